@@ -1,0 +1,21 @@
+"""Turning a library's exceptions into ours, at the adapter's edge and nowhere else."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from replicator.errors import ReplicatorError
+
+ErrorMap: TypeAlias = Mapping[type[BaseException], Callable[[str], ReplicatorError]]
+
+
+@contextmanager
+def translate(errors: ErrorMap, doing: str) -> Generator[None]:
+    """Raise our error for the first match, the library's own kept as `__cause__`."""
+    try:
+        yield
+    except tuple(errors) as exc:
+        for kind, ours in errors.items():
+            if isinstance(exc, kind):
+                raise ours(f"{doing}: {exc}") from exc
+        raise

@@ -1,0 +1,71 @@
+"""Every expected failure, sorted by what the caller must do next.
+
+Anything else that escapes is a bug and crashes. `exit_code` is the process's exit code when the
+error ends a command (see docs/reference.md); `hint` says what to do next.
+"""
+
+
+class ReplicatorError(Exception):
+    """Base of all expected failures."""
+
+    exit_code = 1
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        if hint:
+            self.hint = hint
+
+
+class TransientError(ReplicatorError):
+    """The same call may succeed later: retry it under the caller's policy."""
+
+    exit_code = 8
+    hint = "check that the server named above is up and reachable, then run the command again"
+
+
+class ConfigError(ReplicatorError):
+    """The operator must change the configuration, a privilege or a schema."""
+
+    exit_code = 2
+
+
+class RefusedError(ReplicatorError):
+    """Doing it would destroy something nobody agreed to: nothing was changed."""
+
+    exit_code = 4
+
+
+class NotFoundError(ReplicatorError):
+    """The thing that was named does not exist."""
+
+    exit_code = 6
+
+
+class FencedError(ReplicatorError):
+    """A newer epoch owns the log or the target: stop writing at once."""
+
+    exit_code = 7
+    hint = "another process took over; stop one of the two, the newer one goes on safely"
+
+
+class CorruptionError(ReplicatorError):
+    """Bytes, rows and log disagree: stop and keep the evidence, never retry."""
+
+    exit_code = 9
+    hint = "keep the log and the target as they are and run `replicator verify --level checksum`"
+
+
+class GapError(ReplicatorError):
+    """Something that is asked for is not there any more and cannot be brought back."""
+
+    exit_code = 11
+    hint = "`replicator points` lists what can be restored and the gaps in it"
+
+
+class MissingObjectError(GapError):
+    """The bytes that a load spec names are not in this deep storage."""
+
+
+class MalformedRowError(ReplicatorError):
+    """One row cannot be carried to a target as it is: record a gap for it and go on."""

@@ -1,0 +1,1 @@
+"""Pure core: values and decisions. No I/O, no clock, no event loop, no logging."""

@@ -1,0 +1,126 @@
+"""What a target holds of a source's row: the bytes' new place, supervisors asleep, no more.
+
+A standby that ran the source's supervisors, compaction or host lists would diverge or do harm, so
+control rows are carried by rule: supervisors suspended, config entries by name only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from replicator.errors import MalformedRowError
+from replicator.model.fingerprint import NULL, UNIT, Fingerprint, fingerprint, text_columns
+from replicator.model.load_spec import Layout, Location
+from replicator.model.payload import member, parse, with_member
+from replicator.model.row import (
+    CommitMetadata,
+    ConfigEntry,
+    IndexingState,
+    Kind,
+    Row,
+    Rules,
+    Segment,
+    SegmentSchema,
+    Supervisor,
+)
+
+NEVER_SUSPENDED = "NoopSupervisorSpec"
+"""Druid's mark for a terminated supervisor; it has no `suspended` field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage:
+    """The rule by which one source's rows become one target's rows."""
+
+    source: Layout
+    target: Layout
+    config_names: frozenset[str]
+    columns: Mapping[Kind, frozenset[str]]
+    """The columns by which rows are compared: those that the target has and does not own."""
+
+    def carried(self, row: Row) -> Row | None:
+        """Return the row as the target should hold it, None when it is not carried at all.
+
+        Raises:
+            MalformedRowError: it cannot be carried; a gap must be recorded.
+        """
+        match row:
+            case Segment():
+                return self._segment(row)
+            case Supervisor():
+                return _suspended(row)
+            case ConfigEntry():
+                return row if row.name in self.config_names else None
+            case SegmentSchema():
+                return row if Kind.SEGMENT_SCHEMA in self.columns else None
+            case IndexingState():
+                return row if Kind.INDEXING_STATE in self.columns else None
+            case CommitMetadata() | Rules():
+                return row
+        assert_never(row)
+
+    def fingerprint(self, carried: Row, kind: Kind) -> Fingerprint:
+        """Return what the target's own scan must say of a carried row."""
+        return fingerprint(carried, columns=self.columns[kind])
+
+    def _segment(self, segment: Segment) -> Segment:
+        location = locate(segment, self.source)
+        if location is None:
+            return segment
+        moved = with_member(segment.payload, "loadSpec", self.target.load_spec(location))
+        return replace(segment, payload=moved)
+
+
+def locate(segment: Segment, layout: Layout) -> Location | None:
+    """Return where the segment's bytes are, None for a tombstone.
+
+    Raises:
+        MalformedRowError: there is no load spec, or this storage cannot read it.
+    """
+    load_spec = member(segment.payload, "loadSpec")
+    if not isinstance(load_spec, dict):
+        raise MalformedRowError("its payload has no load spec")
+    return layout.locate(load_spec)
+
+
+def check_segment(segment: Segment) -> None:
+    """Refuse a row whose columns and payload tell two stories.
+
+    Raises:
+        MalformedRowError: the payload is not JSON, or id, datasource, interval or version differ.
+    """
+    if any(isinstance(v, str) and (UNIT in v or NULL in v) for v in _texts(segment)):
+        raise MalformedRowError("a column holds a control character (0x1e or 0x1f)")
+    payload = parse(segment.payload)
+    told: dict[str, Any] = {
+        "dataSource": segment.datasource,
+        "interval": f"{segment.start}/{segment.end}",
+        "version": segment.version,
+    }
+    if "identifier" in payload:
+        told["identifier"] = segment.id
+    for name, column in told.items():
+        if payload.get(name) != column:
+            raise MalformedRowError(
+                f"its payload says {name} {payload.get(name)!r}, its columns say {column!r}"
+            )
+    if not segment.start < segment.end:
+        raise MalformedRowError(f"its interval {segment.start}/{segment.end} is empty")
+
+
+def supervised_datasource(supervisor: Supervisor) -> str | None:
+    """Return the datasource that a supervisor ingests into, None when its spec names none."""
+    spec = parse(supervisor.payload).get("spec")
+    schema = spec.get("dataSchema") if isinstance(spec, dict) else None
+    name = schema.get("dataSource") if isinstance(schema, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _suspended(supervisor: Supervisor) -> Supervisor:
+    if member(supervisor.payload, "type") == NEVER_SUSPENDED:
+        return supervisor
+    return replace(supervisor, payload=with_member(supervisor.payload, "suspended", True))  # noqa: FBT003 - a JSON value
+
+
+def _texts(segment: Segment) -> list[Any]:
+    return [getattr(segment, name) for name in text_columns(Kind.SEGMENT)]

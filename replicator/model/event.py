@@ -1,0 +1,95 @@
+"""Facts about a source cluster, and where they stand in its log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType, TypeAlias
+
+from replicator.model.fingerprint import Digest, Fingerprint
+from replicator.model.row import Row, RowKey, key_of
+
+Offset = NewType("Offset", int)
+"""A record's place in the log; later records have larger offsets, gaps between them are normal."""
+Epoch = NewType("Epoch", int)
+"""Fencing token: a writer with a smaller one than the newest cannot write."""
+CutNumber = NewType("CutNumber", int)
+"""Counts the cuts of one log from 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChanged:
+    """The row exists with this content: it is new, or any column or payload byte changed."""
+
+    row: Row
+    fingerprint: Fingerprint
+    previous: Fingerprint | None
+    """What the row's fingerprint was in the cut before; None: there was no such row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRemoved:
+    """The row is gone from the metadata store (for a segment: a kill task ran)."""
+
+    key: RowKey
+    previous: Fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutClosed:
+    """Ends a cut: everything the source's metadata held at one instant is in the log now."""
+
+    cut: CutNumber
+    source_time: datetime
+    """The source database's own clock at the snapshot, UTC."""
+    count: int
+    """How many events the cut holds, this one not counted."""
+    digest: Digest
+    """Of the whole inventory after the cut."""
+    epoch: Epoch
+
+
+RowEvent: TypeAlias = RowChanged | RowRemoved
+Event: TypeAlias = RowChanged | RowRemoved | CutClosed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What all events of one poll have in common."""
+
+    source: str
+    cut: CutNumber
+    epoch: Epoch
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One encoded event, ready for a log."""
+
+    type: str
+    subject: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One document at its offset."""
+
+    offset: Offset
+    appended_at: datetime
+    """UTC, the log's clock."""
+    type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One decoded event at its offset."""
+
+    offset: Offset
+    envelope: Envelope
+    event: Event
+
+
+def key_of_event(event: RowEvent) -> RowKey:
+    """Return the key of the row that the event speaks of."""
+    return key_of(event.row) if isinstance(event, RowChanged) else event.key

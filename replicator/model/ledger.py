@@ -1,0 +1,223 @@
+"""A whole inventory in 56 bytes a row: which rows, with what content, said at which offset.
+
+The ledger is the fold of the log. Its two laws, for ledgers `a` and `b` of the same source:
+folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothing
+(tests/unit/test_ledger.py). Contents stay in the log: an offset leads back to them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.model.event import Offset
+from replicator.model.fingerprint import (
+    DIGEST_MODULUS,
+    FINGERPRINT_BYTES,
+    KEY_HASH_BYTES,
+    Digest,
+    Fingerprint,
+)
+
+KEY = np.dtype(f"S{KEY_HASH_BYTES}")
+"""Fixed-width bytes; numpy compares them whole, padded with zeros, so equality is exact."""
+MARK = np.dtype(f"S{FINGERPRINT_BYTES}")
+Keys = NDArray[np.bytes_]
+Marks = NDArray[np.bytes_]
+Offsets = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
+
+
+class Standing(NamedTuple):
+    """What a ledger knows of one row."""
+
+    fingerprint: Fingerprint
+    offset: Offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Changes in the order of the log; a row may occur more than once, the last word counts."""
+
+    keys: Keys
+    marks: Marks
+    offsets: Offsets
+    removed: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """An inventory as three parallel columns, sorted by key hash."""
+
+    keys: Keys
+    marks: Marks
+    offsets: Offsets
+    digest: Digest
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, key: bytes) -> Standing | None:
+        """Return what is known of the row with this key hash."""
+        place = int(np.searchsorted(self.keys, np.array(key, KEY)))
+        if place == len(self.keys) or whole(self.keys[place : place + 1]) != key:
+            return None
+        mark = Fingerprint(whole(self.marks[place : place + 1]))
+        return Standing(mark, Offset(int(self.offsets[place])))
+
+
+def empty() -> Ledger:
+    """Return the ledger of an empty log."""
+    return Ledger(
+        keys=np.empty(0, KEY),
+        marks=np.empty(0, MARK),
+        offsets=np.empty(0, np.int64),
+        digest=Digest(0),
+    )
+
+
+def batch(changes: list[tuple[bytes, bytes | None, int]]) -> Batch:
+    """Return changes given as (key hash, fingerprint or None for removed, offset) as a batch."""
+    return Batch(
+        keys=np.array([key for key, _, _ in changes], KEY),
+        marks=np.array([mark or b"" for _, mark, _ in changes], MARK),
+        offsets=np.array([offset for _, _, offset in changes], np.int64),
+        removed=np.array([mark is None for _, mark, _ in changes], np.bool_),
+    )
+
+
+def fold(before: Ledger, changes: Batch) -> Ledger:
+    """Return the ledger after the changes, in time linear in its size with a small factor."""
+    keys, marks, offsets, removed = _last_words(changes)
+    places = np.searchsorted(before.keys, keys)
+    known = _same(before.keys, places, keys)
+    overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
+    all_marks, all_offsets = before.marks, before.offsets
+    if overwritten.any():
+        all_marks, all_offsets = all_marks.copy(), all_offsets.copy()
+        all_marks[places[overwritten]] = marks[overwritten]
+        all_offsets[places[overwritten]] = offsets[overwritten]
+    digest = int(before.digest) + total(marks[~removed]) - total(before.marks[places[known]])
+    inserts, deletes = places[added], places[gone]
+    return Ledger(
+        keys=_splice(before.keys, deletes, inserts, keys[added]),
+        marks=_splice(all_marks, deletes, inserts, marks[added]),
+        offsets=_splice(all_offsets, deletes, inserts, offsets[added]),
+        digest=Digest(digest % DIGEST_MODULUS),
+    )
+
+
+def diff(before: Ledger, after: Ledger) -> Batch:
+    """Return the changes that turn `before` into `after`, sorted by key hash."""
+    places = np.searchsorted(before.keys, after.keys)
+    known = _same(before.keys, places, after.keys)
+    same = known.copy()
+    same[known] = before.marks[places[known]] == after.marks[known]
+    stays = np.zeros(len(before), np.bool_)
+    stays[places[known]] = True
+    gone = ~stays
+    return Batch(
+        keys=np.concatenate([after.keys[~same], before.keys[gone]]),
+        marks=np.concatenate([after.marks[~same], np.zeros(int(gone.sum()), MARK)]),
+        offsets=np.concatenate([after.offsets[~same], before.offsets[gone]]),
+        removed=np.concatenate([np.zeros(int((~same).sum()), np.bool_), gone[gone]]),
+    )
+
+
+class Comparison:
+    """Holds a ledger against a scan of a metadata store, chunk by chunk, in one byte a row."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._seen = np.zeros(len(ledger), np.bool_)
+
+    def differing(self, keys: Keys, marks: Marks) -> Mask:
+        """Return which of the scanned rows are unknown to the ledger or differ from it."""
+        places = np.searchsorted(self._ledger.keys, keys)
+        known = _same(self._ledger.keys, places, keys)
+        self._seen[places[known]] = True
+        same = known.copy()
+        same[known] = self._ledger.marks[places[known]] == marks[known]
+        mask: Mask = ~same
+        return mask
+
+    def unknown(self, keys: Keys) -> Mask:
+        """Return which of the keys the ledger does not know at all."""
+        mask: Mask = ~_same(self._ledger.keys, np.searchsorted(self._ledger.keys, keys), keys)
+        return mask
+
+    def unseen(self) -> Offsets:
+        """Return the offsets of the ledger's rows that no chunk held, in ascending order."""
+        return np.sort(self._ledger.offsets[~self._seen])
+
+
+class Folding:
+    """Folds a long history into a ledger, a bounded number of changes at a time."""
+
+    def __init__(self, start: Ledger, *, changes_max: int = 1 << 17) -> None:
+        self._ledger = start
+        self._pending: list[tuple[bytes, bytes | None, int]] = []
+        self._changes_max = changes_max
+
+    def add(self, key: bytes, mark: bytes | None, offset: int) -> None:
+        """Take one more change; None for `mark` means that the row is gone."""
+        self._pending.append((key, mark, offset))
+        if len(self._pending) >= self._changes_max:
+            self.ledger()
+
+    def ledger(self) -> Ledger:
+        """Return the ledger after all changes so far."""
+        if self._pending:
+            self._ledger = fold(self._ledger, batch(self._pending))
+            self._pending.clear()
+        return self._ledger
+
+
+def total(marks: Marks) -> int:
+    """Return the sum of the fingerprints as one integer, not reduced."""
+    if not len(marks):
+        return 0
+    words = np.ascontiguousarray(marks).view(">u4").reshape(len(marks), -1).astype(np.uint64)
+    sums = words.sum(axis=0)
+    return sum(int(word) << (32 * (len(sums) - 1 - i)) for i, word in enumerate(sums))
+
+
+def whole(column: NDArray[np.bytes_]) -> bytes:
+    """Return a column's bytes with trailing zeros kept, which numpy drops from single items."""
+    return np.ascontiguousarray(column).tobytes()
+
+
+def items(column: NDArray[np.bytes_]) -> Iterator[bytes]:
+    """Yield each item of a column with its trailing zeros kept."""
+    width, data = column.dtype.itemsize, whole(column)
+    for start in range(0, len(data), width):
+        yield data[start : start + width]
+
+
+def _last_words(changes: Batch) -> tuple[Keys, Marks, Offsets, Mask]:
+    order = np.argsort(changes.keys, kind="stable")
+    keys = changes.keys[order]
+    last = np.ones(len(keys), np.bool_)
+    last[:-1] = keys[1:] != keys[:-1]
+    chosen = order[last]
+    return keys[last], changes.marks[chosen], changes.offsets[chosen], changes.removed[chosen]
+
+
+def _same(known: Keys, places: NDArray[np.intp], keys: Keys) -> Mask:
+    found = np.zeros(len(keys), np.bool_)
+    inside = places < len(known)
+    found[inside] = known[places[inside]] == keys[inside]
+    return found
+
+
+def _splice(
+    column: NDArray[T], deletes: NDArray[np.intp], inserts: NDArray[np.intp], values: NDArray[T]
+) -> NDArray[T]:
+    if len(inserts):
+        shift = np.searchsorted(inserts, deletes, side="right") if len(deletes) else 0
+        column = np.insert(column, inserts, values)
+        deletes = deletes + shift
+    return np.delete(column, deletes) if len(deletes) else column

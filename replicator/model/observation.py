@@ -1,0 +1,71 @@
+"""Things worth telling, as values: the one seam behind logs, progress bars and metrics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from replicator.model.checkpoint import Gap
+from replicator.model.event import CutNumber, Offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutPublished:
+    """A poll's changes are in the log."""
+
+    cut: CutNumber
+    offset: Offset
+    events: int
+    scanned_rows: int
+    poll_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectCopied:
+    """A segment's bytes are in the target's deep storage."""
+
+    location: str
+    size_bytes: int
+    reused: bool
+    """True when they were there already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutApplied:
+    """A cut is now true of the target."""
+
+    cut: CutNumber
+    offset: Offset
+    rows: int
+    source_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapOpened:
+    """A row cannot be had any more."""
+
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A step failed in a way that may pass; it is tried again."""
+
+    what: str
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a long piece of work is."""
+
+    what: str
+    done: int
+    total: int | None
+    unit: str
+
+
+Observation: TypeAlias = CutPublished | ObjectCopied | CutApplied | GapOpened | Waiting | Progress
+Observer: TypeAlias = Callable[[Observation], None]
+"""Called on the event loop: must not block and must not raise."""

@@ -1,0 +1,56 @@
+"""Decisions as data: which records count and what is surplus, before anything is done.
+
+A plan names records by their offsets instead of holding rows, so it stays small for any number of
+segments; the executor streams the contents from the log.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.ledger import Keys, Offsets
+from replicator.model.row import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Bytes first, then rows, then the checkpoint: a row never points at nothing."""
+
+    picks: Offsets
+    """Ascending offsets of the events whose rows the target must get or lose."""
+    surplus: Mapping[Kind, Keys] = field(default_factory=dict)
+    """Key hashes of rows that the target has and the cut does not."""
+    checkpoint: Checkpoint
+    gaps: tuple[Gap, ...] = ()
+    """Gaps to open, or to close, in the same transaction."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the target already holds exactly what is wanted."""
+        return not len(self.picks) and not any(len(keys) for keys in self.surplus.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a plan means, in the terms of the person who must agree to it."""
+
+    segments: int = 0
+    other_rows: int = 0
+    removals: int = 0
+    objects: int = 0
+    size_bytes: int = 0
+    """Sum of the payloads' `size`: bytes of the segments unpacked, an upper bound of the copies."""
+    by_datasource: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[Gap, ...] = ()
+
+
+def last_words(offsets: Offsets, keys: Keys) -> Offsets:
+    """Return the offsets of the last event for each key, ascending."""
+    order = np.lexsort((offsets, keys))
+    keys = keys[order]
+    last = np.ones(len(keys), np.bool_)
+    last[:-1] = keys[1:] != keys[:-1]
+    chosen: Offsets = np.sort(offsets[order[last]])
+    return chosen

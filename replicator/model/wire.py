@@ -1,0 +1,204 @@
+"""Events as documents: CloudEvents 1.0 in JSON, one schema per type and version (`schemas/`).
+
+A payload that is UTF-8 stands as a JSON string, any other one in base64, so the bytes come back
+exactly. Ids are derived from the content: the same fact in the same cut has the same id, whoever
+publishes it.
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any, assert_never
+
+import orjson
+
+from replicator.errors import CorruptionError
+from replicator.model.event import (
+    CutClosed,
+    CutNumber,
+    Document,
+    Entry,
+    Envelope,
+    Epoch,
+    Event,
+    Offset,
+    Record,
+    RowChanged,
+    RowRemoved,
+)
+from replicator.model.fingerprint import FINGERPRINT_BYTES, Digest, Fingerprint, hex_digest
+from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Table, key_of
+
+SPEC_VERSION = "1.0"
+SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
+VERSION = 1
+CUT_CLOSED = "cut.closed"
+
+_CHANGED_VERB = {Kind.SEGMENT: "published", Kind.COMMIT: "committed"}
+CHANGED_TYPE: Mapping[Kind, str] = {
+    kind: f"{kind.value}.{_CHANGED_VERB.get(kind, 'changed')}" for kind in Kind
+}
+REMOVED_TYPE: Mapping[Kind, str] = {kind: f"{kind.value}.removed" for kind in Kind}
+_KIND_CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
+_KIND_REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
+EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
+
+
+def schema_name(event_type: str) -> str:
+    """Return the file name of the schema for an event type, as in `schemas/`."""
+    return f"{event_type}.v{VERSION}.json"
+
+
+def encode(event: Event, envelope: Envelope) -> Document:
+    """Return the event as a CloudEvents document; the same input gives the same bytes."""
+    data: dict[str, Any]
+    mark: bytes
+    match event:
+        case RowChanged(row=row, fingerprint=fingerprint, previous=previous):
+            key = key_of(row)
+            type_, subject, mark = CHANGED_TYPE[key.kind], key.key, fingerprint
+            data = {
+                "row": _row_to_json(row),
+                "fingerprint": fingerprint.hex(),
+                "previous": previous.hex() if previous else None,
+            }
+        case RowRemoved(key=key, previous=previous):
+            type_, subject, mark = REMOVED_TYPE[key.kind], key.key, previous
+            data = {"previous": previous.hex()}
+        case CutClosed():
+            type_, subject, mark = CUT_CLOSED, str(event.cut), b""
+            data = {
+                "count": event.count,
+                "digest": hex_digest(event.digest),
+                "source_time": _time_to_json(event.source_time),
+            }
+        case _:
+            assert_never(event)
+    document = {
+        "specversion": SPEC_VERSION,
+        "id": _event_id(envelope, type_, subject, mark),
+        "source": envelope.source,
+        "type": type_,
+        "subject": subject,
+        "time": _time_to_json(envelope.time),
+        "dataschema": f"{SCHEMA_BASE}{schema_name(type_)}",
+        "datacontenttype": "application/json",
+        "cut": envelope.cut,
+        "epoch": envelope.epoch,
+        "data": data,
+    }
+    return Document(type=type_, subject=subject, data=orjson.dumps(document))
+
+
+def decode(record: Record) -> Entry:
+    """Return the event that a record holds.
+
+    Raises:
+        CorruptionError: it is not JSON, not of a known type and version, or a field is missing or
+            of the wrong type; the message names the offset and the field.
+    """
+    try:
+        return _decode(record)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CorruptionError(
+            f"the event at offset {record.offset} of the log cannot be read: {_reason(exc)}",
+            hint="it was not written by this tool, or it was altered; restore the log from a copy",
+        ) from exc
+
+
+def subject_of(record: Record) -> str:
+    """Return the subject without validating the rest; for listings."""
+    return str(orjson.loads(record.data)["subject"])
+
+
+def _decode(record: Record) -> Entry:
+    document = orjson.loads(record.data)
+    if document["specversion"] != SPEC_VERSION:
+        raise ValueError(f"specversion {document['specversion']!r} is not {SPEC_VERSION}")
+    type_ = document["type"]
+    if type_ not in EVENT_TYPES or document["dataschema"] != SCHEMA_BASE + schema_name(type_):
+        raise ValueError(
+            f"type {type_!r} with schema {document.get('dataschema')!r} is unknown to this release"
+        )
+    envelope = Envelope(
+        source=_typed(document, "source", str),
+        cut=CutNumber(_typed(document, "cut", int)),
+        epoch=Epoch(_typed(document, "epoch", int)),
+        time=datetime.fromisoformat(document["time"]),
+    )
+    event = _event(type_, _typed(document, "subject", str), document["data"], envelope)
+    return Entry(offset=Offset(record.offset), envelope=envelope, event=event)
+
+
+def _event(type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope) -> Event:
+    if (kind := _KIND_CHANGED.get(type_)) is not None:
+        row = _row_from_json(TABLES[kind], data["row"])
+        if key_of(row) != (kind, subject):
+            raise ValueError(f"subject {subject!r} does not name the row {key_of(row).key!r}")
+        previous = data["previous"]
+        return RowChanged(
+            row=row,
+            fingerprint=_fingerprint(data["fingerprint"]),
+            previous=None if previous is None else _fingerprint(previous),
+        )
+    if (kind := _KIND_REMOVED.get(type_)) is not None:
+        return RowRemoved(key=RowKey(kind, subject), previous=_fingerprint(data["previous"]))
+    return CutClosed(
+        cut=envelope.cut,
+        source_time=datetime.fromisoformat(data["source_time"]),
+        count=_typed(data, "count", int),
+        digest=Digest(int(data["digest"], 16)),
+        epoch=envelope.epoch,
+    )
+
+
+def _row_to_json(row: Row) -> dict[str, Any]:
+    table = TABLES[KIND_OF[type(row)]]
+    found = {name: getattr(row, name) for name in table.columns}
+    payload = found.pop(table.payload)
+    try:
+        found[table.payload] = payload.decode()
+    except UnicodeDecodeError:
+        found[f"{table.payload}_base64"] = b64encode(payload).decode()
+    if row.extras:
+        found["extras"] = dict(sorted(row.extras.items()))
+    return found
+
+
+def _row_from_json(table: Table, found: dict[str, Any]) -> Row:
+    if (text := found.pop(f"{table.payload}_base64", None)) is not None:
+        found[table.payload] = b64decode(text, validate=True)
+    else:
+        found[table.payload] = _typed(found, table.payload, str).encode()
+    for name in table.required - table.local:
+        if found[name] is None:
+            raise ValueError(f"column {name!r} is null")
+    return table.row_type(**found)
+
+
+def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+    value = found[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"field {name!r} is not a {kind.__name__}")
+    return value
+
+
+def _fingerprint(text: str) -> Fingerprint:
+    value = bytes.fromhex(text)
+    if len(value) != FINGERPRINT_BYTES:
+        raise ValueError(f"fingerprint {text!r} does not have 64 hexadecimal digits")
+    return Fingerprint(value)
+
+
+def _time_to_json(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _event_id(envelope: Envelope, type_: str, subject: str, mark: bytes) -> str:
+    text = f"{envelope.source}\x1f{envelope.cut}\x1f{type_}\x1f{subject}\x1f"
+    return blake2b(text.encode() + mark, digest_size=16).hexdigest()
+
+
+def _reason(exc: Exception) -> str:
+    return f"field {exc} is missing" if isinstance(exc, KeyError) else str(exc)

@@ -1,0 +1,314 @@
+"""Everything the services need from outside, as small Protocols with written promises."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+from numpy.typing import NDArray
+
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.model.ledger import Keys, Marks
+from replicator.model.load_spec import Location
+from replicator.model.row import Kind, Row, RowKey
+
+
+class Clock(Protocol):
+    """Wall time only; durations come from the running event loop."""
+
+    def now(self) -> datetime:
+        """Return the current time, timezone-aware, in UTC."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------- the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """What a log holds at the moment."""
+
+    log_id: str
+    """Differs for every log that was ever created, also under the same name."""
+    first: Offset
+    """Of the oldest record kept; larger than the log's first ever when it was trimmed."""
+    end: Offset
+    """Larger than the offset of any record that can be read; `first` when there are none."""
+
+
+class EventLog(Protocol):
+    """Totally ordered history of one source cluster, as its readers see it."""
+
+    async def span(self) -> Span:
+        """Return which offsets can be read now.
+
+        Raises:
+            TransientError: the log cannot be reached; ask again.
+            NotFoundError: there is no such log.
+        """
+        ...
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        """Return records with an offset of `start` or larger, ascending, none at the end.
+
+        At most `records_max`, perhaps fewer; empty only at the end. Offsets ascend but need not be
+        dense. Only records whose append returned are seen, each of them exactly once.
+
+        Raises:
+            TransientError: as for `span`.
+            GapError: `start` is smaller than the oldest record kept: the log was trimmed.
+        """
+        ...
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        """Return the first offset appended at or after `time` by the log's clock, None if none."""
+        ...
+
+
+class EventLogWriter(EventLog, Protocol):
+    """The one writer of a log; a newer one shuts out the older ones."""
+
+    async def acquire(self) -> Epoch:
+        """Become the writer. The epoch is larger than that of every writer before.
+
+        From the return on, no append of an older writer can succeed. The log is created when there
+        is none.
+
+        Raises:
+            TransientError: the log cannot be reached.
+        """
+        ...
+
+    async def append(self, documents: Sequence[Document]) -> Offset:
+        """Store all documents or none, and return the offset of the first.
+
+        The offsets of one append are consecutive. On return they survive a crash of this process
+        and a loss of power (SQLite: synchronous=FULL; Kafka: acks=all).
+
+        Raises:
+            FencedError: another writer acquired the log after this one.
+            TransientError: nothing can be said about the documents; `acquire` again and read the
+                log's end before going on.
+        """
+        ...
+
+
+# ------------------------------------------------------------------------------ the metadata store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A part of one table as a scan sees it: no payloads, three parallel columns."""
+
+    keys: Keys
+    """`key_hash` of each row."""
+    marks: Marks
+    """`fingerprint` of each row, computed where the row is."""
+    handles: NDArray[Any]
+    """Lead back to the rows within the same snapshot; of no meaning outside it."""
+
+
+Visit: TypeAlias = Callable[[Chunk], None]
+"""Called with each chunk of a scan; must not block."""
+
+
+class Snapshot(Protocol):
+    """A metadata store at one instant: every call sees the same rows."""
+
+    taken_at: datetime
+    """The database's own clock when the snapshot was taken, UTC."""
+    kinds: frozenset[Kind]
+    """The tables that this store has."""
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        """Visit every row of one kind once, in no order, a bounded number at a time.
+
+        Of append-only tables only the newest row of each key is a row. With `datasources`, only
+        rows whose `datasource` is one of them; kinds without one then have no rows.
+
+        Raises:
+            TransientError: the database is gone; the snapshot is lost, take a new one.
+            ConfigError: a table, a column or a privilege is missing; the message names it.
+        """
+        ...
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        """Return the rows behind handles of this snapshot, whole, in no order."""
+        ...
+
+
+class MetadataReader(Protocol):
+    """Read side of a metadata store; a source cluster is handed over as this and nothing else."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Open a snapshot for the length of the block: one transaction that only reads.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: a table, a column or a privilege is missing; the message names it.
+        """
+        ...
+
+
+class Transaction(Protocol):
+    """Changes of a target that become visible together."""
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        """Make rows exist with this content (already carried, see model/carriage.py).
+
+        For segments, schemas and indexing states `used_status_last_updated` becomes
+        max(now, existing + 1 ms) and never the source's value: Druid's segment cache ignores a row
+        whose timestamp does not move forward, and its kill tasks count their days from it. A row
+        that is already so is left alone. Supervisors and rules are appended, as Druid does.
+        Columns that the target does not have are left out; an extra one is refused.
+
+        Raises:
+            ConfigError: a row has a column with a value that the target's table does not know.
+        """
+        ...
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        """Make rows not exist, with all their older versions; absent ones are no error."""
+        ...
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        """Make rows not exist that are known by their key hash only."""
+        ...
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        """Set the checkpoint, and open or close gaps (one per key and opening offset)."""
+        ...
+
+
+class MetadataWriter(MetadataReader, Protocol):
+    """Write side of a target's metadata store, given only to the executor.
+
+    Its snapshots compute fingerprints over `columns` only, so that they compare with carried rows.
+    """
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        """Return, for each table there is, the columns by which rows are compared.
+
+        Those are the columns that the table has, less those that the target writes by its own rule
+        (`Table.target_owned`).
+        """
+        ...
+
+    async def acquire(self, source: str) -> Held:
+        """Become the writer for one source: a new epoch, and the checkpoint as it stands.
+
+        From the return on, no transaction of an older epoch can commit. Our own tables are made
+        when they are missing.
+        """
+        ...
+
+    async def held(self, source: str) -> Held:
+        """Return the checkpoint without becoming the writer; epoch 0 when there is none."""
+        ...
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        """Return all gaps ever recorded, oldest first."""
+        ...
+
+    def transaction(self, source: str, epoch: Epoch) -> AbstractAsyncContextManager[Transaction]:
+        """Open one transaction: it commits when the block ends and leaves nothing on an error.
+
+        Raises:
+            FencedError: on entry or at the end, when a newer epoch has acquired the target; nothing
+                was changed.
+            TransientError: the database is gone. At the end of the block that leaves open whether
+                it was committed: read the checkpoint.
+        """
+        ...
+
+
+# -------------------------------------------------------------------------------- the deep storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class StoredObject:
+    """One object of a segment, as its storage lists it."""
+
+    name: str
+    """Relative to the segment's location, '' when the location is the object."""
+    size_bytes: int
+    tag: str
+    """Changes when the object is written again (local: mtime; object stores: ETag)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Checked:
+    """One object whose bytes were read whole."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What was stored at a location, and what the source's objects were then."""
+
+    objects: tuple[Checked, ...]
+    """Sorted by name."""
+    copied_from: tuple[StoredObject, ...]
+    """Sorted by name."""
+
+
+class DeepStorageReader(Protocol):
+    """Read side of a deep storage; a source's storage is handed over as this."""
+
+    async def objects(self, location: Location) -> Sequence[StoredObject]:
+        """Return the objects at a location, sorted by name, at least one.
+
+        Raises:
+            MissingObjectError: there are none, and the storage itself is there.
+            TransientError: the storage cannot be reached (a mount that is gone, a server down).
+        """
+        ...
+
+    def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
+        """Yield one object's bytes in pieces of bounded size.
+
+        Raises:
+            MissingObjectError: it is gone, also while it is read.
+            TransientError: as for `objects`.
+        """
+        ...
+
+
+class DeepStorage(DeepStorageReader, Protocol):
+    """Write side, given only to a target's executor."""
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        """Return what `put` stored here; None when nothing whole is here.
+
+        Cheap: sizes are compared with what is stored, bytes are not read.
+        """
+        ...
+
+    async def put(
+        self,
+        location: Location,
+        objects: Sequence[StoredObject],
+        read: Callable[[str], AsyncIterator[bytes]],
+    ) -> Receipt:
+        """Store all objects of a location or none, durably, and return what was stored.
+
+        `read(name)` gives the bytes of each. Checksums are computed on the way. The location
+        becomes visible whole, in one step, and survives a loss of power from then on.
+
+        Raises:
+            CorruptionError: `read` gave another number of bytes than `objects` says.
+            RefusedError: something that this tool did not write is at the location.
+            TransientError: the disk is full or the server refuses; nothing is visible.
+        """
+        ...
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        """Read all bytes at a location again and return their checksums, sorted by name."""
+        ...
