@@ -1,0 +1,75 @@
+# `make test` is the whole onboarding: it needs Python 3.11 or newer and make, and brings the rest.
+
+UV_VERSION := 0.13.9
+UV := .uv/uv-$(UV_VERSION)
+READY := .venv/.ready-$(UV_VERSION)
+BIN := .venv/bin
+
+# The newest interpreter that the lock file was resolved for; `make PYTHON=…` overrules it.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& command -v $$name && break; done)
+
+# How many runs of the simulation: each seed is one history of faults.
+SEEDS ?= $(if $(filter true 1,$(CI)),1000,100)
+WORKERS ?= 2
+ARGS ?=
+KEEP ?=
+
+export SEEDS
+export UV_PYTHON_DOWNLOADS := never
+unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+
+.PHONY: test check demo bench fix lock clean
+
+test: check
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(READY)
+	@$(BIN)/replicator demo $(if $(KEEP),--keep) $(ARGS)
+
+bench: $(READY)
+	$(BIN)/python -m bench $(ARGS)
+
+fix: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# After a change of the dependencies in pyproject.toml; commit uv.lock with it.
+lock: $(UV)
+	$(UV) lock --default-index https://pypi.org/simple
+
+clean:
+	rm -rf .venv .uv dist .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find replicator tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml uv.lock $(UV)
+	$(UV) sync --frozen --all-extras --python '$(PYTHON)'
+	@touch $@
+
+# uv is one file. It is put in place by a rename, so that two makes at once do not disturb each other.
+$(UV):
+	@test -n '$(PYTHON)' || { \
+		echo 'druid-replicator needs Python 3.11 or newer, and none of python3.13, python3.12,' >&2; \
+		echo 'python3.11 and python3 is one. Install it, or name it: make PYTHON=/path/to/python3' >&2; \
+		exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments. Install its venv module' >&2; \
+		echo '(Debian, Ubuntu: apt install python3-venv), then run make again.' >&2; \
+		exit 1; }
+	@mkdir -p .uv
+	@if test "$$(uv --version 2>/dev/null | cut -d ' ' -f 2)" = '$(UV_VERSION)'; then \
+		ln -sf "$$(command -v uv)" $@; \
+	else \
+		set -e; new=.uv/new-$$$$; trap 'rm -rf '$$new EXIT; \
+		echo 'fetching uv $(UV_VERSION) into .uv'; \
+		'$(PYTHON)' -m venv $$new; \
+		$$new/bin/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'; \
+		mv $$new/bin/uv $@; \
+	fi
