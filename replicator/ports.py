@@ -259,6 +259,10 @@ class Receipt:
     """Sorted by name."""
 
 
+ReadObject: TypeAlias = Callable[[str], AsyncIterator[bytes]]
+"""Yields the bytes of one object of a location, by its name."""
+
+
 class DeepStorageReader(Protocol):
     """Read side of a deep storage; a source's storage is handed over as this."""
 
@@ -280,6 +284,10 @@ class DeepStorageReader(Protocol):
         """
         ...
 
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        """Read all bytes at a location again and return their checksums, sorted by name."""
+        ...
+
 
 class DeepStorage(DeepStorageReader, Protocol):
     """Write side, given only to a target's executor."""
@@ -295,7 +303,7 @@ class DeepStorage(DeepStorageReader, Protocol):
         self,
         location: Location,
         objects: Sequence[StoredObject],
-        read: Callable[[str], AsyncIterator[bytes]],
+        read: ReadObject,
     ) -> Receipt:
         """Store all objects of a location or none, durably, and return what was stored.
 
@@ -309,6 +317,11 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
-    async def check(self, location: Location) -> tuple[Checked, ...]:
-        """Read all bytes at a location again and return their checksums, sorted by name."""
+    async def probe(self) -> None:
+        """Write, read back and remove a small object of our own, to prove that it can be done.
+
+        Raises:
+            ConfigError: this process may not write here; the message says where.
+            TransientError: as for `put`.
+        """
         ...

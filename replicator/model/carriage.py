@@ -83,8 +83,11 @@ def locate(segment: Segment, layout: Layout) -> Location | None:
     return layout.locate(load_spec)
 
 
-def check_segment(segment: Segment) -> None:
-    """Refuse a row whose columns and payload tell two stories.
+def check_segment(segment: Segment) -> int:
+    """Refuse a row whose columns and payload tell two stories; return the payload's `size`.
+
+    That is the number of bytes of the segment unpacked (CompressionUtils.zip returns it), 0 when
+    the payload has none.
 
     Raises:
         MalformedRowError: the payload is not JSON, or id, datasource, interval or version differ.
@@ -106,6 +109,8 @@ def check_segment(segment: Segment) -> None:
             )
     if not segment.start < segment.end:
         raise MalformedRowError(f"its interval {segment.start}/{segment.end} is empty")
+    size = payload.get("size", 0)
+    return size if isinstance(size, int) else 0
 
 
 def supervised_datasource(supervisor: Supervisor) -> str | None:

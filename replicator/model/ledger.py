@@ -5,6 +5,7 @@ folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothi
 (tests/unit/test_ledger.py). Contents stay in the log: an offset leads back to them.
 """
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -29,6 +30,10 @@ Marks = NDArray[np.bytes_]
 Offsets = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 T = TypeVar("T", bound=np.generic)
+
+FOLD_MIN = 1 << 16
+"""Fewer changes than this wait for more: each fold copies the whole ledger once."""
+_NO_MARK = bytes(FINGERPRINT_BYTES)
 
 
 class Standing(NamedTuple):
@@ -128,52 +133,88 @@ def diff(before: Ledger, after: Ledger) -> Batch:
 
 
 class Comparison:
-    """Holds a ledger against a scan of a metadata store, chunk by chunk, in one byte a row."""
+    """Holds a ledger against a scan of a metadata store, chunk by chunk, in two bytes a row."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._seen = np.zeros(len(ledger), np.bool_)
+        self._stale = np.zeros(len(ledger), np.bool_)
 
-    def differing(self, keys: Keys, marks: Marks) -> Mask:
-        """Return which of the scanned rows are unknown to the ledger or differ from it."""
+    def see(self, keys: Keys, marks: Marks) -> tuple[Mask, Mask]:
+        """Take a chunk; return which of its rows the ledger does not know, and which differ."""
         places = np.searchsorted(self._ledger.keys, keys)
         known = _same(self._ledger.keys, places, keys)
+        stale = known.copy()
+        stale[known] = self._ledger.marks[places[known]] != marks[known]
         self._seen[places[known]] = True
-        same = known.copy()
-        same[known] = self._ledger.marks[places[known]] == marks[known]
-        mask: Mask = ~same
-        return mask
-
-    def unknown(self, keys: Keys) -> Mask:
-        """Return which of the keys the ledger does not know at all."""
-        mask: Mask = ~_same(self._ledger.keys, np.searchsorted(self._ledger.keys, keys), keys)
-        return mask
+        self._stale[places[stale]] = True
+        return ~known, stale
 
     def unseen(self) -> Offsets:
         """Return the offsets of the ledger's rows that no chunk held, in ascending order."""
         return np.sort(self._ledger.offsets[~self._seen])
 
+    def lacking(self) -> Offsets:
+        """Return the offsets of the ledger's rows that no chunk held with the same content."""
+        return np.sort(self._ledger.offsets[~self._seen | self._stale])
+
 
 class Folding:
-    """Folds a long history into a ledger, a bounded number of changes at a time."""
+    """Folds a long history into a ledger, in 57 bytes for each change that still waits.
 
-    def __init__(self, start: Ledger, *, changes_max: int = 1 << 17) -> None:
+    Changes are added as they are read, and count once `close` says that their cut is whole;
+    `discard` forgets those of an attempt that was never closed.
+    """
+
+    def __init__(self, start: Ledger) -> None:
         self._ledger = start
-        self._pending: list[tuple[bytes, bytes | None, int]] = []
-        self._changes_max = changes_max
+        self._keys, self._marks, self._removed = bytearray(), bytearray(), bytearray()
+        self._offsets = array("q")
+        self._closed = 0
 
     def add(self, key: bytes, mark: bytes | None, offset: int) -> None:
         """Take one more change; None for `mark` means that the row is gone."""
-        self._pending.append((key, mark, offset))
-        if len(self._pending) >= self._changes_max:
-            self.ledger()
+        self._keys += key
+        self._marks += mark or _NO_MARK
+        self._removed.append(mark is None)
+        self._offsets.append(offset)
+
+    def close(self) -> None:
+        """Let everything added so far count."""
+        self._closed = len(self._offsets)
+        if self._closed >= max(FOLD_MIN, len(self._ledger) // 4):
+            self._fold()
+
+    def discard(self) -> None:
+        """Forget what was added since the last close."""
+        self._cut(self._closed)
 
     def ledger(self) -> Ledger:
-        """Return the ledger after all changes so far."""
-        if self._pending:
-            self._ledger = fold(self._ledger, batch(self._pending))
-            self._pending.clear()
+        """Return the ledger after all closed changes."""
+        if self._closed:
+            self._fold()
         return self._ledger
+
+    def _fold(self) -> None:
+        count = self._closed
+        changes = Batch(
+            keys=np.frombuffer(bytes(self._keys[: count * KEY.itemsize]), KEY),
+            marks=np.frombuffer(bytes(self._marks[: count * MARK.itemsize]), MARK),
+            offsets=np.array(self._offsets[:count], np.int64),
+            removed=np.frombuffer(bytes(self._removed[:count]), np.bool_),
+        )
+        self._ledger = fold(self._ledger, changes)
+        del self._keys[: count * KEY.itemsize]
+        del self._marks[: count * MARK.itemsize]
+        del self._removed[:count]
+        del self._offsets[:count]
+        self._closed = 0
+
+    def _cut(self, count: int) -> None:
+        del self._keys[count * KEY.itemsize :]
+        del self._marks[count * MARK.itemsize :]
+        del self._removed[count:]
+        del self._offsets[count:]
 
 
 def total(marks: Marks) -> int:

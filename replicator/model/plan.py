@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import Offset
 from replicator.model.ledger import Keys, Offsets
 from replicator.model.row import Kind
 
@@ -22,6 +23,8 @@ class Plan:
     """Ascending offsets of the events whose rows the target must get or lose."""
     surplus: Mapping[Kind, Keys] = field(default_factory=dict)
     """Key hashes of rows that the target has and the cut does not."""
+    without: frozenset[Offset] = frozenset()
+    """Picked events whose rows the target cannot have: they must not exist there."""
     checkpoint: Checkpoint
     gaps: tuple[Gap, ...] = ()
     """Gaps to open, or to close, in the same transaction."""

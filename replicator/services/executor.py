@@ -1,0 +1,251 @@
+"""Carries out plans: the only code that writes to a target."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+from replicator.errors import (
+    CorruptionError,
+    MalformedRowError,
+    MissingObjectError,
+    TransientError,
+)
+from replicator.model.carriage import Carriage, check_segment, locate
+from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
+from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Location
+from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
+from replicator.model.plan import Plan
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
+from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter, ReadObject, Receipt
+from replicator.services.history import History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyLimits:
+    """How much is copied at once, and how stubbornly."""
+
+    in_flight_max: int
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncopied:
+    """An event whose row the target cannot have, and why."""
+
+    offset: Offset
+    key: str
+    datasource: str
+    reason: str
+    detail: str
+
+
+_Failure: TypeAlias = tuple[str, str]
+"""Reason and detail."""
+
+
+class _Copy(NamedTuple):
+    location: Location
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class _Wanted:
+    rows: list[tuple[Entry, Segment]] = field(default_factory=list)
+    size_bytes: int = 0
+
+
+class Executor:
+    """Copies bytes, then commits rows together with gaps and checkpoint."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        history: History,
+        source_storage: DeepStorageReader,
+        target_storage: DeepStorage,
+        metadata: MetadataWriter,
+        carriage: Carriage,
+        limits: CopyLimits,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._history = history
+        self._source_storage = source_storage
+        self._target_storage = target_storage
+        self._metadata = metadata
+        self._carriage = carriage
+        self._limits = limits
+        self._rng = rng
+        self._observer = observer
+        self._slots = asyncio.Semaphore(limits.in_flight_max)
+
+    async def copy(self, picks: Offsets, *, trust_receipts: bool) -> tuple[Uncopied, ...]:
+        """Bring the bytes of all picked rows to the target; return the rows it cannot have.
+
+        With `trust_receipts` bytes that the target has whole are not compared with the source's,
+        which may be gone or may have been written anew since.
+
+        Raises:
+            TransientError: a storage was away for longer than the retry policy lasts.
+            CorruptionError: bytes arrived that are not what the source has.
+        """
+        uncopied: list[Uncopied] = []
+        done = 0
+        async for entries in self._history.pick(picks):
+            uncopied += await self._copy_entries(entries, trust_receipts=trust_receipts)
+            done += len(entries)
+            self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
+        return tuple(sorted(uncopied, key=lambda row: row.offset))
+
+    async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
+        """Make the plan's rows, gaps and checkpoint true in one transaction.
+
+        Raises:
+            FencedError: a newer epoch owns the target; nothing was changed.
+            TransientError: nothing can be said; read the checkpoint before going on.
+        """
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            for kind, keys in plan.surplus.items():
+                await transaction.remove_hashed(kind, keys)
+            done = 0
+            async for entries in self._history.pick(plan.picks):
+                rows, gone = self._rows(entries, plan.without)
+                await transaction.remove(gone)
+                await transaction.upsert(rows)
+                done += len(entries)
+                self._observer(
+                    Progress(what="write rows", done=done, total=len(plan.picks), unit="rows")
+                )
+            await transaction.record(plan.checkpoint, plan.gaps)
+
+    def _rows(
+        self, entries: Sequence[Entry], without: frozenset[Offset]
+    ) -> tuple[list[Row], list[RowKey]]:
+        rows: list[Row] = []
+        gone: list[RowKey] = []
+        for entry in entries:
+            match entry.event:
+                case RowRemoved(key=key):
+                    gone.append(key)
+                case RowChanged(row=row) if entry.offset in without:
+                    gone.append(key_of(row))
+                case RowChanged(row=row):
+                    if (carried := self._carriage.carried(row)) is not None:
+                        rows.append(carried)
+                case _:
+                    raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
+        return rows, gone
+
+    async def _copy_entries(
+        self, entries: Sequence[Entry], *, trust_receipts: bool
+    ) -> list[Uncopied]:
+        uncopied: list[Uncopied] = []
+        wanted: dict[Location, _Wanted] = {}
+        for entry in entries:
+            if not isinstance(entry.event, RowChanged):
+                continue
+            try:
+                self._place(entry, entry.event.row, wanted)
+            except MalformedRowError as exc:
+                uncopied.append(_uncopied(entry, entry.event.row, "malformed_row", str(exc)))
+        copies = [_Copy(location, found.size_bytes) for location, found in wanted.items()]
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                group.create_task(self._copy(copy, trust_receipts=trust_receipts)): copy
+                for copy in copies
+            }
+        for task, copy in tasks.items():
+            if (failure := task.result()) is not None:
+                rows = wanted[copy.location].rows
+                uncopied += [_uncopied(entry, row, *failure) for entry, row in rows]
+        return uncopied
+
+    def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
+        if not isinstance(row, Segment):
+            self._carriage.carried(row)
+            return
+        size_bytes = check_segment(row)
+        if (location := locate(row, self._carriage.source)) is not None:
+            found = wanted.setdefault(location, _Wanted())
+            found.rows.append((entry, row))
+            found.size_bytes = max(found.size_bytes, size_bytes)
+
+    async def _copy(self, copy: _Copy, *, trust_receipts: bool) -> _Failure | None:
+        """Copy one location; return reason and detail when the target cannot have it."""
+        async with self._slots:
+            for delay_s in self._limits.retry.delays_s(self._rng):
+                try:
+                    return await self._copy_once(copy, trust_receipts=trust_receipts)
+                except TransientError as exc:
+                    self._observer(
+                        Waiting(what=f"copy {copy.location}", reason=str(exc), delay_s=delay_s)
+                    )
+                    await asyncio.sleep(delay_s)
+            return await self._copy_once(copy, trust_receipts=trust_receipts)
+
+    async def _copy_once(self, copy: _Copy, *, trust_receipts: bool) -> _Failure | None:
+        location = copy.location
+        receipt = await self._target_storage.receipt(location)
+        try:
+            if receipt is None:
+                return await self._copy_new(copy)
+            if not trust_receipts and not await self._is_unchanged(location, receipt):
+                return "object_changed", f"{location} has other bytes now than those copied before"
+        except MissingObjectError as exc:
+            if receipt is None:
+                return "object_missing", str(exc)
+        self._observer(
+            ObjectCopied(location=location, size_bytes=_size_bytes(receipt), reused=True)
+        )
+        return None
+
+    async def _copy_new(self, copy: _Copy) -> _Failure | None:
+        objects = tuple(await self._source_storage.objects(copy.location))
+        found_bytes = sum(found.size_bytes for found in objects)
+        if copy.location.endswith("/") and found_bytes < copy.size_bytes:
+            # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
+            return "object_truncated", (
+                f"{copy.location} holds {found_bytes} bytes, its payload says {copy.size_bytes}"
+            )
+        read = self._reader(copy.location)
+        stored = await self._target_storage.put(copy.location, objects, read)
+        self._observer(
+            ObjectCopied(location=copy.location, size_bytes=_size_bytes(stored), reused=False)
+        )
+        return None
+
+    async def _is_unchanged(self, location: Location, receipt: Receipt) -> bool:
+        """Whether the source's objects are still those that were copied.
+
+        The same names, sizes and tags are enough; with other tags the bytes decide.
+        """
+        objects = tuple(await self._source_storage.objects(location))
+        if receipt.copied_from == objects:
+            return True
+        return await self._source_storage.check(location) == receipt.objects
+
+    def _reader(self, location: Location) -> ReadObject:
+        def read(name: str) -> AsyncIterator[bytes]:
+            return self._source_storage.read(location, name)
+
+        return read
+
+
+def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
+    return Uncopied(
+        offset=entry.offset,
+        key=key_of(row).key,
+        datasource=datasource_of(row) or "",
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _size_bytes(receipt: Receipt) -> int:
+    return sum(stored.size_bytes for stored in receipt.objects)

@@ -1,0 +1,61 @@
+"""Runs services side by side and stops them in order."""
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Service(Protocol):
+    """Something that runs until it is told to stop."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Return soon after `stop` is set, with the work in hand finished."""
+        ...
+
+
+async def supervise(
+    services: Mapping[str, Service], *, stop: asyncio.Event, drain_s: float
+) -> None:
+    """Run all services until `stop` or until each has ended; give them `drain_s` to finish.
+
+    If one fails the others are cancelled and its error is raised in an ExceptionGroup: every step
+    is safe to repeat, so dying early beats limping on.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = {group.create_task(s.run(stop), name=name) for name, s in services.items()}
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            running = tasks
+            while running and not stopping.done():
+                done, _ = await asyncio.wait(
+                    {*running, stopping}, return_when=asyncio.FIRST_COMPLETED
+                )
+                running = running - done
+            if running:
+                _, late = await asyncio.wait(running, timeout=drain_s)
+                for task in late:
+                    log.warning(
+                        "service did not stop in time", service=task.get_name(), drain_s=drain_s
+                    )
+                    task.cancel()
+        finally:
+            stopping.cancel()
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on the first SIGTERM or SIGINT; the second one kills as usual."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_once, loop, number, stop)
+
+
+def _stop_once(
+    loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: asyncio.Event
+) -> None:
+    loop.remove_signal_handler(number)
+    stop.set()

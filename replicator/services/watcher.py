@@ -1,0 +1,252 @@
+"""Turns the source cluster's metadata into events on the log, one consistent cut a poll."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import numpy as np
+
+from replicator.errors import CorruptionError, FencedError, TransientError
+from replicator.model.event import (
+    CutClosed,
+    CutNumber,
+    Entry,
+    Envelope,
+    Epoch,
+    Offset,
+    RowChanged,
+    RowEvent,
+    RowRemoved,
+    key_of_event,
+)
+from replicator.model.fingerprint import fingerprint, key_hash
+from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty, total
+from replicator.model.observation import CutPublished, Observer, Progress, Waiting
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import Kind, Row, key_of
+from replicator.model.wire import encode
+from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
+from replicator.services.history import ClosedCut, CutReader, History
+from replicator.services.pause import pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchLimits:
+    """How often the source is asked, and how much at a time."""
+
+    poll_interval_s: float
+    jitter: float
+    idle_cut_interval_s: float
+    fetch_rows_max: int
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What one poll found; grows with the changes, not with the inventory."""
+
+    scanned: int = 0
+    handles: dict[Kind, list[np.ndarray]] = field(default_factory=dict)
+    sums: dict[Kind, int] = field(default_factory=dict)
+    unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.handles and not len(self.unseen)
+
+
+class Watcher:
+    """Publishes the difference between what the log says and what the source holds.
+
+    The log is the watcher's only memory: at the start and after any doubt it acquires the log
+    anew, which shuts out every other watcher, and folds what it has not read yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        metadata: MetadataReader,
+        log: EventLogWriter,
+        limits: WatchLimits,
+        retry: RetryPolicy,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._log = log
+        self._limits = limits
+        self._retry = retry
+        self._rng = rng
+        self._observer = observer
+        self._history = History(log, source=source)
+        self._reader = CutReader(self._history)
+        self._ledger: Ledger = empty()
+        self._epoch: Epoch | None = None
+        self._closed_at_s = -float("inf")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; a running poll always finishes."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self.poll()
+            except TransientError as exc:
+                delay_s = self._retry.delay_s(failures, self._rng)
+                failures += 1
+                self._observer(Waiting(what="poll the source", reason=str(exc), delay_s=delay_s))
+                await pause(stop, delay_s)
+            else:
+                failures = 0
+                spread = self._rng.uniform(-self._limits.jitter, self._limits.jitter)
+                await pause(stop, self._limits.poll_interval_s * (1 + spread))
+
+    async def poll(self) -> bool:
+        """Publish what changed as one closed cut; False when nothing did and none is due.
+
+        Raises:
+            TransientError: the source or the log is away; the next poll starts where this one did.
+            FencedError: another watcher has taken over.
+        """
+        if self._epoch is None:
+            await self._lead()
+        started_s = asyncio.get_running_loop().time()
+        async with self._metadata.snapshot() as snapshot:
+            findings = await self._compare(snapshot)
+            if findings.is_empty and started_s - self._closed_at_s < self._idle_s:
+                return False
+            cut = await self._publish(snapshot, findings)
+        self._closed_at_s = started_s
+        self._observer(
+            CutPublished(
+                cut=cut.closed.cut,
+                offset=cut.offset,
+                events=cut.closed.count,
+                scanned_rows=findings.scanned,
+                poll_s=asyncio.get_running_loop().time() - started_s,
+            )
+        )
+        return True
+
+    async def _lead(self) -> None:
+        """Become the only watcher and bring the ledger up to the log's end."""
+        epoch = await self._log.acquire()
+        span = await self._log.span()
+        self._ledger = await self._reader.fold(self._ledger, _recorded, until=Offset(span.end - 1))
+        if self._ledger.digest != self._reader.digest:
+            raise CorruptionError("the log's events do not add up to the digest of its last cut")
+        self._epoch = epoch
+
+    async def _compare(self, snapshot: Snapshot) -> _Findings:
+        comparison, findings = Comparison(self._ledger), _Findings()
+        for kind in sorted(snapshot.kinds, key=lambda kind: kind.value):
+
+            def visit(chunk: Chunk, kind: Kind = kind) -> None:
+                unknown, stale = comparison.see(chunk.keys, chunk.marks)
+                differing = unknown | stale
+                findings.scanned += len(chunk.keys)
+                if differing.any():
+                    findings.handles.setdefault(kind, []).append(chunk.handles[differing])
+                    found = total(chunk.marks[differing])
+                    findings.sums[kind] = findings.sums.get(kind, 0) + found
+
+            await snapshot.scan(kind, visit)
+        findings.unseen = comparison.unseen()
+        return findings
+
+    async def _publish(self, snapshot: Snapshot, findings: _Findings) -> ClosedCut:
+        """Append the cut's events in chunks and its closing record last."""
+        epoch, self._epoch = self._lead_epoch(), None  # in doubt until the cut is closed
+        envelope = Envelope(
+            source=self._source,
+            cut=CutNumber(self._reader.last + 1),
+            epoch=epoch,
+            time=snapshot.taken_at,
+        )
+        folding, count = Folding(self._ledger), 0
+        for kind in findings.handles:
+            count += await self._publish_changed(snapshot, kind, findings, envelope, folding)
+        count += await self._publish_removed(findings.unseen, envelope, folding)
+        folding.close()
+        ledger = folding.ledger()
+        closed = CutClosed(
+            cut=envelope.cut,
+            source_time=snapshot.taken_at,
+            count=count,
+            digest=ledger.digest,
+            epoch=epoch,
+        )
+        cut = ClosedCut(offset=await self._log.append([encode(closed, envelope)]), closed=closed)
+        self._reader.skip_to(cut)
+        self._ledger, self._epoch = ledger, epoch
+        return cut
+
+    async def _publish_changed(
+        self,
+        snapshot: Snapshot,
+        kind: Kind,
+        findings: _Findings,
+        envelope: Envelope,
+        folding: Folding,
+    ) -> int:
+        handles, found = np.concatenate(findings.handles[kind]), 0
+        for start in range(0, len(handles), self._limits.fetch_rows_max):
+            rows = await snapshot.fetch(kind, handles[start : start + self._limits.fetch_rows_max])
+            events = [self._changed(row) for row in sorted(rows, key=key_of)]
+            found += sum(int.from_bytes(event.fingerprint) for event in events)
+            await self._append(events, envelope, folding)
+            self._observer(
+                Progress(
+                    what=f"publish {kind.value} rows",
+                    done=start + len(rows),
+                    total=len(handles),
+                    unit="rows",
+                )
+            )
+        if found != findings.sums[kind]:
+            raise CorruptionError(
+                f"the source's database computes other fingerprints for {kind.value} rows than this"
+                " program does",
+                hint="report this with the versions of PostgreSQL and Druid; nothing was published",
+            )
+        return len(handles)
+
+    async def _publish_removed(self, unseen: Offsets, envelope: Envelope, folding: Folding) -> int:
+        async for entries in self._history.pick(unseen):
+            await self._append([_removed(entry) for entry in entries], envelope, folding)
+        return len(unseen)
+
+    async def _append(
+        self, events: Sequence[RowEvent], envelope: Envelope, folding: Folding
+    ) -> None:
+        offset = await self._log.append([encode(event, envelope) for event in events])
+        for place, event in enumerate(events):
+            mark = event.fingerprint if isinstance(event, RowChanged) else None
+            folding.add(key_hash(key_of_event(event)), mark, offset + place)
+
+    def _changed(self, row: Row) -> RowChanged:
+        known = self._ledger.find(key_hash(key_of(row)))
+        return RowChanged(
+            row=row, fingerprint=fingerprint(row), previous=known.fingerprint if known else None
+        )
+
+    def _lead_epoch(self) -> Epoch:
+        if self._epoch is None:
+            raise FencedError("this watcher does not hold the log")
+        return self._epoch
+
+    @property
+    def _idle_s(self) -> float:
+        return self._limits.idle_cut_interval_s
+
+
+def _recorded(_: Entry, event: RowEvent) -> bytes | None:
+    return event.fingerprint if isinstance(event, RowChanged) else None
+
+
+def _removed(entry: Entry) -> RowRemoved:
+    event = entry.event
+    if not isinstance(event, RowChanged):
+        raise CorruptionError(f"the event at offset {entry.offset} is not the row it should be")
+    return RowRemoved(key=key_of(event.row), previous=event.fingerprint)
