@@ -5,6 +5,7 @@ from datetime import datetime
 
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
+from replicator.model.row import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +36,29 @@ class Held:
     applied_at: datetime | None
 
 
+KILLED_BEFORE_COPIED = "killed_before_copied"
+OBJECT_MISSING = "object_missing"
+OBJECT_CHANGED = "object_changed"
+OBJECT_TRUNCATED = "object_truncated"
+MALFORMED_ROW = "malformed_row"
+GAP_REASONS = (
+    KILLED_BEFORE_COPIED,
+    OBJECT_MISSING,
+    OBJECT_CHANGED,
+    OBJECT_TRUNCATED,
+    MALFORMED_ROW,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """A row that a target cannot have, from one cut to another."""
 
+    kind: Kind = Kind.SEGMENT
     key: str
     datasource: str
     reason: str
-    """`killed_before_copied`, `object_missing`, `object_changed` or `malformed_row`."""
+    """One of `GAP_REASONS`."""
     detail: str
     opened: Offset
     """The event that asked for it."""

@@ -13,6 +13,12 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.carriage import Carriage, check_segment, locate
+from replicator.model.checkpoint import (
+    MALFORMED_ROW,
+    OBJECT_CHANGED,
+    OBJECT_MISSING,
+    OBJECT_TRUNCATED,
+)
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Location
@@ -37,9 +43,10 @@ class Uncopied:
     """An event whose row the target cannot have, and why."""
 
     offset: Offset
-    key: str
+    key: RowKey
     datasource: str
     reason: str
+    """One of `GAP_REASONS`."""
     detail: str
 
 
@@ -59,7 +66,11 @@ class _Wanted:
 
 
 class Executor:
-    """Copies bytes, then commits rows together with gaps and checkpoint."""
+    """Copies bytes, then commits rows together with gaps and checkpoint.
+
+    `source_receipts` is given when bytes come from another target: they must be what its receipts
+    say, so that a backup that has rotted is not spread.
+    """
 
     def __init__(
         self,
@@ -71,6 +82,7 @@ class Executor:
         metadata: MetadataWriter,
         carriage: Carriage,
         limits: CopyLimits,
+        source_receipts: DeepStorage | None = None,
         rng: Random,
         observer: Observer,
     ) -> None:
@@ -81,6 +93,7 @@ class Executor:
         self._metadata = metadata
         self._carriage = carriage
         self._limits = limits
+        self._source_receipts = source_receipts
         self._rng = rng
         self._observer = observer
         self._slots = asyncio.Semaphore(limits.in_flight_max)
@@ -153,7 +166,7 @@ class Executor:
             try:
                 self._place(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
-                uncopied.append(_uncopied(entry, entry.event.row, "malformed_row", str(exc)))
+                uncopied.append(_uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc)))
         copies = [_Copy(location, found.size_bytes) for location, found in wanted.items()]
         async with asyncio.TaskGroup() as group:
             tasks = {
@@ -196,10 +209,10 @@ class Executor:
             if receipt is None:
                 return await self._copy_new(copy)
             if not trust_receipts and not await self._is_unchanged(location, receipt):
-                return "object_changed", f"{location} has other bytes now than those copied before"
+                return OBJECT_CHANGED, f"{location} has other bytes now than those copied before"
         except MissingObjectError as exc:
             if receipt is None:
-                return "object_missing", str(exc)
+                return OBJECT_MISSING, str(exc)
         self._observer(
             ObjectCopied(location=location, size_bytes=_size_bytes(receipt), reused=True)
         )
@@ -210,15 +223,23 @@ class Executor:
         found_bytes = sum(found.size_bytes for found in objects)
         if copy.location.endswith("/") and found_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
-            return "object_truncated", (
+            return OBJECT_TRUNCATED, (
                 f"{copy.location} holds {found_bytes} bytes, its payload says {copy.size_bytes}"
             )
         read = self._reader(copy.location)
         stored = await self._target_storage.put(copy.location, objects, read)
+        await self._compare_receipts(copy.location, stored)
         self._observer(
             ObjectCopied(location=copy.location, size_bytes=_size_bytes(stored), reused=False)
         )
         return None
+
+    async def _compare_receipts(self, location: Location, stored: Receipt) -> None:
+        if self._source_receipts is None:
+            return
+        receipt = await self._source_receipts.receipt(location)
+        if receipt is None or receipt.objects != stored.objects:
+            raise CorruptionError(f"the bytes of {location} are not those of the backup's receipt")
 
     async def _is_unchanged(self, location: Location, receipt: Receipt) -> bool:
         """Whether the source's objects are still those that were copied.
@@ -240,7 +261,7 @@ class Executor:
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
     return Uncopied(
         offset=entry.offset,
-        key=key_of(row).key,
+        key=key_of(row),
         datasource=datasource_of(row) or "",
         reason=reason,
         detail=detail,

@@ -142,6 +142,10 @@ class History:
             raise await self._outside(span, f"no cut was closed {_words(point)}")
         return found
 
+    async def has_cuts(self, span: Span) -> bool:
+        """Return whether the log holds a closed cut at all."""
+        return await self._last_cut(span, span.end) is not None
+
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
         found: list[ClosedCut] = []
@@ -248,13 +252,9 @@ class CutReader:
         self._forget()
         return folding.ledger()
 
-    def skip_to(self, cut: ClosedCut) -> None:
-        """Go on after a cut that the caller knows already."""
-        self.at, self.last, self.digest = (
-            Offset(cut.offset + 1),
-            cut.closed.cut,
-            cut.closed.digest,
-        )
+    def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
+        """Go on after the record at `offset`, which closed a cut that the caller knows already."""
+        self.at, self.last, self.digest = Offset(offset + 1), cut, digest
         self._entries = []
         self._forget()
 

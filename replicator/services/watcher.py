@@ -178,7 +178,7 @@ class Watcher:
             epoch=epoch,
         )
         cut = ClosedCut(offset=await self._log.append([encode(closed, envelope)]), closed=closed)
-        self._reader.skip_to(cut)
+        self._reader.skip_to(cut.offset, closed.cut, closed.digest)
         self._ledger, self._epoch = ledger, epoch
         return cut
 

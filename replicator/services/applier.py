@@ -1,0 +1,302 @@
+"""Follows the log and keeps one target up with it, cut by cut."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import numpy as np
+
+from replicator.errors import CorruptionError, RefusedError, TransientError
+from replicator.model.checkpoint import (
+    KILLED_BEFORE_COPIED,
+    OBJECT_MISSING,
+    Checkpoint,
+    Gap,
+)
+from replicator.model.event import Epoch, Offset
+from replicator.model.fingerprint import key_hash
+from replicator.model.ledger import Offsets, items
+from replicator.model.observation import CutApplied, GapOpened, Observer, Waiting
+from replicator.model.plan import Plan, last_words
+from replicator.model.restore_point import Latest
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import RowKey
+from replicator.ports import MetadataWriter, Span
+from replicator.services.executor import Executor, Uncopied
+from replicator.services.history import ClosedCut, CutReader, CutSpan, History
+from replicator.services.pause import pause
+from replicator.services.reconciler import (
+    Reconciler,
+    checkpoint_at,
+    gap_of,
+    refuse_foreign_rows,
+    without,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyLimits:
+    """How the log is followed, and when a missing object becomes a gap."""
+
+    interval_s: float
+    kill_wait_s: float
+    objects_missing_max: int
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What the operator allowed for this run."""
+
+    resume: bool = False
+    """Go on after a restore in place."""
+    adopt: bool = False
+    """Take over a target that holds rows this tool did not write."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Cuts that become true together, because earlier ones ask for bytes that are gone."""
+
+    cuts: list[CutSpan] = field(default_factory=list)
+    uncopied: dict[Offset, Uncopied] = field(default_factory=dict)
+    keys: dict[bytes, Offset] = field(default_factory=dict)
+    passed: list[Gap] = field(default_factory=list)
+    hopeless: set[bytes] = field(default_factory=set)
+    """Keys of rows that had a gap already: no later cut is awaited for them."""
+
+
+class Applier:
+    """Log in, plans out; its position lives in the target, beside the rows."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        executor: Executor,
+        limits: ApplyLimits,
+        leave: Leave,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._reconciler = reconciler
+        self._executor = executor
+        self._limits = limits
+        self._leave = leave
+        self._rng = rng
+        self._observer = observer
+        self._reader = CutReader(history)
+        self._epoch: Epoch | None = None
+        self._gaps: dict[bytes, Gap] = {}
+        self._window = _Window()
+        self._deadline_s: float | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Apply cuts until `stop` is set; a started cut always finishes."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                applied = await self.apply_next()
+            except TransientError as exc:
+                delay_s = self._limits.retry.delay_s(failures, self._rng)
+                failures += 1
+                self._observer(
+                    Waiting(what=f"apply to {self._target}", reason=str(exc), delay_s=delay_s)
+                )
+                await pause(stop, delay_s)
+            else:
+                failures = 0
+                if not applied:
+                    await pause(stop, self._limits.interval_s)
+
+    async def apply_next(self) -> bool:
+        """Bring the target to its next cut; False when the log has none to go to yet.
+
+        Raises:
+            TransientError: something is away; the next call starts from the target's checkpoint.
+            FencedError: another applier has taken over.
+            RefusedError: the target holds foreign rows, stands still after a restore, or more
+                objects are missing than kills can explain.
+            CorruptionError: log and target contradict each other.
+        """
+        try:
+            if self._epoch is None:
+                return await self._lead()
+            return await self._follow(self._epoch)
+        except BaseException:
+            self._epoch = None  # whatever it was, the checkpoint in the target knows
+            raise
+
+    async def _lead(self) -> bool:
+        """Become the only applier and find the place to go on from, or seed the target."""
+        held = await self._metadata.acquire(self._source)
+        span = await self._history.span()
+        checkpoint = held.checkpoint
+        if checkpoint is None:
+            if not self._leave.adopt:
+                refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+            return await self._seed(held.epoch, span)
+        _check_agreement(checkpoint, span, self._target)
+        if checkpoint.standing:
+            self._refuse_standing(checkpoint)
+            return await self._seed(held.epoch, span)
+        await self._start_after(checkpoint, held.epoch)
+        return await self._follow(held.epoch)
+
+    async def _seed(self, epoch: Epoch, span: Span) -> bool:
+        """Bring the target to the newest cut in one step, whatever it holds now."""
+        if not await self._history.has_cuts(span):
+            return False
+        cut = await self._history.find(Latest())
+        found = await self._reconciler.reconcile(cut, standing=False)
+        uncopied = await self._executor.copy(found.plan.picks, trust_receipts=False)
+        self._refuse_wrong_storage(uncopied)
+        known = {gap.opened for gap in found.known_gaps}
+        if _any_missing(row for row in uncopied if row.offset not in known) and self._waits():
+            return False  # the next cut may say that they were killed
+        plan = without(found.plan, uncopied, found.known_gaps)
+        await self._commit(plan, cut, epoch, rows=len(plan.picks))
+        return True
+
+    async def _follow(self, epoch: Epoch) -> bool:
+        """Read on until the cuts read so far can become true together, then make them so."""
+        while (span := await self._reader.next()) is not None:
+            await self._take(span)
+            if not self._awaited():
+                await self._apply_window(epoch)
+                return True
+        if not self._awaited() or self._waits():
+            return False
+        await self._copy_again()
+        await self._apply_window(epoch)
+        return True
+
+    async def _take(self, span: CutSpan) -> None:
+        """Copy a cut's bytes and add it to the window."""
+        window, again = self._window, set(items(span.keys))
+        for key in again & window.keys.keys():
+            row = window.uncopied.pop(window.keys.pop(key))
+            gone = replace(row, reason=KILLED_BEFORE_COPIED)
+            window.passed.append(gap_of(gone, closed=span.at.offset))
+        for key in again & self._gaps.keys():
+            window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
+            window.hopeless.add(key)
+        for row in await self._executor.copy(span.offsets, trust_receipts=False):
+            window.uncopied[row.offset] = row
+            window.keys[key_hash(row.key)] = row.offset
+        window.cuts.append(span)
+        self._refuse_wrong_storage(tuple(window.uncopied.values()))
+
+    async def _copy_again(self) -> None:
+        """Try the missing bytes a last time before they become gaps."""
+        offsets = np.array(sorted(self._window.uncopied), np.int64)
+        uncopied = await self._executor.copy(offsets, trust_receipts=False)
+        self._window.uncopied = {row.offset: row for row in uncopied}
+
+    def _awaited(self) -> bool:
+        """Whether a later cut may still say that the missing bytes were killed."""
+        window = self._window
+        return _any_missing(
+            row for row in window.uncopied.values() if key_hash(row.key) not in window.hopeless
+        )
+
+    def _waits(self) -> bool:
+        """Whether there is still time to wait; the clock starts with the first question."""
+        now_s = asyncio.get_running_loop().time()
+        if self._deadline_s is None:
+            self._deadline_s = now_s + self._limits.kill_wait_s
+        return now_s < self._deadline_s
+
+    async def _apply_window(self, epoch: Epoch) -> None:
+        window = self._window
+        last = window.cuts[-1].at
+        plan = Plan(
+            picks=_picks(window.cuts),
+            checkpoint=checkpoint_at(
+                last, self._source, (await self._history.span()).log_id, standing=False
+            ),
+            gaps=tuple(window.passed),
+        )
+        plan = without(plan, tuple(window.uncopied.values()))
+        await self._commit(plan, last, epoch, rows=len(plan.picks))
+
+    async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
+        await self._executor.commit(plan, epoch=epoch)
+        for gap in plan.gaps:
+            if gap.closed is None or gap.reason == KILLED_BEFORE_COPIED:
+                self._observer(GapOpened(gap=gap))
+        self._observer(
+            CutApplied(
+                cut=cut.closed.cut,
+                offset=cut.offset,
+                rows=rows,
+                source_time=cut.closed.source_time,
+            )
+        )
+        await self._start_after(plan.checkpoint, epoch)
+
+    async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
+        self._window, self._deadline_s = _Window(), None
+        self._gaps = {
+            key_hash(RowKey(gap.kind, gap.key)): gap
+            for gap in await self._metadata.gaps(self._source)
+            if gap.closed is None
+        }
+        self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
+        self._epoch = epoch
+
+    def _refuse_standing(self, checkpoint: Checkpoint) -> None:
+        if self._leave.resume:
+            return
+        what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
+        raise RefusedError(
+            f"target {self._target!r} stands still: {what} was restored to cut {checkpoint.cut}"
+            f" (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
+            hint="`replicator apply --resume` follows the source again, also what was undone",
+        )
+
+    def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied]) -> None:
+        missing = [row for row in uncopied if row.reason == OBJECT_MISSING]
+        if len(missing) > self._limits.objects_missing_max:
+            raise RefusedError(
+                f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
+                f" {missing[0].key.key} ({missing[0].detail})",
+                hint="is the source's deep storage the right one, and mounted? If the segments are"
+                " really gone, raise objects_missing_max: they are recorded as gaps then",
+            )
+
+
+def _picks(cuts: Sequence[CutSpan]) -> Offsets:
+    offsets = np.concatenate([cut.offsets for cut in cuts])
+    if len(cuts) == 1:
+        return offsets
+    return last_words(offsets, np.concatenate([cut.keys for cut in cuts]))
+
+
+def _any_missing(rows: Iterable[Uncopied]) -> bool:
+    return any(row.reason == OBJECT_MISSING for row in rows)
+
+
+def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
+    """Refuse to go on from a checkpoint that is not a place in this log."""
+    if checkpoint.log_id != span.log_id:
+        raise CorruptionError(
+            f"target {target!r} follows log {checkpoint.log_id}, the configured log is"
+            f" {span.log_id}",
+            hint="configure the log that this target was filled from, or use an empty target",
+        )
+    if checkpoint.offset >= span.end:
+        raise CorruptionError(
+            f"target {target!r} is at offset {checkpoint.offset}, the log ends at {span.end}:"
+            " the log has lost what was already applied",
+            hint="restore the log's newest copy; nothing was changed",
+        )

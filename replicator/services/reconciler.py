@@ -1,0 +1,297 @@
+"""Decides what turns a target, as it is now, into one cut: for restore, seeding and proof alike."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from replicator.errors import MalformedRowError, RefusedError
+from replicator.model.carriage import Carriage, check_segment, locate, supervised_datasource
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import Entry, Offset, RowChanged, RowEvent
+from replicator.model.fingerprint import key_hash
+from replicator.model.ledger import KEY, Comparison, Keys, Ledger
+from replicator.model.observation import Observer, Progress
+from replicator.model.plan import Estimate, Plan
+from replicator.model.row import Kind, Row, RowKey, Segment, Supervisor, datasource_of, key_of
+from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.services.executor import Uncopied
+from replicator.services.history import ClosedCut, History
+
+DEFAULT_RULES = RowKey(Kind.RULES, "_default")
+"""Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""
+DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
+"""A metadata store with rows in these tables holds data; an idle Druid fills the others itself."""
+PROGRESS_EVENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What separates a target from a cut."""
+
+    plan: Plan
+    wanted: Ledger
+    """The rows that the target must have, with the fingerprints that its own scan must show."""
+    known_gaps: tuple[Gap, ...]
+    """Gaps that the target has recorded for this cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scope:
+    """Which rows a restore is about: all of them, or those of one datasource."""
+
+    datasource: str | None = None
+    supervisors: frozenset[str] = frozenset()
+    """Ids of the supervisors of that datasource: their offsets go back with its segments."""
+
+    def holds(self, row: Row) -> bool:
+        if self.datasource is None:
+            return True
+        name = datasource_of(row)
+        return name == self.datasource or (
+            key_of(row).kind is Kind.COMMIT and name in self.supervisors
+        )
+
+    def names(self, kind: Kind) -> Sequence[str] | None:
+        if self.datasource is None:
+            return None
+        more = self.supervisors if kind is Kind.COMMIT else frozenset[str]()
+        return sorted({self.datasource, *more})
+
+
+class Reconciler:
+    """Holds a cut of the log against a scan of the target."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        history: History,
+        metadata: MetadataWriter,
+        carriage: Carriage,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._history = history
+        self._metadata = metadata
+        self._carriage = carriage
+        self._observer = observer
+
+    async def reconcile(
+        self,
+        cut: ClosedCut,
+        *,
+        standing: bool,
+        datasource: str | None = None,
+        without_gaps: bool = False,
+    ) -> Reconciliation:
+        """Return the plan that makes the target's rows exactly those of the cut.
+
+        Only the rows of `datasource` when one is given. With `without_gaps` the rows that the
+        target is known not to have are not wanted; otherwise the plan tries them again.
+        """
+        gaps = [gap for gap in await self._metadata.gaps(self._source) if gap.at(cut.offset)]
+        scope = await self._scope(datasource, cut)
+        excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
+        ledger = await self._wanted(cut, scope, excluded)
+        comparison = Comparison(ledger)
+        async with self._metadata.snapshot() as snapshot:
+            surplus = {
+                kind: await self._scan(snapshot, kind, comparison, scope)
+                for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
+            }
+        span = await self._history.span()
+        plan = Plan(
+            picks=comparison.lacking(),
+            surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
+            checkpoint=checkpoint_at(
+                cut, self._source, span.log_id, standing=standing, datasource=datasource
+            ),
+            gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
+        )
+        return Reconciliation(plan=plan, wanted=ledger, known_gaps=tuple(gaps))
+
+    async def estimate(self, reconciliation: Reconciliation) -> Estimate:
+        """Return what the plan means in segments, rows, objects and bytes."""
+        plan, counts, estimate = reconciliation.plan, Counter[str](), Estimate()
+        done = 0
+        async for entries in self._history.pick(plan.picks):
+            for entry in entries:
+                if isinstance(entry.event, RowChanged):
+                    estimate = _counted(estimate, entry.event.row, self._carriage)
+                    counts[datasource_of(entry.event.row) or "(cluster)"] += 1
+            done += len(entries)
+            self._observer(
+                Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
+            )
+        return replace(
+            estimate,
+            removals=sum(len(keys) for keys in plan.surplus.values()),
+            by_datasource=dict(counts),
+            missing=reconciliation.known_gaps,
+        )
+
+    async def foreign_rows(self) -> int:
+        """Return how many rows of data a target without a checkpoint holds."""
+        found = 0
+
+        def visit(chunk: Chunk) -> None:
+            nonlocal found
+            found += len(chunk.keys)
+
+        async with self._metadata.snapshot() as snapshot:
+            for kind in DATA_KINDS:
+                await snapshot.scan(kind, visit)
+        return found
+
+    async def _wanted(self, cut: ClosedCut, scope: _Scope, excluded: frozenset[Offset]) -> Ledger:
+        """Fold the log into the rows that the target must have."""
+        seen = 0
+
+        def read(entry: Entry, event: RowEvent) -> bytes | None:
+            nonlocal seen
+            seen += 1
+            if seen % PROGRESS_EVENTS == 0:
+                self._observer(Progress(what="read the log", done=seen, total=None, unit="events"))
+            if not isinstance(event, RowChanged) or entry.offset in excluded:
+                return None
+            return self._mark(event) if scope.holds(event.row) else None
+
+        return await self._history.fold(cut.offset, read)
+
+    def _mark(self, event: RowChanged) -> bytes | None:
+        try:
+            carried = self._carriage.carried(event.row)
+        except MalformedRowError:
+            return event.fingerprint  # picked, and the executor says what is wrong with it
+        if carried is None:
+            return None
+        return self._carriage.fingerprint(carried, key_of(event.row).kind)
+
+    async def _scan(
+        self, snapshot: Snapshot, kind: Kind, comparison: Comparison, scope: _Scope
+    ) -> Keys:
+        surplus: list[Keys] = []
+
+        def visit(chunk: Chunk) -> None:
+            unknown, _ = comparison.see(chunk.keys, chunk.marks)
+            if unknown.any():
+                surplus.append(chunk.keys[unknown])
+
+        await snapshot.scan(kind, visit, datasources=scope.names(kind))
+        return self._removable(kind, surplus)
+
+    def _removable(self, kind: Kind, surplus: list[Keys]) -> Keys:
+        """Leave the target what is its own: config that is not carried, Druid's default rules."""
+        keys: Keys = np.concatenate([np.empty(0, KEY), *surplus])
+        if kind is Kind.CONFIG:
+            names = [key_hash(RowKey(kind, name)) for name in self._carriage.config_names]
+            keys = keys[np.isin(keys, np.array(names, KEY))]
+        if kind is Kind.RULES:
+            keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
+        return keys
+
+    async def _scope(self, datasource: str | None, cut: ClosedCut) -> _Scope:
+        if datasource is None:
+            return _Scope()
+        supervisors: dict[str, str | None] = {}
+
+        def read(_: Entry, event: RowEvent) -> None:
+            if isinstance(event, RowChanged) and isinstance(event.row, Supervisor):
+                supervisors[event.row.spec_id] = _ingests_into(event.row)
+
+        await self._history.fold(cut.offset, read)
+        ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
+        return _Scope(datasource=datasource, supervisors=ids)
+
+
+def refuse_foreign_rows(found: int, target: str) -> None:
+    """Refuse to write to a target that somebody else has filled.
+
+    Raises:
+        RefusedError: there is at least one row.
+    """
+    if found:
+        raise RefusedError(
+            f"target {target!r} already holds {found} rows that this tool did not write",
+            hint="use an empty metadata store; or `--adopt`, which makes its rows exactly those"
+            " of the source: rows that the source does not have go, their bytes stay",
+        )
+
+
+def checkpoint_at(
+    cut: ClosedCut, source: str, log_id: str, *, standing: bool, datasource: str | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a target that is at this cut."""
+    return Checkpoint(
+        source=source,
+        log_id=log_id,
+        offset=cut.offset,
+        cut=cut.closed.cut,
+        source_time=cut.closed.source_time,
+        digest=cut.closed.digest,
+        standing=standing,
+        datasource=datasource,
+    )
+
+
+def without(plan: Plan, uncopied: Sequence[Uncopied], known: Sequence[Gap] = ()) -> Plan:
+    """Return the plan that leaves out what could not be copied, and records it as gaps.
+
+    A gap that was known and could be copied after all never was one: it closes where it opened.
+    """
+    missing = {row.offset for row in uncopied}
+    picked = set(plan.picks[np.isin(plan.picks, [gap.opened for gap in known])].tolist())
+    healed = [
+        replace(gap, closed=gap.opened)
+        for gap in known
+        if gap.opened in picked and gap.opened not in missing
+    ]
+    opened = [gap_of(row) for row in uncopied if row.offset not in {gap.opened for gap in known}]
+    return replace(plan, without=frozenset(missing), gaps=(*plan.gaps, *healed, *opened))
+
+
+def gap_of(row: Uncopied, *, closed: Offset | None = None) -> Gap:
+    """Return the gap that a row leaves in a target."""
+    return Gap(
+        kind=row.key.kind,
+        key=row.key.key,
+        datasource=row.datasource,
+        reason=row.reason,
+        detail=row.detail,
+        opened=row.offset,
+        closed=closed,
+    )
+
+
+def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, ...]:
+    """Close the gaps whose rows the cut does not have any more."""
+    current = set(ledger.offsets[np.isin(ledger.offsets, [gap.opened for gap in gaps])].tolist())
+    return tuple(
+        replace(gap, closed=cut.offset)
+        for gap in gaps
+        if gap.opened not in current and gap.closed is None
+    )
+
+
+def _counted(estimate: Estimate, row: Row, carriage: Carriage) -> Estimate:
+    if not isinstance(row, Segment):
+        return replace(estimate, other_rows=estimate.other_rows + 1)
+    try:
+        size_bytes, location = check_segment(row), locate(row, carriage.source)
+    except MalformedRowError:
+        return replace(estimate, segments=estimate.segments + 1)
+    return replace(
+        estimate,
+        segments=estimate.segments + 1,
+        objects=estimate.objects + (location is not None),
+        size_bytes=estimate.size_bytes + (size_bytes if location is not None else 0),
+    )
+
+
+def _ingests_into(supervisor: Supervisor) -> str | None:
+    try:
+        return supervised_datasource(supervisor)
+    except MalformedRowError:
+        return None

@@ -1,0 +1,117 @@
+"""Brings a target to an earlier cut, or another target to any cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicator.errors import GapError
+from replicator.model.checkpoint import Held
+from replicator.model.observation import CutApplied, Observer
+from replicator.model.plan import Estimate
+from replicator.model.restore_point import RestorePoint
+from replicator.ports import MetadataWriter
+from replicator.services.executor import Executor, Uncopied
+from replicator.services.history import ClosedCut, History
+from replicator.services.reconciler import (
+    Reconciler,
+    Reconciliation,
+    refuse_foreign_rows,
+    without,
+)
+
+SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """What a restore would do, as it looks before anybody agreed to it."""
+
+    cut: ClosedCut
+    datasource: str | None
+    held: Held
+    """The target's checkpoint when the plan was made."""
+    reconciliation: Reconciliation
+    estimate: Estimate
+
+
+class Restorer:
+    """Plans first, then makes the target's rows exactly those of a cut; bytes stay."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        executor: Executor,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._reconciler = reconciler
+        self._executor = executor
+        self._observer = observer
+
+    async def plan(
+        self, point: RestorePoint, *, datasource: str | None, adopt: bool
+    ) -> RestorePlan:
+        """Return what would be done; nothing is changed.
+
+        Raises:
+            GapError: the log has no such cut.
+            RefusedError: the target holds rows that this tool did not write, without `adopt`.
+        """
+        cut = await self._history.find(point)
+        held = await self._metadata.held(self._source)
+        if held.checkpoint is None and not adopt:
+            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+        found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
+        estimate = await self._reconciler.estimate(found)
+        return RestorePlan(
+            cut=cut, datasource=datasource, held=held, reconciliation=found, estimate=estimate
+        )
+
+    async def execute(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Carry out a plan; return the rows that the target could not get.
+
+        The target is fenced first: a running applier stops. When the target has moved since the
+        plan was made, the plan is made again.
+
+        Raises:
+            GapError: bytes are missing and `accept_gaps` is not given; no row was changed.
+            FencedError: somebody else took over; no row was changed.
+        """
+        held = await self._metadata.acquire(self._source)
+        found = plan.reconciliation
+        if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
+            found = await self._reconciler.reconcile(
+                plan.cut, standing=True, datasource=plan.datasource
+            )
+        uncopied = await self._executor.copy(found.plan.picks, trust_receipts=True)
+        if uncopied and not accept_gaps:
+            raise _missing(plan.cut, uncopied)
+        final = without(found.plan, uncopied, found.known_gaps)
+        await self._executor.commit(final, epoch=held.epoch)
+        self._observer(
+            CutApplied(
+                cut=plan.cut.closed.cut,
+                offset=plan.cut.offset,
+                rows=len(final.picks),
+                source_time=plan.cut.closed.source_time,
+            )
+        )
+        return uncopied
+
+
+def _missing(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
+    shown = "; ".join(f"{row.key.key}: {row.detail}" for row in uncopied[:SHOWN_MAX])
+    more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
+    return GapError(
+        f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"
+        f" more ({shown}{more}); no row was changed",
+        hint="choose another point (`replicator points`), or restore all the rest with"
+        " `--accept-gaps`",
+    )

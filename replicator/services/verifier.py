@@ -1,0 +1,183 @@
+"""Proves that a target is what its checkpoint says: rows, then objects, then bytes."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+
+from replicator.errors import MalformedRowError, MissingObjectError, NotFoundError
+from replicator.model.carriage import Carriage, locate
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import CutClosed, Entry, Epoch, RowChanged, RowRemoved
+from replicator.model.load_spec import Location
+from replicator.model.observation import Observer, Progress
+from replicator.model.row import Segment, key_of
+from replicator.ports import DeepStorage, MetadataWriter
+from replicator.services.history import ClosedCut, History
+from replicator.services.reconciler import Reconciler, Reconciliation
+
+FINDINGS_MAX = 1_000
+
+
+class Level(Enum):
+    """How deep a verification goes; each level includes those before it."""
+
+    ROWS = "rows"
+    EXISTS = "exists"
+    CHECKSUM = "checksum"
+
+
+@dataclass(slots=True, kw_only=True)
+class Verification:
+    """What was looked at, and what is wrong with it."""
+
+    checkpoint: Checkpoint
+    level: Level
+    rows: int = 0
+    objects: int = 0
+    size_bytes: int = 0
+    gaps: tuple[Gap, ...] = ()
+    findings: list[str] = field(default_factory=list)
+    """At most `FINDINGS_MAX`, the count below is complete."""
+    findings_count: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether target and checkpoint agree, gaps apart."""
+        return self.findings_count == 0
+
+    def add(self, finding: str) -> None:
+        """Note one thing that is wrong."""
+        self.findings_count += 1
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(finding)
+
+
+class Verifier:
+    """Compares a target with the log at its checkpoint."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        storage: DeepStorage,
+        reconciler: Reconciler,
+        carriage: Carriage,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._storage = storage
+        self._reconciler = reconciler
+        self._carriage = carriage
+        self._rng = rng
+        self._observer = observer
+
+    async def verify(self, level: Level, *, subset: float = 1.0) -> Verification:
+        """Return what a comparison at the checkpoint finds; `subset` is the share of objects.
+
+        Raises:
+            NotFoundError: nothing was applied to the target yet.
+            CorruptionError: the log itself does not add up.
+        """
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        if checkpoint is None:
+            raise NotFoundError(
+                f"target {self._target!r} has no checkpoint: nothing was applied to it yet"
+            )
+        cut = _cut_of(checkpoint)
+        found = await self._reconciler.reconcile(
+            cut, standing=checkpoint.standing, datasource=checkpoint.datasource, without_gaps=True
+        )
+        verification = Verification(
+            checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
+        )
+        await self._rows(found, verification)
+        if level is not Level.ROWS:
+            await self._objects(found, verification, subset)
+        return verification
+
+    async def _rows(self, found: Reconciliation, verification: Verification) -> None:
+        async for entries in self._history.pick(found.plan.picks):
+            for entry in entries:
+                verification.add(f"row {_name(entry)} is missing or differs")
+        for kind, keys in found.plan.surplus.items():
+            for _ in keys:
+                verification.add(f"a row of {kind.value} is in the target and not in the cut")
+
+    async def _objects(
+        self, found: Reconciliation, verification: Verification, subset: float
+    ) -> None:
+        seen: set[int] = set()
+        offsets = found.wanted.offsets.copy()
+        offsets.sort()
+        async for entries in self._history.pick(offsets):
+            for entry in entries:
+                location = self._location(entry)
+                if location is None or hash(location) in seen:
+                    continue
+                seen.add(hash(location))
+                if subset >= 1 or self._rng.random() < subset:
+                    await self._object(location, verification)
+            self._observer(
+                Progress(
+                    what="verify objects", done=verification.objects, total=None, unit="objects"
+                )
+            )
+
+    async def _object(self, location: Location, verification: Verification) -> None:
+        verification.objects += 1
+        receipt = await self._storage.receipt(location)
+        if receipt is None:
+            verification.add(f"object {location} is missing or not whole")
+            return
+        verification.size_bytes += sum(stored.size_bytes for stored in receipt.objects)
+        if verification.level is not Level.CHECKSUM:
+            return
+        try:
+            read = await self._storage.check(location)
+        except MissingObjectError as exc:
+            verification.add(str(exc))
+            return
+        for stored, now in zip(receipt.objects, read, strict=False):
+            if stored != now:
+                verification.add(f"object {location}{now.name} has other bytes than were stored")
+        if len(receipt.objects) != len(read):
+            verification.add(
+                f"object {location} has {len(read)} files, {len(receipt.objects)} were stored"
+            )
+
+    def _location(self, entry: Entry) -> Location | None:
+        event = entry.event
+        if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
+            return None
+        try:
+            return locate(event.row, self._carriage.source)
+        except MalformedRowError:
+            return None
+
+
+def _cut_of(checkpoint: Checkpoint) -> ClosedCut:
+    closed = CutClosed(
+        cut=checkpoint.cut,
+        source_time=checkpoint.source_time,
+        count=0,
+        digest=checkpoint.digest,
+        epoch=Epoch(0),
+    )
+    return ClosedCut(offset=checkpoint.offset, closed=closed)
+
+
+def _name(entry: Entry) -> str:
+    match entry.event:
+        case RowChanged(row=row):
+            return key_of(row).key
+        case RowRemoved(key=key):
+            return key.key
+        case CutClosed(cut=cut):
+            return f"cut {cut}"
