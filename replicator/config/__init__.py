@@ -1,0 +1,41 @@
+"""Settings: what can be set and why it defaults as it does, and where each value came from."""
+
+from replicator.config.loading import (
+    ENVIRONMENT_PREFIX,
+    Explained,
+    Origin,
+    explain,
+    load,
+)
+from replicator.config.settings import (
+    DeepStorageSettings,
+    LocalStorageSettings,
+    LogSettings,
+    MetadataSettings,
+    PostgresqlSettings,
+    RetrySettings,
+    Settings,
+    SourceSettings,
+    SqliteLogSettings,
+    TargetSettings,
+    WatchSettings,
+)
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "DeepStorageSettings",
+    "Explained",
+    "LocalStorageSettings",
+    "LogSettings",
+    "MetadataSettings",
+    "Origin",
+    "PostgresqlSettings",
+    "RetrySettings",
+    "Settings",
+    "SourceSettings",
+    "SqliteLogSettings",
+    "TargetSettings",
+    "WatchSettings",
+    "explain",
+    "load",
+]

@@ -1,0 +1,84 @@
+"""YAML with a line for every key, and with a key that stands twice refused."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from replicator.errors import ConfigError
+
+DEPTH_MAX = 16
+"""Deeper than any setting; also ends an alias that contains itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file's values, and the line on which each key stands, counted from 1."""
+
+    values: dict[str, Any]
+    lines: dict[tuple[str, ...], int]
+
+
+def parse(text: str, name: str) -> Parsed:
+    """Read a YAML document whose keys are all texts.
+
+    Raises:
+        ConfigError: it is empty, not YAML, not a mapping, or a key stands twice; with the line.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise ConfigError(
+                f"{name} is empty", hint="config/replicator.yaml is a commented example"
+            )
+        if not isinstance(node, yaml.MappingNode):
+            raise _refused(node, "a mapping of keys to values is expected here")
+        lines: dict[tuple[str, ...], int] = {}
+        return Parsed(_mapping(loader, node, (), lines), lines)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{name}{where}: {exc.problem or exc.context}") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{name}: it is not YAML: {exc}") from exc
+    finally:
+        loader.dispose()
+
+
+def scalar(text: str) -> object:
+    """Read a value as it would be read in a file."""
+    return cast(object, yaml.safe_load(text))
+
+
+def _mapping(
+    loader: yaml.SafeLoader,
+    node: yaml.MappingNode,
+    above: tuple[str, ...],
+    lines: dict[tuple[str, ...], int],
+) -> dict[str, Any]:
+    if len(above) >= DEPTH_MAX:
+        raise _refused(node, "this is nested too deeply")
+    own = {id(key) for key, _ in node.value}
+    loader.flatten_mapping(node)
+    found: dict[str, Any] = {}
+    stated: set[str] = set()
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise _refused(key_node, f"the key {key!r} is not a text; put it in quotes")
+        if id(key_node) in own:
+            if key in stated:
+                raise _refused(key_node, f"the key {key!r} stands here for the second time")
+            stated.add(key)
+        place = (*above, key)
+        lines[place] = key_node.start_mark.line + 1
+        if isinstance(value_node, yaml.MappingNode):
+            found[key] = _mapping(loader, value_node, place, lines)
+        else:
+            found[key] = loader.construct_object(value_node, deep=True)
+    return found
+
+
+def _refused(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
