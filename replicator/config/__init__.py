@@ -20,6 +20,7 @@ from replicator.config.settings import (
     TargetSettings,
     WatchSettings,
 )
+from replicator.config.yaml_file import scalar
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
@@ -38,4 +39,5 @@ __all__ = [
     "WatchSettings",
     "explain",
     "load",
+    "scalar",
 ]

@@ -11,7 +11,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
 from pydantic import ValidationError
 
 from replicator.config.keys import known_keys, nearest
@@ -166,11 +165,8 @@ def _as_in_variable(name: str) -> str:
 def _value_of(variable: str, text: str) -> object:
     try:
         return scalar(text)
-    except yaml.YAMLError:
-        raise ConfigError(
-            f"the value of the environment variable {variable} is not YAML",
-            hint="put it in double quotes, inside the quotes of the shell",
-        ) from None
+    except ConfigError as exc:
+        raise ConfigError(f"environment variable {variable}: {exc}", hint=exc.hint) from None
 
 
 def _settings(draft: _Draft) -> Settings:

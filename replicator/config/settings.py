@@ -235,22 +235,6 @@ class SourceSettings(_Part):
     """Where its segments' bytes are."""
 
 
-class WatchSettings(_Part):
-    """How the source is polled."""
-
-    poll_interval_s: Positive = 10.0
-    """Time between polls, in seconds, and so the floor of the lag. A poll scans all rows."""
-    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the interval by which it varies, so that watchers do not fall into step."""
-    idle_cut_interval_s: Positive = 60.0
-    """Time after which a source without changes closes an empty cut, in seconds.
-
-    Each one is a restore point, and tells an idle source from a watcher that has stopped.
-    """
-    fetch_rows_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Rows fetched and appended at a time; with payloads of 20 KB they are 20 MB in memory."""
-
-
 class RetrySettings(_Part):
     """When to try again after a failure that may pass."""
 
@@ -275,6 +259,24 @@ class RetrySettings(_Part):
             delay_initial_s=self.delay_initial_s,
             delay_max_s=self.delay_max_s,
         )
+
+
+class WatchSettings(_Part):
+    """How the source is polled."""
+
+    poll_interval_s: Positive = 10.0
+    """Time between polls, in seconds, and so the floor of the lag. A poll scans all rows."""
+    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the interval by which it varies, so that watchers do not fall into step."""
+    idle_cut_interval_s: Positive = 60.0
+    """Time after which a source without changes closes an empty cut, in seconds.
+
+    Each one is a restore point, and tells an idle source from a watcher that has stopped.
+    """
+    fetch_rows_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Rows fetched and appended at a time; with payloads of 20 KB they are 20 MB in memory."""
+    retry: RetrySettings = RetrySettings()
+    """When to try a poll again."""
 
 
 class TargetSettings(_Part):
@@ -304,7 +306,7 @@ class TargetSettings(_Part):
     rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Rows written in one statement; a cut is one transaction, however many it takes."""
     retry: RetrySettings = RetrySettings()
-    """When to try again."""
+    """When to try a copy or a transaction again."""
     rpo: Duration = timedelta(seconds=60)
     """The promise that `replicator status` checks: how far the target may lag behind."""
 

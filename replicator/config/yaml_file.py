@@ -47,8 +47,17 @@ def parse(text: str, name: str) -> Parsed:
 
 
 def scalar(text: str) -> object:
-    """Read a value as it would be read in a file."""
-    return cast(object, yaml.safe_load(text))
+    """Read a value as it would be read in a file.
+
+    Raises:
+        ConfigError: it is not YAML; the message does not repeat it, it may be a secret.
+    """
+    try:
+        return cast(object, yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise ConfigError(
+            "the value is not YAML", hint="put it in double quotes, inside the quotes of the shell"
+        ) from None
 
 
 def _mapping(
