@@ -10,11 +10,11 @@ The digest of an inventory is the sum of its rows' fingerprints modulo 2^256. It
 an order and follows a change in time proportional to the change. It detects faults, not forgery.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any, NewType
+from typing import NewType, TypeAlias
 
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey
 
@@ -29,6 +29,9 @@ FINGERPRINT_BYTES = 32
 DIGEST_MODULUS = 1 << (8 * FINGERPRINT_BYTES)
 EMPTY_DIGEST = Digest(0)
 
+_ValuesOf: TypeAlias = Callable[[Row], tuple[str | int | None, ...]]
+_PayloadOf: TypeAlias = Callable[[Row], bytes]
+
 
 def key_hash(key: RowKey) -> bytes:
     """Return 16 bytes that stand for the key: the head of SHA-256 of kind, 0x1f and key."""
@@ -41,22 +44,12 @@ def fingerprint(row: Row, *, columns: frozenset[str] | None = None) -> Fingerpri
     Columns outside `columns` count as NULL, so that rows can be compared without the ones that a
     target writes by its own rule or does not have.
     """
-    kind = KIND_OF[type(row)]
-    text_of, payload_of = _readers(kind)
-    values = text_of(row)
-    if columns is None:
-        parts = [_text(value) for value in values]
-        extras = row.extras
-    else:
-        names = text_columns(kind)
-        parts = [
-            _text(value) if name in columns else NULL
-            for name, value in zip(names, values, strict=True)
-        ]
-        extras = {name: value for name, value in row.extras.items() if name in columns}
-    parts.extend(f"{name}={extras[name]}" for name in sorted(extras))
-    head = UNIT.join((kind.value, *parts, ""))
-    return Fingerprint(sha256(head.encode() + payload_of(row)).digest())
+    head, values_of, payload_of = _reading(KIND_OF[type(row)], columns)
+    text = head % tuple([v if v.__class__ is str else _text(v) for v in values_of(row)])
+    if row.extras:
+        names = sorted(row.extras if columns is None else columns & row.extras.keys())
+        text += "".join(f"{name}={row.extras[name]}{UNIT}" for name in names)
+    return Fingerprint(sha256(text.encode() + payload_of(row)).digest())
 
 
 def text_columns(kind: Kind) -> tuple[str, ...]:
@@ -88,9 +81,17 @@ def _text(value: str | int | None) -> str:
     return str(int(value))
 
 
-@lru_cache(maxsize=len(Kind))
-def _readers(kind: Kind) -> tuple[Any, Any]:
-    names = text_columns(kind)
-    first = attrgetter(names[0])
-    text_of = attrgetter(*names) if len(names) > 1 else lambda row: (first(row),)
-    return text_of, attrgetter(TABLES[kind].payload)
+@lru_cache(maxsize=8 * len(Kind))
+def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _ValuesOf, _PayloadOf]:
+    """Return what precedes the payload, with a `%s` for each value, and how to read the values."""
+    every = text_columns(kind)
+    read = [name for name in every if columns is None or name in columns]
+    places = ("%s" if name in read else NULL for name in every)
+    head = UNIT.join((kind.value, *places, ""))
+    return head, _tuple_of(read), attrgetter(TABLES[kind].payload)
+
+
+def _tuple_of(names: list[str]) -> _ValuesOf:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda row: tuple(getattr(row, name) for name in names)

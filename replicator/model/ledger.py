@@ -116,7 +116,10 @@ def fold(before: Ledger, changes: Batch) -> Ledger:
 
 
 def diff(before: Ledger, after: Ledger) -> Batch:
-    """Return the changes that turn `before` into `after`, sorted by key hash."""
+    """Return the changes that turn `before` into `after`: what came, then what is gone.
+
+    Each part is sorted by key hash. A row with the same fingerprint keeps its offset.
+    """
     places = np.searchsorted(before.keys, after.keys)
     known = _same(before.keys, places, after.keys)
     same = known.copy()

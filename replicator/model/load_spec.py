@@ -8,7 +8,6 @@ the directory above the object (LocalDataSegmentKiller).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, NewType, Protocol
 
 from replicator.errors import MalformedRowError
@@ -17,6 +16,7 @@ Location = NewType("Location", str)
 """A key relative to a deep storage's root; a trailing slash means all objects below it."""
 
 TOMBSTONE = "tombstone"
+_ODD_NAMES = frozenset({"", ".", ".."})
 
 
 class Layout(Protocol):
@@ -62,9 +62,17 @@ class LocalLayout:
 
     def _relative(self, path: str) -> Location:
         prefix = self.root.rstrip("/") + "/"
-        relative = path.removeprefix("file:").removeprefix(prefix)
-        if relative == path or ".." in PurePosixPath(relative).parts or not relative.strip("/"):
+        absolute = path.removeprefix("file:")
+        relative = absolute.removeprefix(prefix)
+        if relative == absolute or not _is_plain(relative):
             raise MalformedRowError(
-                f"its load spec names {path}, which is outside the deep storage's root {prefix}"
+                f"its load spec names {path!r}, which is not a place below the deep storage's root"
+                f" {prefix}"
             )
         return Location(relative)
+
+
+def _is_plain(relative: str) -> bool:
+    """Return whether a path stays where it seems to be, on any file system."""
+    names = relative.removesuffix("/").split("/")
+    return _ODD_NAMES.isdisjoint(names) and relative.isprintable()

@@ -5,12 +5,13 @@ release adds. Only the span of the member that must change is replaced.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from replicator.errors import MalformedRowError
 
 _DECODER = json.JSONDecoder()
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _SPACE = " \t\r\n"
 
 
@@ -31,7 +32,7 @@ def parse(payload: bytes) -> dict[str, Any]:
     """
     try:
         found = json.loads(payload.decode())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise MalformedRowError(f"its payload is not JSON: {exc}") from exc
     if not isinstance(found, dict):
         raise MalformedRowError("its payload is not a JSON object")
@@ -39,30 +40,63 @@ def parse(payload: bytes) -> dict[str, Any]:
 
 
 def member(payload: bytes, name: str) -> Any:
-    """Return the value of one top-level member, None when there is none."""
+    """Return the value of one top-level member, None when there is none.
+
+    Raises:
+        MalformedRowError: the payload is not a JSON object as far as it has to be read.
+    """
     found = _find(_decode(payload), name)
     return found.value if found else None
 
 
 def with_member(payload: bytes, name: str, value: Any) -> bytes:
-    """Return the payload with one top-level member replaced, or added at the end."""
-    text, encoded = _decode(payload), json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """Return the payload with one top-level member replaced, or added at the end.
+
+    Raises:
+        MalformedRowError: as for `member`.
+    """
+    text = _decode(payload)
+    return _replaced(text, name, _find(text, name), value)
+
+
+def with_changed_member(payload: bytes, name: str, change: Callable[[Any], Any]) -> bytes:
+    """Return the payload with one top-level member replaced by what `change` makes of its value.
+
+    `change` is given None when there is no such member. The payload is returned as it is when
+    `change` returns what it was given.
+
+    Raises:
+        MalformedRowError: as for `member`; or whatever `change` raises.
+    """
+    text = _decode(payload)
     found = _find(text, name)
+    before = found.value if found else None
+    after = change(before)
+    return payload if after is before else _replaced(text, name, found, after)
+
+
+def _replaced(text: str, name: str, found: Member | None, value: Any) -> bytes:
+    encoded = _ENCODE(value)
     if found:
         return (text[: found.start] + encoded + text[found.end :]).encode()
-    head = text.rstrip().removesuffix("}").rstrip()
-    comma = "" if head.endswith("{") else ","
-    return f"{head}{comma}{json.dumps(name)}:{encoded}}}".encode()
+    comma = "," if parse(text.encode()) else ""
+    head = text.rstrip(_SPACE).removesuffix("}").rstrip(_SPACE)
+    return f"{head}{comma}{_ENCODE(name)}:{encoded}}}".encode()
 
 
 def _find(text: str, name: str) -> Member | None:
-    """Return a top-level member; the first occurrence of its name decides in most payloads."""
+    """Return a top-level member.
+
+    A name that stands before any nested object or array is found without reading what is before
+    it: Druid writes `loadSpec` as the fourth member of a payload that may have kilobytes.
+    """
     at = text.find(f'"{name}"')
     if at < 0:
         return None
     head = text[:at]
     start = _skip(text, at + len(name) + 2)
-    if head.count("{") == 1 and "[" not in head and text[start : start + 1] == ":":
+    nested = head.count("{") > 1 or "[" in head or "\\" in head
+    if not nested and head[:1] == "{" and text[start] == ":":
         start = _skip(text, start + 1)
         value, end = _scan(text, start)
         return Member(name, value, start, end)
@@ -70,30 +104,42 @@ def _find(text: str, name: str) -> Member | None:
 
 
 def _members(text: str) -> Iterator[Member]:
-    at = _skip(text, 0)
-    if text[at : at + 1] != "{":
-        raise MalformedRowError("its payload is not a JSON object")
-    at = _skip(text, at + 1)
-    while text[at : at + 1] not in {"}", ""}:
+    at = _past(text, 0, "{")
+    if text[at] == "}":
+        return
+    while True:
         name, at = _scan(text, at)
-        start = _skip(text, _skip(text, at) + 1)
+        start = _past(text, at, ":")
         value, end = _scan(text, start)
         yield Member(name, value, start, end)
         at = _skip(text, end)
-        if text[at : at + 1] == ",":
-            at = _skip(text, at + 1)
+        if text[at] == "}":
+            return
+        at = _past(text, at, ",")
+
+
+def _past(text: str, at: int, sign: str) -> int:
+    """Return where the next token begins after a sign that must come next."""
+    at = _skip(text, at)
+    if text[at] != sign:
+        raise MalformedRowError(f"its payload has no {sign!r} at character {at}")
+    return _skip(text, at + 1)
 
 
 def _scan(text: str, at: int) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, at)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise MalformedRowError(f"its payload is not JSON near character {at}") from exc
 
 
 def _skip(text: str, at: int) -> int:
-    while text[at : at + 1] and text[at] in _SPACE:
-        at += 1
+    """Return where the next character that is not a space stands; there must be one."""
+    try:
+        while text[at] in _SPACE:
+            at += 1
+    except IndexError:
+        raise MalformedRowError("its payload ends in the middle") from None
     return at
 
 

@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args, get_type_hints
 
 import orjson
 
@@ -48,6 +48,18 @@ EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 def schema_name(event_type: str) -> str:
     """Return the file name of the schema for an event type, as in `schemas/`."""
     return f"{event_type}.v{VERSION}.json"
+
+
+def event_type(event: Event) -> str:
+    """Return the type by which the event is known outside."""
+    match event:
+        case RowChanged(row=row):
+            return CHANGED_TYPE[key_of(row).kind]
+        case RowRemoved(key=key):
+            return REMOVED_TYPE[key.kind]
+        case CutClosed():
+            return CUT_CLOSED
+    assert_never(event)
 
 
 def encode(event: Event, envelope: Envelope) -> Document:
@@ -114,9 +126,11 @@ def subject_of(record: Record) -> str:
 
 def _decode(record: Record) -> Entry:
     document = orjson.loads(record.data)
+    if not isinstance(document, dict):
+        raise TypeError("it is not a JSON object")
     if document["specversion"] != SPEC_VERSION:
         raise ValueError(f"specversion {document['specversion']!r} is not {SPEC_VERSION}")
-    type_ = document["type"]
+    type_ = _typed(document, "type", str)
     if type_ not in EVENT_TYPES or document["dataschema"] != SCHEMA_BASE + schema_name(type_):
         raise ValueError(
             f"type {type_!r} with schema {document.get('dataschema')!r} is unknown to this release"
@@ -125,30 +139,32 @@ def _decode(record: Record) -> Entry:
         source=_typed(document, "source", str),
         cut=CutNumber(_typed(document, "cut", int)),
         epoch=Epoch(_typed(document, "epoch", int)),
-        time=datetime.fromisoformat(document["time"]),
+        time=_time(document, "time"),
     )
-    event = _event(type_, _typed(document, "subject", str), document["data"], envelope)
+    data = _typed(document, "data", dict)
+    event = _event(type_, _typed(document, "subject", str), data, envelope)
     return Entry(offset=Offset(record.offset), envelope=envelope, event=event)
 
 
 def _event(type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope) -> Event:
     if (kind := _KIND_CHANGED.get(type_)) is not None:
-        row = _row_from_json(TABLES[kind], data["row"])
+        row = _row_from_json(TABLES[kind], _typed(data, "row", dict))
         if key_of(row) != (kind, subject):
             raise ValueError(f"subject {subject!r} does not name the row {key_of(row).key!r}")
-        previous = data["previous"]
         return RowChanged(
             row=row,
-            fingerprint=_fingerprint(data["fingerprint"]),
-            previous=None if previous is None else _fingerprint(previous),
+            fingerprint=_fingerprint(data, "fingerprint"),
+            previous=None if data["previous"] is None else _fingerprint(data, "previous"),
         )
     if (kind := _KIND_REMOVED.get(type_)) is not None:
-        return RowRemoved(key=RowKey(kind, subject), previous=_fingerprint(data["previous"]))
+        return RowRemoved(key=RowKey(kind, subject), previous=_fingerprint(data, "previous"))
+    if subject != str(envelope.cut):
+        raise ValueError(f"subject {subject!r} does not name the cut {envelope.cut}")
     return CutClosed(
         cut=envelope.cut,
-        source_time=datetime.fromisoformat(data["source_time"]),
+        source_time=_time(data, "source_time"),
         count=_typed(data, "count", int),
-        digest=Digest(int(data["digest"], 16)),
+        digest=Digest(int.from_bytes(_fingerprint(data, "digest"))),
         epoch=envelope.epoch,
     )
 
@@ -168,13 +184,32 @@ def _row_to_json(row: Row) -> dict[str, Any]:
 
 def _row_from_json(table: Table, found: dict[str, Any]) -> Row:
     if (text := found.pop(f"{table.payload}_base64", None)) is not None:
-        found[table.payload] = b64decode(text, validate=True)
+        found[table.payload] = _bytes(text, f"{table.payload}_base64")
     else:
         found[table.payload] = _typed(found, table.payload, str).encode()
-    for name in table.required - table.local:
-        if found[name] is None:
-            raise ValueError(f"column {name!r} is null")
+    types = _COLUMN_TYPES[table.kind]
+    for name, value in found.items():
+        if name not in types:
+            raise ValueError(f"field {name!r} is unknown to this release")
+        if value.__class__ not in types[name]:
+            raise TypeError(f"field {name!r} has the wrong type")
+    if missing := _REQUIRED[table.kind] - found.keys():
+        raise KeyError(min(missing))
+    extras = found.get("extras")
+    if extras and not all(isinstance(value, str) for value in extras.values()):
+        raise TypeError("field 'extras' has a value that is not a text")
     return table.row_type(**found)
+
+
+def _column_types(table: Table) -> Mapping[str, frozenset[type[Any]]]:
+    """Return what each field of a row can be, once its payload is bytes again."""
+    hints = get_type_hints(table.row_type)
+    known = {name: frozenset(get_args(hints[name]) or (hints[name],)) for name in table.columns}
+    return {**known, "extras": frozenset({dict})}
+
+
+_COLUMN_TYPES = {kind: _column_types(table) for kind, table in TABLES.items()}
+_REQUIRED = {kind: table.required - table.local for kind, table in TABLES.items()}
 
 
 def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
@@ -184,11 +219,32 @@ def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     return value
 
 
-def _fingerprint(text: str) -> Fingerprint:
-    value = bytes.fromhex(text)
-    if len(value) != FINGERPRINT_BYTES:
-        raise ValueError(f"fingerprint {text!r} does not have 64 hexadecimal digits")
+def _fingerprint(found: Mapping[str, Any], name: str) -> Fingerprint:
+    text = _typed(found, name, str)
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if len(value) != FINGERPRINT_BYTES or len(text) != 2 * FINGERPRINT_BYTES:
+        raise ValueError(f"field {name!r} does not have 64 hexadecimal digits")
     return Fingerprint(value)
+
+
+def _time(found: Mapping[str, Any], name: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(_typed(found, name, str))
+    except ValueError as exc:
+        raise ValueError(f"field {name!r} is not a time: {exc}") from None
+    if time.tzinfo is None:
+        raise ValueError(f"field {name!r} is a time without a zone")
+    return time
+
+
+def _bytes(text: object, name: str) -> bytes:
+    try:
+        return b64decode(text if isinstance(text, str) else "?", validate=True)
+    except ValueError:
+        raise ValueError(f"field {name!r} is not base64") from None
 
 
 def _time_to_json(time: datetime) -> str:
