@@ -1,0 +1,179 @@
+"""Druid's metadata store on PostgreSQL 11 or later, as a source: nothing here can write."""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import asyncpg
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.adapters.postgresql_session import Database, Session, connect, discover
+from replicator.adapters.postgresql_sql import Shape, fetch_sql, scan_sql
+from replicator.errors import CorruptionError
+from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
+from replicator.model.row import Kind, Row
+from replicator.ports import Chunk, Snapshot, Visit
+
+CHUNK_ROWS: Final = 16_384
+HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
+"""A ctid on the wire."""
+RECORD = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("key_bytes", ">i4"),
+        ("key", f"S{KEY_HASH_BYTES}"),
+        ("mark_bytes", ">i4"),
+        ("mark", f"S{FINGERPRINT_BYTES}"),
+        ("handle_bytes", ">i4"),
+        ("handle", HANDLE),
+    ]
+)
+"""One row of a scan in PostgreSQL's binary COPY format; all are of one size."""
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+
+
+class PostgresqlMetadataReader:
+    """A `MetadataReader`; a role that may only SELECT is enough."""
+
+    def __init__(self, database: Database, *, chunk_rows: int = CHUNK_ROWS) -> None:
+        self._database = database
+        self._chunk_rows = chunk_rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with (
+            connect(self._database, default_transaction_read_only="on") as session,
+            reading(session),
+        ):
+            yield await take(session, self._database, chunk_rows=self._chunk_rows)
+
+
+@asynccontextmanager
+async def reading(session: Session) -> AsyncGenerator[None]:
+    """Make the block one transaction that sees one instant and cannot write."""
+    await session.execute("begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    yield
+    await session.execute("end the snapshot", "ROLLBACK")
+
+
+async def take(
+    session: Session, database: Database, *, chunk_rows: int, target: bool = False
+) -> "PostgresqlSnapshot":
+    """Return the snapshot of the transaction that the session is in.
+
+    Its time is that of BEGIN: what was committed before that is in the snapshot for certain.
+    """
+    taken_at: datetime = await session.value("ask the time", "SELECT transaction_timestamp()")
+    shapes = await discover(session, database)
+    return PostgresqlSnapshot(
+        session, shapes, taken_at.astimezone(UTC), chunk_rows=chunk_rows, target=target
+    )
+
+
+class PostgresqlSnapshot:
+    """A `Snapshot`; its handles are ctids, which stay valid as long as the transaction lives."""
+
+    def __init__(
+        self,
+        session: Session,
+        shapes: Mapping[Kind, Shape],
+        taken_at: datetime,
+        *,
+        chunk_rows: int,
+        target: bool,
+    ) -> None:
+        self.taken_at = taken_at
+        self.kinds = frozenset(shapes)
+        self._session = session
+        self._shapes = shapes
+        self._chunk_rows = chunk_rows
+        self._target = target
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        shape = self._shapes[kind]
+        if datasources is not None and "datasource" not in shape.types:
+            return
+        columns = shape.compared if self._target else frozenset(shape.types)
+        query = scan_sql(shape, columns, filtered=datasources is not None)
+        args = [] if datasources is None else [list(datasources)]
+        records = Records(visit, shape.relation, rows_max=self._chunk_rows)
+        await self._session.copy(f"scan {shape.relation}", query, *args, sink=records.write)
+        records.close()
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        shape = self._shapes[kind]
+        found = await self._session.fetch(
+            f"read {shape.relation}", fetch_sql(shape), handles.tolist()
+        )
+        return [_row(shape, values) for values in found]
+
+
+class Records:
+    """Cuts the bytes of a scan into chunks of whole rows, however they arrive."""
+
+    def __init__(self, visit: Visit, relation: str, *, rows_max: int) -> None:
+        self._visit = visit
+        self._relation = relation
+        self._chunk_bytes = rows_max * RECORD.itemsize
+        self._pending = bytearray()
+        self._started = False
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes and visit all chunks that are full."""
+        self._pending += data
+        if not self._started and len(self._pending) >= len(HEADER):
+            self._expect(self._pending.startswith(HEADER))
+            del self._pending[: len(HEADER)]
+            self._started = True
+        while self._started and len(self._pending) >= self._chunk_bytes + len(TRAILER):
+            self._emit(self._chunk_bytes)
+
+    def close(self) -> None:
+        """Visit the last rows; the data must end where the format says that it ends."""
+        self._expect(self._started and self._pending.endswith(TRAILER))
+        self._emit(len(self._pending) - len(TRAILER))
+
+    def _emit(self, size: int) -> None:
+        self._expect(size % RECORD.itemsize == 0)
+        records = np.frombuffer(bytes(self._pending[:size]), RECORD)
+        del self._pending[:size]
+        # a NULL would have another length: only whole rows may be taken for rows
+        self._expect(
+            bool(
+                (records["fields"] == len(_SIZES)).all()
+                and all((records[name] == size_).all() for name, size_ in _SIZES.items())
+            )
+        )
+        if len(records):
+            self._visit(
+                Chunk(
+                    keys=np.ascontiguousarray(records["key"]),
+                    marks=np.ascontiguousarray(records["mark"]),
+                    handles=np.ascontiguousarray(records["handle"]),
+                )
+            )
+
+    def _expect(self, fine: bool) -> None:  # noqa: FBT001 - an assertion
+        if not fine:
+            raise CorruptionError(f"{self._relation}: a row has no key or no payload")
+
+
+_SIZES: Mapping[str, int] = {
+    "key_bytes": KEY_HASH_BYTES,
+    "mark_bytes": FINGERPRINT_BYTES,
+    "handle_bytes": HANDLE.itemsize,
+}
+
+
+def _row(shape: Shape, values: asyncpg.Record) -> Row:
+    cells: Iterator[Any] = iter(values.values())
+    known = dict(zip(shape.known, cells, strict=False))
+    extras = {
+        name: value for name, value in zip(shape.extras, cells, strict=True) if value is not None
+    }
+    return shape.table.row_type(**known, extras=extras)

@@ -1,0 +1,292 @@
+"""Druid's metadata store on PostgreSQL, as a target: rows and checkpoint in one transaction.
+
+The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the sequences of
+`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own two tables
+are there.
+"""
+
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final
+
+import asyncpg
+
+from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading, take
+from replicator.adapters.postgresql_session import Database, Session, connect, discover
+from replicator.adapters.postgresql_sql import (
+    GAP_COLUMNS,
+    Shape,
+    checkpoint_table_sql,
+    gap_table_sql,
+    quoted,
+    record_checkpoint_sql,
+    record_gaps_sql,
+    relation,
+    remove_hashed_sql,
+    remove_sql,
+    upsert_sql,
+)
+from replicator.errors import ConfigError, FencedError, TransientError
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.ledger import Keys, items
+from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
+from replicator.ports import Snapshot, Transaction
+
+BATCH_ROWS: Final = 1000
+BATCH_BYTES: Final = 4 << 20
+"""Of payloads. A single larger one goes alone."""
+BATCH_KEYS: Final = 65_536
+OWN_TABLES_LOCK: Final = 0x72_65_70_6C
+"""Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
+
+
+class PostgresqlMetadataWriter:
+    """A `MetadataWriter`."""
+
+    def __init__(
+        self, database: Database, *, own_prefix: str = "replicator_", chunk_rows: int = CHUNK_ROWS
+    ) -> None:
+        self._database = database
+        self._checkpoints = relation(database.schema, f"{own_prefix}checkpoint")
+        self._gaps = relation(database.schema, f"{own_prefix}gap")
+        self._chunk_rows = chunk_rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with connect(self._database) as session, reading(session):
+            yield await take(session, self._database, chunk_rows=self._chunk_rows, target=True)
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+        return {kind: shape.compared for kind, shape in shapes.items()}
+
+    async def acquire(self, source: str) -> Held:
+        async with connect(self._database) as session:
+            await self._make_own_tables(session)
+            rows = await session.fetch(
+                "become the writer",
+                # waits for a transaction of the epoch before, whose lock is on this row
+                f"INSERT INTO {self._checkpoints} AS former (source, epoch) VALUES ($1, 1)"  # noqa: S608 - quoted names
+                " ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1 RETURNING *",
+                source,
+            )
+        return _held(rows[0])
+
+    async def held(self, source: str) -> Held:
+        query = f"SELECT * FROM {self._checkpoints} WHERE source = $1"  # noqa: S608 - quoted names
+        rows = await self._read_own(self._checkpoints, query, source)
+        return _held(rows[0]) if rows else Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        query = f"SELECT * FROM {self._gaps} WHERE source = $1 ORDER BY opened, key"  # noqa: S608 - quoted names
+        return [_gap(row) for row in await self._read_own(self._gaps, query, source)]
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
+        async with connect(self._database) as session:
+            await session.execute("begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+            await self._check_epoch(session, source, epoch)
+            now: datetime = await session.value("ask the time", "SELECT clock_timestamp()")
+            yield PostgresqlTransaction(
+                session,
+                self._database,
+                checkpoints=self._checkpoints,
+                gaps=self._gaps,
+                now=now.astimezone(UTC),
+            )
+            ended = await session.execute("commit", "COMMIT")
+            if ended != "COMMIT":
+                # the server rolls back when a statement failed and somebody went on regardless
+                raise TransientError(f"{self._database.name}: the transaction was rolled back")
+
+    async def _make_own_tables(self, session: Session) -> None:
+        wanted = {
+            self._checkpoints: checkpoint_table_sql(self._checkpoints),
+            self._gaps: gap_table_sql(self._gaps),
+        }
+        missing = [name for name in wanted if not await _exists(session, name)]
+        if not missing:
+            return  # so that a role without CREATE can go on
+        statements = ";".join(wanted[name] for name in missing)
+        await session.execute(
+            f"create {' and '.join(missing)}",
+            f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {statements}; COMMIT",
+        )
+
+    async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
+        # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
+        query = f"SELECT epoch FROM {self._checkpoints} WHERE source = $1 FOR UPDATE"  # noqa: S608 - quoted names
+        found = await session.value("check the epoch", query, source)
+        if found != epoch:
+            raise FencedError(
+                f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
+                f" ({found or 'nobody has acquired it'})"
+            )
+
+    async def _read_own(self, table: str, query: str, source: str) -> list[asyncpg.Record]:
+        async with connect(self._database) as session:
+            if not await _exists(session, table):
+                return []
+            return await session.fetch(f"read {table}", query, source)
+
+
+class PostgresqlTransaction:
+    """A `Transaction`; its memory is bounded by one batch, however many rows it is given."""
+
+    def __init__(
+        self, session: Session, database: Database, *, checkpoints: str, gaps: str, now: datetime
+    ) -> None:
+        self._session = session
+        self._database = database
+        self._checkpoints = checkpoints
+        self._gaps = gaps
+        self._now = now
+        self._shapes: dict[Kind, Shape] | None = None
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        for batch in _batches(rows):
+            kind = KIND_OF[type(batch[0])]
+            shape = (await self._discovered()).get(kind)
+            if shape is None:
+                raise ConfigError(
+                    f"{self._database.name}: there is no table {self._database.table(kind)}"
+                    f" for {key_of(batch[0]).key!r}",
+                    hint="turn the feature on in the target's Druid, or exclude the rows",
+                )
+            self._check_extras(shape, batch)
+            args: list[object] = [_column(batch, name) for name in shape.written]
+            if shape.stamped:
+                args.append(_iso_ms(self._now))
+            await self._session.execute(f"write {shape.relation}", upsert_sql(shape), *args)
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        by_kind: dict[Kind, list[str]] = {}
+        for kind, key in keys:
+            by_kind.setdefault(kind, []).append(key)
+        for kind, names in by_kind.items():
+            if shape := (await self._discovered()).get(kind):
+                await self._remove(shape, remove_sql(shape), names)
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        if shape := (await self._discovered()).get(kind):
+            await self._remove(shape, remove_hashed_sql(shape), items(keys))
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        written = await self._session.execute(
+            f"write {self._checkpoints}",
+            record_checkpoint_sql(self._checkpoints),
+            checkpoint.source,
+            checkpoint.log_id,
+            checkpoint.offset,
+            checkpoint.cut,
+            checkpoint.source_time,
+            hex_digest(checkpoint.digest),
+            checkpoint.standing,
+            checkpoint.datasource,
+            self._now,
+        )
+        if written != "UPDATE 1":
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        latest = {(gap.key, gap.opened): gap for gap in gaps}
+        for batch in _sliced(latest.values(), BATCH_ROWS):
+            columns = [[getattr(gap, name) for gap in batch] for name in GAP_COLUMNS]
+            await self._session.execute(
+                f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
+            )
+
+    async def _remove(self, shape: Shape, query: str, keys: Iterable[object]) -> None:
+        for batch in _sliced(keys, BATCH_KEYS):
+            await self._session.execute(f"remove from {shape.relation}", query, batch)
+
+    async def _discovered(self) -> Mapping[Kind, Shape]:
+        if self._shapes is None:
+            self._shapes = await discover(self._session, self._database)
+        return self._shapes
+
+    def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
+        for row in rows:
+            for name in sorted(row.extras.keys() - set(shape.extras)):
+                raise ConfigError(
+                    f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
+                    f" which {key_of(row).key!r} has a value for",
+                    hint="bring the target's Druid to the source's release, or"
+                    f" ALTER TABLE {shape.relation} ADD COLUMN {quoted(name)} <type>",
+                )
+
+
+def _batches(rows: Sequence[Row]) -> Generator[list[Row]]:
+    """Yield rows of one kind at a time, the last word on each key only, in bounded batches."""
+    by_kind: dict[Kind, dict[str, Row]] = {}
+    for row in rows:
+        kind, key = key_of(row)
+        by_kind.setdefault(kind, {})[key] = row
+    for kind, latest in by_kind.items():
+        batch: list[Row] = []
+        size = 0
+        for row in latest.values():
+            payload_bytes = len(getattr(row, TABLES[kind].payload))
+            if batch and (len(batch) == BATCH_ROWS or size + payload_bytes > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(row)
+            size += payload_bytes
+        yield batch
+
+
+def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
+    rest = iter(values)
+    while batch := list(islice(rest, count)):
+        yield batch
+
+
+def _column(rows: Sequence[Row], name: str) -> list[Any]:
+    known = name in TABLES[KIND_OF[type(rows[0])]].columns
+    return [getattr(row, name) if known else row.extras.get(name) for row in rows]
+
+
+async def _exists(session: Session, table: str) -> bool:
+    return bool(
+        await session.value(f"look for {table}", "SELECT to_regclass($1) IS NOT NULL", table)
+    )
+
+
+def _held(row: asyncpg.Record) -> Held:
+    checkpoint = None
+    if row["log_id"] is not None:
+        checkpoint = Checkpoint(
+            source=row["source"],
+            log_id=row["log_id"],
+            offset=Offset(row["offset"]),
+            cut=CutNumber(row["cut"]),
+            source_time=row["source_time"].astimezone(UTC),
+            digest=Digest(int(row["digest"], 16)),
+            standing=row["standing"],
+            datasource=row["datasource"],
+        )
+    applied_at = row["applied_at"]
+    return Held(
+        checkpoint=checkpoint,
+        epoch=Epoch(row["epoch"]),
+        applied_at=applied_at and applied_at.astimezone(UTC),
+    )
+
+
+def _gap(row: asyncpg.Record) -> Gap:
+    return Gap(
+        key=row["key"],
+        datasource=row["datasource"],
+        reason=row["reason"],
+        detail=row["detail"],
+        opened=Offset(row["opened"]),
+        closed=None if row["closed"] is None else Offset(row["closed"]),
+    )
+
+
+def _iso_ms(time: datetime) -> str:
+    """Return a time as Druid writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

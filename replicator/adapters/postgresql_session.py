@@ -1,0 +1,266 @@
+"""Connections to a PostgreSQL server that holds Druid's tables, and what those tables look like.
+
+Every snapshot and every transaction has a connection of its own. A poll every few seconds does not
+feel the cost, and none can meet a connection that died since the last. Connect directly or through
+a pooler in session mode: the settings below are the session's.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from replicator.adapters.boundary import ErrorMap, translate
+from replicator.adapters.postgresql_sql import COLUMNS, Shape, quoted, relation
+from replicator.errors import ConfigError, TransientError
+from replicator.model.row import TABLES, Kind
+
+SESSION: Mapping[str, str] = {
+    "application_name": "replicator",
+    # the text form of columns this release does not know must not depend on a role's settings
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    # a row that is hidden from this role would look like a row that was removed: fail instead
+    "row_security": "off",
+}
+
+DENIED_HINT = (
+    "GRANT USAGE ON SCHEMA and GRANT SELECT ON the tables that Druid made; a target's role needs"
+    " INSERT, UPDATE and DELETE on them too, USAGE on their sequences and CREATE on the schema"
+)
+TABLE_HINT = "check the schema and the table prefix; Druid makes its tables when it first starts"
+
+
+def _lost(text: str) -> TransientError:
+    return TransientError(text)
+
+
+def _disk_full(text: str) -> TransientError:
+    return TransientError(
+        f"{text}: the disk of the PostgreSQL server is full",
+        hint="free space on the PostgreSQL server's disk, then run the command again",
+    )
+
+
+def _refused(text: str) -> ConfigError:
+    return ConfigError(text, hint="check user, password and pg_hba.conf of the server named above")
+
+
+def _no_database(text: str) -> ConfigError:
+    return ConfigError(text, hint="check the database's name in the DSN")
+
+
+def _denied(text: str) -> ConfigError:
+    return ConfigError(text, hint=DENIED_HINT)
+
+
+def _no_table(text: str) -> ConfigError:
+    return ConfigError(text, hint=TABLE_HINT)
+
+
+def _unfit(text: str) -> ConfigError:
+    return ConfigError(text, hint="the table cannot hold a row of the source: compare its columns")
+
+
+def _too_old(text: str) -> ConfigError:
+    return ConfigError(text, hint="PostgreSQL 11 or later is needed, it brought sha256()")
+
+
+ERRORS: ErrorMap = {
+    asyncpg.DiskFullError: _disk_full,
+    asyncpg.InsufficientResourcesError: _lost,  # too many connections, out of memory
+    asyncpg.PostgresConnectionError: _lost,
+    asyncpg.OperatorInterventionError: _lost,  # shutdown, start-up, statement_timeout
+    asyncpg.TransactionRollbackError: _lost,  # serialization, deadlock, conflict with recovery
+    asyncpg.IdleInTransactionSessionTimeoutError: _lost,
+    asyncpg.LockNotAvailableError: _lost,
+    asyncpg.ReadOnlySQLTransactionError: _lost,  # the primary moved: a later try may find it
+    asyncpg.InvalidAuthorizationSpecificationError: _refused,
+    asyncpg.InvalidCatalogNameError: _no_database,
+    asyncpg.InsufficientPrivilegeError: _denied,
+    asyncpg.InvalidSchemaNameError: _no_table,
+    asyncpg.UndefinedTableError: _no_table,
+    asyncpg.UndefinedColumnError: _no_table,
+    asyncpg.UndefinedFunctionError: _too_old,
+    asyncpg.NotNullViolationError: _unfit,
+    asyncpg.InvalidTextRepresentationError: _unfit,
+    asyncpg.StringDataRightTruncationError: _unfit,
+    OSError: _lost,  # refused, reset, unknown host, and TimeoutError
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where a metadata store is, and how long its server may take."""
+
+    dsn: str = field(repr=False)
+    """`postgresql://user@host:port/database`, with all that libpq understands."""
+    password: str | None = field(default=None, repr=False)
+    """Instead of one in the DSN."""
+    schema: str = "public"
+    """Druid's `druid.metadata.postgres.dbTableSchema`."""
+    table_prefix: str = "druid_"
+    """Druid's `druid.metadata.storage.tables.base` and an underscore."""
+    connect_timeout_s: float = 10.0
+    statement_timeout_s: float = 900.0
+    """Of one statement; the longest is the scan of all segments."""
+    idle_timeout_s: float = 300.0
+    """After so long without a statement the server ends the transaction, so that a process that
+    hangs holds neither the vacuum of a source nor the lock of a target."""
+
+    @property
+    def name(self) -> str:
+        """The place in words, never with a password."""
+        place, _, query = self.dsn.partition("?")
+        _, scheme_ends, rest = place.partition("://")
+        if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark
+            return "PostgreSQL"
+        return f"PostgreSQL {rest.rpartition('@')[2]}"
+
+    def table(self, kind: Kind) -> str:
+        """Return the table's name; PostgreSQL folds Druid's unquoted names to lower case."""
+        return f"{self.table_prefix}{TABLES[kind].name}".lower()
+
+
+Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
+
+
+class Session:
+    """One connection whose errors are ours."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def execute(self, doing: str, query: str, *args: object) -> str:
+        with self._translated(doing):
+            return await self._connection.execute(query, *args)
+
+    async def fetch(self, doing: str, query: str, *args: object) -> list[asyncpg.Record]:
+        with self._translated(doing):
+            return await self._connection.fetch(query, *args)
+
+    async def value(self, doing: str, query: str, *args: object) -> Any:
+        with self._translated(doing):
+            return await self._connection.fetchval(query, *args)
+
+    async def copy(self, doing: str, query: str, *args: object, sink: Sink) -> None:
+        """Give a query's rows to `sink` as binary COPY data, no faster than it takes them."""
+        with self._translated(doing):
+            await self._connection.copy_from_query(query, *args, output=sink, format="binary")
+
+    @contextmanager
+    def _translated(self, doing: str) -> Generator[None]:
+        with translate(ERRORS, f"{self._name}: {doing}"):
+            try:
+                yield
+            except asyncpg.InterfaceError as exc:
+                # asyncpg says so of its own misuse too; only a lost connection is no bug
+                if not self._connection.is_closed():
+                    raise
+                raise TransientError(f"{self._name}: {doing}: the connection is lost") from exc
+
+
+@asynccontextmanager
+async def connect(database: Database, **settings: str) -> AsyncGenerator[Session]:
+    """Open a connection for the length of the block.
+
+    Raises:
+        TransientError: the server cannot be reached now.
+        ConfigError: it refuses the user or the database, or the DSN cannot be understood.
+    """
+    connection = await _connected(database, settings)
+    try:
+        yield Session(connection, database.name)
+    finally:
+        # closing tells the server to forget the transaction at once
+        try:
+            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close(timeout=database.connect_timeout_s)
+        finally:
+            connection.terminate()
+
+
+async def _connected(
+    database: Database, settings: Mapping[str, str]
+) -> "asyncpg.Connection[asyncpg.Record]":
+    with translate(ERRORS, f"{database.name}: connect"):
+        try:
+            return await asyncpg.connect(
+                database.dsn,
+                password=database.password,
+                timeout=database.connect_timeout_s,
+                # the server gives up first and says why; this one is for a server that is gone
+                command_timeout=database.statement_timeout_s + database.connect_timeout_s,
+                server_settings={
+                    **SESSION,
+                    "statement_timeout": _ms(database.statement_timeout_s),
+                    "idle_in_transaction_session_timeout": _ms(database.idle_timeout_s),
+                    **settings,
+                },
+            )
+        except (asyncpg.ClientConfigurationError, ValueError):
+            # asyncpg's words quote the DSN, so neither they nor the cause may be shown
+            raise ConfigError(
+                f"{database.name}: the DSN cannot be understood",
+                hint="write postgresql://user@host:port/database and percent-encode special"
+                " characters of the password, or give the password apart",
+            ) from None
+
+
+async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
+    """Return the tables as they are.
+
+    Raises:
+        ConfigError: a table, a column or a privilege is missing; the message names it.
+    """
+    names = {database.table(kind): kind for kind in TABLES}
+    rows = await session.fetch("read the catalogue", COLUMNS, database.schema, list(names))
+    types: dict[Kind, dict[str, str]] = {}
+    denied: dict[Kind, list[str]] = {}
+    for table, column, type_, readable in rows:
+        types.setdefault(names[table], {})[column] = type_
+        if not readable:
+            denied.setdefault(names[table], []).append(column)
+    for kind in TABLES:
+        _check(database, kind, types.get(kind, {}), denied.get(kind, []))
+    return {
+        kind: Shape(
+            table=TABLES[kind],
+            relation=relation(database.schema, database.table(kind)),
+            types=found,
+        )
+        for kind, found in types.items()
+    }
+
+
+def _check(database: Database, kind: Kind, types: Mapping[str, str], denied: list[str]) -> None:
+    name = relation(database.schema, database.table(kind))
+    if denied:
+        raise ConfigError(
+            f"{database.name}: the role may not read {_columns(denied)} of {name}",
+            hint=f"GRANT USAGE ON SCHEMA {quoted(database.schema)} TO <role>;"
+            f" GRANT SELECT ON {name} TO <role>",
+        )
+    if not types and TABLES[kind].always_there:
+        raise ConfigError(f"{database.name}: there is no table {name}", hint=TABLE_HINT)
+    missing = sorted(TABLES[kind].required - types.keys()) if types else []
+    if missing:
+        raise ConfigError(
+            f"{database.name}: {name} has no {_columns(missing)}",
+            hint="every Druid release from 25 on has it: check that the table is Druid's own",
+        )
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(map(quoted, names))}"
+
+
+def _ms(duration_s: float) -> str:
+    return f"{round(duration_s * 1000)}ms"

@@ -1,0 +1,304 @@
+"""What the PostgreSQL adapter says to a server, as pure text.
+
+The fingerprint here and `model.fingerprint` are one definition in two languages; so are the key
+hashes (tests/integration/test_postgresql.py compares them over random rows in every layout).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
+from replicator.model.row import Kind, Table
+
+USED_STATUS = "used_status_last_updated"
+ISO_MS = (
+    r"^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$"
+)
+"""How Druid writes every timestamp: UTC with milliseconds, so their text sorts as their time."""
+GAP_COLUMNS: Mapping[str, str] = {
+    "key": "text",
+    "opened": "bigint",
+    "closed": "bigint",
+    "datasource": "text",
+    "reason": "text",
+    "detail": "text",
+}
+COLUMNS = """
+SELECT class.relname, attribute.attname, format_type(attribute.atttypid, NULL),
+       has_column_privilege(class.oid, attribute.attnum, 'SELECT')
+FROM pg_catalog.pg_class AS class
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+JOIN pg_catalog.pg_attribute AS attribute ON attribute.attrelid = class.oid
+WHERE namespace.nspname = $1 AND class.relname = ANY($2::text[]) AND class.relkind = 'r'
+  AND attribute.attnum > 0 AND NOT attribute.attisdropped
+ORDER BY class.relname, attribute.attnum
+"""
+"""Every role may read the catalogue, also of tables that it must not read. Only ordinary tables
+count: a ctid names a row of a view or of a partitioned table not at all or not uniquely."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One table as one database has it."""
+
+    table: Table
+    relation: str
+    """Qualified and quoted."""
+    types: Mapping[str, str]
+    """SQL type of each column, without its length."""
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Columns this release does not know, sorted as the fingerprint wants them."""
+        return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Columns that fill a row's fields, in the order of the fields."""
+        return tuple(name for name in self.table.columns if name in self.types)
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """Columns by which a target's rows are compared with carried ones."""
+        return frozenset(self.types) - self.table.local - self.table.target_owned
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Columns that an upsert takes from a row, the unknown ones last."""
+        known = tuple(name for name in self.known if name not in self.table.target_owned)
+        return known + self.extras
+
+    @property
+    def stamped(self) -> bool:
+        """Whether an upsert must know what time it is."""
+        owned = {"created_date", "version", USED_STATUS} & self.table.target_owned
+        return not owned.isdisjoint(self.types)
+
+
+def quoted(name: str) -> str:
+    """Return an identifier that keeps its case and cannot end early."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a string constant; `standard_conforming_strings` keeps backslashes what they are."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def relation(schema: str, name: str) -> str:
+    """Return a qualified table name."""
+    return f"{quoted(schema)}.{quoted(name)}"
+
+
+def key_hash_sql(table: Table) -> str:
+    """Return the expression that equals `model.fingerprint.key_hash`."""
+    text = rf"E'{table.kind.value}\x1f' || {quoted(table.key)}"
+    return f"substring(sha256(convert_to({text}, 'UTF8')) FOR {KEY_HASH_BYTES})"
+
+
+def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
+    """Return the expression that equals `model.fingerprint.fingerprint` over `columns`.
+
+    `concat_ws` leaves NULLs out together with their separator: that is right for the unknown
+    columns, and the known ones are never NULL when they get there. The empty last part gives the
+    separator before the payload.
+    """
+    parts = [literal(shape.table.kind.value)]
+    for name in text_columns(shape.table.kind):
+        present = name in shape.types and name in columns
+        parts.append(rf"coalesce({_text(shape, name)}, E'\x1e')" if present else r"E'\x1e'")
+    extras = (name for name in shape.extras if name in columns)
+    parts += [f"{literal(name + '=')} || {quoted(name)}::text" for name in extras]
+    text = rf"concat_ws(E'\x1f', {', '.join(parts)}, '')"
+    return f"sha256(convert_to({text}, 'UTF8') || {quoted(shape.table.payload)})"
+
+
+def scan_sql(shape: Shape, columns: frozenset[str], *, filtered: bool) -> str:
+    """Return the query of a scan: key hash, fingerprint and ctid of each row.
+
+    With `filtered`, $1 names the datasources.
+    """
+    rows = f"(SELECT {_list(shape.types)}, ctid AS handle FROM {shape.relation}) AS rows"  # noqa: S608 - quoted names
+    if shape.table.newest_by:
+        rows = (
+            f"(SELECT DISTINCT ON ({quoted(shape.table.key)}) {_list(shape.types)}, ctid AS handle"  # noqa: S608 - quoted names
+            f" FROM {shape.relation} ORDER BY {quoted(shape.table.key)}, {_newest(shape)}) AS rows"
+        )
+    where = ' WHERE "datasource" = ANY($1::text[])' if filtered else ""
+    found = f"{key_hash_sql(shape.table)}, {fingerprint_sql(shape, columns)}, handle"
+    return f"SELECT {found} FROM {rows}{where}"  # noqa: S608 - quoted names
+
+
+def fetch_sql(shape: Shape) -> str:
+    """Return the query for whole rows by ctid ($1): known columns, then the unknown as text."""
+    extras = [f"{quoted(name)}::text" for name in shape.extras]
+    names = ", ".join([_list(shape.known), *extras])
+    return f"SELECT {names} FROM {shape.relation} WHERE ctid = ANY($1::tid[])"  # noqa: S608 - quoted names
+
+
+def upsert_sql(shape: Shape) -> str:
+    """Return the statement that makes rows exist; a row that is already so is left alone.
+
+    Its parameters are one array for each of `Shape.written`, then now if the shape is `stamped`.
+    """
+    if shape.table.newest_by:
+        return _append_sql(shape)
+    names, values = list(map(quoted, shape.written)), [_cast(shape, name) for name in shape.written]
+    changes = [f"{name} = EXCLUDED.{name}" for name in names]
+    if shape.stamped:
+        names.append(quoted(USED_STATUS))
+        values.append(_now(shape))
+        changes.append(f"{names[-1]} = {later_sql(f'old.{names[-1]}', _now(shape))}")
+    return (
+        f"INSERT INTO {shape.relation} AS old ({', '.join(names)})"  # noqa: S608 - quoted names
+        f" SELECT {', '.join(values)} FROM {_new_rows(shape)}"
+        f" ON CONFLICT ({quoted(shape.table.key)}) DO UPDATE SET {', '.join(changes)}"
+        f" WHERE ({_contents(shape, 'old')}) IS DISTINCT FROM ({_contents(shape, 'EXCLUDED')})"
+    )
+
+
+def _append_sql(shape: Shape) -> str:
+    owned = _owned(shape)
+    key, names = quoted(shape.table.key), [*map(quoted, shape.written), *map(quoted, owned)]
+    values = [*(_cast(shape, name) for name in shape.written), *owned.values()]
+    news = ", ".join(_cast(shape, name, text=True) for name in _content_names(shape))
+    return (
+        f"INSERT INTO {shape.relation} ({', '.join(names)})"  # noqa: S608 - quoted names
+        f" SELECT {', '.join(values)} FROM {_new_rows(shape)} LEFT JOIN LATERAL"
+        f" (SELECT {_list(shape.types)} FROM {shape.relation} AS old"
+        f" WHERE old.{key} = new.{key} ORDER BY {_newest(shape)} LIMIT 1) AS former ON true"
+        f" WHERE ({_contents(shape, 'former')}) IS DISTINCT FROM ({news})"
+    )
+
+
+def _owned(shape: Shape) -> Mapping[str, str]:
+    """Return what Druid itself writes (SQLMetadataSupervisorManager, SQLMetadataRuleManager)."""
+    if shape.table.kind is Kind.SUPERVISOR:
+        return {"created_date": _now(shape)}
+    version = later_sql('former."version"', _now(shape))
+    return {"version": version, "id": f"new.\"datasource\" || '_' || {version}"}
+
+
+def later_sql(former: str, now: str) -> str:
+    """Return max(now, former + 1 ms), where a former value that is no timestamp does not count.
+
+    The day is added apart, so that no text that passes the pattern can fail to be a date.
+    """
+    first = f"(left({former}, 8) || '01' || substr({former}, 11, 13))::timestamp"
+    days = f"(substr({former}, 9, 2)::int - 1) * interval '1 day'"
+    moved = f"{first} + {days} + interval '1 millisecond'"
+    return (
+        f'CASE WHEN {former} ~ {literal(ISO_MS)} AND {former} >= {now} COLLATE "C"'
+        f' THEN to_char({moved}, \'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\') ELSE {now} END'
+    )
+
+
+def remove_sql(shape: Shape) -> str:
+    """Return the statement that removes all rows of the keys in $1."""
+    return f"DELETE FROM {shape.relation} WHERE {quoted(shape.table.key)} = ANY($1::text[])"  # noqa: S608 - quoted names
+
+
+def remove_hashed_sql(shape: Shape) -> str:
+    """Return the statement that removes all rows of the key hashes in $1."""
+    return f"DELETE FROM {shape.relation} WHERE {key_hash_sql(shape.table)} = ANY($1::bytea[])"  # noqa: S608 - quoted names
+
+
+def checkpoint_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of checkpoints, one row for each source."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            source text PRIMARY KEY,
+            epoch bigint NOT NULL,
+            log_id text,
+            "offset" bigint,
+            cut bigint,
+            source_time timestamptz,
+            digest text,
+            standing boolean,
+            datasource text,
+            applied_at timestamptz
+        )"""
+
+
+def gap_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of gaps."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            source text NOT NULL,
+            key text NOT NULL,
+            opened bigint NOT NULL,
+            closed bigint,
+            datasource text NOT NULL,
+            reason text NOT NULL,
+            detail text NOT NULL,
+            PRIMARY KEY (source, key, opened)
+        )"""
+
+
+def record_checkpoint_sql(relation: str) -> str:
+    """Return the statement that sets a source's checkpoint; `acquire` made the row."""
+    return (
+        f'UPDATE {relation} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'  # noqa: S608 - quoted names
+        " digest = $6, standing = $7, datasource = $8, applied_at = $9 WHERE source = $1"
+    )
+
+
+def record_gaps_sql(relation: str) -> str:
+    """Return the statement that opens or closes gaps: $1 is the source, then GAP_COLUMNS."""
+    names = ", ".join(GAP_COLUMNS)
+    arrays = ", ".join(f"${i}::{type_}[]" for i, type_ in enumerate(GAP_COLUMNS.values(), start=2))
+    changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in GAP_COLUMNS)
+    return (
+        f"INSERT INTO {relation} (source, {names})"  # noqa: S608 - quoted names
+        f" SELECT $1, new.* FROM unnest({arrays}) AS new"
+        f" ON CONFLICT (source, key, opened) DO UPDATE SET {changes}"
+    )
+
+
+def _now(shape: Shape) -> str:
+    return f"${len(shape.written) + 1}::text"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))
+
+
+def _text(shape: Shape, name: str) -> str:
+    boolean = "::int" if shape.types[name] == "boolean" else ""
+    return f"{quoted(name)}{boolean}::text"
+
+
+def _newest(shape: Shape) -> str:
+    by = dict.fromkeys([shape.table.newest_by or "id", "id"])
+    return ", ".join(f"{_sortable(shape, name)} DESC" for name in by)
+
+
+def _sortable(shape: Shape, name: str) -> str:
+    # byte order, as Python compares, whatever the database's collation is
+    text = shape.types[name] in {"character varying", "text"}
+    return f'{quoted(name)} COLLATE "C"' if text else quoted(name)
+
+
+def _cast(shape: Shape, name: str, *, text: bool = False) -> str:
+    value = f"new.{quoted(name)}"
+    if name in shape.extras:
+        value += f"::{shape.types[name]}" + ("::text" if text else "")
+    return value
+
+
+def _new_rows(shape: Shape) -> str:
+    types = ["text" if name in shape.extras else shape.types[name] for name in shape.written]
+    arrays = ", ".join(f"${i}::{type_}[]" for i, type_ in enumerate(types, start=1))
+    return f"unnest({arrays}) AS new ({_list(shape.written)})"
+
+
+def _content_names(shape: Shape) -> Sequence[str]:
+    return [name for name in shape.written if name != shape.table.key]
+
+
+def _contents(shape: Shape, row: str) -> str:
+    # as text where the type is not ours: json, for one, cannot be compared
+    names = _content_names(shape)
+    return ", ".join(
+        f"{row}.{quoted(name)}" + ("::text" if name in shape.extras else "") for name in names
+    )
