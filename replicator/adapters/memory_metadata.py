@@ -1,0 +1,283 @@
+"""A metadata store in dicts, with the rules of the real ones: for tests and the simulation."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.errors import ConfigError, FencedError
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import Epoch, Offset
+from replicator.model.fingerprint import fingerprint, key_hash
+from replicator.model.ledger import KEY, MARK, Keys, items
+from replicator.model.row import (
+    KIND_OF,
+    TABLES,
+    CommitMetadata,
+    ConfigEntry,
+    IndexingState,
+    Kind,
+    Row,
+    RowKey,
+    Rules,
+    Segment,
+    SegmentSchema,
+    Supervisor,
+    datasource_of,
+    key_of,
+)
+from replicator.ports import Chunk, Clock, MetadataReader, Snapshot, Transaction, Visit
+
+CHUNK_ROWS: Final = 1000
+USED_STATUS: Final = "used_status_last_updated"
+ALL_COLUMNS: Mapping[Kind, frozenset[str]] = {
+    kind: frozenset(table.columns) | table.local for kind, table in TABLES.items()
+}
+"""What the newest Druid's tables have."""
+_ISO_MS = re.compile(
+    r"([1-9]\d{3}-(?:0[1-9]|1[0-2])-)(0[1-9]|[12]\d|3[01])"
+    r"(T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)"
+)
+
+
+@dataclass(slots=True)
+class Bookkeeping:
+    """What our own tables hold of one source."""
+
+    epoch: Epoch
+    checkpoint: Checkpoint | None = None
+    applied_at: datetime | None = None
+    gaps: dict[tuple[str, Offset], Gap] = field(default_factory=dict)
+
+
+class MemoryMetadata:
+    """A `MetadataWriter`; `as_source()` gives the same rows as a `MetadataReader`.
+
+    `rows` may be read and changed at any time, as a Druid of one's own would do it; of append-only
+    tables it holds the newest row of each key. `tables` are the columns that this store's tables
+    have, so that it can play an older Druid.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Row] = (),
+        *,
+        clock: Clock,
+        tables: Mapping[Kind, frozenset[str]] = ALL_COLUMNS,
+        chunk_rows: int = CHUNK_ROWS,
+    ) -> None:
+        self.rows: dict[RowKey, Row] = {key_of(row): row for row in rows}
+        self.sources: dict[str, Bookkeeping] = {}
+        self.clock = clock
+        self.tables = tables
+        self.chunk_rows = chunk_rows
+        self.supervisor_id = max(
+            (row.id for row in self.rows.values() if isinstance(row, Supervisor)), default=0
+        )
+
+    def as_source(self) -> MetadataReader:
+        """Return the read side, whose fingerprints are over all columns."""
+        return _Source(self)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        yield MemorySnapshot(self, await self.columns())
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        return {
+            kind: columns - TABLES[kind].local - TABLES[kind].target_owned
+            for kind, columns in self.tables.items()
+        }
+
+    async def acquire(self, source: str) -> Held:
+        kept = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
+        kept.epoch = Epoch(kept.epoch + 1)
+        return await self.held(source)
+
+    async def held(self, source: str) -> Held:
+        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
+        return Held(checkpoint=kept.checkpoint, epoch=kept.epoch, applied_at=kept.applied_at)
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
+        return sorted(kept.gaps.values(), key=lambda gap: (gap.opened, gap.key))
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
+        self._check_epoch(source, epoch)
+        transaction = MemoryTransaction(self, source, await self.columns())
+        yield transaction
+        self._check_epoch(source, epoch)
+        transaction.commit()
+
+    def _check_epoch(self, source: str, epoch: Epoch) -> None:
+        kept = self.sources.get(source)
+        if kept is None or kept.epoch != epoch:
+            newest = "nobody has acquired it" if kept is None else kept.epoch
+            raise FencedError(f"memory: epoch {epoch} of source {source!r} is not {newest}")
+
+
+class _Source:
+    """The read side of a store that somebody else writes."""
+
+    def __init__(self, metadata: MemoryMetadata) -> None:
+        self._metadata = metadata
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        yield MemorySnapshot(self._metadata, None)
+
+
+class MemorySnapshot:
+    """A `Snapshot`: a copy of the dict, rows being frozen; its handles are places in the copy."""
+
+    def __init__(
+        self, metadata: MemoryMetadata, columns: Mapping[Kind, frozenset[str]] | None
+    ) -> None:
+        self.taken_at = metadata.clock.now()
+        self.kinds = frozenset(metadata.tables)
+        self._columns = columns
+        self._chunk_rows = metadata.chunk_rows
+        self._rows = [row for key, row in metadata.rows.items() if key.kind in self.kinds]
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        columns = self._columns[kind] if self._columns is not None else None
+        places = [
+            place
+            for place, row in enumerate(self._rows)
+            if KIND_OF[type(row)] is kind
+            and (datasources is None or datasource_of(row) in datasources)
+        ]
+        for start in range(0, len(places), self._chunk_rows):
+            some = places[start : start + self._chunk_rows]
+            rows = [self._rows[place] for place in some]
+            visit(
+                Chunk(
+                    keys=np.array([key_hash(key_of(row)) for row in rows], KEY),
+                    marks=np.array([fingerprint(row, columns=columns) for row in rows], MARK),
+                    handles=np.array(some, np.int64),
+                )
+            )
+            await asyncio.sleep(0)  # a real scan lets others run as well
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        await asyncio.sleep(0)
+        rows = [self._rows[place] for place in handles.tolist()]
+        return [row for row in rows if KIND_OF[type(row)] is kind]
+
+
+class MemoryTransaction:
+    """A `Transaction` on a copy that replaces the store's rows when it commits."""
+
+    def __init__(
+        self, metadata: MemoryMetadata, source: str, columns: Mapping[Kind, frozenset[str]]
+    ) -> None:
+        self._metadata = metadata
+        self._source = source
+        self._columns = columns
+        self._now = metadata.clock.now()
+        self._changes: dict[RowKey, Row | None] = {}
+        self._recorded: list[tuple[Checkpoint, Sequence[Gap]]] = []
+        self._supervisor_id = metadata.supervisor_id
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._check_extras(row)
+            existing = self._existing(key_of(row))
+            if existing is None or self._content(existing) != self._content(row):
+                self._changes[key_of(row)] = self._stamped(self._fitted(row), existing)
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        self._changes.update(dict.fromkeys(keys))
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        hashes = set(items(keys))
+        known = self._metadata.rows.keys() | self._changes.keys()
+        gone = [key for key in known if key.kind is kind and key_hash(key) in hashes]
+        await self.remove(gone)
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        if checkpoint.source != self._source:
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        self._recorded.append((checkpoint, tuple(gaps)))
+
+    def commit(self) -> None:
+        """Make all changes visible in one step."""
+        # only what this transaction changed: the store's own Druid may have changed other rows
+        for key, row in self._changes.items():
+            if row is None:
+                self._metadata.rows.pop(key, None)
+            else:
+                self._metadata.rows[key] = row
+        self._metadata.supervisor_id = self._supervisor_id
+        kept = self._metadata.sources[self._source]
+        for checkpoint, gaps in self._recorded:
+            kept.checkpoint, kept.applied_at = checkpoint, self._now
+            kept.gaps.update({(gap.key, gap.opened): gap for gap in gaps})
+
+    def _existing(self, key: RowKey) -> Row | None:
+        return self._changes[key] if key in self._changes else self._metadata.rows.get(key)
+
+    def _content(self, row: Row) -> bytes:
+        return fingerprint(row, columns=self._columns[KIND_OF[type(row)]])
+
+    def _check_extras(self, row: Row) -> None:
+        kind = KIND_OF[type(row)]
+        if kind not in self._columns:
+            raise ConfigError(f"memory: there is no table {TABLES[kind].name}")
+        for name in sorted(row.extras.keys() - self._columns[kind]):
+            raise ConfigError(
+                f'memory: {TABLES[kind].name} has no column "{name}",'
+                f" which {key_of(row).key!r} has a value for"
+            )
+
+    def _fitted(self, row: Row) -> Row:
+        if not isinstance(row, Segment):
+            return row
+        table = TABLES[Kind.SEGMENT]
+        absent: dict[str, Any] = dict.fromkeys(table.optional - self._metadata.tables[table.kind])
+        return replace(row, **absent)
+
+    def _stamped(self, row: Row, existing: Row | None) -> Row:
+        match row:
+            case Supervisor():
+                former_id = existing.id if isinstance(existing, Supervisor) else 0
+                self._supervisor_id = max(self._supervisor_id, former_id) + 1
+                return replace(row, id=self._supervisor_id, created_date=iso_ms(self._now))
+            case Rules():
+                version = later(self._now, getattr(existing, "version", None))
+                return replace(row, id=f"{row.datasource}_{version}", version=version)
+            case Segment() | SegmentSchema() | IndexingState():
+                if USED_STATUS not in self._metadata.tables[KIND_OF[type(row)]]:
+                    return row
+                former = getattr(existing, USED_STATUS, None)
+                return replace(row, used_status_last_updated=later(self._now, former))
+            case CommitMetadata() | ConfigEntry():
+                return row
+        assert_never(row)
+
+
+def later(now: datetime, former: str | None) -> str:
+    """Return max(now, former + 1 ms); a former value that Druid would not write does not count."""
+    written = iso_ms(now)
+    match = _ISO_MS.fullmatch(former or "")
+    if match is None or match[0] < written:
+        return written
+    month, day, time = match.groups()
+    moved = datetime.fromisoformat(f"{month}01{time}") + timedelta(
+        days=int(day) - 1, milliseconds=1
+    )
+    return iso_ms(moved)
+
+
+def iso_ms(time: datetime) -> str:
+    """Return a time as Druid writes it: UTC with milliseconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
