@@ -4,6 +4,8 @@ Anything else that escapes is a bug and crashes. `exit_code` is the process's ex
 error ends a command (see docs/reference.md); `hint` says what to do next.
 """
 
+from collections.abc import Iterator
+
 
 class ReplicatorError(Exception):
     """Base of all expected failures."""
@@ -69,3 +71,20 @@ class MissingObjectError(GapError):
 
 class MalformedRowError(ReplicatorError):
     """One row cannot be carried to a target as it is: record a gap for it and go on."""
+
+
+def worst(group: BaseExceptionGroup[BaseException]) -> ReplicatorError | None:
+    """Return the failure with the largest exit code in a group, None when one is not expected."""
+    leaves = list(_leaves(group))
+    expected = [leaf for leaf in leaves if isinstance(leaf, ReplicatorError)]
+    if len(expected) < len(leaves):
+        return None
+    return max(expected, key=lambda leaf: leaf.exit_code)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from _leaves(exc)
+        else:
+            yield exc

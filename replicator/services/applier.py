@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, RefusedError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, RefusedError, TransientError
 from replicator.model.checkpoint import (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
@@ -106,7 +106,7 @@ class Applier:
         while not stop.is_set():
             try:
                 applied = await self.apply_next()
-            except TransientError as exc:
+            except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
                 delay_s = self._limits.retry.delay_s(failures, self._rng)
                 failures += 1
                 self._observer(

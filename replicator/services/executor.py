@@ -11,6 +11,7 @@ from replicator.errors import (
     MalformedRowError,
     MissingObjectError,
     TransientError,
+    worst,
 )
 from replicator.model.carriage import Carriage, check_segment, locate
 from replicator.model.checkpoint import (
@@ -168,11 +169,16 @@ class Executor:
             except MalformedRowError as exc:
                 uncopied.append(_uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc)))
         copies = [_Copy(location, found.size_bytes) for location, found in wanted.items()]
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                group.create_task(self._copy(copy, trust_receipts=trust_receipts)): copy
-                for copy in copies
-            }
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    group.create_task(self._copy(copy, trust_receipts=trust_receipts)): copy
+                    for copy in copies
+                }
+        except BaseExceptionGroup as failures:
+            if (failure := worst(failures)) is None:
+                raise
+            raise failure from failures
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:
                 rows = wanted[copy.location].rows

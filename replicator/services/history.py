@@ -114,7 +114,9 @@ class History:
         Raises:
             GapError: the log was trimmed, so the inventory cannot be rebuilt from it.
         """
-        return await CutReader(self).fold(empty(), read, until=until)
+        folding = Folding(empty())
+        await CutReader(self).fold(folding, read, until=until)
+        return folding.ledger()
 
     async def find(self, point: RestorePoint) -> ClosedCut:
         """Return the cut that a restore point means.
@@ -230,13 +232,15 @@ class CutReader:
 
     async def fold(
         self,
-        ledger: Ledger,
+        folding: Folding,
         read: Callable[[Entry, RowEvent], bytes | None],
         *,
         until: Offset,
-    ) -> Ledger:
-        """Return the ledger after all further cuts that are closed at or before `until`."""
-        folding = Folding(ledger)
+    ) -> None:
+        """Fold all further cuts that are closed at or before `until`.
+
+        After a TransientError the same call with the same `folding` goes on where it stopped.
+        """
         while (entry := await self._next_entry(until)) is not None:
             event = entry.event
             if isinstance(event, CutClosed):
@@ -249,8 +253,8 @@ class CutReader:
             if self._take(entry, event):
                 folding.discard()
             folding.add(key_hash(key_of_event(event)), read(entry, event), entry.offset)
+        folding.discard()
         self._forget()
-        return folding.ledger()
 
     def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
         """Go on after the record at `offset`, which closed a cut that the caller knows already."""

@@ -11,7 +11,7 @@ from replicator.model.carriage import Carriage, check_segment, locate, supervise
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import Entry, Offset, RowChanged, RowEvent
 from replicator.model.fingerprint import key_hash
-from replicator.model.ledger import KEY, Comparison, Keys, Ledger
+from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets
 from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Estimate, Plan
 from replicator.model.row import Kind, Row, RowKey, Segment, Supervisor, datasource_of, key_of
@@ -103,7 +103,7 @@ class Reconciler:
             }
         span = await self._history.span()
         plan = Plan(
-            picks=comparison.lacking(),
+            picks=_with_gaps(comparison.lacking(), ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
                 cut, self._source, span.log_id, standing=standing, datasource=datasource
@@ -263,6 +263,16 @@ def gap_of(row: Uncopied, *, closed: Offset | None = None) -> Gap:
         opened=row.offset,
         closed=closed,
     )
+
+
+def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
+    """Add the wanted rows that have a gap: they are tried again, or must go if they are there.
+
+    A row can look right and still have the bytes of another segment that was once published in
+    its place, after a restore to before that.
+    """
+    opened = np.array([gap.opened for gap in gaps], np.int64)
+    return np.union1d(picks, ledger.offsets[np.isin(ledger.offsets, opened)])
 
 
 def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, ...]:

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from replicator.errors import GapError
-from replicator.model.checkpoint import Held
+from replicator.model.checkpoint import OBJECT_CHANGED, Gap, Held
 from replicator.model.observation import CutApplied, Observer
 from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
+from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter
 from replicator.services.executor import Executor, Uncopied
 from replicator.services.history import ClosedCut, History
@@ -90,7 +93,7 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, standing=True, datasource=plan.datasource
             )
-        uncopied = await self._executor.copy(found.plan.picks, trust_receipts=True)
+        uncopied = await self._copy(found)
         if uncopied and not accept_gaps:
             raise _missing(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
@@ -104,6 +107,28 @@ class Restorer:
             )
         )
         return uncopied
+
+    async def _copy(self, found: Reconciliation) -> tuple[Uncopied, ...]:
+        """Copy what the target does not have whole; what it has is trusted, with one exception.
+
+        Where a gap says that the source wrote other bytes to the same place, the target has the
+        bytes of what was there before.
+        """
+        changed = [_known(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED]
+        picks = np.setdiff1d(found.plan.picks, [row.offset for row in changed])
+        copied = await self._executor.copy(picks, trust_receipts=True)
+        barred = (row for row in changed if row.offset in found.plan.picks)
+        return (*copied, *barred)
+
+
+def _known(gap: Gap) -> Uncopied:
+    return Uncopied(
+        offset=gap.opened,
+        key=RowKey(gap.kind, gap.key),
+        datasource=gap.datasource,
+        reason=gap.reason,
+        detail=gap.detail,
+    )
 
 
 def _missing(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:

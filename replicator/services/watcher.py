@@ -83,6 +83,7 @@ class Watcher:
         self._history = History(log, source=source)
         self._reader = CutReader(self._history)
         self._ledger: Ledger = empty()
+        self._folding = Folding(self._ledger)
         self._epoch: Epoch | None = None
         self._closed_at_s = -float("inf")
 
@@ -133,7 +134,8 @@ class Watcher:
         """Become the only watcher and bring the ledger up to the log's end."""
         epoch = await self._log.acquire()
         span = await self._log.span()
-        self._ledger = await self._reader.fold(self._ledger, _recorded, until=Offset(span.end - 1))
+        await self._reader.fold(self._folding, _recorded, until=Offset(span.end - 1))
+        self._ledger = self._folding.ledger()
         if self._ledger.digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
         self._epoch = epoch
@@ -179,7 +181,7 @@ class Watcher:
         )
         cut = ClosedCut(offset=await self._log.append([encode(closed, envelope)]), closed=closed)
         self._reader.skip_to(cut.offset, closed.cut, closed.digest)
-        self._ledger, self._epoch = ledger, epoch
+        self._ledger, self._folding, self._epoch = ledger, Folding(ledger), epoch
         return cut
 
     async def _publish_changed(

@@ -1,0 +1,6 @@
+"""`python -m replicator`."""
+
+from replicator.cli.main import main
+
+if __name__ == "__main__":
+    main()

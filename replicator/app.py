@@ -1,0 +1,255 @@
+"""Composition root: the only file that knows both services and adapters."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from replicator.adapters.log_sqlite import SqliteEventLog
+from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
+from replicator.adapters.system_clock import SystemClock
+from replicator.config import DeepStorageSettings, MetadataSettings, Settings, TargetSettings
+from replicator.errors import NotFoundError
+from replicator.model.carriage import Carriage
+from replicator.model.load_spec import Layout, LocalLayout
+from replicator.model.observation import Observer
+from replicator.ports import Clock, DeepStorage, DeepStorageReader, MetadataReader, MetadataWriter
+from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.checkup import Checkup
+from replicator.services.executor import CopyLimits, Executor
+from replicator.services.history import History
+from replicator.services.reconciler import Reconciler
+from replicator.services.restorer import Restorer
+from replicator.services.verifier import Verifier
+from replicator.services.watcher import Watcher, WatchLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One target's parts."""
+
+    name: str
+    settings: TargetSettings
+    metadata: MetadataWriter
+    storage: DeepStorage
+
+
+class Application:
+    """Everything built from one configuration; closes what it opened."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], observer: Observer) -> None:
+        self.settings = settings
+        self.clock: Clock = SystemClock()
+        self._environ = environ
+        self._observer = observer
+        self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
+        self._stack = AsyncExitStack()
+        self._targets: dict[str, Target] = {}
+
+    async def __aenter__(self) -> Self:
+        source = self.settings.source
+        self._log = await self._stack.enter_async_context(
+            SqliteEventLog(self.settings.log.path, self.clock, source.name)
+        )
+        self.history = History(self._log, source=source.name)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def target_names(self) -> list[str]:
+        """The configured targets, sorted."""
+        return sorted(self.settings.targets)
+
+    def watcher(self) -> Watcher:
+        """Return the watcher of the source."""
+        watch, source = self.settings.watch, self.settings.source
+        return Watcher(
+            source=source.name,
+            metadata=self.source_metadata(),
+            log=self._log,
+            limits=WatchLimits(
+                poll_interval_s=watch.poll_interval_s,
+                jitter=watch.jitter,
+                idle_cut_interval_s=watch.idle_cut_interval_s,
+                fetch_rows_max=watch.fetch_rows_max,
+            ),
+            retry=watch.retry.policy,
+            rng=self._rng,
+            observer=self._observer,
+        )
+
+    async def applier(self, name: str, leave: Leave) -> Applier:
+        """Return the applier of one target."""
+        target = self.target(name)
+        carriage = await self.carriage(target)
+        return Applier(
+            source=self.settings.source.name,
+            target=name,
+            history=self.history,
+            metadata=target.metadata,
+            reconciler=self._reconciler(target, carriage),
+            executor=self._executor(target, carriage, self.source_storage()),
+            limits=ApplyLimits(
+                interval_s=target.settings.apply_interval_s,
+                kill_wait_s=target.settings.kill_wait_s,
+                objects_missing_max=target.settings.objects_missing_max,
+                retry=target.settings.retry.policy,
+            ),
+            leave=leave,
+            rng=self._rng,
+            observer=self._observer,
+        )
+
+    async def restorer(self, name: str, *, into: str | None) -> Restorer:
+        """Return what restores a target, or another one from its bytes."""
+        backup, target = self.target(name), self.target(into or name)
+        carriage = await self.carriage(target)
+        from_backup = backup is not target
+        executor = self._executor(
+            target,
+            carriage,
+            backup.storage if from_backup else self.source_storage(),
+            receipts=backup.storage if from_backup else None,
+        )
+        return Restorer(
+            source=self.settings.source.name,
+            target=target.name,
+            history=self.history,
+            metadata=target.metadata,
+            reconciler=self._reconciler(target, carriage),
+            executor=executor,
+            observer=self._observer,
+        )
+
+    async def verifier(self, name: str) -> Verifier:
+        """Return what proves a target."""
+        target = self.target(name)
+        carriage = await self.carriage(target)
+        return Verifier(
+            source=self.settings.source.name,
+            target=name,
+            history=self.history,
+            metadata=target.metadata,
+            storage=target.storage,
+            reconciler=self._reconciler(target, carriage),
+            carriage=carriage,
+            rng=self._rng,
+            observer=self._observer,
+        )
+
+    def checkup(self) -> Checkup:
+        """Return what looks at everything before anything else is done."""
+        source = self.settings.source
+        return Checkup(
+            source=source.name,
+            metadata=self.source_metadata(),
+            storage=self.source_storage(),
+            layout=_layout(source.deep_storage),
+            history=self.history,
+            clock=self.clock,
+        )
+
+    def target(self, name: str) -> Target:
+        """Return one target's parts.
+
+        Raises:
+            NotFoundError: the configuration has no such target.
+        """
+        if name not in self.settings.targets:
+            known = ", ".join(self.target_names) or "none"
+            raise NotFoundError(f"there is no target {name!r} in the configuration; it has {known}")
+        if name not in self._targets:
+            settings = self.settings.targets[name]
+            self._targets[name] = Target(
+                name=name,
+                settings=settings,
+                metadata=self._writer(settings.metadata),
+                storage=LocalDeepStorage(settings.deep_storage.root),
+            )
+        return self._targets[name]
+
+    async def carriage(self, target: Target) -> Carriage:
+        """Return the rule by which the source's rows become this target's."""
+        return Carriage(
+            source=_layout(self.settings.source.deep_storage),
+            target=_layout(target.settings.deep_storage),
+            config_names=target.settings.config_names,
+            columns=await target.metadata.columns(),
+        )
+
+    def source_metadata(self) -> MetadataReader:
+        """Return the source's metadata store, read only."""
+        settings = self.settings.source.metadata
+        return PostgresqlMetadataReader(
+            settings.url,
+            password=settings.password(self._environ),
+            table_prefix=settings.table_prefix,
+            schema=settings.schema_,
+            connect_timeout_s=settings.connect_timeout_s,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
+
+    def source_storage(self) -> DeepStorageReader:
+        """Return the source's deep storage, read only."""
+        return LocalDeepStorageReader(self.settings.source.deep_storage.root)
+
+    def _writer(self, settings: MetadataSettings) -> MetadataWriter:
+        return PostgresqlMetadataWriter(
+            settings.url,
+            password=settings.password(self._environ),
+            table_prefix=settings.table_prefix,
+            schema=settings.schema_,
+            connect_timeout_s=settings.connect_timeout_s,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
+
+    def _reconciler(self, target: Target, carriage: Carriage) -> Reconciler:
+        return Reconciler(
+            source=self.settings.source.name,
+            history=self.history,
+            metadata=target.metadata,
+            carriage=carriage,
+            observer=self._observer,
+        )
+
+    def _executor(
+        self,
+        target: Target,
+        carriage: Carriage,
+        source_storage: DeepStorageReader,
+        *,
+        receipts: DeepStorage | None = None,
+    ) -> Executor:
+        settings = target.settings
+        source = self.settings.source.name
+        return Executor(
+            source=source,
+            history=History(
+                self._log, source=source, records_per_read_max=settings.rows_per_batch_max
+            ),
+            source_storage=source_storage,
+            target_storage=target.storage,
+            metadata=target.metadata,
+            carriage=carriage,
+            limits=CopyLimits(
+                in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
+            ),
+            source_receipts=receipts,
+            rng=self._rng,
+            observer=self._observer,
+        )
+
+
+def _layout(settings: DeepStorageSettings) -> Layout:
+    return LocalLayout(root=str(settings.druid_root))

@@ -1,0 +1,177 @@
+"""What all verbs share: settings, the event loop, output as text or as one document, exit codes."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+
+from replicator import config
+from replicator.adapters.system_clock import SystemClock
+from replicator.app import Application
+from replicator.cli.screen import Screen
+from replicator.config import Settings
+from replicator.config.yaml_file import scalar
+from replicator.errors import ConfigError, ReplicatorError, worst
+
+SCHEMA = "replicator.v1"
+INTERRUPTED = 130
+
+ConfigPath = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="REPLICATOR_CONFIG", help="The configuration, a YAML file."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule one setting; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+DEFAULT_CONFIG = Path("replicator.yaml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a verb found out or did."""
+
+    result: Mapping[str, Any]
+    show: Callable[[Console], None]
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a verb was called."""
+
+    command: str
+    config_path: Path
+    overrides: tuple[str, ...] = ()
+    as_json: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def settings(self) -> Settings:
+        """Return the settings that the verb works with."""
+        return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
+
+
+Body = Callable[[Application, Screen], Awaitable[Outcome]]
+
+
+def run(call: Call, body: Body) -> None:
+    """Run a verb over a configured application, print its outcome and exit with its code."""
+
+    async def within() -> Outcome:
+        with Screen(quiet=call.as_json) as screen:
+            async with Application(call.settings(), call.environ, screen.observe) as application:
+                return await body(application, screen)
+
+    finish(call, lambda: _in_loop(within))
+
+
+def finish(call: Call, work: Callable[[], Outcome]) -> None:
+    """Do the work, print what came of it, and exit."""
+    outcome = _attempted(call, work)
+    if call.as_json:
+        print_document(call.command, {"result": dict(outcome.result)})
+    else:
+        outcome.show(Console(highlight=False, soft_wrap=True))
+    raise SystemExit(outcome.exit_code)
+
+
+def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
+    try:
+        return work()
+    except ReplicatorError as exc:
+        _fail(call, exc)
+    except BaseExceptionGroup as group:
+        if (failure := worst(group)) is None:
+            raise
+        _fail(call, failure)
+    except KeyboardInterrupt:
+        print("replicator: interrupted; the next start goes on from here", file=sys.stderr)  # noqa: T201
+        raise SystemExit(INTERRUPTED) from None
+
+
+def print_document(command: str, content: Mapping[str, Any]) -> None:
+    """Print the one JSON document of a verb."""
+    document = {
+        "schema": SCHEMA,
+        "command": command,
+        "generated_at": SystemClock().now(),
+        **content,
+    }
+    sys.stdout.write(
+        orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n"
+    )
+
+
+def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
+    """Return `--set` flags as dotted keys and values."""
+    found: dict[str, object] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {text}: write it as KEY=VALUE")
+        found[key] = scalar(value)
+    return found
+
+
+def parse_time(text: str) -> datetime:
+    """Return a point in time; it must say its zone.
+
+    Raises:
+        ConfigError: it is no ISO-8601 time, or has no zone.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
+    if time.tzinfo is None:
+        raise ConfigError(
+            f"{text!r} has no zone", hint=f"say {text}Z for UTC, or {text}+01:00 and the like"
+        )
+    return time.astimezone(UTC)
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:  # noqa: PLR2004 - the step between two units
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration for people."""
+    seconds = duration.total_seconds()
+    if abs(seconds) < 120:  # noqa: PLR2004 - from two minutes on, minutes read better
+        return f"{seconds:.1f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"  # noqa: PLR2004
+
+
+def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def main() -> Outcome:
+        return await within()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())
+
+
+def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
+    if call.as_json:
+        error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
+        print_document(call.command, {"error": error})
+    text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
+    print(text, file=sys.stderr)  # noqa: T201 - the command line's own output
+    raise SystemExit(exc.exit_code) from exc

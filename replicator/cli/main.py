@@ -1,0 +1,76 @@
+"""`replicator`: one program, one verb a file."""
+
+import os
+from enum import Enum
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from replicator.cli import (
+    check,
+    configuration,
+    differences,
+    listing,
+    points,
+    restore,
+    running,
+    status,
+    verify,
+)
+from replicator.cli.demo import story
+from replicator.cli.screen import configure_logging
+
+app = typer.Typer(
+    name="replicator",
+    help="Continuous backup, replication and point-in-time restore for Apache Druid.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class LogLevel(Enum):
+    """How much is logged to stderr."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _print_version(given: bool) -> None:
+    if given:
+        typer.echo(f"replicator {version('druid-replicator')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    log_level: Annotated[
+        LogLevel, typer.Option(help="How much is logged to stderr.")
+    ] = LogLevel.INFO,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    configure_logging(log_level.name, os.environ)
+
+
+app.command("demo")(story.demo)
+app.command("check")(check.check)
+app.command("run")(running.run)
+app.command("watch")(running.watch)
+app.command("apply")(running.apply)
+app.command("status")(status.status)
+app.command("log")(listing.log)
+app.command("points")(points.points)
+app.command("restore")(restore.restore)
+app.command("verify")(verify.verify)
+app.command("diff")(differences.diff)
+app.add_typer(configuration.app, name="config")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,213 @@
+"""`restore`: the plan first, then the deed."""
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.prompt import Prompt
+
+from replicator.app import Application
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    duration_text,
+    parse_time,
+    run,
+    size_text,
+)
+from replicator.cli.screen import Screen
+from replicator.errors import ConfigError, RefusedError
+from replicator.model.event import Offset
+from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.services.executor import Uncopied
+from replicator.services.restorer import RestorePlan
+
+PARTLY_DONE = 3
+ROWS_PER_S = 10_000
+"""For the ETA: metadata rows written in one transaction, measured with PostgreSQL on two cores."""
+BYTES_PER_S = 100_000_000
+"""For the ETA: bytes copied between local disks, an order of magnitude."""
+DATASOURCES_SHOWN_MAX = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What was asked for on the command line."""
+
+    target: str
+    into: str | None
+    point: RestorePoint
+    datasource: str | None
+    dry_run: bool
+    yes: bool
+    adopt: bool
+    accept_gaps: bool
+
+    @property
+    def changed(self) -> str:
+        return self.into or self.target
+
+
+def restore(
+    target: Annotated[str, typer.Argument(help="The target whose bytes are used.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+    ] = None,
+    datasource: Annotated[str | None, typer.Option("--datasource", help="Only this one.")] = None,
+    into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over a target with rows of somebody else.")
+    ] = False,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a target's rows exactly those of an earlier cut; it then stands still there."""
+    call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+
+    async def body(application: Application, screen: Screen) -> Outcome:
+        wish = _Wish(
+            target=target,
+            into=into if into != target else None,
+            point=_point(to_offset, to_time, before),
+            datasource=datasource,
+            dry_run=dry_run,
+            yes=yes,
+            adopt=adopt,
+            accept_gaps=accept_gaps,
+        )
+        return await _restore(application, screen, wish, as_json=as_json)
+
+    run(call, body)
+
+
+async def _restore(
+    application: Application, screen: Screen, wish: _Wish, *, as_json: bool
+) -> Outcome:
+    restorer = await application.restorer(wish.target, into=wish.into)
+    plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
+    if not as_json:
+        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
+    if wish.dry_run:
+        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+    _agree(wish)
+    missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
+    done = {
+        "objects_copied": screen.copied_objects,
+        "bytes_copied": screen.copied_bytes,
+        "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
+    }
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **done},
+        show=lambda console: _show_done(console, plan, wish, screen, missing),
+        exit_code=PARTLY_DONE if missing else 0,
+    )
+
+
+def _point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
+    given: list[RestorePoint] = []
+    if to_offset is not None:
+        given.append(ToOffset(offset=Offset(to_offset)))
+    if to_time is not None:
+        given.append(ToTime(time=parse_time(to_time)))
+    if before is not None:
+        given.append(BeforeEvent(offset=Offset(before)))
+    if len(given) != 1:
+        raise ConfigError("say exactly one of --to-offset, --to-time and --before")
+    return given[0]
+
+
+def _agree(wish: _Wish) -> None:
+    """Go on only when somebody said so."""
+    if wish.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("nothing was changed: a restore needs --yes when nobody can be asked")
+    typed = Prompt.ask(f"Type the name of the target to change ([bold]{wish.changed}[/])")
+    if typed != wish.changed:
+        raise RefusedError(f"nothing was changed: {typed!r} is not {wish.changed!r}")
+
+
+def _eta(plan: RestorePlan) -> timedelta:
+    """Estimate from orders of magnitude; bytes that the target has are counted as well."""
+    estimate = plan.estimate
+    rows = estimate.segments + estimate.other_rows + estimate.removals
+    return timedelta(seconds=rows / ROWS_PER_S + estimate.size_bytes / BYTES_PER_S)
+
+
+def _plan_json(plan: RestorePlan) -> dict[str, Any]:
+    estimate = plan.estimate
+    return {
+        "cut": plan.cut.closed.cut,
+        "offset": plan.cut.offset,
+        "source_time": plan.cut.closed.source_time,
+        "datasource": plan.datasource,
+        "segments": estimate.segments,
+        "other_rows": estimate.other_rows,
+        "rows_removed": estimate.removals,
+        "objects": estimate.objects,
+        "bytes_at_most": estimate.size_bytes,
+        "by_datasource": dict(estimate.by_datasource),
+        "known_missing": [
+            {"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in estimate.missing
+        ],
+        "eta_seconds": round(_eta(plan).total_seconds(), 1),
+    }
+
+
+def _show_plan(console: Console, plan: RestorePlan, wish: _Wish) -> None:
+    estimate, closed = plan.estimate, plan.cut.closed
+    only = f", datasource {plan.datasource} only" if plan.datasource else ""
+    console.print(
+        f"restore [bold]{wish.changed}[/] to cut {closed.cut}: offset {plan.cut.offset},"
+        f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
+    )
+    if plan.reconciliation.plan.is_empty:
+        console.print("  its rows are those of the cut already")
+    console.print(f"  segments to write  {estimate.segments}")
+    console.print(f"  other rows         {estimate.other_rows}")
+    console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")
+    console.print(
+        f"  bytes              at most {size_text(estimate.size_bytes)} in {estimate.objects}"
+        f" segments, less what is there already; about {duration_text(_eta(plan))}"
+    )
+    for name, count in sorted(estimate.by_datasource.items())[:DATASOURCES_SHOWN_MAX]:
+        console.print(f"    {name}: {count}", markup=False)
+    if more := len(estimate.by_datasource) - DATASOURCES_SHOWN_MAX:
+        console.print(f"    and {more} more datasources" if more > 0 else "", end="")
+    for gap in estimate.missing:
+        console.print(f"  MISSING {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+
+
+def _show_done(
+    console: Console,
+    plan: RestorePlan,
+    wish: _Wish,
+    screen: Screen,
+    missing: tuple[Uncopied, ...],
+) -> None:
+    console.print(
+        f"[green]done[/]: {wish.changed} is at cut {plan.cut.closed.cut};"
+        f" {screen.copied_objects} segments copied ({size_text(screen.copied_bytes)}),"
+        f" {screen.reused_objects} were there"
+    )
+    for row in missing:
+        console.print(f"  without {row.key.key}: {row.detail}", markup=False)
+    console.print(
+        f"  it stands still there; `replicator apply {wish.changed} --resume` follows the source"
+        " again"
+    )

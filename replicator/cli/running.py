@@ -1,0 +1,121 @@
+"""`run`, `watch` and `apply`: the pipeline, together or apart."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides
+from replicator.cli.frame import run as run_call
+from replicator.cli.screen import Screen
+from replicator.errors import NotFoundError
+from replicator.services.applier import Leave
+from replicator.services.supervisor import Service, stop_on_signals, supervise
+
+Once = Annotated[
+    bool, typer.Option("--once", help="Do what is due now, then exit instead of going on.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on after a restore in place: follow the source again.")
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Take over a target that holds rows this tool did not write; rows that the source"
+        " does not have go.",
+    ),
+]
+
+
+def run(
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    resume: Resume = False,
+    adopt: Adopt = False,
+) -> None:
+    """Watch the source and keep every target up with it, in one process."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        services: dict[str, Service] = {"watch": application.watcher()}
+        for name in application.target_names:
+            leave = Leave(resume=resume, adopt=adopt)
+            services[f"apply {name}"] = await application.applier(name, leave)
+        return await _supervised(application, services)
+
+    run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
+
+
+def watch(
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    once: Once = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the source's changes to the log."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        watcher = application.watcher()
+        if not once:
+            return await _supervised(application, {"watch": watcher})
+        changed = await watcher.poll()
+        return _done({"published": changed}, "a cut was published" if changed else "no change")
+
+    call = Call(command="watch", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run_call(call, body)
+
+
+def apply(
+    target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    once: Once = False,
+    resume: Resume = False,
+    adopt: Adopt = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep one target up with the log."""
+
+    async def body(application: Application, screen: Screen) -> Outcome:
+        applier = await application.applier(target, Leave(resume=resume, adopt=adopt))
+        if not once:
+            return await _supervised(application, {f"apply {target}": applier})
+        cuts = 0
+        while await applier.apply_next():
+            cuts += 1
+        if (
+            not cuts
+            and (
+                await application.target(target).metadata.held(application.settings.source.name)
+            ).checkpoint
+            is None
+        ):
+            raise NotFoundError(
+                "the log has no closed cut yet", hint="run `replicator watch --once` first"
+            )
+        result = {
+            "steps": cuts,
+            "objects_copied": screen.copied_objects,
+            "bytes_copied": screen.copied_bytes,
+        }
+        return _done(result, f"{cuts} steps, {screen.copied_objects} segments copied")
+
+    call = Call(command="apply", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run_call(call, body)
+
+
+async def _supervised(application: Application, services: dict[str, Service]) -> Outcome:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    await supervise(services, stop=stop, drain_s=application.settings.drain_s)
+    return _done({}, "stopped; the next start goes on from here")
+
+
+def _done(result: Mapping[str, object], text: str) -> Outcome:
+    def show(console: Console) -> None:
+        console.print(text)
+
+    return Outcome(result=result, show=show)

@@ -1,0 +1,148 @@
+"""What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self, assert_never
+
+import structlog
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from replicator.model.observation import (
+    CutApplied,
+    CutPublished,
+    GapOpened,
+    ObjectCopied,
+    Observation,
+    Waiting,
+)
+from replicator.model.observation import Progress as ProgressMade
+
+LINE_EVERY = 50
+"""Off a terminal, one progress line for so many steps."""
+log = structlog.get_logger("replicator")
+
+
+class Screen:
+    """An observer that shows what it is told."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True)
+        self._bars = self._console.is_terminal and not quiet
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}  {task.fields[copied]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._bars,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._steps: dict[str, int] = {}
+        self.copied_bytes = 0
+        self.copied_objects = 0
+        self.reused_objects = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def observe(self, observation: Observation) -> None:
+        """Show one observation."""
+        match observation:
+            case CutPublished():
+                log.info(
+                    "cut published",
+                    cut=observation.cut,
+                    offset=observation.offset,
+                    events=observation.events,
+                    scanned_rows=observation.scanned_rows,
+                    poll_s=round(observation.poll_s, 3),
+                )
+            case CutApplied():
+                log.info(
+                    "cut applied",
+                    cut=observation.cut,
+                    offset=observation.offset,
+                    rows=observation.rows,
+                    source_time=observation.source_time.isoformat(timespec="milliseconds"),
+                )
+            case GapOpened(gap=gap):
+                log.warning(
+                    "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
+                )
+            case Waiting():
+                log.warning(
+                    "waiting",
+                    what=observation.what,
+                    reason=observation.reason,
+                    delay_s=round(observation.delay_s, 1),
+                )
+            case ObjectCopied():
+                self._count(observation)
+            case ProgressMade():
+                self._advance(observation)
+            case _:
+                assert_never(observation)
+
+    def _count(self, copied: ObjectCopied) -> None:
+        if copied.reused:
+            self.reused_objects += 1
+            return
+        self.copied_objects += 1
+        self.copied_bytes += copied.size_bytes
+
+    def _advance(self, made: ProgressMade) -> None:
+        ends = made.total is not None and made.done >= made.total
+        if self._bars:
+            self._bar(made, ends=ends)
+            return
+        self._steps[made.what] = step = self._steps.get(made.what, 0) + 1
+        if step % LINE_EVERY == 0:
+            log.info("progress", what=made.what, done=made.done, total=made.total, unit=made.unit)
+        if ends:
+            self._steps.pop(made.what, None)
+
+    def _bar(self, made: ProgressMade, *, ends: bool) -> None:
+        copied = f"{self.copied_bytes / 1_000_000:.1f} MB copied" if self.copied_bytes else ""
+        if made.what not in self._tasks:
+            self._tasks[made.what] = self._progress.add_task(
+                made.what, total=made.total, unit=made.unit, copied=copied
+            )
+        task = self._tasks[made.what]
+        self._progress.update(task, completed=made.done, total=made.total, copied=copied)
+        if ends:
+            self._progress.remove_task(self._tasks.pop(made.what))
+
+
+def configure_logging(level: str, environ: Mapping[str, str]) -> None:
+    """Send log lines to stderr: for people on a terminal, as JSON otherwise asked for."""
+    colors = sys.stderr.isatty() and "NO_COLOR" not in environ
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=16),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,101 @@
+"""`verify`: proof that a target is what its checkpoint says."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+    size_text,
+)
+from replicator.cli.screen import Screen
+from replicator.errors import ConfigError
+from replicator.model.fingerprint import hex_digest
+from replicator.services.verifier import Level, Verification
+
+FAILED = 9
+HAS_GAPS = 11
+
+
+def verify(
+    target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    level: Annotated[
+        Level, typer.Option(help="How deep; each includes those before.")
+    ] = Level.ROWS,
+    subset: Annotated[str, typer.Option(help="Share of the objects, like 5%.")] = "100%",
+    as_json: AsJson = False,
+) -> None:
+    """Compare a target's rows, objects and bytes with the log at its checkpoint."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        verifier = await application.verifier(target)
+        found = await verifier.verify(level, subset=_share(subset))
+        return Outcome(
+            result=_json(found),
+            show=lambda console: _show(console, target, found),
+            exit_code=_exit_code(found),
+        )
+
+    call = Call(command="verify", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run(call, body)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not text.endswith("%") or not 0 < share <= 1:
+        raise ConfigError(f"--subset {text}: write it like 5%, at most 100%")
+    return share
+
+
+def _exit_code(found: Verification) -> int:
+    if not found.is_good:
+        return FAILED
+    return HAS_GAPS if found.gaps else 0
+
+
+def _json(found: Verification) -> dict[str, Any]:
+    return {
+        "level": found.level.value,
+        "cut": found.checkpoint.cut,
+        "offset": found.checkpoint.offset,
+        "digest": hex_digest(found.checkpoint.digest),
+        "rows": found.rows,
+        "objects": found.objects,
+        "bytes": found.size_bytes,
+        "good": found.is_good,
+        "findings_count": found.findings_count,
+        "findings": found.findings,
+        "gaps": [{"row": gap.key, "reason": gap.reason} for gap in found.gaps],
+    }
+
+
+def _show(console: Console, target: str, found: Verification) -> None:
+    checkpoint = found.checkpoint
+    console.print(
+        f"{target} at cut {checkpoint.cut} (offset {checkpoint.offset}), level {found.level.value}"
+    )
+    console.print(
+        f"  {found.rows} rows compared, the log's digest is {hex_digest(checkpoint.digest)}"
+    )
+    if found.level is not Level.ROWS:
+        read = "read and checksummed" if found.level is Level.CHECKSUM else "seen, not read"
+        console.print(f"  {found.objects} objects, {size_text(found.size_bytes)} {read}")
+    for finding in found.findings:
+        console.print(f"  BAD {finding}", markup=False)
+    for gap in found.gaps:
+        console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+    verdict = "[green]good[/]" if found.is_good else f"[red]{found.findings_count} differences[/]"
+    console.print(f"  {verdict}" + (f", {len(found.gaps)} known gaps" if found.gaps else ""))

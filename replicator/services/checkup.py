@@ -1,0 +1,168 @@
+"""A real round trip through everything, before anything depends on it."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
+from replicator.model.carriage import locate
+from replicator.model.load_spec import Layout, Location
+from replicator.model.payload import member
+from replicator.model.row import TABLES, Kind, Segment
+from replicator.ports import (
+    Chunk,
+    Clock,
+    DeepStorage,
+    DeepStorageReader,
+    MetadataReader,
+    MetadataWriter,
+    Snapshot,
+)
+from replicator.services.history import History
+
+SAMPLE_ROWS_MAX = 1_000
+CLOCK_SKEW_MAX_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was tried."""
+
+    what: str
+    good: bool
+    detail: str
+    hint: str = ""
+
+
+class Checkup:
+    """Tries what the other services will need; changes nothing at the source."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        metadata: MetadataReader,
+        storage: DeepStorageReader,
+        layout: Layout,
+        history: History,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._storage = storage
+        self._layout = layout
+        self._history = history
+        self._clock = clock
+
+    async def source(self) -> list[Finding]:
+        """Read every table in one snapshot, and one object of each load spec type."""
+        try:
+            async with self._metadata.snapshot() as snapshot:
+                counts, segments = await self._scan(snapshot)
+                taken_at, kinds = snapshot.taken_at, snapshot.kinds
+        except ReplicatorError as exc:
+            return [_bad("source metadata", exc)]
+        found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
+        skew_s = (self._clock.now() - taken_at).total_seconds()
+        return [
+            Finding(what="source metadata", good=True, detail=found),
+            Finding(
+                what="source clock",
+                good=abs(skew_s) <= CLOCK_SKEW_MAX_S,
+                detail=f"{skew_s:+.1f} s between the database and this machine",
+                hint="lag and restore times are counted by the database's clock: mend NTP",
+            ),
+            *await self._objects(segments),
+        ]
+
+    async def log(self) -> list[Finding]:
+        """Look at the log without becoming its writer."""
+        try:
+            span = await self._history.span()
+            cuts = await self._history.has_cuts(span)
+        except NotFoundError:
+            return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
+        except ReplicatorError as exc:
+            return [_bad("log", exc)]
+        detail = f"{span.end - span.first} records" + ("" if cuts else ", no closed cut yet")
+        return [Finding(what="log", good=True, detail=detail)]
+
+    async def target(
+        self, name: str, metadata: MetadataWriter, storage: DeepStorage
+    ) -> list[Finding]:
+        """Read a target's tables and checkpoint, and write, read and remove a probe."""
+        findings: list[Finding] = []
+        try:
+            columns = await metadata.columns()
+            held = await metadata.held(self._source)
+        except ReplicatorError as exc:
+            findings.append(_bad(f"target {name} metadata", exc))
+        else:
+            at = f"at cut {held.checkpoint.cut}" if held.checkpoint else "nothing applied yet"
+            detail = f"{len(columns)} of Druid's tables, {at}"
+            findings.append(Finding(what=f"target {name} metadata", good=True, detail=detail))
+        try:
+            await storage.probe()
+        except ReplicatorError as exc:
+            findings.append(_bad(f"target {name} deep storage", exc))
+        else:
+            detail = "a probe was written, read back and removed"
+            findings.append(Finding(what=f"target {name} deep storage", good=True, detail=detail))
+        return findings
+
+    async def _scan(self, snapshot: Snapshot) -> tuple[Counter[Kind], list[Segment]]:
+        counts: Counter[Kind] = Counter()
+        handles: list[np.ndarray] = []
+        for kind in snapshot.kinds:
+
+            def visit(chunk: Chunk, kind: Kind = kind) -> None:
+                counts[kind] += len(chunk.keys)
+                if kind is Kind.SEGMENT and sum(map(len, handles)) < SAMPLE_ROWS_MAX:
+                    handles.append(chunk.handles[:SAMPLE_ROWS_MAX])
+
+            await snapshot.scan(kind, visit)
+        if not handles:
+            return counts, []
+        rows = await snapshot.fetch(Kind.SEGMENT, np.concatenate(handles)[:SAMPLE_ROWS_MAX])
+        return counts, [row for row in rows if isinstance(row, Segment)]
+
+    async def _objects(self, segments: list[Segment]) -> list[Finding]:
+        """Try one object of each load spec type among the sampled segments."""
+        tried: dict[str, Finding] = {}
+        for segment in segments:
+            type_ = _load_spec_type(segment)
+            if type_ not in tried:
+                tried[type_] = await self._object(type_, segment)
+        return list(tried.values())
+
+    async def _object(self, type_: str, segment: Segment) -> Finding:
+        what = f"source objects of type {type_}"
+        try:
+            location = locate(segment, self._layout)
+            detail = "tombstones have no bytes"
+            if location is not None:
+                detail = await self._read(location)
+        except (MalformedRowError, ReplicatorError) as exc:
+            return _bad(f"{what}, segment {segment.id}", exc)
+        return Finding(what=what, good=True, detail=detail)
+
+    async def _read(self, location: Location) -> str:
+        objects = await self._storage.objects(location)
+        size_bytes = 0
+        async for piece in self._storage.read(location, objects[0].name):
+            size_bytes += len(piece)
+        return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
+
+
+def _load_spec_type(segment: Segment) -> str:
+    try:
+        load_spec = member(segment.payload, "loadSpec")
+    except MalformedRowError:
+        load_spec = None
+    return str(load_spec.get("type")) if isinstance(load_spec, dict) else json.dumps(load_spec)
+
+
+def _bad(what: str, exc: ReplicatorError) -> Finding:
+    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint)

@@ -1,0 +1,293 @@
+"""A cluster that behaves like Druid's Overlord and Coordinator towards its two stores."""
+
+import asyncio
+import json
+from dataclasses import replace
+from hashlib import sha1
+from itertools import count
+from random import Random
+
+from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.model.load_spec import Location
+from replicator.model.row import (
+    CommitMetadata,
+    ConfigEntry,
+    Kind,
+    Row,
+    RowKey,
+    Rules,
+    Segment,
+    Supervisor,
+    key_of,
+)
+from tests.simulation.virtual_time import LoopClock
+
+ROOT = "/druid/segments"
+DATASOURCES = ("wiki", "orders", "clicks")
+DAYS = tuple(f"2026-01-{day:02}T00:00:00.000Z" for day in range(1, 8))
+
+
+class Druid:
+    """Publishes bytes before rows and kills rows before bytes, in transactions, as Druid does."""
+
+    def __init__(self, rng: Random, metadata: MemoryMetadata, storage: MemoryDeepStorage) -> None:
+        self._rng = rng
+        self.metadata = metadata
+        self.storage = storage
+        self._numbers = count(1)
+        self._clock = LoopClock()
+        self.deletions: set[asyncio.Task[None]] = set()
+        self.done: set[str] = set()
+
+    def act(self) -> None:
+        """Do one random thing."""
+        acts = {
+            self.ingest: 5,
+            self.overwrite: 2,
+            self.append_and_replace: 1,
+            self.tombstone: 1,
+            self.mark: 3,
+            self.rewrite_payload: 1,
+            self.kill_old: 1,
+            self.kill_young: 1,
+            self.stream: 3,
+            self.control: 1,
+            self.drop_datasource: 0.2,
+            self.rebirth: 0.3,
+        }
+        act = self._rng.choices(list(acts), list(acts.values()))[0]
+        act()
+        self.done.add(act.__name__)
+
+    def ingest(self) -> None:
+        day = self._rng.randrange(len(DAYS) - 1)
+        version = self._now()
+        self._commit(self._new(self._datasource(), day, version, n) for n in self._some(4))
+
+    def overwrite(self) -> None:
+        """A new version of a day; the old one becomes unused, in the same commit or later."""
+        old = [row for row in self._segments() if row.used]
+        if not old:
+            return
+        victim = self._rng.choice(old)
+        day = DAYS.index(victim.start)
+        rows: list[Row] = [self._new(victim.datasource, day, self._now(), n) for n in self._some(3)]
+        if self._rng.random() < 0.5:
+            rows += [
+                replace(row, used=False, used_status_last_updated=self._now())
+                for row in old
+                if (row.datasource, row.start) == (victim.datasource, victim.start)
+            ]
+        self._commit(rows)
+
+    def append_and_replace(self) -> None:
+        """Upgraded segments: new ids with the load spec of the old ones."""
+        roots = [
+            row for row in self._segments() if row.used and row.upgraded_from_segment_id is None
+        ]
+        if not roots:
+            return
+        version = self._now()
+        chosen = self._rng.sample(roots, min(len(roots), 2))
+        self._commit(
+            self._row(
+                root.datasource,
+                DAYS.index(root.start),
+                version,
+                number,
+                json.loads(root.payload)["loadSpec"],
+                json.loads(root.payload)["size"],
+                upgraded_from=root.id,
+            )
+            for number, root in enumerate(chosen)
+        )
+
+    def tombstone(self) -> None:
+        day = self._rng.randrange(len(DAYS) - 1)
+        row = self._row(self._datasource(), day, self._now(), 0, {"type": "tombstone"}, 1)
+        self._commit([row])
+
+    def mark(self) -> None:
+        rows = self._segments()
+        if not rows:
+            return
+        chosen = self._rng.sample(rows, min(len(rows), self._rng.randrange(1, 4)))
+        used = self._rng.random() < 0.4
+        self._commit(
+            replace(row, used=used, used_status_last_updated=self._now()) for row in chosen
+        )
+
+    def rewrite_payload(self) -> None:
+        """A move task: bytes go elsewhere, the payload follows, no timestamp moves."""
+        rows = [row for row in self._segments() if not row.used and _path(row)]
+        if not rows:
+            return
+        row = self._rng.choice(rows)
+        old = self._location(row)
+        if old not in self.storage.stored or len(self._users(old)) > 1:
+            return
+        new = Location(f"archive/{next(self._numbers)}/index/")
+        self.storage.stored[new] = dict(self.storage.stored[old])
+        payload = json.loads(row.payload)
+        payload["loadSpec"] = {"type": "local", "path": f"{ROOT}/{new}"}
+        self._commit([replace(row, payload=json.dumps(payload).encode())])
+        self._delete_later([old])
+
+    def kill_old(self) -> None:
+        self._kill([row for row in self._segments() if not row.used][:3])
+
+    def kill_young(self) -> None:
+        """Kill what was published last: perhaps nobody has copied it yet."""
+        self._kill(self._segments()[-2:])
+
+    def drop_datasource(self) -> None:
+        name = self._datasource()
+        self._kill([row for row in self._segments() if row.datasource == name])
+
+    def rebirth(self) -> None:
+        """Kill a segment, delete its bytes, and publish its id again with other bytes."""
+        rows = [row for row in self._segments() if _path(row)]
+        if not rows:
+            return
+        row = self._rng.choice(rows)
+        location = self._location(row)
+        if len(self._users(location)) > 1:
+            return
+        self.storage.stored[location] = self._bytes(json.loads(row.payload)["size"])
+        now = self._now()
+        self._commit([replace(row, created_date=now, used_status_last_updated=now)])
+
+    def stream(self) -> None:
+        """Segments and the offsets that they hold, in one commit."""
+        version = self._now()
+        segments = [self._new("clicks", 0, version, number) for number in self._some(2)]
+        payload = json.dumps({"offsets": {"0": next(self._numbers)}}).encode()
+        commit = CommitMetadata(
+            datasource="clicks",
+            created_date="2026-01-01T00:00:00.000Z",
+            commit_metadata_sha1=sha1(payload).hexdigest().upper(),  # noqa: S324 - Druid's choice
+            commit_metadata_payload=payload,
+        )
+        self._commit([*segments, commit])
+
+    def control(self) -> None:
+        number = next(self._numbers)
+        spec = {"type": "kafka", "spec": {"dataSchema": {"dataSource": "clicks"}}, "n": number}
+        rows: list[Row] = [
+            Supervisor(
+                spec_id="clicks",
+                id=number,
+                created_date=self._now(),
+                payload=json.dumps(spec).encode(),
+            ),
+            Rules(
+                datasource="wiki",
+                id=f"wiki_{number}",
+                version=self._now(),
+                payload=json.dumps([{"type": "loadForever", "n": number}]).encode(),
+            ),
+            ConfigEntry(name="lookupsConfig", payload=b"%d" % number),
+            ConfigEntry(name="coordinator.config", payload=b"%d" % number),
+        ]
+        self._commit([self._rng.choice(rows)])
+        if self._rng.random() < 0.2:
+            key = self._rng.choice(
+                [RowKey(Kind.RULES, "wiki"), RowKey(Kind.CONFIG, "lookupsConfig")]
+            )
+            self.metadata.rows.pop(key, None)
+
+    def _commit(self, rows: "list[Row] | object") -> None:
+        for row in rows:  # type: ignore[attr-defined]
+            self.metadata.rows[key_of(row)] = row
+
+    def _kill(self, rows: list[Segment]) -> None:
+        """Rows first, bytes second, and only bytes that no row names any more."""
+        places = [self._location(row) for row in rows if _path(row)]
+        for row in rows:
+            del self.metadata.rows[key_of(row)]
+        self._delete_later([place for place in places if not self._users(place)])
+
+    def _delete_later(self, places: list[Location]) -> None:
+        async def delete(delay_s: float) -> None:
+            await asyncio.sleep(delay_s)
+            for place in places:
+                if not self._users(place):
+                    self.storage.stored.pop(place, None)
+
+        delay_s = self._rng.choice([0.0, 1.0, 30.0])
+        task = asyncio.create_task(delete(delay_s))
+        self.deletions.add(task)
+        task.add_done_callback(self.deletions.discard)
+
+    def _new(self, datasource: str, day: int, version: str, number: int) -> Segment:
+        place = f"{datasource}/{DAYS[day]}_{DAYS[day + 1]}/{version}/{next(self._numbers)}/index/"
+        size = self._rng.randrange(1, 50)
+        self.storage.stored[Location(place)] = self._bytes(size)
+        spec = {"type": "local", "path": f"{ROOT}/{place}"}
+        return self._row(datasource, day, version, number, spec, size)
+
+    def _bytes(self, size: int) -> dict[str, bytes]:
+        return {"00000.smoosh": self._rng.randbytes(size)}
+
+    def _row(
+        self,
+        datasource: str,
+        day: int,
+        version: str,
+        number: int,
+        load_spec: dict[str, str],
+        size: int,
+        *,
+        upgraded_from: str | None = None,
+    ) -> Segment:
+        start, end = DAYS[day], DAYS[day + 1]
+        id_ = f"{datasource}_{start}_{end}_{version}" + (f"_{number}" if number else "")
+        now = self._now()
+        payload = {
+            "dataSource": datasource,
+            "interval": f"{start}/{end}",
+            "version": version,
+            "loadSpec": load_spec,
+            "dimensions": "page,user",
+            "metrics": "cnt",
+            "shardSpec": {"type": "numbered", "partitionNum": number, "partitions": 0},
+            "size": size,
+            "identifier": id_,
+        }
+        return Segment(
+            id=id_,
+            datasource=datasource,
+            created_date=now,
+            start=start,
+            end=end,
+            partitioned=True,
+            version=version,
+            used=True,
+            used_status_last_updated=now,
+            upgraded_from_segment_id=upgraded_from,
+            payload=json.dumps(payload).encode(),
+        )
+
+    def _segments(self) -> list[Segment]:
+        return [row for row in self.metadata.rows.values() if isinstance(row, Segment)]
+
+    def _users(self, place: Location) -> list[Segment]:
+        return [row for row in self._segments() if _path(row) and self._location(row) == place]
+
+    def _location(self, row: Segment) -> Location:
+        return Location(_path(row).removeprefix(f"{ROOT}/"))
+
+    def _datasource(self) -> str:
+        return self._rng.choice(DATASOURCES)
+
+    def _some(self, most: int) -> range:
+        return range(self._rng.randrange(1, most + 1))
+
+    def _now(self) -> str:
+        return self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _path(row: Segment) -> str:
+    path: str = json.loads(row.payload)["loadSpec"].get("path", "")
+    return path

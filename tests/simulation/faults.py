@@ -1,0 +1,188 @@
+"""Ports that are slow and sometimes fail, before or after the deed, by the seed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from numpy.typing import NDArray
+
+from replicator.errors import TransientError
+from replicator.model.checkpoint import Gap, Held
+from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.model.load_spec import Location
+from replicator.model.row import Kind, Row
+from replicator.ports import (
+    Checked,
+    DeepStorage,
+    EventLogWriter,
+    MetadataReader,
+    MetadataWriter,
+    ReadObject,
+    Receipt,
+    Snapshot,
+    Span,
+    StoredObject,
+    Transaction,
+    Visit,
+)
+
+
+@dataclass(slots=True)
+class Weather:
+    """How bad the days are; drawn once for a world, so that calm and storm both occur."""
+
+    rng: Random
+    fault_probability: float
+    delay_mean_s: float
+    marks: set[str] = field(default_factory=set)
+
+    async def before(self) -> None:
+        if self.delay_mean_s:
+            await asyncio.sleep(self.rng.expovariate(1 / self.delay_mean_s))
+        else:
+            await asyncio.sleep(0)
+        if self.rng.random() < self.fault_probability:
+            raise TransientError("the weather is bad")
+
+    async def after(self, mark: str) -> None:
+        """The deed is done, and nobody is told so."""
+        if self.rng.random() < self.fault_probability / 2:
+            self.marks.add(mark)
+            raise TransientError("the connection was lost after the deed")
+        await asyncio.sleep(0)
+
+
+class FlakyLog:
+    def __init__(self, log: EventLogWriter, weather: Weather) -> None:
+        self._log = log
+        self._weather = weather
+
+    async def span(self) -> Span:
+        return await self._log.span()
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        await self._weather.before()
+        return await self._log.read(start, records_max=records_max)
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        return await self._log.offset_at(time)
+
+    async def acquire(self) -> Epoch:
+        await self._weather.before()
+        epoch = await self._log.acquire()
+        await self._weather.after("acquired the log and was not told")
+        return epoch
+
+    async def append(self, documents: Sequence[Document]) -> Offset:
+        await self._weather.before()
+        offset = await self._log.append(documents)
+        await self._weather.after("appended and was not told")
+        return offset
+
+
+class FlakySnapshot:
+    def __init__(self, snapshot: Snapshot, weather: Weather) -> None:
+        self._snapshot = snapshot
+        self._weather = weather
+        self.taken_at = snapshot.taken_at
+        self.kinds = snapshot.kinds
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        await self._weather.before()
+        await self._snapshot.scan(kind, visit, datasources=datasources)
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        await self._weather.before()
+        return await self._snapshot.fetch(kind, handles)
+
+
+class FlakyReader:
+    def __init__(self, metadata: MetadataReader, weather: Weather) -> None:
+        self._metadata = metadata
+        self._weather = weather
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        await self._weather.before()
+        async with self._metadata.snapshot() as snapshot:
+            yield FlakySnapshot(snapshot, self._weather)
+
+
+class FlakyWriter:
+    """A target's metadata store; `committed` is called as soon as a transaction is true."""
+
+    def __init__(self, metadata: MetadataWriter, weather: Weather, committed: Any) -> None:
+        self._metadata = metadata
+        self._weather = weather
+        self._committed = committed
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        await self._weather.before()
+        async with self._metadata.snapshot() as snapshot:
+            yield FlakySnapshot(snapshot, self._weather)
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        return await self._metadata.columns()
+
+    async def acquire(self, source: str) -> Held:
+        await self._weather.before()
+        held = await self._metadata.acquire(source)
+        await self._weather.after("acquired the target and was not told")
+        return held
+
+    async def held(self, source: str) -> Held:
+        await self._weather.before()
+        return await self._metadata.held(source)
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        return await self._metadata.gaps(source)
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncIterator[Transaction]:
+        await self._weather.before()
+        async with self._metadata.transaction(source, epoch) as transaction:
+            yield transaction
+            await self._weather.before()
+        self._committed()
+        await self._weather.after("committed and was not told")
+
+
+class FlakyStorage:
+    def __init__(self, storage: DeepStorage, weather: Weather) -> None:
+        self._storage = storage
+        self._weather = weather
+
+    async def objects(self, location: Location) -> Sequence[StoredObject]:
+        await self._weather.before()
+        return await self._storage.objects(location)
+
+    async def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
+        await self._weather.before()
+        async for piece in self._storage.read(location, name):
+            yield piece
+            await asyncio.sleep(0)
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        await self._weather.before()
+        return await self._storage.check(location)
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        return await self._storage.receipt(location)
+
+    async def put(
+        self, location: Location, objects: Sequence[StoredObject], read: ReadObject
+    ) -> Receipt:
+        await self._weather.before()
+        receipt = await self._storage.put(location, objects, read)
+        await self._weather.after("stored and was not told")
+        return receipt
+
+    async def probe(self) -> None:
+        await self._storage.probe()

@@ -1,0 +1,124 @@
+"""Crash the processes at random instants for hours of virtual time; nothing is lost."""
+
+import asyncio
+import os
+
+import orjson
+import pytest
+
+from replicator.errors import FencedError, TransientError
+from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.world import SOURCE, World
+
+# The virtual loop finds hangs itself; a wall-clock alarm inside a callback is swallowed by asyncio.
+pytestmark = pytest.mark.timeout(0)
+SEEDS = int(os.environ.get("SEEDS", "50"))
+LIVES = 8
+MARKS = {
+    "Applier was fenced",
+    "Watcher was fenced",
+    "acquired the log and was not told",
+    "acquired the target and was not told",
+    "an attempt was given up",
+    "an empty cut was applied",
+    "appended and was not told",
+    "committed and was not told",
+    "gap: killed_before_copied",
+    "gap: object_changed",
+    "gap: object_missing",
+    "restored",
+    "stored and was not told",
+}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_target_converges_whatever_dies(seed: int):
+    """To replay one failure: pytest "tests/simulation/test_convergence.py::...[17]"."""
+    simulate(World(seed))
+
+
+def test_the_rare_roads_are_travelled():
+    """Marks: a simulation that never meets a killed segment proves nothing about it."""
+    found: set[str] = set()
+    for seed in range(40):
+        world = World(seed)
+        simulate(world)
+        found |= world.marks
+        if found >= MARKS:
+            return
+    assert found >= MARKS, f"never met: {sorted(MARKS - found)}"
+
+
+def simulate(world: World) -> None:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(live_and_die(world))
+
+
+async def live_and_die(world: World) -> None:
+    for _ in range(LIVES):
+        parts = world.start(asyncio.Event())
+        await change(world, times=world.rng.randrange(5, 15))
+        for part in parts:  # kill -9: no goodbye
+            part.task.cancel()
+        for part in parts:
+            await settle(part.task)
+        if world.rng.random() < 0.4:
+            await try_restore(world)
+    await heal(world)
+
+
+async def change(world: World, *, times: int) -> None:
+    for _ in range(times):
+        world.druid.act()
+        await asyncio.sleep(world.rng.expovariate(1 / world.rng.choice([1.0, 10.0, 30.0])))
+        world.check()
+
+
+async def try_restore(world: World) -> None:
+    """A restore may fail in bad weather like anything else; then nothing has changed."""
+    try:
+        if (await world.target.held(SOURCE)).checkpoint is not None:
+            await world.restore()
+    except (TransientError, FencedError):
+        world.check()
+
+
+async def settle(task: asyncio.Task[None]) -> None:
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+
+
+async def heal(world: World) -> None:
+    """Liveness is promised to a healed world: no faults, no kills, and time."""
+    world.weather.fault_probability = 0.0
+    stop = asyncio.Event()
+    parts = world.start(stop, doubles=False)
+    await asyncio.sleep(1200.0)
+    for part in parts:
+        assert not part.task.done(), f"{part.name} ended"
+    stop.set()
+    for part in parts:
+        await part.task
+    world.check()
+    checkpoint = world.target.checkpoint_now(SOURCE)
+    assert checkpoint is not None
+    assert not checkpoint.standing
+    assert world.source.seen[checkpoint.digest] == world.source.rows
+    note_attempts(world)
+    if not {"kill_young", "kill_old", "drop_datasource", "rebirth"} & world.druid.done:
+        assert world.open_gaps() == []
+
+
+def note_attempts(world: World) -> None:
+    records = world.log._stored.records
+    closed = sum(1 for record in records if record.type == "cut.closed")
+    counted = sum(_count(record.data) for record in records if record.type == "cut.closed")
+    if counted + closed < len(records):
+        world.marks.add("an attempt was given up")
+
+
+def _count(data: bytes) -> int:
+    count: int = orjson.loads(data)["data"]["count"]
+    return count

@@ -1,0 +1,259 @@
+"""A source, a log and a target with a seeded will to fail, and what must hold at every instant."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+
+from replicator.adapters.memory_log import MemoryEventLog
+from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.errors import FencedError, MalformedRowError
+from replicator.model.carriage import Carriage, locate
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
+from replicator.model.load_spec import LocalLayout
+from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import Kind, Row, RowKey, Segment, key_of
+from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.executor import CopyLimits, Executor
+from replicator.services.history import History
+from replicator.services.reconciler import Reconciler
+from replicator.services.restorer import Restorer
+from replicator.services.watcher import Watcher, WatchLimits
+from tests.simulation.druid import ROOT, Druid
+from tests.simulation.faults import FlakyLog, FlakyReader, FlakyStorage, FlakyWriter, Weather
+from tests.simulation.virtual_time import LoopClock
+
+SOURCE = "simulated"
+TARGET_ROOT = "/standby/segments"
+RETRY = RetryPolicy(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
+
+Rows = Mapping[RowKey, Row]
+
+
+class WatchedSource(MemoryMetadata):
+    """The source's metadata store; it remembers what every snapshot saw, by its digest."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        super().__init__(clock, target=False)
+        self.seen: dict[Digest, Rows] = {EMPTY_DIGEST: {}}
+
+    @asynccontextmanager
+    async def snapshot(self):
+        rows = dict(self.rows)
+        digest = changed(EMPTY_DIGEST, gone=(), come=map(fingerprint, rows.values()))
+        self.seen[digest] = rows
+        async with super().snapshot() as snapshot:
+            yield snapshot
+
+
+@dataclass(slots=True)
+class Part:
+    """One running process: the task, and what it is."""
+
+    name: str
+    task: asyncio.Task[None]
+
+
+class World:
+    def __init__(self, seed: int) -> None:
+        self.rng = rng = Random(seed)
+        clock = LoopClock()
+        self.weather = Weather(
+            rng,
+            fault_probability=rng.choice([0.0, 0.0, 0.05, 0.3]),
+            delay_mean_s=rng.choice([0.0, 0.1, 1.0]),
+        )
+        self.marks = self.weather.marks
+        self.source = WatchedSource(clock)
+        self.source_storage = MemoryDeepStorage()
+        self.target = MemoryMetadata(clock)
+        self.target_storage = MemoryDeepStorage()
+        self.druid = Druid(rng, self.source, self.source_storage)
+        self.log = MemoryEventLog(clock, SOURCE, log_id="log")
+        self.kill_wait_s = rng.choice([5.0, 60.0])
+
+    # ------------------------------------------------------------------------------ the processes
+
+    def watcher(self) -> Watcher:
+        return Watcher(
+            source=SOURCE,
+            metadata=FlakyReader(self.source, self.weather),
+            log=FlakyLog(self.log.reopen(), self.weather),
+            limits=WatchLimits(
+                poll_interval_s=5.0, jitter=0.2, idle_cut_interval_s=60.0, fetch_rows_max=3
+            ),
+            retry=RETRY,
+            rng=self.rng,
+            observer=self.observe,
+        )
+
+    def applier(self, *, resume: bool = True) -> Applier:
+        return Applier(
+            source=SOURCE,
+            target="standby",
+            history=self.history(),
+            metadata=self.writer(),
+            reconciler=self.reconciler(),
+            executor=self.executor(),
+            limits=ApplyLimits(
+                interval_s=1.0,
+                kill_wait_s=self.kill_wait_s,
+                objects_missing_max=1000,
+                retry=RETRY,
+            ),
+            leave=Leave(resume=resume),
+            rng=self.rng,
+            observer=self.observe,
+        )
+
+    def restorer(self) -> Restorer:
+        return Restorer(
+            source=SOURCE,
+            target="standby",
+            history=self.history(),
+            metadata=self.writer(),
+            reconciler=self.reconciler(),
+            executor=self.executor(),
+            observer=self.observe,
+        )
+
+    def history(self) -> History:
+        log = FlakyLog(self.log.reopen(), self.weather)
+        return History(log, source=SOURCE, records_per_read_max=7)
+
+    def writer(self) -> FlakyWriter:
+        return FlakyWriter(self.target, self.weather, self.check)
+
+    def carriage(self) -> Carriage:
+        return Carriage(
+            source=LocalLayout(root=ROOT),
+            target=LocalLayout(root=TARGET_ROOT),
+            config_names=frozenset({"lookupsConfig"}),
+            columns=self.target.columns_now(),
+        )
+
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            source=SOURCE,
+            history=self.history(),
+            metadata=self.writer(),
+            carriage=self.carriage(),
+            observer=self.observe,
+        )
+
+    def executor(self) -> Executor:
+        return Executor(
+            source=SOURCE,
+            history=self.history(),
+            source_storage=FlakyStorage(self.source_storage, self.weather),
+            target_storage=FlakyStorage(self.target_storage, self.weather),
+            metadata=self.writer(),
+            carriage=self.carriage(),
+            limits=CopyLimits(in_flight_max=3, retry=RETRY),
+            rng=self.rng,
+            observer=self.observe,
+        )
+
+    def start(self, stop: asyncio.Event, *, doubles: bool = True) -> list[Part]:
+        """Start the pipeline, now and then with a second one of each that nobody wanted."""
+        parts = [Part("watch", self._run(self.watcher(), stop))]
+        parts.append(Part("apply", self._run(self.applier(), stop)))
+        if doubles and self.rng.random() < 0.1:
+            parts.append(Part("watch 2", self._run(self.watcher(), stop)))
+        if doubles and self.rng.random() < 0.1:
+            parts.append(Part("apply 2", self._run(self.applier(), stop)))
+        return parts
+
+    def _run(self, service: Watcher | Applier, stop: asyncio.Event) -> asyncio.Task[None]:
+        async def run() -> None:
+            try:
+                await service.run(stop)
+            except FencedError:
+                self.marks.add(f"{type(service).__name__} was fenced")
+
+        return asyncio.create_task(run())
+
+    # -------------------------------------------------------------------------------- what happens
+
+    async def restore(self) -> None:
+        """Bring the target to a random cut and look whether it is there, byte for byte."""
+        history = History(self.log.reopen(), source=SOURCE, records_per_read_max=100)
+        span = await history.span()
+        cuts = await history.cuts(span.first, span.end)
+        if not cuts:
+            return
+        cut = self.rng.choice(cuts)
+        restorer = self.restorer()
+        plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
+        await restorer.execute(plan, accept_gaps=True)
+        held = await self.target.held(SOURCE)
+        assert held.checkpoint is not None
+        assert (held.checkpoint.offset, held.checkpoint.standing) == (cut.offset, True)
+        self.marks.add("restored")
+        self.check()
+
+    def observe(self, observation: Observation) -> None:
+        match observation:
+            case GapOpened(gap=gap):
+                self.marks.add(f"gap: {gap.reason}")
+            case CutApplied(rows=0):
+                self.marks.add("an empty cut was applied")
+            case _:
+                pass
+
+    # ----------------------------------------------------------------------------- what must hold
+
+    def check(self) -> None:
+        """The target is exactly one cut, gaps apart, and no row of it points at nothing."""
+        checkpoint = self.target.checkpoint_now(SOURCE)
+        if checkpoint is None:
+            assert not self.target.rows
+            return
+        self.check_rows(checkpoint)
+        self.check_bytes()
+
+    def check_rows(self, checkpoint: Checkpoint) -> None:
+        assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
+        wanted = self.wanted(self.source.seen[checkpoint.digest])
+        gaps = {
+            RowKey(gap.kind, gap.key)
+            for gap in self.target.gaps_now(SOURCE)
+            if gap.at(checkpoint.offset)
+        }
+        for key in gaps:
+            wanted.pop(key, None)
+        present = {key: self._compared(row) for key, row in self.target.rows.items()}
+        assert present == wanted
+
+    def wanted(self, rows: Rows) -> dict[RowKey, object]:
+        carriage = self.carriage()
+        found: dict[RowKey, object] = {}
+        for key, row in rows.items():
+            try:
+                carried = carriage.carried(row)
+            except MalformedRowError:
+                continue
+            if carried is not None:
+                found[key] = self._compared(carried)
+        return found
+
+    def _compared(self, row: Row) -> object:
+        kind = key_of(row).kind
+        return fingerprint(row, columns=self.target.columns_now()[kind])
+
+    def check_bytes(self) -> None:
+        layout = LocalLayout(root=TARGET_ROOT)
+        for row in self.target.rows.values():
+            if isinstance(row, Segment) and (location := locate(row, layout)) is not None:
+                assert location in self.target_storage.stored, f"{row.id} has no bytes"
+
+    def open_gaps(self) -> list[str]:
+        return [gap.reason for gap in self.target.gaps_now(SOURCE) if gap.closed is None]
+
+    def segments(self) -> list[Segment]:
+        return [row for row in self.source.rows.values() if key_of(row).kind is Kind.SEGMENT]  # type: ignore[misc]
