@@ -57,7 +57,7 @@ class Bookkeeping:
 
 
 class MemoryMetadata:
-    """A `MetadataWriter`; `as_source()` gives the same rows as a `MetadataReader`.
+    """A `MetadataWriter`, or with `target=False` a source, whose snapshots compare all columns.
 
     `rows` may be read and changed at any time, as a Druid of one's own would do it; of append-only
     tables it holds the newest row of each key. `tables` are the columns that this store's tables
@@ -66,15 +66,17 @@ class MemoryMetadata:
 
     def __init__(
         self,
+        clock: Clock,
         rows: Iterable[Row] = (),
         *,
-        clock: Clock,
+        target: bool = True,
         tables: Mapping[Kind, frozenset[str]] = ALL_COLUMNS,
         chunk_rows: int = CHUNK_ROWS,
     ) -> None:
         self.rows: dict[RowKey, Row] = {key_of(row): row for row in rows}
         self.sources: dict[str, Bookkeeping] = {}
         self.clock = clock
+        self.target = target
         self.tables = tables
         self.chunk_rows = chunk_rows
         self.supervisor_id = max(
@@ -82,12 +84,12 @@ class MemoryMetadata:
         )
 
     def as_source(self) -> MetadataReader:
-        """Return the read side, whose fingerprints are over all columns."""
+        """Return these same rows as a source, for a cluster that is both."""
         return _Source(self)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
-        yield MemorySnapshot(self, await self.columns())
+        yield MemorySnapshot(self, await self.columns() if self.target else None)
 
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
         return {

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.adapters.postgresql_session import Database, Session, connect, discover
+from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
 from replicator.adapters.postgresql_sql import Shape, fetch_sql, scan_sql
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
@@ -36,10 +36,15 @@ TRAILER = b"\xff\xff"
 
 
 class PostgresqlMetadataReader:
-    """A `MetadataReader`; a role that may only SELECT is enough."""
+    """A `MetadataReader`; a role that may only SELECT is enough.
 
-    def __init__(self, database: Database, *, chunk_rows: int = CHUNK_ROWS) -> None:
-        self._database = database
+    The options are the fields of `Database`.
+    """
+
+    def __init__(
+        self, dsn: str, *, chunk_rows: int = CHUNK_ROWS, **options: Unpack[Options]
+    ) -> None:
+        self._database = Database(dsn=dsn, **options)
         self._chunk_rows = chunk_rows
 
     @asynccontextmanager

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import asyncpg
 
 from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading, take
-from replicator.adapters.postgresql_session import Database, Session, connect, discover
+from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
 from replicator.adapters.postgresql_sql import (
     GAP_COLUMNS,
     Shape,
@@ -45,12 +45,17 @@ OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 
 
 class PostgresqlMetadataWriter:
-    """A `MetadataWriter`."""
+    """A `MetadataWriter`; the options are the fields of `Database`."""
 
     def __init__(
-        self, database: Database, *, own_prefix: str = "replicator_", chunk_rows: int = CHUNK_ROWS
+        self,
+        dsn: str,
+        *,
+        own_prefix: str = "replicator_",
+        chunk_rows: int = CHUNK_ROWS,
+        **options: Unpack[Options],
     ) -> None:
-        self._database = database
+        self._database = database = Database(dsn=dsn, **options)
         self._checkpoints = relation(database.schema, f"{own_prefix}checkpoint")
         self._gaps = relation(database.schema, f"{own_prefix}gap")
         self._chunk_rows = chunk_rows

@@ -8,7 +8,7 @@ a pooler in session mode: the settings below are the session's.
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import asyncpg
 
@@ -17,6 +17,8 @@ from replicator.adapters.postgresql_sql import COLUMNS, Shape, quoted, relation
 from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind
 
+Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
+"""Takes the pieces of a COPY as they arrive."""
 SESSION: Mapping[str, str] = {
     "application_name": "replicator",
     # the text form of columns this release does not know must not depend on a role's settings
@@ -108,7 +110,7 @@ class Database:
     table_prefix: str = "druid_"
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
-    statement_timeout_s: float = 900.0
+    statement_timeout_s: float = 600.0
     """Of one statement; the longest is the scan of all segments."""
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the transaction, so that a process that
@@ -128,7 +130,15 @@ class Database:
         return f"{self.table_prefix}{TABLES[kind].name}".lower()
 
 
-Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
+class Options(TypedDict, total=False):
+    """The fields of `Database` that have defaults, as the adapters take them."""
+
+    password: str | None
+    schema: str
+    table_prefix: str
+    connect_timeout_s: float
+    statement_timeout_s: float
+    idle_timeout_s: float
 
 
 class Session:
