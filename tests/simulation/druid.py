@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha1
 from itertools import count
@@ -197,8 +198,8 @@ class Druid:
             )
             self.metadata.rows.pop(key, None)
 
-    def _commit(self, rows: "list[Row] | object") -> None:
-        for row in rows:  # type: ignore[attr-defined]
+    def _commit(self, rows: Iterable[Row]) -> None:
+        for row in rows:
             self.metadata.rows[key_of(row)] = row
 
     def _kill(self, rows: list[Segment]) -> None:

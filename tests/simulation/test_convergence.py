@@ -102,7 +102,7 @@ async def heal(world: World) -> None:
     for part in parts:
         await part.task
     world.check()
-    checkpoint = world.target.checkpoint_now(SOURCE)
+    checkpoint = world.checkpoint()
     assert checkpoint is not None
     assert not checkpoint.standing
     assert world.source.seen[checkpoint.digest] == world.source.rows

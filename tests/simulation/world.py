@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from random import Random
 
 from replicator.adapters.memory_log import MemoryEventLog
-from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import FencedError, MalformedRowError
 from replicator.model.carriage import Carriage, locate
-from replicator.model.checkpoint import Checkpoint
+from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
-from replicator.model.row import Kind, Row, RowKey, Segment, key_of
+from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
@@ -31,6 +31,11 @@ from tests.simulation.virtual_time import LoopClock
 SOURCE = "simulated"
 TARGET_ROOT = "/standby/segments"
 RETRY = RetryPolicy(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
+
+COMPARED = {
+    kind: names - TABLES[kind].local - TABLES[kind].target_owned
+    for kind, names in ALL_COLUMNS.items()
+}
 
 Rows = Mapping[RowKey, Row]
 
@@ -134,7 +139,7 @@ class World:
             source=LocalLayout(root=ROOT),
             target=LocalLayout(root=TARGET_ROOT),
             config_names=frozenset({"lookupsConfig"}),
-            columns=self.target.columns_now(),
+            columns=COMPARED,
         )
 
     def reconciler(self) -> Reconciler:
@@ -210,7 +215,7 @@ class World:
 
     def check(self) -> None:
         """The target is exactly one cut, gaps apart, and no row of it points at nothing."""
-        checkpoint = self.target.checkpoint_now(SOURCE)
+        checkpoint = self.checkpoint()
         if checkpoint is None:
             assert not self.target.rows
             return
@@ -220,11 +225,7 @@ class World:
     def check_rows(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
         wanted = self.wanted(self.source.seen[checkpoint.digest])
-        gaps = {
-            RowKey(gap.kind, gap.key)
-            for gap in self.target.gaps_now(SOURCE)
-            if gap.at(checkpoint.offset)
-        }
+        gaps = {RowKey(gap.kind, gap.key) for gap in self.gaps() if gap.at(checkpoint.offset)}
         for key in gaps:
             wanted.pop(key, None)
         present = {key: self._compared(row) for key, row in self.target.rows.items()}
@@ -244,7 +245,7 @@ class World:
 
     def _compared(self, row: Row) -> object:
         kind = key_of(row).kind
-        return fingerprint(row, columns=self.target.columns_now()[kind])
+        return fingerprint(row, columns=COMPARED[kind])
 
     def check_bytes(self) -> None:
         layout = LocalLayout(root=TARGET_ROOT)
@@ -252,8 +253,13 @@ class World:
             if isinstance(row, Segment) and (location := locate(row, layout)) is not None:
                 assert location in self.target_storage.stored, f"{row.id} has no bytes"
 
-    def open_gaps(self) -> list[str]:
-        return [gap.reason for gap in self.target.gaps_now(SOURCE) if gap.closed is None]
+    def checkpoint(self) -> Checkpoint | None:
+        kept = self.target.sources.get(SOURCE)
+        return kept.checkpoint if kept else None
 
-    def segments(self) -> list[Segment]:
-        return [row for row in self.source.rows.values() if key_of(row).kind is Kind.SEGMENT]  # type: ignore[misc]
+    def gaps(self) -> list[Gap]:
+        kept = self.target.sources.get(SOURCE)
+        return list(kept.gaps.values()) if kept else []
+
+    def open_gaps(self) -> list[str]:
+        return [gap.reason for gap in self.gaps() if gap.closed is None]
