@@ -1,0 +1,770 @@
+"""What every metadata store promises (replicator/ports.py): in memory, and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.errors import ConfigError, FencedError
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.fingerprint import Digest, fingerprint, key_hash
+from replicator.model.ledger import KEY, items
+from replicator.model.row import (
+    TABLES,
+    CommitMetadata,
+    ConfigEntry,
+    IndexingState,
+    Kind,
+    Row,
+    RowKey,
+    Rules,
+    Segment,
+    SegmentSchema,
+    Supervisor,
+    key_of,
+)
+from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot
+from tests.servers.postgresql import Postgresql, put
+
+pytest_plugins = ["tests.servers.fixtures"]
+
+SOURCE = "east"
+CHUNK_ROWS = 4
+DRUID_25 = {
+    kind: table.required | table.local for kind, table in TABLES.items() if table.always_there
+}
+
+SEGMENT = Segment(
+    id="wiki_1",
+    datasource="wiki",
+    created_date="2026-01-02T03:04:05.678Z",
+    start="2026-01-01T00:00:00.000Z",
+    end="2026-01-02T00:00:00.000Z",
+    partitioned=True,
+    version="2026-01-02T03:04:05.000Z",
+    used=True,
+    used_status_last_updated="2026-01-02T03:04:05.678Z",
+    payload=b'{"dataSource":"wiki"}',
+)
+COMMIT = CommitMetadata(
+    datasource="wiki",
+    created_date="2026-01-02T03:04:05.678Z",
+    commit_metadata_sha1="0BEEC7B5EA3F0FDBC95D0DD47F3C5BC275DA8A33",
+    commit_metadata_payload=b"foo",
+)
+SUPERVISOR = Supervisor(
+    spec_id="wiki", id=7, created_date="2026-01-02T03:04:05.678Z", payload=b'{"spec":1}'
+)
+RULES = Rules(
+    datasource="wiki",
+    id="wiki_2026-01-02T03:04:05.678Z",
+    version="2026-01-02T03:04:05.678Z",
+    payload=b"[]",
+)
+CONFIG = ConfigEntry(name="coordinator.config", payload=b"{}")
+SCHEMA = SegmentSchema(
+    fingerprint="E394",
+    created_date="2026-01-02T03:04:05.678Z",
+    datasource="wiki",
+    used=True,
+    used_status_last_updated="2026-01-02T03:04:05.678Z",
+    version=1,
+    payload=b"{}",
+)
+STATE = IndexingState(
+    fingerprint="AA01",
+    created_date="2026-01-02T03:04:05.678Z",
+    datasource="wiki",
+    used=True,
+    pending=False,
+    used_status_last_updated="2026-01-02T03:04:05.678Z",
+    payload=b"{}",
+)
+ONE_OF_EACH: tuple[Row, ...] = (SEGMENT, COMMIT, SUPERVISOR, RULES, CONFIG, SCHEMA, STATE)
+CHECKPOINT = Checkpoint(
+    source=SOURCE,
+    log_id="log-1",
+    offset=Offset(4711),
+    cut=CutNumber(12),
+    source_time=datetime(2026, 1, 2, 3, 4, 5, 678901, UTC),
+    digest=Digest(2**256 - 1),
+    standing=True,
+    datasource="wiki",
+)
+GAP = Gap(
+    key="wiki_9",
+    datasource="wiki",
+    reason="object_missing",
+    detail="wiki/9/index.zip",
+    opened=Offset(40),
+)
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.time = datetime(2026, 6, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self.time += timedelta(milliseconds=5)
+        return self.time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One cluster's metadata store, as its own Druid, as a source and as a target."""
+
+    put: Callable[..., Awaitable[None]]
+    source: MetadataReader
+    target: MetadataWriter
+
+
+OpenStore = Callable[[str], AbstractAsyncContextManager[Store]]
+
+
+@asynccontextmanager
+async def memory_store(layout: str) -> AsyncIterator[Store]:
+    tables = DRUID_25 if layout == "druid-25" else ALL_COLUMNS
+    metadata = MemoryMetadata(SetClock(), tables=tables, chunk_rows=CHUNK_ROWS)
+
+    async def put_rows(*rows: Row) -> None:
+        metadata.rows.update({key_of(row): row for row in rows})
+
+    yield Store(put=put_rows, source=metadata.as_source(), target=metadata)
+
+
+@pytest.fixture(params=["memory", pytest.param("postgresql", marks=pytest.mark.real)])
+def open_store(request: pytest.FixtureRequest) -> OpenStore:
+    if request.param == "memory":
+        return memory_store
+    postgresql: Postgresql = request.getfixturevalue("postgresql")
+
+    @asynccontextmanager
+    async def postgresql_store(layout: str) -> AsyncIterator[Store]:
+        async with postgresql.database(layout) as dsn:
+            yield Store(
+                put=lambda *rows: put(dsn, *rows),
+                source=PostgresqlMetadataReader(dsn, chunk_rows=CHUNK_ROWS),
+                target=PostgresqlMetadataWriter(dsn, chunk_rows=CHUNK_ROWS),
+            )
+
+    return postgresql_store
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> AsyncIterator[Store]:
+    """A store with every table and every column that this release knows."""
+    async with open_store("druid-37-centralized") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def old_store(open_store: OpenStore) -> AsyncIterator[Store]:
+    """A store as Druid 25 makes it."""
+    async with open_store("druid-25") as opened:
+        yield opened
+
+
+async def chunks_of(
+    snapshot: Snapshot, kind: Kind, datasources: Sequence[str] | None = None
+) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    await snapshot.scan(kind, chunks.append, datasources=datasources)
+    return chunks
+
+
+async def rows_of(reader: MetadataReader) -> dict[RowKey, Row]:
+    found: dict[RowKey, Row] = {}
+    async with reader.snapshot() as snapshot:
+        for kind in snapshot.kinds:
+            for chunk in await chunks_of(snapshot, kind):
+                rows = await snapshot.fetch(kind, chunk.handles)
+                found.update({key_of(row): row for row in rows})
+    return found
+
+
+async def marks_of(reader: MetadataReader) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    async with reader.snapshot() as snapshot:
+        for kind in snapshot.kinds:
+            for chunk in await chunks_of(snapshot, kind):
+                found.update(zip(items(chunk.keys), items(chunk.marks), strict=True))
+    return found
+
+
+async def write(store: Store, *rows: Row) -> None:
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.upsert(rows)
+
+
+async def remove(store: Store, *keys: RowKey) -> None:
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.remove(keys)
+
+
+async def segment_after_writing(store: Store, existing: Segment, row: Segment) -> Segment:
+    await store.put(existing)
+    await write(store, row)
+    found = (await rows_of(store.source))[key_of(row)]
+    assert isinstance(found, Segment)
+    return found
+
+
+# -------------------------------------------------------------------------------- the read side
+
+
+async def test_an_empty_store_has_all_tables_and_no_rows(store: Store):
+    async with store.source.snapshot() as snapshot:
+        assert snapshot.kinds == set(Kind)
+        for kind in Kind:
+            assert await chunks_of(snapshot, kind) == []
+
+
+async def test_a_store_of_an_old_release_has_fewer_tables(old_store: Store):
+    async with old_store.source.snapshot() as snapshot:
+        assert snapshot.kinds == {
+            Kind.SEGMENT,
+            Kind.COMMIT,
+            Kind.SUPERVISOR,
+            Kind.RULES,
+            Kind.CONFIG,
+        }
+
+
+async def test_a_source_gives_rows_of_every_kind_as_they_are(store: Store):
+    await store.put(*ONE_OF_EACH)
+    assert await rows_of(store.source) == {key_of(row): row for row in ONE_OF_EACH}
+
+
+async def test_a_row_without_the_columns_of_later_releases_has_none_there(old_store: Store):
+    row = replace(SEGMENT, used_status_last_updated=None)
+    await old_store.put(row)
+    assert await rows_of(old_store.source) == {key_of(row): row}
+    assert await marks_of(old_store.source) == {key_hash(key_of(row)): fingerprint(row)}
+
+
+async def test_a_scan_of_a_source_gives_the_fingerprints_of_whole_rows(store: Store):
+    await store.put(*ONE_OF_EACH)
+    assert await marks_of(store.source) == {
+        key_hash(key_of(row)): fingerprint(row) for row in ONE_OF_EACH
+    }
+
+
+@pytest.mark.parametrize("count", [1, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS])
+async def test_a_scan_visits_each_row_once_in_bounded_chunks(store: Store, count: int):
+    rows = [replace(SEGMENT, id=f"wiki_{number}") for number in range(count)]
+    await store.put(*rows)
+    async with store.source.snapshot() as snapshot:
+        chunks = await chunks_of(snapshot, Kind.SEGMENT)
+    assert all(0 < len(chunk.keys) <= CHUNK_ROWS for chunk in chunks)
+    assert all(len(c.keys) == len(c.marks) == len(c.handles) for c in chunks)
+    visited = [key for chunk in chunks for key in items(chunk.keys)]
+    assert sorted(visited) == sorted(key_hash(key_of(row)) for row in rows)
+
+
+async def test_handles_lead_back_to_the_rows_they_came_with(store: Store):
+    rows = [replace(SEGMENT, id=f"wiki_{number}") for number in range(10)]
+    await store.put(*rows)
+    async with store.source.snapshot() as snapshot:
+        chunks = await chunks_of(snapshot, Kind.SEGMENT)
+        for chunk in chunks:
+            for place, key in enumerate(items(chunk.keys)):
+                (row,) = await snapshot.fetch(Kind.SEGMENT, chunk.handles[place : place + 1])
+                assert key_hash(key_of(row)) == key
+        together = np.concatenate([chunk.handles for chunk in chunks])
+        assert len(await snapshot.fetch(Kind.SEGMENT, together[2:9])) == 7
+        assert list(await snapshot.fetch(Kind.SEGMENT, together[:0])) == []
+
+
+async def test_a_snapshot_does_not_see_what_changes_while_it_is_open(store: Store):
+    gone = replace(SEGMENT, id="wiki_gone")
+    await store.put(SEGMENT, gone, CONFIG)
+    async with store.source.snapshot() as snapshot:
+        await store.put(replace(SEGMENT, used=False), replace(SEGMENT, id="wiki_new"))
+        await store.put(replace(CONFIG, payload=b"changed"), COMMIT)
+        await remove(store, key_of(gone))
+        found: list[Row] = []
+        for kind in snapshot.kinds:
+            for chunk in await chunks_of(snapshot, kind):
+                found += await snapshot.fetch(kind, chunk.handles)
+    assert {key_of(row): row for row in found} == {
+        key_of(row): row for row in (SEGMENT, gone, CONFIG)
+    }
+
+
+async def test_a_snapshot_says_when_it_was_taken_by_the_databases_clock(store: Store):
+    async with store.source.snapshot() as first:
+        pass
+    async with store.source.snapshot() as second:
+        assert first.taken_at < second.taken_at
+    assert first.taken_at.utcoffset() == timedelta(0)
+
+
+async def test_a_scan_of_some_datasources_leaves_the_others_and_the_clusters_own_out(store: Store):
+    others = (
+        replace(SEGMENT, id="o", datasource="orders"),
+        replace(COMMIT, datasource="or'ders"),
+        replace(RULES, id="x", datasource="_default"),
+    )
+    await store.put(*ONE_OF_EACH, *others)
+    for names in (["wiki"], ["wiki", "or'ders"], ["nobody"], []):
+        found: set[bytes] = set()
+        async with store.source.snapshot() as snapshot:
+            for kind in snapshot.kinds:
+                for chunk in await chunks_of(snapshot, kind, names):
+                    found |= set(items(chunk.keys))
+        wanted: list[Row] = []
+        if "wiki" in names:
+            wanted += [SEGMENT, COMMIT, RULES, SCHEMA, STATE]
+        if "or'ders" in names:
+            wanted += [others[1]]
+        assert found == {key_hash(key_of(row)) for row in wanted}
+
+
+async def test_only_the_newest_row_of_a_key_is_a_row(store: Store):
+    """Supervisors by id, rules by version; Druid keeps all their former rows."""
+    newest: tuple[Row, ...] = (
+        replace(SUPERVISOR, id=10, payload=b"new"),
+        replace(RULES, id="wiki_2027", version="2027-01-01T00:00:00.000Z", payload=b"[2]"),
+    )
+    await store.put(
+        replace(SUPERVISOR, id=9), replace(RULES, id="z", version="2026-09-01T00:00:00.000Z")
+    )
+    await store.put(*newest)
+    assert await rows_of(store.source) == {key_of(row): row for row in newest}
+
+
+# ------------------------------------------------------------------------------ the target's rows
+
+
+async def test_written_rows_are_there_with_the_columns_that_a_target_owns_made_anew(store: Store):
+    await write(store, *ONE_OF_EACH)
+    rows = await rows_of(store.source)
+    columns = await store.target.columns()
+    assert rows.keys() == {key_of(row) for row in ONE_OF_EACH}
+    for row in ONE_OF_EACH:
+        kind = key_of(row).kind
+        there = rows[key_of(row)]
+        assert fingerprint(there, columns=columns[kind]) == fingerprint(row, columns=columns[kind])
+        for name in TABLES[kind].target_owned:
+            assert getattr(there, name) != getattr(row, name)
+
+
+async def test_a_targets_scan_says_of_written_rows_what_their_carriage_says(store: Store):
+    """So that a comparison right after a write is empty, and stays so when timestamps move."""
+    await write(store, *ONE_OF_EACH)
+    columns = await store.target.columns()
+    assert await marks_of(store.target) == {
+        key_hash(key_of(row)): fingerprint(row, columns=columns[key_of(row).kind])
+        for row in ONE_OF_EACH
+    }
+
+
+async def test_the_compared_columns_are_the_tables_less_the_targets_own(
+    store: Store, old_store: Store
+):
+    columns = await store.target.columns()
+    assert columns.keys() == set(Kind)
+    assert columns[Kind.SUPERVISOR] == {"spec_id", "payload"}
+    assert columns[Kind.RULES] == {"datasource", "payload"}
+    assert columns[Kind.SEGMENT_SCHEMA] == {
+        *("created_date", "datasource", "fingerprint", "payload", "used", "version")
+    }
+    old = await old_store.target.columns()
+    assert Kind.SEGMENT_SCHEMA not in old
+    assert columns[Kind.SEGMENT] - old[Kind.SEGMENT] == {
+        "upgraded_from_segment_id",
+        "indexing_state_fingerprint",
+        "schema_fingerprint",
+        "num_rows",
+    }
+
+
+async def test_writing_the_same_again_changes_nothing(store: Store):
+    await write(store, *ONE_OF_EACH)
+    before = await rows_of(store.source)
+    await write(store, *ONE_OF_EACH)
+    assert await rows_of(store.source) == before
+
+
+async def test_the_last_word_on_a_key_counts(store: Store):
+    await write(store, CONFIG, replace(CONFIG, payload=b"2"), SUPERVISOR, CONFIG)
+    assert (await rows_of(store.source))[key_of(CONFIG)] == CONFIG
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(SEGMENT, used=False),
+        replace(SEGMENT, payload=b"moved"),
+        replace(SEGMENT, num_rows=12),
+        replace(SEGMENT, upgraded_from_segment_id="wiki_0"),
+        replace(COMMIT, commit_metadata_payload=b"bar", commit_metadata_sha1="62CD"),
+        replace(SUPERVISOR, payload=b"2"),
+        replace(RULES, payload=b"[2]"),
+        replace(CONFIG, payload=b""),
+        replace(SCHEMA, used=False),
+        replace(STATE, pending=True),
+    ],
+)
+async def test_a_changed_column_is_written_and_seen(store: Store, changed: Row):
+    await write(store, *ONE_OF_EACH)
+    before = await marks_of(store.target)
+    await write(store, changed)
+    after = await marks_of(store.target)
+    columns = (await store.target.columns())[key_of(changed).kind]
+    assert {key for key in after if before[key] != after[key]} == {key_hash(key_of(changed))}
+    assert after[key_hash(key_of(changed))] == fingerprint(changed, columns=columns)
+
+
+async def test_a_value_that_is_gone_is_gone_in_the_target(store: Store):
+    await write(store, replace(SEGMENT, num_rows=12, schema_fingerprint="E394"))
+    await write(store, SEGMENT)
+    there = (await rows_of(store.source))[key_of(SEGMENT)]
+    assert isinstance(there, Segment)
+    assert (there.num_rows, there.schema_fingerprint) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("existing", "written"),
+    [
+        ("2999-01-01T00:00:00.000Z", "2999-01-01T00:00:00.001Z"),
+        ("2999-02-28T23:59:59.999Z", "2999-03-01T00:00:00.000Z"),
+        ("2996-02-29T23:59:59.999Z", "2996-03-01T00:00:00.000Z"),
+        ("2999-02-30T00:00:00.000Z", "2999-03-02T00:00:00.001Z"),
+    ],
+)
+async def test_used_status_moves_on_from_a_future_one_by_a_millisecond(
+    store: Store, existing: str, written: str
+):
+    """Druid's segment cache ignores a row whose timestamp does not move forward."""
+    there = await segment_after_writing(
+        store, replace(SEGMENT, used_status_last_updated=existing), replace(SEGMENT, used=False)
+    )
+    assert there.used_status_last_updated == written
+
+
+@pytest.mark.parametrize(
+    "existing",
+    ["2026-01-01T00:00:00.000Z", "2999-01-01", "yesterday", "", "2999-13-01T00:00:00.000Z"],
+)
+async def test_used_status_becomes_the_targets_now_else(store: Store, existing: str):
+    async with store.source.snapshot() as before:
+        pass
+    there = await segment_after_writing(
+        store, replace(SEGMENT, used_status_last_updated=existing), replace(SEGMENT, used=False)
+    )
+    async with store.source.snapshot() as after:
+        pass
+    assert there.used_status_last_updated is not None
+    written = datetime.fromisoformat(there.used_status_last_updated)
+    assert before.taken_at - timedelta(milliseconds=1) < written <= after.taken_at
+    assert len(there.used_status_last_updated) == len("2026-01-01T00:00:00.000Z")
+
+
+async def test_a_row_that_is_already_so_keeps_its_used_status(store: Store):
+    await store.put(replace(SEGMENT, used_status_last_updated="2020-01-01T00:00:00.000Z"))
+    there = await segment_after_writing(
+        store,
+        replace(SEGMENT, used_status_last_updated="2020-01-01T00:00:00.000Z"),
+        replace(SEGMENT, used_status_last_updated="2030-01-01T00:00:00.000Z"),
+    )
+    assert there.used_status_last_updated == "2020-01-01T00:00:00.000Z"
+
+
+async def test_rules_get_a_version_larger_than_all_before(store: Store):
+    """Druid takes the rules with the largest version."""
+    await store.put(replace(RULES, id="f", version="2999-12-31T23:59:59.998Z"))
+    await write(store, replace(RULES, payload=b"[1]"))
+    (row,) = (await rows_of(store.source)).values()
+    assert row == Rules(
+        datasource="wiki",
+        id="wiki_2999-12-31T23:59:59.999Z",
+        version="2999-12-31T23:59:59.999Z",
+        payload=b"[1]",
+    )
+
+
+async def test_supervisors_get_the_next_id_of_the_target(store: Store):
+    await write(store, replace(SUPERVISOR, id=900))
+    first = (await rows_of(store.source))[key_of(SUPERVISOR)]
+    await write(store, replace(SUPERVISOR, id=5, payload=b"2"))
+    second = (await rows_of(store.source))[key_of(SUPERVISOR)]
+    assert isinstance(first, Supervisor)
+    assert isinstance(second, Supervisor)
+    assert first.id < second.id < 900
+    assert second.payload == b"2"
+
+
+async def test_a_row_can_go_back_to_what_it_was_before(store: Store):
+    """A restore does so; the former row of an append-only table must not count."""
+    for payload in (b"1", b"2", b"1"):
+        await write(store, replace(SUPERVISOR, payload=payload), replace(RULES, payload=payload))
+    rows = await rows_of(store.source)
+    assert {getattr(row, "payload") for row in rows.values()} == {b"1"}  # noqa: B009
+
+
+async def test_columns_that_the_target_does_not_have_are_left_out(old_store: Store):
+    await write(old_store, replace(SEGMENT, num_rows=5, schema_fingerprint="E394"))
+    assert (await rows_of(old_store.source)) == {
+        key_of(SEGMENT): replace(SEGMENT, used_status_last_updated=None)
+    }
+
+
+async def test_an_unknown_column_with_a_value_is_refused_by_name(store: Store):
+    with pytest.raises(ConfigError, match=r'segments"? has no column "colour".*wiki_1'):
+        await write(store, CONFIG, replace(SEGMENT, extras={"colour": "red"}))
+    assert await rows_of(store.source) == {}
+
+
+async def test_a_row_of_a_table_that_the_target_does_not_have_is_refused(old_store: Store):
+    with pytest.raises(ConfigError, match="segmentschemas"):
+        await write(old_store, SCHEMA)
+
+
+async def test_many_rows_and_large_payloads_are_written_whole(store: Store):
+    rows = [replace(SEGMENT, id=f"wiki_{n}", payload=b"%d" % n) for n in range(2345)]
+    rows += [replace(SEGMENT, id=f"large_{n}", payload=bytes(3 << 20)) for n in range(3)]
+    written: list[Row] = [*rows, CONFIG]
+    await write(store, *written)
+    columns = await store.target.columns()
+    assert await marks_of(store.target) == {
+        key_hash(key_of(row)): fingerprint(row, columns=columns[key_of(row).kind])
+        for row in written
+    }
+
+
+async def test_nothing_to_write_is_fine(store: Store):
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.upsert([])
+        await transaction.remove([])
+        await transaction.remove_hashed(Kind.SEGMENT, np.empty(0, KEY))
+    assert await rows_of(store.source) == {}
+
+
+# ------------------------------------------------------------------------------------ removing
+
+
+async def test_removed_rows_are_gone_with_all_their_former_rows(store: Store):
+    kept = replace(SEGMENT, id="kept")
+    await write(store, *ONE_OF_EACH, kept)
+    await write(store, replace(SUPERVISOR, payload=b"2"), replace(RULES, payload=b"2"))
+    await remove(store, *(key_of(row) for row in ONE_OF_EACH))
+    assert (await rows_of(store.source)).keys() == {key_of(kept)}
+
+
+async def test_removing_what_is_not_there_is_no_error(store: Store, old_store: Store):
+    await remove(store, key_of(SEGMENT), key_of(CONFIG))
+    await remove(old_store, key_of(SCHEMA))
+
+
+async def test_rows_are_removed_by_their_key_hash_alone(store: Store):
+    others = [replace(SEGMENT, id=f"wiki_{n}") for n in range(2, 9)]
+    await write(store, *ONE_OF_EACH, *others)
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        gone = [SEGMENT, *others[:3], replace(SEGMENT, id="never")]
+        keys = np.array([key_hash(key_of(row)) for row in gone], KEY)
+        await transaction.remove_hashed(Kind.SEGMENT, keys)
+        await transaction.remove_hashed(
+            Kind.SUPERVISOR, np.array([key_hash(key_of(SUPERVISOR))], KEY)
+        )
+        # a hash belongs to a kind: the same one of another kind removes nothing
+        await transaction.remove_hashed(Kind.CONFIG, np.array([key_hash(key_of(COMMIT))], KEY))
+    left: list[Row] = [COMMIT, RULES, CONFIG, SCHEMA, STATE, *others[3:]]
+    assert (await rows_of(store.source)).keys() == set(map(key_of, left))
+
+
+async def test_a_removed_row_can_be_written_again_in_the_same_transaction(store: Store):
+    await write(store, *ONE_OF_EACH)
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.remove([key_of(row) for row in ONE_OF_EACH])
+        await transaction.upsert(ONE_OF_EACH)
+    assert (await rows_of(store.source)).keys() == {key_of(row) for row in ONE_OF_EACH}
+
+
+# -------------------------------------------------------------- checkpoint, gaps and the writer
+
+
+async def test_a_target_that_nobody_wrote_to_has_no_checkpoint_and_no_gaps(store: Store):
+    nothing = Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
+    assert await store.target.held(SOURCE) == nothing
+    assert list(await store.target.gaps(SOURCE)) == []
+    await store.target.acquire("another")
+    assert await store.target.held(SOURCE) == nothing
+
+
+async def test_every_acquire_gives_a_larger_epoch_and_keeps_the_checkpoint(store: Store):
+    first = await store.target.acquire(SOURCE)
+    assert first.checkpoint is None
+    async with store.target.transaction(SOURCE, first.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [])
+    second = await store.target.acquire(SOURCE)
+    assert second.epoch > first.epoch
+    assert second.checkpoint == CHECKPOINT
+    assert await store.target.held(SOURCE) == second
+
+
+@pytest.mark.parametrize(
+    "checkpoint",
+    [CHECKPOINT, replace(CHECKPOINT, standing=False, datasource=None, digest=Digest(0))],
+)
+async def test_a_recorded_checkpoint_is_read_as_it_was(store: Store, checkpoint: Checkpoint):
+    async with store.source.snapshot() as before:
+        pass
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(checkpoint, [])
+    now = await store.target.held(SOURCE)
+    assert now.checkpoint == checkpoint
+    assert now.epoch == held.epoch
+    assert now.applied_at is not None
+    assert before.taken_at < now.applied_at
+
+
+async def test_two_sources_of_one_target_have_each_their_own(store: Store):
+    east, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
+    async with store.target.transaction("west", west.epoch) as transaction:
+        await transaction.record(replace(CHECKPOINT, source="west"), [GAP])
+    async with store.target.transaction(SOURCE, east.epoch):
+        pass
+    assert (await store.target.held(SOURCE)).checkpoint is None
+    assert list(await store.target.gaps(SOURCE)) == []
+    assert list(await store.target.gaps("west")) == [GAP]
+
+
+async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
+    again = replace(GAP, opened=Offset(50), reason="malformed_row", detail="it's new")
+    other = replace(GAP, key="wiki_1")
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [again, GAP])
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [replace(GAP, closed=Offset(60)), other])
+    assert list(await store.target.gaps(SOURCE)) == [
+        other,
+        replace(GAP, closed=Offset(60)),
+        again,
+    ]
+
+
+# ----------------------------------------------------------------------- atomicity and fencing
+
+
+class BrokenError(Exception):
+    pass
+
+
+async def change_everything(store: Store, epoch: Epoch, then: Callable[[], Awaitable[object]]):
+    async with store.target.transaction(SOURCE, epoch) as transaction:
+        await transaction.upsert(
+            [replace(SEGMENT, used=False), replace(RULES, payload=b"x"), STATE]
+        )
+        await transaction.remove([key_of(CONFIG)])
+        await transaction.record(replace(CHECKPOINT, offset=Offset(9999)), [GAP])
+        await then()
+
+
+async def everything(store: Store) -> tuple[Mapping[RowKey, Row], Held, Sequence[Gap]]:
+    held = await store.target.held(SOURCE)
+    return await rows_of(store.source), held, list(await store.target.gaps(SOURCE))
+
+
+async def prepared(store: Store) -> Epoch:
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.upsert([SEGMENT, RULES, CONFIG])
+        await transaction.record(CHECKPOINT, [])
+    return held.epoch
+
+
+async def test_a_transaction_that_fails_leaves_nothing(store: Store):
+    epoch = await prepared(store)
+    before = await everything(store)
+
+    async def fail() -> None:
+        raise BrokenError
+
+    with pytest.raises(BrokenError):
+        await change_everything(store, epoch, fail)
+    assert await everything(store) == before
+
+
+async def test_a_cancelled_transaction_leaves_nothing(store: Store):
+    epoch = await prepared(store)
+    before = await everything(store)
+    reached = asyncio.Event()
+
+    async def hang() -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(change_everything(store, epoch, hang))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await everything(store) == before
+
+
+async def test_nothing_is_visible_before_the_end_and_all_of_it_after(store: Store):
+    epoch = await prepared(store)
+    before = await everything(store)
+
+    async def look() -> None:
+        assert await everything(store) == before
+
+    await change_everything(store, epoch, look)
+    rows, held, gaps = await everything(store)
+    assert rows.keys() == {key_of(SEGMENT), key_of(RULES), key_of(STATE)}
+    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999))
+    assert gaps == [GAP]
+
+
+async def test_a_transaction_of_an_older_epoch_is_fenced_on_entry(store: Store):
+    epoch = await prepared(store)
+    await store.target.acquire(SOURCE)
+    before = await everything(store)
+    with pytest.raises(FencedError):
+        await change_everything(store, epoch, lambda: asyncio.sleep(0))
+    assert await everything(store) == before
+
+
+async def test_nobody_writes_without_having_acquired(store: Store):
+    await store.target.acquire("another")
+    with pytest.raises(FencedError):
+        await change_everything(store, Epoch(0), lambda: asyncio.sleep(0))
+    assert await rows_of(store.source) == {}
+
+
+async def test_after_acquire_returns_no_older_transaction_commits(store: Store):
+    """Either the older one committed before, and the newer one sees its checkpoint, or never."""
+    epoch = await prepared(store)
+    acquiring: list[asyncio.Task[Held]] = []
+
+    async def take_over() -> None:
+        acquiring.append(asyncio.create_task(store.target.acquire(SOURCE)))
+        # as far as it gets while the older transaction is open
+        await asyncio.wait(acquiring, timeout=0.2)
+
+    try:
+        await change_everything(store, epoch, take_over)
+    except FencedError:
+        committed = False
+    else:
+        committed = True
+    held = await acquiring[0]
+    assert held.epoch > epoch
+    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
+    assert await store.target.held(SOURCE) == held

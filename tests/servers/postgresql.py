@@ -1,0 +1,108 @@
+"""A PostgreSQL for tests: a fresh database for each of them, with the tables of a Druid release."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+import replicator
+from replicator.adapters.embedded_postgresql import start, stop
+from replicator.model.row import KIND_OF, TABLES, Row, key_of
+
+DRUID_TABLES = Path(__file__).parent / "druid_tables"
+LAYOUTS = {
+    "druid-25": DRUID_TABLES / "druid-25.sql",
+    "druid-33": Path(replicator.__file__).parent / "cli" / "demo" / "druid-33.sql",
+    "druid-33-centralized": DRUID_TABLES / "druid-33-centralized.sql",
+    "druid-37": DRUID_TABLES / "druid-37.sql",
+    "druid-37-centralized": DRUID_TABLES / "druid-37-centralized.sql",
+}
+"""Druid's own tables by release; centralized: with druid.centralizedDatasourceSchema.enabled."""
+
+
+@dataclass
+class Postgresql:
+    """A running server."""
+
+    dsn: str
+    """Of the superuser, for the database `postgres`."""
+    data_dir: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _templates: set[str] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def database(self, layout: str | None = "druid-33") -> AsyncIterator[str]:
+        """Make a database with a layout's tables (None: none at all), and give its DSN."""
+        name = f"test_{next(self._numbers)}"
+        template = "template0" if layout is None else await self._template(layout)
+        await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield self.dsn_of(name)
+        finally:
+            await self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def dsn_of(self, database: str, *, role: str | None = None, password: str = "") -> str:
+        """Return the DSN of a database, for the superuser or another role."""
+        url = urlsplit(self.dsn)
+        login = url.netloc.rpartition("@")[0] if role is None else f"{role}:{password}"
+        return f"postgresql://{login}@{url.hostname}:{url.port}/{database}"
+
+    async def restart(self) -> None:
+        """Stop the server, which ends all connections, and start it at the same port."""
+        await stop(self.data_dir)
+        await start(self.data_dir, urlsplit(self.dsn).port, fsync=False)
+
+    async def _template(self, layout: str) -> str:
+        if layout not in self._templates:
+            await self._execute(f'CREATE DATABASE "{layout}"')
+            async with connected(self.dsn_of(layout)) as connection:
+                await connection.execute(LAYOUTS[layout].read_text())
+            self._templates.add(layout)
+        return layout
+
+    async def _execute(self, statement: str) -> None:
+        async with connected(self.dsn) as connection:
+            await connection.execute(statement)
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as somebody else than the code under test."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def execute(dsn: str, statement: str, *args: object) -> str:
+    """Run one statement behind the back of the code under test."""
+    async with connected(dsn) as connection:
+        return await connection.execute(statement, *args)
+
+
+async def put(dsn: str, *rows: Row) -> None:
+    """Write rows as they are, timestamps too: what a Druid of its own does to its tables."""
+    async with connected(dsn) as connection:
+        for row in rows:
+            table = TABLES[KIND_OF[type(row)]]
+            known = await connection.fetch(
+                "SELECT attname FROM pg_attribute WHERE attrelid = $1::text::regclass"
+                " AND attnum > 0 AND NOT attisdropped",
+                f"druid_{table.name}",
+            )
+            names = [name for name in table.columns if name in {found[0] for found in known}]
+            values = [getattr(row, name) for name in names]
+            columns = ", ".join(f'"{name}"' for name in names)
+            places = ", ".join(f"${i}" for i in range(1, len(names) + 1))
+            if table.newest_by is None:
+                await connection.execute(
+                    f'DELETE FROM druid_{table.name} WHERE "{table.key}" = $1', key_of(row).key
+                )
+            await connection.execute(
+                f"INSERT INTO druid_{table.name} ({columns}) VALUES ({places})", *values
+            )
