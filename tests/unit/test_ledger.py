@@ -1,0 +1,217 @@
+"""The ledger is the fold of the log, whatever the order, the size and the repetitions."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicator.model import ledger as ledgers
+from replicator.model.fingerprint import DIGEST_MODULUS
+from replicator.model.ledger import Batch, Comparison, Folding, Ledger, batch, diff, empty, fold
+
+Content = dict[bytes, tuple[bytes, int]]
+"""What a ledger should say, as a plain dict: key hash to fingerprint and offset."""
+Change = tuple[bytes, bytes | None, int]
+
+# Tiny alphabets make collisions common, and most items end in the zero bytes that numpy drops.
+KEYS = [bytes([n]) + bytes(15) for n in range(5)] + [bytes(15) + b"\1", b"\xff" * 16]
+MARKS = [bytes([n]) + bytes(31) for n in range(1, 4)] + [bytes(31) + b"\1", b"\xff" * 32]
+keys, marks, offsets = st.sampled_from(KEYS), st.sampled_from(MARKS), st.integers(0, 99)
+contents = st.dictionaries(keys, st.tuples(marks, offsets))
+changes = st.lists(st.tuples(keys, st.none() | marks, offsets), max_size=20)
+scans = st.dictionaries(keys, marks)
+
+
+def folded(content: Content, given_changes: list[Change]) -> Content:
+    """The same law, by a dict."""
+    after = dict(content)
+    for key, mark, offset in given_changes:
+        if mark is None:
+            after.pop(key, None)
+        else:
+            after[key] = (mark, offset)
+    return after
+
+
+def ledger_of(content: Content) -> Ledger:
+    return fold(empty(), batch([(key, mark, offset) for key, (mark, offset) in content.items()]))
+
+
+def content_of(ledger: Ledger) -> Content:
+    columns = zip(
+        ledgers.items(ledger.keys), ledgers.items(ledger.marks), ledger.offsets, strict=True
+    )
+    return {key: (mark, int(offset)) for key, mark, offset in columns}
+
+
+def changes_of(given_batch: Batch) -> list[Change]:
+    columns = zip(
+        ledgers.items(given_batch.keys),
+        ledgers.items(given_batch.marks),
+        given_batch.offsets,
+        given_batch.removed,
+        strict=True,
+    )
+    return [(key, None if gone else mark, int(offset)) for key, mark, offset, gone in columns]
+
+
+def digest_of(content: Content) -> int:
+    return sum(int.from_bytes(mark) for mark, _ in content.values()) % DIGEST_MODULUS
+
+
+@given(before=contents, given_changes=changes)
+def test_folding_is_what_a_dict_would_do(before: Content, given_changes: list[Change]):
+    after = fold(ledger_of(before), batch(given_changes))
+
+    assert content_of(after) == folded(before, given_changes)
+
+
+@given(before=contents, given_changes=changes)
+def test_a_ledger_is_sorted_by_key_hash(before: Content, given_changes: list[Change]):
+    """Every look-up is a binary search."""
+    after = fold(ledger_of(before), batch(given_changes))
+
+    found = list(ledgers.items(after.keys))
+    assert found == sorted(set(found))
+
+
+@given(before=contents, after=contents)
+def test_folding_the_diff_gives_the_later_ledger(before: Content, after: Content):
+    """The log always rebuilds what the source held."""
+    one, other = ledger_of(before), ledger_of(after)
+
+    rebuilt = fold(one, diff(one, other))
+
+    assert {key: mark for key, (mark, _) in content_of(rebuilt).items()} == {
+        key: mark for key, (mark, _) in after.items()
+    }
+    assert rebuilt.digest == other.digest
+
+
+@given(before=contents, after=contents)
+def test_the_diff_names_only_what_differs(before: Content, after: Content):
+    """A poll of a quiet source appends nothing."""
+    found = changes_of(diff(ledger_of(before), ledger_of(after)))
+
+    assert {key for key, mark, _ in found if mark is not None} == {
+        key for key in after if before.get(key, (None, 0))[0] != after[key][0]
+    }
+    assert {key for key, mark, _ in found if mark is None} == before.keys() - after.keys()
+
+
+@given(before=contents, given_changes=changes)
+def test_folding_a_batch_twice_changes_nothing(before: Content, given_changes: list[Change]):
+    """An event delivered again is harmless, so delivery may be at-least-once."""
+    once = fold(ledger_of(before), batch(given_changes))
+    twice = fold(once, batch(given_changes))
+
+    assert content_of(twice) == content_of(once)
+    assert twice.digest == once.digest
+
+
+@given(before=contents, given_changes=changes)
+def test_the_digest_is_the_sum_of_what_the_ledger_holds(
+    before: Content, given_changes: list[Change]
+):
+    """Following changes gives the same digest as adding up from nothing, in any order."""
+    after = fold(ledger_of(before), batch(given_changes))
+
+    expected = folded(before, given_changes)
+    assert after.digest == digest_of(expected)
+    assert after.digest == ledger_of(dict(reversed(list(expected.items())))).digest
+
+
+@given(before=contents, given_changes=changes)
+def test_folding_leaves_the_ledger_before_as_it_was(before: Content, given_changes: list[Change]):
+    ledger = ledger_of(before)
+    fold(ledger, batch(given_changes))
+
+    assert content_of(ledger) == before
+
+
+@given(content=contents, key=keys)
+def test_a_row_is_found_with_all_its_zero_bytes(content: Content, key: bytes):
+    found = ledger_of(content).find(key)
+
+    assert (tuple(found) if found else None) == content.get(key)
+
+
+@given(content=contents, scan=scans, split=st.integers(0, 7))
+def test_a_comparison_agrees_with_a_dict(content: Content, scan: dict[bytes, bytes], split: int):
+    """One comparison serves the watcher, the restorer and the verifier."""
+    comparison = Comparison(ledger_of(content))
+    unknown, stale = set(), set()
+    rows = list(scan.items())
+    for chunk in (rows[:split], rows[split:]):
+        chunk_keys = np.array([key for key, _ in chunk], ledgers.KEY)
+        chunk_marks = np.array([mark for _, mark in chunk], ledgers.MARK)
+        is_unknown, is_stale = comparison.see(chunk_keys, chunk_marks)
+        unknown |= {key for (key, _), is_so in zip(chunk, is_unknown, strict=True) if is_so}
+        stale |= {key for (key, _), is_so in zip(chunk, is_stale, strict=True) if is_so}
+
+    assert unknown == scan.keys() - content.keys()
+    assert stale == {key for key in scan if key in content and content[key][0] != scan[key]}
+    assert list(comparison.unseen()) == sorted(
+        offset for key, (_, offset) in content.items() if key not in scan
+    )
+    assert list(comparison.lacking()) == sorted(
+        offset for key, (mark, offset) in content.items() if scan.get(key) != mark
+    )
+
+
+cuts = st.lists(st.tuples(changes, st.booleans()), max_size=6)
+
+
+@given(before=contents, given_cuts=cuts)
+def test_only_closed_cuts_count(before: Content, given_cuts: list[tuple[list[Change], bool]]):
+    """An attempt that was never closed is as if it had not been."""
+    folding, expected = Folding(ledger_of(before)), before
+    for given_changes, closed in given_cuts:
+        for key, mark, offset in given_changes:
+            folding.add(key, mark, offset)
+        if closed:
+            folding.close()
+            expected = folded(expected, given_changes)
+        else:
+            folding.discard()
+
+    assert content_of(folding.ledger()) == expected
+
+
+def test_an_open_cut_waits_while_the_closed_ones_are_folded():
+    folding = Folding(empty())
+    folding.add(KEYS[1], MARKS[0], 1)
+    folding.close()
+    folding.add(KEYS[2], MARKS[1], 2)
+
+    assert content_of(folding.ledger()) == {KEYS[1]: (MARKS[0], 1)}
+    folding.close()
+    assert content_of(folding.ledger()) == {KEYS[1]: (MARKS[0], 1), KEYS[2]: (MARKS[1], 2)}
+
+
+def test_more_changes_than_one_fold_takes_give_the_same_ledger():
+    """A history is folded while it is read, in bounded memory."""
+    folding, expected = Folding(empty()), {}
+    for number in range(2 * ledgers.FOLD_MIN + 5):
+        key, mark = (number % 70_000).to_bytes(16), (number + 1).to_bytes(32)
+        folding.add(key, mark, number)
+        folding.close()
+        expected[key] = (mark, number)
+
+    assert content_of(folding.ledger()) == expected
+    assert folding.ledger().digest == digest_of(expected)
+
+
+def test_the_sum_of_many_large_fingerprints_does_not_overflow():
+    count = 1000
+    column = np.array([b"\xff" * 32] * count, ledgers.MARK)
+
+    assert ledgers.total(column) == count * (DIGEST_MODULUS - 1)
+
+
+def test_an_empty_ledger_knows_nothing():
+    nothing = empty()
+
+    assert len(nothing) == 0
+    assert nothing.digest == 0
+    assert nothing.find(KEYS[0]) is None
+    assert len(diff(nothing, nothing).keys) == 0
