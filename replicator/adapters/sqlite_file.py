@@ -1,0 +1,245 @@
+"""The SQLite file of an event log: made durably, recognised, opened, its errors translated."""
+
+import os
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    NotFoundError,
+    ReplicatorError,
+    TransientError,
+)
+
+FORMAT_VERSION = 1
+APPLICATION_ID = 0x44524C47
+"""In the file's header ("DRLG"): tells an event log from another program's SQLite file."""
+PAGE_BYTES = 16384
+"""A page holds several payloads of 1 to 2 KiB: a fifth more appends a second than with 4096."""
+
+MAKE_RECORDS = """
+CREATE TABLE records (
+    offset INTEGER PRIMARY KEY,
+    appended_at_us INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    data BLOB NOT NULL
+)"""
+# One row. The end is kept apart from the records, so that trimming all of them reuses no offset.
+MAKE_META = """
+CREATE TABLE meta (
+    log_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    format_version INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    end_offset INTEGER NOT NULL,
+    last_appended_at_us INTEGER NOT NULL
+)"""
+
+ERRORS: dict[int, type[ReplicatorError]] = {
+    sqlite3.SQLITE_BUSY: TransientError,
+    sqlite3.SQLITE_LOCKED: TransientError,
+    sqlite3.SQLITE_PROTOCOL: TransientError,
+    sqlite3.SQLITE_FULL: TransientError,
+    sqlite3.SQLITE_IOERR: TransientError,
+    sqlite3.SQLITE_CANTOPEN: TransientError,
+    sqlite3.SQLITE_NOMEM: TransientError,
+    sqlite3.SQLITE_CORRUPT: CorruptionError,
+    sqlite3.SQLITE_NOTADB: ConfigError,
+    sqlite3.SQLITE_READONLY: ConfigError,
+    sqlite3.SQLITE_PERM: ConfigError,
+}
+"""By primary result code; any other one is a bug and passes through."""
+HINTS: dict[type[ReplicatorError], str] = {
+    TransientError: "look for a full disk, a mount that is gone or another writer on the file",
+    CorruptionError: "keep the file as evidence and go on with a copy of it",
+    ConfigError: "check the path of the log and the rights on the file; if both are right, it was"
+    " damaged: go on with a copy of it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFile:
+    """The file of one source's event log, by its path."""
+
+    path: Path
+    source: str
+    busy_timeout_s: float
+
+    def make(self) -> None:
+        """Make the log when there is none, durably; a file that holds anything is left alone."""
+        _make_folder(self.path.parent)
+        connection = self._connect("rwc")
+        try:
+            if not self._holds_log(connection):
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                if mode != "wal":
+                    raise ConfigError(
+                        f"{self.path}: its file system cannot keep a write-ahead log",
+                        hint="keep the log on a local disk",
+                    )
+                self._fill(connection)
+                _fsync_folder(self.path.parent)
+        finally:
+            connection.close()
+
+    def open(self, mode: str) -> sqlite3.Connection:
+        """Open the log, `mode` is 'ro' or 'rw'.
+
+        Raises:
+            NotFoundError: there is no file, or nothing in it.
+            ConfigError: it is something else than this source's log.
+        """
+        self.inode()
+        connection = self._connect(mode)
+        try:
+            self._require_log(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def inode(self) -> int:
+        """Return which file is at the path now."""
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError as exc:
+            raise NotFoundError(f"{self.path}: there is no such event log") from exc
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"file:{quote(str(self.path.absolute()))}?mode={mode}",
+            uri=True,
+            timeout=self.busy_timeout_s,
+            isolation_level=None,
+        )
+
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous = FULL")
+        with transaction(connection, "BEGIN IMMEDIATE"):
+            if self._holds_log(connection):
+                return  # another process was faster
+            connection.execute(MAKE_RECORDS)
+            connection.execute(MAKE_META)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(
+                "INSERT INTO meta VALUES (?, ?, ?, 0, 0, 0)",
+                (uuid4().hex, self.source, FORMAT_VERSION),
+            )
+
+    def _require_log(self, connection: sqlite3.Connection) -> None:
+        if not self._holds_log(connection):
+            raise NotFoundError(f"{self.path}: the file is there, but no event log was made in it")
+
+    def _holds_log(self, connection: sqlite3.Connection) -> bool:
+        """Whether it is this source's log; False when it holds nothing, all else is refused."""
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        if application_id != APPLICATION_ID:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not tables:
+                return False
+            raise ConfigError(f"{self.path}: an SQLite file of another program, not an event log")
+        (version,) = connection.execute("SELECT format_version FROM meta").fetchone()
+        if version != FORMAT_VERSION:
+            raise ConfigError(
+                f"{self.path}: format version {version}, this release reads {FORMAT_VERSION}",
+                hint="use the release that wrote the log",
+            )
+        (source,) = connection.execute("SELECT source FROM meta").fetchone()
+        if source != self.source:
+            raise ConfigError(
+                f"{self.path}: the log of source {source!r}, and {self.source!r} was asked for",
+                hint="give every source a log file of its own",
+            )
+        return True
+
+
+class Session:
+    """The one connection of one thread, opened when it is needed."""
+
+    def __init__(self, file: LogFile, mode: str, begin: str, pragmas: Sequence[str] = ()) -> None:
+        self._file, self._mode, self._begin, self._pragmas = file, mode, begin, pragmas
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+
+    @contextmanager
+    def transaction(self, doing: str) -> Generator[sqlite3.Connection]:
+        """Open one transaction for the block; `doing` stands in the errors."""
+        with translated(self._file.path, doing):
+            connection = self._opened()
+            try:
+                with transaction(connection, self._begin):
+                    yield connection
+            except sqlite3.Error:
+                self.close()  # after an I/O error only a new connection knows what is on the disk
+                raise
+
+    def close(self) -> None:
+        """Close the connection; the next transaction opens another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _opened(self) -> sqlite3.Connection:
+        # Another file may have taken the old one's place, as when an operator puts a copy back:
+        # the old one would still take appends, and lose them when it is closed.
+        inode = self._file.inode()
+        if self._connection is None or self._inode != inode:
+            self.close()
+            self._connection, self._inode = self._file.open(self._mode), inode
+            for pragma in self._pragmas:
+                self._connection.execute(f"PRAGMA {pragma}")
+        return self._connection
+
+
+@contextmanager
+def translated(path: Path, doing: str) -> Generator[None]:
+    """Raise our error for SQLite's and the operating system's, naming the file."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        # The primary code is the low byte; errors that Python itself raises carry none.
+        kind = ERRORS.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF)
+        if kind is None:
+            raise
+        raise kind(f"{path}: cannot {doing}: {exc}", hint=HINTS[kind]) from exc
+    except (PermissionError, NotADirectoryError) as exc:
+        raise ConfigError(f"{path}: cannot {doing}: {exc}", hint=HINTS[ConfigError]) from exc
+    except OSError as exc:
+        raise TransientError(f"{path}: cannot {doing}: {exc}", hint=HINTS[TransientError]) from exc
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
+    """Commit at the end of the block, undo everything when it fails."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it with its parents, each of them durable in the one above."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync_folder(folder.parent)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
