@@ -133,7 +133,7 @@ def _decode(record: Record) -> Entry:
     type_ = _typed(document, "type", str)
     if type_ not in EVENT_TYPES or document["dataschema"] != SCHEMA_BASE + schema_name(type_):
         raise ValueError(
-            f"type {type_!r} with dataschema {document.get('dataschema')!r} is unknown to this release"
+            f"type {type_!r} with dataschema {document.get('dataschema')!r} is unknown here"
         )
     envelope = Envelope(
         source=_typed(document, "source", str),
