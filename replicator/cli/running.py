@@ -34,6 +34,9 @@ Adopt = Annotated[
 def run(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; may be repeated.")
+    ] = None,
     resume: Resume = False,
     adopt: Adopt = False,
 ) -> None:
@@ -41,7 +44,7 @@ def run(
 
     async def body(application: Application, _: Screen) -> Outcome:
         services: dict[str, Service] = {"watch": application.watcher()}
-        for name in application.target_names:
+        for name in target or application.target_names:
             leave = Leave(resume=resume, adopt=adopt)
             services[f"apply {name}"] = await application.applier(name, leave)
         return await _supervised(application, services)

@@ -176,9 +176,9 @@ class Executor:
                     for copy in copies
                 }
         except BaseExceptionGroup as failures:
-            if (failure := worst(failures)) is None:
+            if (one := worst(failures)) is None:
                 raise
-            raise failure from failures
+            raise one from failures
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:
                 rows = wanted[copy.location].rows

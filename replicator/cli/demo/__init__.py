@@ -1,0 +1,1 @@
+"""The whole story on one machine: two clusters, replication, an accident, restore, proof."""
