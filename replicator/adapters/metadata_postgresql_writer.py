@@ -199,7 +199,7 @@ class PostgresqlTransaction:
             raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in _sliced(latest.values(), BATCH_ROWS):
-            columns = [[getattr(gap, name) for gap in batch] for name in GAP_COLUMNS]
+            columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
             )
@@ -281,8 +281,14 @@ def _held(row: asyncpg.Record) -> Held:
     )
 
 
+def _gap_value(gap: Gap, name: str) -> str | int | None:
+    value: str | int | None = gap.kind.value if name == "kind" else getattr(gap, name)
+    return value
+
+
 def _gap(row: asyncpg.Record) -> Gap:
     return Gap(
+        kind=Kind(row["kind"]),
         key=row["key"],
         datasource=row["datasource"],
         reason=row["reason"],

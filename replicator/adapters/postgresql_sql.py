@@ -16,6 +16,7 @@ ISO_MS = (
 )
 """How Druid writes every timestamp: UTC with milliseconds, so their text sorts as their time."""
 GAP_COLUMNS: Mapping[str, str] = {
+    "kind": "text",
     "key": "text",
     "opened": "bigint",
     "closed": "bigint",
@@ -225,6 +226,7 @@ def gap_table_sql(relation: str) -> str:
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             source text NOT NULL,
+            kind text NOT NULL,
             key text NOT NULL,
             opened bigint NOT NULL,
             closed bigint,

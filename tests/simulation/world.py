@@ -46,14 +46,21 @@ class WatchedSource(MemoryMetadata):
     def __init__(self, clock: LoopClock) -> None:
         super().__init__(clock, target=False)
         self.seen: dict[Digest, Rows] = {EMPTY_DIGEST: {}}
+        self._marks: dict[int, tuple[Row, bytes]] = {}
 
     @asynccontextmanager
     async def snapshot(self):
         rows = dict(self.rows)
-        digest = changed(EMPTY_DIGEST, gone=(), come=map(fingerprint, rows.values()))
+        digest = changed(EMPTY_DIGEST, gone=(), come=map(self._mark, rows.values()))
         self.seen[digest] = rows
         async with super().snapshot() as snapshot:
             yield snapshot
+
+    def _mark(self, row: Row) -> bytes:
+        known = self._marks.get(id(row))
+        if known is None:
+            known = self._marks[id(row)] = (row, fingerprint(row))
+        return known[1]
 
 
 @dataclass(slots=True)
