@@ -43,6 +43,10 @@ def _lost(text: str) -> TransientError:
     return TransientError(text)
 
 
+def _late(text: str) -> TransientError:
+    return TransientError(f"{text.removesuffix(': ')}: no answer in time")
+
+
 def _disk_full(text: str) -> TransientError:
     return TransientError(
         f"{text}: the disk of the PostgreSQL server is full",
@@ -93,7 +97,8 @@ ERRORS: ErrorMap = {
     asyncpg.NotNullViolationError: _unfit,
     asyncpg.InvalidTextRepresentationError: _unfit,
     asyncpg.StringDataRightTruncationError: _unfit,
-    OSError: _lost,  # refused, reset, unknown host, and TimeoutError
+    TimeoutError: _late,
+    OSError: _lost,  # refused, reset, unknown host
 }
 
 

@@ -1,0 +1,753 @@
+"""What only a real PostgreSQL can show: SQL against Python, privileges, lost connections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from replicator.adapters.embedded_postgresql import start, stop
+from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.postgresql_session import Database, connect
+from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import Digest, fingerprint, key_hash
+from replicator.model.ledger import KEY, items
+from replicator.model.row import (
+    TABLES,
+    ConfigEntry,
+    Kind,
+    Row,
+    RowKey,
+    Rules,
+    Segment,
+    Supervisor,
+    key_of,
+)
+from replicator.ports import Chunk, MetadataReader, Transaction
+from tests.servers.postgresql import LAYOUTS, Postgresql, connected, execute, put
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = pytest.mark.real
+
+SOURCE = "east"
+SECRET = "s3cret-w0rd"
+USED_STATUS = "used_status_last_updated"
+ROWS_A_KIND = 60
+SEGMENT = Segment(
+    id="wiki_1",
+    datasource="wiki",
+    created_date="2026-01-02T03:04:05.678Z",
+    start="2026-01-01T00:00:00.000Z",
+    end="2026-01-02T00:00:00.000Z",
+    partitioned=True,
+    version="2026-01-02T03:04:05.000Z",
+    used=True,
+    used_status_last_updated="2026-01-02T03:04:05.678Z",
+    payload=b'{"dataSource":"wiki"}',
+)
+SUPERVISOR = Supervisor(spec_id="wiki", id=1, created_date="", payload=b"{}")
+RULES = Rules(datasource="wiki", id="", version="", payload=b"[]")
+CONFIG = ConfigEntry(name="coordinator.config", payload=b"{}")
+CHECKPOINT = Checkpoint(
+    source=SOURCE,
+    log_id="log-1",
+    offset=Offset(4711),
+    cut=CutNumber(12),
+    source_time=datetime(2026, 1, 2, tzinfo=UTC),
+    digest=Digest(1),
+    standing=False,
+)
+GAP = Gap(key="wiki_9", datasource="wiki", reason="object_missing", detail="", opened=Offset(1))
+TEXTS = (
+    "",
+    "it's",
+    'say "so"',
+    "back\\slash",
+    "日本語",
+    "👍🏽",
+    "a\tb\nc",
+    "\x1e",
+    "NULL",
+    "%s $1 {}",
+)
+PAYLOADS = (b"", b"\x00\xff\xfe", b"\\x41", b"\x1f\x1e", "ü".encode(), bytes(range(256)) * 40)
+
+
+def random_value(rng: Random, type_: object) -> Any:
+    if type_ is bool:
+        return rng.random() < 0.5
+    if type_ is bytes:
+        return rng.choice(PAYLOADS) + rng.randbytes(rng.randrange(9))
+    if type_ is int:
+        return rng.choice([0, 1, -1, rng.randrange(2**31)])
+    if type_ == int | None:
+        return rng.choice([None, 0, rng.randrange(2**63)])
+    text = rng.choice(TEXTS) + "".join(chr(rng.randrange(32, 0x2FFF)) for _ in range(9))
+    return rng.choice([None, text]) if type_ == str | None else text
+
+
+def random_row(rng: Random, kind: Kind, columns: set[str]) -> Row:
+    values: dict[str, Any] = {
+        spec.name: random_value(rng, spec.type) if spec.name in columns else None
+        for spec in fields(TABLES[kind].row_type)
+        if spec.name != "extras"
+    }
+    if kind is Kind.SUPERVISOR:
+        values["id"] = rng.randrange(2**63)
+    if USED_STATUS in columns:
+        values[USED_STATUS] = values[USED_STATUS] or ""  # it is NOT NULL
+    row_type: Callable[..., Row] = TABLES[kind].row_type
+    return row_type(**values)
+
+
+async def columns_of(dsn: str) -> dict[Kind, set[str]]:
+    async with connected(dsn) as connection:
+        found = await connection.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = 'public'"
+        )
+    columns = {
+        kind: {name for relation, name in found if relation == f"druid_{table.name}"}
+        for kind, table in TABLES.items()
+    }
+    return {kind: names for kind, names in columns.items() if names}
+
+
+async def scanned(reader: MetadataReader) -> list[tuple[bytes, bytes, Row]]:
+    """Return key hash, fingerprint and row of everything, as the database says."""
+    found: list[tuple[bytes, bytes, Row]] = []
+    async with reader.snapshot() as snapshot:
+        for kind in snapshot.kinds:
+            chunks: list[Chunk] = []
+            await snapshot.scan(kind, chunks.append)
+            for chunk in chunks:
+                places = zip(items(chunk.keys), items(chunk.marks), strict=True)
+                for place, (key, mark) in enumerate(places):
+                    (row,) = await snapshot.fetch(kind, chunk.handles[place : place + 1])
+                    found.append((key, mark, row))
+    return found
+
+
+async def rows_of(reader: MetadataReader) -> dict[RowKey, Row]:
+    return {key_of(row): row for _, _, row in await scanned(reader)}
+
+
+@asynccontextmanager
+async def writing(dsn: str, **options: Any) -> AsyncIterator[Transaction]:
+    target = PostgresqlMetadataWriter(dsn, **options)
+    held = await target.acquire(SOURCE)
+    async with target.transaction(SOURCE, held.epoch) as transaction:
+        yield transaction
+
+
+# ------------------------------------------------------------------- one hash in two languages
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_sql_and_python_hash_every_row_alike(postgresql: Postgresql, layout: str):
+    rng = Random(layout)
+    async with postgresql.database(layout) as dsn:
+        columns = await columns_of(dsn)
+        for kind in columns:
+            rows = (random_row(rng, kind, columns[kind]) for _ in range(ROWS_A_KIND))
+            await put(dsn, *{key_of(row): row for row in rows}.values())
+        source = await scanned(PostgresqlMetadataReader(dsn))
+        writer = PostgresqlMetadataWriter(dsn)
+        target = await scanned(writer)
+        compared = await writer.columns()
+    assert len(source) == len(target) > len(columns) * ROWS_A_KIND * 0.9
+    for key, mark, row in source:
+        assert key == key_hash(key_of(row))
+        assert mark == fingerprint(row)
+    for key, mark, row in target:
+        assert key == key_hash(key_of(row))
+        assert mark == fingerprint(row, columns=compared[key_of(row).kind])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_random_rows_travel_from_any_layout_to_any_newer_one(
+    postgresql: Postgresql, layout: str
+):
+    rng = Random(layout)
+    async with (
+        postgresql.database(layout) as dsn,
+        postgresql.database("druid-37-centralized") as target_dsn,
+    ):
+        columns = await columns_of(dsn)
+        for kind in columns:
+            rows = (random_row(rng, kind, columns[kind]) for _ in range(ROWS_A_KIND))
+            await put(dsn, *{key_of(row): row for row in rows}.values())
+        carried = [row for _, _, row in await scanned(PostgresqlMetadataReader(dsn))]
+        async with writing(target_dsn) as transaction:
+            await transaction.upsert(carried)
+        writer = PostgresqlMetadataWriter(target_dsn)
+        compared = await writer.columns()
+        there = {key: mark for key, mark, _ in await scanned(writer)}
+    assert there == {
+        key_hash(key_of(row)): fingerprint(row, columns=compared[key_of(row).kind])
+        for row in carried
+    }
+
+
+async def test_a_payload_rewritten_without_any_timestamp_is_another_row(druid_dsn: str):
+    """Druid's move, archive and restore tasks do that."""
+    await put(druid_dsn, SEGMENT)
+    reader = PostgresqlMetadataReader(druid_dsn)
+    ((_, before, _),) = await scanned(reader)
+    await execute(druid_dsn, "UPDATE druid_segments SET payload = payload || ' '::bytea")
+    ((_, after, row),) = await scanned(reader)
+    assert before != after == fingerprint(replace(SEGMENT, payload=SEGMENT.payload + b" "))
+    assert isinstance(row, Segment)
+
+
+async def test_a_row_without_payload_stops_the_scan(druid_dsn: str):
+    await put(druid_dsn, SEGMENT)
+    await execute(druid_dsn, "ALTER TABLE druid_segments ALTER payload DROP NOT NULL")
+    await execute(druid_dsn, "UPDATE druid_segments SET payload = NULL")
+    with pytest.raises(CorruptionError, match="druid_segments"):
+        await scanned(PostgresqlMetadataReader(druid_dsn))
+
+
+# ------------------------------------------------------------------------------ unknown columns
+
+EXTRA_TYPES = {
+    "colour": ("text", "it's réd"),
+    "flag": ("boolean", "true"),
+    "weight": ("numeric", "1.50"),
+    "share": ("double precision", "0.1"),
+    "tags": ("jsonb", '{"a": [1, 2]}'),
+    "notes": ("json", '{"b":  1}'),
+    "seen": ("timestamptz", "2026-01-02 03:04:05.678+00"),
+    "blob": ("bytea", "\\x00ff"),
+    "odd \"name'": ("varchar(20)", "x"),
+}
+
+
+async def add_columns(dsn: str) -> None:
+    for name, (type_, _) in EXTRA_TYPES.items():
+        quoted = '"' + name.replace('"', '""') + '"'
+        for table in ("druid_segments", "druid_supervisors"):
+            await execute(dsn, f"ALTER TABLE {table} ADD COLUMN {quoted} {type_}")
+
+
+def with_extras(row: Segment | Supervisor) -> Segment | Supervisor:
+    return replace(row, extras={name: value for name, (_, value) in EXTRA_TYPES.items()})
+
+
+async def test_columns_of_a_later_release_are_carried_whatever_their_type(postgresql: Postgresql):
+    """Their text form is the same whatever the session's settings are."""
+    written = [with_extras(SEGMENT), with_extras(SUPERVISOR), replace(SEGMENT, id="plain")]
+    async with postgresql.database() as dsn, postgresql.database() as other_dsn:
+        for each in (dsn, other_dsn):
+            await add_columns(each)
+        name = other_dsn.rpartition("/")[2]
+        for setting in (
+            "bytea_output = 'escape'",
+            "timezone = 'Asia/Tokyo'",
+            "datestyle = 'German'",
+        ):
+            await execute(other_dsn, f'ALTER DATABASE "{name}" SET {setting}')
+        for each in (dsn, other_dsn):
+            async with writing(each) as transaction:
+                await transaction.upsert(written)
+            before = await rows_of(PostgresqlMetadataReader(each))
+            assert {row.extras == with_extras(SEGMENT).extras for row in before.values()} == {
+                True,
+                False,
+            }
+            async with writing(each) as transaction:
+                await transaction.upsert(written)
+            assert await rows_of(PostgresqlMetadataReader(each)) == before
+            for key, mark, row in await scanned(PostgresqlMetadataReader(each)):
+                assert (key, mark) == (key_hash(key_of(row)), fingerprint(row))
+            writer = PostgresqlMetadataWriter(each)
+            columns = await writer.columns()
+            assert columns[Kind.SEGMENT] >= EXTRA_TYPES.keys()
+            assert {mark for _, mark, _ in await scanned(writer)} == {
+                fingerprint(row, columns=columns[key_of(row).kind]) for row in written
+            }
+            async with writing(each) as transaction:
+                await transaction.upsert([SEGMENT])
+            assert (await rows_of(PostgresqlMetadataReader(each)))[key_of(SEGMENT)].extras == {}
+
+
+async def test_a_value_that_the_targets_column_cannot_hold_is_refused(druid_dsn: str):
+    await execute(druid_dsn, "ALTER TABLE druid_segments ADD COLUMN weight numeric")
+    with pytest.raises(ConfigError, match="numeric"):
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert([replace(SEGMENT, extras={"weight": "heavy"})])
+
+
+async def test_the_refusal_of_an_unknown_column_says_what_to_do(druid_dsn: str):
+    with pytest.raises(ConfigError, match='"colour"') as caught:
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert([replace(SEGMENT, extras={"colour": "red"})])
+    assert 'ALTER TABLE "public"."druid_segments" ADD COLUMN "colour"' in caught.value.hint
+
+
+# ------------------------------------------------------------------------- as Druid would write
+
+
+async def test_append_only_tables_are_appended_to_and_emptied_whole(druid_dsn: str):
+    for payload in (b"1", b"2", b"2"):
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert(
+                [replace(SUPERVISOR, payload=payload), replace(RULES, payload=payload)]
+            )
+    async with connected(druid_dsn) as connection:
+        for table in ("supervisors", "rules"):
+            assert await connection.fetchval(f"SELECT count(*) FROM druid_{table}") == 2
+        rules = await connection.fetchrow(
+            "SELECT id, version, payload FROM druid_rules ORDER BY version DESC LIMIT 1"
+        )
+        assert rules is not None
+        assert rules["id"] == f"wiki_{rules['version']}"
+        assert rules["payload"] == b"2"
+    async with writing(druid_dsn) as transaction:
+        await transaction.remove([key_of(SUPERVISOR)])
+        await transaction.remove_hashed(Kind.RULES, np.array([key_hash(key_of(RULES))], KEY))
+    async with connected(druid_dsn) as connection:
+        for table in ("supervisors", "rules"):
+            assert await connection.fetchval(f"SELECT count(*) FROM druid_{table}") == 0
+
+
+async def test_a_used_status_of_null_becomes_now(druid_dsn: str):
+    """Releases before 28 left it so, and their rows may still be there."""
+    await execute(
+        druid_dsn, "ALTER TABLE druid_segments ALTER used_status_last_updated DROP NOT NULL"
+    )
+    await put(druid_dsn, replace(SEGMENT, used_status_last_updated=None))
+    assert await rows_of(PostgresqlMetadataReader(druid_dsn)) == {
+        key_of(SEGMENT): replace(SEGMENT, used_status_last_updated=None)
+    }
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([replace(SEGMENT, used=False)])
+    (row,) = (await rows_of(PostgresqlMetadataReader(druid_dsn))).values()
+    assert isinstance(row, Segment)
+    assert row.used_status_last_updated is not None
+    assert row.used_status_last_updated > "2026"
+
+
+async def test_all_rows_of_one_transaction_have_one_time(druid_dsn: str):
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([SEGMENT])
+        await transaction.upsert([replace(SEGMENT, id="wiki_2"), SUPERVISOR])
+    async with connected(druid_dsn) as connection:
+        times = await connection.fetch(
+            "SELECT used_status_last_updated FROM druid_segments"
+            " UNION SELECT created_date FROM druid_supervisors"
+        )
+    assert len(times) == 1
+
+
+async def test_tables_of_another_schema_and_prefix_are_found(postgresql: Postgresql):
+    async with postgresql.database(None) as dsn:
+        ddl = LAYOUTS["druid-33"].read_text().replace("druid_", "metrics_")
+        await execute(dsn, f'CREATE SCHEMA "Meta"; SET search_path TO "Meta"; {ddl}')
+        async with writing(dsn, schema="Meta", table_prefix="Metrics_") as transaction:
+            await transaction.upsert([CONFIG])
+            await transaction.record(CHECKPOINT, [GAP])
+        reader = PostgresqlMetadataReader(dsn, schema="Meta", table_prefix="Metrics_")
+        assert await rows_of(reader) == {key_of(CONFIG): CONFIG}
+        async with connected(dsn) as connection:
+            assert await connection.fetchval('SELECT cut FROM "Meta".replicator_checkpoint') == 12
+
+
+# ------------------------------------------------------------------- what is missing, and refused
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("DROP TABLE druid_config", 'no table "public"."druid_config"'),
+        ("ALTER TABLE druid_rules RENAME payload TO p", '"druid_rules" has no column "payload"'),
+        (
+            "ALTER TABLE druid_segments DROP COLUMN used, DROP COLUMN start",
+            '"druid_segments" has no columns "start", "used"',
+        ),
+        (
+            "ALTER TABLE druid_config RENAME TO c; CREATE VIEW druid_config AS SELECT * FROM c",
+            'no table "public"."druid_config"',
+        ),
+    ],
+)
+async def test_what_is_missing_is_named(druid_dsn: str, change: str, message: str):
+    await execute(druid_dsn, change)
+    for store in (PostgresqlMetadataReader(druid_dsn), PostgresqlMetadataWriter(druid_dsn)):
+        with pytest.raises(ConfigError) as caught:
+            async with store.snapshot():
+                pass
+        assert message in str(caught.value)
+        assert caught.value.hint
+
+
+@pytest.fixture
+async def role(postgresql: Postgresql) -> AsyncIterator[str]:
+    await execute(postgresql.dsn, f"CREATE ROLE limited LOGIN PASSWORD '{SECRET}'")
+    yield "limited"
+    await execute(postgresql.dsn, "DROP OWNED BY limited; DROP ROLE limited")
+
+
+@pytest.fixture
+async def role_dsn(postgresql: Postgresql, role: str) -> AsyncIterator[tuple[str, str]]:
+    """A database as its owner and as a role that may do nothing yet."""
+    async with postgresql.database() as dsn:
+        yield dsn, postgresql.dsn_of(dsn.rpartition("/")[2], role=role, password=SECRET)
+        await execute(dsn, f"DROP OWNED BY {role}")
+
+
+async def test_a_role_that_may_only_select_can_be_a_source(role_dsn: tuple[str, str]):
+    owner, limited = role_dsn
+    await put(owner, SEGMENT, SUPERVISOR, CONFIG)
+    for table in ("segments", "datasource", "supervisors", "rules", "config"):
+        await execute(owner, f"GRANT SELECT ON druid_{table} TO limited")
+    assert (await rows_of(PostgresqlMetadataReader(limited))).keys() == {
+        key_of(SEGMENT),
+        key_of(SUPERVISOR),
+        key_of(CONFIG),
+    }
+    reader = PostgresqlMetadataReader(limited)
+    async with reader.snapshot() as snapshot:
+        await snapshot.scan(Kind.SEGMENT, lambda chunk: None, datasources=["wiki"])
+    writer = PostgresqlMetadataWriter(limited)
+    assert (await writer.held(SOURCE)).epoch == 0
+    with pytest.raises(ConfigError, match="permission denied"):
+        await writer.acquire(SOURCE)
+
+
+async def test_a_missing_privilege_is_named_with_the_grant_that_helps(role_dsn: tuple[str, str]):
+    owner, limited = role_dsn
+    for table in ("segments", "datasource", "supervisors", "config"):
+        await execute(owner, f"GRANT SELECT ON druid_{table} TO limited")
+    await execute(owner, "GRANT SELECT (id, datasource, version) ON druid_rules TO limited")
+    with pytest.raises(ConfigError, match=r'column "payload" of "public"\."druid_rules"') as caught:
+        await rows_of(PostgresqlMetadataReader(limited))
+    assert 'GRANT SELECT ON "public"."druid_rules"' in caught.value.hint
+    await execute(owner, "GRANT SELECT ON druid_rules TO limited")
+    await execute(owner, "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    with pytest.raises(ConfigError, match="permission denied for schema public") as caught:
+        await rows_of(PostgresqlMetadataReader(limited))
+    assert "GRANT USAGE ON SCHEMA" in caught.value.hint
+
+
+async def test_rows_hidden_from_the_role_are_an_error_and_not_removed_rows(
+    role_dsn: tuple[str, str],
+):
+    owner, limited = role_dsn
+    await put(owner, SEGMENT)
+    await execute(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO limited")
+    await execute(owner, "ALTER TABLE druid_segments ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(ConfigError, match="row-level security"):
+        await rows_of(PostgresqlMetadataReader(limited))
+
+
+async def test_a_target_needs_create_only_until_our_tables_are_there(role_dsn: tuple[str, str]):
+    owner, limited = role_dsn
+    await PostgresqlMetadataWriter(owner).acquire(SOURCE)
+    await execute(
+        owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO limited"
+    )
+    await execute(owner, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO limited")
+    async with writing(limited) as transaction:
+        await transaction.upsert([SEGMENT, SUPERVISOR, RULES, CONFIG])
+        await transaction.remove([key_of(CONFIG)])
+        await transaction.record(CHECKPOINT, [GAP])
+    assert (await PostgresqlMetadataWriter(limited).held(SOURCE)).checkpoint == CHECKPOINT
+
+
+async def test_a_sources_session_cannot_write(druid_dsn: str):
+    async with connect(Database(dsn=druid_dsn), default_transaction_read_only="on") as session:
+        with pytest.raises(TransientError, match="read-only"):
+            await session.execute("write", "DELETE FROM druid_segments")
+    async with PostgresqlMetadataReader(druid_dsn).snapshot() as snapshot:
+        session = snapshot._session  # type: ignore[attr-defined]
+        with pytest.raises(TransientError, match="read-only"):
+            await session.execute("write", "DELETE FROM druid_segments")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "error"),
+    [
+        ("postgresql://druid:{secret}@127.0.0.1:1/postgres", TransientError),
+        ("postgresql://druid:{secret}@no-such-host.invalid:5432/postgres", TransientError),
+        ("postgresql://druid:{secret}@{place}/postgres", ConfigError),
+        ("postgresql://nobody:{secret}@{place}/postgres", ConfigError),
+        ("postgresql://druid:druid@{place}/no_such_database", ConfigError),
+        ("postgresql://druid:{secret}@{place}x/postgres", ConfigError),
+        ("postgresql://druid:?{secret}@{place}/postgres", ConfigError),
+        ("mysql://druid:{secret}@{place}/postgres", ConfigError),
+        ("host=127.0.0.1 password={secret}", ConfigError),
+        ("postgresql://druid@{place}/postgres?password={secret}", ConfigError),
+    ],
+)
+async def test_who_cannot_connect_is_told_why_and_never_the_password(
+    postgresql: Postgresql, dsn: str, error: type[Exception]
+):
+    place = postgresql.dsn.rpartition("@")[2].partition("/")[0]
+    dsn = dsn.format(secret=SECRET, place=place)
+    with pytest.raises(error) as caught:
+        await rows_of(PostgresqlMetadataReader(dsn, connect_timeout_s=5))
+    shown = f"{caught.value!r} {caught.value} {Database(dsn=dsn)!r} {caught.value.__cause__!r}"
+    assert SECRET not in shown
+
+
+async def test_a_password_may_come_apart_from_the_dsn(postgresql: Postgresql, druid_dsn: str):
+    dsn = druid_dsn.replace("druid:druid@", "druid@")
+    with pytest.raises(ConfigError, match="password"):
+        await rows_of(PostgresqlMetadataReader(dsn, password="wrong"))
+    assert await rows_of(PostgresqlMetadataReader(dsn, password="druid")) == {}
+
+
+async def test_too_many_connections_pass(role_dsn: tuple[str, str]):
+    owner, limited = role_dsn
+    await execute(owner, "ALTER ROLE limited CONNECTION LIMIT 0")
+    with pytest.raises(TransientError, match="too many connections"):
+        await rows_of(PostgresqlMetadataReader(limited))
+
+
+# ----------------------------------------------------------------------------- lost connections
+
+
+async def terminate_all(dsn: str) -> None:
+    await execute(
+        dsn,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+
+
+async def active(dsn: str) -> int:
+    """Return how many statements of others run in the database."""
+    async with connected(dsn) as connection:
+        found: int = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()"
+        )
+    return found
+
+
+async def scan_segments(dsn: str) -> None:
+    async with PostgresqlMetadataReader(dsn).snapshot() as snapshot:
+        await terminate_all(dsn)
+        await snapshot.scan(Kind.SEGMENT, lambda chunk: None)
+
+
+async def fetch_segments(dsn: str) -> None:
+    async with PostgresqlMetadataReader(dsn).snapshot() as snapshot:
+        chunks: list[Chunk] = []
+        await snapshot.scan(Kind.SEGMENT, chunks.append)
+        await terminate_all(dsn)
+        await snapshot.fetch(Kind.SEGMENT, chunks[0].handles)
+
+
+def in_transaction(
+    act: Callable[[Transaction], Awaitable[None]],
+) -> Callable[[str], Awaitable[None]]:
+    async def run(dsn: str) -> None:
+        async with writing(dsn) as transaction:
+            await transaction.upsert([replace(SEGMENT, used=False)])
+            await terminate_all(dsn)
+            await act(transaction)
+
+    return run
+
+
+LOST: dict[str, Callable[[str], Awaitable[None]]] = {
+    "scan": scan_segments,
+    "fetch": fetch_segments,
+    "upsert": in_transaction(lambda to: to.upsert([SUPERVISOR])),
+    "remove": in_transaction(lambda to: to.remove([key_of(CONFIG)])),
+    "remove_hashed": in_transaction(
+        lambda to: to.remove_hashed(Kind.CONFIG, np.array([key_hash(key_of(CONFIG))], KEY))
+    ),
+    "record": in_transaction(lambda to: to.record(CHECKPOINT, [GAP])),
+    "commit": in_transaction(lambda to: asyncio.sleep(0)),
+}
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST.keys())
+async def test_a_lost_connection_passes_and_leaves_nothing(
+    druid_dsn: str, lose: Callable[[str], Awaitable[None]]
+):
+    await put(druid_dsn, SEGMENT, CONFIG)
+    with pytest.raises(TransientError):
+        await lose(druid_dsn)
+    assert await rows_of(PostgresqlMetadataReader(druid_dsn)) == {
+        key_of(SEGMENT): SEGMENT,
+        key_of(CONFIG): CONFIG,
+    }
+    assert (await PostgresqlMetadataWriter(druid_dsn).held(SOURCE)).checkpoint is None
+
+
+async def upsert_segment(dsn: str) -> None:
+    async with writing(dsn) as transaction:
+        await transaction.upsert([replace(SEGMENT, used=False)])
+
+
+async def begin_transaction(dsn: str) -> None:
+    async with PostgresqlMetadataWriter(dsn).transaction(SOURCE, (await _held(dsn)).epoch):
+        pass
+
+
+async def _held(dsn: str):
+    return await PostgresqlMetadataWriter(dsn).held(SOURCE)
+
+
+WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
+    "scan": ("druid_segments", lambda dsn: rows_of(PostgresqlMetadataReader(dsn))),
+    "upsert": ("druid_segments", upsert_segment),
+    "acquire": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).acquire(SOURCE)),
+    "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).held(SOURCE)),
+    "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE)),
+}
+
+
+@asynccontextmanager
+async def locked(dsn: str, table: str) -> AsyncIterator[int]:
+    """Let every statement on a table wait; gives the process id that must not be ended."""
+    async with connected(dsn) as connection:
+        await connection.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield connection.get_server_pid()
+
+
+async def until_waiting(dsn: str) -> None:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with connected(dsn) as connection, asyncio.timeout(20):
+        while not await connection.fetchval(query):  # noqa: ASYNC110 - only the server knows
+            await asyncio.sleep(0.01)
+
+
+async def terminate_waiting(dsn: str) -> None:
+    await execute(
+        dsn,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    )
+
+
+@pytest.mark.parametrize(("table", "ask"), WAITING.values(), ids=WAITING.keys())
+async def test_a_connection_lost_in_the_middle_of_a_statement_passes(
+    druid_dsn: str, table: str, ask: Callable[[str], Awaitable[object]]
+):
+    await put(druid_dsn, SEGMENT)
+    await PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)
+    async with locked(druid_dsn, table):
+        asking = asyncio.ensure_future(ask(druid_dsn))  # noqa: TID251 - any awaitable
+        await until_waiting(druid_dsn)
+        await terminate_waiting(druid_dsn)
+        with pytest.raises(TransientError):
+            await asking
+    await ask(druid_dsn)
+
+
+async def test_a_statement_that_takes_too_long_passes(druid_dsn: str):
+    reader = PostgresqlMetadataReader(druid_dsn, statement_timeout_s=0.2)
+    async with locked(druid_dsn, "druid_segments"):
+        with pytest.raises(TransientError, match="statement timeout"):
+            await rows_of(reader)
+    assert await rows_of(reader) == {}
+
+
+async def test_a_cancelled_scan_leaves_no_statement_behind(druid_dsn: str):
+    async with locked(druid_dsn, "druid_segments"):
+        asking = asyncio.create_task(rows_of(PostgresqlMetadataReader(druid_dsn)))
+        await until_waiting(druid_dsn)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        async with asyncio.timeout(20):
+            while await active(druid_dsn) > 1:  # noqa: ASYNC110 - one holds the lock
+                await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_restarts_is_found_again(postgresql: Postgresql, druid_dsn: str):
+    await put(druid_dsn, SEGMENT)
+    reader = PostgresqlMetadataReader(druid_dsn)
+
+    async def interrupted() -> None:
+        async with reader.snapshot() as snapshot:
+            await postgresql.restart()
+            await snapshot.scan(Kind.SEGMENT, lambda chunk: None)
+
+    with pytest.raises(TransientError):
+        await interrupted()
+    assert await rows_of(reader) == {key_of(SEGMENT): SEGMENT}
+
+
+# ------------------------------------------------------------------------------ writers at odds
+
+
+async def test_many_may_acquire_at_once_and_each_gets_its_own_epoch(druid_dsn: str):
+    """Also when our tables are not there yet."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)) for _ in range(6)
+        ]
+    assert sorted(task.result().epoch for task in tasks) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_writer_that_hangs_loses_its_transaction_to_the_next(druid_dsn: str):
+    slow = PostgresqlMetadataWriter(druid_dsn, idle_timeout_s=0.2)
+    held = await slow.acquire(SOURCE)
+
+    async def hang() -> None:
+        async with slow.transaction(SOURCE, held.epoch) as transaction:
+            await transaction.upsert([SEGMENT])
+            next_one = await PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)
+            assert next_one.epoch == held.epoch + 1
+
+    with pytest.raises(TransientError):
+        await hang()
+    assert await rows_of(PostgresqlMetadataReader(druid_dsn)) == {}
+
+
+async def test_going_on_after_a_failed_statement_commits_nothing(druid_dsn: str):
+    async def go_on() -> None:
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert([SEGMENT])
+            with pytest.raises(ConfigError):
+                await transaction.upsert([replace(SEGMENT, id="x" * 300)])
+
+    with pytest.raises(TransientError, match="rolled back"):
+        await go_on()
+    assert await rows_of(PostgresqlMetadataReader(druid_dsn)) == {}
+
+
+async def test_a_checkpoint_of_another_source_is_a_bug(druid_dsn: str):
+    with pytest.raises(ValueError, match="west"):
+        async with writing(druid_dsn) as transaction:
+            await transaction.record(replace(CHECKPOINT, source="west"), [])
+
+
+# ---------------------------------------------------------------------------- our own PostgreSQL
+
+
+async def test_a_server_outlives_its_starter_and_is_started_once(postgresql: Postgresql):
+    assert await start(postgresql.data_dir) == postgresql.dsn
+
+
+async def test_a_server_that_cannot_start_says_why_in_its_own_words(postgresql: Postgresql):
+    port = int(postgresql.dsn.rpartition(":")[2].partition("/")[0])
+    data_dir = postgresql.data_dir.with_name("second")
+    with pytest.raises(TransientError, match="Address already in use"):
+        await start(data_dir, port, fsync=False)
+    await stop(data_dir)
+
+
+async def test_without_the_wheel_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as caught:
+        await start(tmp_path / "data")
+    assert caught.value.hint == "pip install druid-replicator[demo]"
