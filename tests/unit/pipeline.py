@@ -1,0 +1,210 @@
+"""A source, a log and a target in memory, and the services over them; small enough to read."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from replicator.adapters.memory_log import MemoryEventLog
+from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.model.carriage import Carriage, locate
+from replicator.model.load_spec import LocalLayout, Location
+from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import TABLES, Row, Segment, key_of
+from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.executor import CopyLimits, Executor
+from replicator.services.history import History
+from replicator.services.reconciler import Reconciler
+from replicator.services.restorer import Restorer
+from replicator.services.verifier import Verifier
+from replicator.services.watcher import Watcher, WatchLimits
+from tests.builders import ROOT
+
+SOURCE = "prod"
+TARGET_ROOT = "/standby/segments"
+RETRY = RetryPolicy(attempts_max=2, delay_initial_s=0.001, delay_max_s=0.001)
+SIZE_BYTES = 1967
+
+
+@dataclass
+class HandClock:
+    """A `Clock` that stands still until it is moved."""
+
+    time: datetime = datetime(2024, 6, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, seconds: float) -> datetime:
+        self.time += timedelta(seconds=seconds)
+        return self.time
+
+
+@dataclass
+class Pipeline:
+    clock: HandClock = field(default_factory=HandClock)
+    seen: list[Observation] = field(default_factory=list)
+    kill_wait_s: float = 0.0
+    objects_missing_max: int = 100
+    records_max: int = 5
+
+    def __post_init__(self) -> None:
+        self.source = MemoryMetadata(self.clock, target=False)
+        self.source_storage = MemoryDeepStorage()
+        self.target = MemoryMetadata(self.clock)
+        self.target_storage = MemoryDeepStorage()
+        self.log = MemoryEventLog(self.clock, SOURCE, log_id="log")
+        self.watcher = self.new_watcher()
+        self.applier = self.new_applier()
+
+    def new_watcher(self) -> Watcher:
+        return Watcher(
+            source=SOURCE,
+            metadata=self.source,
+            log=self.log.reopen(),
+            limits=WatchLimits(
+                poll_interval_s=1.0, jitter=0.0, idle_cut_interval_s=3600.0, fetch_rows_max=2
+            ),
+            retry=RETRY,
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    def new_applier(self, *, resume: bool = False, adopt: bool = False) -> Applier:
+        return Applier(
+            source=SOURCE,
+            target="standby",
+            history=self.history(),
+            metadata=self.target,
+            reconciler=self.reconciler(self.target),
+            executor=self.executor(self.target, self.target_storage),
+            limits=ApplyLimits(
+                interval_s=0.001,
+                kill_wait_s=self.kill_wait_s,
+                objects_missing_max=self.objects_missing_max,
+                retry=RETRY,
+            ),
+            leave=Leave(resume=resume, adopt=adopt),
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    def restorer(self) -> Restorer:
+        return Restorer(
+            source=SOURCE,
+            target="standby",
+            history=self.history(),
+            metadata=self.target,
+            reconciler=self.reconciler(self.target),
+            executor=self.executor(self.target, self.target_storage),
+            observer=self.seen.append,
+        )
+
+    def verifier(self) -> Verifier:
+        return Verifier(
+            source=SOURCE,
+            target="standby",
+            history=self.history(),
+            metadata=self.target,
+            storage=self.target_storage,
+            reconciler=self.reconciler(self.target),
+            carriage=self.carriage(),
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    def history(self) -> History:
+        return History(self.log.reopen(), source=SOURCE, records_per_read_max=self.records_max)
+
+    def carriage(self) -> Carriage:
+        return Carriage(
+            source=LocalLayout(root=ROOT),
+            target=LocalLayout(root=TARGET_ROOT),
+            config_names=frozenset({"lookupsConfig"}),
+            columns={
+                kind: names - TABLES[kind].local - TABLES[kind].target_owned
+                for kind, names in ALL_COLUMNS.items()
+            },
+        )
+
+    def reconciler(self, metadata: MemoryMetadata) -> Reconciler:
+        return Reconciler(
+            source=SOURCE,
+            history=self.history(),
+            metadata=metadata,
+            carriage=self.carriage(),
+            observer=self.seen.append,
+        )
+
+    def executor(self, metadata: MemoryMetadata, storage: MemoryDeepStorage) -> Executor:
+        return Executor(
+            source=SOURCE,
+            history=self.history(),
+            source_storage=self.source_storage,
+            target_storage=storage,
+            metadata=metadata,
+            carriage=self.carriage(),
+            limits=CopyLimits(in_flight_max=2, retry=RETRY),
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    # --------------------------------------------------------------------------- what Druid does
+
+    def publish(self, *rows: Row) -> None:
+        """Bytes before rows."""
+        for row in rows:
+            if isinstance(row, Segment):
+                location = locate(row, LocalLayout(root=ROOT))
+                if location is not None:
+                    self.source_storage.stored[location] = {"00000.smoosh": b"x" * SIZE_BYTES}
+            self.source.rows[key_of(row)] = row
+
+    def kill(self, *rows: Segment) -> None:
+        """Rows before bytes."""
+        for row in rows:
+            del self.source.rows[key_of(row)]
+            location = locate(row, LocalLayout(root=ROOT))
+            if location is not None:
+                self.source_storage.stored.pop(location, None)
+
+    async def cut(self, *, move_s: float = 10.0) -> None:
+        """One poll that finds something."""
+        self.clock.move(move_s)
+        assert await self.watcher.poll()
+
+    async def follow(self) -> None:
+        """Apply all there is."""
+        while await self.applier.apply_next():
+            pass
+
+    # --------------------------------------------------------------------------------- what is so
+
+    def target_ids(self) -> set[str]:
+        return {row.id for row in self.target.rows.values() if isinstance(row, Segment)}
+
+    def gaps(self) -> list[tuple[str, str, bool]]:
+        """Key, reason and whether it is open, oldest first."""
+        kept = self.target.sources.get(SOURCE)
+        found = kept.gaps.values() if kept else []
+        return [(gap.key, gap.reason, gap.closed is None) for gap in found]
+
+    def applied_cuts(self) -> list[int]:
+        return [seen.cut for seen in self.seen if isinstance(seen, CutApplied)]
+
+    def gaps_told(self) -> list[str]:
+        return [seen.gap.reason for seen in self.seen if isinstance(seen, GapOpened)]
+
+
+def place_of(row: Segment) -> Location:
+    """Return where a segment that is no tombstone has its bytes."""
+    location = locate(row, LocalLayout(root=ROOT))
+    assert location is not None
+    return location
+
+
+async def soon(seconds: float = 0.01) -> None:
+    """Let real time pass where a service measures it."""
+    await asyncio.sleep(seconds)

@@ -1,0 +1,293 @@
+"""The applier moves a target from cut to cut, bytes before rows, and says what it cannot have."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from replicator.errors import CorruptionError, FencedError, RefusedError
+from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from tests.builders import (
+    ROOT,
+    commit,
+    config_entry,
+    json_bytes,
+    load_spec,
+    rules,
+    segment,
+    segment_payload,
+    supervisor,
+)
+from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of, soon
+
+
+async def seeded(*rows: Segment, **options) -> Pipeline:
+    """A pipeline whose target is at the first cut."""
+    pipeline = Pipeline(**options)
+    pipeline.publish(segment("seed"), *rows)
+    await pipeline.cut()
+    await pipeline.follow()
+    return pipeline
+
+
+async def test_a_new_target_is_seeded_with_all_that_exists():
+    pipeline = await seeded(segment(), segment("orders", used=False))
+    assert pipeline.target_ids() == {
+        segment("seed").id,
+        segment().id,
+        segment("orders").id,
+    }
+
+
+async def test_rows_on_the_target_name_the_targets_own_storage():
+    """Trap 7: with the source's load spec a kill on the standby deletes the source's bytes."""
+    pipeline = await seeded(segment())
+    row = pipeline.target.rows[key_of(segment())]
+    assert isinstance(row, Segment)
+    path = json.loads(row.payload)["loadSpec"]["path"]
+    assert path == load_spec()["path"].replace(ROOT, TARGET_ROOT)
+    assert row.payload.replace(TARGET_ROOT.encode(), ROOT.encode()) == segment().payload
+
+
+async def test_the_targets_timestamp_is_its_own_and_moves_forward():
+    """Trap 8: Druid's cache ignores timestamps that do not move, its kill tasks count from them."""
+    pipeline = await seeded(segment(used_status_last_updated="2020-01-01T00:00:00.000Z"))
+    first = pipeline.target.rows[key_of(segment())]
+    pipeline.publish(segment(used=False, used_status_last_updated="2020-01-02T00:00:00.000Z"))
+    pipeline.watcher = pipeline.new_watcher()
+    assert await pipeline.watcher.poll()
+    await pipeline.follow()
+    second = pipeline.target.rows[key_of(segment())]
+    assert isinstance(first, Segment)
+    assert isinstance(second, Segment)
+    assert first.used_status_last_updated == "2024-06-01T00:00:10.000Z"
+    assert second.used_status_last_updated == "2024-06-01T00:00:10.001Z"
+
+
+async def test_offsets_are_carried_byte_for_byte():
+    """Trap 11: Druid compares the SHA-1 of the bytes; re-serialised JSON stops every publish."""
+    pipeline = Pipeline()
+    odd = commit(commit_metadata_payload=b'{ "b":1,\n"a" : 1.0e0 }')
+    pipeline.publish(odd)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target.rows[key_of(odd)] == odd
+
+
+async def test_rows_that_share_a_load_spec_share_one_copy():
+    """Trap 6: concurrent append and replace gives several rows to one object."""
+    spec = load_spec()
+    upgraded = segment(partition=1, payload=json_bytes(segment_payload(partition=1, loadSpec=spec)))
+    pipeline = await seeded(segment(), upgraded)
+    assert len(pipeline.target_storage.stored) == 2  # with the seed's
+    pipeline.source.rows.pop(key_of(segment()))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert len(pipeline.target_storage.stored) == 2
+
+
+async def test_a_tombstone_is_a_row_without_bytes():
+    tombstone = segment(
+        payload=json_bytes(segment_payload(loadSpec={"path": None, "type": "tombstone"}))
+    )
+    pipeline = Pipeline()
+    pipeline.publish(tombstone)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {tombstone.id}
+    assert pipeline.target_storage.stored == {}
+
+
+async def test_control_rows_are_carried_by_rule():
+    """Traps 12 and 13: supervisors asleep, config by name, tasks and locks never."""
+    pipeline = Pipeline()
+    pipeline.publish(supervisor(), rules(), config_entry(), config_entry("coordinator.config"))
+    await pipeline.cut()
+    await pipeline.follow()
+    rows = pipeline.target.rows
+    spec, policy = rows[RowKey(Kind.SUPERVISOR, "wiki")], rows[RowKey(Kind.RULES, "wiki")]
+    assert isinstance(spec, Supervisor)
+    assert json.loads(spec.payload)["suspended"] is True
+    assert isinstance(policy, Rules)
+    assert (policy.payload, policy.version) == (rules().payload, "2024-06-01T00:00:10.000Z")
+    assert RowKey(Kind.CONFIG, "lookupsConfig") in rows
+    assert RowKey(Kind.CONFIG, "coordinator.config") not in rows
+
+
+async def test_each_cut_is_applied_for_itself_so_that_each_can_be_restored():
+    pipeline = await seeded()
+    for name in ("a", "b", "c"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == [1, 2, 3, 4]
+
+
+async def test_a_segment_killed_before_it_was_copied_is_a_closed_gap():
+    """The cut that says so needs no bytes; the cuts before it have a gap, and nothing waits."""
+    pipeline = await seeded(kill_wait_s=3600.0)
+    pipeline.publish(segment("young"), segment("other"))
+    await pipeline.cut()
+    pipeline.kill(segment("young"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment("seed").id, segment("other").id}
+    assert pipeline.gaps() == [(segment("young").id, "killed_before_copied", False)]
+    assert pipeline.applied_cuts() == [1, 3]
+    assert pipeline.gaps_told() == ["killed_before_copied"]
+
+
+async def test_a_missing_object_is_waited_for_before_it_becomes_a_gap():
+    pipeline = await seeded(kill_wait_s=0.02)
+    pipeline.publish(segment("lost"), segment("other"))
+    pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    assert not await pipeline.applier.apply_next()
+    assert pipeline.gaps() == []
+    assert segment("other").id not in pipeline.target_ids()
+    await soon(0.03)
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
+    assert segment("other").id in pipeline.target_ids()
+
+
+async def test_bytes_that_come_in_time_are_no_gap():
+    pipeline = await seeded(kill_wait_s=0.02)
+    pipeline.publish(segment("late"))
+    location = place_of(segment("late"))
+    held = pipeline.source_storage.stored.pop(location)
+    await pipeline.cut()
+    assert not await pipeline.applier.apply_next()
+    pipeline.source_storage.stored[location] = held
+    await soon(0.03)
+    await pipeline.follow()
+    assert pipeline.gaps() == []
+    assert segment("late").id in pipeline.target_ids()
+
+
+async def test_a_gap_closes_when_its_row_goes():
+    pipeline = await seeded()
+    pipeline.publish(segment("lost"))
+    pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.kill(segment("lost"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", False)]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"not json",
+        b"\xff\xfe",
+        json_bytes(segment_payload(loadSpec=None)),
+        json_bytes(segment_payload(loadSpec={"type": "c*", "key": "x"})),
+        json_bytes(segment_payload(loadSpec={"type": "local", "path": "/etc/passwd"})),
+        json_bytes(segment_payload(interval="2024-01-02/2024-01-01")),
+        json_bytes(segment_payload(identifier="somebody-else")),
+    ],
+)
+async def test_a_malformed_row_is_a_gap_and_the_rest_goes_on(payload: bytes):
+    pipeline = await seeded()
+    pipeline.source.rows[key_of(segment())] = segment(payload=payload)
+    pipeline.publish(segment("good"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "malformed_row", True)]
+    assert pipeline.target_ids() == {segment("seed").id, segment("good").id}
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "malformed_row", False)]
+    assert segment().id in pipeline.target_ids()
+
+
+async def test_fewer_bytes_than_the_payload_says_are_a_gap():
+    pipeline = await seeded()
+    pipeline.publish(segment())
+    location = place_of(segment())
+    pipeline.source_storage.stored[location] = {"00000.smoosh": b"half"}
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_truncated", True)]
+
+
+async def test_other_bytes_in_the_same_place_are_a_gap_and_the_old_ones_stay():
+    """A partition number can be given out again after a kill; the path is then the same."""
+    pipeline = await seeded(segment())
+    location = place_of(segment())
+    before = pipeline.target_storage.stored[location]
+    pipeline.source_storage.stored[location] = {"00000.smoosh": b"y" * 1967}
+    reborn = replace(segment(), created_date="2024-08-01T00:00:00.000Z")
+    pipeline.source.rows[key_of(reborn)] = reborn
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    assert pipeline.target_storage.stored[location] == before
+
+
+async def test_too_many_missing_objects_are_a_wrong_mount():
+    pipeline = await seeded(objects_missing_max=2)
+    names = [f"lost{number}" for number in range(3)]
+    pipeline.publish(*(segment(name) for name in names))
+    for name in names:
+        pipeline.source_storage.stored.pop(place_of(segment(name)))
+    await pipeline.cut()
+    with pytest.raises(RefusedError, match="3 segments have no bytes"):
+        await pipeline.applier.apply_next()
+    assert pipeline.gaps() == []
+    assert pipeline.target_ids() == {segment("seed").id}
+
+
+async def test_a_second_applier_shuts_out_the_first():
+    pipeline = await seeded()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    second = pipeline.new_applier()
+    assert await second.apply_next()
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    with pytest.raises(FencedError):
+        await pipeline.applier.apply_next()
+    assert segment("orders").id not in pipeline.target_ids()
+
+
+async def test_a_target_with_somebody_elses_rows_is_refused_unless_adopted():
+    pipeline = Pipeline()
+    foreign = segment("foreign")
+    pipeline.target.rows[key_of(foreign)] = foreign
+    pipeline.publish(segment())
+    await pipeline.cut()
+    with pytest.raises(RefusedError, match="1 rows that this tool did not write"):
+        await pipeline.applier.apply_next()
+    assert pipeline.target_ids() == {foreign.id}
+    pipeline.applier = pipeline.new_applier(adopt=True)
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment().id}
+
+
+async def test_a_checkpoint_ahead_of_the_log_is_refused():
+    pipeline = await seeded(segment())
+    del pipeline.log._stored.records[:]
+    pipeline.log._stored.end = 0  # type: ignore[assignment]
+    with pytest.raises(CorruptionError, match="the log has lost what was already applied"):
+        await pipeline.new_applier().apply_next()
+
+
+async def test_another_log_is_refused():
+    pipeline = await seeded(segment())
+    pipeline.log._stored.log_id = "another"
+    with pytest.raises(CorruptionError, match="follows log log, the configured log is another"):
+        await pipeline.new_applier().apply_next()
+
+
+async def test_checkpoint_and_rows_agree_after_each_cut():
+    pipeline = await seeded()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert (checkpoint.cut, checkpoint.offset, checkpoint.standing) == (2, 3, False)

@@ -1,0 +1,204 @@
+"""A restore makes the rows exactly those of a cut; the bytes were there all the time."""
+
+from datetime import timedelta
+
+import pytest
+
+from replicator.errors import GapError, NotFoundError, RefusedError
+from replicator.model.event import Offset
+from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.model.row import CommitMetadata, key_of
+from replicator.services.verifier import Level
+from tests.builders import commit, rules, segment, supervisor
+from tests.unit.pipeline import Pipeline, place_of
+
+WIKI, ORDERS = segment(), segment("orders")
+
+
+async def story() -> Pipeline:
+    """Cut 1 (offset 3): wiki, orders, offsets. Cut 2 (5): more wiki. Cut 3 (8): orders killed."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI, ORDERS, commit())
+    await pipeline.cut()
+    pipeline.publish(segment(partition=1))
+    await pipeline.cut()
+    pipeline.kill(ORDERS)
+    pipeline.publish(commit(commit_metadata_payload=b"later", commit_metadata_sha1="LATER"))
+    await pipeline.cut()
+    await pipeline.follow()
+    return pipeline
+
+
+async def restore(pipeline: Pipeline, point: RestorePoint, **options) -> None:
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(
+        point, datasource=options.pop("datasource", None), adopt=options.pop("adopt", False)
+    )
+    await restorer.execute(plan, accept_gaps=options.pop("accept_gaps", False))
+
+
+async def follow_from_the_start() -> Pipeline:
+    """As `story`, each cut applied by itself, so that the target has all bytes."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI, ORDERS, commit())
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.publish(segment(partition=1))
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.kill(ORDERS)
+    pipeline.publish(commit(commit_metadata_payload=b"later", commit_metadata_sha1="LATER"))
+    await pipeline.cut()
+    await pipeline.follow()
+    return pipeline
+
+
+@pytest.mark.parametrize(
+    ("point", "cut"),
+    [
+        (ToOffset(offset=Offset(3)), 1),
+        (ToOffset(offset=Offset(4)), 1),
+        (ToOffset(offset=Offset(5)), 2),
+        (BeforeEvent(offset=Offset(5)), 1),
+        (BeforeEvent(offset=Offset(6)), 2),
+        (ToOffset(offset=Offset(8)), 3),
+    ],
+)
+async def test_a_point_between_two_cuts_means_the_earlier_one(point: RestorePoint, cut: int):
+    pipeline = await follow_from_the_start()
+    assert (await pipeline.history().find(point)).closed.cut == cut
+
+
+async def test_a_time_means_the_last_cut_at_or_before_it():
+    pipeline = await follow_from_the_start()
+    cuts = await pipeline.history().cuts(Offset(0), Offset(9))
+    second = cuts[1].closed.source_time
+    for time, cut in (
+        (second, 2),
+        (second + timedelta(seconds=1), 2),
+        (second - timedelta(seconds=1), 1),
+    ):
+        assert (await pipeline.history().find(ToTime(time=time))).closed.cut == cut
+
+
+@pytest.mark.parametrize(
+    "point", [ToOffset(offset=Offset(2)), ToOffset(offset=Offset(9)), BeforeEvent(offset=Offset(3))]
+)
+async def test_a_point_outside_the_window_is_refused_with_the_nearest_ones(point: RestorePoint):
+    pipeline = await follow_from_the_start()
+    with pytest.raises(GapError, match=r"can restore from offset 3 .* to offset 8"):
+        await pipeline.history().find(point)
+
+
+async def test_times_outside_the_window_are_refused():
+    pipeline = await follow_from_the_start()
+    cuts = await pipeline.history().cuts(Offset(0), Offset(9))
+    for time in (
+        cuts[0].closed.source_time - timedelta(seconds=1),
+        cuts[-1].closed.source_time + timedelta(seconds=1),
+    ):
+        with pytest.raises(GapError, match="can restore from"):
+            await pipeline.history().find(ToTime(time=time))
+
+
+async def test_rows_and_offsets_become_exactly_those_of_the_cut():
+    """Trap 15: PITR is not flipping `used`; rows that are not in the cut are gone."""
+    pipeline = await follow_from_the_start()
+    await restore(pipeline, ToOffset(offset=Offset(3)))
+    assert pipeline.target_ids() == {WIKI.id, ORDERS.id}
+    offsets = pipeline.target.rows[key_of(commit())]
+    assert isinstance(offsets, CommitMetadata)
+    assert offsets.commit_metadata_payload == commit().commit_metadata_payload
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
+async def test_bytes_stay_so_forwards_works_as_well():
+    pipeline = await follow_from_the_start()
+    for offset, ids in (
+        (3, {WIKI.id, ORDERS.id}),
+        (8, {WIKI.id, segment(partition=1).id}),
+        (5, {WIKI.id, ORDERS.id, segment(partition=1).id}),
+    ):
+        await restore(pipeline, ToOffset(offset=Offset(offset)))
+        assert pipeline.target_ids() == ids
+
+
+async def test_the_target_stands_still_until_it_is_told_to_go_on():
+    """A replayed accident must not follow at once."""
+    pipeline = await follow_from_the_start()
+    await restore(pipeline, ToOffset(offset=Offset(5)))
+    with pytest.raises(RefusedError, match="stands still"):
+        await pipeline.new_applier().apply_next()
+    assert ORDERS.id in pipeline.target_ids()
+    pipeline.applier = pipeline.new_applier(resume=True)
+    await pipeline.follow()
+    assert ORDERS.id not in pipeline.target_ids()
+
+
+async def test_one_datasource_goes_back_and_the_others_stay():
+    pipeline = await follow_from_the_start()
+    await restore(pipeline, ToOffset(offset=Offset(5)), datasource="orders")
+    assert pipeline.target_ids() == {WIKI.id, segment(partition=1).id, ORDERS.id}
+    offsets = pipeline.target.rows[key_of(commit())]
+    assert isinstance(offsets, CommitMetadata)
+    assert offsets.commit_metadata_payload == b"later"
+
+
+async def test_a_datasource_takes_the_offsets_of_its_supervisors_along():
+    """Since Druid 34 the offsets are filed under the supervisor's id."""
+    pipeline = Pipeline()
+    filed = commit("sv-1")
+    spec = supervisor("sv-1")
+    pipeline.publish(WIKI, filed, spec, rules())
+    await pipeline.cut()
+    pipeline.publish(commit("sv-1", commit_metadata_payload=b"later", commit_metadata_sha1="L"))
+    await pipeline.cut()
+    await pipeline.follow()
+    await restore(pipeline, ToOffset(offset=Offset(4)), datasource="wiki")
+    assert pipeline.target.rows[key_of(filed)] == filed
+
+
+async def test_missing_bytes_are_refused_before_any_row_changes():
+    pipeline = await story()  # seeded after the kill: the bytes of orders never came here
+    before = dict(pipeline.target.rows)
+    with pytest.raises(GapError, match=rf"1 rows have no bytes any more \({ORDERS.id}"):
+        await restore(pipeline, ToOffset(offset=Offset(5)))
+    assert pipeline.target.rows == before
+    await restore(pipeline, ToOffset(offset=Offset(5)), accept_gaps=True)
+    assert pipeline.target_ids() == {WIKI.id, segment(partition=1).id}
+    assert pipeline.gaps() == [(ORDERS.id, "object_missing", True)]
+
+
+async def test_a_plan_changes_nothing():
+    pipeline = await follow_from_the_start()
+    before = dict(pipeline.target.rows)
+    plan = await pipeline.restorer().plan(ToOffset(offset=Offset(3)), datasource=None, adopt=False)
+    assert (plan.estimate.segments, plan.estimate.removals) == (1, 1)
+    assert plan.estimate.size_bytes == 1967
+    assert pipeline.target.rows == before
+
+
+async def test_verify_names_what_is_wrong():
+    pipeline = await follow_from_the_start()
+    location = place_of(WIKI)
+    pipeline.target_storage.stored[location]["00000.smoosh"] = b"z" * 1967
+    assert (await pipeline.verifier().verify(Level.ROWS)).is_good
+    assert (await pipeline.verifier().verify(Level.EXISTS)).is_good
+    found = await pipeline.verifier().verify(Level.CHECKSUM)
+    assert found.findings == [f"object {location}00000.smoosh has other bytes than were stored"]
+    del pipeline.target_storage.stored[location]
+    found = await pipeline.verifier().verify(Level.EXISTS)
+    assert found.findings == [f"object {location} is missing or not whole"]
+    del pipeline.target.rows[key_of(WIKI)]
+    pipeline.target.rows[key_of(segment("foreign"))] = segment("foreign")
+    found = await pipeline.verifier().verify(Level.ROWS)
+    assert found.findings == [
+        f"row {WIKI.id} is missing or differs",
+        "a row of segment is in the target and not in the cut",
+    ]
+
+
+async def test_verify_of_an_empty_target_says_so():
+    pipeline = Pipeline()
+    with pytest.raises(NotFoundError, match="no checkpoint"):
+        await pipeline.verifier().verify(Level.ROWS)
