@@ -25,6 +25,31 @@ def parse(text: str, name: str) -> Parsed:
     Raises:
         ConfigError: it is empty, not YAML, not a mapping, or a key stands twice; with the line.
     """
+    try:
+        return _parsed(text, name)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{name}{where}: {exc.problem or exc.context}") from exc
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{name}: it is not YAML: {exc}") from exc
+
+
+def scalar(text: str) -> object:
+    """Read a value as it would be read in a file.
+
+    Raises:
+        ConfigError: it is not YAML; the message does not repeat it, it may be a secret.
+    """
+    try:
+        return cast(object, yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise ConfigError(
+            "the value is not YAML", hint="put it in double quotes, inside the quotes of the shell"
+        ) from None
+
+
+def _parsed(text: str, name: str) -> Parsed:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -36,28 +61,8 @@ def parse(text: str, name: str) -> Parsed:
             raise _refused(node, "a mapping of keys to values is expected here")
         lines: dict[tuple[str, ...], int] = {}
         return Parsed(_mapping(loader, node, (), lines), lines)
-    except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise ConfigError(f"{name}{where}: {exc.problem or exc.context}") from exc
-    except yaml.YAMLError as exc:
-        raise ConfigError(f"{name}: it is not YAML: {exc}") from exc
     finally:
         loader.dispose()
-
-
-def scalar(text: str) -> object:
-    """Read a value as it would be read in a file.
-
-    Raises:
-        ConfigError: it is not YAML; the message does not repeat it, it may be a secret.
-    """
-    try:
-        return cast(object, yaml.safe_load(text))
-    except yaml.YAMLError:
-        raise ConfigError(
-            "the value is not YAML", hint="put it in double quotes, inside the quotes of the shell"
-        ) from None
 
 
 def _mapping(
@@ -68,6 +73,8 @@ def _mapping(
 ) -> dict[str, Any]:
     if len(above) >= DEPTH_MAX:
         raise _refused(node, "this is nested too deeply")
+    if node.tag != "tag:yaml.org,2002:map":
+        raise _refused(node, f"the tag {node.tag} has no meaning here")
     own = {id(key) for key, _ in node.value}
     loader.flatten_mapping(node)
     found: dict[str, Any] = {}
