@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
+from errno import EACCES
+from functools import partial
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -35,6 +37,7 @@ from replicator.model.load_spec import Location
 from replicator.ports import Checked, ReadObject, Receipt, StoredObject
 
 MIB = 1 << 20
+PROBE_BYTES = 4096
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"
@@ -64,13 +67,13 @@ class LocalDeepStorageReader:
         ]
 
     async def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
-        path = await finished(lambda: self._object_path(location, name))
-        reading = Reading(path, self._piece_bytes)
+        reading, size_bytes = self._opened(location, name), self._piece_bytes
         try:
-            while piece := await finished(lambda: self._piece(reading, path)):
-                yield piece
-                if len(piece) < self._piece_bytes:
-                    break
+            while size_bytes == self._piece_bytes:
+                piece = await finished(partial(self._piece, reading, location, name))
+                size_bytes = len(piece)
+                if piece:
+                    yield piece
         finally:
             reading.close()
 
@@ -78,31 +81,34 @@ class LocalDeepStorageReader:
         return tuple([await self._check(location, found) for found in await self.objects(location)])
 
     async def _check(self, location: Location, stored: StoredObject) -> Checked:
-        path = await finished(lambda: self._object_path(location, stored.name))
-        reading, checksum, size_bytes = Reading(path, self._piece_bytes), sha256(), 0
+        reading, checksum, size_bytes = self._opened(location, stored.name), sha256(), 0
 
         def add() -> int:
-            piece = self._piece(reading, path)
+            piece = self._piece(reading, location, stored.name)
             checksum.update(piece)
             return len(piece)
 
         try:
-            while got_bytes := await finished(add):
+            got_bytes = self._piece_bytes
+            while got_bytes == self._piece_bytes:
+                got_bytes = await finished(add)
                 size_bytes += got_bytes
         finally:
             reading.close()
         return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
 
     def _files(self, location: Location) -> list[Found]:
-        path = self._path(location)
-        with self._reading(path):
-            found = files_at(path)
+        with self._reading(location):
+            found = files_at(self._path(location))
             if not found:
-                raise FileNotFoundError(f"{path} holds no file")
+                raise FileNotFoundError(f"{location} holds no file")
             return found
 
-    def _piece(self, reading: Reading, path: Path) -> bytes:
-        with self._reading(path):
+    def _opened(self, location: Location, name: str) -> Reading:
+        return Reading(partial(self._object_path, location, name), self._piece_bytes)
+
+    def _piece(self, reading: Reading, location: Location, name: str) -> bytes:
+        with self._reading(f"{location}{name}"):
             return reading.piece()
 
     def _object_path(self, location: Location, name: str) -> Path:
@@ -119,13 +125,13 @@ class LocalDeepStorageReader:
         return path
 
     @contextmanager
-    def _reading(self, path: Path) -> Generator[None]:
-        with translated(f"cannot read {path}"):
+    def _reading(self, what: str) -> Generator[None]:
+        with translated(f"cannot read {what} of {self._root}"):
             try:
                 yield
             except (FileNotFoundError, NotADirectoryError) as exc:
                 self._require_root()
-                raise MissingObjectError(f"{path} is not there") from exc
+                raise MissingObjectError(f"{what} is not in {self._root}") from exc
 
     def _require_root(self) -> None:
         """A mount that is gone must never look like segments that were killed."""
@@ -152,9 +158,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
     or a receipt that no bytes belong to, which counts for nothing.
     """
 
-    def __init__(
-        self, root: Path, *, piece_bytes: int = MIB, lock_timeout_s: float = 60.0
-    ) -> None:
+    def __init__(self, root: Path, *, piece_bytes: int = MIB, lock_timeout_s: float = 60.0) -> None:
         """Take the settings; nothing is opened yet.
 
         Args:
@@ -164,6 +168,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         """
         super().__init__(root, piece_bytes=piece_bytes)
         self._area = Area(root, lock_timeout_s=lock_timeout_s)
+        self._settled = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -205,6 +210,29 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def probe(self) -> None:
         await finished(self._probe)
 
+    async def _write(
+        self, work: Path, location: Location, wanted: StoredObject, read: ReadObject
+    ) -> Checked:
+        writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
+        doing = f"cannot write {location}{wanted.name} to {self._root}"
+        try:
+            last = b""
+            async for piece in read(wanted.name):
+                if last:
+                    with translated(doing):
+                        await finished(partial(writing.piece, last))
+                last = piece
+            with translated(doing):
+                checksum = await finished(partial(writing.end, last))
+        finally:
+            writing.close()
+        if writing.size_bytes != wanted.size_bytes:
+            raise CorruptionError(
+                f"{location}{wanted.name}: {writing.size_bytes} bytes arrived, its storage said"
+                f" {wanted.size_bytes}; nothing was stored"
+            )
+        return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum)
+
     # ------------------------------------------------------------------------------ in a thread
 
     def _clean(self) -> None:
@@ -216,57 +244,117 @@ class LocalDeepStorage(LocalDeepStorageReader):
         with translated(f"cannot read {path}"):
             self._area.require_root()
             kept = self._area.kept(location)
-            return kept.receipt if kept is not None and _is_whole(path, kept) else None
+            if kept is None or not _is_whole(path, kept):
+                return None
+            self._settle()
+            return kept.receipt
+
+    def _settle(self) -> None:
+        """Once a process: what a killed one has renamed, but not yet synced, is made durable."""
+        if not self._settled:
+            os.sync()
+            self._settled = True
 
     def _begin(self, location: Location) -> None:
         """Refuse early, before anything is read; `_place` looks again."""
         path = self._path(location)
         with translated(f"cannot write {path}"):
             self._area.prepare()
-            self._require_ours(path, self._area.kept(location))
-
-    async def _write(
-        self, work: Path, location: Location, wanted: StoredObject, read: ReadObject
-    ) -> Checked:
-        path = work / "new" / wanted.name if wanted.name else work / "new"
-        writing, doing = Writing(path), f"cannot write {location}{wanted.name} to {self._root}"
-
-        def add(piece: bytes) -> None:
-            with translated(doing):
-                writing.piece(piece)
-
-        def end() -> str:
-            with translated(doing):
-                return writing.end()
-
-        try:
-            async for piece in read(wanted.name):
-                await finished(lambda piece=piece: add(piece))  # type: ignore[misc]
-            checksum = await finished(end)
-        finally:
-            writing.close()
-        if writing.size_bytes != wanted.size_bytes:
-            raise CorruptionError(
-                f"{location}{wanted.name}: {writing.size_bytes} bytes arrived, its storage said"
-                f" {wanted.size_bytes}; nothing was stored"
-            )
-        return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum)
+            kept = self._area.kept(location)
+            if kept is None or not _is_whole(path, kept):
+                _require_ours(path, kept)
 
     def _place(self, location: Location, work: Path, receipt: Receipt) -> Receipt:
         path, new = self._path(location), work / "new"
         with translated(f"cannot write {path}"), self._area.placing(location):
             self._area.require_root()
             kept = self._area.kept(location)
-            inode = new.stat().st_ino
             if kept is not None and _is_whole(path, kept):
-                if kept.receipt.objects != receipt.objects:
-                    raise RefusedError(f"{path} holds other bytes already, which stay")
-                inode = kept.inode  # what is there stays, with what it equals now
-            else:
-                self._clear(path, work, kept)
-                sync_tree(new)
+                return self._confirm(location, path, kept, receipt)
+            # Away first: under the new receipt the rest of older bytes might look whole.
+            _set_aside(path, work, kept)
+            sync_tree(new)
             make_folders(path.parent, self._root)
-            self._area.keep(location, Kept(receipt=receipt, inode=inode))
-            if inode != kept_inode(kept):
-                _rename(new, path)
+            self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+            _rename(new, path)
         return receipt
+
+    def _confirm(self, location: Location, path: Path, kept: Kept, receipt: Receipt) -> Receipt:
+        """Let whole bytes stay that are equal to the new ones, and note where they came from."""
+        if kept.receipt.objects != receipt.objects:
+            raise RefusedError(
+                f"{path} holds other bytes already, which this tool wrote and will not replace",
+                hint="compare the two; to have it copied again remove what is there",
+            )
+        make_folders(path.parent, self._root)
+        sync(path.parent)  # whoever put it there may have died before it did
+        if kept.receipt.copied_from != receipt.copied_from:
+            self._area.keep(location, Kept(receipt=receipt, inode=kept.inode))
+        return receipt
+
+    def _probe(self) -> None:
+        with translated(f"cannot write to {self._root}"):
+            self._area.prepare()
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise PermissionError(EACCES, os.strerror(EACCES), str(self._root))
+            path, data = self._area.new_folder(), os.urandom(PROBE_BYTES)
+            try:
+                write_durably(path, data)
+                if path.read_bytes() != data:
+                    raise CorruptionError(f"{path}: other bytes are read than were written")
+            finally:
+                path.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path, kept: Kept) -> bool:
+    try:
+        found = {file.name: file.size_bytes for file in files_at(path)}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return found == {stored.name: stored.size_bytes for stored in kept.receipt.objects}
+
+
+def _require_ours(path: Path, kept: Kept | None) -> None:
+    """Refuse what may be somebody else's: only a remainder of our own bytes may be replaced.
+
+    Ours has the inode that was renamed into place, and no file that the receipt does not name.
+    """
+    if not os.path.lexists(path):
+        return
+    names = {file.name for file in files_at(path)}
+    ours = kept is not None and path.stat().st_ino == kept.inode
+    if names and not (ours and kept and names <= {stored.name for stored in kept.receipt.objects}):
+        raise RefusedError(
+            f"{path} holds something that this tool did not write",
+            hint="move it away if nothing needs it, then run the command again",
+        )
+
+
+def _set_aside(path: Path, work: Path, kept: Kept | None) -> None:
+    _require_ours(path, kept)
+    if os.path.lexists(path):
+        path.rename(work / "old")
+        sync(path.parent)
+
+
+def _rename(new: Path, path: Path) -> None:
+    """Make it visible, and invisible again when that cannot be made durable."""
+    new.rename(path)
+    try:
+        sync(path.parent)
+    except OSError:
+        path.rename(new)
+        raise
+
+
+def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:
+    names = [stored.name for stored in objects]
+    if names == [""] and not location.endswith("/"):
+        return
+    if not names or len(set(names)) < len(names) or not all(map(_is_name, names)):
+        raise RefusedError(f"{location}: {names!r} cannot be stored as the files of one folder")
+
+
+def _is_name(name: str) -> bool:
+    plain = name == PurePosixPath(name).as_posix() and "\0" not in name
+    return plain and name != "." and name[:1] != "/" and ".." not in name.split("/")

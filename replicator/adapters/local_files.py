@@ -1,0 +1,197 @@
+"""Files as a deep storage needs them: listed, read in pieces, written so that they survive.
+
+Everything here blocks: adapters call it through `finished`.
+"""
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from io import FileIO
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from replicator.errors import ConfigError, RefusedError, ReplicatorError, TransientError
+
+ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
+    errno.EACCES: ConfigError,
+    errno.EPERM: ConfigError,
+    errno.EROFS: ConfigError,
+    errno.EXDEV: ConfigError,
+    errno.EEXIST: RefusedError,
+    errno.ENOTEMPTY: RefusedError,
+    errno.ENOTDIR: RefusedError,
+    errno.EISDIR: RefusedError,
+    errno.ENAMETOOLONG: RefusedError,
+}
+"""What an error of the operating system asks of the caller; of any other kind: try again."""
+HINTS: dict[int, str] = {
+    errno.ENOSPC: "free space on the disk named above; what was being written is not visible",
+    errno.EDQUOT: "raise the quota on the disk named above; what was being written is not visible",
+    errno.EACCES: "give this process's user the rights on the folder named above",
+    errno.EPERM: "give this process's user the rights on the folder named above",
+    errno.EROFS: "mount the disk named above for writing",
+    errno.EXDEV: "keep the whole deep storage on one file system",
+}
+
+_Result = TypeVar("_Result")
+
+
+class Found(NamedTuple):
+    """One file below a folder."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+async def finished(call: Callable[[], _Result]) -> _Result:
+    """Return what `call` gives in a thread.
+
+    A cancelled caller waits for its end first, so that nothing is renamed, written or closed
+    behind the back of the code that cleans up.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):  # raised again below
+                await asyncio.wait([future])
+        if not future.cancelled():
+            future.exception()  # looked at, or the event loop would report it as lost
+        raise
+
+
+@contextmanager
+def translated(doing: str) -> Generator[None]:
+    """Raise our error for the operating system's."""
+    try:
+        yield
+    except OSError as exc:
+        code = exc.errno or 0
+        kind = ERRNO_ERRORS.get(code, TransientError)
+        raise kind(f"{doing}: {exc}", hint=HINTS.get(code, "")) from exc
+
+
+def files_at(path: Path) -> list[Found]:
+    """Return the file at a path, named '', or all files below it; sorted by name.
+
+    Raises:
+        RefusedError: something there is neither a file nor a folder; links are not followed.
+        OSError: as the operating system says it.
+    """
+    stat = path.stat()
+    if path.is_dir():
+        return sorted(_below(path, ""))
+    return [Found("", stat.st_size, stat.st_mtime_ns)]
+
+
+def _below(folder: Path, prefix: str) -> Iterator[Found]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                stat = entry.stat(follow_symlinks=False)
+                yield Found(prefix + entry.name, stat.st_size, stat.st_mtime_ns)
+            else:
+                raise RefusedError(f"{entry.path} is neither a file nor a folder")
+
+
+class Reading:
+    """One file, read in pieces; `locate` gives its path once it is opened."""
+
+    def __init__(self, locate: Callable[[], Path], piece_bytes: int) -> None:
+        self._locate, self._piece_bytes = locate, piece_bytes
+        self._file: FileIO | None = None
+
+    def piece(self) -> bytes:
+        """Return the next piece, b'' at the end; all but the last have the full size."""
+        if self._file is None:
+            self._file = self._locate().open("rb", buffering=0)
+        piece = self._file.read(self._piece_bytes) or b""
+        while piece and len(piece) < self._piece_bytes and (more := self._rest(len(piece))):
+            piece += more
+        return piece
+
+    def close(self) -> None:
+        """Close the file; it may not have been opened."""
+        if self._file is not None:
+            self._file.close()
+
+    def _rest(self, size_bytes: int) -> bytes:
+        return (self._file and self._file.read(self._piece_bytes - size_bytes)) or b""
+
+
+class Writing:
+    """One new file, written in pieces, its checksum computed on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: FileIO | None = None
+        self._sha256 = sha256()
+        self.size_bytes = 0
+
+    def piece(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("xb", buffering=0)
+        self._sha256.update(data)
+        self.size_bytes += len(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def end(self, data: bytes) -> str:
+        """Add the last bytes, make all of them durable and return their SHA-256."""
+        self.piece(data)
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+        self.close()
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Close the file; it may not have been opened."""
+        if self._file is not None:
+            self._file.close()
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file whose bytes survive; its name does so once the folder is synced."""
+    writing = Writing(path)
+    try:
+        writing.end(data)
+    finally:
+        writing.close()
+
+
+def make_folders(folder: Path, top: Path) -> None:
+    """Make folders below `top`, each durable in the one above.
+
+    Those that are there are synced too: whoever made them may have died before it did.
+    """
+    if folder != top:
+        make_folders(folder.parent, top)
+        with suppress(FileExistsError):
+            folder.mkdir()
+        sync(folder.parent)
+
+
+def sync_tree(path: Path) -> None:
+    """Make the names in all folders from here on down durable."""
+    if path.is_dir():
+        for folder, _, _ in os.walk(path, topdown=False):
+            sync(Path(folder))
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes or a folder's names survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
