@@ -8,6 +8,7 @@ import pytest
 from replicator.errors import CorruptionError, FencedError, TransientError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
+from replicator.model.row import Row
 from replicator.model.wire import decode
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
 from tests.unit.pipeline import Pipeline
@@ -24,7 +25,7 @@ async def last_cut(pipeline: Pipeline) -> list[Entry]:
 
 async def test_the_first_cut_holds_everything_and_adds_up():
     pipeline = Pipeline()
-    rows = (segment(), segment("orders"), commit())
+    rows: tuple[Row, ...] = (segment(), segment("orders"), commit())
     pipeline.publish(*rows)
     await pipeline.cut()
     *changes, closed = (entry.event for entry in await entries(pipeline))
