@@ -255,10 +255,17 @@ class World:
         return fingerprint(row, columns=COMPARED[kind])
 
     def check_bytes(self) -> None:
-        layout = LocalLayout(root=TARGET_ROOT)
-        for row in self.target.rows.values():
-            if isinstance(row, Segment) and (location := locate(row, layout)) is not None:
-                assert location in self.target_storage.stored, f"{row.id} has no bytes"
+        """No row points at nothing, and none at other bytes than the source's same row has."""
+        layout, origin = LocalLayout(root=TARGET_ROOT), self.source_storage.stored
+        for key, row in self.target.rows.items():
+            if not isinstance(row, Segment) or (location := locate(row, layout)) is None:
+                continue
+            assert location in self.target_storage.stored, f"{row.id} has no bytes"
+            living = self.source.rows.get(key)
+            if isinstance(living, Segment) and living.created_date == row.created_date:
+                there = origin.get(location)
+                if there is not None:
+                    assert there == self.target_storage.stored[location], f"{row.id}: not its bytes"
 
     def checkpoint(self) -> Checkpoint | None:
         kept = self.target.sources.get(SOURCE)
