@@ -630,6 +630,6 @@ def models(model: type[BaseModel] = Settings) -> list[type[BaseModel]]:
     return found
 
 
-@pytest.mark.parametrize("model", set(models()), ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", list(dict.fromkeys(models())), ids=lambda model: model.__name__)
 def test_every_setting_says_what_it_is(model: type[BaseModel]):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
