@@ -471,6 +471,27 @@ async def test_used_status_becomes_the_targets_now_else(store: Store, existing: 
     assert len(there.used_status_last_updated) == len("2026-01-01T00:00:00.000Z")
 
 
+async def test_timestamps_move_on_within_one_transaction_too(store: Store):
+    """Its time is one reading of the clock, so the second change meets its own timestamp."""
+    held = await store.target.acquire(SOURCE)
+    times: list[list[datetime]] = []
+    for change in (1, 2):
+        async with store.target.transaction(SOURCE, held.epoch) as transaction:
+            for payload in (b"%d" % change, b"%d more" % change):
+                await transaction.upsert(
+                    [replace(SEGMENT, payload=payload), replace(RULES, payload=payload)]
+                )
+        rows = await rows_of(store.source)
+        segment, rules = rows[key_of(SEGMENT)], rows[key_of(RULES)]
+        assert isinstance(segment, Segment)
+        assert isinstance(rules, Rules)
+        assert segment.payload == rules.payload == b"%d more" % change
+        assert segment.used_status_last_updated == rules.version
+        times.append([datetime.fromisoformat(rules.version)])
+        assert (await store.target.held(SOURCE)).applied_at is None
+    assert times[0] < times[1]
+
+
 async def test_a_row_that_is_already_so_keeps_its_used_status(store: Store):
     await store.put(replace(SEGMENT, used_status_last_updated="2020-01-01T00:00:00.000Z"))
     there = await segment_after_writing(
@@ -768,3 +789,22 @@ async def test_after_acquire_returns_no_older_transaction_commits(store: Store):
     assert held.epoch > epoch
     assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
     assert await store.target.held(SOURCE) == held
+
+
+async def test_a_writer_that_is_overtaken_before_it_wrote_anything_does_not_commit_late(
+    store: Store,
+):
+    """The epoch is held from the first statement on, not only from the first change on."""
+    epoch = await prepared(store)
+    acquiring: list[asyncio.Task[Held]] = []
+    try:
+        async with store.target.transaction(SOURCE, epoch) as transaction:
+            acquiring.append(asyncio.create_task(store.target.acquire(SOURCE)))
+            await asyncio.wait(acquiring, timeout=0.2)
+            await transaction.record(replace(CHECKPOINT, offset=Offset(9999)), [])
+    except FencedError:
+        committed = False
+    else:
+        committed = True
+    held = await acquiring[0]
+    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
