@@ -35,7 +35,7 @@ demo: $(READY)
 	@$(BIN)/replicator demo $(if $(KEEP),--keep) $(ARGS)
 
 bench: $(READY)
-	$(BIN)/python -m bench $(ARGS)
+	@for file in bench/[a-z]*.py; do echo; echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
 
 fix: $(READY)
 	$(BIN)/ruff check --fix

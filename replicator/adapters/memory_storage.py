@@ -1,4 +1,4 @@
-"""A deep storage in dicts, for tests and simulations: same promises, except that it dies with us."""
+"""A deep storage in dicts, for tests and simulations: same promises, but it dies with us."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -97,6 +97,9 @@ def batch(changes: list[tuple[bytes, bytes | None, int]]) -> Batch:
 def fold(before: Ledger, changes: Batch) -> Ledger:
     """Return the ledger after the changes, in time linear in its size with a small factor."""
     keys, marks, offsets, removed = _last_words(changes)
+    if not len(before) and not removed.any():
+        first = Digest(total(marks) % DIGEST_MODULUS)
+        return Ledger(keys=keys, marks=marks, offsets=offsets, digest=first)
     places = np.searchsorted(before.keys, keys)
     known = _same(before.keys, places, keys)
     overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
@@ -199,19 +202,20 @@ class Folding:
         return self._ledger
 
     def _fold(self) -> None:
-        count = self._closed
-        changes = Batch(
-            keys=np.frombuffer(bytes(self._keys[: count * KEY.itemsize]), KEY),
-            marks=np.frombuffer(bytes(self._marks[: count * MARK.itemsize]), MARK),
-            offsets=np.array(self._offsets[:count], np.int64),
-            removed=np.frombuffer(bytes(self._removed[:count]), np.bool_),
+        """Fold the closed changes; the buffers are handed over, for they may be the larger part."""
+        count, self._closed = self._closed, 0
+        keys, marks, removed, offsets = self._keys, self._marks, self._removed, self._offsets
+        self._keys, self._marks = keys[count * KEY.itemsize :], marks[count * MARK.itemsize :]
+        self._removed, self._offsets = removed[count:], offsets[count:]
+        self._ledger = fold(
+            self._ledger,
+            Batch(
+                keys=np.frombuffer(keys, KEY, count),
+                marks=np.frombuffer(marks, MARK, count),
+                offsets=np.frombuffer(offsets, np.int64, count),
+                removed=np.frombuffer(removed, np.bool_, count),
+            ),
         )
-        self._ledger = fold(self._ledger, changes)
-        del self._keys[: count * KEY.itemsize]
-        del self._marks[: count * MARK.itemsize]
-        del self._removed[:count]
-        del self._offsets[:count]
-        self._closed = 0
 
     def _cut(self, count: int) -> None:
         del self._keys[count * KEY.itemsize :]
@@ -246,6 +250,8 @@ def _last_words(changes: Batch) -> tuple[Keys, Marks, Offsets, Mask]:
     keys = changes.keys[order]
     last = np.ones(len(keys), np.bool_)
     last[:-1] = keys[1:] != keys[:-1]
+    if last.all():
+        return keys, changes.marks[order], changes.offsets[order], changes.removed[order]
     chosen = order[last]
     return keys[last], changes.marks[chosen], changes.offsets[chosen], changes.removed[chosen]
 

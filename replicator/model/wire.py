@@ -5,11 +5,12 @@ exactly. Ids are derived from the content: the same fact in the same cut has the
 publishes it.
 """
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Any, assert_never, get_args, get_type_hints
+from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 
 import orjson
 
@@ -43,6 +44,19 @@ REMOVED_TYPE: Mapping[Kind, str] = {kind: f"{kind.value}.removed" for kind in Ki
 _KIND_CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
 _KIND_REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
+
+
+_SIZE = re.compile(r'"size"\s*:\s*(\d+)')
+_TOMBSTONE = re.compile(r'"type"\s*:\s*"tombstone"')
+
+
+class Glance(NamedTuple):
+    """What a summary needs of a changed row."""
+
+    kind: Kind
+    datasource: str | None
+    size_bytes: int | None
+    """Of a segment's bytes, unpacked; None when it has none."""
 
 
 def schema_name(event_type: str) -> str:
@@ -119,9 +133,19 @@ def decode(record: Record) -> Entry:
         ) from exc
 
 
-def subject_of(record: Record) -> str:
-    """Return the subject without validating the rest; for listings."""
-    return str(orjson.loads(record.data)["subject"])
+def glance(record: Record) -> Glance:
+    """Return what a summary needs of a changed row, at a third of the price of `decode`.
+
+    The size is the payload's own word for it, found by its text: an estimate and no more.
+    """
+    row = orjson.loads(record.data)["data"]["row"]
+    kind = _KIND_CHANGED[record.type]
+    size_bytes = None
+    if kind is Kind.SEGMENT:
+        payload = row.get("payload", "")
+        sizes = () if _TOMBSTONE.search(payload) else _SIZE.findall(payload)
+        size_bytes = int(sizes[-1]) if sizes else None
+    return Glance(kind=kind, datasource=row.get("datasource"), size_bytes=size_bytes)
 
 
 def _decode(record: Record) -> Entry:

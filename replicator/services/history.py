@@ -14,6 +14,7 @@ from replicator.model.event import (
     CutNumber,
     Entry,
     Offset,
+    Record,
     RowChanged,
     RowEvent,
     key_of_event,
@@ -28,7 +29,7 @@ from replicator.model.fingerprint import (
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.wire import CUT_CLOSED, decode
+from replicator.model.wire import CUT_CLOSED, Glance, decode, glance
 from replicator.ports import EventLog, Span
 
 RECORDS_PER_READ_MAX = 2_000
@@ -67,23 +68,25 @@ class History:
         """Return which offsets can be read now."""
         return await self._log.span()
 
-    async def entries(self, start: Offset, *, records_max: int | None = None) -> list[Entry]:
+    async def entries(self, start: Offset) -> list[Entry]:
         """Return the next events from `start` on, decoded; none at the log's end.
 
         Raises:
             CorruptionError: an event cannot be decoded.
             ConfigError: an event is of another source.
         """
-        records = await self._log.read(start, records_max=records_max or self._records_max)
-        entries = [decode(record) for record in records]
-        for entry in entries:
-            if entry.envelope.source != self._source:
-                raise ConfigError(
-                    f"the log holds events of source {entry.envelope.source!r} at offset"
-                    f" {entry.offset}, the configuration says {self._source!r}",
-                    hint="point `log` at the log of this source, or correct `source.name`",
-                )
-        return entries
+        records = await self._log.read(start, records_max=self._records_max)
+        return [self._entry(record) for record in records]
+
+    def _entry(self, record: Record) -> Entry:
+        entry = decode(record)
+        if entry.envelope.source != self._source:
+            raise ConfigError(
+                f"the log holds events of source {entry.envelope.source!r} at offset"
+                f" {entry.offset}, the configuration says {self._source!r}",
+                hint="point `log` at the log of this source, or correct `source.name`",
+            )
+        return entry
 
     async def pick(self, offsets: Offsets) -> AsyncIterator[list[Entry]]:
         """Yield the events at the given ascending offsets, in bounded lists.
@@ -91,15 +94,24 @@ class History:
         Raises:
             CorruptionError: one of the offsets holds no record.
         """
+        async for records in self._picked(offsets):
+            yield [self._entry(record) for record in records]
+
+    async def glance(self, offsets: Offsets) -> AsyncIterator[list[Glance]]:
+        """Yield what a summary needs of the events at the given ascending offsets, undecoded."""
+        async for records in self._picked(offsets):
+            yield [glance(record) for record in records]
+
+    async def _picked(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         at = 0
         while at < len(offsets):
             start = int(offsets[at])
             until = int(np.searchsorted(offsets, start + self._records_max))
             wanted = set(offsets[at:until].tolist())
-            entries = await self.entries(
+            records = await self._log.read(
                 Offset(start), records_max=int(offsets[until - 1]) - start + 1
             )
-            found = [entry for entry in entries if entry.offset in wanted]
+            found = [record for record in records if record.offset in wanted]
             if not found or found[0].offset != start:
                 raise CorruptionError(f"the log has no record at offset {start} any more")
             yield found

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from replicator.errors import MalformedRowError, RefusedError
-from replicator.model.carriage import Carriage, check_segment, locate, supervised_datasource
+from replicator.model.carriage import Carriage, supervised_datasource
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import Entry, Offset, RowChanged, RowEvent
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets
 from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Estimate, Plan
-from replicator.model.row import Kind, Row, RowKey, Segment, Supervisor, datasource_of, key_of
+from replicator.model.row import Kind, Row, RowKey, Supervisor, datasource_of, key_of
 from replicator.ports import Chunk, MetadataWriter, Snapshot
 from replicator.services.executor import Uncopied
 from replicator.services.history import ClosedCut, History
@@ -114,19 +114,23 @@ class Reconciler:
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return what the plan means in segments, rows, objects and bytes."""
-        plan, counts, estimate = reconciliation.plan, Counter[str](), Estimate()
-        done = 0
-        async for entries in self._history.pick(plan.picks):
-            for entry in entries:
-                if isinstance(entry.event, RowChanged):
-                    estimate = _counted(estimate, entry.event.row, self._carriage)
-                    counts[datasource_of(entry.event.row) or "(cluster)"] += 1
-            done += len(entries)
+        plan, counts = reconciliation.plan, Counter[str]()
+        segments = objects = size_bytes = 0
+        async for glances in self._history.glance(plan.picks):
+            for seen in glances:
+                counts[seen.datasource or "(cluster)"] += 1
+                segments += seen.kind is Kind.SEGMENT
+                objects += seen.size_bytes is not None
+                size_bytes += seen.size_bytes or 0
+            done = counts.total()
             self._observer(
                 Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
             )
-        return replace(
-            estimate,
+        return Estimate(
+            segments=segments,
+            other_rows=counts.total() - segments,
+            objects=objects,
+            size_bytes=size_bytes,
             removals=sum(len(keys) for keys in plan.surplus.values()),
             by_datasource=dict(counts),
             missing=reconciliation.known_gaps,
@@ -282,21 +286,6 @@ def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, .
         replace(gap, closed=cut.offset)
         for gap in gaps
         if gap.opened not in current and gap.closed is None
-    )
-
-
-def _counted(estimate: Estimate, row: Row, carriage: Carriage) -> Estimate:
-    if not isinstance(row, Segment):
-        return replace(estimate, other_rows=estimate.other_rows + 1)
-    try:
-        size_bytes, location = check_segment(row), locate(row, carriage.source)
-    except MalformedRowError:
-        return replace(estimate, segments=estimate.segments + 1)
-    return replace(
-        estimate,
-        segments=estimate.segments + 1,
-        objects=estimate.objects + (location is not None),
-        size_bytes=estimate.size_bytes + (size_bytes if location is not None else 0),
     )
 
 

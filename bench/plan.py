@@ -1,0 +1,176 @@
+"""Planning the restore of a million segments: within 30 s, without holding a payload.
+
+The log is filled with one cut of segments with 2 KB payloads; the target is an empty PostgreSQL.
+The plan is the one of `replicator restore`: the log folded, the target scanned, the plan sized.
+Then the rows of 100,000 of them are written, which says what a restore's metadata costs.
+"""
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import asyncpg
+
+from bench.memory import peak_bytes, reset_peak, resident_bytes
+from bench.model import segment
+from bench.stage import TABLES, TARGET_ROOT, server
+from replicator.adapters.log_sqlite import SqliteEventLog
+from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.system_clock import SystemClock
+from replicator.model.carriage import Carriage
+from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
+from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
+from replicator.model.load_spec import LocalLayout
+from replicator.model.plan import Plan
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import Segment
+from replicator.model.wire import encode
+from replicator.services.executor import CopyLimits, Executor
+from replicator.services.history import History
+from replicator.services.reconciler import Reconciler
+from replicator.services.restorer import RestorePlan, Restorer
+
+PLAN_MAX_S = 30.0
+CHUNK = 1000
+COMMIT_ROWS = 100_000
+SOURCE = "bench"
+
+
+def numbered(template: Segment, number: int) -> Segment:
+    """Return a segment of its own: another partition of the template."""
+    id_ = f"{template.id}_{number}"
+    payload = (
+        template.payload.replace(template.id.encode(), id_.encode())
+        .replace(b"/0/index/", f"/{number}/index/".encode())
+        .replace(b'"partitionNum":0', f'"partitionNum":{number}'.encode())
+    )
+    return Segment(
+        id=id_,
+        datasource=template.datasource,
+        created_date=template.created_date,
+        start=template.start,
+        end=template.end,
+        partitioned=True,
+        version=template.version,
+        used=True,
+        used_status_last_updated=template.used_status_last_updated,
+        payload=payload,
+    )
+
+
+async def fill(log: SqliteEventLog, rows: int, payload_bytes: int) -> Offset:
+    """Write one cut of so many segments; return the offset of its closing record."""
+    epoch, time = await log.acquire(), datetime.now(UTC)  # noqa: TID251 - a benchmark
+    envelope = Envelope(source=SOURCE, cut=CutNumber(1), epoch=epoch, time=time)
+    template, digest = segment(payload_bytes), EMPTY_DIGEST
+    for start in range(0, rows, CHUNK):
+        found = [numbered(template, n) for n in range(start, min(rows, start + CHUNK))]
+        events = [RowChanged(row=row, fingerprint=fingerprint(row), previous=None) for row in found]
+        digest = changed(digest, gone=(), come=[event.fingerprint for event in events])
+        await log.append([encode(event, envelope) for event in events])
+    closed = CutClosed(cut=envelope.cut, source_time=time, count=rows, digest=digest, epoch=epoch)
+    return await log.append([encode(closed, envelope)])
+
+
+async def measure(args: argparse.Namespace) -> bool:
+    """Measure planning and writing; return whether the goal is met."""
+    async with (
+        server(args.folder) as (folder, dsn),
+        SqliteEventLog(folder / "log.sqlite", SystemClock(), SOURCE) as log,
+    ):
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(TABLES.read_text())
+        await connection.close()
+        end = await fill(log, args.rows, args.payload_bytes)
+        metadata = PostgresqlMetadataWriter(dsn)
+        restorer, executor = await services(log, metadata)
+        idle = resident_bytes()
+        reset_peak()
+        started_s = perf_counter()
+        plan = await restorer.plan(ToOffset(offset=end), datasource=None, adopt=False)
+        plan_s, peak = perf_counter() - started_s, peak_bytes() - idle
+        show(plan, args.rows, plan_s, peak)
+        await commit(executor, metadata, plan)
+        return bool(plan_s <= PLAN_MAX_S)
+
+
+async def services(
+    log: SqliteEventLog, metadata: PostgresqlMetadataWriter
+) -> tuple[Restorer, Executor]:
+    """Return what the application would build."""
+    carriage = Carriage(
+        source=LocalLayout(root="/druid"),
+        target=LocalLayout(root=TARGET_ROOT),
+        config_names=frozenset(),
+        columns=await metadata.columns(),
+    )
+    history = History(log, source=SOURCE)
+    executor = Executor(
+        source=SOURCE,
+        history=history,
+        source_storage=MemoryDeepStorage(),
+        target_storage=MemoryDeepStorage(),
+        metadata=metadata,
+        carriage=carriage,
+        limits=CopyLimits(in_flight_max=1, retry=RetryPolicy()),
+        rng=Random(1),
+        observer=lambda _: None,
+    )
+    reconciler = Reconciler(
+        source=SOURCE,
+        history=history,
+        metadata=metadata,
+        carriage=carriage,
+        observer=lambda _: None,
+    )
+    restorer = Restorer(
+        source=SOURCE,
+        target="target",
+        history=history,
+        metadata=metadata,
+        reconciler=reconciler,
+        executor=executor,
+        observer=lambda _: None,
+    )
+    return restorer, executor
+
+
+def show(plan: RestorePlan, rows: int, plan_s: float, peak: int) -> None:
+    """Print what planning took."""
+    print(f"plan for {plan.estimate.segments} segments  {plan_s:.1f} s, ", end="")
+    print(f"{plan_s / rows * 1e6:.1f} us a segment")
+    print(f"  memory above idle  {peak / rows:.0f} bytes a segment, {peak / 1e6:.0f} MB")
+    print(f"  sized              {plan.estimate.size_bytes:,} bytes in {plan.estimate.objects}")
+
+
+async def commit(executor: Executor, metadata: PostgresqlMetadataWriter, plan: RestorePlan) -> None:
+    """Write the rows of a part of the plan in one transaction."""
+    whole = plan.reconciliation.plan
+    part = Plan(picks=whole.picks[:COMMIT_ROWS], checkpoint=whole.checkpoint)
+    held = await metadata.acquire(SOURCE)
+    started_s = perf_counter()
+    await executor.commit(part, epoch=held.epoch)
+    commit_s = perf_counter() - started_s
+    print(f"rows written         {len(part.picks)} in {commit_s:.1f} s, ", end="")
+    print(f"{len(part.picks) / commit_s:,.0f} rows/s in one transaction")
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--payload-bytes", type=int, default=2048)
+    parser.add_argument("--folder", type=Path, default=None, help="on a disk with room")
+    good = asyncio.run(measure(parser.parse_args()))
+    print("goal met" if good else "GOAL MISSED")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
