@@ -64,6 +64,9 @@ def schema_name(event_type: str) -> str:
     return f"{event_type}.v{VERSION}.json"
 
 
+_SCHEMAS = {name: SCHEMA_BASE + schema_name(name) for name in EVENT_TYPES}
+
+
 def event_type(event: Event) -> str:
     """Return the type by which the event is known outside."""
     match event:
@@ -155,7 +158,7 @@ def _decode(record: Record) -> Entry:
     if document["specversion"] != SPEC_VERSION:
         raise ValueError(f"specversion {document['specversion']!r} is not {SPEC_VERSION}")
     type_ = _typed(document, "type", str)
-    if type_ not in EVENT_TYPES or document["dataschema"] != SCHEMA_BASE + schema_name(type_):
+    if document["dataschema"] != _SCHEMAS.get(type_, ...):
         raise ValueError(
             f"type {type_!r} with dataschema {document.get('dataschema')!r} is unknown here"
         )
