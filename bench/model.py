@@ -58,7 +58,6 @@ def steps(row: Segment) -> dict[str, Callable[[], object]]:
         config_names=frozenset(),
         columns=columns,
     )
-    kind = key_of(row).kind
     event = RowChanged(row=row, fingerprint=fingerprint(row), previous=None)
     time = datetime(2024, 5, 1, tzinfo=UTC)
     envelope = Envelope(source="prod", cut=CutNumber(1), epoch=Epoch(1), time=time)
@@ -68,7 +67,7 @@ def steps(row: Segment) -> dict[str, Callable[[], object]]:
         "wire.encode": lambda: encode(event, envelope),
         "wire.decode": lambda: decode(record),
         "fingerprint": lambda: fingerprint(row),
-        "fingerprint, as carried": lambda: carriage.fingerprint(row, kind),
+        "fingerprint, as carried": lambda: carriage.fingerprint(row),
         "key_hash": lambda: key_hash(key_of(row)),
         "payload.with_member": lambda: with_member(row.payload, "loadSpec", {"type": "local"}),
         "carriage.carried": lambda: carriage.carried(row),

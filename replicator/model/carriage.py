@@ -14,6 +14,7 @@ from replicator.model.fingerprint import NULL, UNIT, Fingerprint, fingerprint, t
 from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member, parse, with_changed_member, with_member
 from replicator.model.row import (
+    KIND_OF,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -61,13 +62,26 @@ class Carriage:
                 return row
         assert_never(row)
 
-    def fingerprint(self, carried: Row, kind: Kind) -> Fingerprint:
-        """Return what the target's own scan must say of a carried row."""
-        return fingerprint(carried, columns=self.columns[kind])
+    def fingerprint(self, row: Row) -> Fingerprint | None:
+        """Return what the target's own scan must say of a source's row, None: it is not carried.
+
+        Raises:
+            MalformedRowError: as for `carried`.
+        """
+        if isinstance(row, Segment):  # by far the most, and no second segment need be made
+            columns, payload = self.columns[Kind.SEGMENT], self._moved(row)
+            return fingerprint(row, columns=columns, payload=payload)
+        carried = self.carried(row)
+        if carried is None:
+            return None
+        return fingerprint(carried, columns=self.columns[KIND_OF[type(row)]])
 
     def _segment(self, segment: Segment) -> Segment:
-        moved = with_changed_member(segment.payload, "loadSpec", self._load_spec)
+        moved = self._moved(segment)
         return segment if moved is segment.payload else replace(segment, payload=moved)
+
+    def _moved(self, segment: Segment) -> bytes:
+        return with_changed_member(segment.payload, "loadSpec", self._load_spec)
 
     def _load_spec(self, found: Any) -> Any:
         location = _place(found, self.source)

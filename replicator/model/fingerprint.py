@@ -38,18 +38,21 @@ def key_hash(key: RowKey) -> bytes:
     return sha256(f"{key.kind.value}{UNIT}{key.key}".encode()).digest()[:KEY_HASH_BYTES]
 
 
-def fingerprint(row: Row, *, columns: frozenset[str] | None = None) -> Fingerprint:
+def fingerprint(
+    row: Row, *, columns: frozenset[str] | None = None, payload: bytes | None = None
+) -> Fingerprint:
     """Return the row's fingerprint over all columns, or over the named ones only.
 
     Columns outside `columns` count as NULL, so that rows can be compared without the ones that a
-    target writes by its own rule or does not have.
+    target writes by its own rule or does not have. `payload` takes the place of the row's own.
     """
     head, values_of, payload_of = _reading(KIND_OF[type(row)], columns)
     text = head % tuple([v if v.__class__ is str else _text(v) for v in values_of(row)])
     if row.extras:
         names = sorted(row.extras if columns is None else columns & row.extras.keys())
         text += "".join(f"{name}={row.extras[name]}{UNIT}" for name in names)
-    return Fingerprint(sha256(text.encode() + payload_of(row)).digest())
+    content = payload_of(row) if payload is None else payload
+    return Fingerprint(sha256(text.encode() + content).digest())
 
 
 def text_columns(kind: Kind) -> tuple[str, ...]:

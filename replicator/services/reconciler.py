@@ -166,12 +166,9 @@ class Reconciler:
 
     def _mark(self, event: RowChanged) -> bytes | None:
         try:
-            carried = self._carriage.carried(event.row)
+            return self._carriage.fingerprint(event.row)
         except MalformedRowError:
             return event.fingerprint  # picked, and the executor says what is wrong with it
-        if carried is None:
-            return None
-        return self._carriage.fingerprint(carried, key_of(event.row).kind)
 
     async def _scan(
         self, snapshot: Snapshot, kind: Kind, comparison: Comparison, scope: _Scope
