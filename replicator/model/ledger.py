@@ -103,17 +103,20 @@ def fold(before: Ledger, changes: Batch) -> Ledger:
     places = np.searchsorted(before.keys, keys)
     known = _same(before.keys, places, keys)
     overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
-    all_marks, all_offsets = before.marks, before.offsets
-    if overwritten.any():
-        all_marks, all_offsets = all_marks.copy(), all_offsets.copy()
-        all_marks[places[overwritten]] = marks[overwritten]
-        all_offsets[places[overwritten]] = offsets[overwritten]
     digest = int(before.digest) + total(marks[~removed]) - total(before.marks[places[known]])
-    inserts, deletes = places[added], places[gone]
+    inserts, deletes, updates = places[added], places[gone], places[overwritten]
+    moved = (
+        updates
+        + np.searchsorted(inserts, updates, side="right")
+        - np.searchsorted(deletes, updates, side="left")
+    )
+    all_marks = _splice(before.marks, deletes, inserts, marks[added])
+    all_offsets = _splice(before.offsets, deletes, inserts, offsets[added])
+    all_marks[moved], all_offsets[moved] = marks[overwritten], offsets[overwritten]
     return Ledger(
         keys=_splice(before.keys, deletes, inserts, keys[added]),
-        marks=_splice(all_marks, deletes, inserts, marks[added]),
-        offsets=_splice(all_offsets, deletes, inserts, offsets[added]),
+        marks=all_marks,
+        offsets=all_offsets,
         digest=Digest(digest % DIGEST_MODULUS),
     )
 
@@ -266,8 +269,10 @@ def _same(known: Keys, places: NDArray[np.intp], keys: Keys) -> Mask:
 def _splice(
     column: NDArray[T], deletes: NDArray[np.intp], inserts: NDArray[np.intp], values: NDArray[T]
 ) -> NDArray[T]:
+    """Return a new column without the deleted items and with the inserted ones, in two copies."""
     if len(inserts):
         shift = np.searchsorted(inserts, deletes, side="right") if len(deletes) else 0
         column = np.insert(column, inserts, values)
         deletes = deletes + shift
-    return np.delete(column, deletes) if len(deletes) else column
+        return np.delete(column, deletes) if len(deletes) else column
+    return np.delete(column, deletes) if len(deletes) else column.copy()

@@ -1,0 +1,290 @@
+"""The command line as its user meets it: real processes and databases, exit codes, words."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.cli.demo.recording import RecordedDruid, steps
+from tests.integration.test_every_cut import settings_file
+from tests.servers.postgresql import Postgresql, connected, execute
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.out)
+        assert document["schema"] == "replicator.v1"
+        assert document["command"]
+        assert document["generated_at"]
+        found: dict[str, Any] = document.get("result") or document["error"]
+        return found
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody at a terminal, with a source that a recorded Druid fills."""
+
+    folder: Path
+    config: Path
+    source: str
+    target: str
+
+    async def types(self, *args: str) -> Said:
+        process = await self.starts(*args)
+        out, err = await process.communicate()
+        return Said(process.returncode or 0, out.decode(), err.decode())
+
+    async def starts(self, *args: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "replicator", *args, "--config", str(self.config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+
+    async def play(self, *names: str) -> None:
+        async with connected(self.source) as connection:
+            druid = RecordedDruid(
+                connection, root=self.folder / "source", archive=self.folder / "archive"
+            )
+            for name in names:
+                await druid.play(steps()[name])
+
+    async def cut(self, *names: str) -> None:
+        """Let the steps happen, each in a cut of its own that the target has applied."""
+        for name in names:
+            await self.play(name)
+            assert (await self.types("watch", "--once")).code == 0
+            assert (await self.types("apply", "standby", "--once")).code == 0
+
+
+@pytest.fixture
+async def user(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[User]:
+    async with postgresql.database() as source, postgresql.database() as target:
+        config = settings_file(tmp_path, source, target)
+        text = config.read_text().replace("root_in_load_spec: /druid/segments", "")
+        config.write_text(text)
+        RecordedDruid.unpack(tmp_path / "archive")
+        yield User(tmp_path, config, source, target)
+
+
+async def test_the_demo_runs_to_its_end(tmp_path: Path):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "replicator", "demo"), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()[-3000:]
+    assert "nothing was lost" in out.decode()
+
+
+async def test_a_story_of_verbs_and_their_documents(user: User):
+    """Each verb says in JSON what it did; the numbers are those of the recording."""
+    await user.cut("1-history", "2-publish")
+    assert (await user.types("check", "--json")).code == 0
+    status = (await user.types("status", "--json")).result
+    assert status["targets"][0]["lag_records"] == 0
+    assert status["log"]["last_cut"] == 2
+    points = (await user.types("points", "--json")).result
+    assert [point["events"] for point in points["points"]] == [19, 1]
+    found = (await user.types("diff", "19", "latest", "--json")).result
+    assert found["count"] == 1
+    events = (await user.types("log", "--json", "--type", "cut.closed")).result["events"]
+    assert [event["offset"] for event in events] == [19, 21]
+    plan = (
+        await user.types("restore", "standby", "--to-offset", "20", "--dry-run", "--json")
+    ).result
+    assert (plan["plan"]["cut"], plan["plan"]["rows_removed"], plan["done"]) == (1, 1, False)
+    proof = await user.types("verify", "standby", "--level", "checksum", "--json")
+    assert (proof.code, proof.result["good"], proof.result["objects"]) == (0, True, 16)
+    assert (await user.types("config", "validate", "--json")).result["valid"]
+    assert (await user.types("config", "print", "--json")).result["settings"]
+
+
+async def test_errors_have_their_codes_and_say_what_to_do(user: User):
+    assert (await user.types("apply", "nobody", "--once")).code == 6
+    assert (await user.types("verify", "standby")).code in {6, 8}
+    await user.cut("1-history")
+    outside = await user.types("restore", "standby", "--to-offset", "999", "--yes")
+    assert outside.code == 11
+    assert "can restore from offset 19" in outside.err
+    zoneless = await user.types("restore", "standby", "--to-time", "2026-01-01T00:00:00", "--yes")
+    assert zoneless.code == 2
+    assert "has no zone" in zoneless.err
+    unasked = await user.types("restore", "standby", "--to-offset", "19")
+    assert unasked.code == 4
+    assert "needs --yes" in unasked.err
+    broken = await user.types("status", "--set", "targets.standby.rpo=1ms", "--json")
+    assert broken.code == 10
+    assert broken.result["targets"][0]["keeps_promise"] is False
+    typo = await user.types("status", "--set", "watch.poll_intervall_s=1")
+    assert typo.code == 2
+    assert "watch.poll_interval_s" in typo.err
+    user.config.unlink()
+    assert (await user.types("status")).code == 2
+
+
+async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: User):
+    await user.cut("1-history", "3-overwrite", "4c-drop", "5-accident")
+    assert not (await ids(user.target, "orders"))
+    said = await user.types("restore", "standby", "--to-offset", "19", "--yes")
+    assert said.code == 0, said.err
+    assert len(await ids(user.target, "orders")) == 6
+    stands = await user.types("apply", "standby", "--once")
+    assert stands.code == 4
+    assert "stands still" in stands.err
+    assert len(await ids(user.target, "orders")) == 6
+    assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
+    assert not (await ids(user.target, "orders"))
+
+
+async def test_somebody_elses_rows_are_refused_unless_adopted(user: User):
+    await user.play("1-history")
+    async with connected(user.source) as connection:
+        rows = await connection.fetch("SELECT * FROM druid_segments LIMIT 1")
+    columns = ", ".join(f'"{name}"' for name in rows[0].keys())  # noqa: SIM118 - a Record
+    places = ", ".join(f"${i}" for i in range(1, len(rows[0]) + 1))
+    await execute(
+        user.target,
+        f"INSERT INTO druid_segments ({columns}) VALUES ({places})",
+        "foreign",
+        *list(rows[0])[1:],
+    )
+    assert (await user.types("watch", "--once")).code == 0
+    refused = await user.types("apply", "standby", "--once")
+    assert refused.code == 4
+    assert "did not write" in refused.err
+    assert (await user.types("apply", "standby", "--once", "--adopt")).code == 0
+    assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
+
+
+async def test_verify_names_what_was_altered(user: User):
+    await user.cut("1-history")
+    victim = next(path for path in (user.folder / "target").rglob("00000.smoosh"))
+    data = bytearray(victim.read_bytes())
+    data[10] ^= 1
+    victim.write_bytes(data)
+    assert (await user.types("verify", "standby", "--level", "exists")).code == 0
+    flipped = await user.types("verify", "standby", "--level", "checksum")
+    assert flipped.code == 9
+    assert str(victim.relative_to(user.folder / "target").parent) in flipped.out
+    victim.unlink()
+    assert (await user.types("verify", "standby", "--level", "exists")).code == 9
+    await execute(user.target, "UPDATE druid_segments SET used = false WHERE datasource = 'orders'")
+    assert "is missing or differs" in (await user.types("verify", "standby")).out
+
+
+async def test_a_log_that_lost_what_was_applied_is_refused(user: User):
+    await user.cut("1-history")
+    copies = list(user.folder.glob("log.sqlite*"))
+    for path in copies:
+        shutil.copy(path, f"{path}.old")
+    await user.cut("2-publish")
+    for path in user.folder.glob("log.sqlite*"):
+        if not path.name.endswith(".old"):
+            path.unlink()
+    for path in copies:
+        shutil.copy(f"{path}.old", path)
+    before = await ids(user.target, "wikipedia")
+    lost = await user.types("apply", "standby", "--once")
+    assert lost.code == 9
+    assert "lost what was already applied" in lost.err
+    assert await ids(user.target, "wikipedia") == before
+
+
+async def test_what_is_missing_at_the_source_is_named_with_its_remedy(user: User):
+    await user.play("1-history")
+    await execute(user.source, "ALTER TABLE druid_segments RENAME COLUMN version TO renamed")
+    column = await user.types("watch", "--once")
+    assert (column.code, "version" in column.err) == (2, True)
+    await execute(user.source, "ALTER TABLE druid_segments RENAME COLUMN renamed TO version")
+    await execute(user.source, "DROP TABLE druid_rules")
+    table = await user.types("watch", "--once")
+    assert (table.code, "druid_rules" in table.err) == (2, True)
+
+
+async def test_a_database_that_is_down_is_a_matter_of_trying_later(user: User):
+    text = user.config.read_text()
+    port = user.source.rpartition(":")[2].partition("/")[0]
+    user.config.write_text(text.replace(f":{port}/", ":1/"))
+    said = await user.types("watch", "--once")
+    assert said.code == 8
+    assert "hint:" in said.err
+
+
+async def test_run_survives_kills_and_ends_well_on_a_signal(user: User):
+    """SIGKILL at any moment repeats work and loses none; SIGTERM ends with the cut finished."""
+    names = ["1-history", "2-publish", "3-overwrite", "3b-overshadowed", "4a-stream", "4b-stream"]
+    fast = ("--set", "watch.poll_interval_s=0.05", "--set", "watch.idle_cut_interval_s=0.2")
+    for number, name in enumerate([*names, "4c-drop", "5-accident"]):
+        process = await user.starts("run", *fast)
+        await user.play(name)
+        await asyncio.sleep(0.9 + 0.15 * number)
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    process = await user.starts("run", *fast)
+    await asyncio.sleep(3.0)
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+    assert process.returncode == 0, (out + err).decode()
+    assert (await user.types("watch", "--once")).code == 0
+    assert (await user.types("apply", "standby", "--once")).code == 0
+    proof = await user.types("verify", "standby", "--level", "checksum", "--json")
+    assert (proof.code, proof.result["good"], proof.result["gaps"]) == (0, True, [])
+    for datasource in ("wikipedia", "orders", "clicks"):
+        assert await ids(user.target, datasource) == await ids(user.source, datasource)
+
+
+async def test_a_second_run_shuts_out_the_first(user: User):
+    await user.play("1-history")
+    fast = ("--set", "watch.poll_interval_s=0.1", "--set", "watch.idle_cut_interval_s=0.1")
+    first = await user.starts("run", *fast)
+    await asyncio.sleep(3.0)
+    second = await user.starts("run", *fast)
+    out, err = await first.communicate()
+    assert first.returncode == 7, (out + err).decode()
+    second.send_signal(signal.SIGTERM)
+    await second.communicate()
+    assert second.returncode == 0
+    assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
+
+
+async def test_a_deep_storage_that_is_gone_makes_no_gaps(user: User):
+    """A vanished mount must never look like a thousand kills."""
+    await user.cut("1-history")
+    await user.play("2-publish")
+    assert (await user.types("watch", "--once")).code == 0
+    (user.folder / "source").rename(user.folder / "elsewhere")
+    quick = ("--set", "targets.standby.retry.attempts_max=1")
+    away = await user.types("apply", "standby", "--once", *quick)
+    assert away.code == 8
+    assert "hint: mount it" in away.err
+    assert (await user.types("status", "--json")).result["targets"][0]["gaps"] == []
+    (user.folder / "elsewhere").rename(user.folder / "source")
+    assert (await user.types("apply", "standby", "--once")).code == 0
+    assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
+
+
+async def ids(dsn: str, datasource: str) -> set[str]:
+    async with connected(dsn) as connection:
+        rows = await connection.fetch(
+            "SELECT id FROM druid_segments WHERE datasource = $1", datasource
+        )
+    return {row[0] for row in rows}
