@@ -24,6 +24,8 @@ class _Stored:
     epoch: Epoch
     """0: nobody has acquired the log yet, so there is none."""
     end: Offset
+    last_appended_at: datetime | None = None
+    """Kept apart, so that times do not go back when all records were trimmed."""
     records: list[Record] = field(default_factory=list)
 
 
@@ -95,8 +97,7 @@ class MemoryEventLog:
         if epoch == 0 or epoch != stored.epoch:
             raise FencedError("another writer has acquired the log")
         now = self._clock.now()
-        if stored.records:
-            now = max(now, stored.records[-1].appended_at)
+        stored.last_appended_at = now = max(now, stored.last_appended_at or now)
         first = stored.end
         stored.records.extend(
             Record(offset=Offset(offset), appended_at=now, type=document.type, data=document.data)

@@ -273,7 +273,7 @@ class WatchSettings(_Part):
     """Time between polls, in seconds, and so the floor of the lag. A poll scans all rows."""
     jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the interval by which it varies, so that watchers do not fall into step."""
-    idle_cut_interval_s: Positive = 60.0
+    idle_cut_interval_s: Positive = 20.0
     """Time after which a source without changes closes an empty cut, in seconds.
 
     Each one is a restore point, and tells an idle source from a watcher that has stopped.
@@ -343,6 +343,14 @@ class Settings(_Part):
     def _apart(self) -> Self:
         for problem in _collisions(self.source, self.targets):
             raise ValueError(problem)
+        quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
+        for name, target in self.targets.items():
+            if target.rpo.total_seconds() < quiet_s:
+                raise ValueError(
+                    f"targets.{name}.rpo is shorter than watch.idle_cut_interval_s and"
+                    f" poll_interval_s together ({quiet_s:g} s): a source without changes would"
+                    " break the promise"
+                )
         return self
 
 

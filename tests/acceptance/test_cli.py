@@ -131,7 +131,10 @@ async def test_errors_have_their_codes_and_say_what_to_do(user: User):
     unasked = await user.types("restore", "standby", "--to-offset", "19")
     assert unasked.code == 4
     assert "needs --yes" in unasked.err
-    broken = await user.types("status", "--set", "targets.standby.rpo=1ms", "--json")
+    strict = [("watch.poll_interval_s", "0.001"), ("watch.idle_cut_interval_s", "0.001")]
+    strict.append(("targets.standby.rpo", "2ms"))
+    flags = [flag for key, value in strict for flag in ("--set", f"{key}={value}")]
+    broken = await user.types("status", *flags, "--json")
     assert broken.code == 10
     assert broken.result["targets"][0]["keeps_promise"] is False
     typo = await user.types("status", "--set", "watch.poll_intervall_s=1")

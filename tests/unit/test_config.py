@@ -355,6 +355,7 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("targets.standby.rpo", "5 parsecs", "30s, 5m, 12h, 30d"),
         ("targets.standby.rpo", True, "30s, 5m, 12h, 30d"),
         ("targets.standby.rpo", 0, "greater than"),
+        ("targets.standby.rpo", "29s", "a source without changes would break the promise"),
         ("targets.standby.rpo", 1e300, "too long"),
     ],
 )
