@@ -23,7 +23,7 @@ from replicator.model.restore_point import Latest
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter, Span
-from replicator.services.executor import Executor, Uncopied
+from replicator.services.executor import Executor, Trust, Uncopied
 from replicator.services.history import ClosedCut, CutReader, CutSpan, History
 from replicator.services.pause import pause
 from replicator.services.reconciler import (
@@ -158,7 +158,7 @@ class Applier:
             return False
         cut = await self._history.find(Latest())
         found = await self._reconciler.reconcile(cut, standing=False)
-        uncopied = await self._executor.copy(found.plan.picks, trust_receipts=False)
+        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
         self._refuse_wrong_storage(uncopied)
         known = {gap.opened for gap in found.known_gaps}
         if _any_missing(row for row in uncopied if row.offset not in known) and self._waits():
@@ -190,7 +190,7 @@ class Applier:
         for key in again & self._gaps.keys():
             window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             window.hopeless.add(key)
-        for row in await self._executor.copy(span.offsets, trust_receipts=False):
+        for row in await self._executor.copy(span.offsets, trust=Trust.NEVER):
             window.uncopied[row.offset] = row
             window.keys[key_hash(row.key)] = row.offset
         window.cuts.append(span)
@@ -199,7 +199,7 @@ class Applier:
     async def _copy_again(self) -> None:
         """Try the missing bytes a last time before they become gaps."""
         offsets = np.array(sorted(self._window.uncopied), np.int64)
-        uncopied = await self._executor.copy(offsets, trust_receipts=False)
+        uncopied = await self._executor.copy(offsets, trust=Trust.NEVER)
         self._window.uncopied = {row.offset: row for row in uncopied}
 
     def _awaited(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -55,6 +56,20 @@ _Failure: TypeAlias = tuple[str, str]
 """Reason and detail."""
 
 
+class Trust(Enum):
+    """Whether bytes that the target has are taken as they are, or compared with the source's.
+
+    The place may have been written again since, with another segment under the same id.
+    """
+
+    NEVER = "never"
+    """While following: what is asked for is what the source has now."""
+    WITHOUT_SOURCE = "without_source"
+    """Compare while the source is there; a restore must also work when it is gone."""
+    ALWAYS = "always"
+    """For what was applied here before: the source may have gone on since."""
+
+
 class _Copy(NamedTuple):
     location: Location
     size_bytes: int
@@ -98,21 +113,22 @@ class Executor:
         self._rng = rng
         self._observer = observer
         self._slots = asyncio.Semaphore(limits.in_flight_max)
+        self._source_is_away = False
 
-    async def copy(self, picks: Offsets, *, trust_receipts: bool) -> tuple[Uncopied, ...]:
+    async def copy(self, picks: Offsets, *, trust: Trust) -> tuple[Uncopied, ...]:
         """Bring the bytes of all picked rows to the target; return the rows it cannot have.
 
-        With `trust_receipts` bytes that the target has whole are not compared with the source's,
-        which may be gone or may have been written anew since.
+        `trust` says what to make of bytes that the target has whole already.
 
         Raises:
             TransientError: a storage was away for longer than the retry policy lasts.
             CorruptionError: bytes arrived that are not what the source has.
         """
+        self._source_is_away = False
         uncopied: list[Uncopied] = []
         done = 0
         async for entries in self._history.pick(picks):
-            uncopied += await self._copy_entries(entries, trust_receipts=trust_receipts)
+            uncopied += await self._copy_entries(entries, trust=trust)
             done += len(entries)
             self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
         return tuple(sorted(uncopied, key=lambda row: row.offset))
@@ -156,9 +172,7 @@ class Executor:
                     raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
         return rows, gone
 
-    async def _copy_entries(
-        self, entries: Sequence[Entry], *, trust_receipts: bool
-    ) -> list[Uncopied]:
+    async def _copy_entries(self, entries: Sequence[Entry], *, trust: Trust) -> list[Uncopied]:
         uncopied: list[Uncopied] = []
         wanted: dict[Location, _Wanted] = {}
         for entry in entries:
@@ -171,10 +185,7 @@ class Executor:
         copies = [_Copy(location, found.size_bytes) for location, found in wanted.items()]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = {
-                    group.create_task(self._copy(copy, trust_receipts=trust_receipts)): copy
-                    for copy in copies
-                }
+                tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
         except BaseExceptionGroup as failures:
             if (one := worst(failures)) is None:
                 raise
@@ -195,30 +206,47 @@ class Executor:
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
 
-    async def _copy(self, copy: _Copy, *, trust_receipts: bool) -> _Failure | None:
+    async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         """Copy one location; return reason and detail when the target cannot have it."""
         async with self._slots:
+            if trust is Trust.WITHOUT_SOURCE:
+                return await self._copy_perhaps_without_source(copy)
             for delay_s in self._limits.retry.delays_s(self._rng):
                 try:
-                    return await self._copy_once(copy, trust_receipts=trust_receipts)
+                    return await self._copy_once(copy, trust=trust)
                 except TransientError as exc:
                     self._observer(
                         Waiting(what=f"copy {copy.location}", reason=str(exc), delay_s=delay_s)
                     )
                     await asyncio.sleep(delay_s)
-            return await self._copy_once(copy, trust_receipts=trust_receipts)
+            return await self._copy_once(copy, trust=trust)
 
-    async def _copy_once(self, copy: _Copy, *, trust_receipts: bool) -> _Failure | None:
+    async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
+        """Give the source as many chances as ever, but once it is away do not wait again."""
+        for delay_s in self._limits.retry.delays_s(self._rng):
+            if self._source_is_away:
+                break
+            try:
+                return await self._copy_once(copy, trust=Trust.NEVER)
+            except TransientError:
+                await asyncio.sleep(delay_s)
+        self._source_is_away = True
+        return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
+
+    async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         location = copy.location
         receipt = await self._target_storage.receipt(location)
         try:
             if receipt is None:
                 return await self._copy_new(copy)
-            if not trust_receipts and not await self._is_unchanged(location, receipt):
+            if trust is not Trust.ALWAYS and not await self._is_unchanged(location, receipt):
                 return OBJECT_CHANGED, f"{location} has other bytes now than those copied before"
         except MissingObjectError as exc:
             if receipt is None:
                 return OBJECT_MISSING, str(exc)
+        except TransientError:
+            if receipt is None or trust is Trust.NEVER:
+                raise
         self._observer(
             ObjectCopied(location=location, size_bytes=_size_bytes(receipt), reused=True)
         )

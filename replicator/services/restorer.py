@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from replicator.errors import GapError
-from replicator.model.checkpoint import OBJECT_CHANGED, Gap, Held
+from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap, Held
 from replicator.model.observation import CutApplied, Observer
 from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter
-from replicator.services.executor import Executor, Uncopied
+from replicator.services.executor import Executor, Trust, Uncopied
 from replicator.services.history import ClosedCut, History
 from replicator.services.reconciler import (
     Reconciler,
@@ -93,7 +93,7 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, standing=True, datasource=plan.datasource
             )
-        uncopied = await self._copy(found)
+        uncopied = await self._copy(found, held.checkpoint)
         if uncopied and not accept_gaps:
             raise _missing(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
@@ -108,7 +108,9 @@ class Restorer:
         )
         return uncopied
 
-    async def _copy(self, found: Reconciliation) -> tuple[Uncopied, ...]:
+    async def _copy(
+        self, found: Reconciliation, reached: Checkpoint | None
+    ) -> tuple[Uncopied, ...]:
         """Copy what the target does not have whole; what it has is trusted, with one exception.
 
         Where a gap says that the source wrote other bytes to the same place, the target has the
@@ -116,7 +118,11 @@ class Restorer:
         """
         changed = [_known(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED]
         picks = np.setdiff1d(found.plan.picks, [row.offset for row in changed])
-        copied = await self._executor.copy(picks, trust_receipts=True)
+        applied = picks <= (reached.offset if reached else -1)
+        copied = (
+            *await self._executor.copy(picks[applied], trust=Trust.ALWAYS),
+            *await self._executor.copy(picks[~applied], trust=Trust.WITHOUT_SOURCE),
+        )
         barred = (row for row in changed if row.offset in found.plan.picks)
         return (*copied, *barred)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from replicator.errors import GapError, NotFoundError, RefusedError
+from replicator.errors import GapError, NotFoundError, RefusedError, TransientError
 from replicator.model.event import Offset
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, key_of
@@ -202,3 +202,29 @@ async def test_verify_of_an_empty_target_says_so():
     pipeline = Pipeline()
     with pytest.raises(NotFoundError, match="no checkpoint"):
         await pipeline.verifier().verify(Level.ROWS)
+
+
+async def test_going_forward_compares_what_the_target_never_applied():
+    """An id that was given out again: the target's bytes are those of its first life."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI)
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.source_storage.stored[place_of(WIKI)] = {"00000.smoosh": b"y" * 1967}
+    pipeline.source.rows[key_of(WIKI)] = segment(created_date="2024-09-01T00:00:00.000Z")
+    await pipeline.cut()
+    with pytest.raises(GapError, match="has other bytes now"):
+        await restore(pipeline, ToOffset(offset=Offset(3)))
+
+
+async def test_a_restore_works_when_the_source_is_gone(monkeypatch: pytest.MonkeyPatch):
+    """The day it is for: back, and forward again, with the target's bytes alone."""
+    pipeline = await follow_from_the_start()
+
+    async def away(*_: object) -> None:
+        raise TransientError("the region burns")
+
+    monkeypatch.setattr(pipeline.source_storage, "objects", away)
+    for offset, ids in ((3, {WIKI.id, ORDERS.id}), (8, {WIKI.id, segment(partition=1).id})):
+        await restore(pipeline, ToOffset(offset=Offset(offset)))
+        assert pipeline.target_ids() == ids
