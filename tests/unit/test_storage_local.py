@@ -1,0 +1,85 @@
+"""A local deep storage on bad days: a full disk, and a process that is killed in the middle."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.errors import MissingObjectError
+from replicator.model.load_spec import Location
+from replicator.ports import StoredObject
+
+PLACE = Location("wiki/2024/v1/0/index/")
+SIZE_BYTES = 3_000_000
+CHILD = """
+import asyncio, resource, sys, time
+from pathlib import Path
+from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.errors import TransientError
+from replicator.ports import StoredObject
+
+full = sys.argv[2] == "full"
+if full:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+async def read(name):
+    for _ in range(30):
+        yield b"x" * 100_000
+        if not full:
+            print("piece", flush=True)
+            time.sleep(0.05)
+
+async def main():
+    objects = [StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1")]
+    try:
+        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], objects, read)
+    except TransientError as exc:
+        print(exc)
+        sys.exit(8)
+
+asyncio.run(main())
+"""
+
+
+async def nothing_is_visible_and_the_next_put_works(root: Path) -> None:
+    storage = LocalDeepStorage(root)
+    assert await storage.receipt(PLACE) is None
+    assert not (root / PLACE).exists()
+
+    async def read(_: str):
+        yield b"y" * SIZE_BYTES
+
+    objects = [StoredObject(name="00000.smoosh", size_bytes=SIZE_BYTES, tag="1")]
+    receipt = await storage.put(PLACE, objects, read)
+    assert await storage.check(PLACE) == receipt.objects
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "other").write_bytes(b"so that the root is not empty")
+    return tmp_path / "root"
+
+
+async def test_a_full_disk_leaves_nothing_visible_and_is_a_matter_of_trying_later(root: Path):
+    command = [sys.executable, "-c", CHILD, str(root), "full", PLACE]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 8, ended.stderr
+    assert "File too large" in ended.stdout
+    await nothing_is_visible_and_the_next_put_works(root)
+
+
+@pytest.mark.parametrize("pieces", [1, 10, 29])
+async def test_a_kill_in_the_middle_leaves_nothing_visible(root: Path, pieces: int):
+    command = [sys.executable, "-c", CHILD, str(root), "slow", PLACE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        for _ in range(pieces):
+            assert child.stdout.readline() == b"piece\n"
+        child.send_signal(signal.SIGKILL)
+    with pytest.raises(MissingObjectError):
+        await LocalDeepStorage(root).objects(PLACE)
+    await nothing_is_visible_and_the_next_put_works(root)
