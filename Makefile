@@ -55,7 +55,7 @@ $(READY): pyproject.toml uv.lock $(UV)
 
 # uv is one file. It is put in place by a rename, so that two makes at once do not disturb each other.
 $(UV):
-	@test -n '$(PYTHON)' || { \
+	@'$(or $(PYTHON),false)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo 'druid-replicator needs Python 3.11 or newer, and none of python3.13, python3.12,' >&2; \
 		echo 'python3.11 and python3 is one. Install it, or name it: make PYTHON=/path/to/python3' >&2; \
 		exit 1; }
