@@ -3,21 +3,39 @@
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 from types import TracebackType
 from typing import Self
 
+from replicator.adapters.kafka_session import Sasl, Session, Tls
+from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
+from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
 from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
 from replicator.adapters.system_clock import SystemClock
-from replicator.config import DeepStorageSettings, MetadataSettings, Settings, TargetSettings
+from replicator.config import (
+    DeepStorageSettings,
+    KafkaLogSettings,
+    MetadataSettings,
+    Settings,
+    SqliteLogSettings,
+    TargetSettings,
+)
 from replicator.errors import NotFoundError
 from replicator.model.carriage import Carriage
 from replicator.model.load_spec import Layout, LocalLayout
 from replicator.model.observation import Observer
-from replicator.ports import Clock, DeepStorage, DeepStorageReader, MetadataReader, MetadataWriter
+from replicator.ports import (
+    Clock,
+    DeepStorage,
+    DeepStorageReader,
+    EventLogWriter,
+    MetadataReader,
+    MetadataWriter,
+)
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.checkup import Checkup
 from replicator.services.executor import CopyLimits, Executor
@@ -52,9 +70,9 @@ class Application:
 
     async def __aenter__(self) -> Self:
         source = self.settings.source
-        self._log = await self._stack.enter_async_context(
-            SqliteEventLog(self.settings.log.path, self.clock, source.name)
-        )
+        log = self._event_log(source.name)
+        self._stack.push_async_callback(log.close)
+        self._log: EventLogWriter = log
         self.history = History(self._log, source=source.name)
         return self
 
@@ -204,6 +222,22 @@ class Application:
         """Return the source's deep storage, read only."""
         return LocalDeepStorageReader(self.settings.source.deep_storage.root)
 
+    def _event_log(self, source: str) -> SqliteEventLog | KafkaEventLog:
+        match self.settings.log:
+            case SqliteLogSettings(path=path):
+                return SqliteEventLog(path, self.clock, source)
+            case KafkaLogSettings() as settings:
+                return KafkaEventLog(
+                    _kafka_session(settings, self._environ),
+                    _kafka_topic(settings, source),
+                    self.clock,
+                    KafkaLimits(
+                        transaction_timeout_s=settings.transaction_timeout_s,
+                        cursors_max=settings.cursors_max,
+                        fetch_bytes_max=settings.fetch_bytes_max,
+                    ),
+                )
+
     def _writer(self, settings: MetadataSettings) -> MetadataWriter:
         return PostgresqlMetadataWriter(
             settings.url,
@@ -253,3 +287,32 @@ class Application:
 
 def _layout(settings: DeepStorageSettings) -> Layout:
     return LocalLayout(root=str(settings.druid_root))
+
+
+def _kafka_session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> Session:
+    tls, sasl = settings.tls, settings.sasl
+    return Session(
+        bootstrap_servers=settings.bootstrap_servers,
+        request_timeout_s=settings.request_timeout_s,
+        tls=None
+        if tls is None
+        else Tls(ca_file=tls.ca_file, certificate_file=tls.certificate_file, key_file=tls.key_file),
+        sasl=None
+        if sasl is None
+        else Sasl(
+            mechanism=sasl.mechanism,
+            username=sasl.username,
+            password=sasl.password(environ) or "",
+        ),
+    )
+
+
+def _kafka_topic(settings: KafkaLogSettings, source: str) -> TopicSettings:
+    retention = settings.retention
+    return TopicSettings(
+        name=f"{settings.topic_prefix}.{source}.changes",
+        replication_factor=settings.replication_factor,
+        min_insync_replicas=settings.min_insync_replicas,
+        retention_ms=UNLIMITED if retention is None else retention // timedelta(milliseconds=1),
+        record_bytes_max=settings.record_bytes_max,
+    )

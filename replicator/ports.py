@@ -33,9 +33,9 @@ class Span:
     log_id: str
     """Differs for every log that was ever created, also under the same name."""
     first: Offset
-    """Of the oldest record kept; larger than the log's first ever when it was trimmed."""
+    """Where reading can begin, at or before the oldest record; it grows when the log is trimmed."""
     end: Offset
-    """Larger than the offset of any record that can be read; `first` when there are none."""
+    """Larger than the offset of any record that can be read; not smaller than `first`."""
 
 
 class EventLog(Protocol):
@@ -64,6 +64,17 @@ class EventLog(Protocol):
 
     async def offset_at(self, time: datetime) -> Offset | None:
         """Return the first offset appended at or after `time` by the log's clock, None if none."""
+        ...
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Show how far a reader is, where those who run this log look for it (Kafka: a group).
+
+        A hint for people: nobody reads it back, and a log without such a place does nothing.
+
+        Raises:
+            TransientError: as for `span`.
+            ConfigError: the log does not let us; the message names the privilege.
+        """
         ...
 
 

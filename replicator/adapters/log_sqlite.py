@@ -131,6 +131,9 @@ class SqliteEventLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await _in(self._read_thread, lambda: self._offset_at(_to_us(time)))
 
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Nobody looks here: a target's checkpoint says how far it is."""
+
     async def acquire(self) -> Epoch:
         # Taken over here and not in the thread: after a cancelled call the old token stays, and
         # its appends are refused, rather than those of an epoch that nobody was told of.

@@ -9,6 +9,9 @@ from replicator.config.loading import (
 )
 from replicator.config.settings import (
     DeepStorageSettings,
+    KafkaLogSettings,
+    KafkaSaslSettings,
+    KafkaTlsSettings,
     LocalStorageSettings,
     LogSettings,
     MetadataSettings,
@@ -26,6 +29,9 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "DeepStorageSettings",
     "Explained",
+    "KafkaLogSettings",
+    "KafkaSaslSettings",
+    "KafkaTlsSettings",
     "LocalStorageSettings",
     "LogSettings",
     "MetadataSettings",

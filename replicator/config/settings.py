@@ -97,6 +97,10 @@ def _names(value: object) -> object:
     raise ValueError("a list of names is expected, like [a, b]")
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _without_password(url: str) -> str:
     """Refuse a URL with a secret in it; messages never repeat the URL."""
     try:
@@ -124,6 +128,8 @@ AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
 Names = Annotated[
     frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)
 ]
+BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
+AsTuple = BeforeValidator(_as_tuple)
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
@@ -151,25 +157,13 @@ class _Part(BaseModel):
         return _nothing_is_empty(value)
 
 
-class PostgresqlSettings(_Part):
-    """A Druid metadata store in PostgreSQL."""
+class _Password(_Part):
+    """A password that stands elsewhere."""
 
-    type: Literal["postgresql"]
-    """The kind of database."""
-    url: PostgresqlUrl
-    """`postgresql://user@host:5432/database`, without a password."""
     password_env: Annotated[str, Field(min_length=1)] | None = None
     """Name of the environment variable that holds the password."""
     password_file: AbsolutePath | None = None
     """File that holds the password; one newline at its end is not part of it."""
-    table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
-    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
-    schema_: Annotated[str, Field(alias="schema", min_length=1)] = "public"
-    """The schema with Druid's tables; Druid itself uses the first of the user's search path."""
-    connect_timeout_s: Positive = 10.0
-    """Longest wait for a connection, in seconds; a healthy server answers within one."""
-    statement_timeout_s: Positive = 600.0
-    """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -177,16 +171,8 @@ class PostgresqlSettings(_Part):
             raise ValueError("password_env and password_file are both set; keep one of them")
         return self
 
-    @property
-    def place(self) -> tuple[str, int, str, str, str]:
-        """What makes two of these the same tables, whoever logs in."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or "".join(parse_qs(parts.query).get("host", ["localhost"]))
-        port = parts.port or _POSTGRESQL_PORT
-        return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
-
     def password(self, environ: Mapping[str, str]) -> str | None:
-        """Return the password, None when the server asks for none (trust, peer, .pgpass).
+        """Return the password, None when none is named.
 
         Raises:
             ConfigError: the variable is not set, or the file cannot be read.
@@ -196,6 +182,31 @@ class PostgresqlSettings(_Part):
         if self.password_file is not None:
             return _secret_in(self.password_file)
         return None
+
+
+class PostgresqlSettings(_Password):
+    """A Druid metadata store in PostgreSQL; without a password it uses trust, peer or .pgpass."""
+
+    type: Literal["postgresql"]
+    """The kind of database."""
+    url: PostgresqlUrl
+    """`postgresql://user@host:5432/database`, without a password."""
+    table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
+    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
+    schema_: Annotated[str, Field(alias="schema", min_length=1)] = "public"
+    """The schema with Druid's tables; Druid itself uses the first of the user's search path."""
+    connect_timeout_s: Positive = 10.0
+    """Longest wait for a connection, in seconds; a healthy server answers within one."""
+    statement_timeout_s: Positive = 600.0
+    """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
+
+    @property
+    def place(self) -> tuple[str, int, str, str, str]:
+        """What makes two of these the same tables, whoever logs in."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or "".join(parse_qs(parts.query).get("host", ["localhost"]))
+        port = parts.port or _POSTGRESQL_PORT
+        return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
 
 
 class LocalStorageSettings(_Part):
@@ -223,10 +234,71 @@ class SqliteLogSettings(_Part):
     """The log's file, on a local disk: SQLite's locks do not hold on NFS."""
 
 
+class KafkaTlsSettings(_Part):
+    """How Kafka's brokers prove who they are, and perhaps how this program does."""
+
+    ca_file: AbsolutePath | None = None
+    """Who signed the brokers' certificates; default: the system's authorities."""
+    certificate_file: AbsolutePath | None = None
+    """Certificate of this program, when the brokers ask for one (PEM)."""
+    key_file: AbsolutePath | None = None
+    """Key of that certificate; default: it stands in `certificate_file` too."""
+
+
+class KafkaSaslSettings(_Password):
+    """Who this program is to Kafka's brokers."""
+
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    """How the password is shown; PLAIN shows it to the broker, so only with `tls`."""
+    username: Annotated[str, Field(min_length=1)]
+    """The principal, without `User:`."""
+
+
+class KafkaLogSettings(_Part):
+    """The event log in an Apache Kafka topic of one partition."""
+
+    type: Literal["kafka"]
+    """The kind of log."""
+    bootstrap_servers: Annotated[tuple[BrokerAddress, ...], Field(min_length=1), AsTuple]
+    """Some of the brokers, `host:port`; the others are learned from them."""
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)] = "replicator"
+    """The topic is `<topic_prefix>.<source.name>.changes`."""
+    replication_factor: Annotated[int, Field(ge=1, le=32_767)] = 3
+    """Copies of the topic when it is made."""
+    min_insync_replicas: Annotated[int, Field(ge=1, le=32_767)] = 2
+    """Copies that must have an event before it counts as logged."""
+    retention: Duration | None = None
+    """How long events are kept; default: for ever. A shorter history restores no older point."""
+    record_bytes_max: Size = 8 << 20
+    """Largest event; a segment of ten thousand columns has about 1 MiB."""
+    request_timeout_s: Positive = 30.0
+    """Longest wait for a broker's answer, in seconds; a lost leader is replaced within it."""
+    transaction_timeout_s: Positive = 60.0
+    """When the brokers give up a transaction whose writer went silent, in seconds."""
+    cursors_max: Annotated[int, Field(ge=1, le=64)] = 4
+    """Places from which the topic is read at once; more targets in one process want more."""
+    fetch_bytes_max: Size = 8 << 20
+    """Bytes fetched ahead at each of those places."""
+    tls: KafkaTlsSettings | None = None
+    """Encrypt; without it everything is sent in the open."""
+    sasl: KafkaSaslSettings | None = None
+    """Log in."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.min_insync_replicas > self.replication_factor:
+            raise ValueError("min_insync_replicas is larger than replication_factor")
+        if self.sasl is not None and self.sasl.mechanism == "PLAIN" and self.tls is None:
+            raise ValueError("sasl.mechanism PLAIN without tls would send the password in the open")
+        return self
+
+
 MetadataSettings: TypeAlias = PostgresqlSettings
 DeepStorageSettings: TypeAlias = LocalStorageSettings
-LogSettings: TypeAlias = SqliteLogSettings
-"""These three become unions told apart by `type` as soon as there is a second one."""
+"""These two become unions told apart by `type` as soon as there is a second one."""
+LogSettings: TypeAlias = Annotated[
+    SqliteLogSettings | KafkaLogSettings, Field(discriminator="type")
+]
 
 
 class SourceSettings(_Part):

@@ -243,6 +243,7 @@ class Applier:
             )
         )
         await self._start_after(plan.checkpoint, epoch)
+        await self._history.report(self._target, cut.offset)
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
         self._window, self._deadline_s = _Window(), None

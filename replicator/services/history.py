@@ -68,6 +68,10 @@ class History:
         """Return which offsets can be read now."""
         return await self._log.span()
 
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Show how far a reader is to those who run the log."""
+        await self._log.report(reader, offset)
+
     async def entries(self, start: Offset) -> list[Entry]:
         """Return the next events from `start` on, decoded; none at the log's end.
 

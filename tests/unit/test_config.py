@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from replicator.config import Explained, Origin, PostgresqlSettings, Settings, explain, load
+from replicator.config import (
+    Explained,
+    KafkaLogSettings,
+    Origin,
+    PostgresqlSettings,
+    Settings,
+    explain,
+    load,
+)
 from replicator.config.keys import all_keys
 from replicator.config.settings import duration, duration_text, size, size_text
 from replicator.config.yaml_file import parse, scalar
@@ -576,10 +584,31 @@ def test_the_reference_can_be_used_as_it_is():
     assert load(REFERENCE, {}).targets.keys() == {"standby"}
 
 
-def uncommented() -> dict[str, Any]:
+def test_the_other_choices_of_the_reference_can_be_used_as_they_are(tmp_path: Path):
+    file = tmp_path / "other.yaml"
+    file.write_text(chosen(other=True))
+    log = load(file, {}).log
+    assert isinstance(log, KafkaLogSettings)
+    assert log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
+
+
+def chosen(*, other: bool) -> str:
+    """The reference with its other choices in force, or without them."""
+    text = REFERENCE.read_text()
+    if not other:
+        return text
+    others = "\n".join(re.findall(r"^#\| (.*)$", text, flags=re.MULTILINE))
+    kept = re.sub(r"^log:\n(  .*\n)+", "", text, flags=re.MULTILINE)
+    return f"{kept}\n{others}\n"
+
+
+def uncomment(text: str) -> str:
+    return re.sub(r"^( *)#: ", r"\1", text, flags=re.MULTILINE)
+
+
+def uncommented(*, other: bool = False) -> dict[str, Any]:
     """The reference with every default in force, as the comments at its top say."""
-    text = re.sub(r"^( *)#: ", r"\1", REFERENCE.read_text(), flags=re.MULTILINE)
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, Any] = yaml.safe_load(uncomment(chosen(other=other)))
     return found
 
 
@@ -604,19 +633,25 @@ SHOWN_ONCE = {
 
 
 def test_the_reference_names_every_setting_and_no_other():
-    assert keys_in(uncommented()) | SHOWN_ONCE == {*all_keys(), "targets.<name>"}
+    shown = keys_in(uncommented()) | keys_in(uncommented(other=True))
+    assert shown | SHOWN_ONCE == {*all_keys(), "targets.<name>"}
 
 
-def test_what_the_reference_calls_a_default_is_the_default(tmp_path: Path):
-    found = uncommented()
+@pytest.mark.parametrize("other", [False, True])
+def test_what_the_reference_calls_a_default_is_the_default(tmp_path: Path, other: bool):
+    found = uncommented(other=other)
     del found["source"]["metadata"]["password_env"]
+    if other:
+        del found["log"]["sasl"]["password_file"]
     plain = tmp_path / "plain.yaml"
     plain.write_text(yaml.safe_dump(found))
     bare = {"source.metadata.password_env": None}
 
     with_defaults = load(plain, {}, bare)
 
-    used = load(REFERENCE, {})
+    file = tmp_path / "used.yaml"
+    file.write_text(chosen(other=other))
+    used = load(file, {})
     database = used.source.metadata.model_copy(update={"password_env": None})
     source = used.source.model_copy(update={"metadata": database})
     assert with_defaults == used.model_copy(update={"source": source})
