@@ -20,7 +20,7 @@ from replicator.model.event import (
     RowRemoved,
     key_of_event,
 )
-from replicator.model.fingerprint import fingerprint, key_hash
+from replicator.model.fingerprint import DIGEST_MODULUS, Digest, fingerprint, key_hash
 from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty, total
 from replicator.model.observation import CutPublished, Observer, Progress, Waiting
 from replicator.model.retry import RetryPolicy
@@ -158,7 +158,7 @@ class Watcher:
         return findings
 
     async def _publish(self, snapshot: Snapshot, findings: _Findings) -> ClosedCut:
-        """Append the cut's events in chunks and its closing record last."""
+        """Append the cut's events in chunks; its closing record goes with the last of them."""
         epoch, self._epoch = self._lead_epoch(), None  # in doubt until the cut is closed
         envelope = Envelope(
             source=self._source,
@@ -166,38 +166,25 @@ class Watcher:
             epoch=epoch,
             time=snapshot.taken_at,
         )
-        folding, count = Folding(self._ledger), 0
+        attempt = _Attempt(self._log, envelope, self._ledger, self._limits.fetch_rows_max)
         for kind in findings.handles:
-            count += await self._publish_changed(snapshot, kind, findings, envelope, folding)
-        count += await self._publish_removed(findings.unseen, envelope, folding)
-        folding.close()
-        ledger = folding.ledger()
-        closed = CutClosed(
-            cut=envelope.cut,
-            source_time=snapshot.taken_at,
-            count=count,
-            digest=ledger.digest,
-            epoch=epoch,
-        )
-        cut = ClosedCut(offset=await self._log.append([encode(closed, envelope)]), closed=closed)
-        self._reader.skip_to(cut.offset, closed.cut, closed.digest)
+            await self._publish_changed(snapshot, kind, findings, attempt)
+        async for entries in self._history.pick(findings.unseen):
+            await attempt.add([_removed(entry) for entry in entries])
+        cut, ledger = await attempt.close()
+        self._reader.skip_to(cut.offset, cut.closed.cut, cut.closed.digest)
         self._ledger, self._folding, self._epoch = ledger, Folding(ledger), epoch
         return cut
 
     async def _publish_changed(
-        self,
-        snapshot: Snapshot,
-        kind: Kind,
-        findings: _Findings,
-        envelope: Envelope,
-        folding: Folding,
-    ) -> int:
+        self, snapshot: Snapshot, kind: Kind, findings: _Findings, attempt: "_Attempt"
+    ) -> None:
         handles, found = np.concatenate(findings.handles[kind]), 0
         for start in range(0, len(handles), self._limits.fetch_rows_max):
             rows = await snapshot.fetch(kind, handles[start : start + self._limits.fetch_rows_max])
             events = [self._changed(row) for row in sorted(rows, key=key_of)]
             found += sum(int.from_bytes(event.fingerprint) for event in events)
-            await self._append(events, envelope, folding)
+            await attempt.add(events)
             self._observer(
                 Progress(
                     what=f"publish {kind.value} rows",
@@ -212,20 +199,6 @@ class Watcher:
                 " program does",
                 hint="report this with the versions of PostgreSQL and Druid; nothing was published",
             )
-        return len(handles)
-
-    async def _publish_removed(self, unseen: Offsets, envelope: Envelope, folding: Folding) -> int:
-        async for entries in self._history.pick(unseen):
-            await self._append([_removed(entry) for entry in entries], envelope, folding)
-        return len(unseen)
-
-    async def _append(
-        self, events: Sequence[RowEvent], envelope: Envelope, folding: Folding
-    ) -> None:
-        offset = await self._log.append([encode(event, envelope) for event in events])
-        for place, event in enumerate(events):
-            mark = event.fingerprint if isinstance(event, RowChanged) else None
-            folding.add(key_hash(key_of_event(event)), mark, offset + place)
 
     def _changed(self, row: Row) -> RowChanged:
         known = self._ledger.find(key_hash(key_of(row)))
@@ -241,6 +214,58 @@ class Watcher:
     @property
     def _idle_s(self) -> float:
         return self._limits.idle_cut_interval_s
+
+
+class _Attempt:
+    """The events of one cut on their way to the log."""
+
+    def __init__(
+        self, log: EventLogWriter, envelope: Envelope, ledger: Ledger, events_max: int
+    ) -> None:
+        self._log = log
+        self._envelope = envelope
+        self._events_max = events_max
+        self._folding = Folding(ledger)
+        self._digest = int(ledger.digest)
+        self._count = 0
+        self._unsent: list[RowEvent] = []
+
+    async def add(self, events: Sequence[RowEvent]) -> None:
+        """Take events, and append what was taken before when it would become too much."""
+        if len(self._unsent) + len(events) > self._events_max:
+            await self._append()
+        for event in events:
+            self._digest += 0 if event.previous is None else -int.from_bytes(event.previous)
+            if isinstance(event, RowChanged):
+                self._digest += int.from_bytes(event.fingerprint)
+        self._count += len(events)
+        self._unsent += events
+
+    async def close(self) -> tuple[ClosedCut, Ledger]:
+        """Append the rest and the closing record together, and return the inventory after it."""
+        closed = CutClosed(
+            cut=self._envelope.cut,
+            source_time=self._envelope.time,
+            count=self._count,
+            digest=Digest(self._digest % DIGEST_MODULUS),
+            epoch=self._envelope.epoch,
+        )
+        rest = len(self._unsent)
+        offset = await self._append(closed)
+        self._folding.close()
+        ledger = self._folding.ledger()
+        if ledger.digest != closed.digest:
+            raise CorruptionError("the cut that was just published does not add up to its digest")
+        return ClosedCut(offset=Offset(offset + rest), closed=closed), ledger
+
+    async def _append(self, *closing: CutClosed) -> Offset:
+        events, self._unsent = self._unsent, []
+        documents = [encode(event, self._envelope) for event in (*events, *closing)]
+        offset = await self._log.append(documents)
+        for place, event in enumerate(events):
+            mark = event.fingerprint if isinstance(event, RowChanged) else None
+            self._folding.add(key_hash(key_of_event(event)), mark, offset + place)
+        return offset
 
 
 def _recorded(_: Entry, event: RowEvent) -> bytes | None:

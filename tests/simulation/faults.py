@@ -71,6 +71,10 @@ class FlakyLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await self._log.offset_at(time)
 
+    async def report(self, reader: str, offset: Offset) -> None:
+        await self._weather.before()
+        await self._log.report(reader, offset)
+
     async def acquire(self) -> Epoch:
         await self._weather.before()
         epoch = await self._log.acquire()
