@@ -143,7 +143,11 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
             metadata=counts,
             log=log,
             limits=WatchLimits(
-                poll_interval_s=10, jitter=0, idle_cut_interval_s=1e9, fetch_rows_max=1000
+                poll_interval_s=10,
+                jitter=0,
+                idle_cut_interval_s=1e9,
+                fetch_rows_max=1000,
+                append_bytes_max=16 << 20,
             ),
             retry=RetryPolicy(),
             rng=Random(1),

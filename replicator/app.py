@@ -101,6 +101,7 @@ class Application:
                 jitter=watch.jitter,
                 idle_cut_interval_s=watch.idle_cut_interval_s,
                 fetch_rows_max=watch.fetch_rows_max,
+                append_bytes_max=watch.append_bytes_max,
             ),
             retry=watch.retry.policy,
             rng=self._rng,

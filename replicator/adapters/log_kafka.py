@@ -25,13 +25,21 @@ from replicator.adapters import kafka_topic
 from replicator.adapters.kafka_reader import PartitionReader
 from replicator.adapters.kafka_session import Session, translated
 from replicator.adapters.kafka_topic import TopicSettings
-from replicator.errors import ConfigError, FencedError, ReplicatorError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    ReplicatorError,
+    TransientError,
+)
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.ports import Clock, Span
 
 ACQUIRED = "log.acquired"
 """Type of the records that a writer keeps for itself."""
 TYPE, EPOCH, CONTENT_TYPE = "ce_type", "epoch", "content-type"
+TYPE_AT = 1
+"""Place of the type among the headers of a record."""
 CLOUD_EVENT = b"application/cloudevents+json; charset=UTF-8"
 """Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
 BATCH_BYTES = 1 << 20
@@ -115,7 +123,7 @@ class KafkaEventLog:
     async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
         reader, at = await self._opened(), int(start)
         while found := await reader.read(at, records_max=records_max):
-            if records := [record for record in map(_record, found) if record is not None]:
+            if records := _records(found):
                 return records
             at = found[-1].offset + 1
         return []
@@ -333,16 +341,39 @@ def _headers(record: ConsumerRecord) -> dict[str, bytes]:
     return dict(record.headers)
 
 
-def _record(record: ConsumerRecord) -> Record | None:
-    type_ = _headers(record).get(TYPE, b"").decode()
-    if type_ == ACQUIRED:
-        return None
-    return Record(
-        offset=Offset(record.offset),
-        appended_at=_EPOCH_START + record.timestamp * _MILLISECOND,
-        type=type_,
-        data=record.value,
-    )
+def _records(found: Sequence[ConsumerRecord]) -> list[Record]:
+    """Return what readers see of consumed records; the records of one append share their times."""
+    types, times = _Types(), _Times()
+    new = tuple.__new__  # a third quicker than the constructor of a NamedTuple
+    try:
+        return [
+            new(Record, (one.offset, times[one.timestamp], type_, one.value))
+            for one in found
+            if (type_ := types[one.headers[TYPE_AT]]) != ACQUIRED
+        ]
+    except IndexError:
+        raise CorruptionError(
+            f"a record between offsets {found[0].offset} and {found[-1].offset} lacks header {TYPE}"
+        ) from None
+
+
+class _Types(dict[tuple[str, bytes], str]):
+    """The type that a header names."""
+
+    def __missing__(self, header: tuple[str, bytes]) -> str:
+        name, value = header
+        if name != TYPE:
+            raise CorruptionError(f"a record of the topic has header {name!r} where {TYPE} belongs")
+        self[header] = found = value.decode()
+        return found
+
+
+class _Times(dict[int, datetime]):
+    """The time that a timestamp means."""
+
+    def __missing__(self, time_ms: int) -> datetime:
+        self[time_ms] = found = _EPOCH_START + time_ms * _MILLISECOND
+        return found
 
 
 async def _stopped(producer: AIOKafkaProducer) -> None:

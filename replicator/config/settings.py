@@ -351,7 +351,9 @@ class WatchSettings(_Part):
     Each one is a restore point, and tells an idle source from a watcher that has stopped.
     """
     fetch_rows_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Rows fetched and appended at a time; with payloads of 20 KB they are 20 MB in memory."""
+    """Rows fetched at a time; with payloads of 20 KB they are 20 MB in memory."""
+    append_bytes_max: Annotated[Size, Field(ge=1 << 20, le=1 << 30)] = 16 << 20
+    """Events of one cut that are appended together; a Kafka transaction takes 10 ms and more."""
     retry: RetrySettings = RetrySettings()
     """When to try a poll again."""
 

@@ -11,6 +11,7 @@ from replicator.errors import CorruptionError, FencedError, TransientError
 from replicator.model.event import (
     CutClosed,
     CutNumber,
+    Document,
     Entry,
     Envelope,
     Epoch,
@@ -39,6 +40,7 @@ class WatchLimits:
     jitter: float
     idle_cut_interval_s: float
     fetch_rows_max: int
+    append_bytes_max: int
 
 
 @dataclass(slots=True)
@@ -166,7 +168,7 @@ class Watcher:
             epoch=epoch,
             time=snapshot.taken_at,
         )
-        attempt = _Attempt(self._log, envelope, self._ledger, self._limits.fetch_rows_max)
+        attempt = _Attempt(self._log, envelope, self._ledger, self._limits.append_bytes_max)
         for kind in findings.handles:
             await self._publish_changed(snapshot, kind, findings, attempt)
         async for entries in self._history.pick(findings.unseen):
@@ -220,26 +222,30 @@ class _Attempt:
     """The events of one cut on their way to the log."""
 
     def __init__(
-        self, log: EventLogWriter, envelope: Envelope, ledger: Ledger, events_max: int
+        self, log: EventLogWriter, envelope: Envelope, ledger: Ledger, bytes_max: int
     ) -> None:
         self._log = log
         self._envelope = envelope
-        self._events_max = events_max
+        self._bytes_max = bytes_max
         self._folding = Folding(ledger)
         self._digest = int(ledger.digest)
         self._count = 0
-        self._unsent: list[RowEvent] = []
+        self._unsent: list[Document] = []
+        self._unsent_bytes = 0
+        self._unsent_marks: list[tuple[bytes, bytes | None]] = []
 
     async def add(self, events: Sequence[RowEvent]) -> None:
-        """Take events, and append what was taken before when it would become too much."""
-        if len(self._unsent) + len(events) > self._events_max:
-            await self._append()
+        """Take events, and append what was taken when it becomes too much."""
         for event in events:
-            self._digest += 0 if event.previous is None else -int.from_bytes(event.previous)
-            if isinstance(event, RowChanged):
-                self._digest += int.from_bytes(event.fingerprint)
+            mark = event.fingerprint if isinstance(event, RowChanged) else None
+            self._digest += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
+            self._unsent_marks.append((key_hash(key_of_event(event)), mark))
+            document = encode(event, self._envelope)
+            self._unsent.append(document)
+            self._unsent_bytes += len(document.data)
         self._count += len(events)
-        self._unsent += events
+        if self._unsent_bytes > self._bytes_max:
+            await self._append()
 
     async def close(self) -> tuple[ClosedCut, Ledger]:
         """Append the rest and the closing record together, and return the inventory after it."""
@@ -251,20 +257,19 @@ class _Attempt:
             epoch=self._envelope.epoch,
         )
         rest = len(self._unsent)
-        offset = await self._append(closed)
+        self._unsent.append(encode(closed, self._envelope))
+        offset = await self._append()
         self._folding.close()
         ledger = self._folding.ledger()
         if ledger.digest != closed.digest:
             raise CorruptionError("the cut that was just published does not add up to its digest")
         return ClosedCut(offset=Offset(offset + rest), closed=closed), ledger
 
-    async def _append(self, *closing: CutClosed) -> Offset:
-        events, self._unsent = self._unsent, []
-        documents = [encode(event, self._envelope) for event in (*events, *closing)]
-        offset = await self._log.append(documents)
-        for place, event in enumerate(events):
-            mark = event.fingerprint if isinstance(event, RowChanged) else None
-            self._folding.add(key_hash(key_of_event(event)), mark, offset + place)
+    async def _append(self) -> Offset:
+        offset = await self._log.append(self._unsent)
+        for place, (key, mark) in enumerate(self._unsent_marks):
+            self._folding.add(key, mark, offset + place)
+        self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
         return offset
 
 

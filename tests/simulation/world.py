@@ -97,7 +97,11 @@ class World:
             metadata=FlakyReader(self.source, self.weather),
             log=FlakyLog(self.log.reopen(), self.weather),
             limits=WatchLimits(
-                poll_interval_s=5.0, jitter=0.2, idle_cut_interval_s=60.0, fetch_rows_max=3
+                poll_interval_s=5.0,
+                jitter=0.2,
+                idle_cut_interval_s=60.0,
+                fetch_rows_max=3,
+                append_bytes_max=2_000,
             ),
             retry=RETRY,
             rng=self.rng,

@@ -65,7 +65,11 @@ class Pipeline:
             metadata=self.source,
             log=self.log.reopen(),
             limits=WatchLimits(
-                poll_interval_s=1.0, jitter=0.0, idle_cut_interval_s=3600.0, fetch_rows_max=2
+                poll_interval_s=1.0,
+                jitter=0.0,
+                idle_cut_interval_s=3600.0,
+                fetch_rows_max=2,
+                append_bytes_max=1,
             ),
             retry=RETRY,
             rng=Random(1),

@@ -197,7 +197,7 @@ def altered(event: Event, path: str, value: Any) -> Record:
         del at[name]
     else:
         at[name] = value
-    return replace(whole, data=json.dumps(document).encode())
+    return whole._replace(data=json.dumps(document).encode())
 
 
 CUT, CHANGE, REMOVAL = cut_closed(), changed(segment()), removed()
@@ -266,7 +266,7 @@ def test_an_altered_event_names_its_offset_and_field(event: Event, path: str, va
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"7", b"\xff", b"{}"])
 def test_what_is_no_event_names_its_offset(data: bytes):
-    broken = replace(record(CHANGE), data=data)
+    broken = record(CHANGE)._replace(data=data)
 
     with pytest.raises(CorruptionError, match="offset 4711 "):
         decode(broken)
@@ -275,7 +275,7 @@ def test_what_is_no_event_names_its_offset(data: bytes):
 @given(data=st.binary(max_size=30))
 def test_no_bytes_whatsoever_are_a_crash(data: bytes):
     with pytest.raises(CorruptionError):
-        decode(replace(record(CHANGE), data=data))
+        decode(record(CHANGE)._replace(data=data))
 
 
 def test_a_field_that_a_later_patch_adds_beside_the_data_is_ignored():
