@@ -1,4 +1,5 @@
 # `make test` is the whole onboarding: it needs Python 3.11 or newer and make, and brings the rest.
+# With a JDK 17 and Maven it also tests against a real Kafka and real Druids, which it fetches.
 
 UV_VERSION := 0.13.9
 UV := .uv/uv-$(UV_VERSION)
@@ -23,7 +24,8 @@ unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 .PHONY: test check demo bench fix lock clean
 
 test: check
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m tests.servers.maven
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check

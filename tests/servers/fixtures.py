@@ -4,15 +4,30 @@ Nothing imports this module: pytest rewrites its assertions, and can do so on th
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from replicator.adapters.embedded_postgresql import start, stop
+from tests.servers.kafka import Kafka, KafkaCluster
+from tests.servers.maven import MissingToolError
 from tests.servers.postgresql import Postgresql
+
+
+@contextmanager
+def on_a_desk_only() -> Iterator[None]:
+    """Skip where Java is missing, but never on CI."""
+    try:
+        yield
+    except MissingToolError as exc:
+        if os.environ.get("CI", "") in {"true", "1"}:
+            raise
+        pytest.skip(str(exc))
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +48,33 @@ async def druid_dsn(postgresql: Postgresql) -> AsyncIterator[str]:
     """A fresh database with the tables of Druid 33."""
     async with postgresql.database() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker for all tests that do not harm it."""
+    with on_a_desk_only():
+        broker = Kafka(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
+    """A broker that a test may kill."""
+    with on_a_desk_only():
+        broker = Kafka(tmp_path / "kafka")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def kafka_cluster(tmp_path: Path) -> Iterator[KafkaCluster]:
+    """Three brokers that a test may kill."""
+    with on_a_desk_only():
+        cluster = KafkaCluster(tmp_path / "kafka")
+    cluster.start()
+    yield cluster
+    cluster.stop()

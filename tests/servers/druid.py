@@ -1,0 +1,422 @@
+"""A real Apache Druid 33: every role and ZooKeeper in one JVM, its metadata in PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from tests.servers import maven
+from tests.servers.jvm import CHEAP_START, Jvm, free_ports
+
+ROLES = ("coordinator", "broker", "historical", "indexer")
+START_S = 180.0
+WAIT_S = 60.0
+POLL_S = 0.2
+MIB = 1 << 20
+
+Row: TypeAlias = dict[str, Any]
+
+OPENED = (
+    "java.base/java.nio", "java.base/java.io", "java.base/java.lang", "java.base/sun.nio.ch",
+    "java.base/jdk.internal.ref", "jdk.management/com.sun.management.internal",
+)  # fmt: skip
+STANDBY = {
+    "druid.coordinator.kill.on": "false",
+    "druid.coordinator.kill.supervisor.on": "false",
+    "druid.coordinator.kill.audit.on": "false",
+    "druid.coordinator.kill.rule.on": "false",
+    "druid.coordinator.kill.datasource.on": "false",
+    "druid.coordinator.kill.compaction.on": "false",
+    "druid.coordinator.kill.pendingSegments.on": "false",
+}
+"""What a standby must not clean up; see docs/standby.md."""
+
+
+class DruidError(Exception):
+    """Druid answered with an error."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    zookeeper: int
+    coordinator: int
+    broker: int
+    historical: int
+    indexer: int
+
+
+class Druid:
+    """One cluster; `kill` and `start` again keep its data and ports."""
+
+    def __init__(
+        self, folder: Path, dsn: str, deep_storage: Path, *, standby: bool = False
+    ) -> None:
+        self.folder = folder
+        self.ports = Ports(*free_ports(5))
+        self._deep_storage = deep_storage
+        home = maven.home("druid", sources="onejvm")
+        conf = folder / "conf"
+        for name in ("conf", "tmp", "segment-cache", "tasks", "task-logs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        deep_storage.mkdir(parents=True, exist_ok=True)
+        for name, lines in self._properties(dsn, standby=standby).items():
+            text = "".join(f"{key}={value}\n" for key, value in lines.items())
+            (conf / f"{name}.properties").write_text(text)
+        (conf / "log4j2.xml").write_text(LOG4J)
+        self._jvm = Jvm(
+            [
+                *("-Xms64m", "-Xmx768m", "-XX:MaxDirectMemorySize=256m", *CHEAP_START),
+                *("-XX:+ExitOnOutOfMemoryError", "-Duser.timezone=UTC", "-Dfile.encoding=UTF-8"),
+                f"-Djava.io.tmpdir={folder / 'tmp'}",
+                "-Djava.util.logging.manager=org.apache.logging.log4j.jul.LogManager",
+                f"-Dlog4j.configurationFile={conf / 'log4j2.xml'}",
+                *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTED),
+                *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENED),
+                *("-cp", f"{conf}:{maven.class_path(home)}", "onejvm.OneJvm", str(conf)),
+                *(str(self.ports.zookeeper), *ROLES),
+            ],
+            folder / "druid.log",
+        )
+
+    def url(self, role: str) -> str:
+        """Return where a role listens; the coordinator is the overlord too."""
+        return f"http://127.0.0.1:{getattr(self.ports, role)}"
+
+    def launch(self) -> None:
+        self._jvm.launch()
+
+    async def wait(self, *, within_s: float = START_S) -> None:
+        """Wait until every role says that it is healthy."""
+        await asyncio.to_thread(self._jvm.wait, self._is_healthy, within_s=within_s)
+
+    async def start(self) -> None:
+        self.launch()
+        await self.wait()
+
+    def stop(self) -> None:
+        self._jvm.stop()
+
+    def kill(self) -> None:
+        self._jvm.kill()
+
+    def _is_healthy(self) -> bool:
+        return asyncio.run(self._asked_all())
+
+    async def _asked_all(self) -> bool:
+        timeout = aiohttp.ClientTimeout(total=2)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            try:
+                for role in ROLES:
+                    async with session.get(f"{self.url(role)}/status/health") as answer:
+                        if answer.status != 200:
+                            return False
+            except (aiohttp.ClientError, TimeoutError):
+                return False
+        return True
+
+    def _properties(self, dsn: str, *, standby: bool) -> dict[str, dict[str, Any]]:
+        url, folder = urlsplit(dsn), self.folder
+        common = {
+            "druid.zk.service.host": f"127.0.0.1:{self.ports.zookeeper}",
+            "druid.host": "127.0.0.1",
+            "druid.extensions.loadList": "[]",  # they stand on the class path
+            "druid.startup.logging.logProperties": "false",
+            "druid.metadata.storage.type": "postgresql",
+            "druid.metadata.storage.connector.connectURI": (
+                f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}"
+            ),
+            "druid.metadata.storage.connector.user": url.username,
+            "druid.metadata.storage.connector.password": url.password,
+            "druid.metadata.storage.connector.dbcp.maxTotal": 6,
+            "druid.storage.type": "local",
+            "druid.storage.storageDirectory": self._deep_storage,
+            "druid.indexer.logs.type": "file",
+            "druid.indexer.logs.directory": folder / "task-logs",
+            "druid.selectors.indexing.serviceName": "druid/overlord",
+            "druid.selectors.coordinator.serviceName": "druid/coordinator",
+            "druid.emitter": "noop",
+            "druid.lookup.enableLookupSyncOnStartup": "false",
+            "druid.server.http.numThreads": 12,
+            "druid.processing.buffer.sizeBytes": 8 * MIB,
+            "druid.processing.numThreads": 1,
+            "druid.processing.numMergeBuffers": 2,
+            "druid.global.http.numConnections": 10,
+            "druid.segment.handoff.pollDuration": "PT1S",
+        }
+        return {
+            "common": common,
+            "coordinator": {
+                "druid.service": "druid/coordinator",
+                "druid.plaintextPort": self.ports.coordinator,
+                "druid.coordinator.asOverlord.enabled": "true",
+                "druid.coordinator.asOverlord.overlordService": "druid/overlord",
+                "druid.coordinator.startDelay": "PT1S",
+                "druid.coordinator.period": "PT1S",
+                "druid.coordinator.period.indexingPeriod": "PT5S",
+                "druid.coordinator.period.metadataStoreManagementPeriod": "PT1H",
+                "druid.manager.segments.pollDuration": "PT1S",
+                "druid.manager.config.pollDuration": "PT2S",
+                "druid.manager.rules.pollDuration": "PT2S",
+                "druid.indexer.queue.startDelay": "PT0.1S",
+                "druid.indexer.runner.type": "httpRemote",
+                "druid.indexer.storage.type": "metadata",
+            }
+            | (STANDBY if standby else {}),
+            "broker": {
+                "druid.service": "druid/broker",
+                "druid.plaintextPort": self.ports.broker,
+                "druid.broker.http.numConnections": 5,
+                "druid.sql.planner.metadataRefreshPeriod": "PT1S",
+            },
+            "historical": {
+                "druid.service": "druid/historical",
+                "druid.plaintextPort": self.ports.historical,
+                "druid.segmentCache.locations": json.dumps(
+                    [{"path": str(folder / "segment-cache"), "maxSize": "2g"}]
+                ),
+                "druid.server.maxSize": "2g",
+            },
+            "indexer": {
+                "druid.service": "druid/indexer",
+                "druid.plaintextPort": self.ports.indexer,
+                "druid.worker.capacity": 4,
+                "druid.worker.globalIngestionHeapLimitBytes": 256_000_000,
+                "druid.indexer.task.baseDir": folder / "tasks",
+                "druid.segmentCache.locations": "[]",
+            },
+        }
+
+
+class Client:
+    """What a user of a cluster asks of it, over HTTP."""
+
+    def __init__(self, druid: Druid) -> None:
+        self._druid = druid
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=WAIT_S)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def ask(self, method: str, role: str, path: str, body: object = None) -> Any:
+        """Send one request and return what came back."""
+        assert self._session is not None
+        async with self._session.request(
+            method,
+            f"{self._druid.url(role)}{path}",
+            json=body,
+            headers={"Accept": "application/json"},
+        ) as answer:
+            text = await answer.text()
+            if answer.status >= 300:
+                raise DruidError(f"{method} {path}: {answer.status} {text[:1000]}")
+            return json.loads(text) if text else None
+
+    # ------------------------------------------------------------------------------------- queries
+
+    async def sql(self, query: str) -> list[Row]:
+        found: list[Row] = await self.ask("POST", "broker", "/druid/v2/sql", {"query": query})
+        return found
+
+    async def datasources(self) -> list[str]:
+        """Return what the Broker knows."""
+        found = await self.sql(
+            "SELECT TABLE_NAME AS name FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'druid'"
+        )
+        return sorted(row["name"] for row in found)
+
+    async def used(self) -> set[str]:
+        """Return the segments that the Coordinator holds for used and not overshadowed."""
+        found = await self.ask(
+            "GET",
+            "coordinator",
+            "/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus",
+        )
+        return {row["identifier"] for row in found if not row["overshadowed"]}
+
+    async def served(self) -> set[str]:
+        """Return the segments that the Broker sees on Historicals."""
+        found = await self.sql(
+            "SELECT segment_id FROM sys.segments WHERE is_published = 1 AND is_available = 1"
+            " AND is_overshadowed = 0"
+        )
+        return {row["segment_id"] for row in found}
+
+    async def settled(self, *, wanted: set[str], within_s: float = WAIT_S) -> None:
+        """Wait until exactly these segments are used, and all of them are served."""
+        used: set[str] = set()
+        served: set[str] = set()
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    used, served = await self.used(), await self.served()
+                    if used == wanted == served:
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise AssertionError(
+                f"wanted {sorted(wanted)}, used {sorted(used)}, served {sorted(served)}"
+            ) from None
+
+    # --------------------------------------------------------------------------------------- tasks
+
+    async def submit(self, task: Mapping[str, Any]) -> str:
+        """Run a task to its end, which must be good; return its id."""
+        id_ = (await self.ask("POST", "coordinator", "/druid/indexer/v1/task", task))["task"]
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                found = await self.ask("GET", "coordinator", f"/druid/indexer/v1/task/{id_}/status")
+                status = found["status"]["status"]
+                if status == "SUCCESS":
+                    return str(id_)
+                if status == "FAILED":
+                    raise DruidError(f"task {id_}: {found['status'].get('errorMsg')}")
+                await asyncio.sleep(POLL_S)
+
+    async def load(
+        self,
+        datasource: str,
+        rows: Sequence[Row],
+        *,
+        interval: str | None = None,
+        append: bool = False,
+        granularity: str = "DAY",
+    ) -> None:
+        """Load rows with `__time`, `page`, `n`; without `append` the interval is overwritten."""
+        spec = {
+            "ioConfig": {
+                "type": "index_parallel",
+                "inputSource": {
+                    "type": "inline",
+                    "data": "\n".join(json.dumps(row) for row in rows),
+                },
+                "inputFormat": {"type": "json"},
+                "appendToExisting": append,
+            },
+            "dataSchema": schema(datasource, granularity, interval),
+            "tuningConfig": {
+                "type": "index_parallel",
+                "partitionsSpec": {"type": "dynamic", "maxRowsPerSegment": 1000},
+            },
+        }
+        await self.submit({"type": "index_parallel", "spec": spec})
+
+    async def compact(self, datasource: str, interval: str) -> None:
+        await self.submit(
+            {
+                "type": "compact",
+                "dataSource": datasource,
+                "ioConfig": {
+                    "type": "compact",
+                    "inputSpec": {"type": "interval", "interval": interval},
+                },
+            }
+        )
+
+    async def kill_unused(self, datasource: str, interval: str) -> None:
+        await self.submit({"type": "kill", "dataSource": datasource, "interval": interval})
+
+    async def mark_unused(self, datasource: str, interval: str) -> None:
+        path = f"/druid/indexer/v1/datasources/{datasource}/markUnused"
+        await self.ask("POST", "coordinator", path, {"interval": interval})
+
+    async def mark_used(self, datasource: str, interval: str) -> None:
+        path = f"/druid/indexer/v1/datasources/{datasource}/markUsed"
+        await self.ask("POST", "coordinator", path, {"interval": interval})
+
+    async def rules(self, datasource: str, rules: Sequence[Mapping[str, Any]]) -> None:
+        path = f"/druid/coordinator/v1/rules/{datasource}"
+        await self.ask("POST", "coordinator", path, list(rules))
+
+    # --------------------------------------------------------------------------------- supervisors
+
+    async def supervise(self, spec: Mapping[str, Any]) -> str:
+        found = await self.ask("POST", "coordinator", "/druid/indexer/v1/supervisor", spec)
+        return str(found["id"])
+
+    async def supervisor(self, id_: str, verb: str) -> None:
+        """`suspend`, `resume`, `terminate` or `reset` a supervisor."""
+        await self.ask("POST", "coordinator", f"/druid/indexer/v1/supervisor/{id_}/{verb}")
+
+    async def supervisor_status(self, id_: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.ask(
+            "GET", "coordinator", f"/druid/indexer/v1/supervisor/{id_}/status"
+        )
+        return found
+
+    async def hand_off(self, id_: str) -> None:
+        """Let the running tasks publish at once."""
+        path = f"/druid/indexer/v1/supervisor/{id_}/taskGroups/handoff"
+        await self.ask("POST", "coordinator", path, {"taskGroupIds": [0]})
+
+
+def schema(datasource: str, granularity: str, interval: str | None = None) -> dict[str, Any]:
+    """Describe rows with `__time`, `page` and `n`."""
+    return {
+        "dataSource": datasource,
+        "timestampSpec": {"column": "__time", "format": "iso"},
+        "dimensionsSpec": {"dimensions": ["page", {"type": "long", "name": "n"}]},
+        "granularitySpec": {
+            "segmentGranularity": granularity,
+            "queryGranularity": "NONE",
+            "rollup": False,
+            **({"intervals": [interval]} if interval else {}),
+        },
+    }
+
+
+def kafka_supervisor(datasource: str, topic: str, bootstrap: str) -> dict[str, Any]:
+    """Describe a stream of such rows from a topic, from its beginning."""
+    return {
+        "type": "kafka",
+        "spec": {
+            "ioConfig": {
+                "type": "kafka",
+                "topic": topic,
+                "inputFormat": {"type": "json"},
+                "consumerProperties": {"bootstrap.servers": bootstrap},
+                "useEarliestOffset": True,
+                "taskCount": 1,
+                "replicas": 1,
+                "taskDuration": "PT10M",
+                "startDelay": "PT0S",
+                "period": "PT1S",
+                "completionTimeout": "PT5M",
+            },
+            "dataSchema": schema(datasource, "DAY"),
+            "tuningConfig": {"type": "kafka", "offsetFetchPeriod": "PT5S"},
+        },
+    }
+
+
+EXPORTED = ("java.base/jdk.internal.ref", "java.base/jdk.internal.misc")
+LOG4J = """\
+<Configuration status="WARN">
+  <Appenders>
+    <Console name="c" target="SYSTEM_OUT">
+      <PatternLayout pattern="%d{ISO8601} %p [%t] %c{1} - %m%n"/>
+    </Console>
+  </Appenders>
+  <Loggers>
+    <Root level="info"><AppenderRef ref="c"/></Root>
+    <Logger name="org.apache.zookeeper" level="warn"/>
+    <Logger name="org.apache.curator" level="warn"/>
+  </Loggers>
+</Configuration>
+"""

@@ -1,0 +1,198 @@
+"""A real Apache Kafka: one broker that is its own controller, or three that hold a quorum."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import maven
+from tests.servers.jvm import CHEAP_START, Jvm, free_ports
+
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+USER, PASSWORD = "replicator", "let me in"
+STORE_PASSWORD = "changeit"
+LOG4J = """\
+status=error
+rootLogger.level=INFO
+rootLogger.appenderRef.c.ref=C
+appender.c.type=Console
+appender.c.name=C
+appender.c.layout.type=PatternLayout
+appender.c.layout.pattern=[%d] %p %m (%c)%n
+"""
+
+
+@dataclass(frozen=True)
+class Security:
+    """How clients reach a broker."""
+
+    protocol: str = "PLAINTEXT"
+
+    @property
+    def has_tls(self) -> bool:
+        return self.protocol.endswith("SSL")
+
+    @property
+    def has_sasl(self) -> bool:
+        return self.protocol.startswith("SASL_")
+
+
+class Kafka:
+    """One broker; `kill` and `start` again keep its data and ports."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        security: Security | None = None,
+        node_id: int = 1,
+        ports: Sequence[int] = (),
+        voters: str | None = None,
+        replicas: int = 1,
+    ) -> None:
+        self.folder = folder
+        self.security = security or Security()
+        self.port, controller = ports or free_ports(2)
+        self.bootstrap = f"localhost:{self.port}"
+        self._home = maven.home("kafka")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log4j2.properties").write_text(LOG4J)
+        if self.security.has_tls:
+            _make_certificates(folder)
+        (folder / "server.properties").write_text(
+            self._properties(node_id, controller, voters, replicas)
+        )
+        self._format()
+        self._jvm = Jvm(
+            ["-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
+            folder / "kafka.log",
+        )
+
+    @property
+    def ca_file(self) -> Path:
+        """Who signed the broker's certificate."""
+        return self.folder / "broker.pem"
+
+    def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        (self.folder / "kafka.log").write_text("")
+        self._jvm.launch()
+
+    def wait(self, *, within_s: float = 90.0) -> None:
+        log = self.folder / "kafka.log"
+        self._jvm.wait(lambda: "Kafka Server started" in log.read_text(), within_s=within_s)
+
+    def stop(self) -> None:
+        self._jvm.stop()
+
+    def kill(self) -> None:
+        self._jvm.kill()
+
+    def _properties(self, node_id: int, controller: int, voters: str | None, replicas: int) -> str:
+        protocol, in_sync = self.security.protocol, max(1, replicas - 1)
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": node_id,
+            "controller.quorum.voters": voters or f"{node_id}@127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"{protocol}://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"{protocol}://localhost:{self.port}",
+            "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{protocol}:{protocol}",
+            "inter.broker.listener.name": protocol,
+            "log.dirs": self.folder / "data",
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": replicas,
+            "min.insync.replicas": in_sync,
+            "offsets.topic.replication.factor": replicas,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": replicas,
+            "transaction.state.log.min.isr": in_sync,
+            "transaction.state.log.num.partitions": 4,
+            "share.coordinator.state.topic.replication.factor": replicas,
+            "share.coordinator.state.topic.min.isr": in_sync,
+            "group.initial.rebalance.delay.ms": 0,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "log.cleaner.dedupe.buffer.size": 16 << 20,
+        }
+        if self.security.has_tls:
+            lines |= {
+                "ssl.keystore.location": self.folder / "broker.p12",
+                "ssl.keystore.password": STORE_PASSWORD,
+                "ssl.keystore.type": "PKCS12",
+                "ssl.truststore.location": self.folder / "broker.pem",
+                "ssl.truststore.type": "PEM",
+            }
+        if self.security.has_sasl:
+            login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+            lines |= {
+                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+                "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+                f"listener.name.{protocol.lower()}.scram-sha-512.sasl.jaas.config": (
+                    f'{login} username="{USER}" password="{PASSWORD}";'
+                ),
+            }
+        return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+    def _format(self) -> None:
+        if (self.folder / "data" / "meta.properties").exists():
+            return
+        scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+        subprocess.run(
+            ["java", "-Xmx128m", *self._java("kafka.tools.StorageTool", "")[:-1], "format", "-t",
+             CLUSTER_ID, "-c", str(self.folder / "server.properties"),
+             *(scram if self.security.has_sasl else [])],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    def _java(self, main: str, properties: str) -> list[str]:
+        return [
+            *CHEAP_START,
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            *("-cp", maven.class_path(self._home), main),
+            str(self.folder / properties),
+        ]
+
+
+class KafkaCluster:
+    """Three brokers, each topic on all of them, two of them enough to write."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = free_ports(6)
+        pairs = [ports[at : at + 2] for at in range(0, 6, 2)]
+        voters = ",".join(f"{n}@127.0.0.1:{pair[1]}" for n, pair in enumerate(pairs, 1))
+        self.brokers = [
+            Kafka(folder / str(n), node_id=n, ports=pair, voters=voters, replicas=3)
+            for n, pair in enumerate(pairs, 1)
+        ]
+        self.bootstrap = ",".join(broker.bootstrap for broker in self.brokers)
+
+    def start(self) -> None:
+        for broker in self.brokers:
+            broker.launch()
+        for broker in self.brokers:
+            broker.wait()
+        time.sleep(1)  # the controller learns of the last broker
+
+    def stop(self) -> None:
+        for broker in self.brokers:
+            broker.kill()  # one after the other, the last would hang without a quorum
+
+
+def _make_certificates(folder: Path) -> None:
+    key, certificate = folder / "broker.key", folder / "broker.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    subprocess.run(
+        ["openssl", "pkcs12", "-export", "-in", str(certificate), "-inkey", str(key),
+         "-out", str(folder / "broker.p12"), "-passout", f"pass:{STORE_PASSWORD}"],
+        check=True, capture_output=True,
+    )  # fmt: skip

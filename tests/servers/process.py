@@ -1,0 +1,307 @@
+"""The command line as real processes, quick enough to be killed a hundred times.
+
+A new interpreter needs a second to import everything. So one is started that has imported it all
+and forks for each command: what runs is a process of its own with its own signals, files and exit
+code, only its imports are older. `fresh` starts a new interpreter instead, as a user does.
+"""
+
+import asyncio
+import json
+import os
+import pwd
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a command said and how it ended; a negative code is the signal that killed it."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What it printed with --json."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    @property
+    def result(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["result"]
+        return found
+
+
+class Running:
+    """One process."""
+
+    def __init__(self, pid: int, ended: "Future[int]", folder: Path) -> None:
+        self.pid = pid
+        self._ended = ended
+        self._folder = folder
+
+    @property
+    def is_running(self) -> bool:
+        return not self._ended.done()
+
+    @property
+    def out(self) -> str:
+        return (self._folder / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        return (self._folder / "err").read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended; its id stays its own until `ended` knows of it."""
+        if self.is_running:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass  # it ended a moment ago and its parent knows, we do not yet
+
+    async def ended(self, *, within_s: float = 60.0) -> Ended:
+        """Wait for its end."""
+        async with asyncio.timeout(within_s):
+            code = await asyncio.wrap_future(self._ended)
+        return Ended(code=code, out=self.out, err=self.err)
+
+    async def kill(self) -> Ended:
+        self.signal(signal.SIGKILL)
+        return await self.ended()
+
+    async def terminate(self) -> Ended:
+        self.signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def says(self, text: str, *, times: int = 1, within_s: float = 30.0) -> None:
+        """Wait until it has written this to stderr."""
+        async with asyncio.timeout(within_s):
+            while self.err.count(text) < times:
+                if not self.is_running:
+                    raise AssertionError(f"it ended without saying {text!r}:\n{self.err}")
+                await asyncio.sleep(0.01)
+
+
+class Processes:
+    """Starts commands; the ones still running are killed at the end."""
+
+    def __init__(self, parent: "subprocess.Popen[str]", folder: Path) -> None:
+        self._parent = parent
+        self._folder = folder
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+        self._started: dict[int, Future[int]] = {}
+        self._ended: dict[int, Future[int]] = {}
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    async def start(
+        self,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        file_bytes_max: int | None = None,
+        user: str | None = None,
+        stdin: str = os.devnull,
+    ) -> Running:
+        """Start `replicator` with these arguments."""
+        number = next(self._numbers)
+        folder = self._folder / str(number)
+        folder.mkdir()
+        request = {
+            "number": number,
+            "args": args,
+            "env": dict(os.environ) | dict(env or {}),
+            "folder": str(folder),
+            "file_bytes_max": file_bytes_max,
+            "user": user,
+            "stdin": stdin,
+        }
+        with self._lock:
+            self._started[number], self._ended[number] = Future(), Future()
+            assert self._parent.stdin is not None
+            self._parent.stdin.write(json.dumps(request) + "\n")
+            self._parent.stdin.flush()
+        async with asyncio.timeout(30):
+            pid = await asyncio.wrap_future(self._started[number])
+        return Running(pid, self._ended[number], folder)
+
+    async def run(self, *args: str, within_s: float = 60.0, **options: Any) -> Ended:
+        """Run `replicator` to its end."""
+        running = await self.start(*args, **options)
+        try:
+            return await running.ended(within_s=within_s)
+        finally:
+            running.signal(signal.SIGKILL)
+
+    def _listen(self) -> None:
+        assert self._parent.stdout is not None
+        for line in self._parent.stdout:
+            told = json.loads(line)
+            futures = self._ended if told["what"] == "ended" else self._started
+            futures[told["number"]].set_result(told["value"])
+
+
+async def fresh(*args: str, within_s: float = 60.0, env: Mapping[str, str] | None = None) -> Ended:
+    """Run `python -m replicator` in a new interpreter."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "replicator", *args,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=PROJECT,
+        env=dict(os.environ) | dict(env or {}),
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(within_s):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    return Ended(code=process.returncode, out=out.decode(), err=err.decode())
+
+
+@contextmanager
+def processes(folder: Path) -> Iterator[Processes]:
+    """Keep the forking interpreter for the length of the block."""
+    # threads of a library do not survive a fork
+    env = dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
+    env.pop("REPLICATOR_CONFIG", None)
+    with (folder / "parent.err").open("w") as err:
+        parent = subprocess.Popen(
+            [sys.executable, "-m", "tests.servers.process"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True, cwd=PROJECT,
+            env=env,
+        )  # fmt: skip
+    with parent:
+        try:
+            yield Processes(parent, folder)
+        finally:
+            assert parent.stdin is not None
+            parent.stdin.close()  # it kills what still runs, then ends
+            parent.wait(30)
+
+
+# ------------------------------------------------------------------- in the forking interpreter
+
+
+class _Forking:
+    def __init__(self) -> None:
+        self._children: dict[int, int] = {}
+        self._rest = b""
+
+    def serve(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with selectors.DefaultSelector() as selector:
+            selector.register(0, selectors.EVENT_READ)
+            selector.register(read, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    data = os.read(key.fd, 1 << 16)
+                    if key.fd == 0 and not data:
+                        self._kill_all()
+                        return
+                    if key.fd == 0:
+                        self._take(data)
+                self._reap()
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            if (pid := os.fork()) == 0:
+                _command(request)
+            self._children[pid] = request["number"]
+            _tell("started", request["number"], pid)
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            _tell("ended", self._children.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def _kill_all(self) -> None:
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _tell(what: str, number: int, value: int) -> None:
+    print(json.dumps({"what": what, "number": number, "value": value}), flush=True)
+
+
+def _command(request: dict[str, Any]) -> None:
+    """Be the command, from the fork to the exit."""
+    code = 70
+    try:
+        _prepare(request)
+        _main(request["args"])
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except BaseException:  # noqa: BLE001 - as the interpreter does it
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    folder = Path(request["folder"])
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    opened = [
+        os.open(request["stdin"], os.O_RDONLY),
+        os.open(folder / "out", flags, 0o666),
+        os.open(folder / "err", flags, 0o666),
+    ]
+    for number, descriptor in enumerate(opened):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(folder)
+    if (most := request["file_bytes_max"]) is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails with EFBIG
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    if request["user"] is not None:
+        user = pwd.getpwnam(request["user"])
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+
+
+def _main(args: Sequence[str]) -> None:
+    from replicator.cli.main import main  # noqa: PLC0415 - imported long before the fork
+
+    sys.argv = ["replicator", *args]
+    main()
+
+
+if __name__ == "__main__":
+    import replicator.cli.main  # noqa: F401 - for the forks
+
+    _Forking().serve()
