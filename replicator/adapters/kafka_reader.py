@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from replicator.adapters.kafka_session import Session, translated
+from replicator.adapters.kafka_session import Session, stopped, translated
 from replicator.errors import GapError
 
 EMPTY_POLL_S = 0.02
@@ -196,9 +196,9 @@ class PartitionReader:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await stopped(consumer)
                 raise
-        self._stack.push_async_callback(consumer.stop)
+        self._stack.push_async_callback(stopped, consumer)
         return consumer
 
     def _translated(self, doing: str) -> AbstractContextManager[None]:

@@ -1,17 +1,34 @@
 """How Kafka is reached, and what its errors mean to us: for every client of `log_kafka`."""
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from replicator.adapters.boundary import ErrorMap, translate
 from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
+
+_heard: ContextVar[list[Exception]] = ContextVar("_heard")
+"""Why connections failed: aiokafka 0.14 says it to its logger and raises something vaguer."""
+
+
+class _Listener(logging.Handler):
+    """Keeps the reasons for failed connections, and writes nothing to anybody's terminal.
+
+    What else aiokafka warns of reaches our callers as errors.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        reasons = [arg for arg in record.args or () if isinstance(arg, Exception)]
+        _heard.get([]).extend(reasons)
 
 
 def _not_of_kafka(record: logging.LogRecord) -> bool:
@@ -19,13 +36,14 @@ def _not_of_kafka(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], kafka.KafkaError))
 
 
-# What aiokafka warns of reaches our callers as errors; a library writes to nobody's terminal.
-logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+logging.getLogger("aiokafka").addHandler(_Listener())
 logging.getLogger("asyncio").addFilter(_not_of_kafka)
 
 Options: TypeAlias = dict[str, Any]
 """Keyword arguments that all of aiokafka's clients share."""
 
+STOP_S = 5.0
+_LOGIN_HINT = "correct log.tls or log.sasl; the brokers' own log says more"
 _ACL_HINT = (
     "the principal needs Describe, Read, Write, Create and DescribeConfigs on the topic, Write and"
     " Describe on the transactional id of the same name, and Read on the targets' groups"
@@ -131,6 +149,7 @@ _SETTINGS: tuple[type[Exception], ...] = (
     kafka.InvalidConfigurationError,
     kafka.InvalidTransactionTimeout,
 )
+_LASTING = (*_SETTINGS, ssl.SSLCertVerificationError)
 _ERRORS: ErrorMap = {
     **dict.fromkeys(_FENCED, FencedError),
     **dict.fromkeys(_DENIED, _denied),
@@ -146,5 +165,28 @@ _ERRORS: ErrorMap = {
 @contextmanager
 def translated(doing: str) -> Generator[None]:
     """Raise our errors for aiokafka's; `doing` says what was tried, with the brokers' names."""
-    with translate(_ERRORS, doing):
-        yield
+    reasons: list[Exception] = []
+    token = _heard.set(reasons)
+    try:
+        with translate(_ERRORS, doing):
+            yield
+    except TransientError as exc:
+        if lasting := [reason for reason in reasons if isinstance(reason, _LASTING)]:
+            raise ConfigError(f"{doing}: {lasting[-1]}", hint=_LOGIN_HINT) from exc
+        raise
+    finally:
+        _heard.reset(token)
+
+
+async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Close a client in any state, also one whose brokers are gone.
+
+    What it has to say then was said by the call that failed before; and aiokafka's consumers raise
+    the cancellation of their own tasks.
+    """
+    stopping = asyncio.create_task(client.stop())
+    done, _ = await asyncio.wait([stopping], timeout=STOP_S)
+    if done:
+        stopping.cancelled() or stopping.exception()
+    else:
+        stopping.cancel()

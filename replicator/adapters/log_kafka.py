@@ -11,7 +11,7 @@ in milliseconds, and never decreases along the offsets: the larger of the last o
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -23,7 +23,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from replicator.adapters import kafka_topic
 from replicator.adapters.kafka_reader import PartitionReader
-from replicator.adapters.kafka_session import Session, translated
+from replicator.adapters.kafka_session import Session, stopped, translated
 from replicator.adapters.kafka_topic import TopicSettings
 from replicator.errors import (
     ConfigError,
@@ -44,7 +44,6 @@ CLOUD_EVENT = b"application/cloudevents+json; charset=UTF-8"
 """Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
 BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
-STOP_S = 5.0
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,7 +107,7 @@ class KafkaEventLog:
             await asyncio.wait(self._appends)
         await self._resign()
         for consumer in self._groups.values():
-            await consumer.stop()
+            await stopped(consumer)
         await self._reader.close()
 
     # ------------------------------------------------------------------------------------- reading
@@ -309,14 +308,14 @@ class KafkaEventLog:
                 async with asyncio.timeout(self._session.request_timeout_s):
                     await producer.start()
             except BaseException:
-                await _stopped(producer)
+                await stopped(producer)
                 raise
         return producer
 
     async def _resign(self) -> None:
         writing, self._writing = self._writing, None
         if writing is not None:
-            await _stopped(writing.producer)
+            await stopped(writing.producer)
 
 
 class _Headers(dict[str, list[tuple[str, bytes]]]):
@@ -374,10 +373,3 @@ class _Times(dict[int, datetime]):
     def __missing__(self, time_ms: int) -> datetime:
         self[time_ms] = found = _EPOCH_START + time_ms * _MILLISECOND
         return found
-
-
-async def _stopped(producer: AIOKafkaProducer) -> None:
-    """Close a producer that may be in any state, also one whose broker is gone."""
-    with suppress(Exception):
-        async with asyncio.timeout(STOP_S):
-            await producer.stop()

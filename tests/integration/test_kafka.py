@@ -1,0 +1,448 @@
+"""The event log on a real Kafka on its bad days, beyond what every log promises."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from replicator.adapters.kafka_session import Sasl, Session, Tls
+from replicator.adapters.kafka_topic import TopicSettings, make
+from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
+from replicator.adapters.system_clock import SystemClock
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    NotFoundError,
+    TransientError,
+)
+from replicator.model.event import Document, Offset
+from replicator.ports import EventLog
+from tests.servers.kafka import PASSWORD, USER, Kafka, KafkaCluster, Security
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+BEGIN = Offset(0)
+
+
+def session(bootstrap: str, *, request_timeout_s: float = 5) -> Session:
+    return Session(
+        bootstrap_servers=tuple(bootstrap.split(",")), request_timeout_s=request_timeout_s
+    )
+
+
+def topic(**changes: object) -> TopicSettings:
+    values: dict[str, object] = {
+        "name": f"replicator.{uuid4().hex}.changes",
+        "replication_factor": 1,
+        "min_insync_replicas": 1,
+        "record_bytes_max": 1 << 20,
+    }
+    return TopicSettings(**(values | changes))  # type: ignore[arg-type]
+
+
+def documents(*names: str) -> Sequence[Document]:
+    return [Document(type="segment.published", subject=n, data=n.encode()) for n in names]
+
+
+async def contents(log: EventLog) -> list[str]:
+    found: list[str] = []
+    start = BEGIN
+    while records := await log.read(start, records_max=500):
+        found += [record.data.decode() for record in records]
+        start = Offset(records[-1].offset + 1)
+    return found
+
+
+class Logs:
+    """Opens logs and closes them at the end."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+
+    def __call__(
+        self, session: Session, topic: TopicSettings, limits: KafkaLimits | None = None
+    ) -> KafkaEventLog:
+        log = KafkaEventLog(session, topic, SystemClock(), limits or KafkaLimits())
+        self._stack.push_async_callback(log.close)
+        return log
+
+
+@pytest.fixture
+async def logs() -> AsyncIterator[Logs]:
+    async with AsyncExitStack() as stack:
+        yield Logs(stack)
+
+
+# --------------------------------------------------------------------------------------- the topic
+
+
+@pytest.mark.parametrize(
+    ("partitions", "settings", "complaint"),
+    [
+        (2, {}, "2 partitions and must have 1"),
+        (1, {"cleanup.policy": "compact"}, "cleanup.policy is compact and must be delete"),
+        (1, {"retention.ms": "604800000"}, "retention.ms is 604800000, `log` says -1"),
+        (1, {"retention.bytes": "1000000"}, "retention.bytes is 1000000 and must be -1"),
+        (1, {"message.timestamp.type": "LogAppendTime"}, "timestamp.type is LogAppendTime"),
+        (1, {"max.message.bytes": "1000"}, "max.message.bytes is 1000, `log` says 1048576"),
+    ],
+)
+async def test_a_topic_that_would_lose_history_is_refused_with_the_remedy(
+    kafka_broker: Kafka,
+    logs: Logs,
+    partitions: int,
+    settings: dict[str, str],
+    complaint: str,
+):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    right = {**wanted.configs, **settings}
+    await admin.create_topics([NewTopic(wanted.name, partitions, 1, topic_configs=right)])
+    await admin.close()
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        await logs(server, wanted).acquire()
+    assert f"--topic {wanted.name}" in caught.value.hint
+
+
+async def test_a_longer_retention_than_configured_is_no_problem(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    await make(server, wanted)
+    shorter = topic(name=wanted.name, retention_ms=86_400_000)
+    assert await logs(server, shorter).acquire() == 1
+
+
+async def test_asking_for_a_topic_does_not_make_it(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    with pytest.raises(NotFoundError):
+        await logs(server, wanted).span()
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    assert wanted.name not in await admin.list_topics()
+    await admin.close()
+
+
+async def test_a_topic_made_anew_under_the_old_name_is_another_log(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    await log.acquire()
+    await log.append(documents("a"))
+    before = await log.span()
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    await admin.delete_topics([wanted.name])
+    await admin.close()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await logs(server, wanted).acquire()
+                break
+            except (ConfigError, NotFoundError, TransientError):
+                await asyncio.sleep(0.2)  # the brokers delete at their leisure
+    assert (await log.span()).log_id != before.log_id
+
+
+async def test_a_record_of_somebody_else_is_named(kafka_broker: Kafka, logs: Logs):
+    from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - only here
+
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    await log.acquire()
+    producer = AIOKafkaProducer(**server.options())
+    await producer.start()
+    await producer.send_and_wait(wanted.name, b"hello", partition=0)
+    await producer.stop()
+    with pytest.raises(CorruptionError, match="lacks header ce_type"):
+        await log.read(BEGIN, records_max=10)
+
+
+async def test_an_event_that_is_too_large_is_named_and_nothing_is_written(
+    kafka_broker: Kafka, logs: Logs
+):
+    log = logs(session(kafka_broker.bootstrap), topic(record_bytes_max=100_000))
+    await log.acquire()
+    large = Document(type="segment.published", subject="wiki_1", data=os.urandom(100_001))
+    with pytest.raises(ConfigError, match="the event of wiki_1 has 100001 bytes"):
+        await log.append([*documents("a"), large])
+    await log.acquire()
+    await log.append(documents("b"))
+    assert await contents(log) == ["b"]
+
+
+# ------------------------------------------------------------------------------------ many records
+
+
+async def test_an_append_larger_than_a_batch_is_one_transaction(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log, reader = logs(server, wanted), logs(server, wanted)
+    await log.acquire()
+    made = [
+        Document(type="segment.published", subject=f"{n}", data=os.urandom(2_000))
+        for n in range(3_000)
+    ]
+    first = await log.append(made)
+    found = list(await reader.read(first, records_max=10_000))
+    while len(found) < len(made):
+        found += await reader.read(Offset(found[-1].offset + 1), records_max=10_000)
+    assert [record.data for record in found] == [document.data for document in made]
+    assert [record.offset for record in found] == list(range(first, first + len(made)))
+
+
+async def test_readers_at_many_places_do_not_disturb_each_other(kafka_broker: Kafka, logs: Logs):
+    log = logs(session(kafka_broker.bootstrap), topic(), KafkaLimits(cursors_max=2))
+    await log.acquire()
+    for begin in range(0, 500, 50):
+        await log.append(documents(*map(str, range(begin, begin + 50))))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(contents(log)) for _ in range(6)]
+    assert [task.result() for task in tasks] == [[str(n) for n in range(500)]] * 6
+
+
+async def test_any_kafka_client_can_read_the_topic(kafka_broker: Kafka, logs: Logs):
+    """What docs/kafka.md tells its readers about keys, values and headers."""
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    epoch = await log.acquire()
+    await log.append(documents("wiki_1"))
+    consumer = AIOKafkaConsumer(
+        wanted.name,
+        bootstrap_servers=kafka_broker.bootstrap,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    own, record = await consumer.getone(), await consumer.getone()
+    await consumer.stop()
+    assert dict(own.headers)["ce_type"] == b"log.acquired"
+    assert (record.key, record.value) == (b"wiki_1", b"wiki_1")
+    assert dict(record.headers) == {
+        "content-type": b"application/cloudevents+json; charset=UTF-8",
+        "ce_type": b"segment.published",
+        "epoch": str(epoch).encode(),
+    }
+
+
+async def test_a_target_shows_its_place_as_a_consumer_group(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    await log.acquire()
+    for name in ("a", "b", "c"):
+        await log.report("standby", await log.append(documents(name)))
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    offsets = await admin.list_consumer_group_offsets(f"{wanted.name}.standby")
+    await admin.close()
+    [(place, found)] = offsets.items()
+    assert (place, found.offset) == (TopicPartition(wanted.name, 0), 7)
+
+
+# ---------------------------------------------------------------------------------- who may write
+
+
+async def test_a_writer_killed_in_the_middle_of_an_append_leaves_nothing(
+    kafka_broker: Kafka, logs: Logs, tmp_path: Path
+):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", HALF_AN_APPEND, kafka_broker.bootstrap, wanted.name),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"half\n"
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    log = logs(server, wanted)
+    assert await contents(log) == ["whole"]
+    await log.acquire()
+    await log.append(documents("next"))
+    assert await contents(log) == ["whole", "next"]
+
+
+HALF_AN_APPEND = """
+import asyncio, sys
+from replicator.adapters.kafka_session import Session
+from replicator.adapters.kafka_topic import TopicSettings
+from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
+from replicator.adapters.system_clock import SystemClock
+from replicator.model.event import Document
+
+class Stuck(KafkaEventLog):
+    async def _send(self, documents, writing):
+        found = await super()._send(documents, writing)
+        if documents[0].data == b"half":
+            print("half", flush=True)
+            await asyncio.sleep(1000)
+        return found
+
+async def main():
+    topic = TopicSettings(
+        name=sys.argv[2], replication_factor=1, min_insync_replicas=1, record_bytes_max=1 << 20
+    )
+    log = Stuck(Session(bootstrap_servers=(sys.argv[1],)), topic, SystemClock(), KafkaLimits())
+    await log.acquire()
+    await log.append([Document(type="segment.published", subject="a", data=b"whole")])
+    await log.append([Document(type="segment.published", subject="b", data=b"half")])
+
+asyncio.run(main())
+"""
+
+
+async def test_a_writer_that_slept_too_long_is_told_so_and_not_that_it_was_replaced(
+    kafka_broker: Kafka, logs: Logs, monkeypatch: pytest.MonkeyPatch
+):
+    wanted, server = topic(), session(kafka_broker.bootstrap, request_timeout_s=20)
+    log = logs(server, wanted, KafkaLimits(transaction_timeout_s=1))
+    await log.acquire()
+    send = log._send
+
+    async def slowly(*args: object) -> tuple[int, int]:
+        found = await send(*args)  # type: ignore[arg-type]
+        await asyncio.sleep(13)  # the broker looks for silent writers every ten seconds
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_send", slowly)
+        with pytest.raises(TransientError, match="silent for longer than 1 s"):
+            await log.append(documents("a"))
+    await log.acquire()
+    await log.append(documents("b"))
+    assert await contents(log) == ["b"]
+
+
+async def test_a_fenced_writer_says_who_fenced_it(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    old, new = logs(server, wanted), logs(server, wanted)
+    await old.acquire()
+    await new.acquire()
+    with pytest.raises(FencedError, match="another writer has acquired topic"):
+        await old.append(documents("a"))
+
+
+# ------------------------------------------------------------------------------------ brokers gone
+
+
+async def test_a_broker_that_is_gone_for_a_while(own_kafka: Kafka, logs: Logs):
+    wanted, server = topic(), session(own_kafka.bootstrap, request_timeout_s=3)
+    log = logs(server, wanted)
+    await log.acquire()
+    await log.append(documents("before"))
+    own_kafka.kill()
+    async with asyncio.timeout(30):
+        with pytest.raises(TransientError, match=own_kafka.bootstrap):
+            await log.append(documents("lost"))
+        with pytest.raises(TransientError, match=own_kafka.bootstrap):
+            await log.acquire()
+        with pytest.raises(TransientError, match=own_kafka.bootstrap):
+            await log.span()
+    await asyncio.to_thread(own_kafka.start)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await log.acquire()
+                break
+            except TransientError:
+                await asyncio.sleep(0.5)
+    await log.append(documents("after"))
+    assert await contents(log) == ["before", "after"]
+
+
+async def test_the_leader_is_killed_again_and_again_and_nothing_is_lost_or_doubled(
+    kafka_cluster: KafkaCluster, logs: Logs
+):
+    server = session(kafka_cluster.bootstrap, request_timeout_s=20)
+    wanted = topic(replication_factor=3, min_insync_replicas=2)
+    log, reader = logs(server, wanted), logs(server, wanted)
+    stop = asyncio.Event()
+    written: list[str] = []
+
+    async def write() -> None:
+        await acquired(log)
+        while not stop.is_set():
+            names = [f"{len(written)}-{part}" for part in "abc"]
+            try:
+                await log.append(documents(*names))
+            except TransientError:
+                await acquired(log)
+                if names[0] not in await contents(log):
+                    continue  # as the watcher does: the log's end says whether it was stored
+            written.extend(names)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(write())
+        for broker in (*kafka_cluster.brokers, kafka_cluster.brokers[0]):
+            await grown(written, 30)
+            broker.kill()
+            await grown(written, 30)
+            await asyncio.to_thread(broker.start)
+        await grown(written, 30)
+        stop.set()
+        await task
+    assert await contents(reader) == written
+    assert len(set(written)) == len(written)
+
+
+async def acquired(log: KafkaEventLog) -> None:
+    async with asyncio.timeout(100):
+        while True:
+            try:
+                await log.acquire()
+            except (TransientError, FencedError):
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+
+async def grown(written: list[str], by: int) -> None:
+    end = len(written) + by
+    async with asyncio.timeout(100):
+        while len(written) < end:  # noqa: ASYNC110 - a list tells nobody
+            await asyncio.sleep(0.05)
+
+
+# --------------------------------------------------------------------------------- TLS and SASL
+
+
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL", "SASL_PLAINTEXT"])
+async def test_a_secured_broker(tmp_path: Path, logs: Logs, kafka_broker: Kafka, protocol: str):
+    broker = Kafka(tmp_path / "kafka", security=Security(protocol))
+    broker.start()
+    try:
+        security = broker.security
+        tls = Tls(ca_file=broker.ca_file, certificate_file=None, key_file=None)
+        sasl = Sasl(mechanism="SCRAM-SHA-512", username=USER, password=PASSWORD)
+        right = Session(
+            bootstrap_servers=(broker.bootstrap,),
+            request_timeout_s=10,
+            tls=tls if security.has_tls else None,
+            sasl=sasl if security.has_sasl else None,
+        )
+        log = logs(right, topic())
+        await log.acquire()
+        await log.append(documents("a"))
+        assert await contents(log) == ["a"]
+        await log.report("standby", BEGIN)
+        if security.has_sasl:
+            wrong = Sasl(mechanism="SCRAM-SHA-512", username=USER, password="wrong")
+            stranger = Session(bootstrap_servers=right.bootstrap_servers, tls=right.tls, sasl=wrong)
+            with pytest.raises(ConfigError, match="invalid credentials") as caught:
+                await logs(stranger, topic()).acquire()
+            assert "wrong" not in str(caught.value)
+        if security.has_tls:
+            nobody = Tls(ca_file=None, certificate_file=None, key_file=None)
+            doubter = Session(
+                bootstrap_servers=right.bootstrap_servers, tls=nobody, sasl=right.sasl
+            )
+            with pytest.raises(ConfigError, match="certificate"):
+                await logs(doubter, topic()).acquire()
+    finally:
+        broker.kill()
