@@ -1,5 +1,6 @@
 """The SQLite file of an event log: made durably, recognised, opened, its errors translated."""
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Generator, Sequence
@@ -75,20 +76,14 @@ class LogFile:
     def make(self) -> None:
         """Make the log when there is none, durably; a file that holds anything is left alone."""
         _make_folder(self.path.parent)
-        connection = self._connect("rwc")
-        try:
-            if not self._holds_log(connection):
-                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                if mode != "wal":
-                    raise ConfigError(
-                        f"{self.path}: its file system cannot keep a write-ahead log",
-                        hint="keep the log on a local disk",
-                    )
-                self._fill(connection)
-                _fsync_folder(self.path.parent)
-        finally:
-            connection.close()
+        with _alone_in(self.path.parent):
+            connection = self._connect("rwc")
+            try:
+                if not self._found_log(connection):
+                    self._fill(connection)
+                    _fsync_folder(self.path.parent)
+            finally:
+                connection.close()
 
     def open(self, mode: str) -> sqlite3.Connection:
         """Open the log, `mode` is 'ro' or 'rw'.
@@ -122,10 +117,15 @@ class LogFile:
         )
 
     def _fill(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise ConfigError(
+                f"{self.path}: its file system cannot keep a write-ahead log",
+                hint="keep the log on a local disk",
+            )
         connection.execute("PRAGMA synchronous = FULL")
         with transaction(connection, "BEGIN IMMEDIATE"):
-            if self._holds_log(connection):
-                return  # another process was faster
             connection.execute(MAKE_RECORDS)
             connection.execute(MAKE_META)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -135,8 +135,13 @@ class LogFile:
             )
 
     def _require_log(self, connection: sqlite3.Connection) -> None:
-        if not self._holds_log(connection):
+        if not self._found_log(connection):
             raise NotFoundError(f"{self.path}: the file is there, but no event log was made in it")
+
+    def _found_log(self, connection: sqlite3.Connection) -> bool:
+        """As `_holds_log`, in one look: another process may be making the log meanwhile."""
+        with transaction(connection, "BEGIN"):
+            return self._holds_log(connection)
 
     def _holds_log(self, connection: sqlite3.Connection) -> bool:
         """Whether it is this source's log; False when it holds nothing, all else is refused."""
@@ -235,6 +240,21 @@ def _make_folder(folder: Path) -> None:
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         _fsync_folder(folder.parent)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Keep other processes of ours from making a log here at the same time.
+
+    SQLite itself answers the second one with "locked" at once, whatever its timeout is, while the
+    journal mode of a new file changes.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _fsync_folder(folder: Path) -> None:
