@@ -11,7 +11,7 @@ in milliseconds, and never decreases along the offsets: the larger of the last o
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -44,6 +44,8 @@ CLOUD_EVENT = b"application/cloudevents+json; charset=UTF-8"
 """Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
 BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
+NEWER_WRITER_SHOWS_S = 5.0
+NEWER_WRITER_POLL_S = 0.1
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -283,9 +285,15 @@ class KafkaEventLog:
         return _Tail(Epoch(end), 0)  # every epoch took an offset, so none was larger than this
 
     async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:
-        """Tell another writer from a transaction that the broker gave up because we were slow."""
-        if (await self._tail()).epoch > epoch:
-            return FencedError(f"another writer has acquired topic {self._topic.name}")
+        """Tell another writer from a transaction that the broker gave up because we were slow.
+
+        Another writer shuts us out a moment before its first record stands in the log.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEWER_WRITER_SHOWS_S):
+                while (await self._tail()).epoch <= epoch:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(NEWER_WRITER_POLL_S)
+                return FencedError(f"another writer has acquired topic {self._topic.name}")
         return TransientError(
             f"the broker ended a transaction on topic {self._topic.name}: this process was silent"
             f" for longer than {self._limits.transaction_timeout_s:g} s"
