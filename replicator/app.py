@@ -26,6 +26,7 @@ from replicator.config import (
 )
 from replicator.errors import NotFoundError
 from replicator.model.carriage import Carriage
+from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, LocalLayout
 from replicator.model.observation import Observer
 from replicator.ports import (
@@ -205,6 +206,10 @@ class Application:
             target=_layout(target.settings.deep_storage),
             config_names=target.settings.config_names,
             columns=await target.metadata.columns(),
+            load_rules=LoadRules(
+                with_drops=target.settings.load_rules.with_drops,
+                tiers=target.settings.load_rules.tiers,
+            ),
         )
 
     def source_metadata(self) -> MetadataReader:

@@ -139,6 +139,12 @@ TargetName = Annotated[
 """No dot and no two underscores: dotted keys and variables name a target too."""
 
 
+Tiers = Annotated[
+    Mapping[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]],
+    BeforeValidator(_nothing_is_empty),
+]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(
         strict=True,
@@ -358,6 +364,19 @@ class WatchSettings(_Part):
     """When to try a poll again."""
 
 
+class LoadRulesSettings(_Part):
+    """How the source's load rules become the target's."""
+
+    with_drops: bool = False
+    """Whether rules that drop segments are carried too.
+
+    A standby needs none: what they drop is marked in its row, and that is carried. Here they would
+    drop it again after a restore to before the drop.
+    """
+    tiers: Tiers = {}
+    """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
+
+
 class TargetSettings(_Part):
     """A cluster that is kept equal to the source."""
 
@@ -371,6 +390,8 @@ class TargetSettings(_Part):
     Only lookups by default: compaction would write new versions here, and the Coordinator's
     dynamic configuration names hosts of the source.
     """
+    load_rules: LoadRulesSettings = LoadRulesSettings()
+    """How the source's load rules become the target's."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
     """Segments copied at once; about where one disk or one network link is busy."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000

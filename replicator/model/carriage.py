@@ -1,16 +1,18 @@
 """What a target holds of a source's row: the bytes' new place, supervisors asleep, no more.
 
 A standby that ran the source's supervisors, compaction or host lists would diverge or do harm, so
-control rows are carried by rule: supervisors suspended, config entries by name only.
+control rows are carried by rule: supervisors suspended, load rules without those that drop, config
+entries by name only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, assert_never
 
 from replicator.errors import MalformedRowError
 from replicator.model.fingerprint import NULL, UNIT, Fingerprint, fingerprint, text_columns
+from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member, parse, with_changed_member, with_member
 from replicator.model.row import (
@@ -40,6 +42,7 @@ class Carriage:
     config_names: frozenset[str]
     columns: Mapping[Kind, frozenset[str]]
     """The columns by which rows are compared: those that the target has and does not own."""
+    load_rules: LoadRules = field(default_factory=LoadRules)
 
     def carried(self, row: Row) -> Row | None:
         """Return the row as the target should hold it, None when it is not carried at all.
@@ -54,11 +57,12 @@ class Carriage:
                 return _suspended(row)
             case ConfigEntry():
                 return row if row.name in self.config_names else None
-            case SegmentSchema():
-                return row if Kind.SEGMENT_SCHEMA in self.columns else None
-            case IndexingState():
-                return row if Kind.INDEXING_STATE in self.columns else None
-            case CommitMetadata() | Rules():
+            case SegmentSchema() | IndexingState():
+                return row if KIND_OF[type(row)] in self.columns else None
+            case Rules():
+                payload = self.load_rules.carried(row.payload)
+                return row if payload is row.payload else replace(row, payload=payload)
+            case CommitMetadata():
                 return row
         assert_never(row)
 

@@ -405,7 +405,7 @@ async def acquired(log: KafkaEventLog) -> None:
 async def grown(written: list[str], by: int) -> None:
     end = len(written) + by
     async with asyncio.timeout(100):
-        while len(written) < end:  # noqa: ASYNC110 - a list tells nobody
+        while len(written) < end:
             await asyncio.sleep(0.05)
 
 

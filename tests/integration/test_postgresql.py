@@ -625,7 +625,7 @@ async def until_waiting(dsn: str) -> None:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     async with connected(dsn) as connection, asyncio.timeout(20):
-        while not await connection.fetchval(query):  # noqa: ASYNC110 - only the server knows
+        while not await connection.fetchval(query):
             await asyncio.sleep(0.01)
 
 
@@ -668,7 +668,7 @@ async def test_a_cancelled_scan_leaves_no_statement_behind(druid_dsn: str):
         with pytest.raises(asyncio.CancelledError):
             await asking
         async with asyncio.timeout(20):
-            while await active(druid_dsn) > 1:  # noqa: ASYNC110 - one holds the lock
+            while await active(druid_dsn) > 1:
                 await asyncio.sleep(0.01)
 
 

@@ -234,6 +234,13 @@ class Client:
         found: list[Row] = await self.ask("POST", "broker", "/druid/v2/sql", {"query": query})
         return found
 
+    async def sql_or_nothing(self, query: str) -> list[Row]:
+        """As `sql`, but nothing while the Broker does not know the datasource yet."""
+        try:
+            return await self.sql(query)
+        except DruidError:
+            return []
+
     async def datasources(self) -> list[str]:
         """Return what the Broker knows."""
         found = await self.sql(

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from replicator.adapters.embedded_postgresql import start, stop
+from tests.servers import maven
 from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.maven import MissingToolError
 from tests.servers.postgresql import Postgresql
@@ -68,6 +69,17 @@ def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
     broker.start()
     yield broker
     broker.kill()
+
+
+@pytest.fixture
+def druid_folder() -> Iterator[Path]:
+    """A folder for clusters of Druid, entered by everybody, with a short name for load specs."""
+    with on_a_desk_only():
+        maven.home("druid", sources="onejvm")
+    folder = Path(tempfile.mkdtemp(prefix="druids-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

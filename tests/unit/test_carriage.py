@@ -9,8 +9,9 @@ import pytest
 from replicator.errors import MalformedRowError
 from replicator.model.carriage import Carriage, check_segment, locate, supervised_datasource
 from replicator.model.fingerprint import fingerprint
+from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import LocalLayout
-from replicator.model.row import TABLES, Kind, Row, Segment
+from replicator.model.row import TABLES, Kind, Row, Rules, Segment
 from tests.builders import (
     CREATED,
     END,
@@ -231,3 +232,40 @@ def test_a_row_that_tells_two_stories_is_refused(columns: dict[str, Any], said: 
     """It becomes a gap with a name, and not a segment that Druid cannot load."""
     with pytest.raises(MalformedRowError, match=said):
         check_segment(segment(**columns))
+
+
+# -------------------------------------------------------------------------------------- load rules
+
+DROP_OLD = {"type": "dropByInterval", "interval": "2020-01-01/2021-01-01"}
+LOAD_HOT = {"type": "loadForever", "tieredReplicants": {"hot": 2, "_default_tier": 1}}
+
+
+def carried_rules(*found: dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
+    row = carriage(load_rules=LoadRules(**settings)).carried(rules(payload=json_bytes(found)))
+    assert isinstance(row, Rules)
+    kept: list[dict[str, Any]] = json.loads(row.payload)
+    return kept
+
+
+def test_rules_that_drop_stay_behind_because_they_would_undo_a_restore():
+    assert carried_rules(DROP_OLD, LOAD_HOT) == [LOAD_HOT]
+    assert carried_rules({"type": "dropForever"}) == []
+    assert carried_rules(DROP_OLD, LOAD_HOT, with_drops=True) == [DROP_OLD, LOAD_HOT]
+
+
+def test_rules_without_drops_keep_their_bytes():
+    payload = b'[ {"type":"loadForever", "later":18446744073709551615} ]'
+    row = carriage().carried(rules(payload=payload))
+    assert isinstance(row, Rules)
+    assert row.payload == payload
+
+
+def test_tiers_have_the_targets_names_and_the_larger_count():
+    [rule] = carried_rules(LOAD_HOT, tiers={"hot": "_default_tier"})
+    assert rule["tieredReplicants"] == {"_default_tier": 2}
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"[1]", b"nonsense", b"\xff"])
+def test_rules_that_are_no_list_of_rules_are_malformed(payload: bytes):
+    with pytest.raises(MalformedRowError):
+        carriage().carried(rules(payload=payload))

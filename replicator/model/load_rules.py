@@ -1,0 +1,82 @@
+"""Which of a source's load rules a target has, and for which tiers.
+
+A source's rule that drops segments does so by marking them as unused, and that mark is carried with
+their rows. On a target the same rule would act by the target's clock and its own Coordinator: it
+would undo a restore to before the drop within a minute. So such rules stay behind.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from replicator.errors import MalformedRowError
+
+DROPS = frozenset({"dropForever", "dropByInterval", "dropByPeriod", "dropBeforeByPeriod"})
+"""Druid 33: server/src/main/java/org/apache/druid/server/coordinator/rules/."""
+REPLICANTS = "tieredReplicants"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRules:
+    """How the rules of one source become those of one target."""
+
+    with_drops: bool = False
+    """Whether rules that drop segments are carried: only for a target that is no standby."""
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    """The target's name for a tier of the source; others keep theirs."""
+
+    def carried(self, payload: bytes) -> bytes:
+        """Return the rules for the target; the same bytes when nothing is different there.
+
+        Raises:
+            MalformedRowError: the payload is not a list of rules.
+        """
+        found = parse(payload)
+        kept = [self._rule(rule) for rule in found if self.with_drops or not _drops(rule)]
+        if kept == found:
+            return payload
+        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def _rule(self, rule: dict[str, Any]) -> dict[str, Any]:
+        replicants = rule.get(REPLICANTS)
+        if not isinstance(replicants, dict) or not self.tiers.keys() & replicants.keys():
+            return rule
+        counts: dict[str, int] = {}
+        for tier, count in replicants.items():
+            name = self.tiers.get(tier, tier)
+            counts[name] = max(count, counts.get(name, 0))
+        return {**rule, REPLICANTS: counts}
+
+
+def parse(payload: bytes) -> list[dict[str, Any]]:
+    """Return the rules that a row of `druid_rules` holds.
+
+    Raises:
+        MalformedRowError: the payload is not a list of JSON objects.
+    """
+    try:
+        found = json.loads(payload.decode())
+    except (ValueError, RecursionError) as exc:
+        raise MalformedRowError(f"its payload is not JSON: {exc}") from exc
+    if not isinstance(found, list) or not all(isinstance(rule, dict) for rule in found):
+        raise MalformedRowError("its payload is not a list of rules")
+    return found
+
+
+def tiers(payload: bytes) -> frozenset[str]:
+    """Return the tiers that rules load into.
+
+    Raises:
+        MalformedRowError: as for `parse`.
+    """
+    return frozenset(
+        tier
+        for rule in parse(payload)
+        if isinstance(replicants := rule.get(REPLICANTS), dict)
+        for tier in replicants
+    )
+
+
+def _drops(rule: Mapping[str, Any]) -> bool:
+    return rule.get("type") in DROPS

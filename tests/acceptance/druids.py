@@ -1,0 +1,206 @@
+"""Two real Druids, a Kafka between them, and somebody who uses the replicator at a terminal."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.servers.druid import Client, Druid
+from tests.servers.kafka import Kafka
+from tests.servers.postgresql import Postgresql, connected
+from tests.servers.process import Ended, Processes, Running
+
+READER = "replicator_reader"
+PASSWORD = "druid"
+Answers: TypeAlias = dict[str, Any]
+
+PER_DAY = """
+SELECT TIME_FLOOR(__time, 'P1D') AS "day", COUNT(*) AS "rows", SUM(n) AS "sum",
+  MIN(__time) AS "first", MAX(__time) AS "last", MIN(n) AS "least", MAX(n) AS "most"
+FROM "{name}" GROUP BY 1 ORDER BY 1
+"""
+PAGES = 'SELECT COUNT(*) AS "pages" FROM (SELECT DISTINCT page FROM "{name}")'
+ROWS = 'SELECT __time, page, n, COUNT(*) AS "times" FROM "{name}" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3'
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One Druid with its places."""
+
+    name: str
+    druid: Druid
+    client: Client
+    dsn: str
+    root: Path
+
+    async def answers(self) -> Answers:
+        """Return what the Broker says of every datasource."""
+        found: Answers = {}
+        for name in await self.client.datasources():
+            queries = (PER_DAY, PAGES, ROWS)
+            found[name] = [
+                await self.client.sql_or_nothing(query.format(name=name)) for query in queries
+            ]
+        return found
+
+    async def answers_at_rest(self) -> Answers:
+        """As `answers`, once the Broker has heard of everything."""
+        found = None
+        while found != (now := await self.answers()):
+            found = now
+            await asyncio.sleep(1.2)
+        return now
+
+    async def answers_like(self, wanted: Answers, *, within_s: float = 60) -> None:
+        """Wait until the Broker answers so; a datasource without segments goes a moment later."""
+        found: Answers = {}
+        try:
+            async with asyncio.timeout(within_s):
+                while (found := await self.answers()) != wanted:
+                    await asyncio.sleep(0.3)
+        except TimeoutError:
+            raise AssertionError(f"wanted {wanted}\nfound {found}") from None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A cut of the log, and what the source was then."""
+
+    what: str
+    offset: int
+    time: str
+    used: set[str]
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class User:
+    """Types commands; has the clusters beside it."""
+
+    config: Path
+    processes: Processes
+    source: Cluster
+    standby: Cluster
+
+    async def types(self, *args: str, within_s: float = 120) -> Ended:
+        return await self.processes.run(*args, "--config", str(self.config), within_s=within_s)
+
+    async def does(self, *args: str) -> dict[str, Any]:
+        """Type a command that must succeed, and return what it says."""
+        ended = await self.types(*args, "--json")
+        assert ended.code == 0, f"{args}: {ended.out}\n{ended.err}"
+        return ended.result
+
+    async def starts(self, *args: str) -> Running:
+        return await self.processes.start(*args, "--config", str(self.config))
+
+    async def moment(self, what: str) -> Moment:
+        """Let the source come to rest, and wait for a cut of it."""
+        used = await self.at_rest()
+        answers = await self.source.answers_at_rest()
+        async with connected(self.source.dsn) as connection:
+            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        async with asyncio.timeout(60):
+            while True:
+                log = (await self.does("status"))["log"]
+                taken_at = log["last_cut_source_time"]
+                if taken_at and datetime.fromisoformat(taken_at) > now:
+                    break
+                await asyncio.sleep(0.2)
+        assert await self.source.client.used() == used, "the source was not at rest"
+        return Moment(what, log["last_cut_offset"], taken_at, used, answers)
+
+    async def at_rest(self) -> set[str]:
+        """Wait until the source serves exactly what is used there, twice in a row."""
+        used: set[str] | None = None
+        async with asyncio.timeout(90):
+            while True:
+                now, served = await self.source.client.used(), await self.source.client.served()
+                if now == served == used:
+                    return now
+                used = now
+                await asyncio.sleep(1.2)
+
+    async def standby_is(self, moment: Moment, *, cluster: Cluster | None = None) -> None:
+        """The target's Coordinator, Historicals and Broker say what the source said."""
+        target = cluster or self.standby
+        await target.client.settled(wanted=moment.used)
+        await target.answers_like(moment.answers)
+
+
+@asynccontextmanager
+async def cluster(
+    name: str, folder: Path, postgresql: Postgresql, *, standby: bool = False
+) -> AsyncIterator[Cluster]:
+    """Run a Druid that makes its own tables in a new database."""
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(postgresql.database(None))
+        druid = Druid(folder / f"{name}-druid", dsn, folder / name, standby=standby)
+        stack.callback(druid.kill)
+        await druid.start()
+        client = await stack.enter_async_context(Client(druid))
+        yield Cluster(name, druid, client, dsn, folder / name)
+
+
+def metadata(dsn: str, folder: Path) -> dict[str, str]:
+    url = urlsplit(dsn)
+    (folder / "password").write_text(url.password or "")
+    return {
+        "type": "postgresql",
+        "url": f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}",
+        "password_file": str(folder / "password"),
+    }
+
+
+async def write_config(
+    folder: Path, source: Cluster, targets: Mapping[str, Cluster], log: Mapping[str, Any]
+) -> Path:
+    """Write the configuration; the source is read by a role that can do nothing else."""
+    async with connected(source.dsn) as connection:
+        exists = await connection.fetchval(
+            "SELECT count(*) FROM pg_roles WHERE rolname = $1", READER
+        )
+        if not exists:
+            await connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
+        await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+    url = urlsplit(source.dsn)
+    reader = f"postgresql://{READER}:{PASSWORD}@{url.hostname}:{url.port}{url.path}"
+    found = {
+        "source": {
+            "name": "production",
+            "metadata": metadata(reader, folder),
+            "deep_storage": {"type": "local", "root": str(source.root)},
+        },
+        "log": dict(log),
+        "watch": {"poll_interval_s": 0.5, "idle_cut_interval_s": 1},
+        "targets": {
+            name: {
+                "metadata": metadata(target.dsn, folder),
+                "deep_storage": {"type": "local", "root": str(target.root)},
+                "apply_interval_s": 0.2,
+                "kill_wait_s": 5,
+            }
+            for name, target in targets.items()
+        },
+    }
+    path = folder / "replicator.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(found))))
+    return path
+
+
+def kafka_log(broker: Kafka, prefix: str) -> dict[str, Any]:
+    return {
+        "type": "kafka",
+        "bootstrap_servers": [broker.bootstrap],
+        "topic_prefix": prefix,
+        "replication_factor": 1,
+        "min_insync_replicas": 1,
+        "request_timeout_s": 10,
+    }
