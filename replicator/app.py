@@ -1,5 +1,6 @@
 """Composition root: the only file that knows both services and adapters."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
+from replicator.adapters.druid_http import DruidAddress, DruidHttp
 from replicator.adapters.kafka_session import Sasl, Session, Tls
 from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
 from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
@@ -24,23 +26,27 @@ from replicator.config import (
     SqliteLogSettings,
     TargetSettings,
 )
-from replicator.errors import NotFoundError
+from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.carriage import Carriage
+from replicator.model.checkpoint import Checkpoint
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, LocalLayout
 from replicator.model.observation import Observer
+from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
     DeepStorage,
     DeepStorageReader,
+    DruidCluster,
     EventLogWriter,
-    MetadataReader,
     MetadataWriter,
+    SourceReader,
 )
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.checkup import Checkup
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
+from replicator.services.promoter import Promoter
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
 from replicator.services.verifier import Verifier
@@ -168,6 +174,70 @@ class Application:
             observer=self._observer,
         )
 
+    def promoter(self, name: str) -> Promoter:
+        """Return what makes a target a primary.
+
+        Raises:
+            ConfigError: the configuration does not say where the target's Druid is.
+        """
+        target = self.target(name)
+        if (druid := self.druid(name)) is None or target.settings.druid is None:
+            raise ConfigError(
+                f"targets.{name}.druid is not configured: a supervisor is started by its Overlord",
+                hint=f"say targets.{name}.druid.coordinator_url: http://host:8081",
+            )
+        return Promoter(
+            source=self.settings.source.name,
+            target=name,
+            history=self.history,
+            metadata=target.metadata,
+            druid=druid,
+            resume_timeout_s=target.settings.druid.resume_timeout_s,
+            observer=self._observer,
+        )
+
+    def druid(self, name: str) -> DruidCluster | None:
+        """Return a target's own Druid, None when the configuration does not say where it is."""
+        settings = self.target(name).settings.druid
+        if settings is None:
+            return None
+        return DruidHttp(
+            DruidAddress(
+                coordinator_url=settings.coordinator_url,
+                overlord_url=settings.overlord_url or settings.coordinator_url,
+                username=settings.username,
+                password=settings.password(self._environ),
+                ca_file=settings.ca_file,
+                request_timeout_s=settings.request_timeout_s,
+            )
+        )
+
+    async def drain(self, name: str, *, timeout_s: float) -> None:
+        """Bring a target to the source's last commit, with nothing left behind.
+
+        Raises:
+            TransientError: it takes longer than `timeout_s`.
+        """
+        watcher, applier = self.watcher(), await self.applier(name, Leave())
+        try:
+            async with asyncio.timeout(timeout_s):
+                while await watcher.poll() or not await self._is_at_end(name):
+                    while await applier.apply_next():
+                        pass
+        except TimeoutError as exc:
+            raise TransientError(
+                f"target {name!r} did not reach the source's last commit within {timeout_s:g} s"
+            ) from exc
+
+    async def checkpoint(self, name: str) -> Checkpoint | None:
+        """Return the cut that a target is at, None when nothing was applied to it yet."""
+        return (await self.target(name).metadata.held(self.settings.source.name)).checkpoint
+
+    async def _is_at_end(self, name: str) -> bool:
+        checkpoint = await self.checkpoint(name)
+        last = await self.history.find(Latest())
+        return checkpoint is not None and checkpoint.offset == last.offset
+
     def checkup(self) -> Checkup:
         """Return what looks at everything before anything else is done."""
         source = self.settings.source
@@ -212,7 +282,7 @@ class Application:
             ),
         )
 
-    def source_metadata(self) -> MetadataReader:
+    def source_metadata(self) -> SourceReader:
         """Return the source's metadata store, read only."""
         settings = self.settings.source.metadata
         return PostgresqlMetadataReader(

@@ -12,6 +12,7 @@ from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.ledger import Keys, Marks
 from replicator.model.load_spec import Location
+from replicator.model.promotion import SupervisorState
 from replicator.model.row import Kind, Row, RowKey
 
 
@@ -165,6 +166,18 @@ class MetadataReader(Protocol):
         ...
 
 
+class SourceReader(MetadataReader, Protocol):
+    """What is asked of a source beside its rows."""
+
+    async def running_tasks(self) -> Sequence[str]:
+        """Return the ids of the tasks that the source's Overlord has not ended.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Changes of a target that become visible together."""
 
@@ -234,6 +247,39 @@ class MetadataWriter(MetadataReader, Protocol):
             TransientError: the database is gone. At the end of the block that leaves open whether
                 it was committed: read the checkpoint.
         """
+        ...
+
+
+# ------------------------------------------------------------------------------------ Druid itself
+
+
+class DruidCluster(Protocol):
+    """A target's Overlord and Coordinator, asked and told by HTTP."""
+
+    async def supervisor(self, id_: str) -> SupervisorState | None:
+        """Return what the Overlord says of a supervisor, None when it does not know it.
+
+        Raises:
+            TransientError: no answer, or one that says to try later.
+            ConfigError: access is denied.
+        """
+        ...
+
+    async def supervise(self, spec: bytes) -> None:
+        """Hand in a supervisor's spec, which replaces one of the same id.
+
+        Raises:
+            TransientError: as for `supervisor`; the spec may have been taken.
+            ConfigError: access is denied, or the Overlord refuses the spec.
+        """
+        ...
+
+    async def tiers(self) -> frozenset[str]:
+        """Return the tiers that have Historicals now."""
+        ...
+
+    async def properties(self) -> Mapping[str, str]:
+        """Return the Coordinator's runtime properties, secrets hidden by Druid itself."""
         ...
 
 

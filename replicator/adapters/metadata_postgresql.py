@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
-from replicator.adapters.postgresql_sql import Shape, fetch_sql, scan_sql
+from replicator.adapters.postgresql_sql import Shape, fetch_sql, relation, scan_sql
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.row import Kind, Row
@@ -54,6 +54,12 @@ class PostgresqlMetadataReader:
             reading(session),
         ):
             yield await take(session, self._database, chunk_rows=self._chunk_rows)
+
+    async def running_tasks(self) -> Sequence[str]:
+        tasks = relation(self._database.schema, f"{self._database.table_prefix}tasks")
+        async with connect(self._database, default_transaction_read_only="on") as session:
+            query = f"SELECT id FROM {tasks} WHERE active ORDER BY id"  # noqa: S608 - quoted names
+            return [row["id"] for row in await session.fetch(f"read {tasks}", query)]
 
 
 @asynccontextmanager

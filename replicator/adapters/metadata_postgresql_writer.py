@@ -192,6 +192,7 @@ class PostgresqlTransaction:
             checkpoint.source_time,
             hex_digest(checkpoint.digest),
             checkpoint.standing,
+            checkpoint.promoted,
             checkpoint.datasource,
             self._now,
         )
@@ -271,6 +272,7 @@ def _held(row: asyncpg.Record) -> Held:
             source_time=row["source_time"].astimezone(UTC),
             digest=Digest(int(row["digest"], 16)),
             standing=row["standing"],
+            promoted=row["promoted"],
             datasource=row["datasource"],
         )
     applied_at = row["applied_at"]

@@ -216,6 +216,7 @@ def checkpoint_table_sql(relation: str) -> str:
             source_time timestamptz,
             digest text,
             standing boolean,
+            promoted boolean,
             datasource text,
             applied_at timestamptz
         )"""
@@ -241,7 +242,8 @@ def record_checkpoint_sql(relation: str) -> str:
     """Return the statement that sets a source's checkpoint; `acquire` made the row."""
     return (
         f'UPDATE {relation} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'  # noqa: S608 - quoted names
-        " digest = $6, standing = $7, datasource = $8, applied_at = $9 WHERE source = $1"
+        " digest = $6, standing = $7, promoted = $8, datasource = $9, applied_at = $10"
+        " WHERE source = $1"
     )
 
 

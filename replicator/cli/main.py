@@ -13,6 +13,7 @@ from replicator.cli import (
     differences,
     listing,
     points,
+    promotion,
     restore,
     running,
     status,
@@ -66,6 +67,8 @@ app.command("status")(status.status)
 app.command("log")(listing.log)
 app.command("points")(points.points)
 app.command("restore")(restore.restore)
+app.command("promote")(promotion.promote)
+app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)
 app.command("diff")(differences.diff)
 app.add_typer(configuration.app, name="config")

@@ -71,6 +71,7 @@ def _target_json(found: TargetStatus) -> dict[str, Any]:
         "offset": checkpoint.offset if checkpoint else None,
         "source_time": checkpoint.source_time if checkpoint else None,
         "standing": checkpoint.standing if checkpoint else False,
+        "promoted": checkpoint.promoted if checkpoint else False,
         "datasource": checkpoint.datasource if checkpoint else None,
         "applied_at": found.applied_at,
         "lag_seconds": found.lag.total_seconds() if found.lag else None,
@@ -114,5 +115,7 @@ def _cells(found: TargetStatus) -> tuple[str, ...]:
     if found.checkpoint.standing:
         only = f" of {found.checkpoint.datasource}" if found.checkpoint.datasource else ""
         state = f"standing{only} after a restore"
+    if found.checkpoint.promoted:
+        state = "promoted: a primary of its own"
     gaps = str(len(found.gaps))
     return (found.target, str(found.checkpoint.cut), lag, behind, gaps, promise, state)

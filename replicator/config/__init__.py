@@ -9,6 +9,7 @@ from replicator.config.loading import (
 )
 from replicator.config.settings import (
     DeepStorageSettings,
+    DruidSettings,
     KafkaLogSettings,
     KafkaSaslSettings,
     KafkaTlsSettings,
@@ -29,6 +30,7 @@ from replicator.config.yaml_file import scalar
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "DeepStorageSettings",
+    "DruidSettings",
     "Explained",
     "KafkaLogSettings",
     "KafkaSaslSettings",

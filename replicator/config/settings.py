@@ -101,6 +101,20 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _http(url: str) -> str:
+    """Refuse what is no plain address of a server; messages never repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the URL cannot be read; is its port a number?") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL contains a login; say username, password_env or password_file")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("the URL is not like http://host:8081")
+    return url.rstrip("/")
+
+
 def _without_password(url: str) -> str:
     """Refuse a URL with a secret in it; messages never repeat the URL."""
     try:
@@ -130,6 +144,7 @@ Names = Annotated[
 ]
 BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
 AsTuple = BeforeValidator(_as_tuple)
+HttpUrl = Annotated[str, AfterValidator(_http)]
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
@@ -364,6 +379,23 @@ class WatchSettings(_Part):
     """When to try a poll again."""
 
 
+class DruidSettings(_Password):
+    """A cluster's Coordinator and Overlord, for what is not in its metadata store."""
+
+    coordinator_url: HttpUrl
+    """`http://host:8081`, or that of a Router that forwards to it."""
+    overlord_url: HttpUrl | None = None
+    """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
+    username: Annotated[str, Field(min_length=1)] | None = None
+    """For basic authentication; default: none."""
+    ca_file: AbsolutePath | None = None
+    """Who signed the certificate of an https URL; default: the system's authorities."""
+    request_timeout_s: Positive = 30.0
+    """Longest wait for an answer, in seconds."""
+    resume_timeout_s: Positive = 300.0
+    """Longest wait for the tasks of a supervisor that was started, in seconds."""
+
+
 class LoadRulesSettings(_Part):
     """How the source's load rules become the target's."""
 
@@ -384,6 +416,8 @@ class TargetSettings(_Part):
     """Where its own metadata store is."""
     deep_storage: DeepStorageSettings
     """Where its own segments' bytes are, never inside the source's."""
+    druid: DruidSettings | None = None
+    """Its own Druid; needed to promote it, and to check its settings."""
     config_names: Names = frozenset({"lookupsConfig"})
     """Entries of `druid_config` that are carried.
 

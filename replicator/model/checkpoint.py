@@ -22,6 +22,8 @@ class Checkpoint:
     """Of the source's inventory at the cut."""
     standing: bool
     """True after a restore in place: stay at this cut until told to go on."""
+    promoted: bool = False
+    """True once the target became a primary: nothing of its source is written to it any more."""
     datasource: str | None = None
     """After a restore of one datasource: the only one that is at this cut; None: all are."""
 

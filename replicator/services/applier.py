@@ -31,6 +31,7 @@ from replicator.services.reconciler import (
     checkpoint_at,
     gap_of,
     refuse_foreign_rows,
+    refuse_promoted,
     without,
 )
 
@@ -146,6 +147,7 @@ class Applier:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
             return await self._seed(held.epoch, span)
         _check_agreement(checkpoint, span, self._target)
+        refuse_promoted(checkpoint, self._target)
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
             return await self._seed(held.epoch, span)

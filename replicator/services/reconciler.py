@@ -221,6 +221,20 @@ def refuse_foreign_rows(found: int, target: str) -> None:
         )
 
 
+def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
+    """Refuse to write to a target that became a primary.
+
+    Raises:
+        RefusedError: it did.
+    """
+    if checkpoint is not None and checkpoint.promoted:
+        raise RefusedError(
+            f"target {target!r} was promoted at cut {checkpoint.cut} and is a cluster of its own",
+            hint="to protect it, make it the `source` of a configuration; to follow the old source"
+            " again, start from an empty metadata store",
+        )
+
+
 def checkpoint_at(
     cut: ClosedCut, source: str, log_id: str, *, standing: bool, datasource: str | None = None
 ) -> Checkpoint:

@@ -18,6 +18,7 @@ from replicator.services.reconciler import (
     Reconciler,
     Reconciliation,
     refuse_foreign_rows,
+    refuse_promoted,
     without,
 )
 
@@ -69,6 +70,7 @@ class Restorer:
         """
         cut = await self._history.find(point)
         held = await self._metadata.held(self._source)
+        refuse_promoted(held.checkpoint, self._target)
         if held.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
         found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
@@ -87,6 +89,7 @@ class Restorer:
             GapError: bytes are missing and `accept_gaps` is not given; no row was changed.
             FencedError: somebody else took over; no row was changed.
         """
+        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
         held = await self._metadata.acquire(self._source)
         found = plan.reconciliation
         if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:

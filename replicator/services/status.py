@@ -37,7 +37,8 @@ class TargetStatus:
     @property
     def keeps_promise(self) -> bool:
         """Whether the lag is within the promise; a target that stands still on purpose keeps it."""
-        if self.checkpoint is not None and self.checkpoint.standing:
+        checkpoint = self.checkpoint
+        if checkpoint is not None and (checkpoint.standing or checkpoint.promoted):
             return True
         return self.lag is not None and self.lag <= self.rpo
 

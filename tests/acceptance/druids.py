@@ -184,6 +184,7 @@ async def write_config(
             name: {
                 "metadata": metadata(target.dsn, folder),
                 "deep_storage": {"type": "local", "root": str(target.root)},
+                "druid": {"coordinator_url": target.druid.url("coordinator")},
                 "apply_interval_s": 0.2,
                 "kill_wait_s": 5,
             }

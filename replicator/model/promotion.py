@@ -1,0 +1,149 @@
+"""A standby becomes a primary: what is done next, decided from what is seen and nothing else.
+
+Nothing remembers how far a promotion came. Each step is decided from the checkpoint and from what
+the target's Overlord says, so one that was interrupted anywhere goes on where it stopped.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from replicator.errors import MalformedRowError
+from replicator.model.payload import member, parse, with_member
+from replicator.model.row import CommitMetadata, Supervisor
+
+TERMINATED = "NoopSupervisorSpec"
+"""Druid's type of a supervisor that was terminated."""
+Offsets: TypeAlias = Mapping[str, str]
+"""Of a stream: sequence numbers by partition, both as text (Kafka: integers)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorState:
+    """What an Overlord says of a supervisor."""
+
+    is_suspended: bool
+    state: str
+    starts: tuple[Offsets, ...]
+    """Where each of its running tasks began to read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumption:
+    """A supervisor that is to go on, and from where."""
+
+    id: str
+    spec: bytes
+    """As it is posted: the source's own, not suspended."""
+    offsets: Offsets
+    """Committed with the segments of the checkpoint's cut; empty when nothing ever was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Write down that the target is promoted: no applier and no restore can write from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Post the spec: an Overlord that runs does not know of rows that came by replication."""
+
+    resumption: Resumption
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Its tasks are not there yet."""
+
+    resumption: Resumption
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Its tasks began somewhere else: messages would be lost or read twice."""
+
+    resumption: Resumption
+    found: Offsets
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """All of it is so."""
+
+
+Step: TypeAlias = Fence | Start | Await | Halt | Done
+
+
+def next_step(
+    resumptions: Sequence[Resumption],
+    *,
+    is_promoted: bool,
+    states: Mapping[str, SupervisorState],
+    committed: Mapping[str, Offsets],
+) -> Step:
+    """Return what is to be done now.
+
+    Args:
+        resumptions: The supervisors that are to go on.
+        is_promoted: Whether the checkpoint says so.
+        states: What the Overlord says, by supervisor; it does not know of the others.
+        committed: The offsets in the target's store now. They move on with the first tasks that
+            publish, when a promotion that was interrupted is taken up late.
+    """
+    if not is_promoted:
+        return Fence()
+    for resumption in resumptions:
+        state = states.get(resumption.id)
+        if state is None or state.is_suspended:
+            return Start(resumption)
+        if not state.starts:
+            return Await(resumption)
+        for start in state.starts:
+            if not (_begins(start, resumption.offsets) or _begins(start, committed[resumption.id])):
+                return Halt(resumption, start)
+    return Done()
+
+
+def offsets_of(commit: CommitMetadata | None) -> Offsets:
+    """Return the offsets that a row of `druid_dataSource` holds, empty for none.
+
+    Druid 33: SeekableStreamEndSequenceNumbers writes `partitionSequenceNumberMap`, for Kafka also
+    `partitionOffsetMap`.
+
+    Raises:
+        MalformedRowError: the payload is not what Druid writes.
+    """
+    if commit is None:
+        return {}
+    partitions = parse(commit.commit_metadata_payload).get("partitions")
+    if not isinstance(partitions, dict):
+        raise MalformedRowError(f"the offsets of {commit.datasource!r} have no partitions")
+    found = partitions.get("partitionSequenceNumberMap") or partitions.get("partitionOffsetMap")
+    if not isinstance(found, dict):
+        raise MalformedRowError(f"the offsets of {commit.datasource!r} have no map of partitions")
+    return {str(partition): str(number) for partition, number in found.items()}
+
+
+def is_terminated(supervisor: Supervisor) -> bool:
+    """Return whether a supervisor was ended for good."""
+    return bool(member(supervisor.payload, "type") == TERMINATED)
+
+
+def is_suspended(supervisor: Supervisor) -> bool:
+    """Return whether a supervisor's spec says that it stands still."""
+    return member(supervisor.payload, "suspended") is True
+
+
+def awake(supervisor: Supervisor) -> bytes:
+    """Return a supervisor's spec, not suspended."""
+    return with_member(supervisor.payload, "suspended", False)  # noqa: FBT003 - a JSON value
+
+
+def asleep(spec: bytes) -> bytes:
+    """Return a spec, suspended."""
+    return with_member(spec, "suspended", True)  # noqa: FBT003 - a JSON value
+
+
+def _begins(start: Offsets, committed: Offsets) -> bool:
+    """Whether a task goes on where a commit ended; a new partition begins where it likes."""
+    return all(start.get(partition, number) == number for partition, number in committed.items())

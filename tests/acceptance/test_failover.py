@@ -1,0 +1,154 @@
+"""A standby takes over a stream: every message once in the end, proved by queries."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
+from tests.acceptance.test_two_druids import Acts, Stream
+from tests.servers.kafka import Kafka
+from tests.servers.postgresql import Postgresql, execute
+from tests.servers.process import processes
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("druid"),
+]
+ROWS = 'SELECT COUNT(*) AS "rows", MAX(n) AS "last" FROM "clicks"'
+MESSAGES = 'SELECT COUNT(*) AS "messages" FROM (SELECT DISTINCT n FROM "clicks")'
+
+
+async def test_a_source_that_is_killed_between_publishes_loses_no_message(
+    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path
+):
+    folder = druid_folder
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(cluster("source", folder, postgresql))
+        standby = await stack.enter_async_context(
+            cluster("standby", folder, postgresql, standby=True)
+        )
+        control = await stack.enter_async_context(
+            cluster("control", folder, postgresql, standby=True)
+        )
+        forks = stack.enter_context(processes(folder))
+        targets = {"standby": standby, "control": control}
+        log = kafka_log(kafka_broker, folder.name)
+        user = User(await write_config(folder, source, targets, log), forks, source, standby)
+        stream = Stream(kafka_broker, f"{folder.name}.clicks")
+        acts = Acts(source.client, Random(1), stream)
+
+        running = await user.starts("run")
+        await acts.stream()
+        await acts.stream()
+        await user.moment("published")
+        await read_but_not_published(source, stream)
+        source.druid.kill()
+        await stream.send(20)
+
+        plan = await user.does("failover", "standby", "--dry-run")
+        assert (plan["done"], plan["supervisors"]) == (
+            False,
+            [{"id": "clicks", "offsets": {"0": "80"}}],
+        )
+        done = await user.does("failover", "standby", "--yes")
+        assert (done["done"], done["lost_events"], done["drop_rules_restored"]) == (True, 0, True)
+        assert (await running.ended(within_s=30)).code in {4, 7}
+        await counts_are(standby, stream.sent)
+        await stream.send(20)
+        await counts_are(standby, stream.sent)
+        await standby.client.hand_off("clicks")
+        await counts_are(standby, stream.sent)
+
+        assert (await user.does("failover", "standby", "--yes"))["done"], "it is done already"
+        refused = await user.types("apply", "standby", "--once", "--resume")
+        assert (refused.code, "was promoted" in refused.err) == (4, True)
+        refused = await user.types("restore", "standby", "--to-offset", "8", "--yes")
+        assert (refused.code, "was promoted" in refused.err) == (4, True)
+        status = (await user.types("status", "--json")).result["targets"]
+        assert {row["target"]: row["promoted"] for row in status} == {
+            "standby": True,
+            "control": False,
+        }
+
+        await read_again_without_the_offsets(user, control, stream)
+
+
+async def read_again_without_the_offsets(user: User, control: Cluster, stream: Stream) -> None:
+    """The negative control: this is how it looks when messages are read twice."""
+    await execute(control.dsn, "DELETE FROM druid_datasource")
+    done = await user.does("failover", "control", "--yes")
+    assert done["supervisors"] == [{"id": "clicks", "offsets": {}}]
+    async with asyncio.timeout(60):
+        while (found := await counts(control))[0] <= stream.sent:
+            await asyncio.sleep(0.5)
+    assert found[0] > found[1]
+
+
+async def test_a_planned_promotion_drains_first_and_is_refused_while_the_source_moves(
+    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path
+):
+    folder = druid_folder
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(cluster("source", folder, postgresql))
+        standby = await stack.enter_async_context(
+            cluster("standby", folder, postgresql, standby=True)
+        )
+        forks = stack.enter_context(processes(folder))
+        log = kafka_log(kafka_broker, folder.name)
+        config = await write_config(folder, source, {"standby": standby}, log)
+        user = User(config, forks, source, standby)
+        stream = Stream(kafka_broker, f"{folder.name}.clicks")
+        acts = Acts(source.client, Random(1), stream)
+        await acts.stream()
+        for args in (("watch", "--once"), ("apply", "standby", "--once")):
+            assert (await user.types(*args)).code == 0
+        await read_but_not_published(source, stream)
+
+        moving = await user.types("promote", "standby", "--yes")
+        assert (moving.code, "clicks are not suspended" in moving.err) == (4, True), moving.err
+        await source.client.supervisor("clicks", "suspend")
+        async with asyncio.timeout(120):
+            while (ended := await user.types("promote", "standby", "--yes", "--json")).code == 4:
+                assert "have not ended" in ended.out
+                await asyncio.sleep(0.5)
+        assert ended.code == 0, ended.out + ended.err
+        assert ended.result["supervisors"] == [{"id": "clicks", "offsets": {"0": str(stream.sent)}}]
+        assert ended.result["lost_events"] == 0
+        await counts_are(standby, stream.sent)
+        source.druid.kill()
+        await stream.send(30)
+        await counts_are(standby, stream.sent)
+
+
+async def read_but_not_published(source: Cluster, stream: Stream) -> None:
+    await stream.send(20)
+    async with asyncio.timeout(90):
+        while (await counts(source))[0] != stream.sent:
+            await asyncio.sleep(0.3)
+
+
+async def counts(target: Cluster) -> tuple[int, int, int]:
+    """Return the number of rows, of different messages, and the last message."""
+    rows = await target.client.sql_or_nothing(ROWS)
+    messages = await target.client.sql_or_nothing(MESSAGES)
+    if not rows or not messages:
+        return (0, 0, 0)
+    return (rows[0]["rows"], messages[0]["messages"], rows[0]["last"])
+
+
+async def counts_are(target: Cluster, sent: int) -> None:
+    """Every message exactly once: as many rows as messages, all different, up to the last."""
+    found = (0, 0, 0)
+    try:
+        async with asyncio.timeout(90):
+            while (found := await counts(target)) != (sent, sent, sent - 1):
+                await asyncio.sleep(0.3)
+            await asyncio.sleep(2)
+            assert await counts(target) == (sent, sent, sent - 1)
+    except TimeoutError:
+        raise AssertionError(f"sent {sent}, found {found}") from None
