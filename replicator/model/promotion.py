@@ -14,6 +14,9 @@ from replicator.model.row import CommitMetadata, Supervisor
 
 TERMINATED = "NoopSupervisorSpec"
 """Druid's type of a supervisor that was terminated."""
+STREAMS = frozenset({"kafka", "kinesis", "rabbit"})
+IDLE = "IDLE"
+"""Druid's state of a supervisor whose stream has nothing new, which then runs no tasks."""
 Offsets: TypeAlias = Mapping[str, str]
 """Of a stream: sequence numbers by partition, both as text (Kafka: integers)."""
 
@@ -37,6 +40,11 @@ class Resumption:
     """As it is posted: the source's own, not suspended."""
     offsets: Offsets
     """Committed with the segments of the checkpoint's cut; empty when nothing ever was."""
+
+    @property
+    def reads_stream(self) -> bool:
+        """Whether its tasks begin at offsets; compaction and scheduled batches have none."""
+        return member(self.spec, "type") in STREAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ def next_step(
         state = states.get(resumption.id)
         if state is None or state.is_suspended:
             return Start(resumption)
-        if not state.starts:
+        if resumption.reads_stream and not state.starts and state.state != IDLE:
             return Await(resumption)
         for start in state.starts:
             if not (_begins(start, resumption.offsets) or _begins(start, committed[resumption.id])):
