@@ -21,7 +21,7 @@ export SEEDS
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test check demo bench fix lock clean
+.PHONY: test check demo demo-druid bench fix lock clean
 
 test: check
 	$(BIN)/python -m tests.servers.maven
@@ -35,6 +35,10 @@ check: $(READY)
 
 demo: $(READY)
 	@$(BIN)/replicator demo $(if $(KEEP),--keep) $(ARGS)
+
+# The same story on two real Druid clusters and a real Kafka; needs a JDK 17 and Maven.
+demo-druid: $(READY)
+	@$(BIN)/python -m tests.demo_druid $(if $(KEEP),--keep)
 
 bench: $(READY)
 	@for file in bench/[a-z]*.py; do echo; echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done

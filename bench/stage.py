@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import replicator
+from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import running
 
 SOURCE_ROOT = "/druid/segments"
 TARGET_ROOT = "/backup/segments"
-TABLES = Path(replicator.__file__).parent / "cli" / "demo" / "druid-33.sql"
+TABLES = LAYOUTS["druid-33"]
 DATASOURCES = 20
 PARTITIONS = 5
 WORDS = (

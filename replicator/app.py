@@ -39,11 +39,11 @@ from replicator.ports import (
     DeepStorageReader,
     DruidCluster,
     EventLogWriter,
-    MetadataWriter,
     SourceReader,
 )
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.checkup import Checkup
+from replicator.services.creation import Created, create
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.promoter import Promoter
@@ -59,8 +59,8 @@ class Target:
 
     name: str
     settings: TargetSettings
-    metadata: MetadataWriter
-    storage: DeepStorage
+    metadata: PostgresqlMetadataWriter
+    storage: LocalDeepStorage
 
 
 class Application:
@@ -196,6 +196,19 @@ class Application:
             observer=self._observer,
         )
 
+    async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
+        """Prepare a target."""
+        target = self.target(name)
+        return await create(
+            metadata=target.metadata,
+            storage=target.storage,
+            druid=self.druid(name),
+            source=self.source_metadata(),
+            load_rules=_load_rules(target.settings),
+            release=release,
+            centralized=centralized,
+        )
+
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid, None when the configuration does not say where it is."""
         settings = self.target(name).settings.druid
@@ -276,10 +289,7 @@ class Application:
             target=_layout(target.settings.deep_storage),
             config_names=target.settings.config_names,
             columns=await target.metadata.columns(),
-            load_rules=LoadRules(
-                with_drops=target.settings.load_rules.with_drops,
-                tiers=target.settings.load_rules.tiers,
-            ),
+            load_rules=_load_rules(target.settings),
         )
 
     def source_metadata(self) -> SourceReader:
@@ -314,7 +324,7 @@ class Application:
                     ),
                 )
 
-    def _writer(self, settings: MetadataSettings) -> MetadataWriter:
+    def _writer(self, settings: MetadataSettings) -> PostgresqlMetadataWriter:
         return PostgresqlMetadataWriter(
             settings.url,
             password=settings.password(self._environ),
@@ -363,6 +373,10 @@ class Application:
 
 def _layout(settings: DeepStorageSettings) -> Layout:
     return LocalLayout(root=str(settings.druid_root))
+
+
+def _load_rules(settings: TargetSettings) -> LoadRules:
+    return LoadRules(with_drops=settings.load_rules.with_drops, tiers=settings.load_rules.tiers)
 
 
 def _kafka_session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> Session:

@@ -250,6 +250,35 @@ class MetadataWriter(MetadataReader, Protocol):
         ...
 
 
+class NewMetadata(Protocol):
+    """A target's metadata store before anything is written to it."""
+
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        """Make our own tables, and Druid's when there are none; return whether Druid's were made.
+
+        `release` is that of the target's Druid, like `33.0.0`, `centralized` whether it keeps
+        segment schemas (`druid.centralizedDatasourceSchema.enabled`).
+
+        Raises:
+            NotFoundError: there are none, and no release was said; nothing was made.
+            ConfigError: the release's tables are not known, or a privilege is missing.
+        """
+        ...
+
+
+class NewStorage(Protocol):
+    """A target's deep storage before anything is written to it."""
+
+    async def create(self) -> None:
+        """Make the place where everything is stored, when it is not there.
+
+        Raises:
+            ConfigError: this process may not; the message says where.
+            TransientError: as for `put`.
+        """
+        ...
+
+
 # ------------------------------------------------------------------------------------ Druid itself
 
 

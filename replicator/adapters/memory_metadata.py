@@ -97,6 +97,10 @@ class MemoryMetadata:
             for kind, columns in self.tables.items()
         }
 
+    async def running_tasks(self) -> Sequence[str]:
+        """As a source; nothing runs here."""
+        return ()
+
     async def acquire(self, source: str) -> Held:
         kept = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
         kept.epoch = Epoch(kept.epoch + 1)

@@ -13,6 +13,7 @@ from typing import Any, Final, Unpack
 
 import asyncpg
 
+from replicator.adapters import druid_tables
 from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading, take
 from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
 from replicator.adapters.postgresql_sql import (
@@ -28,7 +29,7 @@ from replicator.adapters.postgresql_sql import (
     remove_sql,
     upsert_sql,
 )
-from replicator.errors import ConfigError, FencedError, TransientError
+from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
@@ -70,6 +71,15 @@ class PostgresqlMetadataWriter:
             shapes = await discover(session, self._database)
         return {kind: shape.compared for kind, shape in shapes.items()}
 
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        segments = self._database.table(Kind.SEGMENT)
+        async with connect(self._database) as session:
+            made = not await _exists(session, segments)
+            if made:
+                await self._make_druids_tables(session, release, centralized=centralized)
+            await self._make_own_tables(session)
+        return made
+
     async def acquire(self, source: str) -> Held:
         async with connect(self._database) as session:
             await self._make_own_tables(session)
@@ -108,6 +118,24 @@ class PostgresqlMetadataWriter:
             if ended != "COMMIT":
                 # the server rolls back when a statement failed and somebody went on regardless
                 raise TransientError(f"{self._database.name}: the transaction was rolled back")
+
+    async def _make_druids_tables(
+        self, session: Session, release: str | None, *, centralized: bool
+    ) -> None:
+        database = self._database
+        if release is None:
+            raise NotFoundError(f"{database.name}: there are no tables of a Druid")
+        if database.table_prefix != druid_tables.PREFIX:
+            raise ConfigError(
+                f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
+                hint="start the target's Coordinator on the empty database once, it makes them",
+            )
+        statements = druid_tables.statements(release, centralized=centralized)
+        schema = quoted(database.schema)
+        await session.execute(
+            "create Druid's tables",
+            f"BEGIN; SET LOCAL search_path TO {schema}; {statements}; COMMIT",
+        )
 
     async def _make_own_tables(self, session: Session) -> None:
         wanted = {

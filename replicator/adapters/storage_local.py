@@ -207,6 +207,9 @@ class LocalDeepStorage(LocalDeepStorageReader):
         finally:
             await finished(lambda: shutil.rmtree(work, ignore_errors=True))
 
+    async def create(self) -> None:
+        await finished(self._create)
+
     async def probe(self) -> None:
         await finished(self._probe)
 
@@ -291,6 +294,13 @@ class LocalDeepStorage(LocalDeepStorageReader):
         if kept.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, Kept(receipt=receipt, inode=kept.inode))
         return receipt
+
+    def _create(self) -> None:
+        with translated(f"cannot make {self._root}"):
+            if not self._root.is_dir():
+                self._root.parent.mkdir(parents=True, exist_ok=True)
+                self._root.mkdir(exist_ok=True)
+                sync(self._root.parent)
 
     def _probe(self) -> None:
         with translated(f"cannot write to {self._root}"):

@@ -17,6 +17,7 @@ from replicator.cli import (
     restore,
     running,
     status,
+    targets,
     verify,
 )
 from replicator.cli.demo import story
@@ -71,6 +72,7 @@ app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)
 app.command("diff")(differences.diff)
+app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 
 

@@ -154,11 +154,24 @@ async def test_a_history_is_followed_and_every_chosen_moment_comes_back(
             )
             user = User(config, forks, source, standby)
             assert (await user.types("check")).code == 0
+            await created(user)
             stream = Stream(kafka_broker, f"{folder.name}.clicks")
             moments = await followed(user, Acts(source.client, rng, stream), rng)
             source.druid.kill()  # what comes now needs nothing of it but its bytes
             await restored(user, moments, rng)
             await restored_into_a_third(user, moments, folder, postgresql, rng)
+
+
+async def created(user: User) -> None:
+    """The tables that Druid made are taken as they are, and its settings are looked at."""
+    done = await user.does("target", "create", "standby")
+    assert not done["tables_made"]
+    assert [row["name"] for row in done["settings"] if not row["good"]] == []
+    live = f"targets.standby.druid.coordinator_url={user.source.druid.url('coordinator')}"
+    wrong = await user.types("target", "create", "standby", "--set", live, "--json")
+    assert wrong.code == 3
+    names = [row["name"] for row in wrong.result["settings"] if not row["good"]]
+    assert "druid.coordinator.kill.datasource.on" in names
 
 
 async def followed(user: User, acts: Acts, rng: Random) -> list[Moment]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import start, stop
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
@@ -33,7 +34,7 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, MetadataReader, Transaction
-from tests.servers.postgresql import LAYOUTS, Postgresql, connected, execute, put
+from tests.servers.postgresql import Postgresql, connected, execute, put
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.real

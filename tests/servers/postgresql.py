@@ -9,19 +9,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-import replicator
+from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import start, stop
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
-
-DRUID_TABLES = Path(__file__).parent / "druid_tables"
-LAYOUTS = {
-    "druid-25": DRUID_TABLES / "druid-25.sql",
-    "druid-33": Path(replicator.__file__).parent / "cli" / "demo" / "druid-33.sql",
-    "druid-33-centralized": DRUID_TABLES / "druid-33-centralized.sql",
-    "druid-37": DRUID_TABLES / "druid-37.sql",
-    "druid-37-centralized": DRUID_TABLES / "druid-37-centralized.sql",
-}
-"""Druid's own tables by release; centralized: with druid.centralizedDatasourceSchema.enabled."""
 
 
 @dataclass

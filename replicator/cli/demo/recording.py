@@ -13,8 +13,10 @@ from typing import Any
 
 import asyncpg
 
+from replicator.adapters.druid_tables import LAYOUTS
+
 DATA = Path(__file__).parent / "data"
-TABLES_DDL = Path(__file__).parent / "druid-33.sql"
+TABLES_DDL = LAYOUTS["druid-33"]
 ROOT_MARK = "${DEEP_STORAGE}"
 KEYS: Mapping[str, str] = {
     "segments": "id",

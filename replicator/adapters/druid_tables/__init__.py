@@ -1,0 +1,28 @@
+"""Druid's own metadata tables on PostgreSQL, as each release was seen to make them."""
+
+from pathlib import Path
+
+from replicator.errors import ConfigError
+
+PREFIX = "druid_"
+LAYOUTS = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}
+"""By `druid-<release>` or `druid-<release>-centralized`: the latter with
+`druid.centralizedDatasourceSchema.enabled=true`, which adds columns and a table."""
+_LET_DRUID = (
+    "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
+    " run the command again"
+)
+
+
+def statements(release: str, *, centralized: bool) -> str:
+    """Return what makes the tables of a release, like `33.0.0`, in the first schema searched.
+
+    Raises:
+        ConfigError: the tables of that release are not known here.
+    """
+    major = release.partition(".")[0]
+    name = f"druid-{major}" + ("-centralized" if centralized else "")
+    if name not in LAYOUTS:
+        known = ", ".join(sorted(LAYOUTS))
+        raise ConfigError(f"the tables of {name} are not known here ({known} are)", hint=_LET_DRUID)
+    return LAYOUTS[name].read_text(encoding="utf-8")

@@ -1,0 +1,92 @@
+"""What a Druid has to be told before it can be a standby, and why.
+
+Sources: Druid 33 and 37, `CoordinatorKillConfigs`, `MetadataCleanupConfig`, `SegmentsMetadata…`;
+their defaults were read there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+_HISTORY = "it deletes rows that a restore to an earlier point needs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One runtime property of the Coordinator or Overlord."""
+
+    name: str
+    wanted: str
+    default: str
+    """What Druid does when nothing is said."""
+    reason: str
+
+
+REQUIREMENTS = (
+    Requirement(
+        name="druid.coordinator.kill.on",
+        wanted="false",
+        default="false",
+        reason="a kill task deletes bytes of segments that a restore needs",
+    ),
+    Requirement(
+        name="druid.coordinator.kill.datasource.on",
+        wanted="false",
+        default="true",
+        reason="it deletes stream offsets by their created_date, so those of old streams at once",
+    ),
+    Requirement(
+        name="druid.coordinator.kill.supervisor.on",
+        wanted="false",
+        default="true",
+        reason=_HISTORY,
+    ),
+    Requirement(
+        name="druid.coordinator.kill.rule.on", wanted="false", default="true", reason=_HISTORY
+    ),
+    Requirement(
+        name="druid.coordinator.kill.compaction.on",
+        wanted="false",
+        default="true",
+        reason="it deletes compaction settings of datasources whose segments come a moment later",
+    ),
+    Requirement(
+        name="druid.manager.segments.killUnused.enabled",
+        wanted="false",
+        default="false",
+        reason="the Overlord deletes bytes of segments that a restore needs",
+    ),
+)
+
+
+class Verdict(Enum):
+    """What a Coordinator's properties say of one requirement."""
+
+    GOOD = "good"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One requirement, held against a cluster."""
+
+    requirement: Requirement
+    verdict: Verdict
+    found: str
+    """The property's value, or its default in brackets."""
+
+
+def judge(properties: Mapping[str, str]) -> tuple[Judged, ...]:
+    """Hold a Coordinator's properties against what a standby needs."""
+    judged = []
+    for one in REQUIREMENTS:
+        said = properties.get(one.name)
+        value = one.default if said is None else said.strip().lower()
+        judged.append(
+            Judged(
+                requirement=one,
+                verdict=Verdict.GOOD if value == one.wanted else Verdict.WRONG,
+                found=f"({one.default})" if said is None else said,
+            )
+        )
+    return tuple(judged)
