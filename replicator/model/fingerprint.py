@@ -10,7 +10,7 @@ The digest of an inventory is the sum of its rows' fingerprints modulo 2^256. It
 an order and follows a change in time proportional to the change. It detects faults, not forgery.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
@@ -29,6 +29,7 @@ FINGERPRINT_BYTES = 32
 DIGEST_MODULUS = 1 << (8 * FINGERPRINT_BYTES)
 EMPTY_DIGEST = Digest(0)
 
+_WORDS: Mapping[str | int | None, str] = {None: NULL, False: "0", True: "1"}
 _ValuesOf: TypeAlias = Callable[[Row], tuple[str | int | None, ...]]
 _PayloadOf: TypeAlias = Callable[[Row], bytes]
 
@@ -47,7 +48,9 @@ def fingerprint(
     target writes by its own rule or does not have. `payload` takes the place of the row's own.
     """
     head, values_of, payload_of = _reading(KIND_OF[type(row)], columns)
-    text = head % tuple([v if v.__class__ is str else _text(v) for v in values_of(row)])
+    text = head % tuple(
+        [v if v.__class__ is str else _WORDS.get(v) or str(v) for v in values_of(row)]
+    )
     if row.extras:
         names = sorted(row.extras if columns is None else columns & row.extras.keys())
         text += "".join(f"{name}={row.extras[name]}{UNIT}" for name in names)
@@ -74,14 +77,6 @@ def changed(digest: Digest, *, gone: Iterable[bytes], come: Iterable[bytes]) -> 
 def hex_digest(digest: Digest) -> str:
     """Return the digest as 64 hexadecimal digits, as it stands in `cut.closed`."""
     return f"{digest:064x}"
-
-
-def _text(value: str | int | None) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return NULL
-    return str(int(value))
 
 
 @lru_cache(maxsize=8 * len(Kind))

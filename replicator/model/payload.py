@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 from replicator.errors import MalformedRowError
 
 _DECODER = json.JSONDecoder()
@@ -76,12 +78,20 @@ def with_changed_member(payload: bytes, name: str, change: Callable[[Any], Any])
 
 
 def _replaced(text: str, name: str, found: Member | None, value: Any) -> bytes:
-    encoded = _ENCODE(value)
+    encoded = _encoded(value)
     if found:
         return (text[: found.start] + encoded + text[found.end :]).encode()
     comma = "," if parse(text.encode()) else ""
     head = text.rstrip(_SPACE).removesuffix("}").rstrip(_SPACE)
     return f"{head}{comma}{_ENCODE(name)}:{encoded}}}".encode()
+
+
+def _encoded(value: Any) -> str:
+    """Return compact JSON; what orjson does not know, larger integers say, the slow way."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return _ENCODE(value)
 
 
 def _find(text: str, name: str) -> Member | None:

@@ -8,15 +8,18 @@ make every later commit fail (IndexerSQLMetadataStorageCoordinator).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 Extras: TypeAlias = Mapping[str, str]
 """Columns this release does not know, in the database's text form; NULLs are left out."""
 
 
-class Kind(Enum):
-    """What a row describes; one member for each replicated table."""
+class Kind(StrEnum):
+    """What a row describes; one member for each replicated table.
+
+    A text, because a member of a plain Enum takes Python code to be looked up by.
+    """
 
     SEGMENT = "segment"
     COMMIT = "datasource"

@@ -9,6 +9,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 
@@ -46,8 +47,10 @@ _KIND_REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 
 
-_SIZE = re.compile(r'"size"\s*:\s*(\d+)')
-_TOMBSTONE = re.compile(r'"type"\s*:\s*"tombstone"')
+# In a record a payload is a JSON text within a JSON text, so its quotes are escaped.
+_DATASOURCE = re.compile(rb'"datasource":("(?:[^"\\]|\\.)*")')
+_SIZE = re.compile(rb'\\"size\\"\s*:\s*(\d+)')
+_TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
 
 
 class Glance(NamedTuple):
@@ -137,18 +140,18 @@ def decode(record: Record) -> Entry:
 
 
 def glance(record: Record) -> Glance:
-    """Return what a summary needs of a changed row, at a third of the price of `decode`.
+    """Return what a summary needs of a changed row, at a sixth of the price of `decode`.
 
-    The size is the payload's own word for it, found by its text: an estimate and no more.
+    All of it is found by its text: an estimate and no more.
     """
-    row = orjson.loads(record.data)["data"]["row"]
-    kind = _KIND_CHANGED[record.type]
+    kind, data = _KIND_CHANGED[record.type], record.data
+    named = _DATASOURCE.search(data)
     size_bytes = None
     if kind is Kind.SEGMENT:
-        payload = row.get("payload", "")
-        sizes = () if _TOMBSTONE.search(payload) else _SIZE.findall(payload)
+        sizes = () if _TOMBSTONE.search(data) else _SIZE.findall(data)
         size_bytes = int(sizes[-1]) if sizes else None
-    return Glance(kind=kind, datasource=row.get("datasource"), size_bytes=size_bytes)
+    datasource = orjson.loads(named[1]) if named else None
+    return Glance(kind=kind, datasource=datasource, size_bytes=size_bytes)
 
 
 def _decode(record: Record) -> Entry:
@@ -162,15 +165,22 @@ def _decode(record: Record) -> Entry:
         raise ValueError(
             f"type {type_!r} with dataschema {document.get('dataschema')!r} is unknown here"
         )
-    envelope = Envelope(
-        source=_typed(document, "source", str),
-        cut=CutNumber(_typed(document, "cut", int)),
-        epoch=Epoch(_typed(document, "epoch", int)),
-        time=_time(document, "time"),
-    )
+    envelope = _envelope(document["source"], document["cut"], document["epoch"], document["time"])
     data = _typed(document, "data", dict)
     event = _event(type_, _typed(document, "subject", str), data, envelope)
     return Entry(offset=Offset(record.offset), envelope=envelope, event=event)
+
+
+@lru_cache(maxsize=64, typed=True)
+def _envelope(source: object, cut: object, epoch: object, time: object) -> Envelope:
+    """Return the envelope that all events of one poll share."""
+    found = {"source": source, "cut": cut, "epoch": epoch, "time": time}
+    return Envelope(
+        source=_typed(found, "source", str),
+        cut=CutNumber(_typed(found, "cut", int)),
+        epoch=Epoch(_typed(found, "epoch", int)),
+        time=_time(found, "time"),
+    )
 
 
 def _event(type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope) -> Event:
