@@ -135,7 +135,7 @@ class PartitionReader:
                 )
                 cursor.at = await cursor.consumer.position(self._partition)
                 if records := found.get(self._partition):
-                    return list(records)
+                    return records
         return []
 
     async def _refuse_trimmed(self, start: int) -> None:
