@@ -134,7 +134,8 @@ class PartitionReader:
                     max_records=records_max,
                 )
                 cursor.at = await cursor.consumer.position(self._partition)
-                if records := found.get(self._partition):
+                records: Sequence[ConsumerRecord] = found.get(self._partition, ())
+                if records:
                     return records
         return []
 
