@@ -197,6 +197,17 @@ async def test_an_append_larger_than_a_batch_is_one_transaction(kafka_broker: Ka
     assert [record.offset for record in found] == list(range(first, first + len(made)))
 
 
+async def test_what_was_appended_can_be_read_at_once_each_time(kafka_broker: Kafka, logs: Logs):
+    """A commit returns before its marker stands in the partition, which readers wait for."""
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log, reader = logs(server, wanted), logs(server, wanted)
+    await log.acquire()
+    for number in range(200):
+        offset = await log.append(documents(f"{number}"))
+        found = await reader.read(offset, records_max=1)
+        assert [record.offset for record in found] == [offset]
+
+
 async def test_readers_at_many_places_do_not_disturb_each_other(kafka_broker: Kafka, logs: Logs):
     log = logs(session(kafka_broker.bootstrap), topic(), KafkaLimits(cursors_max=2))
     await log.acquire()
