@@ -72,14 +72,14 @@ class DruidHttp:
         self, method: str, url: str, body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         address = self._address
-        login = None
-        if address.username is not None:
-            login = aiohttp.BasicAuth(address.username, address.password or "")
         timeout = aiohttp.ClientTimeout(total=address.request_timeout_s)
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if address.username is not None:
+            login = aiohttp.encode_basic_auth(address.username, address.password or "")
+            headers["Authorization"] = login
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout, auth=login, headers=headers) as session,
+                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
                 session.request(method, url, data=body, ssl=self._tls()) as answer,
             ):
                 yield answer

@@ -1,0 +1,111 @@
+"""What a Druid's answers mean, from a server that says what it is told to."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import encode_basic_auth, web
+from aiohttp.test_utils import TestServer
+
+from replicator.adapters.druid_http import DruidAddress, DruidHttp
+from replicator.errors import ConfigError, TransientError
+from replicator.model.promotion import SupervisorState
+
+STATUS = {
+    "payload": {
+        "suspended": False,
+        "state": "RUNNING",
+        "detailedState": "CREATING_TASKS",
+        "activeTasks": [{"id": "a", "startingOffsets": {"0": 40}}, {"id": "b"}],
+    }
+}
+
+
+@dataclass
+class Fake:
+    """Answers everything alike, and remembers what it was asked."""
+
+    status: int = 200
+    body: Any = ""
+    asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        login = request.headers.get("Authorization")
+        self.asked.append((request.method, request.path, await request.read(), login))
+        text = self.body if isinstance(self.body, str) else json.dumps(self.body)
+        return web.Response(status=self.status, text=text)
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+async def url(fake: Fake) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+def druid(url: str, **more: Any) -> DruidHttp:
+    return DruidHttp(DruidAddress(coordinator_url=url, overlord_url=url, **more))
+
+
+async def test_a_supervisor_is_read_as_druid_33_tells_it(fake: Fake, url: str):
+    fake.body = STATUS
+    assert await druid(url).supervisor("clicks") == SupervisorState(
+        is_suspended=False, state="CREATING_TASKS", starts=({"0": "40"},)
+    )
+    assert fake.asked[0][:2] == ("GET", "/druid/indexer/v1/supervisor/clicks/status")
+
+
+async def test_a_supervisor_that_the_overlord_does_not_know_is_none(fake: Fake, url: str):
+    fake.status, fake.body = 404, "Cannot find any supervisor with id: [clicks]"
+    assert await druid(url).supervisor("clicks") is None
+
+
+async def test_a_spec_is_posted_as_it_is_with_the_login(fake: Fake, url: str):
+    fake.body = {"id": "clicks"}
+    await druid(url, username="me", password="secret").supervise(b'{"type":"kafka"}')
+    login = encode_basic_auth("me", "secret")
+    assert fake.asked == [("POST", "/druid/indexer/v1/supervisor", b'{"type":"kafka"}', login)]
+
+
+async def test_tiers_and_properties(fake: Fake, url: str):
+    fake.body = ["_default_tier", "hot"]
+    assert await druid(url).tiers() == {"_default_tier", "hot"}
+    fake.body = {"druid.coordinator.kill.on": "false"}
+    assert await druid(url).properties() == {"druid.coordinator.kill.on": "false"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "said"),
+    [
+        (401, "", ConfigError, "access is denied"),
+        (403, "", ConfigError, "access is denied"),
+        (400, "bad spec", ConfigError, "400: bad spec"),
+        (503, "no leader", TransientError, "503: no leader"),
+        (200, "<html>", ConfigError, "did not answer in JSON"),
+    ],
+)
+async def test_other_answers_are_errors_with_the_address(
+    fake: Fake, url: str, status: int, body: str, error: type[Exception], said: str
+):
+    fake.status, fake.body = status, body
+    with pytest.raises(error, match=said) as caught:
+        await druid(url).tiers()
+    assert url in str(caught.value)
+
+
+async def test_nobody_there_is_a_matter_of_trying_later():
+    with pytest.raises(TransientError, match=r"GET http://127\.0\.0\.1:1/"):
+        await druid("http://127.0.0.1:1").tiers()
+
+
+def test_the_password_is_not_shown():
+    address = DruidAddress(coordinator_url="", overlord_url="", username="me", password="secret")
+    assert "secret" not in repr(address)
