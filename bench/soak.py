@@ -52,6 +52,7 @@ async def run(args: argparse.Namespace, folder: Path) -> bool:
             path = set_up(folder, source, target, kafka_log(broker))
             settings = yaml.safe_load(path.read_text())
             settings["watch"]["poll_interval_s"] = 0.5
+            settings["log"]["fetch_bytes_max"] = args.fetch_bytes_max
             path.write_text(yaml.safe_dump(settings))
             druid = DruidOnPostgresql(Random(5), source, folder / "source")
             (folder / "processes").mkdir()
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--sample-every-s", type=float, default=30)
     parser.add_argument("--change-every-s", type=float, default=0.2)
+    parser.add_argument("--fetch-bytes-max", type=int, default=8 << 20)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         Path(folder).chmod(0o755)

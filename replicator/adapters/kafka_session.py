@@ -188,5 +188,19 @@ async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     done, _ = await asyncio.wait([stopping], timeout=STOP_S)
     if done:
         stopping.cancelled() or stopping.exception()
+        return
+    stopping.cancel()
+    await _abandon(client)
+
+
+async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Close the connections of a client that waits for its brokers for ever.
+
+    aiokafka 0.14 has no other way: a producer flushes before it closes.
+    """
+    if isinstance(client, AIOKafkaProducer):
+        if (sending := client._sender.sender_task) is not None:
+            sending.cancel()
+        await client.client.close()
     else:
-        stopping.cancel()
+        await client._client.close()

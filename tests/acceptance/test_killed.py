@@ -139,19 +139,26 @@ async def test_watch_and_apply_are_killed_a_hundred_times_each(world: World):
 
 
 async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: World):
+    """Whoever is shut out notices when it wants to write, so there must be something to write."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(world.changes(stop))
+        running = []
         for args in (("watch",), ("apply", "standby")):
             first = await world.starts(*args)
             await asyncio.sleep(2.0)
             second = await world.starts(*args)
-            ended = await first.ended(within_s=30)
+            try:
+                ended = await first.ended(within_s=30)
+            except TimeoutError:
+                raise AssertionError(f"{first.err[-2000:]}\n---\n{second.err[-2000:]}") from None
             assert ended.code == 7, ended.err
             await asyncio.sleep(0.5)
             assert second.is_running
-            assert (await second.terminate()).code == 0
+            running.append(second)
         stop.set()
+    for process in running:
+        assert (await process.terminate()).code == 0
     await world.settles()
 
 
