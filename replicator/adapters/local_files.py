@@ -3,7 +3,6 @@
 Everything here blocks: adapters call it through `finished`.
 """
 
-import asyncio
 import errno
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, TransientError
 
@@ -36,8 +35,6 @@ HINTS: dict[int, str] = {
     errno.EXDEV: "keep the whole deep storage on one file system",
 }
 
-_Result = TypeVar("_Result")
-
 
 class Found(NamedTuple):
     """One file below a folder."""
@@ -45,24 +42,6 @@ class Found(NamedTuple):
     name: str
     size_bytes: int
     mtime_ns: int
-
-
-async def finished(call: Callable[[], _Result]) -> _Result:
-    """Return what `call` gives in a thread.
-
-    A cancelled caller waits for its end first, so that nothing is renamed, written or closed
-    behind the back of the code that cleans up.
-    """
-    future = asyncio.get_running_loop().run_in_executor(None, call)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            with suppress(asyncio.CancelledError):  # raised again below
-                await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()  # looked at, or the event loop would report it as lost
-        raise
 
 
 @contextmanager

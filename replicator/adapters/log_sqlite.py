@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from replicator.adapters.in_thread import finished
 from replicator.adapters.sqlite_file import PAGE_BYTES, LogFile, Session, translated
 from replicator.errors import FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
@@ -136,8 +137,9 @@ class SqliteEventLog:
 
     async def acquire(self) -> Epoch:
         # Taken over here and not in the thread: after a cancelled call the old token stays, and
-        # its appends are refused, rather than those of an epoch that nobody was told of.
-        self._token = await _in(self._write_thread, self._acquire)
+        # its appends are refused, rather than those of an epoch that nobody was told of. And its
+        # end is waited for, or it could still shut out a writer that comes after it.
+        self._token = await finished(self._acquire, self._write_thread)
         return self._token.epoch
 
     async def append(self, documents: Sequence[Document]) -> Offset:

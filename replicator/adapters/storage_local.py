@@ -14,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from replicator.adapters.in_thread import finished
 from replicator.adapters.local_area import AREA, Area, Kept
 from replicator.adapters.local_files import (
     Found,
     Reading,
     Writing,
     files_at,
-    finished,
     make_folders,
     sync,
     sync_tree,

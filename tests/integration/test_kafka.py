@@ -1,10 +1,11 @@
 """The event log on a real Kafka on its bad days, beyond what every log promises."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -74,6 +75,13 @@ class Logs:
         log = KafkaEventLog(session, topic, SystemClock(), limits or KafkaLimits())
         self._stack.push_async_callback(log.close)
         return log
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    """Let a connection that nobody closed be found in the test that made it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
