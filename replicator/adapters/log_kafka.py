@@ -356,22 +356,19 @@ def _records(found: Sequence[ConsumerRecord]) -> list[Record]:
         return [
             new(Record, (one.offset, times[one.timestamp], type_, one.value))
             for one in found
-            if (type_ := types[one.headers[TYPE_AT]]) != ACQUIRED
+            if (type_ := types[one.headers[TYPE_AT][1]]) != ACQUIRED
         ]
-    except IndexError:
+    except (IndexError, UnicodeDecodeError):
         raise CorruptionError(
             f"a record between offsets {found[0].offset} and {found[-1].offset} lacks header {TYPE}"
         ) from None
 
 
-class _Types(dict[tuple[str, bytes], str]):
+class _Types(dict[bytes, str]):
     """The type that a header names."""
 
-    def __missing__(self, header: tuple[str, bytes]) -> str:
-        name, value = header
-        if name != TYPE:
-            raise CorruptionError(f"a record of the topic has header {name!r} where {TYPE} belongs")
-        self[header] = found = value.decode()
+    def __missing__(self, value: bytes) -> str:
+        self[value] = found = value.decode()
         return found
 
 
