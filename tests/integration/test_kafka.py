@@ -250,6 +250,27 @@ async def test_any_kafka_client_can_read_the_topic(kafka_broker: Kafka, logs: Lo
     }
 
 
+async def test_the_consumer_in_the_documentation_runs(kafka_broker: Kafka, logs: Logs):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    await log.acquire()
+    event = b'{"type":"segment.published","subject":"wiki_1"}'
+    offset = await log.append([Document(type="segment.published", subject="wiki_1", data=event)])
+    page = (Path(__file__).parents[2] / "docs" / "kafka.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    code = code.replace("replicator.prod.changes", wanted.name)
+    code = code.replace("localhost:9092", kafka_broker.bootstrap)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        line = await process.stdout.readline()
+    process.kill()
+    await process.wait()
+    assert line.decode().split() == [str(offset), "segment.published", "wiki_1"]
+
+
 async def test_a_target_shows_its_place_as_a_consumer_group(kafka_broker: Kafka, logs: Logs):
     wanted, server = topic(), session(kafka_broker.bootstrap)
     log = logs(server, wanted)
