@@ -147,7 +147,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 jitter=0,
                 idle_cut_interval_s=1e9,
                 fetch_rows_max=1000,
-                append_bytes_max=16 << 20,
+                append_bytes_max=2 << 20,
             ),
             retry=RetryPolicy(),
             rng=Random(1),

@@ -373,8 +373,12 @@ class WatchSettings(_Part):
     """
     fetch_rows_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Rows fetched at a time; with payloads of 20 KB they are 20 MB in memory."""
-    append_bytes_max: Annotated[Size, Field(ge=1 << 20, le=1 << 30)] = 16 << 20
-    """Events of one cut that are appended together; a Kafka transaction takes 10 ms and more."""
+    append_bytes_max: Annotated[Size, Field(ge=1 << 20, le=1 << 30)] = 2 << 20
+    """Events of one cut that are appended together.
+
+    Each append is a transaction, of 10 ms and more on Kafka; with 16 MiB the process takes 150 MB
+    more, and the source's rows come no faster.
+    """
     retry: RetrySettings = RetrySettings()
     """When to try a poll again."""
 
