@@ -24,7 +24,7 @@ unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 .PHONY: test check demo demo-druid bench fix lock clean
 
 test: check
-	$(BIN)/python -m tests.servers.maven
+	$(BIN)/python -m tests.servers.fetching
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY)

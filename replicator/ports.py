@@ -343,10 +343,13 @@ class Receipt:
     """Sorted by name."""
     copied_from: tuple[StoredObject, ...]
     """Sorted by name."""
+    packed: tuple[Checked, ...] = ()
+    """The files that were packed into the one object, sorted by name; none: it is a plain copy."""
 
-
-ReadObject: TypeAlias = Callable[[str], AsyncIterator[bytes]]
-"""Yields the bytes of one object of a location, by its name."""
+    @property
+    def origin(self) -> tuple[Checked, ...]:
+        """What the bytes were where they came from."""
+        return self.packed or self.objects
 
 
 class DeepStorageReader(Protocol):
@@ -358,21 +361,46 @@ class DeepStorageReader(Protocol):
         Raises:
             MissingObjectError: there are none, and the storage itself is there.
             TransientError: the storage cannot be reached (a mount that is gone, a server down).
+            ConfigError: access is denied; the message says to what.
         """
         ...
 
-    def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
-        """Yield one object's bytes in pieces of bounded size.
+    def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield an object's bytes from `start` up to `end` (excluded), in pieces of bounded size.
 
         Raises:
             MissingObjectError: it is gone, also while it is read.
-            TransientError: as for `objects`.
+            TransientError: as for `objects`; or the object was written again since it was listed.
         """
         ...
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
         """Read all bytes at a location again and return their checksums, sorted by name."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """The bytes of one place on their way from one storage to another."""
+
+    origin: DeepStorageReader
+    place: Location
+    """Where they are at the origin."""
+    objects: tuple[StoredObject, ...]
+    """What is there, sorted by name."""
+
+    @property
+    def size_bytes(self) -> int:
+        """All of it together."""
+        return sum(stored.size_bytes for stored in self.objects)
+
+    def read(
+        self, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes of one of the objects, as the origin's `read` does."""
+        return self.origin.read(self.place, stored, start=start, end=end)
 
 
 class DeepStorage(DeepStorageReader, Protocol):
@@ -385,20 +413,16 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
-    async def put(
-        self,
-        location: Location,
-        objects: Sequence[StoredObject],
-        read: ReadObject,
-    ) -> Receipt:
-        """Store all objects of a location or none, durably, and return what was stored.
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        """Store a shipment whole or not at all, durably, and return what was stored.
 
-        `read(name)` gives the bytes of each. Checksums are computed on the way. The location
-        becomes visible whole, in one step, and survives a loss of power from then on.
+        Files of a folder are packed into one object when `location` is no folder. Checksums are
+        computed on the way, or by the storage itself where it copies on its own. There is a receipt
+        once everything is there and survives a loss of power, and never before.
 
         Raises:
-            CorruptionError: `read` gave another number of bytes than `objects` says.
-            RefusedError: something that this tool did not write is at the location.
+            CorruptionError: another number of bytes arrived than the shipment's objects have.
+            RefusedError: other bytes are at the location, or something that is not ours.
             TransientError: the disk is full or the server refuses; nothing is visible.
         """
         ...

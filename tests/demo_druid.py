@@ -18,8 +18,8 @@ from rich.table import Table
 
 from replicator.adapters.embedded_postgresql import start, stop
 from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
+from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka
-from tests.servers.maven import MissingToolError
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import processes
 

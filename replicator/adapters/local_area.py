@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,10 @@ from uuid import uuid4
 import orjson
 
 from replicator.adapters.local_files import make_folders, sync, write_durably
+from replicator.adapters.receipt_json import receipt_json, receipt_of
 from replicator.errors import CorruptionError, TransientError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Receipt, StoredObject
+from replicator.ports import Receipt
 
 AREA = ".replicator"
 FORMAT = 1
@@ -128,7 +129,7 @@ class Area:
             "format": FORMAT,
             "location": location,
             "inode": kept.inode,
-            **asdict(kept.receipt),
+            **receipt_json(kept.receipt),
         }
         try:
             write_durably(written, orjson.dumps(found))
@@ -171,11 +172,7 @@ def _name(location: Location) -> str:
 def _kept(found: dict[str, Any], location: Location) -> Kept:
     if found["format"] != FORMAT or found["location"] != location:
         raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
-    receipt = Receipt(
-        objects=tuple(Checked(**stored) for stored in found["objects"]),
-        copied_from=tuple(StoredObject(**stored) for stored in found["copied_from"]),
-    )
-    return Kept(receipt=receipt, inode=found["inode"])
+    return Kept(receipt=receipt_of(found), inode=found["inode"])
 
 
 def _try_lock(path: Path) -> int | None:

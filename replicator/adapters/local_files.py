@@ -81,20 +81,25 @@ def _below(folder: Path, prefix: str) -> Iterator[Found]:
 
 
 class Reading:
-    """One file, read in pieces; `locate` gives its path once it is opened."""
+    """One file, read in pieces from a byte on; `locate` gives its path once it is opened."""
 
-    def __init__(self, locate: Callable[[], Path], piece_bytes: int) -> None:
-        self._locate, self._piece_bytes = locate, piece_bytes
+    def __init__(self, locate: Callable[[], Path], piece_bytes: int, start: int = 0) -> None:
+        self._locate, self._piece_bytes, self._start = locate, piece_bytes, start
         self._file: FileIO | None = None
 
     def piece(self) -> bytes:
         """Return the next piece, b'' at the end; all but the last have the full size."""
         if self._file is None:
             self._file = self._locate().open("rb", buffering=0)
+            self._file.seek(self._start)
         piece = self._file.read(self._piece_bytes) or b""
         while piece and len(piece) < self._piece_bytes and (more := self._rest(len(piece))):
             piece += more
         return piece
+
+    def mtime_ns(self) -> int | None:
+        """Return when the open file was last written, None before it is opened."""
+        return None if self._file is None else os.fstat(self._file.fileno()).st_mtime_ns
 
     def close(self) -> None:
         """Close the file; it may not have been opened."""

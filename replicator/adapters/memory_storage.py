@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, ReadObject, Receipt, StoredObject
+from replicator.ports import Checked, Receipt, Shipment, StoredObject
 
 
 class MemoryDeepStorage:
@@ -23,12 +23,14 @@ class MemoryDeepStorage:
             for name, data in sorted(self._found(location).items())
         ]
 
-    async def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
-        data = self._found(location).get(name)
+        data = self._found(location).get(stored.name)
         if data is None:
-            raise MissingObjectError(f"{location}{name} is not there")
-        yield data
+            raise MissingObjectError(f"{location}{stored.name} is not there")
+        yield data[start:end]
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
         await asyncio.sleep(0)
@@ -42,12 +44,11 @@ class MemoryDeepStorage:
         sizes = {checked.name: checked.size_bytes for checked in receipt.objects}
         return receipt if sizes == {name: len(data) for name, data in found.items()} else None
 
-    async def put(
-        self, location: Location, objects: Sequence[StoredObject], read: ReadObject
-    ) -> Receipt:
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
         found: dict[str, bytes] = {}
-        for wanted in objects:
-            found[wanted.name] = data = b"".join([piece async for piece in read(wanted.name)])
+        for wanted in shipment.objects:
+            pieces = [piece async for piece in shipment.read(wanted)]
+            found[wanted.name] = data = b"".join(pieces)
             if len(data) != wanted.size_bytes:
                 raise CorruptionError(f"{location}{wanted.name}: {len(data)} bytes arrived")
         checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
@@ -56,7 +57,7 @@ class MemoryDeepStorage:
             raise RefusedError(f"{location} holds other bytes already")
         if present is None and location in self.stored and location not in self.receipts:
             raise RefusedError(f"{location} holds something that this tool did not write")
-        receipt = Receipt(objects=checked, copied_from=tuple(sorted(objects)))
+        receipt = Receipt(objects=checked, copied_from=shipment.objects)
         self.stored[location], self.receipts[location] = found, receipt
         return receipt
 

@@ -34,7 +34,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, ReadObject, Receipt, StoredObject
+from replicator.ports import Checked, Receipt, Shipment, StoredObject
 
 MIB = 1 << 20
 PROBE_BYTES = 4096
@@ -66,14 +66,21 @@ class LocalDeepStorageReader:
             for file in found
         ]
 
-    async def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
-        reading, size_bytes = self._opened(location, name), self._piece_bytes
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        name, left = stored.name, (stored.size_bytes if end is None else end) - start
+        reading = self._opened(location, name, start=start)
         try:
-            while size_bytes == self._piece_bytes:
+            while end is None or left > 0:
                 piece = await finished(partial(self._piece, reading, location, name))
-                size_bytes = len(piece)
-                if piece:
-                    yield piece
+                if end is not None:
+                    piece = piece[:left]
+                if not piece:
+                    break
+                left -= len(piece)
+                yield piece
+            await finished(partial(self._require_same, reading, location, stored))
         finally:
             reading.close()
 
@@ -104,8 +111,16 @@ class LocalDeepStorageReader:
                 raise FileNotFoundError(f"{location} holds no file")
             return found
 
-    def _opened(self, location: Location, name: str) -> Reading:
-        return Reading(partial(self._object_path, location, name), self._piece_bytes)
+    def _opened(self, location: Location, name: str, *, start: int = 0) -> Reading:
+        return Reading(partial(self._object_path, location, name), self._piece_bytes, start)
+
+    def _require_same(self, reading: Reading, location: Location, stored: StoredObject) -> None:
+        """Raise a TransientError when the file was written since it was listed."""
+        if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
+            raise TransientError(
+                f"{location}{stored.name} of {self._root} was written while it was read",
+                hint="it is listed and read again",
+            )
 
     def _piece(self, reading: Reading, location: Location, name: str) -> bytes:
         with self._reading(f"{location}{name}"):
@@ -192,17 +207,15 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def receipt(self, location: Location) -> Receipt | None:
         return await finished(lambda: self._receipt(location))
 
-    async def put(
-        self, location: Location, objects: Sequence[StoredObject], read: ReadObject
-    ) -> Receipt:
-        _require_names(location, objects)
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        _require_names(location, shipment.objects)
         await finished(lambda: self._begin(location))
         work = self._area.new_folder()
         try:
             checked = [
-                await self._write(work, location, wanted, read) for wanted in sorted(objects)
+                await self._write(work, location, wanted, shipment) for wanted in shipment.objects
             ]
-            receipt = Receipt(objects=tuple(checked), copied_from=tuple(sorted(objects)))
+            receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
             return await finished(lambda: self._place(location, work, receipt))
         finally:
             await finished(lambda: shutil.rmtree(work, ignore_errors=True))
@@ -214,13 +227,13 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await finished(self._probe)
 
     async def _write(
-        self, work: Path, location: Location, wanted: StoredObject, read: ReadObject
+        self, work: Path, location: Location, wanted: StoredObject, shipment: Shipment
     ) -> Checked:
         writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
         doing = f"cannot write {location}{wanted.name} to {self._root}"
         try:
             last = b""
-            async for piece in read(wanted.name):
+            async for piece in shipment.read(wanted):
                 if last:
                     with translated(doing):
                         await finished(partial(writing.piece, last))

@@ -8,13 +8,11 @@ from replicator.config.loading import (
     load,
 )
 from replicator.config.settings import (
-    DeepStorageSettings,
     DruidSettings,
     KafkaLogSettings,
     KafkaSaslSettings,
     KafkaTlsSettings,
     LoadRulesSettings,
-    LocalStorageSettings,
     LogSettings,
     MetadataSettings,
     PostgresqlSettings,
@@ -25,13 +23,25 @@ from replicator.config.settings import (
     TargetSettings,
     WatchSettings,
 )
+from replicator.config.storages import (
+    AzureStorageSettings,
+    DeepStorageSettings,
+    GoogleStorageSettings,
+    HdfsStorageSettings,
+    LocalStorageSettings,
+    S3StorageSettings,
+    TransferSettings,
+)
 from replicator.config.yaml_file import scalar
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "AzureStorageSettings",
     "DeepStorageSettings",
     "DruidSettings",
     "Explained",
+    "GoogleStorageSettings",
+    "HdfsStorageSettings",
     "KafkaLogSettings",
     "KafkaSaslSettings",
     "KafkaTlsSettings",
@@ -42,10 +52,12 @@ __all__ = [
     "Origin",
     "PostgresqlSettings",
     "RetrySettings",
+    "S3StorageSettings",
     "Settings",
     "SourceSettings",
     "SqliteLogSettings",
     "TargetSettings",
+    "TransferSettings",
     "WatchSettings",
     "explain",
     "load",

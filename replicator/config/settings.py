@@ -4,208 +4,37 @@ Nothing here reads a file or a variable; `loading.py` does. Secrets are never pa
 only the name of the variable or of the file that holds one.
 """
 
-import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import timedelta
-from os.path import normpath
-from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
-from replicator.errors import ConfigError
+from replicator.config.storages import DeepStorageSettings, TransferSettings, overlap
+from replicator.config.values import (
+    AbsolutePath,
+    AsTuple,
+    BrokerAddress,
+    Duration,
+    HttpUrl,
+    Names,
+    Part,
+    Password,
+    Positive,
+    PostgresqlUrl,
+    Size,
+    SourceName,
+    TargetName,
+    Tiers,
+    nothing_is_empty,
+)
 from replicator.model.retry import RetryPolicy
 
-_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 _POSTGRESQL_PORT = 5432
 
 
-def duration(value: object) -> timedelta:
-    """Read `30s`, `5m`, `12h`, `30d`, or a number of seconds."""
-    if isinstance(value, timedelta):
-        return value
-    seconds = _quantity(value, _UNIT_S, "a duration is written like 30s, 5m, 12h, 30d")
-    try:
-        return timedelta(seconds=seconds)
-    except (OverflowError, ValueError) as exc:
-        raise ValueError("the duration is too long") from exc
-
-
-def duration_text(value: timedelta) -> str:
-    """Write a duration as `duration` reads it, in the largest unit that divides it."""
-    seconds = value.total_seconds()
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNIT_S[unit] == 0:
-            return f"{seconds / _UNIT_S[unit]:.0f}{unit}"
-    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
-
-
-def size(value: object) -> int:
-    """Read `64MiB`, or a number of bytes."""
-    found = _quantity(value, _UNIT_BYTES, "a size is written like 512KiB, 64MiB, 2GiB")
-    if found != int(found):
-        raise ValueError("a size is a whole number of bytes")
-    return int(found)
-
-
-def size_text(value: int) -> str:
-    """Write a size as `size` reads it, in the largest unit that divides it."""
-    units = reversed(_UNIT_BYTES.items())
-    factor, unit = next((f, u) for u, f in units if f == 1 or (value and value % f == 0))
-    return f"{value // factor}{unit}"
-
-
-def _quantity(value: object, units: Mapping[str, float], usage: str) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    found = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None or found["unit"] not in units:
-        raise ValueError(usage)
-    return float(found["number"]) * units[found["unit"]]
-
-
-def _absolute(value: object) -> object:
-    if not isinstance(value, (str, Path)):
-        raise ValueError("a path is expected")  # noqa: TRY004 - pydantic reports ValueErrors
-    value = str(value)
-    if not value.startswith("/") or "\0" in value:
-        raise ValueError("the path is not absolute: it would depend on where the program starts")
-    return Path("/" + normpath(value).lstrip("/"))
-
-
-def _nothing_is_empty(value: object) -> object:
-    """Let a key stand alone, with all that was below it commented out."""
-    return {} if value is None else value
-
-
-def _names(value: object) -> object:
-    if isinstance(value, (list, tuple, set, frozenset)):
-        with suppress(TypeError):
-            return frozenset(value)
-    raise ValueError("a list of names is expected, like [a, b]")
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _http(url: str) -> str:
-    """Refuse what is no plain address of a server; messages never repeat the URL."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("the URL cannot be read; is its port a number?") from None
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("the URL contains a login; say username, password_env or password_file")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("the URL is not like http://host:8081")
-    return url.rstrip("/")
-
-
-def _without_password(url: str) -> str:
-    """Refuse a URL with a secret in it; messages never repeat the URL."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("the URL cannot be read; is its port a number?") from None
-    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
-        raise ValueError(
-            "the URL contains a password; take it out, and name the variable or the file that"
-            " holds it: password_env or password_file"
-        )
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise ValueError("the URL does not start with postgresql://")
-    if not parts.path.strip("/"):
-        raise ValueError("the URL names no database: postgresql://user@host:5432/database")
-    return url
-
-
-Duration = Annotated[
-    timedelta, Field(gt=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
-]
-Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_text)]
-AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
-Names = Annotated[
-    frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)
-]
-BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
-AsTuple = BeforeValidator(_as_tuple)
-HttpUrl = Annotated[str, AfterValidator(_http)]
-PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
-Positive = Annotated[float, Field(gt=0, le=86_400)]
-SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
-TargetName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)*$", max_length=63)
-]
-"""No dot and no two underscores: dotted keys and variables name a target too."""
-
-
-Tiers = Annotated[
-    Mapping[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]],
-    BeforeValidator(_nothing_is_empty),
-]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        validate_by_alias=True,
-        validate_by_name=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_means_defaults(cls, value: object) -> object:
-        return _nothing_is_empty(value)
-
-
-class _Password(_Part):
-    """A password that stands elsewhere."""
-
-    password_env: Annotated[str, Field(min_length=1)] | None = None
-    """Name of the environment variable that holds the password."""
-    password_file: AbsolutePath | None = None
-    """File that holds the password; one newline at its end is not part of it."""
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        if self.password_env is not None and self.password_file is not None:
-            raise ValueError("password_env and password_file are both set; keep one of them")
-        return self
-
-    def password(self, environ: Mapping[str, str]) -> str | None:
-        """Return the password, None when none is named.
-
-        Raises:
-            ConfigError: the variable is not set, or the file cannot be read.
-        """
-        if self.password_env is not None:
-            return _secret_of(environ, self.password_env)
-        if self.password_file is not None:
-            return _secret_in(self.password_file)
-        return None
-
-
-class PostgresqlSettings(_Password):
+class PostgresqlSettings(Password):
     """A Druid metadata store in PostgreSQL; without a password it uses trust, peer or .pgpass."""
 
     type: Literal["postgresql"]
@@ -230,23 +59,7 @@ class PostgresqlSettings(_Password):
         return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
 
 
-class LocalStorageSettings(_Part):
-    """Druid's deep storage in a directory, local or on a shared mount."""
-
-    type: Literal["local"]
-    """The kind of deep storage."""
-    root: AbsolutePath
-    """The storage directory as this program sees it."""
-    root_in_load_spec: AbsolutePath | None = None
-    """The same directory as Druid sees it (`druid.storage.storageDirectory`); default: `root`."""
-
-    @property
-    def druid_root(self) -> Path:
-        """The storage directory as it stands in load specs."""
-        return self.root_in_load_spec or self.root
-
-
-class SqliteLogSettings(_Part):
+class SqliteLogSettings(Part):
     """The event log in one SQLite file, for one machine."""
 
     type: Literal["sqlite"]
@@ -255,7 +68,7 @@ class SqliteLogSettings(_Part):
     """The log's file, on a local disk: SQLite's locks do not hold on NFS."""
 
 
-class KafkaTlsSettings(_Part):
+class KafkaTlsSettings(Part):
     """How Kafka's brokers prove who they are, and perhaps how this program does."""
 
     ca_file: AbsolutePath | None = None
@@ -266,7 +79,7 @@ class KafkaTlsSettings(_Part):
     """Key of that certificate; default: it stands in `certificate_file` too."""
 
 
-class KafkaSaslSettings(_Password):
+class KafkaSaslSettings(Password):
     """Who this program is to Kafka's brokers."""
 
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
@@ -275,7 +88,7 @@ class KafkaSaslSettings(_Password):
     """The principal, without `User:`."""
 
 
-class KafkaLogSettings(_Part):
+class KafkaLogSettings(Part):
     """The event log in an Apache Kafka topic of one partition."""
 
     type: Literal["kafka"]
@@ -315,14 +128,18 @@ class KafkaLogSettings(_Part):
 
 
 MetadataSettings: TypeAlias = PostgresqlSettings
-DeepStorageSettings: TypeAlias = LocalStorageSettings
-"""These two become unions told apart by `type` as soon as there is a second one."""
+"""It becomes a union told apart by `type` as soon as there is a second one."""
 LogSettings: TypeAlias = Annotated[
     SqliteLogSettings | KafkaLogSettings, Field(discriminator="type")
 ]
 
 
-class SourceSettings(_Part):
+OtherStorages = Annotated[
+    Mapping[TargetName, DeepStorageSettings], BeforeValidator(nothing_is_empty)
+]
+
+
+class SourceSettings(Part):
     """The cluster that is watched. Privileges that can only read are enough."""
 
     name: SourceName
@@ -331,9 +148,11 @@ class SourceSettings(_Part):
     """Where its metadata store is; a replica that lags by seconds will do."""
     deep_storage: DeepStorageSettings
     """Where its segments' bytes are."""
+    other_deep_storages: OtherStorages = {}
+    """Storages that its older or archived segments are in, by names of your choice."""
 
 
-class RetrySettings(_Part):
+class RetrySettings(Part):
     """When to try again after a failure that may pass."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 8
@@ -359,7 +178,7 @@ class RetrySettings(_Part):
         )
 
 
-class WatchSettings(_Part):
+class WatchSettings(Part):
     """How the source is polled."""
 
     poll_interval_s: Positive = 10.0
@@ -383,7 +202,7 @@ class WatchSettings(_Part):
     """When to try a poll again."""
 
 
-class DruidSettings(_Password):
+class DruidSettings(Password):
     """A cluster's Coordinator and Overlord, for what is not in its metadata store."""
 
     coordinator_url: HttpUrl
@@ -400,7 +219,7 @@ class DruidSettings(_Password):
     """Longest wait for the tasks of a supervisor that was started, in seconds."""
 
 
-class LoadRulesSettings(_Part):
+class LoadRulesSettings(Part):
     """How the source's load rules become the target's."""
 
     with_drops: bool = False
@@ -413,7 +232,7 @@ class LoadRulesSettings(_Part):
     """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
 
 
-class TargetSettings(_Part):
+class TargetSettings(Part):
     """A cluster that is kept equal to the source."""
 
     metadata: MetadataSettings
@@ -452,10 +271,10 @@ class TargetSettings(_Part):
     """
 
 
-Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(_nothing_is_empty)]
+Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(nothing_is_empty)]
 
 
-class Settings(_Part):
+class Settings(Part):
     """Everything that can be set."""
 
     source: SourceSettings
@@ -464,6 +283,8 @@ class Settings(_Part):
     """Where the history is kept."""
     watch: WatchSettings = WatchSettings()
     """How the source is polled."""
+    transfer: TransferSettings = TransferSettings()
+    """How bytes are moved, by all targets together."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
@@ -495,34 +316,19 @@ def _collisions(source: SourceSettings, targets: Mapping[str, TargetSettings]) -
         for other, part in parts:
             if target.metadata.place == part.metadata.place:
                 yield f"{where}.metadata and {other}.metadata are the same tables"
-            if _overlap(target.deep_storage.root, part.deep_storage.root):
-                yield (
-                    f"{where}.deep_storage.root and {other}.deep_storage.root overlap:"
-                    " two clusters must not write into one directory"
-                )
+            for key, storage in _storages(part):
+                if overlap(target.deep_storage.place, storage.place):
+                    yield (
+                        f"{where}.deep_storage and {other}.{key} overlap: two clusters must not"
+                        " write into one place"
+                    )
         parts.append((where, target))
 
 
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _secret_of(environ: Mapping[str, str], name: str) -> str:
-    if not (found := environ.get(name)):
-        raise ConfigError(
-            f"the environment variable {name} is not set; it should hold a password",
-            hint=f"set {name}, or name another variable in password_env",
-        )
-    return found
-
-
-def _secret_in(path: Path) -> str:
-    try:
-        found = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the password file {path} cannot be read: {reason}") from None
-    found = found.removesuffix("\n").removesuffix("\r")
-    if not found:
-        raise ConfigError(f"the password file {path} is empty")
-    return found
+def _storages(
+    part: SourceSettings | TargetSettings,
+) -> Iterable[tuple[str, DeepStorageSettings]]:
+    yield "deep_storage", part.deep_storage
+    if isinstance(part, SourceSettings):
+        for name, storage in part.other_deep_storages.items():
+            yield f"other_deep_storages.{name}", storage

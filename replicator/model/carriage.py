@@ -89,7 +89,7 @@ class Carriage:
 
     def _load_spec(self, found: Any) -> Any:
         location = _place(found, self.source)
-        return found if location is None else self.target.load_spec(location)
+        return found if location is None else self.target.load_spec(self.target.place(location))
 
 
 def locate(segment: Segment, layout: Layout) -> Location | None:

@@ -1,4 +1,4 @@
-"""From a load spec to a place in a deep storage, and back.
+"""From a load spec to a place in a deep storage, and from there to a place in another one.
 
 A load spec, not a segment's id, names bytes: several rows can share one (concurrent append and
 replace), tombstones have none. Places are relative to the storage's root, so that the same layout
@@ -6,6 +6,7 @@ can be kept in another storage, one segment a directory: Druid's killer for loca
 the directory above the object (LocalDataSegmentKiller).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NewType, Protocol
@@ -13,10 +14,18 @@ from typing import Any, NewType, Protocol
 from replicator.errors import MalformedRowError
 
 Location = NewType("Location", str)
-"""A key relative to a deep storage's root; a trailing slash means all objects below it."""
+"""A key relative to a deep storage's root; a trailing slash means all objects below it.
+
+In one of a source's other storages it begins with `//<name>/`.
+"""
 
 TOMBSTONE = "tombstone"
+PACKED = "index.zip"
 _ODD_NAMES = frozenset({"", ".", ".."})
+_HDFS_NAME = re.compile(r"(?P<partition>\d+)_(?:(?P<unique>[^/_]+)_)?index\.(?P<ending>[a-z0-9.]+)")
+_INSTANT = r"([-+]?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d\.\d{3}Z)"
+_INTERVAL = re.compile(f"{_INSTANT}_{_INSTANT}")
+_BASIC = r"\1\2\3T\4\5\6_\7\8\9T\10\11\12"
 
 
 class Layout(Protocol):
@@ -27,6 +36,17 @@ class Layout(Protocol):
 
         Raises:
             MalformedRowError: another type of storage, a missing field, or outside the root.
+        """
+        ...
+
+    def place(self, location: Location) -> Location:
+        """Return where this storage keeps what is at `location` of any storage.
+
+        One segment a directory, in names that the storage allows. A folder that becomes one
+        object is packed on the way. What is placed already stays where it is.
+
+        Raises:
+            MalformedRowError: Druid cannot read it from such a storage.
         """
         ...
 
@@ -46,30 +66,270 @@ class LocalLayout:
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
         """Return the path below the root, its trailing slash kept."""
-        type_ = load_spec.get("type")
-        if type_ == TOMBSTONE:
+        if _is_tombstone(load_spec, "local"):
             return None
-        if type_ != "local":
-            raise MalformedRowError(f"its load spec has type {type_!r}, this storage reads 'local'")
-        path = load_spec.get("path")
-        if not isinstance(path, str) or not path:
-            raise MalformedRowError("its load spec has no path")
-        return self._relative(path)
+        path = _text(load_spec, "path")
+        return _below(self.root, path.removeprefix("file:"), path)
+
+    def place(self, location: Location) -> Location:
+        """Return the same path, in a directory of its own; it stays packed or unpacked."""
+        return _separate(location)
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's LocalDataSegmentPusher writes it."""
         return {"type": "local", "path": f"{self.root.rstrip('/')}/{location}"}
 
-    def _relative(self, path: str) -> Location:
-        prefix = self.root.rstrip("/") + "/"
-        absolute = path.removeprefix("file:")
-        relative = absolute.removeprefix(prefix)
-        if relative == absolute or not _is_plain(relative):
-            raise MalformedRowError(
-                f"its load spec names {path!r}, which is not a place below the deep storage's root"
-                f" {prefix}"
-            )
-        return Location(relative)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Layout:
+    """`{"type": "s3_zip", "bucket", "key", "S3Schema"}`, also for a prefix of unpacked files.
+
+    Older releases write no `S3Schema`. A key that ends in a slash names a prefix, which Druid
+    writes and reads since 35.0.0 (`druid.storage.zip=false`). `prefix` is `druid.storage.baseKey`.
+    """
+
+    bucket: str
+    prefix: str
+    schema: str = "s3n"
+    packed: bool = True
+    """Whether unpacked segments are packed on the way, for releases before 35.0.0."""
+
+    def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
+        """Return the key below the prefix."""
+        if _is_tombstone(load_spec, "s3_zip"):
+            return None
+        _require_container(load_spec, "bucket", self.bucket)
+        key = _text(load_spec, "key")
+        return _below(self.prefix, key, f"{self.bucket}/{key}")
+
+    def place(self, location: Location) -> Location:
+        """Return the same key, packed unless it need not be."""
+        return _readable(_pack(location) if self.packed else _separate(location), "s3_zip")
+
+    def load_spec(self, location: Location) -> Mapping[str, Any]:
+        """Return the load spec of a place, as Druid's S3DataSegmentPusher writes it."""
+        return {
+            "type": "s3_zip",
+            "bucket": self.bucket,
+            "key": _join(self.prefix, location),
+            "S3Schema": self.schema,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleLayout:
+    """`{"type": "google", "bucket", "path"}`; `prefix` is `druid.google.prefix`."""
+
+    bucket: str
+    prefix: str
+
+    def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
+        """Return the path below the prefix."""
+        if _is_tombstone(load_spec, "google"):
+            return None
+        _require_container(load_spec, "bucket", self.bucket)
+        path = _text(load_spec, "path")
+        return _below(self.prefix, path, f"{self.bucket}/{path}")
+
+    def place(self, location: Location) -> Location:
+        """Return the same path, packed: no release reads folders from there yet."""
+        return _readable(_pack(location), "google")
+
+    def load_spec(self, location: Location) -> Mapping[str, Any]:
+        """Return the load spec of a place, as Druid's GoogleDataSegmentPusher writes it."""
+        return {"type": "google", "bucket": self.bucket, "path": _join(self.prefix, location)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureLayout:
+    """`{"type": "azure", "containerName", "blobPath"}`; `prefix` is `druid.azure.prefix`.
+
+    A blob path can begin with `wasb(s)://<container>@<host>/` (Hadoop indexing wrote it so;
+    AzureUtils.maybeRemoveAzurePathPrefix). Colons are replaced and instants written in the basic
+    format, as AzureDataSegmentPusher does.
+    """
+
+    container: str
+    prefix: str
+
+    def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
+        """Return the blob's path below the prefix."""
+        if _is_tombstone(load_spec, "azure"):
+            return None
+        _require_container(load_spec, "containerName", self.container)
+        told = _text(load_spec, "blobPath")
+        path = re.sub(r"^wasbs?://[^/]*/", "", told)
+        return _below(self.prefix, path, f"{self.container}/{told}")
+
+    def place(self, location: Location) -> Location:
+        """Return the same path without colons, packed: no release reads folders from there yet."""
+        return _readable(_without_colons(_pack(location)), "azure")
+
+    def load_spec(self, location: Location) -> Mapping[str, Any]:
+        """Return the load spec of a place, as Druid's AzureDataSegmentPusher writes it."""
+        return {
+            "type": "azure",
+            "containerName": self.container,
+            "blobPath": _join(self.prefix, location),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdfsLayout:
+    """`{"type": "hdfs", "path"}`: `hdfs://<name node or name service>/…`, or a path alone.
+
+    HDFS allows no colons in names, so they are replaced as HdfsDataSegmentPusher does. Druid
+    itself writes several segments into one directory, `<partition>_[<unique>_]index.zip`; its
+    killer and puller know a directory for each as well (HdfsDataSegmentKiller), which is what is
+    written here. The killer refuses unpacked segments, so they are packed.
+    """
+
+    filesystem: str
+    """`hdfs://host:8020` or `hdfs://nameservice`, as new load specs name it."""
+    root: str
+    """`druid.storage.storageDirectory`, without the file system."""
+
+    def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
+        """Return the path below the root; name nodes change, so any file system is taken."""
+        if _is_tombstone(load_spec, "hdfs"):
+            return None
+        told = _text(load_spec, "path")
+        return _below(self.root, re.sub(r"^hdfs://[^/]*", "", told), told)
+
+    def place(self, location: Location) -> Location:
+        """Return the same path without colons, packed, in a directory of its own."""
+        return _without_colons(_pack(location))
+
+    def load_spec(self, location: Location) -> Mapping[str, Any]:
+        """Return the load spec of a place, as Druid's HdfsDataSegmentPusher writes it."""
+        path = f"{self.root.rstrip('/')}/{location}"
+        return {"type": "hdfs", "path": f"{self.filesystem.rstrip('/')}{path}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLayout:
+    """A source's storages: where it writes now, and where it wrote before or archived to."""
+
+    main: Layout
+    others: Mapping[str, Layout]
+
+    def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
+        """Return the place in the first storage that the load spec fits.
+
+        Raises:
+            MalformedRowError: it fits none; the message is that of the main one when its type
+                is right, or of the first of the right type.
+        """
+        refusals: list[MalformedRowError] = []
+        for name, layout in [("", self.main), *self.others.items()]:
+            try:
+                location = layout.locate(load_spec)
+            except MalformedRowError as exc:
+                refusals.append(exc)
+            else:
+                return Location(f"//{name}/{location}") if location and name else location
+        kind = [exc for exc in refusals if not isinstance(exc, _AnotherTypeError)]
+        if kind:
+            raise kind[0]
+        types = " and ".join(sorted({str(exc.args[1]) for exc in refusals}))
+        raise MalformedRowError(
+            f"its load spec has type {load_spec.get('type')!r}, the source's storages read {types}"
+        )
+
+    def place(self, location: Location) -> Location:
+        """Return the place itself: a source is where it is."""
+        return location
+
+    def load_spec(self, location: Location) -> Mapping[str, Any]:
+        """Return the load spec of a place."""
+        name, key = storage_of(location)
+        return (self.others[name] if name else self.main).load_spec(key)
+
+
+class _AnotherTypeError(MalformedRowError):
+    """The load spec is of another type than this storage reads."""
+
+    def __init__(self, found: object, reads: str) -> None:
+        super().__init__(f"its load spec has type {found!r}, this storage reads {reads!r}")
+        self.args = (self.args[0], repr(reads))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def storage_of(location: Location) -> tuple[str, Location]:
+    """Return the name of a source's other storage, '' for its main one, and the key there."""
+    if not location.startswith("//"):
+        return "", location
+    name, _, key = location[2:].partition("/")
+    return name, Location(key)
+
+
+def _is_tombstone(load_spec: Mapping[str, Any], reads: str) -> bool:
+    type_ = load_spec.get("type")
+    if type_ not in {TOMBSTONE, reads}:
+        raise _AnotherTypeError(type_, reads)
+    return bool(type_ == TOMBSTONE)
+
+
+def _text(load_spec: Mapping[str, Any], name: str) -> str:
+    found = load_spec.get(name)
+    if not isinstance(found, str) or not found:
+        raise MalformedRowError(f"its load spec has no {name}")
+    return found
+
+
+def _require_container(load_spec: Mapping[str, Any], name: str, ours: str) -> None:
+    if (found := _text(load_spec, name)) != ours:
+        raise MalformedRowError(
+            f"its load spec names the {name} {found!r}, this storage is {ours!r}"
+        )
+
+
+def _below(root: str, path: str, told: str) -> Location:
+    prefix = root.rstrip("/") + "/" if root else ""
+    relative = path.removeprefix(prefix)
+    if (prefix and relative == path) or not _is_plain(relative):
+        raise MalformedRowError(
+            f"its load spec names {told!r}, which is not a place below the deep storage's root"
+            f" {prefix or '(the whole container)'}"
+        )
+    return Location(relative)
+
+
+def _join(prefix: str, location: Location) -> str:
+    return f"{prefix.strip('/')}/{location}" if prefix.strip("/") else location
+
+
+def _separate(location: Location) -> Location:
+    """Give the segment a directory of its own, the last but one name of its place."""
+    _, key = storage_of(location)
+    if key.endswith("/"):
+        return key if key.endswith("/index/") else Location(f"{key}index/")
+    folder, slash, name = key.rpartition("/")
+    if (found := _HDFS_NAME.fullmatch(name)) is not None:
+        parts = [found["partition"], *([found["unique"]] if found["unique"] else [])]
+        return Location(f"{folder}{slash}{'/'.join(parts)}/index.{found['ending']}")
+    return key
+
+
+def _pack(location: Location) -> Location:
+    separate = _separate(location)
+    return Location(separate.removesuffix("index/") + PACKED) if separate[-1] == "/" else separate
+
+
+def _without_colons(location: Location) -> Location:
+    names = [_INTERVAL.sub(_BASIC, name) for name in location.split("/")]
+    return Location("/".join(names).replace(":", "_"))
+
+
+def _readable(location: Location, type_: str) -> Location:
+    if not location.endswith(("/", ".zip", ".gz")):
+        raise MalformedRowError(
+            f"{location} is neither a zip nor a folder: Druid cannot read it from a deep storage of"
+            f" type {type_!r}"
+        )
+    return location
 
 
 def _is_plain(relative: str) -> bool:

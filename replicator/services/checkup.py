@@ -151,7 +151,7 @@ class Checkup:
     async def _read(self, location: Location) -> str:
         objects = await self._storage.objects(location)
         size_bytes = 0
-        async for piece in self._storage.read(location, objects[0].name):
+        async for piece in self._storage.read(location, objects[0]):
             size_bytes += len(piece)
         return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
 

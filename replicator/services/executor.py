@@ -1,7 +1,7 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -23,12 +23,12 @@ from replicator.model.checkpoint import (
 )
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Offsets
-from replicator.model.load_spec import Location
+from replicator.model.load_spec import Layout, Location
 from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
 from replicator.model.plan import Plan
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
-from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter, ReadObject, Receipt
+from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter, Receipt, Shipment
 from replicator.services.history import History
 
 
@@ -70,8 +70,21 @@ class Trust(Enum):
     """For what was applied here before: the source may have gone on since."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """Another target that bytes come from.
+
+    They must be what its receipts say, so that a backup that has rotted is not spread.
+    """
+
+    layout: Layout
+    storage: DeepStorage
+
+
 class _Copy(NamedTuple):
-    location: Location
+    origin: Location
+    """Where the bytes come from."""
+    target: Location
     size_bytes: int
 
 
@@ -84,8 +97,7 @@ class _Wanted:
 class Executor:
     """Copies bytes, then commits rows together with gaps and checkpoint.
 
-    `source_receipts` is given when bytes come from another target: they must be what its receipts
-    say, so that a backup that has rotted is not spread.
+    `backup` is given when bytes come from another target.
     """
 
     def __init__(
@@ -98,7 +110,7 @@ class Executor:
         metadata: MetadataWriter,
         carriage: Carriage,
         limits: CopyLimits,
-        source_receipts: DeepStorage | None = None,
+        backup: Backup | None = None,
         rng: Random,
         observer: Observer,
     ) -> None:
@@ -109,7 +121,7 @@ class Executor:
         self._metadata = metadata
         self._carriage = carriage
         self._limits = limits
-        self._source_receipts = source_receipts
+        self._backup = backup
         self._rng = rng
         self._observer = observer
         self._slots = asyncio.Semaphore(limits.in_flight_max)
@@ -182,7 +194,7 @@ class Executor:
                 self._place(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
                 uncopied.append(_uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc)))
-        copies = [_Copy(location, found.size_bytes) for location, found in wanted.items()]
+        copies = {self._aim(place, found.size_bytes): found for place, found in wanted.items()}
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
@@ -192,8 +204,7 @@ class Executor:
             raise one from failures
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:
-                rows = wanted[copy.location].rows
-                uncopied += [_uncopied(entry, row, *failure) for entry, row in rows]
+                uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]
         return uncopied
 
     def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
@@ -202,9 +213,14 @@ class Executor:
             return
         size_bytes = check_segment(row)
         if (location := locate(row, self._carriage.source)) is not None:
+            self._carriage.target.place(location)  # refused here, while the row is at hand
             found = wanted.setdefault(location, _Wanted())
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
+
+    def _aim(self, location: Location, size_bytes: int) -> _Copy:
+        origin = location if self._backup is None else self._backup.layout.place(location)
+        return _Copy(origin, self._carriage.target.place(location), size_bytes)
 
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         """Copy one location; return reason and detail when the target cannot have it."""
@@ -216,7 +232,7 @@ class Executor:
                     return await self._copy_once(copy, trust=trust)
                 except TransientError as exc:
                     self._observer(
-                        Waiting(what=f"copy {copy.location}", reason=str(exc), delay_s=delay_s)
+                        Waiting(what=f"copy {copy.origin}", reason=str(exc), delay_s=delay_s)
                     )
                     await asyncio.sleep(delay_s)
             return await self._copy_once(copy, trust=trust)
@@ -234,13 +250,12 @@ class Executor:
         return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
 
     async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        location = copy.location
-        receipt = await self._target_storage.receipt(location)
+        receipt = await self._target_storage.receipt(copy.target)
         try:
             if receipt is None:
                 return await self._copy_new(copy)
-            if trust is not Trust.ALWAYS and not await self._is_unchanged(location, receipt):
-                return OBJECT_CHANGED, f"{location} has other bytes now than those copied before"
+            if trust is not Trust.ALWAYS and not await self._is_unchanged(copy.origin, receipt):
+                return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
         except MissingObjectError as exc:
             if receipt is None:
                 return OBJECT_MISSING, str(exc)
@@ -248,48 +263,42 @@ class Executor:
             if receipt is None or trust is Trust.NEVER:
                 raise
         self._observer(
-            ObjectCopied(location=location, size_bytes=_size_bytes(receipt), reused=True)
+            ObjectCopied(location=copy.target, size_bytes=_size_bytes(receipt), reused=True)
         )
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        objects = tuple(await self._source_storage.objects(copy.location))
-        found_bytes = sum(found.size_bytes for found in objects)
-        if copy.location.endswith("/") and found_bytes < copy.size_bytes:
+        objects = tuple(await self._source_storage.objects(copy.origin))
+        shipment = Shipment(origin=self._source_storage, place=copy.origin, objects=objects)
+        if copy.origin.endswith("/") and shipment.size_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
             return OBJECT_TRUNCATED, (
-                f"{copy.location} holds {found_bytes} bytes, its payload says {copy.size_bytes}"
+                f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
+                f" {copy.size_bytes}"
             )
-        read = self._reader(copy.location)
-        stored = await self._target_storage.put(copy.location, objects, read)
-        await self._compare_receipts(copy.location, stored)
+        stored = await self._target_storage.put(copy.target, shipment)
+        await self._compare_receipts(copy.origin, stored)
         self._observer(
-            ObjectCopied(location=copy.location, size_bytes=_size_bytes(stored), reused=False)
+            ObjectCopied(location=copy.target, size_bytes=_size_bytes(stored), reused=False)
         )
         return None
 
-    async def _compare_receipts(self, location: Location, stored: Receipt) -> None:
-        if self._source_receipts is None:
+    async def _compare_receipts(self, origin: Location, stored: Receipt) -> None:
+        if self._backup is None:
             return
-        receipt = await self._source_receipts.receipt(location)
-        if receipt is None or receipt.objects != stored.objects:
-            raise CorruptionError(f"the bytes of {location} are not those of the backup's receipt")
+        receipt = await self._backup.storage.receipt(origin)
+        if receipt is None or receipt.objects != stored.origin:
+            raise CorruptionError(f"the bytes of {origin} are not those of the backup's receipt")
 
-    async def _is_unchanged(self, location: Location, receipt: Receipt) -> bool:
+    async def _is_unchanged(self, origin: Location, receipt: Receipt) -> bool:
         """Whether the source's objects are still those that were copied.
 
         The same names, sizes and tags are enough; with other tags the bytes decide.
         """
-        objects = tuple(await self._source_storage.objects(location))
+        objects = tuple(await self._source_storage.objects(origin))
         if receipt.copied_from == objects:
             return True
-        return await self._source_storage.check(location) == receipt.objects
-
-    def _reader(self, location: Location) -> ReadObject:
-        def read(name: str) -> AsyncIterator[bytes]:
-            return self._source_storage.read(location, name)
-
-        return read
+        return await self._source_storage.check(origin) == receipt.origin
 
 
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

@@ -157,7 +157,8 @@ class Verifier:
         if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
             return None
         try:
-            return locate(event.row, self._carriage.source)
+            found = locate(event.row, self._carriage.source)
+            return None if found is None else self._carriage.target.place(found)
         except MalformedRowError:
             return None
 

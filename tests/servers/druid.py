@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.servers import maven
-from tests.servers.jvm import CHEAP_START, Jvm, free_ports
+from tests.servers import fetching
+from tests.servers.server import CHEAP_START, Server, free_ports
 
 ROLES = ("coordinator", "broker", "historical", "indexer")
 START_S = 180.0
@@ -60,7 +60,7 @@ class Druid:
         self.folder = folder
         self.ports = Ports(*free_ports(5))
         self._deep_storage = deep_storage
-        home = maven.home("druid", sources="onejvm")
+        home = fetching.home("druid", sources="onejvm")
         conf = folder / "conf"
         for name in ("conf", "tmp", "segment-cache", "tasks", "task-logs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -69,16 +69,17 @@ class Druid:
             text = "".join(f"{key}={value}\n" for key, value in lines.items())
             (conf / f"{name}.properties").write_text(text)
         (conf / "log4j2.xml").write_text(LOG4J)
-        self._jvm = Jvm(
+        self._jvm = Server(
             [
-                *("-Xms64m", "-Xmx768m", "-XX:MaxDirectMemorySize=256m", *CHEAP_START),
+                "java",
+                *("java", "-Xms64m", "-Xmx768m", "-XX:MaxDirectMemorySize=256m", *CHEAP_START),
                 *("-XX:+ExitOnOutOfMemoryError", "-Duser.timezone=UTC", "-Dfile.encoding=UTF-8"),
                 f"-Djava.io.tmpdir={folder / 'tmp'}",
                 "-Djava.util.logging.manager=org.apache.logging.log4j.jul.LogManager",
                 f"-Dlog4j.configurationFile={conf / 'log4j2.xml'}",
                 *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTED),
                 *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENED),
-                *("-cp", f"{conf}:{maven.class_path(home)}", "onejvm.OneJvm", str(conf)),
+                *("-cp", f"{conf}:{fetching.class_path(home)}", "onejvm.OneJvm", str(conf)),
                 *(str(self.ports.zookeeper), *ROLES),
             ],
             folder / "druid.log",

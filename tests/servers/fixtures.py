@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from replicator.adapters.embedded_postgresql import start, stop
-from tests.servers import maven
+from tests.servers import fetching
+from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka, KafkaCluster
-from tests.servers.maven import MissingToolError
 from tests.servers.postgresql import Postgresql
+from tests.servers.stores import S3, Azure, Gcs, Hdfs
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
 def druid_folder() -> Iterator[Path]:
     """A folder for clusters of Druid, entered by everybody, with a short name for load specs."""
     with on_a_desk_only():
-        maven.home("druid", sources="onejvm")
+        fetching.home("druid", sources="onejvm")
     folder = Path(tempfile.mkdtemp(prefix="druids-"))
     folder.chmod(0o755)
     yield folder
@@ -90,3 +91,39 @@ def kafka_cluster(tmp_path: Path) -> Iterator[KafkaCluster]:
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with on_a_desk_only():
+        server = S3(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.server.kill()
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
+    with on_a_desk_only():
+        server = Gcs(tmp_path_factory.mktemp("gcs"))
+    server.start()
+    yield server
+    server.server.kill()
+
+
+@pytest.fixture(scope="session")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
+    with on_a_desk_only():
+        server = Azure(tmp_path_factory.mktemp("azure"))
+    server.start()
+    yield server
+    server.server.kill()
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
+    with on_a_desk_only():
+        server = Hdfs(tmp_path_factory.mktemp("hdfs"))
+    server.start()
+    yield server
+    server.server.kill()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import maven
-from tests.servers.jvm import CHEAP_START, Jvm, free_ports
+from tests.servers import fetching
+from tests.servers.server import CHEAP_START, Server, free_ports
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 USER, PASSWORD = "replicator", "let me in"
@@ -55,7 +55,7 @@ class Kafka:
         self.security = security or Security()
         self.port, controller = ports or free_ports(2)
         self.bootstrap = f"localhost:{self.port}"
-        self._home = maven.home("kafka")
+        self._home = fetching.home("kafka")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log4j2.properties").write_text(LOG4J)
         if self.security.has_tls:
@@ -64,8 +64,8 @@ class Kafka:
             self._properties(node_id, controller, voters, replicas)
         )
         self._format()
-        self._jvm = Jvm(
-            ["-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
+        self._jvm = Server(
+            ["java", "-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
             folder / "kafka.log",
         )
 
@@ -153,7 +153,7 @@ class Kafka:
         return [
             *CHEAP_START,
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
-            *("-cp", maven.class_path(self._home), main),
+            *("-cp", fetching.class_path(self._home), main),
             str(self.folder / properties),
         ]
 

@@ -21,8 +21,8 @@ from replicator.ports import (
     EventLogWriter,
     MetadataReader,
     MetadataWriter,
-    ReadObject,
     Receipt,
+    Shipment,
     Snapshot,
     Span,
     StoredObject,
@@ -167,9 +167,11 @@ class FlakyStorage:
         await self._weather.before()
         return await self._storage.objects(location)
 
-    async def read(self, location: Location, name: str) -> AsyncIterator[bytes]:
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         await self._weather.before()
-        async for piece in self._storage.read(location, name):
+        async for piece in self._storage.read(location, stored, start=start, end=end):
             yield piece
             await asyncio.sleep(0)
 
@@ -180,11 +182,9 @@ class FlakyStorage:
     async def receipt(self, location: Location) -> Receipt | None:
         return await self._storage.receipt(location)
 
-    async def put(
-        self, location: Location, objects: Sequence[StoredObject], read: ReadObject
-    ) -> Receipt:
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
         await self._weather.before()
-        receipt = await self._storage.put(location, objects, read)
+        receipt = await self._storage.put(location, shipment)
         await self._weather.after("stored and was not told")
         return receipt
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from replicator.config import load
+from replicator.config import LocalStorageSettings, load
 from replicator.model.standby import REQUIREMENTS
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
@@ -33,7 +33,9 @@ def test_the_replicators_configuration_is_one(tmp_path: Path):
     file = tmp_path / "replicator.yaml"
     file.write_text(COMPOSE["configs"]["replicator"]["content"])
     settings = load(file, {})
-    assert str(settings.targets["standby"].deep_storage.druid_root) == "/druid/segments"
+    storage = settings.targets["standby"].deep_storage
+    assert isinstance(storage, LocalStorageSettings)
+    assert str(storage.druid_root) == "/druid/segments"
 
 
 def test_the_standby_is_set_up_as_one():

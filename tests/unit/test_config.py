@@ -1,7 +1,7 @@
 """Settings are refused early, name the key and the place, and never tell a secret."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from replicator.config import (
     Explained,
     KafkaLogSettings,
+    LocalStorageSettings,
     Origin,
     PostgresqlSettings,
     Settings,
@@ -23,7 +24,7 @@ from replicator.config import (
     load,
 )
 from replicator.config.keys import all_keys
-from replicator.config.settings import duration, duration_text, size, size_text
+from replicator.config.values import duration, duration_text, size, size_text
 from replicator.config.yaml_file import parse, scalar
 from replicator.errors import ConfigError
 from replicator.model.retry import RetryPolicy
@@ -344,7 +345,7 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("source.name", "", "pattern"),
         ("source.name", "a b", "pattern"),
         ("source.name", 7, "valid string"),
-        ("source.deep_storage.type", "s3", "'local'"),
+        ("source.deep_storage", {"type": "ftp"}, "'local', 's3'"),
         ("source.deep_storage.root", "segments", "not absolute"),
         ("source.deep_storage.root", 7, "a path is expected"),
         ("source.metadata.table_prefix", 'druid"', "pattern"),
@@ -430,6 +431,8 @@ def test_the_root_of_load_specs_is_the_root_unless_it_is_said(file: Path):
     storage = load(file, {}).source.deep_storage
     mounted = load(file, {}, {"source.deep_storage.root_in_load_spec": "/d"}).source.deep_storage
 
+    assert isinstance(storage, LocalStorageSettings)
+    assert isinstance(mounted, LocalStorageSettings)
     assert str(storage.druid_root) == "/druid/segments"
     assert str(mounted.druid_root) == "/d"
 
@@ -453,7 +456,7 @@ def test_a_target_inside_the_source_is_refused(file: Path, root: str):
     """Druid's kill tasks delete directories: two clusters must not meet in one."""
     found = refusal(file, flags={"targets.standby.deep_storage.root": root})
 
-    assert "targets.standby.deep_storage.root and source.deep_storage.root overlap" in found
+    assert "targets.standby.deep_storage and source.deep_storage overlap" in found
 
 
 def test_a_root_that_only_begins_like_another_is_allowed(file: Path):
@@ -465,7 +468,7 @@ def test_two_targets_in_one_directory_are_refused(file: Path):
 
     found = refusal(file, SMALLEST + STANDBY + other.replace("other/", "third/"))
 
-    assert "targets.second.deep_storage.root and targets.standby.deep_storage.root" in found
+    assert "targets.second.deep_storage and targets.standby.deep_storage overlap" in found
 
 
 @pytest.mark.parametrize(
@@ -585,41 +588,50 @@ def test_the_reference_can_be_used_as_it_is():
 
 
 def test_the_other_choices_of_the_reference_can_be_used_as_they_are(tmp_path: Path):
-    file = tmp_path / "other.yaml"
-    file.write_text(chosen(other=True))
-    log = load(file, {}).log
-    assert isinstance(log, KafkaLogSettings)
-    assert log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
+    found = load(written(tmp_path, reference(other=True)), {})
+    assert isinstance(found.log, KafkaLogSettings)
+    assert found.log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
+    assert found.source.deep_storage.type == "s3"
+    assert found.targets["standby"].deep_storage.type == "azure"
 
 
-def chosen(*, other: bool) -> str:
-    """The reference with its other choices in force, or without them."""
+def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:
+    """The reference, with its other choices in force and its defaults written out, or not."""
     text = REFERENCE.read_text()
-    if not other:
-        return text
-    others = "\n".join(re.findall(r"^#\| (.*)$", text, flags=re.MULTILINE))
-    kept = re.sub(r"^log:\n(  .*\n)+", "", text, flags=re.MULTILINE)
-    return f"{kept}\n{others}\n"
+    chosen: dict[str, Any] = yaml.safe_load(uncomment(text) if defaults else text)
+    if other:
+        others = "\n".join(re.findall(r"^#\| (.*)$", text, flags=re.MULTILINE))
+        found = yaml.safe_load(uncomment(others) if defaults else others)
+        chosen["log"] = found["log"]
+        chosen["source"] |= found["source"]
+        chosen["targets"]["standby"] |= found["targets"]["standby"]
+    return chosen
+
+
+def written(folder: Path, values: Mapping[str, Any]) -> Path:
+    file = folder / f"{len(list(folder.iterdir()))}.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
 
 
 def uncomment(text: str) -> str:
     return re.sub(r"^( *)#: ", r"\1", text, flags=re.MULTILINE)
 
 
-def uncommented(*, other: bool = False) -> dict[str, Any]:
-    """The reference with every default in force, as the comments at its top say."""
-    found: dict[str, Any] = yaml.safe_load(uncomment(chosen(other=other)))
-    return found
-
-
 def keys_in(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[str]:
     found = set()
     for name, value in values.items():
-        key = (*above, "<name>" if above == ("targets",) else name)
+        named = above in {("targets",), ("source", "other_deep_storages")}
+        key = (*above, "<name>" if named else name)
         found.add(".".join(key))
         if isinstance(value, dict):
             found |= keys_in(value, key)
     return found
+
+
+def shown_somewhere(keys: Iterable[str]) -> set[str]:
+    """A storage is set in the same way wherever it stands."""
+    return {re.sub(r"^.*deep_storages?\.(<name>\.)?", "deep_storage.", key) for key in keys}
 
 
 SHOWN_ONCE = {
@@ -633,25 +645,22 @@ SHOWN_ONCE = {
 
 
 def test_the_reference_names_every_setting_and_no_other():
-    shown = keys_in(uncommented()) | keys_in(uncommented(other=True))
-    assert shown | SHOWN_ONCE == {*all_keys(), "targets.<name>"}
+    shown = keys_in(reference(defaults=True)) | keys_in(reference(other=True, defaults=True))
+    named = {"targets.<name>", "source.other_deep_storages.<name>"}
+    assert shown_somewhere(shown | SHOWN_ONCE) == shown_somewhere({*all_keys(), *named})
 
 
 @pytest.mark.parametrize("other", [False, True])
 def test_what_the_reference_calls_a_default_is_the_default(tmp_path: Path, other: bool):
-    found = uncommented(other=other)
+    found = reference(other=other, defaults=True)
     del found["source"]["metadata"]["password_env"]
     if other:
         del found["log"]["sasl"]["password_file"]
-    plain = tmp_path / "plain.yaml"
-    plain.write_text(yaml.safe_dump(found))
     bare = {"source.metadata.password_env": None}
 
-    with_defaults = load(plain, {}, bare)
+    with_defaults = load(written(tmp_path, found), {}, bare)
 
-    file = tmp_path / "used.yaml"
-    file.write_text(chosen(other=other))
-    used = load(file, {})
+    used = load(written(tmp_path, reference(other=other)), {})
     database = used.source.metadata.model_copy(update={"password_env": None})
     source = used.source.model_copy(update={"metadata": database})
     assert with_defaults == used.model_copy(update={"source": source})

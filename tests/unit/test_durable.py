@@ -1,25 +1,20 @@
 """In which order a copy becomes durable: any power cut leaves it whole or invisible."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.model.load_spec import Location
-from replicator.ports import StoredObject
+from tests.contract.storages import Origin
 
 PLACE = Location("wiki/2026/v1/0/index/")
 DATA = b"smoosh" * 1000
 
 
 async def put(storage: LocalDeepStorage) -> None:
-    async def read(_: str) -> AsyncIterator[bytes]:
-        yield DATA
-
-    stored = StoredObject(name="00000.smoosh", size_bytes=len(DATA), tag="1")
-    await storage.put(PLACE, [stored], read)
+    await storage.put(PLACE, await Origin({"00000.smoosh": DATA}).shipment(PLACE))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.errors import MissingObjectError
 from replicator.model.load_spec import Location
-from replicator.ports import StoredObject
+from tests.contract.storages import Origin
 
 PLACE = Location("wiki/2024/v1/0/index/")
 SIZE_BYTES = 3_000_000
@@ -19,23 +19,25 @@ import asyncio, resource, sys, time
 from pathlib import Path
 from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.errors import TransientError
-from replicator.ports import StoredObject
+from replicator.ports import Shipment, StoredObject
 
 full = sys.argv[2] == "full"
 if full:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
-async def read(name):
-    for _ in range(30):
-        yield b"x" * 100_000
-        if not full:
-            print("piece", flush=True)
-            time.sleep(0.05)
+class Origin:
+    async def read(self, location, stored, *, start=0, end=None):
+        for _ in range(30):
+            yield b"x" * 100_000
+            if not full:
+                print("piece", flush=True)
+                time.sleep(0.05)
 
 async def main():
-    objects = [StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1")]
+    objects = (StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1"),)
+    shipment = Shipment(origin=Origin(), place=sys.argv[3], objects=objects)
     try:
-        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], objects, read)
+        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], shipment)
     except TransientError as exc:
         print(exc)
         sys.exit(8)
@@ -49,11 +51,8 @@ async def nothing_is_visible_and_the_next_put_works(root: Path) -> None:
     assert await storage.receipt(PLACE) is None
     assert not (root / PLACE).exists()
 
-    async def read(_: str):
-        yield b"y" * SIZE_BYTES
-
-    objects = [StoredObject(name="00000.smoosh", size_bytes=SIZE_BYTES, tag="1")]
-    receipt = await storage.put(PLACE, objects, read)
+    origin = Origin({"00000.smoosh": b"y" * SIZE_BYTES})
+    receipt = await storage.put(PLACE, await origin.shipment(PLACE))
     assert await storage.check(PLACE) == receipt.objects
 
 

@@ -1,4 +1,4 @@
-"""Composition root: the only file that knows both services and adapters."""
+"""Services with their adapters, made from one configuration."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
 from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
+from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
+from replicator.app.storages import Storages, TargetStorage, layout, source_layout
 from replicator.config import (
-    DeepStorageSettings,
     KafkaLogSettings,
     MetadataSettings,
     Settings,
@@ -30,12 +30,10 @@ from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.carriage import Carriage
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.load_rules import LoadRules
-from replicator.model.load_spec import Layout, LocalLayout
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
-    DeepStorage,
     DeepStorageReader,
     DruidCluster,
     EventLogWriter,
@@ -44,7 +42,7 @@ from replicator.ports import (
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
-from replicator.services.executor import CopyLimits, Executor
+from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.reconciler import Reconciler
@@ -60,7 +58,7 @@ class Target:
     name: str
     settings: TargetSettings
     metadata: PostgresqlMetadataWriter
-    storage: LocalDeepStorage
+    storage: TargetStorage
 
 
 class Application:
@@ -74,6 +72,10 @@ class Application:
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
+        self._storages = Storages(
+            settings.transfer, environ, self.clock, self._stack.push_async_callback
+        )
+        self._source_storage: SourceStorages | None = None
 
     async def __aenter__(self) -> Self:
         source = self.settings.source
@@ -146,7 +148,7 @@ class Application:
             target,
             carriage,
             backup.storage if from_backup else self.source_storage(),
-            receipts=backup.storage if from_backup else None,
+            backup=_backup(backup) if from_backup else None,
         )
         return Restorer(
             source=self.settings.source.name,
@@ -258,7 +260,7 @@ class Application:
             source=source.name,
             metadata=self.source_metadata(),
             storage=self.source_storage(),
-            layout=_layout(source.deep_storage),
+            layout=source_layout(source),
             history=self.history,
             clock=self.clock,
         )
@@ -278,15 +280,15 @@ class Application:
                 name=name,
                 settings=settings,
                 metadata=self._writer(settings.metadata),
-                storage=LocalDeepStorage(settings.deep_storage.root),
+                storage=self._storages.target(settings.deep_storage),
             )
         return self._targets[name]
 
     async def carriage(self, target: Target) -> Carriage:
         """Return the rule by which the source's rows become this target's."""
         return Carriage(
-            source=_layout(self.settings.source.deep_storage),
-            target=_layout(target.settings.deep_storage),
+            source=source_layout(self.settings.source),
+            target=layout(target.settings.deep_storage),
             config_names=target.settings.config_names,
             columns=await target.metadata.columns(),
             load_rules=_load_rules(target.settings),
@@ -306,7 +308,9 @@ class Application:
 
     def source_storage(self) -> DeepStorageReader:
         """Return the source's deep storage, read only."""
-        return LocalDeepStorageReader(self.settings.source.deep_storage.root)
+        if self._source_storage is None:
+            self._source_storage = self._storages.source(self.settings.source)
+        return self._source_storage
 
     def _event_log(self, source: str) -> SqliteEventLog | KafkaEventLog:
         match self.settings.log:
@@ -349,7 +353,7 @@ class Application:
         carriage: Carriage,
         source_storage: DeepStorageReader,
         *,
-        receipts: DeepStorage | None = None,
+        backup: Backup | None = None,
     ) -> Executor:
         settings = target.settings
         source = self.settings.source.name
@@ -365,14 +369,14 @@ class Application:
             limits=CopyLimits(
                 in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
             ),
-            source_receipts=receipts,
+            backup=backup,
             rng=self._rng,
             observer=self._observer,
         )
 
 
-def _layout(settings: DeepStorageSettings) -> Layout:
-    return LocalLayout(root=str(settings.druid_root))
+def _backup(target: Target) -> Backup:
+    return Backup(layout=layout(target.settings.deep_storage), storage=target.storage)
 
 
 def _load_rules(settings: TargetSettings) -> LoadRules:

@@ -1,4 +1,4 @@
-"""A server in a JVM of its own: started until it answers, stopped, killed, started again."""
+"""A server in a process of its own: started until it answers, stopped, killed, started again."""
 
 import os
 import signal
@@ -14,11 +14,11 @@ CHEAP_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """Serial collector and first compiler only: the quickest start on few cores."""
 
 
-class Jvm:
+class Server:
     """One process, its words in a log file."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
-        self._command = ["java", *command]
+        self._command = list(command)
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 

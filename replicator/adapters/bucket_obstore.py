@@ -1,0 +1,260 @@
+"""One bucket of S3 or container of Azure Blob through obstore.
+
+obstore is the Rust crate object_store with a Python face: bytes do not pass the interpreter, which
+halves the CPU that a copy takes (bench/copies.py; docs/decisions/0008-object-stores.md).
+"""
+
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import AzureStore, S3Store
+
+from replicator.adapters.object_bucket import Listed, Stat
+from replicator.adapters.pacing import Pace
+from replicator.errors import ConfigError, MissingObjectError, TransientError
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+RETRIES_MAX = 2
+"""Of a single request; the rest is the caller's policy, which says what it waits for."""
+Store: TypeAlias = S3Store | AzureStore
+GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+"""What servers say when not the object but the whole bucket is missing."""
+SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+
+
+class ObstoreBucket:
+    """Asks one bucket, at its pace, and says what went wrong in our words."""
+
+    def __init__(self, store: Store, name: str, *, pace: Pace) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            store: obstore's, with credentials, time limits and few retries of its own.
+            name: For messages, like `s3://bucket`.
+            pace: How fast it may be asked.
+        """
+        self.name = name
+        self.keeps_metadata = True
+        self._store = store
+        self._pace = pace
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return an object's size, tag and metadata, None when there is none: one HEAD."""
+        await self._pace.request()
+        with self._translated(f"cannot look at {key}"):
+            try:
+                found = await obstore.get_async(self._store, key, options={"head": True})
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                return None
+            return Stat(
+                key=key,
+                size_bytes=found.meta["size"],
+                tag=_tag(found.meta),
+                metadata={str(k).lower(): v for k, v in found.attributes.items()},
+            )
+
+    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
+        """Return the objects below a prefix, sorted by key: one request for each thousand."""
+        await self._pace.request()
+        found: list[Listed] = []
+        with self._translated(f"cannot list {prefix or 'it'}"):
+            chunk_size = 1000 if objects_max is None else objects_max
+            stream = obstore.list(self._store, prefix=prefix or None, chunk_size=chunk_size)
+            async for chunk in stream:
+                found += [
+                    Listed(key=meta["path"], size_bytes=meta["size"], tag=_tag(meta))
+                    for meta in chunk
+                ]
+                if objects_max is not None and len(found) >= objects_max:
+                    break
+        return sorted(found, key=lambda listed: listed.key)
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of an object that still has this tag: one GET.
+
+        Raises:
+            MissingObjectError: it is gone.
+            TransientError: it was written again since it was listed.
+        """
+        if start >= end:
+            return
+        doing = f"cannot read {key}"
+        found = await self._got(key, tag, start, end)
+        if end - start <= piece_bytes:
+            with self._translated(doing):
+                whole = bytes(await found.bytes_async())
+            await self._pace.transfer(len(whole))
+            yield whole
+            return
+        stream = aiter(found.stream(min_chunk_size=piece_bytes))
+        while True:
+            with self._translated(doing):
+                piece = await anext(stream, None)
+            if piece is None:
+                return
+            await self._pace.transfer(len(piece))
+            yield bytes(piece)
+
+    async def _got(self, key: str, tag: str, start: int, end: int) -> "obstore.GetResult":
+        options: obstore.GetOptions = {"range": (start, end)}
+        if tag:
+            options["if_match"] = f'"{tag}"'
+        await self._pace.request()
+        with self._translated(f"cannot read {key}"):
+            try:
+                return await obstore.get_async(self._store, key, options=options)
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                raise MissingObjectError(f"{key} is not in {self.name}") from exc
+            except PreconditionError as exc:
+                if await self.stat(key) is None:  # Azure says so of an object that is gone, too
+                    raise MissingObjectError(f"{key} is not in {self.name}") from exc
+                raise TransientError(
+                    f"{key} of {self.name} was written while it was read",
+                    hint="it is listed and read again",
+                ) from exc
+
+    async def create(
+        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+    ) -> bool:
+        """Store an object; return False, and change nothing, when there is one: one PUT."""
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with self._translated(f"cannot write {key}"):
+            try:
+                await obstore.put_async(
+                    self._store,
+                    key,
+                    data,
+                    mode="create",
+                    attributes=dict(metadata) if metadata else None,
+                    use_multipart=False,
+                )
+            except AlreadyExistsError:
+                return False
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                raise
+        return True
+
+    async def replace(self, key: str, data: bytes) -> None:
+        """Store an object of our own, whatever was there."""
+        await self._pace.request()
+        with self._translated(f"cannot write {key}"):
+            await obstore.put_async(self._store, key, data, use_multipart=False)
+
+    async def writer(self, key: str, *, part_bytes: int) -> "ObstoreWriter":
+        """Return what writes a large object part by part."""
+        return ObstoreWriter(self, self._store, key, part_bytes=part_bytes, pace=self._pace)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object of our own; it may be gone."""
+        await self._pace.request()
+        with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+
+    def _require_bucket(self, exc: FileNotFoundError) -> None:
+        if any(words in str(exc) for words in GONE):
+            raise TransientError(
+                f"{self.name} does not exist", hint="make it, or correct its name"
+            ) from exc
+
+    @contextmanager
+    def _translated(self, doing: str) -> Generator[None]:
+        try:
+            yield
+        except (PermissionDeniedError, UnauthenticatedError) as exc:
+            raise ConfigError(
+                f"{self.name}: {doing}: access denied: {_brief(exc)}", hint=_denied(str(exc))
+            ) from exc
+        except FileNotFoundError as exc:
+            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+        except (BaseError, OSError, ValueError) as exc:
+            if any(words in str(exc) for words in GONE):
+                raise TransientError(
+                    f"{self.name} does not exist", hint="make it, or correct its name"
+                ) from exc
+            if any(words in str(exc) for words in SKEWED):
+                raise ConfigError(
+                    f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
+                ) from exc
+            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+
+
+class ObstoreWriter:
+    """Writes one object in parts, in their order; it is there once `complete` returned."""
+
+    def __init__(
+        self, bucket: ObstoreBucket, store: Store, key: str, *, part_bytes: int, pace: Pace
+    ) -> None:
+        self._bucket, self._pace, self._key = bucket, pace, key
+        self._file = obstore.open_writer_async(
+            store, key, buffer_size=part_bytes, max_concurrency=1
+        )
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with self._bucket._translated(f"cannot write {self._key}"):
+            await self._file.write(data)
+
+    async def complete(self) -> None:
+        """Make it visible."""
+        with self._bucket._translated(f"cannot write {self._key}"):
+            await self._file.close()
+
+
+def client_options(
+    ca_file: Path | None, connect_timeout_s: float, request_timeout_s: float
+) -> "ClientConfig":
+    """Return obstore's options of a connection."""
+    options: ClientConfig = {
+        "allow_http": True,
+        "connect_timeout": timedelta(seconds=connect_timeout_s),
+        "timeout": timedelta(seconds=request_timeout_s),
+        "read_timeout": timedelta(seconds=request_timeout_s / 2),
+    }
+    if ca_file is not None:
+        options["root_certificate"] = _text_of(ca_file)
+    return options
+
+
+def _text_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _tag(meta: "obstore.ObjectMeta") -> str:
+    """Return the ETag without quotes: Azure lists it without, and answers a HEAD with them."""
+    return (meta["e_tag"] or "").strip('"')
+
+
+def _brief(exc: BaseException) -> str:
+    """Return the library's first lines; what follows repeats them as a debug dump."""
+    text = str(exc).split("\n\nDebug source", maxsplit=1)[0]
+    return " ".join(text.split())[:500]
+
+
+def _denied(text: str) -> str:
+    if any(words in text for words in SKEWED):
+        return "set this machine's clock (NTP): the server refuses requests that are minutes off"
+    return "check the credentials and what they may do there"

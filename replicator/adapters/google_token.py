@@ -1,0 +1,65 @@
+"""Access tokens for Google Cloud, from whatever chain google-auth finds on this machine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import google.auth
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from replicator.adapters.in_thread import finished
+from replicator.errors import ConfigError, TransientError
+
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+
+
+class GoogleToken:
+    """Gives the headers of a request; a token is fetched again before it expires.
+
+    Without a key file, google-auth looks at GOOGLE_APPLICATION_CREDENTIALS, the gcloud
+    configuration, workload identity federation and the metadata server.
+    """
+
+    def __init__(self, *, key_file: Path | None, anonymous: bool) -> None:
+        self._key_file, self._anonymous = key_file, anonymous
+        self._credentials: Credentials | None = None
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers that say who asks.
+
+        Raises:
+            ConfigError: there are no credentials.
+            TransientError: the server of tokens cannot be reached.
+        """
+        if self._anonymous:
+            return {}
+        if self._credentials is None or not self._credentials.valid:
+            self._credentials = await finished(self._fresh)
+        return {"Authorization": f"Bearer {self._credentials.token}"}
+
+    def _fresh(self) -> Credentials:
+        credentials = self._credentials or self._found()
+        try:
+            credentials.refresh(Request())
+        except GoogleAuthError as exc:
+            error = TransientError if exc.retryable else ConfigError
+            raise error(f"Google gives no access token: {exc}") from exc
+        return credentials
+
+    def _found(self) -> Credentials:
+        try:
+            if self._key_file is not None:
+                found: Credentials = service_account.Credentials.from_service_account_file(
+                    str(self._key_file), scopes=[SCOPE]
+                )
+                return found
+            credentials, _ = google.auth.default(scopes=[SCOPE])
+        except (GoogleAuthError, OSError, ValueError) as exc:
+            raise ConfigError(
+                f"no credentials for Google Cloud Storage: {exc}",
+                hint="set key_file, or GOOGLE_APPLICATION_CREDENTIALS",
+            ) from exc
+        ours: Credentials = credentials
+        return ours

@@ -1,0 +1,70 @@
+"""One aiohttp session, opened at its first use, for storages that are asked by plain HTTP."""
+
+import asyncio
+import ssl
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+
+from replicator.errors import ConfigError, TransientError
+
+CONNECTIONS_MAX = 64
+
+
+class HttpSession:
+    """Opens a session late, because one belongs to the event loop that runs then."""
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None,
+        connect_timeout_s: float,
+        request_timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ca_file, self._headers = ca_file, dict(headers or {})
+        self._timeout = ClientTimeout(
+            total=None, sock_connect=connect_timeout_s, sock_read=request_timeout_s
+        )
+        self._session: ClientSession | None = None
+
+    def session(self) -> ClientSession:
+        """Return the session.
+
+        Raises:
+            ConfigError: the file of authorities cannot be read.
+        """
+        if self._session is None:
+            self._session = ClientSession(
+                timeout=self._timeout,
+                headers=self._headers,
+                connector=TCPConnector(limit=CONNECTIONS_MAX, ssl=self._ssl()),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+            await asyncio.sleep(0)
+
+    def _ssl(self) -> ssl.SSLContext | bool:
+        if self._ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as exc:
+            raise ConfigError(f"{self._ca_file} cannot be read: {exc}") from exc
+
+
+@contextmanager
+def reached(name: str, doing: str) -> Generator[None]:
+    """Raise a TransientError when no answer comes."""
+    try:
+        yield
+    except (ClientError, TimeoutError, OSError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise TransientError(f"{name}: {doing}: {reason}") from exc

@@ -1,0 +1,90 @@
+"""What a deep storage needs of a bucket, a container or a file system that has objects by keys."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One object of a bucket."""
+
+    key: str
+    size_bytes: int
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat(Listed):
+    """One object with its metadata."""
+
+    metadata: Mapping[str, str]
+
+
+class Writer(Protocol):
+    """Writes one object in pieces, in their order; nothing is there before `complete`."""
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        ...
+
+    async def complete(self) -> None:
+        """Make it visible.
+
+        Raises:
+            FileExistsError: there is an object meanwhile; it was not changed.
+        """
+        ...
+
+
+class Bucket(Protocol):
+    """Objects by their keys. Every call raises TransientError and ConfigError as a port does."""
+
+    @property
+    def name(self) -> str:
+        """For messages, like `s3://bucket`."""
+        ...
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """Whether `create` can store texts with an object."""
+        ...
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return an object's size, tag and metadata, None when there is none."""
+        ...
+
+    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
+        """Return the objects below a prefix, sorted by key."""
+        ...
+
+    def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of an object that still has this tag.
+
+        Raises:
+            MissingObjectError: it is gone.
+            TransientError: it was written again since it was listed.
+        """
+        ...
+
+    async def create(
+        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+    ) -> bool:
+        """Store an object; return False, and change nothing, when there is one."""
+        ...
+
+    async def replace(self, key: str, data: bytes) -> None:
+        """Store an object of our own, whatever was there."""
+        ...
+
+    async def writer(self, key: str, *, part_bytes: int) -> Writer:
+        """Return what writes a large object."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an object of our own; it may be gone."""
+        ...

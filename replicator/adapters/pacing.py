@@ -1,0 +1,101 @@
+"""Limits on what a storage is asked for: requests, bytes in a second, bytes in memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Pace:
+    """At most so many requests and bytes in a second, each with one second's burst.
+
+    `within` is a pace that is shared with others; both are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        requests_per_s_max: float | None = None,
+        bytes_per_s_max: float | None = None,
+        within: "Pace | None" = None,
+    ) -> None:
+        self._requests = None if requests_per_s_max is None else _Bucket(requests_per_s_max)
+        self._bytes = None if bytes_per_s_max is None else _Bucket(bytes_per_s_max)
+        self._within = within
+
+    async def request(self) -> None:
+        """Wait until one more request may be sent."""
+        if self._requests is not None:
+            await self._requests.take(1)
+        if self._within is not None:
+            await self._within.request()
+
+    async def transfer(self, size_bytes: int) -> None:
+        """Wait until so many bytes may pass."""
+        if self._bytes is not None:
+            await self._bytes.take(size_bytes)
+        if self._within is not None:
+            await self._within.transfer(size_bytes)
+
+
+class _Bucket:
+    """Tokens that come in at a rate; what is taken may be owed, and those after it wait."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._full_at = 0.0
+
+    async def take(self, tokens: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._full_at = max(self._full_at, now - 1.0) + tokens / self._rate
+        if (delay_s := self._full_at - now) > 0:
+            await asyncio.sleep(delay_s)
+
+
+class InFlight:
+    """At most so many bytes held in memory between a read and a write, first come first served."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = self._free = bytes_max
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        """Hold so many bytes for the length of the block; more than all there are count as all."""
+        wanted = await self.acquire(size_bytes)
+        try:
+            yield
+        finally:
+            self.release(wanted)
+
+    async def acquire(self, size_bytes: int) -> int:
+        """Wait for so many bytes; return what must be released."""
+        wanted = min(size_bytes, self._bytes_max)
+        if self._waiting or wanted > self._free:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((wanted, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.release(wanted)
+                else:
+                    with suppress(ValueError):  # passed over already
+                        self._waiting.remove((wanted, turn))
+                    self._wake()
+                raise
+        else:
+            self._free -= wanted
+        return wanted
+
+    def release(self, held_bytes: int) -> None:
+        """Give back what `acquire` returned."""
+        self._free += held_bytes
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting and self._waiting[0][0] <= self._free:
+            wanted, turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._free -= wanted
+                turn.set_result(None)

@@ -1,0 +1,288 @@
+"""HDFS through WebHDFS: files below a folder, each written aside and renamed into place.
+
+https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import orjson
+from aiohttp import ClientResponse
+
+from replicator.adapters.http_session import HttpSession, reached
+from replicator.adapters.object_bucket import Listed, Stat
+from replicator.adapters.object_upload import Sizes, WriterUpload
+from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.storage_object import AREA, ObjectStorage, ObjectStorageReader
+from replicator.errors import ConfigError, MissingObjectError, TransientError
+
+DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
+STANDBY = "StandbyException"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdfsAddress:
+    """Where a file system's name nodes are and who asks; Kerberos is not spoken."""
+
+    urls: tuple[str, ...]
+    """`http://namenode:9870`, all of them where there is a standby; or that of an HttpFS."""
+    root: str
+    user: str | None = None
+    delegation_token: str | None = None
+    ca_file: Path | None = None
+    connect_timeout_s: float = 10.0
+    request_timeout_s: float = 300.0
+
+
+def hdfs_reader(address: HdfsAddress, *, pace: Pace, sizes: Sizes) -> ObjectStorageReader:
+    """Return a `DeepStorageReader` of a folder."""
+    bucket = HdfsFolder(address, pace)
+    return ObjectStorageReader(bucket, "", piece_bytes=sizes.part_bytes, close=bucket.close)
+
+
+def hdfs_storage(
+    address: HdfsAddress, *, pace: Pace, in_flight: InFlight, sizes: Sizes
+) -> ObjectStorage:
+    """Return a `DeepStorage` in a folder."""
+    bucket = HdfsFolder(address, pace)
+    return ObjectStorage(
+        bucket,
+        "",
+        upload=WriterUpload(bucket, in_flight, sizes),
+        in_flight=in_flight,
+        sizes=sizes,
+        close=bucket.close,
+    )
+
+
+class HdfsFolder:
+    """A `Bucket` of the files below the root; a tag is a file's length and time of change."""
+
+    def __init__(self, address: HdfsAddress, pace: Pace) -> None:
+        """Take the settings; nothing is asked yet."""
+        self.name = f"hdfs:{address.root}"
+        self.keeps_metadata = False
+        self._address, self._pace = address, pace
+        self._root = address.root.rstrip("/")
+        self._active = 0
+        self._who: dict[str, str] = {}
+        if address.delegation_token is not None:
+            self._who["delegation"] = address.delegation_token
+        elif address.user is not None:
+            self._who["user.name"] = address.user
+        self._http = HttpSession(
+            ca_file=address.ca_file,
+            connect_timeout_s=address.connect_timeout_s,
+            request_timeout_s=address.request_timeout_s,
+        )
+
+    async def close(self) -> None:
+        """Give up connections."""
+        await self._http.close()
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return a file's length and tag, None when there is none: one request."""
+        found = await self._asked("GET", key, "GETFILESTATUS", f"cannot look at {key}")
+        if found is None or found["FileStatus"]["type"] != "FILE":
+            return None
+        status = found["FileStatus"]
+        return Stat(key=key, size_bytes=status["length"], tag=_tag(status), metadata={})
+
+    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
+        """Return the files below a folder: one request for each folder."""
+        found: list[Listed] = []
+        folders = [prefix.rstrip("/")]
+        while folders and (objects_max is None or len(found) < objects_max):
+            folder = folders.pop()
+            answer = await self._asked("GET", folder, "LISTSTATUS", f"cannot list {folder}")
+            statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+            for status in statuses:
+                key = "/".join(part for part in (folder, status["pathSuffix"]) if part)
+                if status["type"] == "DIRECTORY":
+                    folders.append(key)
+                elif status["type"] == "FILE":
+                    found.append(Listed(key=key, size_bytes=status["length"], tag=_tag(status)))
+        return sorted(found, key=lambda one: one.key)
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of a file; that it is still the same is asked before."""
+        if start >= end:
+            return
+        doing = f"cannot read {key}"
+        stat = await self.stat(key)
+        if stat is None:
+            raise MissingObjectError(f"{key} is not in {self.name}")
+        if stat.tag != tag:
+            raise TransientError(
+                f"{key} of {self.name} was written since it was listed",
+                hint="it is listed and read again",
+            )
+        params = {"offset": str(start), "length": str(end - start)}
+        place = await self._redirected("GET", key, "OPEN", doing, params)
+        if place is None:
+            raise MissingObjectError(f"{key} is not in {self.name}")
+        await self._pace.request()
+        with reached(self.name, doing):
+            async with self._http.session().get(place) as response:
+                await self._require(response, doing)
+                pieces, size_bytes = list[bytes](), 0
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    size_bytes += len(piece)
+                    if size_bytes >= piece_bytes:
+                        await self._pace.transfer(size_bytes)
+                        yield b"".join(pieces)
+                        pieces, size_bytes = [], 0
+                if pieces:
+                    await self._pace.transfer(size_bytes)
+                    yield b"".join(pieces)
+
+    async def create(
+        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+    ) -> bool:
+        """Store a file; return False, and change nothing, when there is one."""
+        del metadata
+        aside = await self._written_aside(key, [data])
+        return await self._placed(aside, key)
+
+    async def replace(self, key: str, data: bytes) -> None:
+        """Store a file of our own, whatever was there."""
+        aside = await self._written_aside(key, [data])
+        if not await self._placed(aside, key, keep=True):
+            await self.delete(key)
+            if not await self._placed(aside, key):
+                raise TransientError(f"{self.name}: {key} was written by somebody else meanwhile")
+
+    async def writer(self, key: str, *, part_bytes: int) -> "HdfsWriter":
+        """Return what writes a large file in pieces."""
+        del part_bytes
+        aside = await self._written_aside(key, [])
+        return HdfsWriter(self, key, aside)
+
+    async def delete(self, key: str) -> None:
+        """Remove a file of our own; it may be gone."""
+        await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
+
+    async def append(self, aside: str, data: bytes) -> None:
+        """Add bytes to a file that nobody sees yet."""
+        doing = f"cannot write {aside}"
+        place = await self._redirected("POST", aside, "APPEND", doing, {})
+        if place is None:
+            raise TransientError(f"{self.name}: {aside} is gone")
+        await self._send("POST", place, [data], doing)
+
+    async def place(self, aside: str, key: str) -> None:
+        """Make a file visible that was written aside.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
+        if not await self._placed(aside, key):
+            raise FileExistsError(key)
+
+    async def _placed(self, aside: str, key: str, *, keep: bool = False) -> bool:
+        """Rename a file into place, in one step; False when something is there."""
+        folder, _, _ = key.rpartition("/")
+        await self._asked("PUT", folder, "MKDIRS", f"cannot make the folder of {key}")
+        params = {"destination": f"{self._root}/{key}"}
+        found = await self._asked("PUT", aside, "RENAME", f"cannot rename to {key}", params)
+        placed = found is not None and bool(found["boolean"])
+        if not placed and not keep:
+            await self.delete(aside)
+        return placed
+
+    async def _written_aside(self, key: str, pieces: Sequence[bytes]) -> str:
+        aside, doing = f"{AREA}/unfinished/{uuid4().hex}", f"cannot write {key}"
+        place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
+        if place is None:
+            raise TransientError(f"{self.name}: {self._root} is not there")
+        await self._send("PUT", place, pieces, doing)
+        return aside
+
+    async def _send(self, method: str, place: str, pieces: Sequence[bytes], doing: str) -> None:
+        data = b"".join(pieces)
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with reached(self.name, doing):
+            async with self._http.session().request(
+                method,
+                place,
+                data=BytesIO(data),
+                headers={"Content-Type": "application/octet-stream"},
+                allow_redirects=False,
+            ) as response:
+                await self._require(response, doing)
+
+    async def _redirected(
+        self, method: str, key: str, op: str, doing: str, params: Mapping[str, str]
+    ) -> str | None:
+        """Return the data node's address for an operation, None when there is no such file."""
+        found = await self._asked(method, key, op, doing, {**params, "noredirect": "true"})
+        return None if found is None else str(found["Location"])
+
+    async def _asked(
+        self, method: str, key: str, op: str, doing: str, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Ask the active name node; None when there is no such file."""
+        for _ in self._address.urls:
+            await self._pace.request()
+            url = f"{self._url}/webhdfs/v1{quote(f'{self._root}/{key}'.rstrip('/'))}"
+            with reached(self.name, doing):
+                async with self._http.session().request(
+                    method, url, params={"op": op, **self._who, **(params or {})}
+                ) as response:
+                    text = await response.read()
+                    if response.status == HTTPStatus.NOT_FOUND:
+                        return None
+                    if STANDBY.encode() not in text:
+                        await self._require(response, doing)
+                        found: dict[str, Any] = orjson.loads(text)
+                        return found
+            self._active += 1
+        raise TransientError(f"{self.name}: {doing}: all name nodes are standing by")
+
+    @property
+    def _url(self) -> str:
+        urls = self._address.urls
+        return urls[self._active % len(urls)].rstrip("/")
+
+    async def _require(self, response: ClientResponse, doing: str) -> None:
+        if response.ok:
+            return
+        text = (await response.text(errors="replace"))[:500]
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise MissingObjectError(f"{self.name}: {doing}: {text}")
+        if response.status in {401, 403} and any(word in text for word in DENIED):
+            raise ConfigError(
+                f"{self.name}: {doing}: access denied: {text}",
+                hint="set `user`, or the token, to somebody who may",
+            )
+        raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
+
+
+class HdfsWriter:
+    """Adds to a file aside and renames it at the end."""
+
+    def __init__(self, folder: HdfsFolder, key: str, aside: str) -> None:
+        self._folder, self._key, self._aside = folder, key, aside
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        if data:
+            await self._folder.append(self._aside, data)
+
+    async def complete(self) -> None:
+        """Make it visible."""
+        await self._folder.place(self._aside, self._key)
+
+
+def _tag(status: Mapping[str, Any]) -> str:
+    return f"{status['modificationTime']}-{status['length']}"

@@ -1,0 +1,439 @@
+"""A deep storage in a bucket, whoever runs it: objects with a receipt, and none half written.
+
+A small object carries its receipt as metadata and is stored by one request. What is stored in parts
+or in several objects has its receipt in an object of its own, `_replicator/receipts/…` below the
+prefix, written last: without a receipt nothing counts as there, and no row points to it.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from hashlib import sha256
+from secrets import token_bytes, token_hex
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from replicator.adapters.in_thread import finished
+from replicator.adapters.object_bucket import MIB, Bucket, Listed, Stat
+from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
+from replicator.adapters.pacing import InFlight
+from replicator.adapters.receipt_json import receipt_json, receipt_of
+from replicator.errors import (
+    CorruptionError,
+    MissingObjectError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, Receipt, Shipment, StoredObject
+
+AREA = "_replicator"
+"""Our own folder below the prefix."""
+RECEIPT = "replicatorreceipt"
+"""Name of the metadata, in letters that no store and no proxy changes."""
+METADATA_BYTES_MAX = 1800
+"""S3 takes 2 KB of metadata, names included."""
+FORMAT = 1
+PROBE_BYTES = 4096
+ABSENT_MAX = 10_000
+
+
+class ObjectStorageReader:
+    """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        *,
+        piece_bytes: int = 8 * MIB,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            prefix: What all keys of this cluster begin with, '' for the whole bucket.
+            piece_bytes: How much is read at once.
+            close: What is to be closed with it.
+        """
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+        self._piece_bytes, self._close = piece_bytes, close
+
+    async def close(self) -> None:
+        """Give up connections."""
+        if self._close is not None:
+            await self._close()
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket it reads."""
+        return self._bucket
+
+    async def objects(self, location: Location) -> Sequence[StoredObject]:
+        key = self.key(location)
+        if location.endswith("/"):
+            found = await self._bucket.listed(key)
+        else:
+            stat = await self._bucket.stat(key)
+            found = [] if stat is None else [stat]
+        if not found:
+            await self._require_any()
+            raise MissingObjectError(f"{key} is not in {self._bucket.name}")
+        return [_stored(one, key) for one in found]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        pieces = self._bucket.read(
+            self.key(location) + stored.name,
+            tag=stored.tag,
+            start=start,
+            end=stored.size_bytes if end is None else end,
+            piece_bytes=self._piece_bytes,
+        )
+        async for piece in pieces:
+            yield piece
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        return tuple([await self._check(location, one) for one in await self.objects(location)])
+
+    async def _check(self, location: Location, stored: StoredObject) -> Checked:
+        checksum, size_bytes = sha256(), 0
+        async for piece in self.read(location, stored):
+            size_bytes += len(piece)
+            await finished(partial(checksum.update, piece))
+        return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
+
+    def key(self, location: Location) -> str:
+        """Return the key of a place.
+
+        Raises:
+            RefusedError: it is no place below the prefix, or in our own area.
+        """
+        parts = location.removesuffix("/").split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or parts[0] == AREA:
+            raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
+        return self._below(location)
+
+    def _below(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    async def _require_any(self) -> None:
+        """A wrong prefix must never look like segments that were killed."""
+        if not await self._bucket.listed(self._prefix, objects_max=1):
+            raise TransientError(
+                f"{self._bucket.name} holds nothing below {self._prefix or 'its root'}",
+                hint="correct bucket and prefix; if it really holds no segment any more, put any"
+                " object below the prefix",
+            )
+
+
+class ObjectStorage(ObjectStorageReader):
+    """A `DeepStorage` in a bucket below a prefix."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        *,
+        upload: Upload,
+        in_flight: InFlight,
+        sizes: Sizes,
+        server_copy: ServerCopy | None = None,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            prefix: What all keys of this cluster begin with, '' for the whole bucket.
+            upload: How large objects are stored.
+            in_flight: The memory that all copies share.
+            sizes: How bytes are cut.
+            server_copy: Copies what is in the same service already.
+            close: What is to be closed with it.
+        """
+        super().__init__(bucket, prefix, piece_bytes=sizes.part_bytes, close=close)
+        self._upload, self._in_flight, self._sizes = upload, in_flight, sizes
+        self._server_copy = server_copy
+        self._absent: set[str] = set()
+        """What was not there a moment ago, so that it need not be asked again."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def create(self) -> None:
+        """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        key = self.key(location)
+        if location.endswith("/"):
+            return await self._folder_receipt(location, key)
+        if (stat := await self._bucket.stat(key)) is not None:
+            return await self._object_receipt(location, stat)
+        if len(self._absent) >= ABSENT_MAX:
+            self._absent.clear()
+        self._absent.add(key)
+        return None
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        if not location.endswith("/"):
+            packed = shipment.place.endswith("/")
+            stored = None if packed else _only(location, shipment)
+            return await self._put_object(location, shipment, stored)
+        if not shipment.place.endswith("/"):
+            raise RefusedError(f"{shipment.place} is one object and {location} a folder")
+        return await self._put_folder(location, shipment)
+
+    async def probe(self) -> None:
+        key = self._below(f"{AREA}/probe-{token_hex(8)}")
+        data = token_bytes(PROBE_BYTES)
+        if not await self._bucket.create(key, data):
+            raise CorruptionError(f"{self._bucket.name}: {key} is there already")
+        try:
+            stat = await self._bucket.stat(key)
+            if stat is None:
+                raise CorruptionError(f"{self._bucket.name}: {key} was written and is not there")
+            read = self._bucket.read(
+                key, tag=stat.tag, start=0, end=PROBE_BYTES, piece_bytes=PROBE_BYTES
+            )
+            if b"".join([piece async for piece in read]) != data:
+                raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
+            if await self._bucket.create(key, b"other"):
+                raise CorruptionError(
+                    f"{self._bucket.name} lets an object be written over that must not be there"
+                    " (If-None-Match has no effect)",
+                    hint="use a server that knows conditional writes",
+                )
+        finally:
+            await self._bucket.delete(key)
+
+    # ----------------------------------------------------------------------------- one object
+
+    async def _put_object(
+        self, location: Location, shipment: Shipment, stored: StoredObject | None
+    ) -> Receipt:
+        contents = Contents(shipment, stored)
+        if (copied := await self._copied(location, contents)) is not None:
+            return copied
+        if contents.about_bytes <= self._sizes.part_bytes:
+            return await self._put_small(location, contents)
+        try:
+            checksum = await self._upload.run(self.key(location), contents)
+        except FileExistsError:
+            return await self._adopt(location, contents)
+        return await self._finish(location, contents, checksum)
+
+    async def _copied(self, location: Location, contents: Contents) -> Receipt | None:
+        """Let the service copy, where it can and nothing is in the way."""
+        key = self.key(location)
+        if self._server_copy is None or contents.stored is None:
+            return None
+        if key not in self._absent and await self._bucket.stat(key) is not None:
+            return None
+        self._absent.discard(key)
+        try:
+            copied = await self._server_copy.run(key, contents)
+        except FileExistsError:
+            return None
+        if copied is None:
+            return None
+        if not copied.sha256:
+            (copied,) = await self.check(location)
+        receipt = Receipt(objects=(copied,), copied_from=contents.shipment.objects)
+        await self._keep(location, receipt)
+        return receipt
+
+    async def _put_small(self, location: Location, contents: Contents) -> Receipt:
+        async with self._in_flight.hold(contents.about_bytes):
+            data = b"".join([piece async for piece in contents.pieces()])
+            contents.require_size(len(data))
+            checksum = await finished(lambda: sha256(data).hexdigest())
+            receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
+            text = _document(location, receipt)
+            fits = (
+                self._bucket.keeps_metadata and len(text) <= METADATA_BYTES_MAX and text.isascii()
+            )
+            metadata = {RECEIPT: text.decode()} if fits else None
+            if not await self._bucket.create(self.key(location), data, metadata):
+                return await self._confirm(location, receipt)
+        if metadata is None:
+            await self._keep(location, receipt)
+        return receipt
+
+    async def _finish(self, location: Location, contents: Contents, checksum: str) -> Receipt:
+        stat = await self._bucket.stat(self.key(location))
+        if stat is None:
+            raise CorruptionError(f"{self.key(location)} was written and is not there")
+        contents.require_size(stat.size_bytes)
+        whole = Checked(name="", size_bytes=stat.size_bytes, sha256=checksum)
+        receipt = _receipt(contents, whole)
+        await self._keep(location, receipt)
+        return receipt
+
+    async def _adopt(self, location: Location, contents: Contents) -> Receipt:
+        """Keep a large object that was there, if it has the bytes that should be there."""
+        checksum, size_bytes = sha256(), 0
+        again = Contents(contents.shipment, contents.stored)
+        async for piece in again.pieces():
+            size_bytes += len(piece)
+            await finished(partial(checksum.update, piece))
+        again.require_size(size_bytes)
+        whole = Checked(name="", size_bytes=size_bytes, sha256=checksum.hexdigest())
+        return await self._confirm(location, _receipt(again, whole))
+
+    async def _confirm(self, location: Location, receipt: Receipt) -> Receipt:
+        """Let equal bytes stay, which a process that died wrote, or somebody else."""
+        if await self.check(location) != receipt.objects:
+            raise RefusedError(
+                f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"
+                " replaced",
+                hint="compare the two; to have it copied again remove what is there",
+            )
+        await self._keep(location, receipt)
+        return receipt
+
+    async def _object_receipt(self, location: Location, stat: Stat) -> Receipt | None:
+        text = stat.metadata.get(RECEIPT)
+        kept = await self._kept(location) if text is None else None
+        if text is not None:
+            kept = _read(text.encode(), location)
+        if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
+            return None
+        return kept
+
+    # ------------------------------------------------------------------------------- a folder
+
+    async def _put_folder(self, location: Location, shipment: Shipment) -> Receipt:
+        key, made, checked = self.key(location), list[str](), list[Checked]()
+        wanted = {stored.name for stored in shipment.objects}
+        foreign = [o for o in await self._bucket.listed(key) if o.key[len(key) :] not in wanted]
+        if foreign:
+            raise RefusedError(
+                f"{self._bucket.name}/{foreign[0].key} was not written by this tool",
+                hint="move it away if nothing needs it, then run the command again",
+            )
+        try:
+            for stored in shipment.objects:
+                checked.append(await self._put_file(key + stored.name, shipment, stored, made))
+        except ReplicatorError:
+            for one in made:
+                await self._bucket.delete(one)
+            raise
+        receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
+        await self._keep(location, receipt)
+        return receipt
+
+    async def _put_file(
+        self, key: str, shipment: Shipment, stored: StoredObject, made: list[str]
+    ) -> Checked:
+        contents = Contents(shipment, stored)
+        if stored.size_bytes > self._sizes.part_bytes:
+            try:
+                checksum = await self._upload.run(key, contents)
+                made.append(key)
+            except FileExistsError:
+                checksum = await self._digest(Contents(shipment, stored))
+                await self._require_equal(key, stored, checksum)
+            return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
+        async with self._in_flight.hold(stored.size_bytes):
+            data = b"".join([piece async for piece in contents.pieces()])
+            contents.require_size(len(data))
+            checksum = await finished(lambda: sha256(data).hexdigest())
+            if await self._bucket.create(key, data):
+                made.append(key)
+            else:
+                await self._require_equal(key, stored, checksum)
+        return Checked(name=stored.name, size_bytes=len(data), sha256=checksum)
+
+    async def _digest(self, contents: Contents) -> str:
+        checksum = sha256()
+        async for piece in contents.pieces():
+            await finished(partial(checksum.update, piece))
+        return checksum.hexdigest()
+
+    async def _require_equal(self, key: str, stored: StoredObject, checksum: str) -> None:
+        stat, there = await self._bucket.stat(key), sha256()
+        if stat is not None and stat.size_bytes == stored.size_bytes:
+            read = self._bucket.read(
+                key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=self._piece_bytes
+            )
+            async for piece in read:
+                await finished(partial(there.update, piece))
+            if there.hexdigest() == checksum:
+                return
+        raise RefusedError(
+            f"{self._bucket.name}/{key} holds other bytes already, which are not replaced",
+            hint="compare the two; to have it copied again remove what is there",
+        )
+
+    async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
+        if (kept := await self._kept(location)) is None:
+            return None
+        found = {one.key[len(key) :]: one.size_bytes for one in await self._bucket.listed(key)}
+        whole = found == {one.name: one.size_bytes for one in kept.objects}
+        return kept if whole else None
+
+    # ------------------------------------------------------------------- receipts of their own
+
+    async def _keep(self, location: Location, receipt: Receipt) -> None:
+        await self._bucket.replace(self._receipt_key(location), _document(location, receipt))
+
+    async def _kept(self, location: Location) -> Receipt | None:
+        key = self._receipt_key(location)
+        if (stat := await self._bucket.stat(key)) is None:
+            return None
+        read = self._bucket.read(
+            key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=self._piece_bytes
+        )
+        return _read(b"".join([piece async for piece in read]), location)
+
+    def _receipt_key(self, location: Location) -> str:
+        name = sha256(location.encode()).hexdigest()
+        return self._below(f"{AREA}/receipts/{name[:2]}/{name}.json")
+
+
+def _only(location: Location, shipment: Shipment) -> StoredObject:
+    if [stored.name for stored in shipment.objects] != [""]:
+        raise RefusedError(f"{location}: {shipment.place} is not one object")
+    return shipment.objects[0]
+
+
+def _stored(one: Listed, key: str) -> StoredObject:
+    return StoredObject(name=one.key[len(key) :], size_bytes=one.size_bytes, tag=one.tag)
+
+
+def _receipt(contents: Contents, whole: Checked) -> Receipt:
+    return Receipt(objects=(whole,), copied_from=contents.shipment.objects, packed=contents.files)
+
+
+def _document(location: Location, receipt: Receipt) -> bytes:
+    return orjson.dumps({"format": FORMAT, "location": location, **receipt_json(receipt)})
+
+
+def _read(text: bytes, location: Location) -> Receipt:
+    try:
+        found = orjson.loads(text)
+        _require_own(found, location)
+        return receipt_of(found)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(
+            f"the receipt of {location} cannot be read: {exc}",
+            hint="remove the receipt and the bytes of this location, they are copied again",
+        ) from exc
+
+
+def _require_own(found: dict[str, Any], location: Location) -> None:
+    if found["format"] != FORMAT or found["location"] != location:
+        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")

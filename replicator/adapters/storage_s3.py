@@ -1,0 +1,169 @@
+"""Amazon S3, and what speaks its protocol.
+
+Bytes go through obstore. aioboto3 does what obstore has no call for: multipart uploads that are
+resumed, copies within the service, and cleaning up after uploads that nobody finished.
+"""
+
+from base64 import b64decode
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from replicator.adapters.object_bucket import MIB
+from replicator.adapters.object_upload import Contents, Sizes
+from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, translated
+from replicator.adapters.s3_uploads import S3Uploads
+from replicator.adapters.source_storages import SourceStorages
+from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.ports import Checked, Clock, StoredObject
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+COPY_OBJECT_BYTES_MAX = 5 << 30
+"""S3 copies up to 5 GiB in one request."""
+COPY_PART_BYTES = 512 * MIB
+
+
+class S3Reader(ObjectStorageReader):
+    """A `DeepStorageReader` of an S3 bucket."""
+
+    def __init__(self, address: S3Address, *, pace: Pace, sizes: Sizes) -> None:
+        super().__init__(s3_bucket(address, pace), address.prefix, piece_bytes=sizes.part_bytes)
+        self.address = address
+
+
+class S3Storage(ObjectStorage):
+    """A `DeepStorage` in an S3 bucket."""
+
+    def __init__(
+        self, address: S3Address, *, pace: Pace, in_flight: InFlight, sizes: Sizes, clock: Clock
+    ) -> None:
+        uploads = S3Uploads(address, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock)
+        super().__init__(
+            s3_bucket(address, pace),
+            address.prefix,
+            upload=uploads,
+            in_flight=in_flight,
+            sizes=sizes,
+            server_copy=S3ServerCopy(uploads, address),
+            close=uploads.close,
+        )
+        self.address = address
+
+
+class _Copy(NamedTuple):
+    bucket: str
+    origin: str
+    key: str
+    stored: StoredObject
+
+
+class S3ServerCopy:
+    """Copies within S3 where both buckets are of one service and the credentials allow it."""
+
+    def __init__(
+        self,
+        uploads: S3Uploads,
+        address: S3Address,
+        *,
+        object_bytes_max: int = COPY_OBJECT_BYTES_MAX,
+        part_bytes: int = COPY_PART_BYTES,
+    ) -> None:
+        self._uploads, self._address = uploads, address
+        self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
+        self._denied = False
+
+    async def run(self, key: str, contents: Contents) -> Checked | None:
+        origin, place = contents.shipment.origin, contents.shipment.place
+        if isinstance(origin, SourceStorages):
+            origin, place = origin.at(place)
+        stored = contents.stored
+        if stored is None or not isinstance(origin, S3Reader | S3Storage) or self._denied:
+            return None
+        if origin.address.service != self._address.service:
+            return None
+        copy = _Copy(origin.address.bucket, origin.key(place), key, stored)
+        try:
+            if stored.size_bytes > self._object_bytes_max:
+                return await self._copy_parts(copy)
+            copied = await self._copy_object(copy)
+        except ConfigError:
+            copied = None  # these credentials cannot read there
+        self._denied = copied is None
+        return copied
+
+    async def _copy_object(self, copy: "_Copy") -> Checked | None:
+        """Copy by one request; None when the service does not say the copy's SHA-256."""
+        client = await self._uploads.client()
+        bucket, origin, key, stored = copy
+        await self._uploads.pace()
+        with translated(self._address.bucket, f"cannot copy {bucket}/{origin} to {key}"):
+            try:
+                copied = await client.copy_object(
+                    Bucket=self._address.bucket,
+                    Key=key,
+                    CopySource={"Bucket": bucket, "Key": origin},
+                    CopySourceIfMatch=f'"{stored.tag}"',
+                    ChecksumAlgorithm="SHA256",
+                    IfNoneMatch="*",
+                )
+            except ClientError as exc:
+                if error_code(exc) in EXISTS:
+                    raise TransientError(
+                        f"{origin} of s3://{bucket} was written meanwhile"
+                    ) from exc
+                raise
+        result = copied["CopyObjectResult"]
+        encrypted = "ServerSideEncryption" in copied
+        if not encrypted and _differ(result["ETag"], stored.tag):
+            raise CorruptionError(
+                f"s3://{self._address.bucket}/{key} has the ETag {result['ETag']}, its original"
+                f" {stored.tag}",
+                hint="remove it; it is copied again",
+            )
+        if not (checksum := result.get("ChecksumSHA256")) or "-" in checksum:
+            return None
+        return Checked(name="", size_bytes=stored.size_bytes, sha256=b64decode(checksum).hex())
+
+    async def _copy_parts(self, copy: "_Copy") -> Checked:
+        """Copy by ranges; the checksum of the whole is left to be read."""
+        client = await self._uploads.client()
+        bucket, origin, key, stored = copy
+        ours, parts = self._address.bucket, list["CompletedPartTypeDef"]()
+        with translated(ours, f"cannot copy {bucket}/{origin} to {key}"):
+            upload = await client.create_multipart_upload(Bucket=ours, Key=key)
+            try:
+                for number, start in enumerate(range(0, stored.size_bytes, self._part_bytes), 1):
+                    end = min(start + self._part_bytes, stored.size_bytes)
+                    await self._uploads.pace()
+                    sent = await client.upload_part_copy(
+                        Bucket=ours,
+                        Key=key,
+                        UploadId=upload["UploadId"],
+                        PartNumber=number,
+                        CopySource={"Bucket": bucket, "Key": origin},
+                        CopySourceIfMatch=f'"{stored.tag}"',
+                        CopySourceRange=f"bytes={start}-{end - 1}",
+                    )
+                    parts.append({"PartNumber": number, "ETag": sent["CopyPartResult"]["ETag"]})
+                await client.complete_multipart_upload(
+                    Bucket=ours,
+                    Key=key,
+                    UploadId=upload["UploadId"],
+                    MultipartUpload={"Parts": parts},
+                    IfNoneMatch="*",
+                )
+            except ClientError:
+                await client.abort_multipart_upload(
+                    Bucket=ours, Key=key, UploadId=upload["UploadId"]
+                )
+                raise
+        return Checked(name="", size_bytes=stored.size_bytes, sha256="")
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two ETags that are MD5 sums say that bytes differ; those of parts say nothing."""
+    return "-" not in one + other and one.strip('"') != other.strip('"')

@@ -1,0 +1,5 @@
+"""Composition root: the only room that knows both services and adapters."""
+
+from replicator.app.application import Application, Target
+
+__all__ = ["Application", "Target"]

@@ -1,0 +1,240 @@
+"""Where segments' bytes are: the deep storages that Druid knows, and how fast they are asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from replicator.config.values import (
+    AbsolutePath,
+    AsTuple,
+    HttpUrl,
+    Part,
+    Positive,
+    Size,
+    secret_of,
+)
+
+Name = Annotated[str, Field(min_length=1)]
+Prefix = Annotated[str, Field(pattern=r"^([^/]+(/[^/]+)*/?)?$", max_length=512)]
+"""Without a slash before it; one at its end makes no difference."""
+Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
+"""Container and path: two storages meet when one path begins with the other in one container."""
+
+
+class LocalStorageSettings(Part):
+    """Druid's deep storage in a directory, local or on a shared mount."""
+
+    type: Literal["local"]
+    """The kind of deep storage."""
+    root: AbsolutePath
+    """The storage directory as this program sees it."""
+    root_in_load_spec: AbsolutePath | None = None
+    """The same directory as Druid sees it (`druid.storage.storageDirectory`); default: `root`."""
+
+    @property
+    def druid_root(self) -> Path:
+        """The storage directory as it stands in load specs."""
+        return self.root_in_load_spec or self.root
+
+    @property
+    def place(self) -> Place:
+        """What tells two of these apart."""
+        return ("local",), self.root.parts
+
+
+class _RemoteStorage(Part):
+    """What all storages behind a network have."""
+
+    requests_per_s_max: Positive | None = None
+    """Requests in a second; default: as many as there are, and fewer when the server says so."""
+    bytes_per_s_max: Size | None = None
+    """Bytes in a second, in both directions together; default: no limit."""
+    ca_file: AbsolutePath | None = None
+    """Who signed the certificate of an https endpoint; default: the system's authorities."""
+    connect_timeout_s: Positive = 10.0
+    """Longest wait for a connection, in seconds."""
+    request_timeout_s: Positive = 300.0
+    """Longest run of one request, in seconds: a part of 8 MiB at 30 KB/s."""
+
+
+class S3StorageSettings(_RemoteStorage):
+    """Druid's deep storage in Amazon S3, or in what speaks its protocol.
+
+    Without keys the chain of the AWS SDK is used: environment, shared files, web identity, role.
+    """
+
+    type: Literal["s3"]
+    """The kind of deep storage."""
+    bucket: Name
+    """`druid.storage.bucket`."""
+    prefix: Prefix = ""
+    """`druid.storage.baseKey`."""
+    endpoint_url: HttpUrl | None = None
+    """`http://host:9000` of an S3-compatible server; default: Amazon's own."""
+    region: Name | None = None
+    """The bucket's region; default: that of the profile, or us-east-1."""
+    path_style: bool = False
+    """Whether the bucket stands in the path, as most S3-compatible servers want it."""
+    profile: Name | None = None
+    """A profile of the shared credentials file."""
+    access_key_id_env: Name | None = None
+    """Name of the environment variable that holds the key's id."""
+    secret_access_key_env: Name | None = None
+    """Name of the environment variable that holds the key."""
+    session_token_env: Name | None = None
+    """Name of the environment variable that holds a session's token."""
+    s3_schema: Literal["s3n", "s3a"] = "s3n"
+    """`S3Schema` of new load specs; `s3a` when `druid.storage.useS3aSchema` is true."""
+    unpacked: bool = False
+    """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later)."""
+
+    @model_validator(mode="after")
+    def _both_keys(self) -> Self:
+        if (self.access_key_id_env is None) != (self.secret_access_key_env is None):
+            raise ValueError("access_key_id_env and secret_access_key_env belong together")
+        return self
+
+    @property
+    def place(self) -> Place:
+        """What tells two of these apart."""
+        return ("s3", self.endpoint_url, self.bucket), _names(self.prefix)
+
+    def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
+        """Return key id, key and token, None for those that are not named.
+
+        Raises:
+            ConfigError: a variable is not set.
+        """
+        id_, key, token = (
+            None if name is None else secret_of(environ, name)
+            for name in (self.access_key_id_env, self.secret_access_key_env, self.session_token_env)
+        )
+        return id_, key, token
+
+
+class GoogleStorageSettings(_RemoteStorage):
+    """Druid's deep storage in Google Cloud Storage.
+
+    Without a key file google-auth looks for credentials: GOOGLE_APPLICATION_CREDENTIALS, the gcloud
+    configuration, workload identity, the metadata server.
+    """
+
+    type: Literal["google"]
+    """The kind of deep storage."""
+    bucket: Name
+    """`druid.google.bucket`."""
+    prefix: Prefix = ""
+    """`druid.google.prefix`."""
+    endpoint_url: HttpUrl | None = None
+    """Address of the JSON API; default: Google's own."""
+    key_file: AbsolutePath | None = None
+    """A service account's key."""
+    anonymous: bool = False
+    """Whether no credentials are shown."""
+
+    @property
+    def place(self) -> Place:
+        """What tells two of these apart."""
+        return ("google", self.endpoint_url, self.bucket), _names(self.prefix)
+
+
+class AzureStorageSettings(_RemoteStorage):
+    """Druid's deep storage in Azure Blob storage.
+
+    Without key and SAS credentials are looked for: AZURE_* variables, workload or managed identity.
+    """
+
+    type: Literal["azure"]
+    """The kind of deep storage."""
+    account: Name
+    """`druid.azure.account`."""
+    container: Name
+    """`druid.azure.container`."""
+    prefix: Prefix = ""
+    """`druid.azure.prefix`."""
+    endpoint_url: HttpUrl | None = None
+    """Address of the account; default: `https://<account>.blob.core.windows.net`."""
+    account_key_env: Name | None = None
+    """Name of the environment variable that holds the account's key."""
+    sas_env: Name | None = None
+    """Name of the environment variable that holds a shared access signature."""
+    use_cli: bool = False
+    """Whether the login of the Azure CLI is used."""
+
+    @property
+    def place(self) -> Place:
+        """What tells two of these apart."""
+        return ("azure", self.endpoint_url, self.account, self.container), _names(self.prefix)
+
+    def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+        """Return the account's key and the SAS, None for what is not named."""
+        key, sas = (
+            None if name is None else secret_of(environ, name)
+            for name in (self.account_key_env, self.sas_env)
+        )
+        return key, sas
+
+
+class HdfsStorageSettings(_RemoteStorage):
+    """Druid's deep storage in HDFS, through WebHDFS or HttpFS; Kerberos is not spoken."""
+
+    type: Literal["hdfs"]
+    """The kind of deep storage."""
+    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1), AsTuple]
+    """`http://namenode:9870`, all name nodes where one stands by, or `http://httpfs:14000`."""
+    root: AbsolutePath
+    """`druid.storage.storageDirectory`, without the file system."""
+    filesystem: Annotated[str, Field(pattern=r"^hdfs://[^/]+$")]
+    """What new load specs begin with: `hdfs://namenode:8020` or `hdfs://nameservice`."""
+    user: Name | None = None
+    """Who asks, where HDFS believes it (simple authentication)."""
+    delegation_token_env: Name | None = None
+    """Name of the environment variable that holds a delegation token."""
+
+    @property
+    def place(self) -> Place:
+        """What tells two of these apart."""
+        return ("hdfs", self.filesystem), self.root.parts
+
+    def secret(self, environ: Mapping[str, str]) -> str | None:
+        """Return the delegation token, None when none is named."""
+        name = self.delegation_token_env
+        return None if name is None else secret_of(environ, name)
+
+
+DeepStorageSettings: TypeAlias = Annotated[
+    LocalStorageSettings
+    | S3StorageSettings
+    | GoogleStorageSettings
+    | AzureStorageSettings
+    | HdfsStorageSettings,
+    Field(discriminator="type"),
+]
+
+
+class TransferSettings(Part):
+    """How bytes are moved, by all targets together."""
+
+    bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 128 << 20
+    """Bytes of segments held in memory between a read and a write."""
+    part_bytes: Annotated[Size, Field(ge=5 << 20, le=1 << 30)] = 8 << 20
+    """Objects up to this are stored by one request, larger ones in parts of at least this."""
+    parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
+    """Parts of one object that are under way at once."""
+    requests_per_s_max: Positive | None = None
+    """Requests in a second to all storages together; default: no limit."""
+    bytes_per_s_max: Size | None = None
+    """Bytes in a second from and to all storages together; default: no limit."""
+
+
+def overlap(one: Place, other: Place) -> bool:
+    """Return whether two storages have a place in common."""
+    (container, path), (other_container, other_path) = one, other
+    shared = min(len(path), len(other_path))
+    return container == other_container and path[:shared] == other_path[:shared]
+
+
+def _names(prefix: str) -> tuple[str, ...]:
+    return tuple(name for name in prefix.split("/") if name)

@@ -1,0 +1,230 @@
+"""What settings are made of: quantities with units, names, paths, and secrets that are elsewhere.
+
+Nothing here reads a file or a variable but what holds a secret, and that only when it is asked for.
+"""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from os.path import normpath
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from replicator.errors import ConfigError
+
+_UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
+
+
+def duration(value: object) -> timedelta:
+    """Read `30s`, `5m`, `12h`, `30d`, or a number of seconds."""
+    if isinstance(value, timedelta):
+        return value
+    seconds = _quantity(value, _UNIT_S, "a duration is written like 30s, 5m, 12h, 30d")
+    try:
+        return timedelta(seconds=seconds)
+    except (OverflowError, ValueError) as exc:
+        raise ValueError("the duration is too long") from exc
+
+
+def duration_text(value: timedelta) -> str:
+    """Write a duration as `duration` reads it, in the largest unit that divides it."""
+    seconds = value.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNIT_S[unit] == 0:
+            return f"{seconds / _UNIT_S[unit]:.0f}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def size(value: object) -> int:
+    """Read `64MiB`, or a number of bytes."""
+    found = _quantity(value, _UNIT_BYTES, "a size is written like 512KiB, 64MiB, 2GiB")
+    if found != int(found):
+        raise ValueError("a size is a whole number of bytes")
+    return int(found)
+
+
+def size_text(value: int) -> str:
+    """Write a size as `size` reads it, in the largest unit that divides it."""
+    units = reversed(_UNIT_BYTES.items())
+    factor, unit = next((f, u) for u, f in units if f == 1 or (value and value % f == 0))
+    return f"{value // factor}{unit}"
+
+
+def _quantity(value: object, units: Mapping[str, float], usage: str) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    found = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None or found["unit"] not in units:
+        raise ValueError(usage)
+    return float(found["number"]) * units[found["unit"]]
+
+
+def _absolute(value: object) -> object:
+    if not isinstance(value, (str, Path)):
+        raise ValueError("a path is expected")  # noqa: TRY004 - pydantic reports ValueErrors
+    value = str(value)
+    if not value.startswith("/") or "\0" in value:
+        raise ValueError("the path is not absolute: it would depend on where the program starts")
+    return Path("/" + normpath(value).lstrip("/"))
+
+
+def nothing_is_empty(value: object) -> object:
+    """Let a key stand alone, with all that was below it commented out."""
+    return {} if value is None else value
+
+
+def _names(value: object) -> object:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        with suppress(TypeError):
+            return frozenset(value)
+    raise ValueError("a list of names is expected, like [a, b]")
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _http(url: str) -> str:
+    """Refuse what is no plain address of a server; messages never repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the URL cannot be read; is its port a number?") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL contains a login; say username, password_env or password_file")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("the URL is not like http://host:8081")
+    return url.rstrip("/")
+
+
+def _without_password(url: str) -> str:
+    """Refuse a URL with a secret in it; messages never repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the URL cannot be read; is its port a number?") from None
+    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError(
+            "the URL contains a password; take it out, and name the variable or the file that"
+            " holds it: password_env or password_file"
+        )
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise ValueError("the URL does not start with postgresql://")
+    if not parts.path.strip("/"):
+        raise ValueError("the URL names no database: postgresql://user@host:5432/database")
+    return url
+
+
+Duration = Annotated[
+    timedelta, Field(gt=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
+]
+Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_text)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
+Names = Annotated[
+    frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)
+]
+BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
+AsTuple = BeforeValidator(_as_tuple)
+HttpUrl = Annotated[str, AfterValidator(_http)]
+PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
+Positive = Annotated[float, Field(gt=0, le=86_400)]
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
+TargetName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)*$", max_length=63)
+]
+"""No dot and no two underscores: dotted keys and variables name a target too."""
+
+
+Tiers = Annotated[
+    Mapping[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]],
+    BeforeValidator(nothing_is_empty),
+]
+
+
+class Part(BaseModel):
+    """Strict, frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_means_defaults(cls, value: object) -> object:
+        return nothing_is_empty(value)
+
+
+class Password(Part):
+    """A password that stands elsewhere."""
+
+    password_env: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the environment variable that holds the password."""
+    password_file: AbsolutePath | None = None
+    """File that holds the password; one newline at its end is not part of it."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password_env is not None and self.password_file is not None:
+            raise ValueError("password_env and password_file are both set; keep one of them")
+        return self
+
+    def password(self, environ: Mapping[str, str]) -> str | None:
+        """Return the password, None when none is named.
+
+        Raises:
+            ConfigError: the variable is not set, or the file cannot be read.
+        """
+        if self.password_env is not None:
+            return secret_of(environ, self.password_env)
+        if self.password_file is not None:
+            return _secret_in(self.password_file)
+        return None
+
+
+def secret_of(environ: Mapping[str, str], name: str) -> str:
+    """Return what a variable holds.
+
+    Raises:
+        ConfigError: it is not set, or empty.
+    """
+    if not (found := environ.get(name)):
+        raise ConfigError(
+            f"the environment variable {name} is not set; it should hold a password",
+            hint=f"set {name}, or name another variable in password_env",
+        )
+    return found
+
+
+def _secret_in(path: Path) -> str:
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        raise ConfigError(f"the password file {path} cannot be read: {reason}") from None
+    found = found.removesuffix("\n").removesuffix("\r")
+    if not found:
+        raise ConfigError(f"the password file {path} is empty")
+    return found

