@@ -106,7 +106,7 @@ class S3ServerCopy:
                     Bucket=self._address.bucket,
                     Key=key,
                     CopySource={"Bucket": bucket, "Key": origin},
-                    CopySourceIfMatch=f'"{stored.tag}"',
+                    CopySourceIfMatch=_match(stored.tag),
                     ChecksumAlgorithm="SHA256",
                     IfNoneMatch="*",
                 )
@@ -145,7 +145,7 @@ class S3ServerCopy:
                         UploadId=upload["UploadId"],
                         PartNumber=number,
                         CopySource={"Bucket": bucket, "Key": origin},
-                        CopySourceIfMatch=f'"{stored.tag}"',
+                        CopySourceIfMatch=_match(stored.tag),
                         CopySourceRange=f"bytes={start}-{end - 1}",
                     )
                     parts.append({"PartNumber": number, "ETag": sent["CopyPartResult"]["ETag"]})
@@ -164,6 +164,11 @@ class S3ServerCopy:
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
 
 
+def _match(tag: str) -> str:
+    return f'"{tag}"' if tag else "*"
+
+
 def _differ(one: str, other: str) -> bool:
     """Whether two ETags that are MD5 sums say that bytes differ; those of parts say nothing."""
-    return "-" not in one + other and one.strip('"') != other.strip('"')
+    one, other = one.strip('"'), other.strip('"')
+    return "-" not in one + other and bool(one and other) and one != other

@@ -1,24 +1,20 @@
 """Deep storages and their layouts, made from settings."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import S3Address
 from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_azure import AzureAddress, azure_reader, azure_storage
-from replicator.adapters.storage_google import GoogleAddress, google_reader, google_storage
-from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader, hdfs_storage
 from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
-from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
-from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.config import (
     AzureStorageSettings,
     DeepStorageSettings,
     GoogleStorageSettings,
     HdfsStorageSettings,
     LocalStorageSettings,
+    RemoteStorage,
     S3StorageSettings,
     SourceSettings,
     TransferSettings,
@@ -34,8 +30,34 @@ from replicator.model.load_spec import (
 )
 from replicator.ports import Clock
 
-TargetStorage: TypeAlias = LocalDeepStorage | ObjectStorage
+if TYPE_CHECKING:
+    from replicator.adapters.s3_session import S3Address
+    from replicator.adapters.storage_azure import AzureAddress
+    from replicator.adapters.storage_google import GoogleAddress
+    from replicator.adapters.storage_hdfs import HdfsAddress
+    from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+
+TargetStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all storages of one process share."""
+
+    environ: Mapping[str, str]
+    clock: Clock
+    sizes: Sizes
+    in_flight: InFlight
+    pace: Pace
+
+    def paced(self, settings: RemoteStorage) -> Pace:
+        """Return a storage's own pace, within that of all."""
+        return Pace(
+            requests_per_s_max=settings.requests_per_s_max,
+            bytes_per_s_max=settings.bytes_per_s_max,
+            within=self.pace,
+        )
 
 
 class Storages:
@@ -48,14 +70,18 @@ class Storages:
         clock: Clock,
         closes: Callable[[Close], object],
     ) -> None:
-        self._environ, self._clock, self._closes = environ, clock, closes
-        self._sizes = Sizes(
-            part_bytes=settings.part_bytes, parts_in_flight_max=settings.parts_in_flight_max
-        )
-        self._in_flight = InFlight(settings.bytes_in_flight_max)
-        self._pace = Pace(
-            requests_per_s_max=settings.requests_per_s_max,
-            bytes_per_s_max=settings.bytes_per_s_max,
+        self._closes = closes
+        self._shared = Shared(
+            environ=environ,
+            clock=clock,
+            sizes=Sizes(
+                part_bytes=settings.part_bytes, parts_in_flight_max=settings.parts_in_flight_max
+            ),
+            in_flight=InFlight(settings.bytes_in_flight_max),
+            pace=Pace(
+                requests_per_s_max=settings.requests_per_s_max,
+                bytes_per_s_max=settings.bytes_per_s_max,
+            ),
         )
 
     def source(self, settings: SourceSettings) -> SourceStorages:
@@ -66,89 +92,99 @@ class Storages:
             {name: self._reader(storage) for name, storage in others},
         )
 
-    def target(self, settings: DeepStorageSettings) -> TargetStorage:
+    def target(self, settings: DeepStorageSettings) -> "TargetStorage":
         """Return a target's storage."""
-        storage = self._target(settings)
+        storage = _target(settings, self._shared)
         self._closes(storage.close)
         return storage
 
-    def _target(self, settings: DeepStorageSettings) -> TargetStorage:
-        match settings:
-            case LocalStorageSettings():
-                return LocalDeepStorage(settings.root)
-            case S3StorageSettings():
-                return S3Storage(
-                    _s3(settings, self._environ),
-                    pace=self._paced(settings),
-                    in_flight=self._in_flight,
-                    sizes=self._sizes,
-                    clock=self._clock,
-                )
-            case GoogleStorageSettings():
-                return google_storage(
-                    _google(settings),
-                    pace=self._paced(settings),
-                    in_flight=self._in_flight,
-                    sizes=self._sizes,
-                )
-            case AzureStorageSettings():
-                return azure_storage(
-                    _azure(settings, self._environ),
-                    pace=self._paced(settings),
-                    in_flight=self._in_flight,
-                    sizes=self._sizes,
-                )
-            case HdfsStorageSettings():
-                return hdfs_storage(
-                    _hdfs(settings, self._environ),
-                    pace=self._paced(settings),
-                    in_flight=self._in_flight,
-                    sizes=self._sizes,
-                )
-            case _:
-                assert_never(settings)
-
     def _reader(
         self, settings: DeepStorageSettings
-    ) -> LocalDeepStorageReader | ObjectStorageReader:
+    ) -> "LocalDeepStorageReader | ObjectStorageReader":
         if isinstance(settings, LocalStorageSettings):
             return LocalDeepStorageReader(settings.root)
-        reader = self._remote_reader(settings)
+        reader = _remote_reader(settings, self._shared)
         self._closes(reader.close)
         return reader
 
-    def _remote_reader(
-        self,
-        settings: S3StorageSettings
-        | GoogleStorageSettings
-        | AzureStorageSettings
-        | HdfsStorageSettings,
-    ) -> ObjectStorageReader:
-        pace, sizes = self._paced(settings), self._sizes
-        match settings:
-            case S3StorageSettings():
-                return S3Reader(_s3(settings, self._environ), pace=pace, sizes=sizes)
-            case GoogleStorageSettings():
-                return google_reader(_google(settings), pace=pace, sizes=sizes)
-            case AzureStorageSettings():
-                return azure_reader(_azure(settings, self._environ), pace=pace, sizes=sizes)
-            case HdfsStorageSettings():
-                return hdfs_reader(_hdfs(settings, self._environ), pace=pace, sizes=sizes)
-            case _:
-                assert_never(settings)
 
-    def _paced(
-        self,
-        settings: S3StorageSettings
-        | GoogleStorageSettings
-        | AzureStorageSettings
-        | HdfsStorageSettings,
-    ) -> Pace:
-        return Pace(
-            requests_per_s_max=settings.requests_per_s_max,
-            bytes_per_s_max=settings.bytes_per_s_max,
-            within=self._pace,
-        )
+# The clouds' libraries take a second to import: only those that are used are.
+
+
+def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
+    match settings:
+        case LocalStorageSettings():
+            return LocalDeepStorage(settings.root)
+        case S3StorageSettings():
+            from replicator.adapters.storage_s3 import S3Storage  # noqa: PLC0415 - see above
+
+            return S3Storage(
+                _s3(settings, shared.environ),
+                pace=shared.paced(settings),
+                in_flight=shared.in_flight,
+                sizes=shared.sizes,
+                clock=shared.clock,
+            )
+        case GoogleStorageSettings():
+            from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
+                google_storage,
+            )
+
+            return google_storage(
+                _google(settings),
+                pace=shared.paced(settings),
+                in_flight=shared.in_flight,
+                sizes=shared.sizes,
+            )
+        case AzureStorageSettings():
+            from replicator.adapters.storage_azure import (  # noqa: PLC0415 - see above
+                azure_storage,
+            )
+
+            return azure_storage(
+                _azure(settings, shared.environ),
+                pace=shared.paced(settings),
+                in_flight=shared.in_flight,
+                sizes=shared.sizes,
+            )
+        case HdfsStorageSettings():
+            from replicator.adapters.storage_hdfs import hdfs_storage  # noqa: PLC0415 - see above
+
+            return hdfs_storage(
+                _hdfs(settings, shared.environ),
+                pace=shared.paced(settings),
+                in_flight=shared.in_flight,
+                sizes=shared.sizes,
+            )
+        case _:
+            assert_never(settings)
+
+
+def _remote_reader(settings: RemoteStorage, shared: Shared) -> "ObjectStorageReader":
+    pace, sizes = shared.paced(settings), shared.sizes
+    match settings:
+        case S3StorageSettings():
+            from replicator.adapters.storage_s3 import S3Reader  # noqa: PLC0415 - see above
+
+            return S3Reader(_s3(settings, shared.environ), pace=pace, sizes=sizes)
+        case GoogleStorageSettings():
+            from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
+                google_reader,
+            )
+
+            return google_reader(_google(settings), pace=pace, sizes=sizes)
+        case AzureStorageSettings():
+            from replicator.adapters.storage_azure import (  # noqa: PLC0415 - see above
+                azure_reader,
+            )
+
+            return azure_reader(_azure(settings, shared.environ), pace=pace, sizes=sizes)
+        case HdfsStorageSettings():
+            from replicator.adapters.storage_hdfs import hdfs_reader  # noqa: PLC0415 - see above
+
+            return hdfs_reader(_hdfs(settings, shared.environ), pace=pace, sizes=sizes)
+        case _:
+            assert_never(settings)
 
 
 def layout(settings: DeepStorageSettings) -> Layout:
@@ -182,7 +218,9 @@ def source_layout(settings: SourceSettings) -> SourceLayout:
     )
 
 
-def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> S3Address:
+def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
+    from replicator.adapters.s3_session import S3Address  # noqa: PLC0415 - see above
+
     id_, key, token = settings.secrets(environ)
     return S3Address(
         bucket=settings.bucket,
@@ -200,7 +238,9 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> S3Address:
     )
 
 
-def _google(settings: GoogleStorageSettings) -> GoogleAddress:
+def _google(settings: GoogleStorageSettings) -> "GoogleAddress":
+    from replicator.adapters.storage_google import GoogleAddress  # noqa: PLC0415 - see above
+
     return GoogleAddress(
         bucket=settings.bucket,
         prefix=settings.prefix,
@@ -213,7 +253,9 @@ def _google(settings: GoogleStorageSettings) -> GoogleAddress:
     )
 
 
-def _azure(settings: AzureStorageSettings, environ: Mapping[str, str]) -> AzureAddress:
+def _azure(settings: AzureStorageSettings, environ: Mapping[str, str]) -> "AzureAddress":
+    from replicator.adapters.storage_azure import AzureAddress  # noqa: PLC0415 - see above
+
     key, sas = settings.secrets(environ)
     return AzureAddress(
         account=settings.account,
@@ -229,7 +271,9 @@ def _azure(settings: AzureStorageSettings, environ: Mapping[str, str]) -> AzureA
     )
 
 
-def _hdfs(settings: HdfsStorageSettings, environ: Mapping[str, str]) -> HdfsAddress:
+def _hdfs(settings: HdfsStorageSettings, environ: Mapping[str, str]) -> "HdfsAddress":
+    from replicator.adapters.storage_hdfs import HdfsAddress  # noqa: PLC0415 - see above
+
     return HdfsAddress(
         urls=settings.urls,
         root=str(settings.root),

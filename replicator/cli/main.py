@@ -1,6 +1,7 @@
 """`replicator`: one program, one verb a file."""
 
 import os
+import sys
 from enum import Enum
 from importlib.metadata import version
 from typing import Annotated
@@ -78,4 +79,20 @@ app.add_typer(configuration.app, name="config")
 
 def main() -> None:
     """Run the command line."""
-    app()
+    try:
+        app()
+    except SystemExit as exc:
+        _leave(exc)
+
+
+def _leave(exc: SystemExit) -> None:
+    """Exit at once where obstore was used.
+
+    Its threads can abort the process (SIGABRT) while the interpreter takes itself apart, after all
+    work is done and everything is closed: seen with obstore 0.12.1.
+    """
+    if "obstore" not in sys.modules or not isinstance(exc.code, int | None):
+        raise exc
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exc.code or 0)

@@ -29,6 +29,7 @@ from replicator.config.storages import (
     GoogleStorageSettings,
     HdfsStorageSettings,
     LocalStorageSettings,
+    RemoteStorage,
     S3StorageSettings,
     TransferSettings,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "MetadataSettings",
     "Origin",
     "PostgresqlSettings",
+    "RemoteStorage",
     "RetrySettings",
     "S3StorageSettings",
     "Settings",

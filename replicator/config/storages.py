@@ -204,13 +204,11 @@ class HdfsStorageSettings(_RemoteStorage):
         return None if name is None else secret_of(environ, name)
 
 
+RemoteStorage: TypeAlias = (
+    S3StorageSettings | GoogleStorageSettings | AzureStorageSettings | HdfsStorageSettings
+)
 DeepStorageSettings: TypeAlias = Annotated[
-    LocalStorageSettings
-    | S3StorageSettings
-    | GoogleStorageSettings
-    | AzureStorageSettings
-    | HdfsStorageSettings,
-    Field(discriminator="type"),
+    LocalStorageSettings | RemoteStorage, Field(discriminator="type")
 ]
 
 

@@ -1,0 +1,320 @@
+"""Real segments of a real Druid, from every deep storage to every other one, by the CLI.
+
+The segments are those of the recorded Druid 33. Before they are replicated they are brought into
+the source's storage in the shapes that Druid writes there: packed, unpacked, several in one folder
+(HDFS), two rows that share an object, and a tombstone.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from replicator import config
+from replicator.adapters.pacing import Pace
+from replicator.adapters.s3_session import s3_bucket
+from replicator.app import Application
+from replicator.cli.demo.recording import RecordedDruid, steps
+from replicator.model.load_spec import Location
+from replicator.ports import DeepStorage
+from tests.contract.storages import fresh, s3_address
+from tests.servers.postgresql import Postgresql, connected
+from tests.servers.process import Processes, processes
+from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("stores"),
+]
+
+ENV = {"S3_ID": S3_KEY, "S3_KEY": S3_SECRET, "AZURE_KEY": AZURE_KEY}
+Files = Mapping[str, bytes]
+Push = Callable[[str, Files], Awaitable[dict[str, Any]]]
+"""Stores a segment's files under a folder of the recording; returns the load spec."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A deep storage as a configuration names it, and how Druid fills it."""
+
+    settings: dict[str, Any]
+    push: Push
+
+
+@dataclass(frozen=True)
+class Clouds:
+    folder: Path
+    s3: S3
+    gcs: Gcs
+    azure: Azure
+    hdfs: Hdfs
+
+    def of_s3(self, *, unpacked: bool = False) -> Place:
+        bucket = fresh()
+        self.s3.bucket(bucket)
+        store = s3_bucket(s3_address(self.s3.url, bucket), Pace())
+
+        async def push(folder: str, files: Files) -> dict[str, Any]:
+            key = f"druid/segments/{folder.removesuffix('index/')}"
+            named = files if unpacked else {"index.zip": packed(files)}
+            for name, data in named.items():
+                await store.create(key + name, data)
+            key += "" if unpacked else "index.zip"
+            return {"type": "s3_zip", "bucket": bucket, "key": key, "S3Schema": "s3n"}
+
+        settings = {
+            "type": "s3", "bucket": bucket, "prefix": "druid/segments",
+            "endpoint_url": self.s3.url, "path_style": True,
+            "access_key_id_env": "S3_ID", "secret_access_key_env": "S3_KEY",
+        }  # fmt: skip
+        return Place(settings, push)
+
+    def of_google(self) -> Place:
+        bucket = fresh()
+        self.gcs.bucket(bucket)
+
+        async def push(folder: str, files: Files) -> dict[str, Any]:
+            path = f"segments/{folder.removesuffix('index/')}index.zip"
+            self.gcs.put(bucket, path, packed(files))
+            return {"type": "google", "bucket": bucket, "path": path}
+
+        settings = {
+            "type": "google", "bucket": bucket, "prefix": "segments",
+            "endpoint_url": self.gcs.url, "anonymous": True,
+        }  # fmt: skip
+        return Place(settings, push)
+
+    def of_azure(self) -> Place:
+        container = fresh()
+        self.azure.container(container)
+
+        async def push(folder: str, files: Files) -> dict[str, Any]:
+            plain = folder.removesuffix("index/").replace(":", "_")
+            self.azure.put(container, f"{plain}index.zip", packed(files))
+            return {
+                "type": "azure", "containerName": container, "blobPath": f"{plain}index.zip",
+            }  # fmt: skip
+
+        settings = {
+            "type": "azure", "account": AZURE_ACCOUNT, "container": container,
+            "endpoint_url": self.azure.url, "account_key_env": "AZURE_KEY",
+        }  # fmt: skip
+        return Place(settings, push)
+
+    def of_hdfs(self) -> Place:
+        root = f"/{fresh()}/segments"
+        self.hdfs.folder(root)
+
+        async def push(folder: str, files: Files) -> dict[str, Any]:
+            datasource, interval, version, *numbers = folder.removesuffix("/index/").split("/")
+            plain = "/".join([datasource, interval, version]).replace(":", "_")
+            path = f"{root}/{plain}/{'_'.join(numbers)}_index.zip"
+            self.hdfs.put(path, packed(files))
+            return {"type": "hdfs", "path": f"{self.hdfs.filesystem}{path}"}
+
+        settings = {
+            "type": "hdfs", "urls": [self.hdfs.url], "root": root,
+            "filesystem": self.hdfs.filesystem, "user": "root",
+        }  # fmt: skip
+        return Place(settings, push)
+
+    def of_local(self, *, zipped: bool = False) -> Place:
+        root = self.folder / fresh()
+        root.mkdir()
+
+        async def push(folder: str, files: Files) -> dict[str, Any]:
+            place = root / (folder.removesuffix("index/") if zipped else folder)
+            place.mkdir(parents=True)
+            named = {"index.zip": packed(files)} if zipped else files
+            for name, data in named.items():
+                (place / name).write_bytes(data)
+            return {"type": "local", "path": f"{place}/{'index.zip' if zipped else ''}"}
+
+        return Place({"type": "local", "root": str(root)}, push)
+
+
+SOURCES: dict[str, Callable[[Clouds], Place]] = {
+    "local": lambda clouds: clouds.of_local(),
+    "local-zip": lambda clouds: clouds.of_local(zipped=True),
+    "s3": lambda clouds: clouds.of_s3(),
+    "s3-unpacked": lambda clouds: clouds.of_s3(unpacked=True),
+    "google": lambda clouds: clouds.of_google(),
+    "azure": lambda clouds: clouds.of_azure(),
+    "hdfs": lambda clouds: clouds.of_hdfs(),
+}
+
+
+def packed(files: Files) -> bytes:
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, data in files.items():
+            zipped.writestr(name, data)
+    return found.getvalue()
+
+
+@pytest.fixture
+def clouds(tmp_path: Path, s3: S3, gcs: Gcs, azure: Azure, hdfs: Hdfs) -> Clouds:
+    return Clouds(tmp_path, s3, gcs, azure, hdfs)
+
+
+@pytest.fixture
+def forks(tmp_path: Path) -> Iterator[Processes]:
+    folder = tmp_path / "processes"
+    folder.mkdir()
+    with processes(folder) as found:
+        yield found
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as found:
+        yield found
+
+
+async def fill(dsn: str, folder: Path, push: Push) -> dict[str, Files]:
+    """Let the recorded Druid write, move its bytes into the storage; return files by row."""
+    archive, root = folder / "archive", folder / "recorded"
+    RecordedDruid.unpack(archive)
+    root.mkdir()
+    found: dict[str, Files] = {}
+    async with connected(dsn) as connection:
+        await RecordedDruid(connection, root=root, archive=archive).play(steps()["1-history"])
+        rows = await connection.fetch("SELECT id, payload FROM druid_segments ORDER BY id")
+        for row in rows:
+            payload = json.loads(row["payload"])
+            if payload["loadSpec"]["type"] == "tombstone":
+                continue
+            place = payload["loadSpec"]["path"].removeprefix(f"{root}/")
+            files = {path.name: path.read_bytes() for path in sorted((root / place).iterdir())}
+            payload["loadSpec"] = await push(place, files)
+            await connection.execute(
+                "UPDATE druid_segments SET payload = $2 WHERE id = $1",
+                row["id"],
+                json.dumps(payload).encode(),
+            )
+            found[row["id"]] = files
+        shared = sorted(found)[0]
+        for suffix, load_spec in (("_x", None), ("_tomb", {"type": "tombstone"})):
+            found |= await again(connection, shared, suffix, load_spec, found)
+    return found
+
+
+async def again(
+    connection: Any, id_: str, suffix: str, load_spec: object, files: Mapping[str, Files]
+) -> dict[str, Files]:
+    """Add a row of another version: with the same load spec, or with another one."""
+    row = dict(await connection.fetchrow("SELECT * FROM druid_segments WHERE id = $1", id_))
+    payload = json.loads(row["payload"])
+    version = row["version"]
+    row["version"] = payload["version"] = version + suffix
+    row["id"] = id_.replace(version, version + suffix)
+    if "identifier" in payload:
+        payload["identifier"] = row["id"]
+    payload["loadSpec"] = load_spec or payload["loadSpec"]
+    row["payload"] = json.dumps(payload).encode()
+    names = ", ".join(f'"{name}"' for name in row)
+    marks = ", ".join(f"${n}" for n in range(1, len(row) + 1))
+    await connection.execute(
+        f"INSERT INTO druid_segments ({names}) VALUES ({marks})", *row.values()
+    )
+    return {} if load_spec else {row["id"]: files[id_]}
+
+
+def metadata_of(dsn: str, folder: Path) -> dict[str, str]:
+    login, _, rest = dsn.removeprefix("postgresql://").partition("@")
+    user, _, password = login.partition(":")
+    (folder / "password").write_text(password)
+    url = f"postgresql://{user}@{rest}"
+    return {"type": "postgresql", "url": url, "password_file": str(folder / "password")}
+
+
+async def unpacked(storage: DeepStorage, location: Location) -> Files:
+    """Return a segment's files as the target has them."""
+    found: dict[str, bytes] = {}
+    for stored in await storage.objects(location):
+        pieces = [piece async for piece in storage.read(location, stored)]
+        found[stored.name] = b"".join(pieces)
+    if location.endswith("/"):
+        return found
+    zipped = zipfile.ZipFile(io.BytesIO(found[""]))
+    return {name: zipped.read(name) for name in zipped.namelist()}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_segments_from_one_storage_to_all_others(
+    clouds: Clouds,
+    postgresql: Postgresql,
+    forks: Processes,
+    stack: AsyncExitStack,
+    tmp_path: Path,
+    source: str,
+):
+    origin = SOURCES[source](clouds)
+    targets = {
+        "local": clouds.of_local(), "s3": clouds.of_s3(), "google": clouds.of_google(),
+        "azure": clouds.of_azure(), "hdfs": clouds.of_hdfs(),
+    }  # fmt: skip
+    dsn = await stack.enter_async_context(postgresql.database())
+    files = await fill(dsn, tmp_path, origin.push)
+    dsns = {name: await stack.enter_async_context(postgresql.database()) for name in targets}
+    settings = {
+        "source": {
+            "name": "prod",
+            "metadata": metadata_of(dsn, tmp_path),
+            "deep_storage": origin.settings,
+        },
+        "log": {"type": "sqlite", "path": str(tmp_path / "log")},
+        "targets": {
+            name: {
+                "metadata": metadata_of(dsns[name], tmp_path),
+                "deep_storage": place.settings,
+                "kill_wait_s": 0,
+            }
+            for name, place in targets.items()
+        },
+    }
+    file = tmp_path / "replicator.yaml"
+    file.write_text(yaml.safe_dump(settings))
+
+    async def types(*args: str) -> dict[str, Any]:
+        ended = await forks.run(*args, "--json", "--config", str(file), env=ENV)
+        assert ended.code == 0, f"{args}: {ended.out}\n{ended.err}"
+        return ended.result
+
+    await types("check")
+    await types("watch", "--once")
+    for name in targets:
+        await types("apply", name, "--once")
+        proof = await types("verify", name, "--level", "checksum")
+        assert proof["good"]
+        assert proof["objects"] == len(files) - 1, "the shared object is there once"
+        await types("apply", name, "--once")
+    async with Application(config.load(file, ENV), ENV, lambda _: None) as application:
+        for name in targets:
+            await has_files(application, name, dsns[name], files)
+
+
+async def has_files(
+    application: Application, name: str, dsn: str, files: Mapping[str, Files]
+) -> None:
+    """Read every segment by the load spec that the target's Druid would follow."""
+    target = application.target(name)
+    layout = (await application.carriage(target)).target
+    async with connected(dsn) as connection:
+        rows = await connection.fetch("SELECT id, payload FROM druid_segments")
+    specs = {row["id"]: json.loads(row["payload"])["loadSpec"] for row in rows}
+    places = {id_: layout.locate(spec) for id_, spec in specs.items()}
+    assert {id_ for id_, place in places.items() if place is not None} == set(files)
+    assert sum(place is None for place in places.values()) >= 1, "the tombstone"
+    for id_, place in places.items():
+        if place is not None:
+            assert await unpacked(target.storage, place) == files[id_], f"{name}: {id_}"
