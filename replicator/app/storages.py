@@ -48,8 +48,12 @@ class Shared:
     environ: Mapping[str, str]
     clock: Clock
     sizes: Sizes
-    in_flight: InFlight
+    in_flight_bytes_max: int
     pace: Pace
+
+    def in_flight(self) -> InFlight:
+        """Return a target's own share of memory: one that is slow must not hold up the others."""
+        return InFlight(self.in_flight_bytes_max)
 
     def paced(self, settings: RemoteStorage) -> Pace:
         """Return a storage's own pace, within that of all."""
@@ -77,7 +81,7 @@ class Storages:
             sizes=Sizes(
                 part_bytes=settings.part_bytes, parts_in_flight_max=settings.parts_in_flight_max
             ),
-            in_flight=InFlight(settings.bytes_in_flight_max),
+            in_flight_bytes_max=settings.bytes_in_flight_max,
             pace=Pace(
                 requests_per_s_max=settings.requests_per_s_max,
                 bytes_per_s_max=settings.bytes_per_s_max,
@@ -121,7 +125,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
             return S3Storage(
                 _s3(settings, shared.environ),
                 pace=shared.paced(settings),
-                in_flight=shared.in_flight,
+                in_flight=shared.in_flight(),
                 sizes=shared.sizes,
                 clock=shared.clock,
             )
@@ -133,7 +137,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
             return google_storage(
                 _google(settings),
                 pace=shared.paced(settings),
-                in_flight=shared.in_flight,
+                in_flight=shared.in_flight(),
                 sizes=shared.sizes,
             )
         case AzureStorageSettings():
@@ -144,7 +148,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
             return azure_storage(
                 _azure(settings, shared.environ),
                 pace=shared.paced(settings),
-                in_flight=shared.in_flight,
+                in_flight=shared.in_flight(),
                 sizes=shared.sizes,
             )
         case HdfsStorageSettings():
@@ -153,7 +157,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
             return hdfs_storage(
                 _hdfs(settings, shared.environ),
                 pace=shared.paced(settings),
-                in_flight=shared.in_flight,
+                in_flight=shared.in_flight(),
                 sizes=shared.sizes,
             )
         case _:

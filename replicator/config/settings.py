@@ -284,7 +284,7 @@ class Settings(Part):
     watch: WatchSettings = WatchSettings()
     """How the source is polled."""
     transfer: TransferSettings = TransferSettings()
-    """How bytes are moved, by all targets together."""
+    """How bytes are moved."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

@@ -16,9 +16,11 @@ from tests.servers.druid import Client, Druid
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Ended, Processes, Running
+from tests.servers.stores import S3, S3_KEY, S3_SECRET
 
 READER = "replicator_reader"
 PASSWORD = "druid"
+ENV = {"S3_ID": S3_KEY, "S3_KEY": S3_SECRET}
 Answers: TypeAlias = dict[str, Any]
 
 PER_DAY = """
@@ -39,6 +41,8 @@ class Cluster:
     client: Client
     dsn: str
     root: Path
+    storage: Mapping[str, Any]
+    """Its deep storage, as a configuration names it."""
 
     async def answers(self) -> Answers:
         """Return what the Broker says of every datasource."""
@@ -90,7 +94,8 @@ class User:
     standby: Cluster
 
     async def types(self, *args: str, within_s: float = 120) -> Ended:
-        return await self.processes.run(*args, "--config", str(self.config), within_s=within_s)
+        command = (*args, "--config", str(self.config))
+        return await self.processes.run(*command, within_s=within_s, env=ENV)
 
     async def does(self, *args: str) -> dict[str, Any]:
         """Type a command that must succeed, and return what it says."""
@@ -99,7 +104,7 @@ class User:
         return ended.result
 
     async def starts(self, *args: str) -> Running:
-        return await self.processes.start(*args, "--config", str(self.config))
+        return await self.processes.start(*args, "--config", str(self.config), env=ENV)
 
     async def moment(self, what: str) -> Moment:
         """Let the source come to rest, and wait for a cut of it."""
@@ -137,16 +142,57 @@ class User:
 
 @asynccontextmanager
 async def cluster(
-    name: str, folder: Path, postgresql: Postgresql, *, standby: bool = False
+    name: str,
+    folder: Path,
+    postgresql: Postgresql,
+    *,
+    standby: bool = False,
+    in_s3: S3 | None = None,
 ) -> AsyncIterator[Cluster]:
-    """Run a Druid that makes its own tables in a new database."""
+    """Run a Druid that makes its own tables in a new database; segments in a folder, or in S3."""
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(postgresql.database(None))
-        druid = Druid(folder / f"{name}-druid", dsn, folder / name, standby=standby)
+        root = folder / name
+        storage: dict[str, Any] = {"type": "local", "root": str(root)}
+        if in_s3 is not None:
+            storage = s3_settings(in_s3, name)
+        deep_storage = root if in_s3 is None else s3_properties(in_s3, name)
+        druid = Druid(folder / f"{name}-druid", dsn, deep_storage, standby=standby)
         stack.callback(druid.kill)
         await druid.start()
         client = await stack.enter_async_context(Client(druid))
-        yield Cluster(name, druid, client, dsn, folder / name)
+        yield Cluster(name, druid, client, dsn, root, storage)
+
+
+def s3_settings(server: S3, bucket: str) -> dict[str, Any]:
+    """Return a deep storage in a new bucket, as the replicator's configuration names it."""
+    server.bucket(bucket)
+    return {
+        "type": "s3",
+        "bucket": bucket,
+        "prefix": "druid/segments",
+        "endpoint_url": server.url,
+        "path_style": True,
+        "access_key_id_env": "S3_ID",
+        "secret_access_key_env": "S3_KEY",
+    }
+
+
+def s3_properties(server: S3, bucket: str) -> dict[str, str]:
+    """Return the same as Druid is told."""
+    return {
+        "druid.storage.type": "s3",
+        "druid.storage.bucket": bucket,
+        "druid.storage.baseKey": "druid/segments",
+        "druid.storage.disableAcl": "true",
+        "druid.s3.accessKey": S3_KEY,
+        "druid.s3.secretKey": S3_SECRET,
+        "druid.s3.endpoint.url": server.url,
+        "druid.s3.endpoint.signingRegion": "us-east-1",
+        "druid.s3.protocol": "http",
+        "druid.s3.enablePathStyleAccess": "true",
+        "druid.s3.forceGlobalBucketAccessEnabled": "false",
+    }
 
 
 def metadata(dsn: str, folder: Path) -> dict[str, str]:
@@ -176,14 +222,14 @@ async def write_config(
         "source": {
             "name": "production",
             "metadata": metadata(reader, folder),
-            "deep_storage": {"type": "local", "root": str(source.root)},
+            "deep_storage": dict(source.storage),
         },
         "log": dict(log),
         "watch": {"poll_interval_s": 0.5, "idle_cut_interval_s": 1},
         "targets": {
             name: {
                 "metadata": metadata(target.dsn, folder),
-                "deep_storage": {"type": "local", "root": str(target.root)},
+                "deep_storage": dict(target.storage),
                 "druid": {"coordinator_url": target.druid.url("coordinator")},
                 "apply_interval_s": 0.2,
                 "kill_wait_s": 5,

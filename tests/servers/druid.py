@@ -55,23 +55,33 @@ class Druid:
     """One cluster; `kill` and `start` again keep its data and ports."""
 
     def __init__(
-        self, folder: Path, dsn: str, deep_storage: Path, *, standby: bool = False
+        self,
+        folder: Path,
+        dsn: str,
+        deep_storage: Path | Mapping[str, str],
+        *,
+        standby: bool = False,
     ) -> None:
+        """Take a folder as deep storage, or the properties of another one."""
         self.folder = folder
         self.ports = Ports(*free_ports(5))
+        if isinstance(deep_storage, Path):
+            deep_storage.mkdir(parents=True, exist_ok=True)
+            deep_storage = {
+                "druid.storage.type": "local",
+                "druid.storage.storageDirectory": str(deep_storage),
+            }
         self._deep_storage = deep_storage
         home = fetching.home("druid", sources="onejvm")
         conf = folder / "conf"
         for name in ("conf", "tmp", "segment-cache", "tasks", "task-logs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        deep_storage.mkdir(parents=True, exist_ok=True)
         for name, lines in self._properties(dsn, standby=standby).items():
             text = "".join(f"{key}={value}\n" for key, value in lines.items())
             (conf / f"{name}.properties").write_text(text)
         (conf / "log4j2.xml").write_text(LOG4J)
         self._jvm = Server(
             [
-                "java",
                 *("java", "-Xms64m", "-Xmx768m", "-XX:MaxDirectMemorySize=256m", *CHEAP_START),
                 *("-XX:+ExitOnOutOfMemoryError", "-Duser.timezone=UTC", "-Dfile.encoding=UTF-8"),
                 f"-Djava.io.tmpdir={folder / 'tmp'}",
@@ -135,8 +145,7 @@ class Druid:
             "druid.metadata.storage.connector.user": url.username,
             "druid.metadata.storage.connector.password": url.password,
             "druid.metadata.storage.connector.dbcp.maxTotal": 6,
-            "druid.storage.type": "local",
-            "druid.storage.storageDirectory": self._deep_storage,
+            **self._deep_storage,
             "druid.indexer.logs.type": "file",
             "druid.indexer.logs.directory": folder / "task-logs",
             "druid.selectors.indexing.serviceName": "druid/overlord",

@@ -1,0 +1,111 @@
+"""Real Druids whose segments are in S3: to another bucket, to a folder, and from a folder."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.acceptance.druids import User, cluster, write_config
+from tests.acceptance.test_two_druids import DAYS, Acts, Stream
+from tests.servers.kafka import Kafka
+from tests.servers.postgresql import Postgresql
+from tests.servers.process import processes
+from tests.servers.stores import S3
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("druid"),
+]
+
+
+def acts_of(user: User) -> Acts:
+    return Acts(user.source.client, Random(5), Stream(Kafka.__new__(Kafka), "none"))
+
+
+async def test_from_one_bucket_to_another_and_to_a_folder(
+    postgresql: Postgresql, s3: S3, druid_folder: Path
+):
+    folder = druid_folder
+    names = {name: f"{folder.name}-{name}".replace("_", "-").lower() for name in ("a", "b")}
+    async with (
+        cluster(names["a"], folder, postgresql, in_s3=s3) as source,
+        cluster(names["b"], folder, postgresql, in_s3=s3, standby=True) as bucket,
+        cluster("local", folder, postgresql, standby=True) as local,
+    ):
+        log = {"type": "sqlite", "path": str(folder / "log")}
+        with processes(folder) as forks:
+            config = await write_config(folder, source, {"bucket": bucket, "local": local}, log)
+            user = User(config, forks, source, bucket)
+            checked = await user.types("check")
+            assert checked.code == 0, checked.out
+            running = await user.starts("run")
+            acts, moments = acts_of(user), []
+            for act in (
+                acts.ingest, acts.append, acts.overwrite_a_part, acts.mark_unused, acts.kill,
+            ):  # fmt: skip
+                await act()
+                moment = await user.moment(act.__name__)
+                for target in (bucket, local):
+                    await user.standby_is(moment, cluster=target)
+                moments.append(moment)
+            ended = await running.terminate()
+            assert ended.code == 0, ended.err
+            for name in ("bucket", "local"):
+                proof = await user.types("verify", name, "--level", "checksum")
+                assert proof.code == 0, proof.out + proof.err
+            source.druid.kill()
+            await asyncio.to_thread(empty, s3.root / names["a"])
+            for moment in (moments[1], moments[0], moments[-1]):
+                for name, target in (("bucket", bucket), ("local", local)):
+                    command = ("restore", name, "--to-offset", str(moment.offset), "--yes")
+                    ended = await user.types(*command)
+                    assert ended.code == 0, ended.out + ended.err
+                    await user.standby_is(moment, cluster=target)
+
+
+def empty(bucket: Path) -> None:
+    """The source's bytes go as well."""
+    for path in bucket.rglob("*.zip"):
+        path.unlink()
+
+
+async def test_unpacked_segments_are_packed_so_that_druid_reads_them_from_s3(
+    postgresql: Postgresql, s3: S3, druid_folder: Path
+):
+    folder = druid_folder
+    name = f"{folder.name}-c".replace("_", "-").lower()
+    async with (
+        cluster("source", folder, postgresql) as source,
+        cluster(name, folder, postgresql, in_s3=s3, standby=True) as standby,
+    ):
+        log = {"type": "sqlite", "path": str(folder / "log")}
+        with processes(folder) as forks:
+            config = await write_config(folder, source, {"standby": standby}, log)
+            user = User(config, forks, source, standby)
+            running = await user.starts("run")
+            acts = acts_of(user)
+            await acts.ingest()
+            await acts.append()
+            moment = await user.moment("append")
+            assert len(moment.answers["wiki"][0]) == len(DAYS)
+            await user.standby_is(moment)
+            ended = await running.terminate()
+            assert ended.code == 0, ended.err
+            await killed_on_the_standby_alone(user, s3.root / name)
+
+
+async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
+    """Druid's own killer on the target removes exactly its segments' objects."""
+    before = {str(path) for path in bucket.rglob("*.zip")}
+    interval = f"{DAYS[0]}/{DAYS[1]}"
+    doomed = {path for path in before if f"/{DAYS[0]}T" in path}
+    assert doomed
+    assert doomed != before
+    await user.standby.client.mark_unused("wiki", interval)
+    await user.standby.client.kill_unused("wiki", interval)
+    async with asyncio.timeout(60):
+        while {str(path) for path in bucket.rglob("*.zip")} != before - doomed:
+            await asyncio.sleep(0.3)
