@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR = Path("/proc/self/clear_refs")
 
 
 def resident_bytes() -> int:
@@ -10,9 +10,9 @@ def resident_bytes() -> int:
     return _field("VmRSS")
 
 
-def peak_bytes() -> int:
-    """Return the largest resident set since `reset_peak`."""
-    return _field("VmHWM")
+def peak_bytes(pid: int | str = "self") -> int:
+    """Return the largest resident set since `reset_peak`, 0 of a process that has ended."""
+    return _field("VmHWM", pid)
 
 
 def reset_peak() -> None:
@@ -20,6 +20,9 @@ def reset_peak() -> None:
     _CLEAR.write_text("5")
 
 
-def _field(name: str) -> int:
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(name))
-    return int(line.split()[1]) * 1024
+def _field(name: str, pid: int | str = "self") -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

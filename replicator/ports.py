@@ -355,8 +355,10 @@ class Receipt:
 class DeepStorageReader(Protocol):
     """Read side of a deep storage; a source's storage is handed over as this."""
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         """Return the objects at a location, sorted by name, at least one.
+
+        With `ahead` the caller reads all of it next: a small object may be fetched along.
 
         Raises:
             MissingObjectError: there are none, and the storage itself is there.

@@ -57,6 +57,12 @@ class GoogleBucket:
             key=key, size_bytes=int(found["size"]), tag=found["generation"], metadata=metadata
         )
 
+    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
+        """Return an object without its bytes: they would be a request of their own."""
+        del bytes_max
+        stat = await self.stat(key)
+        return None if stat is None else (stat, b"")
+
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the objects below a prefix: one request for each thousand."""
         found: list[Listed] = []

@@ -60,12 +60,26 @@ class ObstoreBucket:
             except FileNotFoundError as exc:
                 self._require_bucket(exc)
                 return None
-            return Stat(
-                key=key,
-                size_bytes=found.meta["size"],
-                tag=_tag(found.meta),
-                metadata={str(k).lower(): v for k, v in found.attributes.items()},
-            )
+            return _stat(key, found)
+
+    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
+        """Return an object and its first bytes: one GET."""
+        await self._pace.request()
+        with self._translated(f"cannot read {key}"):
+            try:
+                found = await obstore.get_async(self._store, key, options={"range": (0, bytes_max)})
+                data = bytes(await found.bytes_async())
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                return None
+            except (BaseError, OSError) as exc:
+                if isinstance(exc, (PermissionDeniedError, UnauthenticatedError)):
+                    raise
+                # an empty object has no range to read
+                stat = await self.stat(key)
+                return None if stat is None else (stat, b"")
+        await self._pace.transfer(len(data))
+        return _stat(key, found), data
 
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the objects below a prefix, sorted by key: one request for each thousand."""
@@ -241,6 +255,15 @@ def _text_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _stat(key: str, found: "obstore.GetResult") -> Stat:
+    return Stat(
+        key=key,
+        size_bytes=found.meta["size"],
+        tag=_tag(found.meta),
+        metadata={str(k).lower(): v for k, v in found.attributes.items()},
+    )
 
 
 def _tag(meta: "obstore.ObjectMeta") -> str:

@@ -16,7 +16,8 @@ class MemoryDeepStorage:
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        del ahead
         await asyncio.sleep(0)
         return [
             StoredObject(name=name, size_bytes=len(data), tag=sha256(data).hexdigest()[:8])

@@ -56,6 +56,10 @@ class Bucket(Protocol):
         """Return an object's size, tag and metadata, None when there is none."""
         ...
 
+    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
+        """Return an object as `stat` does, with its first bytes where that is one request."""
+        ...
+
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the objects below a prefix, sorted by key."""
         ...

@@ -2,11 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
-from hashlib import sha256
 from typing import Protocol
 
-from replicator.adapters.in_thread import finished
+from replicator.adapters.hashing import Sha256
 from replicator.adapters.object_bucket import MIB, Bucket
 from replicator.adapters.pacing import InFlight
 from replicator.adapters.packing import Packing
@@ -107,11 +105,10 @@ class WriterUpload:
         part_bytes = self._sizes.part_of(contents.about_bytes)
         async with self._in_flight.hold(2 * part_bytes):
             writer = await self._bucket.writer(key, part_bytes=part_bytes)
-            checksum, size_bytes = sha256(), 0
+            checksum = Sha256()
             async for piece in contents.pieces():
-                size_bytes += len(piece)
-                await finished(partial(checksum.update, piece))
+                await checksum.add(piece)
                 await writer.write(piece)
-            contents.require_size(size_bytes)
+            contents.require_size(checksum.size_bytes)
             await writer.complete()
         return checksum.hexdigest()

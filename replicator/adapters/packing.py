@@ -6,9 +6,9 @@ which reads deflated entries whose sizes follow them, and no stored ones.
 
 from collections.abc import AsyncIterator
 from functools import partial
-from hashlib import sha256
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from replicator.adapters.hashing import Sha256
 from replicator.adapters.in_thread import finished
 from replicator.errors import CorruptionError
 from replicator.ports import Checked, Shipment, StoredObject
@@ -43,22 +43,21 @@ class Packing:
     async def _file(
         self, zipped: ZipFile, sink: "_Sink", stored: StoredObject
     ) -> AsyncIterator[bytes]:
-        checksum, size_bytes = sha256(), 0
+        checksum = Sha256()
         info = ZipInfo(stored.name, OLDEST)
         info.compress_type, info.file_size = ZIP_DEFLATED, stored.size_bytes
         with zipped.open(info, "w") as entry:
             async for piece in self._shipment.read(stored):
-                size_bytes += len(piece)
-                await finished(partial(checksum.update, piece))
+                await checksum.add(piece)
                 await finished(partial(entry.write, piece))
                 yield sink.taken()
-        if size_bytes != stored.size_bytes:
+        if checksum.size_bytes != stored.size_bytes:
             raise CorruptionError(
-                f"{self._shipment.place}{stored.name}: {size_bytes} bytes arrived, its storage said"
-                f" {stored.size_bytes}; nothing was stored"
+                f"{self._shipment.place}{stored.name}: {checksum.size_bytes} bytes arrived, its"
+                f" storage said {stored.size_bytes}; nothing was stored"
             )
         self.files.append(
-            Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
+            Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum.hexdigest())
         )
 
 

@@ -76,7 +76,7 @@ def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
         "region": address.region or "us-east-1",
         "virtual_hosted_style_request": not address.path_style,
         "unsigned_payload": True,
-        "checksum_algorithm": "SHA256",
+        "checksum_algorithm": "CRC64NVME",
     }
     provider = None
     if address.access_key_id is not None and address.secret_access_key is not None:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from hashlib import md5, sha256
+from hashlib import md5
 from typing import TYPE_CHECKING, NamedTuple
 
 from awscrt.checksums import crc64nvme
 
+from replicator.adapters.hashing import Sha256
 from replicator.adapters.in_thread import finished
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
@@ -162,7 +162,7 @@ class S3Uploads:
                     await self._send_ranges(group, sending, contents, part_bytes)
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
-        contents.require_size(sending.size_bytes)
+        contents.require_size(sending.sha256.size_bytes)
         return sending.sha256.hexdigest()
 
     async def _send_ranges(
@@ -230,14 +230,12 @@ class _Sending:
         self._upload, self._pace = upload, pace
         self._parts: dict[int, CompletedPartTypeDef] = {}
         self._crc = 0
-        self.sha256 = sha256()
-        self.size_bytes = 0
+        self.sha256 = Sha256()
 
     async def add(self, data: bytes) -> None:
         """Take the next bytes, in order, into the checksums."""
-        self.size_bytes += len(data)
         self._crc = crc64nvme(data, self._crc)
-        await finished(partial(self.sha256.update, data))
+        await self.sha256.add(data)
 
     async def part(self, number: int, data: bytes) -> None:
         """Send a part, in any order, unless it is there."""

@@ -17,9 +17,9 @@ class SourceStorages:
         name, key = storage_of(location)
         return (self._others[name] if name else self._main), key
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         storage, key = self.at(location)
-        return await storage.objects(key)
+        return await storage.objects(key, ahead=ahead)
 
     def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None

@@ -94,6 +94,12 @@ class HdfsFolder:
         status = found["FileStatus"]
         return Stat(key=key, size_bytes=status["length"], tag=_tag(status), metadata={})
 
+    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
+        """Return an object without its bytes: they would be a request of their own."""
+        del bytes_max
+        stat = await self.stat(key)
+        return None if stat is None else (stat, b"")
+
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the files below a folder: one request for each folder."""
         found: list[Listed] = []

@@ -59,7 +59,8 @@ class LocalDeepStorageReader:
         """
         self._root, self._piece_bytes = root, piece_bytes
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        del ahead
         found = await finished(lambda: self._files(location))
         return [
             StoredObject(name=file.name, size_bytes=file.size_bytes, tag=str(file.mtime_ns))

@@ -6,7 +6,6 @@ prefix, written last: without a receipt nothing counts as there, and no row poin
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
 from hashlib import sha256
 from secrets import token_bytes, token_hex
 from types import TracebackType
@@ -14,7 +13,7 @@ from typing import Any, Self
 
 import orjson
 
-from replicator.adapters.in_thread import finished
+from replicator.adapters.hashing import Sha256, sha256_of
 from replicator.adapters.object_bucket import MIB, Bucket, Listed, Stat
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.pacing import InFlight
@@ -38,6 +37,9 @@ METADATA_BYTES_MAX = 1800
 FORMAT = 1
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
+AHEAD_BYTES_MAX = 256 << 10
+"""Objects up to this are fetched by the request that looks at them."""
+AHEAD_OBJECTS_MAX = 64
 
 
 class ObjectStorageReader:
@@ -61,6 +63,7 @@ class ObjectStorageReader:
         """
         self._bucket, self._prefix = bucket, prefix.strip("/")
         self._piece_bytes, self._close = piece_bytes, close
+        self._ahead: dict[Location, tuple[str, bytes]] = {}
 
     async def close(self) -> None:
         """Give up connections."""
@@ -72,10 +75,12 @@ class ObjectStorageReader:
         """The bucket it reads."""
         return self._bucket
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         key = self.key(location)
         if location.endswith("/"):
-            found = await self._bucket.listed(key)
+            found: Sequence[Listed] = await self._bucket.listed(key)
+        elif ahead:
+            found = await self._begun(location, key)
         else:
             stat = await self._bucket.stat(key)
             found = [] if stat is None else [stat]
@@ -84,14 +89,30 @@ class ObjectStorageReader:
             raise MissingObjectError(f"{key} is not in {self._bucket.name}")
         return [_stored(one, key) for one in found]
 
+    async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
+        """Look at an object that is read next; what is small is kept until then."""
+        if (begun := await self._bucket.begin(key, bytes_max=AHEAD_BYTES_MAX)) is None:
+            return []
+        stat, data = begun
+        if len(data) == stat.size_bytes:
+            if len(self._ahead) >= AHEAD_OBJECTS_MAX:
+                self._ahead.clear()
+            self._ahead[location] = stat.tag, data
+        return [stat]
+
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
+        end = stored.size_bytes if end is None else end
+        tag, data = self._ahead.pop(location, ("", b""))
+        if data and tag == stored.tag and (start, end) == (0, len(data)):
+            yield data
+            return
         pieces = self._bucket.read(
             self.key(location) + stored.name,
             tag=stored.tag,
             start=start,
-            end=stored.size_bytes if end is None else end,
+            end=end,
             piece_bytes=self._piece_bytes,
         )
         async for piece in pieces:
@@ -101,11 +122,12 @@ class ObjectStorageReader:
         return tuple([await self._check(location, one) for one in await self.objects(location)])
 
     async def _check(self, location: Location, stored: StoredObject) -> Checked:
-        checksum, size_bytes = sha256(), 0
+        checksum = Sha256()
         async for piece in self.read(location, stored):
-            size_bytes += len(piece)
-            await finished(partial(checksum.update, piece))
-        return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
+            await checksum.add(piece)
+        return Checked(
+            name=stored.name, size_bytes=checksum.size_bytes, sha256=checksum.hexdigest()
+        )
 
     def key(self, location: Location) -> str:
         """Return the key of a place.
@@ -259,7 +281,7 @@ class ObjectStorage(ObjectStorageReader):
         async with self._in_flight.hold(contents.about_bytes):
             data = b"".join([piece async for piece in contents.pieces()])
             contents.require_size(len(data))
-            checksum = await finished(lambda: sha256(data).hexdigest())
+            checksum = await sha256_of(data)
             receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
             text = _document(location, receipt)
             fits = (
@@ -284,13 +306,12 @@ class ObjectStorage(ObjectStorageReader):
 
     async def _adopt(self, location: Location, contents: Contents) -> Receipt:
         """Keep a large object that was there, if it has the bytes that should be there."""
-        checksum, size_bytes = sha256(), 0
+        checksum = Sha256()
         again = Contents(contents.shipment, contents.stored)
         async for piece in again.pieces():
-            size_bytes += len(piece)
-            await finished(partial(checksum.update, piece))
-        again.require_size(size_bytes)
-        whole = Checked(name="", size_bytes=size_bytes, sha256=checksum.hexdigest())
+            await checksum.add(piece)
+        again.require_size(checksum.size_bytes)
+        whole = Checked(name="", size_bytes=checksum.size_bytes, sha256=checksum.hexdigest())
         return await self._confirm(location, _receipt(again, whole))
 
     async def _confirm(self, location: Location, receipt: Receipt) -> Receipt:
@@ -350,7 +371,7 @@ class ObjectStorage(ObjectStorageReader):
         async with self._in_flight.hold(stored.size_bytes):
             data = b"".join([piece async for piece in contents.pieces()])
             contents.require_size(len(data))
-            checksum = await finished(lambda: sha256(data).hexdigest())
+            checksum = await sha256_of(data)
             if await self._bucket.create(key, data):
                 made.append(key)
             else:
@@ -358,19 +379,19 @@ class ObjectStorage(ObjectStorageReader):
         return Checked(name=stored.name, size_bytes=len(data), sha256=checksum)
 
     async def _digest(self, contents: Contents) -> str:
-        checksum = sha256()
+        checksum = Sha256()
         async for piece in contents.pieces():
-            await finished(partial(checksum.update, piece))
+            await checksum.add(piece)
         return checksum.hexdigest()
 
     async def _require_equal(self, key: str, stored: StoredObject, checksum: str) -> None:
-        stat, there = await self._bucket.stat(key), sha256()
+        stat, there = await self._bucket.stat(key), Sha256()
         if stat is not None and stat.size_bytes == stored.size_bytes:
             read = self._bucket.read(
                 key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=self._piece_bytes
             )
             async for piece in read:
-                await finished(partial(there.update, piece))
+                await there.add(piece)
             if there.hexdigest() == checksum:
                 return
         raise RefusedError(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 COPY_OBJECT_BYTES_MAX = 5 << 30
 """S3 copies up to 5 GiB in one request."""
 COPY_PART_BYTES = 512 * MIB
+COPY_OBJECT_BYTES_MIN = MIB
+"""Below it, reading and writing through obstore takes less than asking for a copy."""
 
 
 class S3Reader(ObjectStorageReader):
@@ -69,10 +71,12 @@ class S3ServerCopy:
         uploads: S3Uploads,
         address: S3Address,
         *,
+        object_bytes_min: int = COPY_OBJECT_BYTES_MIN,
         object_bytes_max: int = COPY_OBJECT_BYTES_MAX,
         part_bytes: int = COPY_PART_BYTES,
     ) -> None:
         self._uploads, self._address = uploads, address
+        self._object_bytes_min = object_bytes_min
         self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
         self._denied = False
 
@@ -84,6 +88,8 @@ class S3ServerCopy:
         if stored is None or not isinstance(origin, S3Reader | S3Storage) or self._denied:
             return None
         if origin.address.service != self._address.service:
+            return None
+        if stored.size_bytes < self._object_bytes_min:
             return None
         copy = _Copy(origin.address.bucket, origin.key(place), key, stored)
         try:

@@ -215,8 +215,11 @@ DeepStorageSettings: TypeAlias = Annotated[
 class TransferSettings(Part):
     """How bytes are moved."""
 
-    bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 64 << 20
-    """Bytes of segments that each target holds in memory between a read and a write."""
+    bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 48 << 20
+    """Bytes of segments that each target holds between a read and a write.
+
+    Libraries hold the same bytes again: three times as much memory is taken.
+    """
     part_bytes: Annotated[Size, Field(ge=5 << 20, le=1 << 30)] = 8 << 20
     """Objects up to this are stored by one request, larger ones in parts of at least this."""
     parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4

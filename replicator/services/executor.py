@@ -268,7 +268,7 @@ class Executor:
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        objects = tuple(await self._source_storage.objects(copy.origin))
+        objects = tuple(await self._source_storage.objects(copy.origin, ahead=True))
         shipment = Shipment(origin=self._source_storage, place=copy.origin, objects=objects)
         if copy.origin.endswith("/") and shipment.size_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)

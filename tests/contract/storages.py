@@ -50,7 +50,8 @@ class Origin:
         self.files, self.failure = dict(files), failure
         self.reads = 0
 
-    async def objects(self, _: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        del location, ahead
         return [
             StoredObject(name=name, size_bytes=len(data), tag="1")
             for name, data in sorted(self.files.items())

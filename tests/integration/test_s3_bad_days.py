@@ -118,6 +118,10 @@ async def test_how_many_requests_an_object_costs(s3: S3, front: Proxy, bucket: s
         (stored,) = await reader.objects(ONE)
         assert [piece async for piece in reader.read(ONE, stored)] == [b"small"]
         assert front.kinds() == ["HEAD", "GET"]
+        front.seen.clear()
+        (stored,) = await reader.objects(ONE, ahead=True)
+        assert [piece async for piece in reader.read(ONE, stored)] == [b"small"]
+        assert front.kinds() == ["GET"]
 
 
 @pytest.mark.parametrize("where", ["before", "request", "response"])

@@ -163,9 +163,9 @@ class FlakyStorage:
         self._storage = storage
         self._weather = weather
 
-    async def objects(self, location: Location) -> Sequence[StoredObject]:
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         await self._weather.before()
-        return await self._storage.objects(location)
+        return await self._storage.objects(location, ahead=ahead)
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
