@@ -166,8 +166,23 @@ class MetadataReader(Protocol):
         ...
 
 
+SAMPLES_MAX = 100
+"""More kinds of load specs than this are no source that one configuration describes."""
+
+
 class SourceReader(MetadataReader, Protocol):
     """What is asked of a source beside its rows."""
+
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        """Return id and payload of one segment for each kind of load spec among all rows.
+
+        A kind is a type and a bucket or container; there may be more than one sample of a kind,
+        and at most `SAMPLES_MAX`.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
 
     async def running_tasks(self) -> Sequence[str]:
         """Return the ids of the tasks that the source's Overlord has not ended.

@@ -18,7 +18,7 @@ from awscrt.checksums import crc32c
 
 from replicator.adapters.google_token import GoogleToken
 from replicator.adapters.http_session import HttpSession, reached
-from replicator.adapters.object_bucket import Listed, Stat
+from replicator.adapters.object_bucket import Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
     ConfigError,
@@ -57,11 +57,10 @@ class GoogleBucket:
             key=key, size_bytes=int(found["size"]), tag=found["generation"], metadata=metadata
         )
 
-    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
-        """Return an object without its bytes: they would be a request of their own."""
-        del bytes_max
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object without its bytes: they are a request of their own."""
         stat = await self.stat(key)
-        return None if stat is None else (stat, b"")
+        return None if stat is None else Begun(stat, None)
 
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the objects below a prefix: one request for each thousand."""

@@ -20,7 +20,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, S3Store
 
-from replicator.adapters.object_bucket import Listed, Stat
+from replicator.adapters.object_bucket import Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, TransientError
 
@@ -62,24 +62,23 @@ class ObstoreBucket:
                 return None
             return _stat(key, found)
 
-    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
-        """Return an object and its first bytes: one GET."""
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object with its bytes on their way: one GET."""
         await self._pace.request()
         with self._translated(f"cannot read {key}"):
             try:
-                found = await obstore.get_async(self._store, key, options={"range": (0, bytes_max)})
-                data = bytes(await found.bytes_async())
+                found = await obstore.get_async(self._store, key)
             except FileNotFoundError as exc:
                 self._require_bucket(exc)
                 return None
-            except (BaseError, OSError) as exc:
-                if isinstance(exc, (PermissionDeniedError, UnauthenticatedError)):
-                    raise
-                # an empty object has no range to read
-                stat = await self.stat(key)
-                return None if stat is None else (stat, b"")
-        await self._pace.transfer(len(data))
-        return _stat(key, found), data
+
+        async def rest() -> bytes:
+            with self._translated(f"cannot read {key}"):
+                data = bytes(await found.bytes_async())
+            await self._pace.transfer(len(data))
+            return data
+
+        return Begun(_stat(key, found), rest)
 
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the objects below a prefix, sorted by key: one request for each thousand."""

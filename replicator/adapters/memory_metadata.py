@@ -32,7 +32,15 @@ from replicator.model.row import (
     datasource_of,
     key_of,
 )
-from replicator.ports import Chunk, Clock, MetadataReader, Snapshot, Transaction, Visit
+from replicator.ports import (
+    SAMPLES_MAX,
+    Chunk,
+    Clock,
+    MetadataReader,
+    Snapshot,
+    Transaction,
+    Visit,
+)
 
 CHUNK_ROWS: Final = 1000
 USED_STATUS: Final = "used_status_last_updated"
@@ -97,6 +105,10 @@ class MemoryMetadata:
             for kind, columns in self.tables.items()
         }
 
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        rows = [row for row in self.rows.values() if isinstance(row, Segment)]
+        return [(row.id, row.payload) for row in rows[:SAMPLES_MAX]]
+
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""
         return ()
@@ -138,6 +150,9 @@ class _Source:
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
         yield MemorySnapshot(self._metadata, None)
+
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        return await self._metadata.load_spec_samples()
 
 
 class MemorySnapshot:

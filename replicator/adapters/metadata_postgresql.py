@@ -14,7 +14,7 @@ from replicator.adapters.postgresql_sql import Shape, fetch_sql, relation, scan_
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.row import Kind, Row
-from replicator.ports import Chunk, Snapshot, Visit
+from replicator.ports import SAMPLES_MAX, Chunk, Snapshot, Visit
 
 CHUNK_ROWS: Final = 16_384
 HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
@@ -31,6 +31,9 @@ RECORD = np.dtype(
     ]
 )
 """One row of a scan in PostgreSQL's binary COPY format; all are of one size."""
+LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
+CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
+"""Rough, but whole rows are looked at only where these differ."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -54,6 +57,21 @@ class PostgresqlMetadataReader:
             reading(session),
         ):
             yield await take(session, self._database, chunk_rows=self._chunk_rows)
+
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        segments = relation(self._database.schema, f"{self._database.table_prefix}segments")
+        query = f"""
+            SELECT id, payload FROM {segments} WHERE id IN (
+                SELECT min(id) FROM (
+                    SELECT id, encode(payload, 'escape') AS text FROM {segments}
+                ) AS segments
+                GROUP BY substring(text FROM {LOAD_SPEC_TYPE}), substring(text FROM {CONTAINER})
+                LIMIT {SAMPLES_MAX}
+            ) ORDER BY id
+        """  # noqa: S608 - names are quoted
+        async with connect(self._database, default_transaction_read_only="on") as session:
+            found = await session.fetch(f"read {segments}", query)
+            return [(row["id"], row["payload"]) for row in found]
 
     async def running_tasks(self) -> Sequence[str]:
         tasks = relation(self._database.schema, f"{self._database.table_prefix}tasks")

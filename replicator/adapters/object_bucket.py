@@ -1,6 +1,6 @@
 """What a deep storage needs of a bucket, a container or a file system that has objects by keys."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,15 @@ class Stat(Listed):
     """One object with its metadata."""
 
     metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An object whose bytes may be on their way."""
+
+    stat: Stat
+    rest: Callable[[], Awaitable[bytes]] | None
+    """Gives all bytes, once; None when they have to be asked for."""
 
 
 class Writer(Protocol):
@@ -56,8 +65,8 @@ class Bucket(Protocol):
         """Return an object's size, tag and metadata, None when there is none."""
         ...
 
-    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
-        """Return an object as `stat` does, with its first bytes where that is one request."""
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object as `stat` does, its bytes on their way where that is one request."""
         ...
 
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:

@@ -16,7 +16,7 @@ import orjson
 from aiohttp import ClientResponse
 
 from replicator.adapters.http_session import HttpSession, reached
-from replicator.adapters.object_bucket import Listed, Stat
+from replicator.adapters.object_bucket import Begun, Listed, Stat
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.storage_object import AREA, ObjectStorage, ObjectStorageReader
@@ -94,11 +94,10 @@ class HdfsFolder:
         status = found["FileStatus"]
         return Stat(key=key, size_bytes=status["length"], tag=_tag(status), metadata={})
 
-    async def begin(self, key: str, *, bytes_max: int) -> tuple[Stat, bytes] | None:
-        """Return an object without its bytes: they would be a request of their own."""
-        del bytes_max
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object without its bytes: they are a request of their own."""
         stat = await self.stat(key)
-        return None if stat is None else (stat, b"")
+        return None if stat is None else Begun(stat, None)
 
     async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
         """Return the files below a folder: one request for each folder."""

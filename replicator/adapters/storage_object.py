@@ -14,7 +14,7 @@ from typing import Any, Self
 import orjson
 
 from replicator.adapters.hashing import Sha256, sha256_of
-from replicator.adapters.object_bucket import MIB, Bucket, Listed, Stat
+from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, Stat
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.pacing import InFlight
 from replicator.adapters.receipt_json import receipt_json, receipt_of
@@ -37,9 +37,8 @@ METADATA_BYTES_MAX = 1800
 FORMAT = 1
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
-AHEAD_BYTES_MAX = 256 << 10
-"""Objects up to this are fetched by the request that looks at them."""
-AHEAD_OBJECTS_MAX = 64
+AHEAD_OBJECTS_MAX = 1024
+"""As many as can be copied at once; none is in memory before it is read."""
 
 
 class ObjectStorageReader:
@@ -63,7 +62,7 @@ class ObjectStorageReader:
         """
         self._bucket, self._prefix = bucket, prefix.strip("/")
         self._piece_bytes, self._close = piece_bytes, close
-        self._ahead: dict[Location, tuple[str, bytes]] = {}
+        self._ahead: dict[Location, Begun] = {}
 
     async def close(self) -> None:
         """Give up connections."""
@@ -90,23 +89,22 @@ class ObjectStorageReader:
         return [_stored(one, key) for one in found]
 
     async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
-        """Look at an object that is read next; what is small is kept until then."""
-        if (begun := await self._bucket.begin(key, bytes_max=AHEAD_BYTES_MAX)) is None:
+        """Look at an object that is read next by the request that reads it, if it is small."""
+        if (begun := await self._bucket.begin(key)) is None:
             return []
-        stat, data = begun
-        if len(data) == stat.size_bytes:
+        if begun.rest is not None and begun.stat.size_bytes <= self._piece_bytes:
             if len(self._ahead) >= AHEAD_OBJECTS_MAX:
                 self._ahead.clear()
-            self._ahead[location] = stat.tag, data
-        return [stat]
+            self._ahead[location] = begun
+        return [begun.stat]
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
         end = stored.size_bytes if end is None else end
-        tag, data = self._ahead.pop(location, ("", b""))
-        if data and tag == stored.tag and (start, end) == (0, len(data)):
-            yield data
+        begun = self._ahead.pop(location, None)
+        if begun is not None and begun.rest is not None and begun.stat.tag == stored.tag:
+            yield (await begun.rest())[start:end]
             return
         pieces = self._bucket.read(
             self.key(location) + stored.name,

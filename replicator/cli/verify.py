@@ -17,9 +17,10 @@ from replicator.cli.frame import (
     size_text,
 )
 from replicator.cli.screen import Screen
+from replicator.config import size
 from replicator.errors import ConfigError
 from replicator.model.fingerprint import hex_digest
-from replicator.services.verifier import Level, Verification
+from replicator.services.verifier import Extent, Level, Verification
 
 FAILED = 9
 HAS_GAPS = 11
@@ -32,14 +33,31 @@ def verify(
     level: Annotated[
         Level, typer.Option(help="How deep; each includes those before.")
     ] = Level.ROWS,
-    subset: Annotated[str, typer.Option(help="Share of the objects, like 5%.")] = "100%",
+    subset: Annotated[
+        str, typer.Option(help="Share of the objects, like 5%, drawn by chance.")
+    ] = "100%",
+    rolling: Annotated[
+        bool, typer.Option(help="Another share each day, so that all are seen in turn.")
+    ] = False,
+    bytes_max: Annotated[
+        str | None, typer.Option(help="Read no more than this, like 100GiB.")
+    ] = None,
+    structure: Annotated[
+        bool, typer.Option(help="Look into packed segments: directory, version, columns.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare a target's rows, objects and bytes with the log at its checkpoint."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        verifier = await application.verifier(target)
-        found = await verifier.verify(level, subset=_share(subset))
+        share = _share(subset)
+        extent = Extent(
+            share=share,
+            window=application.clock.now().toordinal() if rolling else None,
+            bytes_max=None if bytes_max is None else _bytes(bytes_max),
+            structure=structure,
+        )
+        found = await (await application.verifier(target)).verify(level, extent=extent)
         return Outcome(
             result=_json(found),
             show=lambda console: _show(console, target, found),
@@ -60,6 +78,13 @@ def _share(text: str) -> float:
     return share
 
 
+def _bytes(text: str) -> int:
+    try:
+        return size(text)
+    except ValueError as exc:
+        raise ConfigError(f"--bytes-max {text}: {exc}") from None
+
+
 def _exit_code(found: Verification) -> int:
     if not found.is_good:
         return FAILED
@@ -75,6 +100,8 @@ def _json(found: Verification) -> dict[str, Any]:
         "rows": found.rows,
         "objects": found.objects,
         "bytes": found.size_bytes,
+        "bytes_read": found.read_bytes,
+        "objects_left": found.left,
         "good": found.is_good,
         "findings_count": found.findings_count,
         "findings": found.findings,
@@ -93,6 +120,8 @@ def _show(console: Console, target: str, found: Verification) -> None:
     if found.level is not Level.ROWS:
         read = "read and checksummed" if found.level is Level.CHECKSUM else "seen, not read"
         console.print(f"  {found.objects} objects, {size_text(found.size_bytes)} {read}")
+    if found.left:
+        console.print(f"  {found.left} objects were not read: --bytes-max was reached")
     for finding in found.findings:
         console.print(f"  BAD {finding}", markup=False)
     for gap in found.gaps:

@@ -33,6 +33,7 @@ from replicator.config.storages import (
     S3StorageSettings,
     TransferSettings,
 )
+from replicator.config.values import size
 from replicator.config.yaml_file import scalar
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "explain",
     "load",
     "scalar",
+    "size",
 ]

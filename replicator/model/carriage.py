@@ -98,7 +98,12 @@ def locate(segment: Segment, layout: Layout) -> Location | None:
     Raises:
         MalformedRowError: there is no load spec, or this storage cannot read it.
     """
-    return _place(member(segment.payload, "loadSpec"), layout)
+    return located(segment.payload, layout)
+
+
+def located(payload: bytes, layout: Layout) -> Location | None:
+    """Return where the bytes of a segment with this payload are, as `locate` does."""
+    return _place(member(payload, "loadSpec"), layout)
 
 
 def check_segment(segment: Segment) -> int:

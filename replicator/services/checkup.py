@@ -4,25 +4,22 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-import numpy as np
-
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
-from replicator.model.carriage import locate
+from replicator.model.carriage import located
 from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member
-from replicator.model.row import TABLES, Kind, Segment
+from replicator.model.row import TABLES, Kind
 from replicator.ports import (
     Chunk,
     Clock,
     DeepStorage,
     DeepStorageReader,
-    MetadataReader,
     MetadataWriter,
     Snapshot,
+    SourceReader,
 )
 from replicator.services.history import History
 
-SAMPLE_ROWS_MAX = 1_000
 CLOCK_SKEW_MAX_S = 5.0
 
 
@@ -43,7 +40,7 @@ class Checkup:
         self,
         *,
         source: str,
-        metadata: MetadataReader,
+        metadata: SourceReader,
         storage: DeepStorageReader,
         layout: Layout,
         history: History,
@@ -60,7 +57,7 @@ class Checkup:
         """Read every table in one snapshot, and one object of each load spec type."""
         try:
             async with self._metadata.snapshot() as snapshot:
-                counts, segments = await self._scan(snapshot)
+                counts = await self._scan(snapshot)
                 taken_at, kinds = snapshot.taken_at, snapshot.kinds
         except ReplicatorError as exc:
             return [_bad("source metadata", exc)]
@@ -74,7 +71,7 @@ class Checkup:
                 detail=f"{skew_s:+.1f} s between the database and this machine",
                 hint="lag and restore times are counted by the database's clock: mend NTP",
             ),
-            *await self._objects(segments),
+            *await self._objects(),
         ]
 
     async def log(self) -> list[Finding]:
@@ -112,40 +109,33 @@ class Checkup:
             findings.append(Finding(what=f"target {name} deep storage", good=True, detail=detail))
         return findings
 
-    async def _scan(self, snapshot: Snapshot) -> tuple[Counter[Kind], list[Segment]]:
+    async def _scan(self, snapshot: Snapshot) -> Counter[Kind]:
         counts: Counter[Kind] = Counter()
-        handles: list[np.ndarray] = []
         for kind in snapshot.kinds:
 
             def visit(chunk: Chunk, kind: Kind = kind) -> None:
                 counts[kind] += len(chunk.keys)
-                if kind is Kind.SEGMENT and sum(map(len, handles)) < SAMPLE_ROWS_MAX:
-                    handles.append(chunk.handles[:SAMPLE_ROWS_MAX])
 
             await snapshot.scan(kind, visit)
-        if not handles:
-            return counts, []
-        rows = await snapshot.fetch(Kind.SEGMENT, np.concatenate(handles)[:SAMPLE_ROWS_MAX])
-        return counts, [row for row in rows if isinstance(row, Segment)]
+        return counts
 
-    async def _objects(self, segments: list[Segment]) -> list[Finding]:
-        """Try one object of each load spec type among the sampled segments."""
-        tried: dict[str, Finding] = {}
-        for segment in segments:
-            type_ = _load_spec_type(segment)
-            if type_ not in tried:
-                tried[type_] = await self._object(type_, segment)
-        return list(tried.values())
-
-    async def _object(self, type_: str, segment: Segment) -> Finding:
-        what = f"source objects of type {type_}"
+    async def _objects(self) -> list[Finding]:
+        """Try one object of each kind of load spec among all segments."""
         try:
-            location = locate(segment, self._layout)
+            samples = await self._metadata.load_spec_samples()
+        except ReplicatorError as exc:
+            return [_bad("source load specs", exc)]
+        return [await self._object(id_, payload) for id_, payload in samples]
+
+    async def _object(self, id_: str, payload: bytes) -> Finding:
+        what = f"source objects of type {_load_spec_type(payload)}"
+        try:
+            location = located(payload, self._layout)
             detail = "tombstones have no bytes"
             if location is not None:
                 detail = await self._read(location)
-        except (MalformedRowError, ReplicatorError) as exc:
-            return _bad(f"{what}, segment {segment.id}", exc)
+        except ReplicatorError as exc:
+            return _bad(f"{what}, segment {id_}", exc)
         return Finding(what=what, good=True, detail=detail)
 
     async def _read(self, location: Location) -> str:
@@ -156,9 +146,9 @@ class Checkup:
         return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
 
 
-def _load_spec_type(segment: Segment) -> str:
+def _load_spec_type(payload: bytes) -> str:
     try:
-        load_spec = member(segment.payload, "loadSpec")
+        load_spec = member(payload, "loadSpec")
     except MalformedRowError:
         load_spec = None
     return str(load_spec.get("type")) if isinstance(load_spec, dict) else json.dumps(load_spec)

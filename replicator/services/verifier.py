@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from hashlib import sha256
+from math import ceil
 from random import Random
 
 from replicator.errors import MalformedRowError, MissingObjectError, NotFoundError
@@ -11,11 +13,43 @@ from replicator.model.event import CutClosed, Entry, Epoch, RowChanged, RowRemov
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress
 from replicator.model.row import Segment, key_of
-from replicator.ports import DeepStorage, MetadataWriter
+from replicator.ports import DeepStorage, MetadataWriter, Receipt
 from replicator.services.history import ClosedCut, History
 from replicator.services.reconciler import Reconciler, Reconciliation
+from replicator.services.structure import fault_in_zip
 
 FINDINGS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much of a target is looked at."""
+
+    share: float = 1.0
+    """Of the objects."""
+    window: int | None = None
+    """Which share, counted from 0, by the objects' names; None: drawn by chance."""
+    bytes_max: int | None = None
+    """Reading stops when so many bytes were read."""
+    structure: bool = False
+    """Whether packed segments are looked into."""
+
+    def holds(self, location: Location, rng: Random) -> bool:
+        """Return whether an object belongs to it."""
+        if self.share >= 1:
+            return True
+        if self.window is None:
+            return rng.random() < self.share
+        place = int.from_bytes(sha256(location.encode()).digest()[:8]) / 2**64
+        return self.window % windows(self.share) == int(place / self.share)
+
+
+WHOLE = Extent()
+
+
+def windows(share: float) -> int:
+    """Return how many windows of this share cover everything."""
+    return ceil(1 / share)
 
 
 class Level(Enum):
@@ -35,6 +69,9 @@ class Verification:
     rows: int = 0
     objects: int = 0
     size_bytes: int = 0
+    read_bytes: int = 0
+    left: int = 0
+    """Objects that were not read because the bytes to read were used up."""
     gaps: tuple[Gap, ...] = ()
     findings: list[str] = field(default_factory=list)
     """At most `FINDINGS_MAX`, the count below is complete."""
@@ -78,8 +115,8 @@ class Verifier:
         self._rng = rng
         self._observer = observer
 
-    async def verify(self, level: Level, *, subset: float = 1.0) -> Verification:
-        """Return what a comparison at the checkpoint finds; `subset` is the share of objects.
+    async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
+        """Return what a comparison at the checkpoint finds; `extent` is about objects only.
 
         Raises:
             NotFoundError: nothing was applied to the target yet.
@@ -99,7 +136,7 @@ class Verifier:
         )
         await self._rows(found, verification)
         if level is not Level.ROWS:
-            await self._objects(found, verification, subset)
+            await self._objects(found, verification, extent)
         return verification
 
     async def _rows(self, found: Reconciliation, verification: Verification) -> None:
@@ -111,7 +148,7 @@ class Verifier:
                 verification.add(f"a row of {kind.value} is in the target and not in the cut")
 
     async def _objects(
-        self, found: Reconciliation, verification: Verification, subset: float
+        self, found: Reconciliation, verification: Verification, extent: Extent
     ) -> None:
         seen: set[int] = set()
         offsets = found.wanted.offsets.copy()
@@ -122,28 +159,37 @@ class Verifier:
                 if location is None or hash(location) in seen:
                     continue
                 seen.add(hash(location))
-                if subset >= 1 or self._rng.random() < subset:
-                    await self._object(location, verification)
+                if extent.holds(location, self._rng):
+                    await self._object(location, verification, extent)
             self._observer(
                 Progress(
                     what="verify objects", done=verification.objects, total=None, unit="objects"
                 )
             )
 
-    async def _object(self, location: Location, verification: Verification) -> None:
+    async def _object(self, location: Location, verification: Verification, extent: Extent) -> None:
         verification.objects += 1
         receipt = await self._storage.receipt(location)
         if receipt is None:
             verification.add(f"object {location} is missing or not whole")
             return
         verification.size_bytes += sum(stored.size_bytes for stored in receipt.objects)
-        if verification.level is not Level.CHECKSUM:
-            return
         try:
-            read = await self._storage.check(location)
+            if extent.structure and location.endswith(".zip"):
+                await self._structure(location, verification)
+            if verification.level is Level.CHECKSUM:
+                await self._checksums(location, receipt, verification, extent)
         except MissingObjectError as exc:
             verification.add(str(exc))
+
+    async def _checksums(
+        self, location: Location, receipt: Receipt, verification: Verification, extent: Extent
+    ) -> None:
+        if extent.bytes_max is not None and verification.read_bytes >= extent.bytes_max:
+            verification.left += 1
             return
+        verification.read_bytes += sum(stored.size_bytes for stored in receipt.objects)
+        read = await self._storage.check(location)
         for stored, now in zip(receipt.objects, read, strict=False):
             if stored != now:
                 verification.add(f"object {location}{now.name} has other bytes than were stored")
@@ -151,6 +197,11 @@ class Verifier:
             verification.add(
                 f"object {location} has {len(read)} files, {len(receipt.objects)} were stored"
             )
+
+    async def _structure(self, location: Location, verification: Verification) -> None:
+        for stored in await self._storage.objects(location):
+            if (fault := await fault_in_zip(self._storage, location, stored)) is not None:
+                verification.add(f"object {location} is no segment: {fault}")
 
     def _location(self, entry: Entry) -> Location | None:
         event = entry.event

@@ -5,6 +5,7 @@ the source's storage in the shapes that Druid writes there: packed, unpacked, se
 (HDFS), two rows that share an object, and a tombstone.
 """
 
+import asyncio
 import io
 import json
 import zipfile
@@ -27,6 +28,8 @@ from replicator.ports import DeepStorage
 from tests.contract.storages import fresh, s3_address
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Processes, processes
+from tests.servers.process import fresh as fresh_process
+from tests.servers.proxy import Stall, proxy
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -294,8 +297,9 @@ async def test_segments_from_one_storage_to_all_others(
     await types("watch", "--once")
     for name in targets:
         await types("apply", name, "--once")
-        proof = await types("verify", name, "--level", "checksum")
+        proof = await types("verify", name, "--level", "checksum", "--structure")
         assert proof["good"]
+        assert proof["bytes_read"] == proof["bytes"]
         assert proof["objects"] == len(files) - 1, "the shared object is there once"
         await types("apply", name, "--once")
     async with Application(config.load(file, ENV), ENV, lambda _: None) as application:
@@ -318,3 +322,87 @@ async def has_files(
     for id_, place in places.items():
         if place is not None:
             assert await unpacked(target.storage, place) == files[id_], f"{name}: {id_}"
+
+
+async def test_a_cloud_that_hangs_delays_no_other_target(
+    clouds: Clouds,
+    postgresql: Postgresql,
+    forks: Processes,
+    stack: AsyncExitStack,
+    tmp_path: Path,
+    s3: S3,
+):
+    origin, good, slow = clouds.of_local(), clouds.of_local(), clouds.of_s3()
+    front = await stack.enter_async_context(proxy(s3.port))
+    front.decide = lambda request: Stall() if request.method in {"PUT", "POST"} else None
+    slow.settings["endpoint_url"] = front.url
+    dsn = await stack.enter_async_context(postgresql.database())
+    files = await fill(dsn, tmp_path, origin.push)
+    targets = {}
+    for name, place in (("good", good), ("slow", slow)):
+        target = await stack.enter_async_context(postgresql.database())
+        targets[name] = {
+            "metadata": metadata_of(target, tmp_path),
+            "deep_storage": place.settings,
+            "apply_interval_s": 0.1,
+        }
+    settings = {
+        "source": {
+            "name": "prod",
+            "metadata": metadata_of(dsn, tmp_path),
+            "deep_storage": origin.settings,
+        },
+        "log": {"type": "sqlite", "path": str(tmp_path / "log")},
+        "watch": {"poll_interval_s": 0.2, "idle_cut_interval_s": 1},
+        "targets": targets,
+    }
+    file = tmp_path / "replicator.yaml"
+    file.write_text(yaml.safe_dump(settings))
+
+    async def states() -> dict[str, Any]:
+        status = await forks.run("status", "--json", "--config", str(file), env=ENV)
+        return {target["target"]: target for target in status.result["targets"]}
+
+    running = await forks.start("run", "--config", str(file), env=ENV)
+    async with asyncio.timeout(60):
+        while not (await states())["good"]["cut"]:
+            await asyncio.sleep(0.2)
+        first = (await states())["good"]["cut"]
+        async with connected(dsn) as connection:
+            await again(connection, sorted(files)[1], "_later", None, files)
+        while (await states())["good"]["cut"] <= first:
+            await asyncio.sleep(0.2)
+    found = await states()
+    assert found["slow"]["cut"] is None
+    assert running.is_running
+    front.decide = lambda _: None
+    await running.kill()
+    for args in (("apply", "slow", "--once"), ("verify", "slow", "--level", "checksum")):
+        ended = await forks.run(*args, "--config", str(file), env=ENV)
+        assert ended.code == 0, ended.err
+
+
+async def test_commands_that_used_a_cloud_end_with_their_own_code(clouds: Clouds, tmp_path: Path):
+    """obstore's threads can abort a process whose interpreter is taking itself apart."""
+    place = clouds.of_s3()
+    settings = {
+        "source": {
+            "name": "prod",
+            "metadata": {"type": "postgresql", "url": "postgresql://nobody@127.0.0.1:1/none"},
+            "deep_storage": place.settings,
+        },
+        "log": {"type": "sqlite", "path": str(tmp_path / "log")},
+        "targets": {
+            "standby": {
+                "metadata": {"type": "postgresql", "url": "postgresql://n@127.0.0.1:1/other"},
+                "deep_storage": clouds.of_s3().settings,
+            }
+        },
+    }
+    file = tmp_path / "replicator.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    for _ in range(12):
+        ended = await fresh_process("check", "--json", "--config", str(file), env=ENV)
+        assert ended.code == 1, f"{ended.code}: {ended.out}{ended.err}"
+        probed = [row for row in ended.result["findings"] if "deep storage" in row["what"]]
+        assert [row["good"] for row in probed] == [True]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from replicator.model.row import (
     Supervisor,
     key_of,
 )
-from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot
+from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot, SourceReader
 from tests.servers.postgresql import Postgresql, put
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -243,6 +244,29 @@ async def test_a_store_of_an_old_release_has_fewer_tables(old_store: Store):
 async def test_a_source_gives_rows_of_every_kind_as_they_are(store: Store):
     await store.put(*ONE_OF_EACH)
     assert await rows_of(store.source) == {key_of(row): row for row in ONE_OF_EACH}
+
+
+async def test_every_kind_of_load_spec_has_a_sample(store: Store):
+    specs = [
+        b'{"type":"local","path":"/a"}',
+        b'{"type":"local","path":"/b"}',
+        b'{"bucket":"one","key":"a{}b","type":"s3_zip"}',
+        b'{"type":"s3_zip","key":"a","bucket":"two"}',
+        b'{ "type" : "c*" , "key":"\xc3\xbc\\\\" }',
+        b'{"type":"tombstone"}',
+        b"null",
+    ]
+    rows = [
+        replace(SEGMENT, id=f"wiki_{n}", payload=b'{"a":{"type":"x"},"loadSpec":' + spec + b"}")
+        for n, spec in enumerate(specs)
+    ]
+    await store.put(*rows)
+    source = cast(SourceReader, store.source)
+    found = dict(await source.load_spec_samples())
+    payloads = {row.id: row.payload for row in rows}
+    assert found.items() <= payloads.items()
+    assert {f"wiki_{n}" for n in (2, 3, 4, 5, 6)} <= found.keys()
+    assert found.keys() & {"wiki_0", "wiki_1"}
 
 
 async def test_a_row_without_the_columns_of_later_releases_has_none_there(old_store: Store):

@@ -47,11 +47,16 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """Take the request and never answer."""
+
+
+@dataclass(frozen=True)
 class Flip:
     """Change one bit of the body that is sent."""
 
 
-Fate = Refuse | Reset | Flip | None
+Fate = Refuse | Reset | Stall | Flip | None
 Decide = Callable[[Request], Fate]
 
 
@@ -95,6 +100,8 @@ class Proxy:
         fate = self.decide(request)
         if fate == Reset("before"):
             return
+        if fate == Stall():
+            await asyncio.Event().wait()
         if lower.get("expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         length = int(lower.get("content-length", "0"))

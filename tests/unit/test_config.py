@@ -19,11 +19,13 @@ from replicator.config import (
     LocalStorageSettings,
     Origin,
     PostgresqlSettings,
+    S3StorageSettings,
     Settings,
     explain,
     load,
 )
 from replicator.config.keys import all_keys
+from replicator.config.storages import overlap
 from replicator.config.values import duration, duration_text, size, size_text
 from replicator.config.yaml_file import parse, scalar
 from replicator.errors import ConfigError
@@ -461,6 +463,47 @@ def test_a_target_inside_the_source_is_refused(file: Path, root: str):
 
 def test_a_root_that_only_begins_like_another_is_allowed(file: Path):
     load(file, {}, {"targets.standby.deep_storage.root": "/druid/segments2"})
+
+
+@pytest.mark.parametrize(
+    ("prefix", "other", "meet"),
+    [
+        ("druid/segments", "druid/segments/", True),
+        ("druid/segments", "druid", True),
+        ("", "druid", True),
+        ("druid/segments", "druid/segments2", False),
+        ("a", "b", False),
+    ],
+)
+def test_two_prefixes_of_one_bucket_that_meet_are_refused(prefix: str, other: str, meet: bool):
+    one, two = (
+        S3StorageSettings.model_validate({"type": "s3", "bucket": "b", "prefix": text})
+        for text in (prefix, other)
+    )
+    assert overlap(one.place, two.place) is meet
+    elsewhere = S3StorageSettings.model_validate({"type": "s3", "bucket": "c", "prefix": prefix})
+    assert not overlap(one.place, elsewhere.place)
+
+
+def test_a_target_in_one_of_the_sources_other_storages_is_refused(file: Path):
+    archive = {"type": "local", "root": "/standby"}
+    found = refusal(file, flags={"source.other_deep_storages": {"archive": archive}})
+
+    assert "targets.standby.deep_storage and source.other_deep_storages.archive overlap" in found
+
+
+def test_half_a_key_is_refused():
+    half = {"type": "s3", "bucket": "b", "access_key_id_env": "A"}
+    with pytest.raises(ValueError, match="belong together"):
+        S3StorageSettings.model_validate(half)
+
+
+def test_keys_come_from_the_variables_that_are_named():
+    names = {"access_key_id_env": "A", "secret_access_key_env": "B"}
+    settings = S3StorageSettings.model_validate({"type": "s3", "bucket": "b", **names})
+    assert settings.secrets({"A": "id", "B": "key"}) == ("id", "key", None)
+    with pytest.raises(ConfigError, match="B is not set"):
+        settings.secrets({"A": "id"})
 
 
 def test_two_targets_in_one_directory_are_refused(file: Path):

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import MalformedRowError
-from replicator.model.load_spec import LocalLayout, Location
+from replicator.model.load_spec import (
+    AzureLayout,
+    GoogleLayout,
+    HdfsLayout,
+    Layout,
+    LocalLayout,
+    Location,
+    S3Layout,
+    SourceLayout,
+)
 from replicator.model.payload import member
 from tests.builders import ROOT, recorded_segments
 
@@ -103,3 +112,131 @@ def test_a_load_spec_without_a_path_is_refused(path: object):
 def test_a_storage_of_another_type_is_named(type_: str | None):
     with pytest.raises(MalformedRowError, match=f"type {type_!r}, this storage reads 'local'"):
         LAYOUT.locate({"type": type_, "path": "/druid/segments/x"})
+
+
+# ---------------------------------------------------------------------------------------- clouds
+
+S3 = S3Layout(bucket="b", prefix="druid/segments")
+CLOUDS: dict[str, Layout] = {
+    "local": LAYOUT,
+    "s3": S3,
+    "s3 unpacked": S3Layout(bucket="b", prefix="", packed=False),
+    "google": GoogleLayout(bucket="g", prefix="segments/"),
+    "azure": AzureLayout(container="c", prefix="segments"),
+    "hdfs": HdfsLayout(filesystem="hdfs://nn:8020", root="/druid/segments"),
+}
+DAY = "wiki/2024-02-01T00:00:00.000Z_2024-02-02T00:00:00.000Z/2026-11-23T09:02:07.431Z"
+BASIC = "wiki/20240201T000000.000Z_20240202T000000.000Z/2026-11-23T09_02_07.431Z"
+
+
+@pytest.mark.parametrize("to", CLOUDS)
+@given(place=places.map(lambda place: Location(place if place[-1] == "/" else f"{place}.zip")))
+def test_what_is_placed_stays_in_place_and_its_load_spec_leads_back(to: str, place: Location):
+    layout = CLOUDS[to]
+    placed = layout.place(place)
+
+    assert layout.place(placed) == placed
+    assert layout.locate(layout.load_spec(placed)) == placed
+
+
+@pytest.mark.parametrize(
+    ("to", "place", "placed"),
+    [
+        ("local", f"{DAY}/0/index/", f"{DAY}/0/index/"),
+        ("local", f"{DAY}/0/index.zip", f"{DAY}/0/index.zip"),
+        ("local", f"{DAY}/0/", f"{DAY}/0/index/"),
+        ("local", f"{BASIC}/3_index.zip", f"{BASIC}/3/index.zip"),
+        ("local", f"{BASIC}/3_6c82ac4d-8ebf_index.zip", f"{BASIC}/3/6c82ac4d-8ebf/index.zip"),
+        ("s3", f"{DAY}/0/index/", f"{DAY}/0/index.zip"),
+        ("s3", f"{DAY}/0/u-1/", f"{DAY}/0/u-1/index.zip"),
+        ("s3 unpacked", f"{DAY}/0/u-1/", f"{DAY}/0/u-1/index/"),
+        ("google", f"{BASIC}/3_index.zip", f"{BASIC}/3/index.zip"),
+        ("azure", f"{DAY}/0/index/", f"{BASIC}/0/index.zip"),
+        ("hdfs", f"{DAY}/0/index.zip", f"{BASIC}/0/index.zip"),
+        ("hdfs", "wiki/a_b/v:1/0/index.zip", "wiki/a_b/v_1/0/index.zip"),
+        ("hdfs", f"{BASIC}/0_index.tar.lz4", f"{BASIC}/0/index.tar.lz4"),
+        ("s3", f"//archive/{DAY}/0/index.zip", f"{DAY}/0/index.zip"),
+    ],
+)  # fmt: skip
+def test_a_segment_has_a_directory_of_its_own_in_names_that_the_storage_allows(
+    to: str, place: str, placed: str
+):
+    """Druid's killer for local storage removes the directory above the object."""
+    assert CLOUDS[to].place(Location(place)) == placed
+
+
+def test_what_druid_cannot_read_there_is_refused():
+    with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 's3_"):
+        S3.place(Location(f"{BASIC}/0_index.tar.lz4"))
+
+
+SPECS: dict[str, dict[str, object]] = {
+    "s3": {"type": "s3_zip", "bucket": "b", "key": "druid/segments/wiki/0/index.zip"},
+    "s3 unpacked": {"type": "s3_zip", "bucket": "b", "key": "wiki/0/", "S3Schema": "s3a"},
+    "google": {"type": "google", "bucket": "g", "path": "segments/wiki/0/index.zip"},
+    "azure": {
+        "type": "azure",
+        "containerName": "c",
+        "blobPath": "wasbs://c@a.blob.core.windows.net/segments/wiki/0/index.zip",
+    },
+    "hdfs": {"type": "hdfs", "path": "hdfs://old-nn:9000/druid/segments/wiki/0/index.zip"},
+}
+
+
+@pytest.mark.parametrize("from_", SPECS)
+def test_old_and_new_shapes_are_read(from_: str):
+    wanted = "wiki/0/" if from_ == "s3 unpacked" else "wiki/0/index.zip"
+    assert CLOUDS[from_].locate(SPECS[from_]) == wanted
+    assert CLOUDS[from_].locate({"type": "tombstone"}) is None
+
+
+@pytest.mark.parametrize("from_", SPECS)
+@pytest.mark.parametrize("change", ["type", "place", "container", "gone"])
+def test_another_storage_or_place_is_refused(from_: str, change: str):
+    spec = dict(SPECS[from_])
+    names = [n for n in spec if n in {"key", "path", "blobPath"}]
+    containers = [n for n in spec if n in {"bucket", "containerName"}]
+    match change:
+        case "type":
+            spec["type"] = "c*"
+        case "place":
+            spec[names[0]] = "/etc/../x" if from_ == "s3 unpacked" else "elsewhere/wiki/index.zip"
+        case "container":
+            spec |= dict.fromkeys(containers, "another")
+            if not containers:
+                return
+        case _:
+            del spec[names[0]]
+    with pytest.raises(MalformedRowError):
+        CLOUDS[from_].locate(spec)
+
+
+def test_the_load_specs_of_a_druid_in_s3_lead_back():
+    layout = S3Layout(bucket="druid-src", prefix="druid/segments")
+    rows = recorded_segments("druid-33-s3-segments.csv")
+    assert rows
+    for row in rows:
+        spec = member(row.payload, "loadSpec")
+        place = layout.locate(spec)
+        assert place is not None
+        assert place.startswith(f"{row.datasource}/{row.start}_{row.end}/")
+        assert layout.load_spec(place) == spec
+        assert layout.place(place) == place
+
+
+def test_a_source_with_several_storages_is_read_from_each():
+    archive = S3Layout(bucket="archive", prefix="")
+    layout = SourceLayout(main=S3, others={"archive": archive, "before": LAYOUT})
+
+    assert layout.locate(SPECS["s3"]) == "wiki/0/index.zip"
+    assert layout.locate({"type": "s3_zip", "bucket": "archive", "key": "x/index.zip"}) == (
+        "//archive/x/index.zip"
+    )
+    place = layout.locate({"type": "local", "path": "/druid/segments/x/index/"})
+    assert place == "//before/x/index/"
+    assert layout.load_spec(place) == {"type": "local", "path": "/druid/segments/x/index/"}
+    assert S3.place(place) == "x/index.zip"
+    with pytest.raises(MalformedRowError, match="type 'hdfs', the source's storages read 'local'"):
+        layout.locate(SPECS["hdfs"])
+    with pytest.raises(MalformedRowError, match="names the bucket 'third', this storage is 'b'"):
+        layout.locate({"type": "s3_zip", "bucket": "third", "key": "x/index.zip"})

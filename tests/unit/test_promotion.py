@@ -310,6 +310,9 @@ class Source:
         self.tasks: list[str] = []
         self.snapshot = pipeline.source.snapshot
 
+    async def load_spec_samples(self) -> list[tuple[str, bytes]]:
+        raise AssertionError("nobody asked for it")
+
     async def running_tasks(self) -> list[str]:
         return self.tasks
 

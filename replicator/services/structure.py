@@ -1,0 +1,50 @@
+"""Whether a packed segment is a segment: what its directory of contents says, without unpacking.
+
+Druid packs every segment with `version.bin` and, up to format 9, `meta.smoosh`
+(IndexIO, SmooshedFileMapper); a segment of format 10 is one file, `druid.segment`.
+"""
+
+import io
+import zipfile
+
+from replicator.model.load_spec import Location
+from replicator.ports import DeepStorageReader, StoredObject
+
+TAIL_BYTES = 256 << 10
+"""The directory is at the end; one of a thousand columns' files takes 100 KB."""
+SINGLE_FILE = "druid.segment"
+NEEDED = frozenset({"version.bin", "meta.smoosh"})
+
+
+async def fault_in_zip(
+    storage: DeepStorageReader, location: Location, stored: StoredObject
+) -> str | None:
+    """Return what is wrong with a packed segment, None when nothing is: it costs one short read."""
+    start = max(0, stored.size_bytes - TAIL_BYTES)
+    pieces = [piece async for piece in storage.read(location, stored, start=start)]
+    try:
+        with zipfile.ZipFile(_Tail(b"".join(pieces), start)) as packed:
+            names = set(packed.namelist())
+    except (zipfile.BadZipFile, ValueError) as exc:
+        return f"its directory of contents cannot be read: {exc}"
+    if SINGLE_FILE in names or names >= NEEDED:
+        return None
+    return f"it has no {' and no '.join(sorted(NEEDED - names))}"
+
+
+class _Tail(io.BytesIO):
+    """The end of a file, at its own place; what is before reads as zeros."""
+
+    def __init__(self, data: bytes, start: int) -> None:
+        super().__init__(data)
+        self._start = start
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET:
+            if offset < self._start:
+                raise ValueError(f"it begins before the last {TAIL_BYTES} bytes")
+            offset -= self._start
+        return super().seek(offset, whence) + self._start
+
+    def tell(self) -> int:
+        return super().tell() + self._start

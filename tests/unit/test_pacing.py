@@ -1,0 +1,78 @@
+"""Limits hold, whoever waits and whoever gives up."""
+
+import asyncio
+from random import Random
+
+import pytest
+
+from replicator.adapters.pacing import InFlight, Pace
+
+
+async def test_bytes_in_flight_never_exceed_the_limit():
+    in_flight, rng, held = InFlight(100), Random(1), {"now": 0, "most": 0}
+
+    async def one(size_bytes: int) -> None:
+        async with in_flight.hold(size_bytes):
+            held["now"] += min(size_bytes, 100)
+            held["most"] = max(held["most"], held["now"])
+            await asyncio.sleep(rng.random() / 1000)
+            held["now"] -= min(size_bytes, 100)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(200):
+            group.create_task(one(rng.randint(1, 150)))
+    assert 50 < held["most"] <= 100
+    assert held["now"] == 0
+
+
+async def test_who_gives_up_waiting_leaves_nothing_held():
+    in_flight, rng = InFlight(10), Random(2)
+
+    async def one() -> None:
+        async with in_flight.hold(rng.randint(1, 10)):
+            await asyncio.sleep(rng.random() / 500)
+
+    for _ in range(50):
+        tasks = [asyncio.create_task(one()) for _ in range(10)]
+        await asyncio.sleep(rng.random() / 300)
+        for task in rng.sample(tasks, 5):
+            task.cancel()
+        await asyncio.wait(tasks)
+    async with asyncio.timeout(1), in_flight.hold(10):
+        pass
+
+
+async def test_first_come_first_served():
+    """A large part is not starved by small ones."""
+    in_flight, order = InFlight(10), list[str]()
+
+    async def one(name: str, size_bytes: int) -> None:
+        async with in_flight.hold(size_bytes):
+            order.append(name)
+            await asyncio.sleep(0.001)
+
+    async with asyncio.TaskGroup() as group:
+        for name, size_bytes in (("first", 6), ("large", 10), ("small", 1)):
+            group.create_task(one(name, size_bytes))
+    assert order == ["first", "large", "small"]
+
+
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_rate_is_kept_alone_and_within_another(within: bool):
+    outer = Pace(requests_per_s_max=200)
+    pace = Pace(within=outer) if within else outer
+    loop = asyncio.get_running_loop()
+    for _ in range(200):
+        await pace.request()  # the burst of the first second
+    start = loop.time()
+    for _ in range(40):
+        await pace.request()
+    assert loop.time() - start >= 0.15
+
+
+async def test_bytes_are_counted():
+    pace, loop = Pace(bytes_per_s_max=1000), asyncio.get_running_loop()
+    await pace.transfer(1000)
+    start = loop.time()
+    await pace.transfer(200)
+    assert 0.15 <= loop.time() - start < 2
