@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
+from replicator.model.archive import Base
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.ledger import Keys, Marks
@@ -79,6 +80,43 @@ class EventLog(Protocol):
         ...
 
 
+class Bases(Protocol):
+    """Whole inventories of some of a log's cuts, for where the log itself was trimmed.
+
+    A base holds the records that its cut still consists of, each at its own offset.
+    """
+
+    async def offsets(self) -> Sequence[Offset]:
+        """Return at which cuts there are bases, by the offsets of the cuts, ascending."""
+        ...
+
+    async def base(self, offset: Offset) -> Base:
+        """Return one of them, without its records.
+
+        Raises:
+            CorruptionError: it is missing or altered; another one may do.
+        """
+        ...
+
+    async def read_base(
+        self, offset: Offset, start: Offset, *, records_max: int
+    ) -> Sequence[Record]:
+        """Return records of a base with an offset of `start` or larger, ascending, as a log does.
+
+        Raises:
+            CorruptionError: as for `base`.
+        """
+        ...
+
+    async def whole_until(self, start: Offset) -> Offset:
+        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        ...
+
+    async def resume(self, start: Offset) -> Offset | None:
+        """Return from where on the log can be read again, `start` or later, None: nowhere."""
+        ...
+
+
 class EventLogWriter(EventLog, Protocol):
     """The one writer of a log; a newer one shuts out the older ones."""
 
@@ -104,6 +142,44 @@ class EventLogWriter(EventLog, Protocol):
             TransientError: nothing can be said about the documents; `acquire` again and read the
                 log's end before going on.
         """
+        ...
+
+
+# ---------------------------------------------------------------------- our own files at a target
+
+
+class Area(Protocol):
+    """Small files of our own beside a target's bytes, `_replicator/` below its root.
+
+    Names are relative, with `/` between their parts. Every call raises TransientError when the
+    storage cannot be reached, and ConfigError when it denies access.
+    """
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        """Return the names of all files that begin with `prefix`, sorted."""
+        ...
+
+    async def get(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        ...
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Store a file whole and durably; return False, and change nothing, when there is one.
+
+        Of two that create the same name at once, one gets True.
+        """
+        ...
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Store a file whole and durably, whatever was there."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a file; an absent one is no error."""
         ...
 
 

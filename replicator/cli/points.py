@@ -11,8 +11,7 @@ from replicator.app import Application
 from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
 from replicator.cli.screen import Screen
 from replicator.model.checkpoint import Gap
-from replicator.model.event import Offset
-from replicator.services.history import ClosedCut
+from replicator.model.event import ClosedCut, Offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

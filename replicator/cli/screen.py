@@ -18,6 +18,8 @@ from rich.progress import (
 )
 
 from replicator.model.observation import (
+    ArchiveDamaged,
+    BaseWritten,
     CutApplied,
     CutPublished,
     GapOpened,
@@ -86,21 +88,14 @@ class Screen:
                     rows=observation.rows,
                     source_time=observation.source_time.isoformat(timespec="milliseconds"),
                 )
-            case GapOpened(gap=gap):
-                log.warning(
-                    "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
-                )
-            case Waiting():
-                log.warning(
-                    "waiting",
-                    what=observation.what,
-                    reason=observation.reason,
-                    delay_s=round(observation.delay_s, 1),
-                )
+            case BaseWritten(cut=cut, offset=offset, rows=rows):
+                log.info("base written", cut=cut, offset=offset, rows=rows)
             case ObjectCopied():
                 self._count(observation)
             case ProgressMade():
                 self._advance(observation)
+            case GapOpened() | Waiting() | ArchiveDamaged():
+                _warn(observation)
             case _:
                 assert_never(observation)
 
@@ -132,6 +127,20 @@ class Screen:
         self._progress.update(task, completed=made.done, total=made.total, copied=copied)
         if ends:
             self._progress.remove_task(self._tasks.pop(made.what))
+
+
+def _warn(observation: GapOpened | Waiting | ArchiveDamaged) -> None:
+    match observation:
+        case GapOpened(gap=gap):
+            log.warning(
+                "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
+            )
+        case Waiting(what=what, reason=reason, delay_s=delay_s):
+            log.warning("waiting", what=what, reason=reason, delay_s=round(delay_s, 1))
+        case ArchiveDamaged(reason=reason):
+            log.error("archive damaged", reason=reason)
+        case _:
+            assert_never(observation)
 
 
 def configure_logging(level: str, environ: Mapping[str, str]) -> None:

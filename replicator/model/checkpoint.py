@@ -1,5 +1,6 @@
 """What a target remembers about itself, beside its rows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,3 +71,9 @@ class Gap:
     def at(self, offset: Offset) -> bool:
         """Return whether the cut closed at `offset` has this gap."""
         return self.opened <= offset and (self.closed is None or offset < self.closed)
+
+
+def merged(known: Iterable[Gap], changed: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Return all gaps of a target once some of them have changed."""
+    found = {(gap.key, gap.opened): gap for gap in (*known, *changed)}
+    return tuple(found.values())

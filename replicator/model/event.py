@@ -47,6 +47,14 @@ class CutClosed:
     epoch: Epoch
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedCut:
+    """A cut by its closing record."""
+
+    offset: Offset
+    closed: CutClosed
+
+
 RowEvent: TypeAlias = RowChanged | RowRemoved
 Event: TypeAlias = RowChanged | RowRemoved | CutClosed
 

@@ -198,6 +198,11 @@ class Folding:
         """Forget what was added since the last close."""
         self._cut(self._closed)
 
+    def restart(self, start: Ledger) -> None:
+        """Go on from another ledger; what was added so far does not count."""
+        self._cut(0)
+        self._closed, self._ledger = 0, start
+
     def ledger(self) -> Ledger:
         """Return the ledger after all closed changes."""
         if self._closed:

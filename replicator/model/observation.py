@@ -66,6 +66,32 @@ class Progress:
     unit: str
 
 
-Observation: TypeAlias = CutPublished | ObjectCopied | CutApplied | GapOpened | Waiting | Progress
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveDamaged:
+    """A file of a target's own history is missing or altered, and was passed over."""
+
+    reason: str
+    """Names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseWritten:
+    """A target keeps the whole inventory of a cut in its store."""
+
+    cut: CutNumber
+    offset: Offset
+    rows: int
+
+
+Observation: TypeAlias = (
+    CutPublished
+    | ObjectCopied
+    | CutApplied
+    | GapOpened
+    | Waiting
+    | Progress
+    | ArchiveDamaged
+    | BaseWritten
+)
 Observer: TypeAlias = Callable[[Observation], None]
 """Called on the event loop: must not block and must not raise."""

@@ -13,18 +13,20 @@ from replicator.model.checkpoint import (
     OBJECT_MISSING,
     Checkpoint,
     Gap,
+    merged,
 )
-from replicator.model.event import Epoch, Offset
+from replicator.model.event import ClosedCut, Epoch, Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Offsets, items
 from replicator.model.observation import CutApplied, GapOpened, Observer, Waiting
 from replicator.model.plan import Plan, last_words
-from replicator.model.restore_point import Latest
+from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter, Span
+from replicator.services.archivist import Archivist
 from replicator.services.executor import Executor, Trust, Uncopied
-from replicator.services.history import ClosedCut, CutReader, CutSpan, History
+from replicator.services.history import CutReader, CutSpan, History
 from replicator.services.pause import pause
 from replicator.services.reconciler import (
     Reconciler,
@@ -80,6 +82,7 @@ class Applier:
         metadata: MetadataWriter,
         reconciler: Reconciler,
         executor: Executor,
+        archivist: Archivist,
         limits: ApplyLimits,
         leave: Leave,
         rng: Random,
@@ -91,6 +94,7 @@ class Applier:
         self._metadata = metadata
         self._reconciler = reconciler
         self._executor = executor
+        self._archivist = archivist
         self._limits = limits
         self._leave = leave
         self._rng = rng
@@ -151,6 +155,8 @@ class Applier:
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
             return await self._seed(held.epoch, span)
+        cut = await self._history.find(ToOffset(offset=checkpoint.offset))
+        await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, held.epoch)
         return await self._follow(held.epoch)
 
@@ -166,6 +172,7 @@ class Applier:
         if _any_missing(row for row in uncopied if row.offset not in known) and self._waits():
             return False  # the next cut may say that they were killed
         plan = without(found.plan, uncopied, found.known_gaps)
+        await self._cover(cut, plan.gaps, whole=False)
         await self._commit(plan, cut, epoch, rows=len(plan.picks))
         return True
 
@@ -229,7 +236,14 @@ class Applier:
             gaps=tuple(window.passed),
         )
         plan = without(plan, tuple(window.uncopied.values()))
+        await self._cover(last, plan.gaps, whole=True)
         await self._commit(plan, last, epoch, rows=len(plan.picks))
+
+    async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
+        """Have the history in the target's store before its checkpoint says that it is there."""
+        await self._archivist.cover(
+            cut, merged(await self._metadata.gaps(self._source), changed), whole=whole
+        )
 
     async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
         await self._executor.commit(plan, epoch=epoch)

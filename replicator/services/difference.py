@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from replicator.model.event import Entry, RowChanged, RowEvent, RowRemoved
+from replicator.model.event import ClosedCut, Entry, RowChanged, RowEvent, RowRemoved
 from replicator.model.ledger import Offsets, diff
 from replicator.model.row import Row, RowKey, key_of
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 
 
 async def difference(

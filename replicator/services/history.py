@@ -1,7 +1,8 @@
 """Reading a log as what it means: whole cuts, restore points, and ledgers folded from them."""
 
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -9,7 +10,9 @@ from typing import assert_never
 import numpy as np
 
 from replicator.errors import ConfigError, CorruptionError, GapError
+from replicator.model.archive import Base
 from replicator.model.event import (
+    ClosedCut,
     CutClosed,
     CutNumber,
     Entry,
@@ -28,21 +31,14 @@ from replicator.model.fingerprint import (
     key_hash,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.wire import CUT_CLOSED, Glance, decode, glance
-from replicator.ports import EventLog, Span
+from replicator.ports import Bases, EventLog, Span
 
 RECORDS_PER_READ_MAX = 2_000
 CLOCK_SKEW_MAX = timedelta(hours=1)
 """How far the log's clock may be behind the source database's for a time to be found."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClosedCut:
-    """A cut by its closing record."""
-
-    offset: Offset
-    closed: CutClosed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +54,28 @@ class History:
     """A log of one source, its events decoded and checked."""
 
     def __init__(
-        self, log: EventLog, *, source: str, records_per_read_max: int = RECORDS_PER_READ_MAX
+        self,
+        log: EventLog,
+        *,
+        source: str,
+        bases: Bases | None = None,
+        records_per_read_max: int = RECORDS_PER_READ_MAX,
+        observer: Observer | None = None,
     ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            log: What to read.
+            source: The cluster that all events must be of.
+            bases: Inventories to begin from; without them everything is folded from the start.
+            records_per_read_max: How many records are in memory at once.
+            observer: Is told of bases that are passed over because they are altered.
+        """
         self._log = log
         self._source = source
+        self._bases = bases
         self._records_max = records_per_read_max
+        self._observer = observer
 
     async def span(self) -> Span:
         """Return which offsets can be read now."""
@@ -82,6 +95,10 @@ class History:
         records = await self._log.read(start, records_max=self._records_max)
         return [self._entry(record) for record in records]
 
+    async def raw(self, start: Offset) -> Sequence[Record]:
+        """Return the next records from `start` on as they are; none at the log's end."""
+        return await self._log.read(start, records_max=self._records_max)
+
     def _entry(self, record: Record) -> Entry:
         entry = decode(record)
         if entry.envelope.source != self._source:
@@ -98,28 +115,100 @@ class History:
         Raises:
             CorruptionError: one of the offsets holds no record.
         """
-        async for records in self._picked(offsets):
+        async for records in self.records(offsets):
             yield [self._entry(record) for record in records]
 
     async def glance(self, offsets: Offsets) -> AsyncIterator[list[Glance]]:
         """Yield what a summary needs of the events at the given ascending offsets, undecoded."""
-        async for records in self._picked(offsets):
+        async for records in self.records(offsets):
             yield [glance(record) for record in records]
 
-    async def _picked(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
+    async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
+        """Yield the records at the given ascending offsets, as they are.
+
+        Raises:
+            CorruptionError: one of the offsets holds no record.
+        """
         at = 0
         while at < len(offsets):
             start = int(offsets[at])
             until = int(np.searchsorted(offsets, start + self._records_max))
             wanted = set(offsets[at:until].tolist())
-            records = await self._log.read(
-                Offset(start), records_max=int(offsets[until - 1]) - start + 1
-            )
+            records = await self._read(Offset(start), int(offsets[until - 1]) - start + 1)
             found = [record for record in records if record.offset in wanted]
             if not found or found[0].offset != start:
                 raise CorruptionError(f"the log has no record at offset {start} any more")
             yield found
             at += len(found)
+
+    async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:
+        """Read from the log, or where that was trimmed from a base.
+
+        The first base after a record has it, unless a later cut did without it.
+        """
+        try:
+            return await self._log.read(start, records_max=records_max)
+        except GapError as gap:
+            for offset in await self._offsets():
+                if offset >= start:
+                    with self._passing():
+                        return await self._based(offset, start, records_max)
+            raise gap from None
+
+    async def _based(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
+        if self._bases is None:
+            return []
+        return await self._bases.read_base(offset, start, records_max=records_max)
+
+    async def _offsets(self) -> Sequence[Offset]:
+        return [] if self._bases is None else await self._bases.offsets()
+
+    @contextmanager
+    def _passing(self) -> Generator[None]:
+        """Pass over a base that is altered, and tell the observer: another one may do."""
+        try:
+            yield
+        except CorruptionError as exc:
+            if self._observer is None:
+                raise
+            self._observer(ArchiveDamaged(reason=str(exc)))
+
+    async def start(
+        self, until: Offset, read: Callable[[Entry, RowEvent], bytes | None]
+    ) -> tuple[Base, Ledger] | None:
+        """Return the newest base at or before `until`, with its rows as `fold` returns them.
+
+        None when there is none that is whole: everything is to be folded from the log's start.
+        """
+        for offset in reversed(await self._offsets()):
+            if self._bases is not None and offset <= until:
+                with self._passing():
+                    base = await self._bases.base(offset)
+                    return base, await self._fold_base(base, read)
+        return None
+
+    async def _fold_base(
+        self, base: Base, read: Callable[[Entry, RowEvent], bytes | None]
+    ) -> Ledger:
+        folding, start, total, rows = Folding(empty()), Offset(0), 0, 0
+        while records := await self._based(base.offset, start, self._records_max):
+            for record in records:
+                entry = self._entry(record)
+                event = entry.event
+                if not isinstance(event, RowChanged):
+                    raise CorruptionError(
+                        f"the base at {base.offset} has no row at {record.offset}"
+                    )
+                require_own_fingerprint(event, record.offset)
+                total += int.from_bytes(event.fingerprint)
+                mark = read(entry, event)
+                folding.add(key_hash(key_of_event(event)), mark, record.offset)
+            rows += len(records)
+            start = Offset(records[-1].offset + 1)
+        folding.close()
+        if (rows, total % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
+            raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
+        return folding.ledger()
 
     async def fold(self, until: Offset, read: Callable[[Entry, RowEvent], bytes | None]) -> Ledger:
         """Return the ledger of all cuts closed at or before `until`.
@@ -158,7 +247,24 @@ class History:
                 assert_never(point)
         if found is None:
             raise await self._outside(span, f"no cut was closed {_words(point)}")
+        await self._refuse_hole(found, point)
         return found
+
+    async def _refuse_hole(self, cut: ClosedCut, point: RestorePoint) -> None:
+        """Never round to a cut when nobody knows whether it was the last one before the point."""
+        if self._bases is None or point in {ToOffset(offset=cut.offset), Latest()}:
+            return
+        if point == ToTime(time=cut.closed.source_time):
+            return
+        end = await self._bases.whole_until(cut.offset)
+        after = await self._bases.resume(end)
+        if after is None or await self.cuts(Offset(cut.offset + 1), end):
+            return
+        later = await self.cuts(end, Offset(after + self._records_max))
+        places = " and ".join(_place(one) for one in [cut, *later[:1]])
+        raise GapError(
+            f"what was {_words(point)} is in a hole of the archive; the nearest cuts are {places}"
+        )
 
     async def has_cuts(self, span: Span) -> bool:
         """Return whether the log holds a closed cut at all."""
@@ -166,15 +272,33 @@ class History:
 
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
-        found: list[ClosedCut] = []
+        found = {offset: cut async for offset, cut in self._base_cuts(start, end)}
         while start < end:
-            records = await self._log.read(start, records_max=self._records_max)
+            try:
+                records = await self._log.read(start, records_max=self._records_max)
+            except GapError:
+                start = await self._after_hole(start)
+                continue
             if not records:
                 break
             closing = (r for r in records if r.type == CUT_CLOSED and r.offset < end)
-            found.extend(_closed(decode(record)) for record in closing)
+            found.update((record.offset, closed_cut(record)) for record in closing)
             start = Offset(records[-1].offset + 1)
-        return found
+        return [found[offset] for offset in sorted(found)]
+
+    async def _base_cuts(
+        self, start: Offset, end: Offset
+    ) -> AsyncIterator[tuple[Offset, ClosedCut]]:
+        for offset in await self._offsets():
+            if self._bases is not None and start <= offset < end:
+                with self._passing():
+                    yield offset, (await self._bases.base(offset)).cut
+
+    async def _after_hole(self, start: Offset) -> Offset:
+        if self._bases is None:
+            raise GapError(f"the log has no records at offset {start} any more")
+        found = await self._bases.resume(start)
+        return Offset(max(start + 1, found)) if found is not None else Offset(1 << 63)
 
     async def _last_cut(
         self, span: Span, end: Offset, *, until: datetime | None = None
@@ -257,6 +381,10 @@ class CutReader:
 
         After a TransientError the same call with the same `folding` goes on where it stopped.
         """
+        if self.at == 0 and (found := await self._history.start(until, read)) is not None:
+            base, ledger = found
+            folding.restart(ledger)
+            self.skip_to(base.offset, base.cut.closed.cut, base.cut.closed.digest)
         while (entry := await self._next_entry(until)) is not None:
             event = entry.event
             if isinstance(event, CutClosed):
@@ -296,10 +424,7 @@ class CutReader:
             self._attempt = attempt
         self._count += 1
         if isinstance(event, RowChanged):
-            if fingerprint(event.row) != event.fingerprint:
-                raise CorruptionError(
-                    f"the event at offset {entry.offset} does not match its own fingerprint"
-                )
+            require_own_fingerprint(event, entry.offset)
             self._sum += int.from_bytes(event.fingerprint)
         if event.previous is not None:
             self._sum -= int.from_bytes(event.previous)
@@ -327,7 +452,23 @@ class CutReader:
         del self._keys[:], self._offsets[:]
 
 
-def _closed(entry: Entry) -> ClosedCut:
+def require_own_fingerprint(event: RowChanged, offset: Offset) -> None:
+    """Refuse an event whose row is not the one that its fingerprint was computed of.
+
+    Raises:
+        CorruptionError: it is another one.
+    """
+    if fingerprint(event.row) != event.fingerprint:
+        raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
+
+
+def closed_cut(record: Record) -> ClosedCut:
+    """Return the cut that a closing record closes.
+
+    Raises:
+        CorruptionError: it cannot be decoded, or is no closing record.
+    """
+    entry = decode(record)
     if not isinstance(entry.event, CutClosed):
         raise CorruptionError(f"the record at offset {entry.offset} is not what its type says")
     return ClosedCut(offset=entry.offset, closed=entry.event)

@@ -9,7 +9,7 @@ import numpy as np
 from replicator.errors import MalformedRowError, RefusedError
 from replicator.model.carriage import Carriage, supervised_datasource
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import Entry, Offset, RowChanged, RowEvent
+from replicator.model.event import ClosedCut, Entry, Offset, RowChanged, RowEvent
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets
 from replicator.model.observation import Observer, Progress
@@ -17,7 +17,7 @@ from replicator.model.plan import Estimate, Plan
 from replicator.model.row import Kind, Row, RowKey, Supervisor, datasource_of, key_of
 from replicator.ports import Chunk, MetadataWriter, Snapshot
 from replicator.services.executor import Uncopied
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 
 DEFAULT_RULES = RowKey(Kind.RULES, "_default")
 """Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""

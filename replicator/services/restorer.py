@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from replicator.errors import GapError
-from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap, Held
+from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap, Held, merged
+from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied, Observer
 from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter
+from replicator.services.archivist import Archivist
 from replicator.services.executor import Executor, Trust, Uncopied
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 from replicator.services.reconciler import (
     Reconciler,
     Reconciliation,
@@ -49,6 +51,7 @@ class Restorer:
         metadata: MetadataWriter,
         reconciler: Reconciler,
         executor: Executor,
+        archivist: Archivist,
         observer: Observer,
     ) -> None:
         self._source = source
@@ -57,6 +60,7 @@ class Restorer:
         self._metadata = metadata
         self._reconciler = reconciler
         self._executor = executor
+        self._archivist = archivist
         self._observer = observer
 
     async def plan(
@@ -100,6 +104,8 @@ class Restorer:
         if uncopied and not accept_gaps:
             raise _missing(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
+        gaps = merged(await self._metadata.gaps(self._source), final.gaps)
+        await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._executor.commit(final, epoch=held.epoch)
         self._observer(
             CutApplied(

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError
 from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import ClosedCut
 from replicator.model.restore_point import Latest
 from replicator.ports import Clock, MetadataWriter
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from random import Random
 from replicator.errors import MalformedRowError, MissingObjectError, NotFoundError
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import CutClosed, Entry, Epoch, RowChanged, RowRemoved
+from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress
 from replicator.model.row import Segment, key_of
 from replicator.ports import DeepStorage, MetadataWriter, Receipt
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, Reconciliation
 from replicator.services.structure import fault_in_zip
 

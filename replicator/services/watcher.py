@@ -9,6 +9,7 @@ import numpy as np
 
 from replicator.errors import CorruptionError, FencedError, TransientError
 from replicator.model.event import (
+    ClosedCut,
     CutClosed,
     CutNumber,
     Document,
@@ -28,7 +29,7 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.wire import encode
 from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
-from replicator.services.history import ClosedCut, CutReader, History
+from replicator.services.history import CutReader, History
 from replicator.services.pause import pause
 
 

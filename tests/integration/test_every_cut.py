@@ -13,7 +13,7 @@ import yaml
 from replicator import config
 from replicator.app import Application
 from replicator.model.checkpoint import Gap
-from replicator.model.event import Offset
+from replicator.model.event import ClosedCut, Offset
 from replicator.model.restore_point import RestorePoint, ToOffset, ToTime
 from replicator.model.row import (
     CommitMetadata,
@@ -26,7 +26,6 @@ from replicator.model.row import (
     Supervisor,
 )
 from replicator.services.applier import Leave
-from replicator.services.history import ClosedCut
 from tests.integration.druid_on_postgresql import Bytes, DruidOnPostgresql, Rows
 from tests.servers.postgresql import Postgresql, connected
 from tests.simulation.druid import ROOT

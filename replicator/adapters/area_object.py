@@ -1,0 +1,50 @@
+"""Our own files at a target in a bucket, below `<prefix>/_replicator/`."""
+
+from collections.abc import Sequence
+
+from replicator.adapters.object_bucket import MIB, Bucket
+from replicator.errors import MissingObjectError, NotFoundError
+
+PIECE_BYTES = 8 * MIB
+
+
+class ObjectArea:
+    """An `Area` over the calls of a `Bucket`."""
+
+    def __init__(self, bucket: Bucket, folder: str) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            folder: What the keys begin with, without a slash at the end.
+        """
+        self._bucket, self._folder = bucket, f"{folder}/"
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        within = self._folder + prefix.rpartition("/")[0]
+        names = [
+            one.key.removeprefix(self._folder)
+            for one in await self._bucket.listed(within.rstrip("/"))
+        ]
+        return sorted(name for name in names if name.startswith(prefix))
+
+    async def get(self, name: str) -> bytes:
+        key = self._folder + name
+        try:
+            if (stat := await self._bucket.stat(key)) is not None:
+                read = self._bucket.read(
+                    key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=PIECE_BYTES
+                )
+                return b"".join([piece async for piece in read])
+        except MissingObjectError as exc:
+            raise NotFoundError(f"{self._bucket.name}: {key} is gone") from exc
+        raise NotFoundError(f"{self._bucket.name}: there is no {key}")
+
+    async def create(self, name: str, data: bytes) -> bool:
+        return await self._bucket.create(self._folder + name, data)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await self._bucket.replace(self._folder + name, data)
+
+    async def delete(self, name: str) -> None:
+        await self._bucket.delete(self._folder + name)

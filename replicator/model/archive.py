@@ -1,0 +1,372 @@
+"""Files of the history that a target keeps beside its bytes: what they are called and hold.
+
+A file is zstd over lines of JSON: a header, one line a record, and a footer that ends with the
+SHA-256 of all bytes before that. `docs/archive.md` describes the format for those who read it
+without this program; `FORMAT` moves when it changes, and a golden copy of each stays in the tests.
+
+    history/<log id>/<start>-<end>.jsonl.zst      a part of the log as it was, `end` not in it
+    bases/<log id>/<offset>/<start>.jsonl.zst     the records that a cut still consists of
+    bases/<log id>/<offset>/manifest.json         written last: without it there is no base
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+import cramjam
+import orjson
+
+from replicator.errors import CorruptionError
+from replicator.model.checkpoint import Gap
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Epoch, Offset, Record
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.row import Kind
+
+FORMAT = 1
+HISTORY, BASES, GAPS, ABOUT = "history", "bases", "gaps", "about"
+OFFSET_DIGITS = 20
+"""Names sort as their offsets do; a Kafka offset has at most 19 digits."""
+_NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst")
+_MANIFEST = re.compile(r"(?P<offset>\d{20})/manifest\.json")
+_TYPE = re.compile(rb'"type":"([a-z_.]+)"')
+_EVENT = b'"event":'
+LEVEL = 3
+"""Of zstd; the next ones cost twice the time and save a twentieth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """How a file begins."""
+
+    kind: str
+    """`history` or `bases`."""
+    source: str
+    log_id: str
+    start: Offset
+    """No record of the file is before."""
+    previous: str | None
+    """SHA-256 that the file before this one ends with; None: a base comes before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footer:
+    """How a file ends."""
+
+    end: Offset
+    """Past the last record, and where the next file begins; of a base's file: past its cut."""
+    records: int
+    last: ClosedCut | None
+    """The last cut that this file closes; None: it closes none."""
+    sha256: str
+    """Of everything before it in the file, as it stands there before it is compressed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFile:
+    """One file, read and checked."""
+
+    header: Header
+    records: Sequence[Record]
+    footer: Footer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of a base, as the manifest names it."""
+
+    start: Offset
+    """Of its first record."""
+    records: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Everything that a cut consists of, without what came before it."""
+
+    source: str
+    log_id: str
+    cut: ClosedCut
+    rows: int
+    parts: tuple[Part, ...]
+    """In the order of their offsets."""
+
+    @property
+    def offset(self) -> Offset:
+        """Where the history goes on behind it is one further."""
+        return self.cut.offset
+
+
+def history_name(log_id: str, start: Offset, end: Offset) -> str:
+    """Return the name of the file with the records from one offset up to another, excluded."""
+    span = f"{start:0{OFFSET_DIGITS}}-{end:0{OFFSET_DIGITS}}"
+    return f"{HISTORY}/{log_id}/{span}.jsonl.zst"
+
+
+def base_folder(log_id: str, offset: Offset) -> str:
+    """Return the folder of the base at the cut that was closed at an offset."""
+    return f"{BASES}/{log_id}/{offset:0{OFFSET_DIGITS}}/"
+
+
+def part_name(log_id: str, offset: Offset, start: Offset) -> str:
+    """Return the name of a base's file by its first record."""
+    return f"{base_folder(log_id, offset)}{start:0{OFFSET_DIGITS}}.jsonl.zst"
+
+
+def manifest_name(log_id: str, offset: Offset) -> str:
+    """Return the name of a base's manifest."""
+    return f"{base_folder(log_id, offset)}manifest.json"
+
+
+def gaps_name(log_id: str) -> str:
+    """Return the name of the file with a target's gaps in the cuts of a log."""
+    return f"{GAPS}/{log_id}.json"
+
+
+def history_span(name: str) -> tuple[Offset, Offset] | None:
+    """Return the start and the end in a history file's name, None when it is no such name."""
+    found = _NAME.fullmatch(name.rpartition("/")[2])
+    return None if found is None else (Offset(int(found["start"])), Offset(int(found["end"])))
+
+
+def base_offset(name: str) -> Offset | None:
+    """Return the offset in the name of a base's manifest, None when it is no such name."""
+    found = _MANIFEST.fullmatch("/".join(name.split("/")[-2:]))
+    return None if found is None else Offset(int(found["offset"]))
+
+
+def log_of(name: str) -> str:
+    """Return the log that a file's name says it is of."""
+    return name.split("/")[1]
+
+
+def record_line(record: Record) -> bytes:
+    """Return a record as a line: its event stands in it byte for byte."""
+    return b'{"offset":%d,"appended_at":"%s","event":%s}\n' % (
+        record.offset,
+        _time_text(record.appended_at).encode(),
+        record.data,
+    )
+
+
+def pack(
+    header: Header, lines: Sequence[bytes], *, end: Offset, last: ClosedCut | None
+) -> tuple[bytes, Footer]:
+    """Return a file's bytes, and the footer that it ends with."""
+    body = b"".join([_line(_header_json(header)), *lines])
+    found = _footer_json(end, len(lines), last)
+    checksum = _checksum(body, found)
+    footer = Footer(end=end, records=len(lines), last=last, sha256=checksum)
+    data = cramjam.zstd.compress(body + _line({**found, "sha256": checksum}), level=LEVEL)
+    return bytes(data), footer
+
+
+def unpack(name: str, data: bytes) -> ArchiveFile:
+    """Return what a file holds.
+
+    Raises:
+        CorruptionError: it is truncated, altered, of a later format, or not what its name says.
+    """
+    try:
+        return _unpack(name, bytes(cramjam.zstd.decompress(data)))
+    except (cramjam.DecompressionError, ValueError, KeyError, TypeError, IndexError) as exc:
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
+
+
+def manifest(base: Base) -> bytes:
+    """Return a base's manifest: JSON, with its own SHA-256 as the last member."""
+    found = {
+        "format": FORMAT,
+        "source": base.source,
+        "log_id": base.log_id,
+        "cut": _cut_json(base.cut),
+        "rows": base.rows,
+        "parts": [
+            {"start": part.start, "records": part.records, "sha256": part.sha256}
+            for part in base.parts
+        ],
+    }
+    return orjson.dumps({**found, "sha256": sha256(orjson.dumps(found)).hexdigest()})
+
+
+def base_of(name: str, data: bytes) -> Base:
+    """Return the base that a manifest describes.
+
+    Raises:
+        CorruptionError: it is truncated, altered, of a later format, or not what its name says.
+    """
+    try:
+        found = orjson.loads(data)
+        told = found.pop("sha256")
+        _require(told == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")
+        _require(found["format"] == FORMAT, f"it has format {found['format']}")
+        base = Base(
+            source=found["source"],
+            log_id=found["log_id"],
+            cut=_cut(found["cut"]),
+            rows=found["rows"],
+            parts=tuple(
+                Part(start=Offset(part["start"]), records=part["records"], sha256=part["sha256"])
+                for part in found["parts"]
+            ),
+        )
+        _require(manifest_name(base.log_id, base.offset) == name, "it is that of another base")
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
+    return base
+
+
+def gaps_json(gaps: Iterable[Gap]) -> bytes:
+    """Return gaps as a document."""
+    found = [
+        {
+            "kind": gap.kind.value,
+            "key": gap.key,
+            "datasource": gap.datasource,
+            "reason": gap.reason,
+            "detail": gap.detail,
+            "opened": gap.opened,
+            "closed": gap.closed,
+        }
+        for gap in gaps
+    ]
+    return orjson.dumps({"format": FORMAT, "gaps": found})
+
+
+def gaps_of(name: str, data: bytes) -> tuple[Gap, ...]:
+    """Return the gaps that a document holds.
+
+    Raises:
+        CorruptionError: it cannot be read.
+    """
+    try:
+        found = orjson.loads(data)
+        _require(found["format"] == FORMAT, f"it has format {found['format']}")
+        return tuple(Gap(**{**gap, "kind": Kind(gap["kind"])}) for gap in found["gaps"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
+
+
+_HINT = (
+    "it was altered or cut short; take it from a copy of this store, or restore a point that does"
+    " not need it (`replicator points` lists them)"
+)
+
+
+def _unpack(name: str, body: bytes) -> ArchiveFile:
+    at = body.rfind(b"\n", 0, len(body) - 1) + 1
+    _require(body.endswith(b"\n") and at > 0, "it is cut short")
+    found = orjson.loads(body[at:])
+    told = found.pop("sha256")
+    _require(_checksum(memoryview(body)[:at], found) == told, "its checksum is another")
+    footer = _footer(found, told)
+    first, *lines = body[: at - 1].split(b"\n")
+    header = _header(orjson.loads(first))
+    _require(name == _name_of(header, footer), f"it is {_name_of(header, footer)}")
+    _require(len(lines) == footer.records, f"it has {len(lines)} records")
+    return ArchiveFile(header=header, records=_records(lines), footer=footer)
+
+
+def _name_of(header: Header, footer: Footer) -> str:
+    if header.kind == HISTORY:
+        return history_name(header.log_id, header.start, footer.end)
+    return part_name(header.log_id, Offset(footer.end - 1), header.start)
+
+
+def _records(lines: Sequence[bytes]) -> list[Record]:
+    times: dict[bytes, datetime] = {}
+    return [_record(line, times) for line in lines]
+
+
+def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
+    """Cut a line at the places where `record_line` put its parts; the event is not parsed."""
+    at = line.index(_EVENT)
+    data = line[at + len(_EVENT) : -1]
+    offset, _, time = line[len(b'{"offset":') : at - 2].partition(b',"appended_at":"')
+    if (appended_at := times.get(time)) is None:
+        times[time] = appended_at = datetime.fromisoformat(time.decode())
+    if (type_ := _TYPE.search(data)) is None:
+        raise ValueError(f"the record at offset {int(offset)} has no type")
+    return Record(Offset(int(offset)), appended_at, type_[1].decode(), data)
+
+
+def _header_json(header: Header) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "kind": header.kind,
+        "source": header.source,
+        "log_id": header.log_id,
+        "start": header.start,
+        "previous": header.previous,
+    }
+
+
+def _header(found: Mapping[str, Any]) -> Header:
+    _require(found["format"] == FORMAT, f"it has format {found['format']}")
+    return Header(
+        kind=found["kind"],
+        source=found["source"],
+        log_id=found["log_id"],
+        start=Offset(found["start"]),
+        previous=found["previous"],
+    )
+
+
+def _footer_json(end: Offset, records: int, last: ClosedCut | None) -> dict[str, Any]:
+    return {"end": end, "records": records, "last": None if last is None else _cut_json(last)}
+
+
+def _footer(found: Mapping[str, Any], checksum: str) -> Footer:
+    return Footer(
+        end=Offset(found["end"]),
+        records=found["records"],
+        last=None if found["last"] is None else _cut(found["last"]),
+        sha256=checksum,
+    )
+
+
+def _checksum(body: bytes | memoryview, footer: Mapping[str, Any]) -> str:
+    found = sha256(body)
+    found.update(orjson.dumps(footer))
+    return found.hexdigest()
+
+
+def _cut_json(cut: ClosedCut) -> dict[str, Any]:
+    closed = cut.closed
+    return {
+        "offset": cut.offset,
+        "cut": closed.cut,
+        "source_time": _time_text(closed.source_time),
+        "count": closed.count,
+        "digest": hex_digest(closed.digest),
+        "epoch": closed.epoch,
+    }
+
+
+def _cut(found: Mapping[str, Any]) -> ClosedCut:
+    return ClosedCut(
+        offset=Offset(found["offset"]),
+        closed=CutClosed(
+            cut=CutNumber(found["cut"]),
+            source_time=datetime.fromisoformat(found["source_time"]),
+            count=found["count"],
+            digest=Digest(int(found["digest"], 16)),
+            epoch=Epoch(found["epoch"]),
+        ),
+    )
+
+
+def _line(found: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(found) + b"\n"
+
+
+def _time_text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - an assertion with a message
+    if not holds:
+        raise ValueError(what)

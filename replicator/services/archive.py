@@ -1,0 +1,357 @@
+"""Reading the history that a target keeps beside its bytes, as the log that it was."""
+
+import asyncio
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from replicator.errors import CorruptionError, GapError, NotFoundError
+from replicator.model.archive import (
+    BASES,
+    HISTORY,
+    ArchiveFile,
+    Base,
+    Footer,
+    Header,
+    base_of,
+    base_offset,
+    history_span,
+    log_of,
+    manifest_name,
+    part_name,
+    unpack,
+)
+from replicator.model.event import ClosedCut, Offset, Record
+from replicator.ports import Area, Span
+
+AHEAD_FILES = 4
+"""Files fetched at once while reading on."""
+KEPT_FILES = 2
+"""Files kept unpacked: the one being read, and the one that was read before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A stretch of history without a hole: it begins with a base, and files follow."""
+
+    base: Base
+    end: Offset
+    """Past the last record."""
+
+
+class _Files:
+    """Files by the offsets they hold, read one after the other."""
+
+    def __init__(self, area: Area, names: Sequence[tuple[Offset, Offset, str]] = ()) -> None:
+        self._area = area
+        self.starts, self.ends, self.names = list[Offset](), list[Offset](), list[str]()
+        for start, end, name in sorted(names, key=lambda found: (found[0], -found[1])):
+            if not self.ends or end > self.ends[-1]:  # what another file holds as well is not read
+                self.starts.append(start)
+                self.ends.append(end)
+                self.names.append(name)
+        self._packed: dict[int, bytes] = {}
+        self._unpacked: deque[tuple[int, ArchiveFile]] = deque(maxlen=KEPT_FILES)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def holding(self, offset: Offset) -> int:
+        """Return the place of the last file that begins at or before an offset, -1 for none."""
+        return bisect_right(self.starts, offset) - 1
+
+    def whole_until(self, start: Offset) -> Offset:
+        """Return up to where there is no hole, from `start` on."""
+        place, end = max(0, self.holding(start)), start
+        while place < len(self) and self.starts[place] <= end:
+            end = max(end, self.ends[place])
+            place += 1
+        return end
+
+    async def file(self, place: int) -> ArchiveFile:
+        """Return a file, checked; the next ones are fetched along when it is read in order.
+
+        Raises:
+            CorruptionError: it is missing or altered; the message names it.
+        """
+        for kept, found in self._unpacked:
+            if kept == place:
+                return found
+        if place not in self._packed:
+            in_order = any(kept == place - 1 for kept, _ in self._unpacked)
+            await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
+        found = unpack(self.names[place], self._packed.pop(place))
+        self._unpacked.append((place, found))
+        return found
+
+    async def _fetch(self, places: range) -> None:
+        self._packed.clear()
+        async with asyncio.TaskGroup() as group:
+            tasks = {
+                place: group.create_task(self._get(self.names[place]))
+                for place in places
+                if place < len(self.names)
+            }
+        self._packed = {place: task.result() for place, task in tasks.items()}
+
+    async def _get(self, name: str) -> bytes:
+        try:
+            return await self._area.get(name)
+        except NotFoundError as exc:
+            raise CorruptionError(f"{name} is missing from the archive") from exc
+
+
+class ArchivedLog:
+    """An `EventLog` over the files of one log in one store; nothing is ever written here.
+
+    Where files are missing between others reading stops with a GapError: a log has no holes.
+    """
+
+    def __init__(self, area: Area, log_id: str) -> None:
+        self._area, self._log_id = area, log_id
+        self._history = _Files(area)
+        self._bases: list[Offset] = []
+        self._known: dict[Offset, tuple[Base, _Files]] = {}
+        self._listed = False
+
+    @property
+    def log_id(self) -> str:
+        """Which log it is a copy of."""
+        return self._log_id
+
+    async def refresh(self) -> None:
+        """Look again which files there are."""
+        names = await self._area.names(f"{HISTORY}/{self._log_id}/")
+        found = [(*span, name) for name in names if (span := history_span(name)) is not None]
+        if [name for *_, name in found] != self._history.names:
+            self._history = _Files(self._area, found)
+        manifests = await self._area.names(f"{BASES}/{self._log_id}/")
+        bases = [offset for name in manifests if (offset := base_offset(name)) is not None]
+        self._bases, self._listed = sorted(bases), True
+
+    async def span(self) -> Span:
+        """Return which offsets the files hold; a base stands for that of its cut.
+
+        Raises:
+            NotFoundError: there are none.
+        """
+        await self.refresh()
+        if (end := self._end()) is None:
+            raise NotFoundError(f"there is no history of log {self._log_id} here")
+        first = min([*self._history.starts[:1], *self._bases[:1]])
+        return Span(log_id=self._log_id, first=first, end=end)
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        """Return records with an offset of `start` or larger, ascending, none at the end.
+
+        Raises:
+            GapError: there are files before and after `start`, or only after it.
+            CorruptionError: a file is altered; the message names it.
+        """
+        await self._list_once()
+        place, found = self._history.holding(start), list[Record]()
+        if place < 0 or start >= self._history.ends[place]:
+            self._require_end(start)
+            return found
+        while place < len(self._history) and len(found) < records_max:
+            if self._history.starts[place] > start:
+                break
+            records = (await self._history.file(place)).records
+            at = bisect_left(records, start, key=_offset)
+            found += records[at : at + records_max - len(found)]
+            start = self._history.ends[place]
+            place += 1
+        return found
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        """Return the first offset appended at or after `time`; None also when that is unclear."""
+        await self._list_once()
+        low, high = 0, len(self._history)
+        try:
+            while low < high:  # the first file whose last record is not older
+                middle = (low + high) // 2
+                records = (await self._history.file(middle)).records
+                older = not records or records[-1].appended_at < time
+                low, high = (middle + 1, high) if older else (low, middle)
+            if low == len(self._history):
+                return None
+            records = (await self._history.file(low)).records
+        except CorruptionError:
+            return None  # a hint for a search that comes across the same file, if it needs it
+        return next((r.offset for r in records if r.appended_at >= time), None)
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Do nothing: nobody runs these files."""
+
+    async def offsets(self) -> Sequence[Offset]:
+        """Return the offsets of the cuts that there are bases of, ascending."""
+        await self._list_once()
+        return self._bases
+
+    async def base(self, offset: Offset) -> Base:
+        """Return a base by the offset of its cut.
+
+        Raises:
+            CorruptionError: its manifest is missing or altered.
+        """
+        return (await self._base(offset))[0]
+
+    async def read_base(
+        self, offset: Offset, start: Offset, *, records_max: int
+    ) -> Sequence[Record]:
+        """Return records of a base with an offset of `start` or larger, ascending, as `read`."""
+        base, files = await self._base(offset)
+        place, found = max(0, files.holding(start)), list[Record]()
+        while place < len(files) and len(found) < records_max:
+            file = await files.file(place)
+            if file.footer.sha256 != base.parts[place].sha256:
+                raise CorruptionError(
+                    f"{part_name(self._log_id, offset, files.starts[place])} is not the file that"
+                    " its manifest names"
+                )
+            at = bisect_left(file.records, start, key=_offset)
+            found += file.records[at : at + records_max - len(found)]
+            place += 1
+        return found
+
+    async def resume(self, start: Offset) -> Offset | None:
+        """Return from where on there are records again, None: nowhere."""
+        await self._list_once()
+        place = self._history.holding(start)
+        if place >= 0 and start < self._history.ends[place]:
+            return start
+        return self._history.starts[place + 1] if place + 1 < len(self._history) else None
+
+    async def whole_until(self, start: Offset) -> Offset:
+        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        await self._list_once()
+        return self._history.whole_until(Offset(start + 1))
+
+    async def tail(self) -> tuple[Offset, str | None] | None:
+        """Return where the history ends, and by which checksum its last file ends; None: nowhere.
+
+        The checksum is None where a base is the last that was written.
+
+        Raises:
+            CorruptionError: the last file is altered.
+        """
+        await self.refresh()
+        if (end := self._end()) is None:
+            return None
+        if not len(self._history) or self._history.ends[-1] < end:
+            return end, None
+        return end, (await self._history.file(len(self._history) - 1)).footer.sha256
+
+    async def runs(self) -> tuple[Sequence[Run], Sequence[str]]:
+        """Return the stretches without a hole, oldest first, and what is wrong with their bases.
+
+        By the names of the files, `damages` looks into them. Where the base that a stretch would
+        begin with is altered, the next one begins it.
+        """
+        await self.refresh()
+        runs, faults = list[Run](), list[str]()
+        for offset in self._bases:
+            if runs and offset < runs[-1].end:
+                continue
+            try:
+                base = await self.base(offset)
+            except CorruptionError as exc:
+                faults.append(str(exc))
+            else:
+                end = self._history.whole_until(Offset(offset + 1))
+                runs.append(Run(base=base, end=end))
+        return runs, faults
+
+    async def last_cut(self, run: Run) -> ClosedCut:
+        """Return the last cut of a run.
+
+        Raises:
+            CorruptionError: the file that closes it is altered.
+        """
+        place = self._history.holding(Offset(run.end - 1))
+        while place >= 0 and self._history.ends[place] > run.base.offset + 1:
+            if (last := (await self._history.file(place)).footer.last) is not None:
+                return last
+            place -= 1
+        return run.base.cut
+
+    async def damages(self) -> Sequence[str]:
+        """Read all files again and return what is wrong, by their names."""
+        await self.refresh()
+        found: list[str] = []
+        former: Footer | None = None
+        for place, name in enumerate(self._history.names):
+            try:
+                file = await self._history.file(place)
+            except CorruptionError as exc:
+                found.append(str(exc))
+                former = None
+                continue
+            if former is not None and not _follows(file.header, former):
+                found.append(f"{name} does not follow the file that ends at {former.end}")
+            former = file.footer
+        for offset in self._bases:
+            found += await self._damages_of(offset)
+        return found
+
+    async def _damages_of(self, base: Offset) -> list[str]:
+        found: list[str] = []
+        try:
+            parts = (await self.base(base)).parts
+        except CorruptionError as exc:
+            return [str(exc)]
+        for part in parts:
+            try:
+                await self.read_base(base, part.start, records_max=1)
+            except CorruptionError as exc:
+                found.append(str(exc))
+        return found
+
+    async def _base(self, offset: Offset) -> tuple[Base, _Files]:
+        if offset not in self._known:
+            name = manifest_name(self._log_id, offset)
+            try:
+                base = base_of(name, await self._area.get(name))
+            except NotFoundError as exc:
+                raise CorruptionError(f"{name} is missing from the archive") from exc
+            ends = [*[part.start for part in base.parts[1:]], Offset(offset + 1)]
+            names = [
+                (part.start, end, part_name(self._log_id, offset, part.start))
+                for part, end in zip(base.parts, ends, strict=True)
+            ]
+            self._known = {offset: (base, _Files(self._area, names))}
+        return self._known[offset]
+
+    async def _list_once(self) -> None:
+        if not self._listed:
+            await self.refresh()
+
+    def _end(self) -> Offset | None:
+        ends = [*self._history.ends[-1:], *[Offset(base + 1) for base in self._bases[-1:]]]
+        return max(ends, default=None)
+
+    def _require_end(self, start: Offset) -> None:
+        """Raise when there are files, but none with what comes at `start`."""
+        after = self._history.holding(start) + 1
+        if after < len(self._history):
+            raise GapError(
+                f"the archive holds no records of log {self._log_id} from offset {start} to"
+                f" {self._history.starts[after]}"
+            )
+
+
+def _follows(header: Header, former: Footer) -> bool:
+    """Return whether a file is the next one; after a base, or an overlap, none is named."""
+    return header.start != former.end or header.previous in {None, former.sha256}
+
+
+async def archived_logs(area: Area) -> list[str]:
+    """Return the ids of the logs that a store has a history of."""
+    names = [*await area.names(f"{HISTORY}/"), *await area.names(f"{BASES}/")]
+    return sorted({log_of(name) for name in names})
+
+
+def _offset(record: Record) -> Offset:
+    return record.offset
