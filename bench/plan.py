@@ -8,7 +8,7 @@ Then the rows of 100,000 of them are written, which says what a restore's metada
 import argparse
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -19,8 +19,10 @@ from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
 from bench.stage import TABLES, TARGET_ROOT, server
 from replicator.adapters.log_sqlite import SqliteEventLog
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.carriage import Carriage
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
@@ -31,6 +33,7 @@ from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Segment
 from replicator.model.wire import encode
+from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler
@@ -89,7 +92,7 @@ async def measure(args: argparse.Namespace) -> bool:
         await connection.close()
         end = await fill(log, args.rows, args.payload_bytes)
         metadata = PostgresqlMetadataWriter(dsn)
-        restorer, executor = await services(log, metadata)
+        restorer, executor = await services(log, metadata, args.workers)
         idle = resident_bytes()
         reset_peak()
         started_s = perf_counter()
@@ -101,7 +104,7 @@ async def measure(args: argparse.Namespace) -> bool:
 
 
 async def services(
-    log: SqliteEventLog, metadata: PostgresqlMetadataWriter
+    log: SqliteEventLog, metadata: PostgresqlMetadataWriter, workers: int
 ) -> tuple[Restorer, Executor]:
     """Return what the application would build."""
     carriage = Carriage(
@@ -110,7 +113,7 @@ async def services(
         config_names=frozenset(),
         columns=await metadata.columns(),
     )
-    history = History(log, source=SOURCE)
+    history = History(log, source=SOURCE, workers=ProcessWorkers(workers))
     executor = Executor(
         source=SOURCE,
         history=history,
@@ -136,6 +139,13 @@ async def services(
         metadata=metadata,
         reconciler=reconciler,
         executor=executor,
+        archivist=Archivist(
+            source=SOURCE,
+            area=MemoryArea(),
+            history=history,
+            limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
+            observer=lambda _: None,
+        ),
         observer=lambda _: None,
     )
     return restorer, executor
@@ -166,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--payload-bytes", type=int, default=2048)
+    parser.add_argument("--workers", type=int, default=2, help="1: this process alone")
     parser.add_argument("--folder", type=Path, default=None, help="on a disk with room")
     good = asyncio.run(measure(parser.parse_args()))
     print("goal met" if good else "GOAL MISSED")

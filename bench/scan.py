@@ -27,10 +27,12 @@ from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.postgresql_session import Database, connect, discover
 from replicator.adapters.postgresql_sql import scan_sql
+from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.ports import Snapshot, Visit
+from replicator.services.history import History
 from replicator.services.watcher import Watcher, WatchLimits
 
 RATIO_MAX = 1.5
@@ -142,6 +144,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
             source="bench",
             metadata=counts,
             log=log,
+            history=History(log, source="bench", workers=ProcessWorkers(2)),
             limits=WatchLimits(
                 poll_interval_s=10,
                 jitter=0,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
@@ -15,6 +15,8 @@ from replicator.model.ledger import Keys, Marks
 from replicator.model.load_spec import Location
 from replicator.model.promotion import SupervisorState
 from replicator.model.row import Kind, Row, RowKey
+
+Result = TypeVar("Result")
 
 
 class Clock(Protocol):
@@ -180,6 +182,29 @@ class Area(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove a file; an absent one is no error."""
+        ...
+
+
+# ----------------------------------------------------------------------------------- the machine
+
+
+class Workers(Protocol):
+    """Where pure work on many records is done: in this process, or in others beside it."""
+
+    def each(
+        self,
+        work: Callable[[Sequence[Record]], Result],
+        batches: AsyncIterator[Sequence[Record]],
+    ) -> AbstractAsyncContextManager[AsyncIterator[Result]]:
+        """Give what `work` makes of each batch, in their order, within the block.
+
+        A bounded number of batches is read ahead. `work`, what it returns and what it raises can
+        be pickled. When the block ends, nothing is left running.
+
+        Raises:
+            TransientError: a worker was killed. While the results are read, also whatever `work`
+                and `batches` raise: then no result of a later batch is given.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from replicator.adapters.area_local import LocalArea
 from replicator.adapters.in_thread import finished
 from replicator.adapters.local_area import AREA, Area, Kept
 from replicator.adapters.local_files import (
@@ -38,6 +39,8 @@ from replicator.ports import Checked, Receipt, Shipment, StoredObject
 
 MIB = 1 << 20
 PROBE_BYTES = 4096
+OWN = "_replicator"
+"""Our own folder below the root; what is half written stands in `.replicator` beside it."""
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"
@@ -132,11 +135,12 @@ class LocalDeepStorageReader:
 
     def _path(self, location: Location) -> Path:
         parts = PurePosixPath(location).parts
-        if not parts or parts[0] in {"/", "//", AREA} or ".." in parts or "\0" in location:
+        if not parts or parts[0] in {"/", "//", AREA, OWN} or ".." in parts or "\0" in location:
             raise RefusedError(f"{location!r} is not a place in the deep storage {self._root}")
         path, real_root = self._root.joinpath(*parts), os.path.realpath(self._root)
         real = Path(os.path.realpath(path))
-        if not real.is_relative_to(real_root) or real.is_relative_to(Path(real_root, AREA)):
+        ours = any(real.is_relative_to(Path(real_root, name)) for name in (AREA, OWN))
+        if not real.is_relative_to(real_root) or ours:
             raise RefusedError(f"{path} leads out of the deep storage {self._root}, to {real}")
         return path
 
@@ -200,6 +204,10 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def close(self) -> None:
         """Give up this process's part of the private area."""
         await finished(self._area.close)
+
+    def area(self) -> LocalArea:
+        """Return where our own files are kept."""
+        return LocalArea(self._root, OWN)
 
     async def clean(self) -> None:
         """Remove what dead processes left half written; the first `put` does so too."""

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import orjson
 
+from replicator.adapters.area_object import ObjectArea
 from replicator.adapters.hashing import Sha256, sha256_of
 from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, Stat
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
@@ -192,6 +193,10 @@ class ObjectStorage(ObjectStorageReader):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def area(self) -> ObjectArea:
+        """Return where our own files are kept."""
+        return ObjectArea(self._bucket, self._below(AREA))
 
     async def create(self) -> None:
         """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""

@@ -1,7 +1,7 @@
 """Services with their adapters, made from one configuration."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
 from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
 from replicator.app.storages import Storages, TargetStorage, layout, source_layout
@@ -40,13 +41,15 @@ from replicator.ports import (
     SourceReader,
 )
 from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
 from replicator.services.executor import Backup, CopyLimits, Executor
-from replicator.services.history import History
+from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.promoter import Promoter
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
+from replicator.services.spliced_log import SplicedLog
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
 
@@ -61,6 +64,10 @@ class Target:
     storage: TargetStorage
 
 
+BASE_LOOK_S = 60.0
+"""Time between two looks whether a target's next base is due, in seconds."""
+
+
 class Application:
     """Everything built from one configuration; closes what it opened."""
 
@@ -70,6 +77,7 @@ class Application:
         self._environ = environ
         self._observer = observer
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
+        self._workers = ProcessWorkers(settings.log_workers)
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
         self._storages = Storages(
@@ -82,7 +90,7 @@ class Application:
         log = self._event_log(source.name)
         self._stack.push_async_callback(log.close)
         self._log: EventLogWriter = log
-        self.history = History(self._log, source=source.name)
+        self.history = self._history_with(self.target_names)
         return self
 
     async def __aexit__(
@@ -105,6 +113,7 @@ class Application:
             source=source.name,
             metadata=self.source_metadata(),
             log=self._log,
+            history=self._history_with(self.target_names, preferred=False),
             limits=WatchLimits(
                 poll_interval_s=watch.poll_interval_s,
                 jitter=watch.jitter,
@@ -124,10 +133,11 @@ class Application:
         return Applier(
             source=self.settings.source.name,
             target=name,
-            history=self.history,
+            history=self._history_with([name]),
             metadata=target.metadata,
             reconciler=self._reconciler(target, carriage),
             executor=self._executor(target, carriage, self.source_storage()),
+            archivist=self._archivist(target),
             limits=ApplyLimits(
                 interval_s=target.settings.apply_interval_s,
                 kill_wait_s=target.settings.kill_wait_s,
@@ -157,6 +167,22 @@ class Application:
             metadata=target.metadata,
             reconciler=self._reconciler(target, carriage),
             executor=executor,
+            archivist=self._archivist(target),
+            observer=self._observer,
+        )
+
+    def base_writer(self, name: str) -> BaseWriter:
+        """Return what writes a target's bases when they are due."""
+        target = self.target(name)
+        return BaseWriter(
+            source=self.settings.source.name,
+            target=name,
+            metadata=target.metadata,
+            history=self._history_with([name]),
+            archivist=self._archivist(target),
+            interval_s=BASE_LOOK_S,
+            retry=target.settings.retry.policy,
+            rng=self._rng,
             observer=self._observer,
         )
 
@@ -328,6 +354,36 @@ class Application:
                     ),
                 )
 
+    def _history_with(
+        self, names: Sequence[str], *, preferred: bool = True, records_max: int | None = None
+    ) -> History:
+        """Return the log's history, with the archives of some targets for what it lacks."""
+        log = SplicedLog(
+            self._log,
+            lambda: [self.target(name).storage.area() for name in names],
+            preferred=preferred,
+        )
+        return History(
+            log,
+            source=self.settings.source.name,
+            workers=self._workers,
+            bases=log,
+            records_per_read_max=records_max or RECORDS_PER_READ_MAX,
+            observer=self._observer,
+        )
+
+    def _archivist(self, target: Target) -> Archivist:
+        settings = target.settings.history
+        return Archivist(
+            source=self.settings.source.name,
+            area=target.storage.area(),
+            history=self._history_with([target.name]),
+            limits=ArchiveLimits(
+                file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
+            ),
+            observer=self._observer,
+        )
+
     def _writer(self, settings: MetadataSettings) -> PostgresqlMetadataWriter:
         return PostgresqlMetadataWriter(
             settings.url,
@@ -359,9 +415,7 @@ class Application:
         source = self.settings.source.name
         return Executor(
             source=source,
-            history=History(
-                self._log, source=source, records_per_read_max=settings.rows_per_batch_max
-            ),
+            history=self._history_with([target.name], records_max=settings.rows_per_batch_max),
             source_storage=source_storage,
             target_storage=target.storage,
             metadata=target.metadata,

@@ -47,6 +47,7 @@ def run(
         for name in target or application.target_names:
             leave = Leave(resume=resume, adopt=adopt)
             services[f"apply {name}"] = await application.applier(name, leave)
+            services[f"bases {name}"] = application.base_writer(name)
         return await _supervised(application, services)
 
     run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
@@ -85,7 +86,9 @@ def apply(
     async def body(application: Application, screen: Screen) -> Outcome:
         applier = await application.applier(target, Leave(resume=resume, adopt=adopt))
         if not once:
-            return await _supervised(application, {f"apply {target}": applier})
+            bases = application.base_writer(target)
+            services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
+            return await _supervised(application, services)
         cuts = 0
         while await applier.apply_next():
             cuts += 1

@@ -132,9 +132,7 @@ class Screen:
 def _warn(observation: GapOpened | Waiting | ArchiveDamaged) -> None:
     match observation:
         case GapOpened(gap=gap):
-            log.warning(
-                "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
-            )
+            log.warning("gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
             log.warning("waiting", what=what, reason=reason, delay_s=round(delay_s, 1))
         case ArchiveDamaged(reason=reason):

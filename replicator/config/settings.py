@@ -232,6 +232,15 @@ class LoadRulesSettings(Part):
     """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
 
 
+class HistorySettings(Part):
+    """The history that a target keeps beside its bytes, in `_replicator/` of its deep storage."""
+
+    file_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 28)] = 8 << 20
+    """Largest file before it is compressed, about a tenth after; it is in memory while read."""
+    base_interval: Duration = timedelta(days=1)
+    """Time between two whole inventories. A restore reads one, and the history since."""
+
+
 class TargetSettings(Part):
     """A cluster that is kept equal to the source."""
 
@@ -262,6 +271,8 @@ class TargetSettings(Part):
     """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
     rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Rows written in one statement; a cut is one transaction, however many it takes."""
+    history: HistorySettings = HistorySettings()
+    """How its own history is kept."""
     retry: RetrySettings = RetrySettings()
     """When to try a copy or a transaction again."""
     rpo: Duration = timedelta(seconds=60)
@@ -285,6 +296,12 @@ class Settings(Part):
     """How the source is polled."""
     transfer: TransferSettings = TransferSettings()
     """How bytes are moved."""
+    log_workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Processes that read the log when all of it is needed: a restore, a proof, a watcher's start.
+
+    They live only as long as that takes, and only for more than some ten thousand events. Each
+    holds about 60 MB; 1 is this process alone.
+    """
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

@@ -188,6 +188,15 @@ class Folding:
         self._removed.append(mark is None)
         self._offsets.append(offset)
 
+    def extend(
+        self, keys: bytearray, marks: bytearray, removed: bytearray, offsets: "array[int]"
+    ) -> None:
+        """Take changes as parallel columns, 1 in `removed` for rows that are gone."""
+        self._keys += keys
+        self._marks += marks
+        self._removed += removed
+        self._offsets.extend(offsets)
+
     def close(self) -> None:
         """Let everything added so far count."""
         self._closed = len(self._offsets)

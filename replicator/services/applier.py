@@ -25,8 +25,9 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter, Span
 from replicator.services.archivist import Archivist
+from replicator.services.cuts import CutReader, CutSpan
 from replicator.services.executor import Executor, Trust, Uncopied
-from replicator.services.history import CutReader, CutSpan, History
+from replicator.services.history import History
 from replicator.services.pause import pause
 from replicator.services.reconciler import (
     Reconciler,

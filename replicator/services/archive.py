@@ -6,15 +6,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
-from replicator.errors import CorruptionError, GapError, NotFoundError
+from replicator.errors import CorruptionError, GapError, NotFoundError, worst
 from replicator.model.archive import (
     BASES,
     HISTORY,
     ArchiveFile,
     Base,
-    Footer,
-    Header,
     base_of,
     base_offset,
     history_span,
@@ -52,7 +51,7 @@ class _Files:
                 self.starts.append(start)
                 self.ends.append(end)
                 self.names.append(name)
-        self._packed: dict[int, bytes] = {}
+        self._packed: dict[int, bytes | None] = {}
         self._unpacked: deque[tuple[int, ArchiveFile]] = deque(maxlen=KEPT_FILES)
 
     def __len__(self) -> int:
@@ -82,25 +81,30 @@ class _Files:
         if place not in self._packed:
             in_order = any(kept == place - 1 for kept, _ in self._unpacked)
             await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
-        found = unpack(self.names[place], self._packed.pop(place))
+        if (data := self._packed.pop(place)) is None:
+            raise CorruptionError(f"{self.names[place]} is missing from the archive")
+        found = unpack(self.names[place], data)
         self._unpacked.append((place, found))
         return found
 
     async def _fetch(self, places: range) -> None:
         self._packed.clear()
-        async with asyncio.TaskGroup() as group:
-            tasks = {
-                place: group.create_task(self._get(self.names[place]))
-                for place in places
-                if place < len(self.names)
-            }
-        self._packed = {place: task.result() for place, task in tasks.items()}
+        wanted = [place for place in places if place < len(self.names)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._get(self.names[place])) for place in wanted]
+        except BaseExceptionGroup as failures:
+            if (one := worst(failures)) is None:
+                raise
+            raise one from failures
+        self._packed = {place: task.result() for place, task in zip(wanted, tasks, strict=True)}
 
-    async def _get(self, name: str) -> bytes:
+    async def _get(self, name: str) -> bytes | None:
+        """Return a file's bytes, None when it is missing: it may have been fetched too early."""
         try:
             return await self._area.get(name)
-        except NotFoundError as exc:
-            raise CorruptionError(f"{name} is missing from the archive") from exc
+        except NotFoundError:
+            return None
 
 
 class ArchivedLog:
@@ -186,9 +190,14 @@ class ArchivedLog:
         """Do nothing: nobody runs these files."""
 
     async def offsets(self) -> Sequence[Offset]:
-        """Return the offsets of the cuts that there are bases of, ascending."""
-        await self._list_once()
+        """Look again, and return the offsets of the cuts that there are bases of, ascending."""
+        await self.refresh()
         return self._bases
+
+    async def has_base(self, offset: Offset) -> bool:
+        """Return whether there was a base of this cut when the files were last listed."""
+        await self._list_once()
+        return offset in self._bases
 
     async def base(self, offset: Offset) -> Base:
         """Return a base by the offset of its cut.
@@ -217,12 +226,13 @@ class ArchivedLog:
         return found
 
     async def resume(self, start: Offset) -> Offset | None:
-        """Return from where on there are records again, None: nowhere."""
+        """Return from where on there is a record or a base again, None: nowhere."""
         await self._list_once()
         place = self._history.holding(start)
         if place >= 0 and start < self._history.ends[place]:
             return start
-        return self._history.starts[place + 1] if place + 1 < len(self._history) else None
+        bases = self._bases[bisect_left(self._bases, start) :]
+        return min([*self._history.starts[place + 1 : place + 2], *bases[:1]], default=None)
 
     async def whole_until(self, start: Offset) -> Offset:
         """Return up to where there is no hole behind the base, or the record, at `start`."""
@@ -281,20 +291,31 @@ class ArchivedLog:
         """Read all files again and return what is wrong, by their names."""
         await self.refresh()
         found: list[str] = []
-        former: Footer | None = None
-        for place, name in enumerate(self._history.names):
+        ended: dict[Offset, set[str]] = {}
+        for name in await self._area.names(f"{HISTORY}/{self._log_id}/"):
             try:
-                file = await self._history.file(place)
-            except CorruptionError as exc:
+                file = unpack(name, await self._area.get(name))
+            except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
-                former = None
                 continue
-            if former is not None and not _follows(file.header, former):
-                found.append(f"{name} does not follow the file that ends at {former.end}")
-            former = file.footer
+            before = ended.get(file.header.start)  # more than one, where two wrote at once
+            if before is not None and file.header.previous not in {None, *before}:
+                found.append(f"{name} does not follow the file before it")
+            ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
+        for start, until in self._holes():
+            found.append(f"there is no history from offset {start} to {until}, and no base")
         for offset in self._bases:
             found += await self._damages_of(offset)
         return found
+
+    def _holes(self) -> list[tuple[Offset, Offset]]:
+        """Return where files must be missing: a stretch of history always begins with a base."""
+        bounds = zip(self._history.ends, self._history.starts[1:], strict=False)
+        return [
+            (end, start)
+            for end, start in bounds
+            if end < start and Offset(start - 1) not in self._bases
+        ]
 
     async def _damages_of(self, base: Offset) -> list[str]:
         found: list[str] = []
@@ -316,11 +337,8 @@ class ArchivedLog:
                 base = base_of(name, await self._area.get(name))
             except NotFoundError as exc:
                 raise CorruptionError(f"{name} is missing from the archive") from exc
-            ends = [*[part.start for part in base.parts[1:]], Offset(offset + 1)]
-            names = [
-                (part.start, end, part_name(self._log_id, offset, part.start))
-                for part, end in zip(base.parts, ends, strict=True)
-            ]
+            bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
+            names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
             self._known = {offset: (base, _Files(self._area, names))}
         return self._known[offset]
 
@@ -333,18 +351,13 @@ class ArchivedLog:
         return max(ends, default=None)
 
     def _require_end(self, start: Offset) -> None:
-        """Raise when there are files, but none with what comes at `start`."""
-        after = self._history.holding(start) + 1
-        if after < len(self._history):
+        """Raise when it is not the end that has no records at `start`."""
+        if (end := self._end()) is not None and start < end:
+            after = self._history.holding(start) + 1
+            until = self._history.starts[after] if after < len(self._history) else end
             raise GapError(
-                f"the archive holds no records of log {self._log_id} from offset {start} to"
-                f" {self._history.starts[after]}"
+                f"the archive holds no records of log {self._log_id} from offset {start} to {until}"
             )
-
-
-def _follows(header: Header, former: Footer) -> bool:
-    """Return whether a file is the next one; after a base, or an overlap, none is named."""
-    return header.start != former.end or header.previous in {None, former.sha256}
 
 
 async def archived_logs(area: Area) -> list[str]:

@@ -27,14 +27,16 @@ from replicator.model.archive import (
     unpack,
 )
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged, RowEvent
+from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress, Waiting
+from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.wire import CUT_CLOSED
 from replicator.ports import Area, MetadataWriter
 from replicator.services.archive import ArchivedLog
+from replicator.services.cuts import fold
 from replicator.services.history import History, closed_cut
 from replicator.services.pause import pause
 
@@ -106,7 +108,7 @@ class Archivist:
         archive = await self._opened()
         if cut.offset in await archive.offsets():
             return await archive.base(cut.offset)
-        ledger = await self._history.fold(cut.offset, _recorded)
+        ledger = await fold(self._history, cut.offset, Recorded())
         if ledger.digest != cut.closed.digest:
             raise CorruptionError(f"the log does not add up to cut {cut.closed.cut}")
         parts = await self._write_parts(archive.log_id, cut, np.sort(ledger.offsets))
@@ -287,7 +289,3 @@ async def kept_gaps(area: Area, name: str) -> tuple[Gap, ...]:
         return gaps_of(name, await area.get(name))
     except NotFoundError:
         return ()
-
-
-def _recorded(_: Entry, event: RowEvent) -> bytes | None:
-    return event.fingerprint if isinstance(event, RowChanged) else None

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from replicator.model.event import ClosedCut, Entry, RowChanged, RowEvent, RowRemoved
+from replicator.model.event import ClosedCut, Entry, RowChanged, RowRemoved
 from replicator.model.ledger import Offsets, diff
+from replicator.model.reading import Recorded
 from replicator.model.row import Row, RowKey, key_of
+from replicator.services.cuts import fold
 from replicator.services.history import History
 
 
@@ -14,8 +16,8 @@ async def difference(
     history: History, before: ClosedCut, after: ClosedCut
 ) -> AsyncIterator[tuple[RowKey, Row | None]]:
     """Yield each row that differs with its content in `after`, None for a row that is gone."""
-    old = await history.fold(before.offset, _recorded)
-    new = await history.fold(after.offset, _recorded)
+    old = await fold(history, before.offset, Recorded())
+    new = await fold(history, after.offset, Recorded())
     changes = diff(old, new)
     gone = _sorted(changes.offsets[changes.removed])
     async for entries in history.pick(_sorted(changes.offsets[~changes.removed])):
@@ -24,10 +26,6 @@ async def difference(
     async for entries in history.pick(gone):
         for entry in entries:
             yield _key(entry), None
-
-
-def _recorded(_: Entry, event: RowEvent) -> bytes | None:
-    return event.fingerprint if isinstance(event, RowChanged) else None
 
 
 def _sorted(offsets: Offsets) -> Offsets:

@@ -1,53 +1,27 @@
-"""Reading a log as what it means: whole cuts, restore points, and ledgers folded from them."""
+"""Reading a log as what it means: events, rows, closed cuts and restore points."""
 
-from array import array
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 import numpy as np
 
-from replicator.errors import ConfigError, CorruptionError, GapError
+from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
-from replicator.model.event import (
-    ClosedCut,
-    CutClosed,
-    CutNumber,
-    Entry,
-    Offset,
-    Record,
-    RowChanged,
-    RowEvent,
-    key_of_event,
-)
-from replicator.model.fingerprint import (
-    DIGEST_MODULUS,
-    EMPTY_DIGEST,
-    Digest,
-    fingerprint,
-    hex_digest,
-    key_hash,
-)
-from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
+from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
+from replicator.model.reading import Reading, Rule, Tally, entry_of, read, tally
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.wire import CUT_CLOSED, Glance, decode, glance
-from replicator.ports import Bases, EventLog, Span
+from replicator.model.row import Kind, Row
+from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode
+from replicator.ports import Bases, EventLog, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
 CLOCK_SKEW_MAX = timedelta(hours=1)
 """How far the log's clock may be behind the source database's for a time to be found."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CutSpan:
-    """A whole cut: where its events are, and the keys of the rows they speak of."""
-
-    at: ClosedCut
-    offsets: Offsets
-    keys: Keys
 
 
 class History:
@@ -58,6 +32,7 @@ class History:
         log: EventLog,
         *,
         source: str,
+        workers: Workers,
         bases: Bases | None = None,
         records_per_read_max: int = RECORDS_PER_READ_MAX,
         observer: Observer | None = None,
@@ -67,15 +42,18 @@ class History:
         Args:
             log: What to read.
             source: The cluster that all events must be of.
+            workers: Where events are decoded and checked.
             bases: Inventories to begin from; without them everything is folded from the start.
             records_per_read_max: How many records are in memory at once.
             observer: Is told of bases that are passed over because they are altered.
         """
         self._log = log
+        self._workers = workers
         self._source = source
         self._bases = bases
         self._records_max = records_per_read_max
         self._observer = observer
+        self._known: Sequence[Offset] = ()
 
     async def span(self) -> Span:
         """Return which offsets can be read now."""
@@ -93,21 +71,52 @@ class History:
             ConfigError: an event is of another source.
         """
         records = await self._log.read(start, records_max=self._records_max)
-        return [self._entry(record) for record in records]
+        return [entry_of(record, self._source) for record in records]
 
     async def raw(self, start: Offset) -> Sequence[Record]:
         """Return the next records from `start` on as they are; none at the log's end."""
         return await self._log.read(start, records_max=self._records_max)
 
-    def _entry(self, record: Record) -> Entry:
-        entry = decode(record)
-        if entry.envelope.source != self._source:
-            raise ConfigError(
-                f"the log holds events of source {entry.envelope.source!r} at offset"
-                f" {entry.offset}, the configuration says {self._source!r}",
-                hint="point `log` at the log of this source, or correct `source.name`",
-            )
-        return entry
+    def readings(
+        self, start: Offset, until: Offset, rule: Rule
+    ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
+        """Give what the events from `start` to `until` say, checked, within the block.
+
+        Raises:
+            CorruptionError, ConfigError: as for `entries`.
+        """
+        work = partial(read, source=self._source, rule=rule)
+        return self._workers.each(work, self._records(start, until))
+
+    async def _records(self, start: Offset, until: Offset) -> AsyncIterator[list[Record]]:
+        while start <= until:
+            records = await self._log.read(start, records_max=self._records_max)
+            found = [record for record in records if record.offset <= until]
+            if not found:
+                break
+            yield found
+            start = Offset(found[-1].offset + 1)
+
+    async def rows(self, kind: Kind, until: Offset) -> AsyncIterator[Row]:
+        """Yield all contents that rows of one table had up to an offset, in the log's order.
+
+        Other events are passed over unread.
+        """
+        base = await self.base_before(until)
+        if base is not None:
+            async for records in self._base_records(base):
+                for row in self._rows(records, kind):
+                    yield row
+        async for records in self._records(Offset(base.offset + 1 if base else 0), until):
+            for row in self._rows(records, kind):
+                yield row
+
+    def _rows(self, records: Sequence[Record], kind: Kind) -> Iterator[Row]:
+        for record in records:
+            if record.type == CHANGED_TYPE[kind]:
+                event = entry_of(record, self._source).event
+                if isinstance(event, RowChanged):
+                    yield event.row
 
     async def pick(self, offsets: Offsets) -> AsyncIterator[list[Entry]]:
         """Yield the events at the given ascending offsets, in bounded lists.
@@ -116,12 +125,11 @@ class History:
             CorruptionError: one of the offsets holds no record.
         """
         async for records in self.records(offsets):
-            yield [self._entry(record) for record in records]
+            yield [entry_of(record, self._source) for record in records]
 
-    async def glance(self, offsets: Offsets) -> AsyncIterator[list[Glance]]:
-        """Yield what a summary needs of the events at the given ascending offsets, undecoded."""
-        async for records in self.records(offsets):
-            yield [glance(record) for record in records]
+    def tallies(self, offsets: Offsets) -> AbstractAsyncContextManager[AsyncIterator[Tally]]:
+        """Give what the rows at the given ascending offsets amount to, within the block."""
+        return self._workers.each(tally, self.records(offsets))
 
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, as they are.
@@ -149,79 +157,57 @@ class History:
         try:
             return await self._log.read(start, records_max=records_max)
         except GapError as gap:
-            for offset in await self._offsets():
-                if offset >= start:
-                    with self._passing():
-                        return await self._based(offset, start, records_max)
+            known = self._known
+            if not known or known[-1] < start:
+                known = await self._base_offsets()
+            for offset in known:
+                if self._bases is not None and offset >= start:
+                    try:
+                        return await self._bases.read_base(offset, start, records_max=records_max)
+                    except CorruptionError as exc:
+                        self.pass_over(exc)
             raise gap from None
 
-    async def _based(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
-        if self._bases is None:
-            return []
-        return await self._bases.read_base(offset, start, records_max=records_max)
-
-    async def _offsets(self) -> Sequence[Offset]:
-        return [] if self._bases is None else await self._bases.offsets()
-
-    @contextmanager
-    def _passing(self) -> Generator[None]:
-        """Pass over a base that is altered, and tell the observer: another one may do."""
-        try:
-            yield
-        except CorruptionError as exc:
-            if self._observer is None:
-                raise
-            self._observer(ArchiveDamaged(reason=str(exc)))
-
-    async def start(
-        self, until: Offset, read: Callable[[Entry, RowEvent], bytes | None]
-    ) -> tuple[Base, Ledger] | None:
-        """Return the newest base at or before `until`, with its rows as `fold` returns them.
-
-        None when there is none that is whole: everything is to be folded from the log's start.
-        """
-        for offset in reversed(await self._offsets()):
+    async def base_before(self, until: Offset) -> Base | None:
+        """Return the newest base at or before an offset whose manifest is whole."""
+        for offset in reversed(await self._base_offsets()):
             if self._bases is not None and offset <= until:
-                with self._passing():
-                    base = await self._bases.base(offset)
-                    return base, await self._fold_base(base, read)
+                try:
+                    return await self._bases.base(offset)
+                except CorruptionError as exc:
+                    self.pass_over(exc)
         return None
 
-    async def _fold_base(
-        self, base: Base, read: Callable[[Entry, RowEvent], bytes | None]
-    ) -> Ledger:
-        folding, start, total, rows = Folding(empty()), Offset(0), 0, 0
-        while records := await self._based(base.offset, start, self._records_max):
-            for record in records:
-                entry = self._entry(record)
-                event = entry.event
-                if not isinstance(event, RowChanged):
-                    raise CorruptionError(
-                        f"the base at {base.offset} has no row at {record.offset}"
-                    )
-                require_own_fingerprint(event, record.offset)
-                total += int.from_bytes(event.fingerprint)
-                mark = read(entry, event)
-                folding.add(key_hash(key_of_event(event)), mark, record.offset)
-            rows += len(records)
+    def base_readings(
+        self, base: Base, rule: Rule
+    ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
+        """Give what the rows of a base say, as `readings` does."""
+        work = partial(read, source=self._source, rule=rule)
+        return self._workers.each(work, self._base_records(base))
+
+    async def _base_records(self, base: Base) -> AsyncIterator[Sequence[Record]]:
+        start = Offset(0)
+        while self._bases is not None and (
+            records := await self._bases.read_base(
+                base.offset, start, records_max=self._records_max
+            )
+        ):
+            yield records
             start = Offset(records[-1].offset + 1)
-        folding.close()
-        if (rows, total % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
-            raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
-        return folding.ledger()
 
-    async def fold(self, until: Offset, read: Callable[[Entry, RowEvent], bytes | None]) -> Ledger:
-        """Return the ledger of all cuts closed at or before `until`.
+    async def _base_offsets(self) -> Sequence[Offset]:
+        self._known = () if self._bases is None else await self._bases.offsets()
+        return self._known
 
-        `read` says what an event's row counts as: a fingerprint, or None for not there. The
-        events' own chain of digests is checked on the way.
+    def pass_over(self, damage: CorruptionError) -> None:
+        """Tell the observer of a base that is altered: another one may do.
 
         Raises:
-            GapError: the log was trimmed, so the inventory cannot be rebuilt from it.
+            CorruptionError: nobody observes, so it must not pass.
         """
-        folding = Folding(empty())
-        await CutReader(self).fold(folding, read, until=until)
-        return folding.ledger()
+        if self._observer is None:
+            raise damage
+        self._observer(ArchiveDamaged(reason=str(damage)))
 
     async def find(self, point: RestorePoint) -> ClosedCut:
         """Return the cut that a restore point means.
@@ -272,12 +258,12 @@ class History:
 
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
-        found = {offset: cut async for offset, cut in self._base_cuts(start, end)}
+        found = {cut.offset: cut async for cut in self._base_cuts(start, end)}
         while start < end:
             try:
                 records = await self._log.read(start, records_max=self._records_max)
             except GapError:
-                start = await self._after_hole(start)
+                start = await self._after_hole(start, end)
                 continue
             if not records:
                 break
@@ -286,19 +272,19 @@ class History:
             start = Offset(records[-1].offset + 1)
         return [found[offset] for offset in sorted(found)]
 
-    async def _base_cuts(
-        self, start: Offset, end: Offset
-    ) -> AsyncIterator[tuple[Offset, ClosedCut]]:
-        for offset in await self._offsets():
+    async def _base_cuts(self, start: Offset, end: Offset) -> AsyncIterator[ClosedCut]:
+        for offset in await self._base_offsets():
             if self._bases is not None and start <= offset < end:
-                with self._passing():
-                    yield offset, (await self._bases.base(offset)).cut
+                try:
+                    yield (await self._bases.base(offset)).cut
+                except CorruptionError as exc:
+                    self.pass_over(exc)
 
-    async def _after_hole(self, start: Offset) -> Offset:
+    async def _after_hole(self, start: Offset, end: Offset) -> Offset:
         if self._bases is None:
             raise GapError(f"the log has no records at offset {start} any more")
         found = await self._bases.resume(start)
-        return Offset(max(start + 1, found)) if found is not None else Offset(1 << 63)
+        return end if found is None else Offset(max(start + 1, found))
 
     async def _last_cut(
         self, span: Span, end: Offset, *, until: datetime | None = None
@@ -337,129 +323,6 @@ class History:
         while not (found := await self.cuts(start, Offset(start + self._records_max))):
             start = Offset(start + self._records_max)
         return found[0]
-
-
-class CutReader:
-    """Follows a log cut by cut, remembering where it is, and checks the chain of digests."""
-
-    def __init__(self, history: History) -> None:
-        self._history = history
-        self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
-        self._entries: list[Entry] = []
-        self._attempt: tuple[int, int] | None = None
-        self._sum = 0
-        self._count = 0
-        self._keys = bytearray()
-        self._offsets = array("q")
-
-    async def next(self) -> CutSpan | None:
-        """Return the next whole cut, None when the log has no further one yet."""
-        while (entry := await self._next_entry()) is not None:
-            event = entry.event
-            if isinstance(event, CutClosed):
-                closed = self._close(entry, event)
-                span = CutSpan(
-                    at=closed,
-                    offsets=np.array(self._offsets, np.int64),
-                    keys=np.frombuffer(bytes(self._keys), KEY),
-                )
-                self._forget()
-                return span
-            self._take(entry, event)
-            self._keys += key_hash(key_of_event(event))
-            self._offsets.append(entry.offset)
-        return None
-
-    async def fold(
-        self,
-        folding: Folding,
-        read: Callable[[Entry, RowEvent], bytes | None],
-        *,
-        until: Offset,
-    ) -> None:
-        """Fold all further cuts that are closed at or before `until`.
-
-        After a TransientError the same call with the same `folding` goes on where it stopped.
-        """
-        if self.at == 0 and (found := await self._history.start(until, read)) is not None:
-            base, ledger = found
-            folding.restart(ledger)
-            self.skip_to(base.offset, base.cut.closed.cut, base.cut.closed.digest)
-        while (entry := await self._next_entry(until)) is not None:
-            event = entry.event
-            if isinstance(event, CutClosed):
-                if not self._is_of_attempt(event):
-                    folding.discard()
-                self._close(entry, event)
-                folding.close()
-                self._forget()
-                continue
-            if self._take(entry, event):
-                folding.discard()
-            folding.add(key_hash(key_of_event(event)), read(entry, event), entry.offset)
-        folding.discard()
-        self._forget()
-
-    def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
-        """Go on after the record at `offset`, which closed a cut that the caller knows already."""
-        self.at, self.last, self.digest = Offset(offset + 1), cut, digest
-        self._entries = []
-        self._forget()
-
-    async def _next_entry(self, until: Offset | None = None) -> Entry | None:
-        if not self._entries:
-            self._entries = (await self._history.entries(self.at))[::-1]
-        if not self._entries or (until is not None and self._entries[-1].offset > until):
-            return None
-        entry = self._entries.pop()
-        self.at = Offset(entry.offset + 1)
-        return entry
-
-    def _take(self, entry: Entry, event: RowEvent) -> bool:
-        """Count an event in; return whether it begins a new attempt."""
-        attempt = (entry.envelope.epoch, entry.envelope.cut)
-        begins = attempt != self._attempt
-        if begins:
-            self._forget()
-            self._attempt = attempt
-        self._count += 1
-        if isinstance(event, RowChanged):
-            require_own_fingerprint(event, entry.offset)
-            self._sum += int.from_bytes(event.fingerprint)
-        if event.previous is not None:
-            self._sum -= int.from_bytes(event.previous)
-        return begins
-
-    def _close(self, entry: Entry, event: CutClosed) -> ClosedCut:
-        if not self._is_of_attempt(event):
-            self._forget()  # an attempt that was given up, then a cut without events
-        digest = Digest((self.digest + self._sum) % DIGEST_MODULUS)
-        expected = (self.last + 1, event.count, event.digest)
-        if (event.cut, self._count, digest) != expected:
-            raise CorruptionError(
-                f"cut {event.cut}, closed at offset {entry.offset}, does not add up: it follows cut"
-                f" {self.last}, says {event.count} events with digest {hex_digest(event.digest)},"
-                f" and the log has {self._count} events with digest {hex_digest(digest)}"
-            )
-        self.last, self.digest = event.cut, digest
-        return ClosedCut(offset=entry.offset, closed=event)
-
-    def _is_of_attempt(self, event: CutClosed) -> bool:
-        return self._attempt in {None, (event.epoch, event.cut)}
-
-    def _forget(self) -> None:
-        self._attempt, self._sum, self._count = None, 0, 0
-        del self._keys[:], self._offsets[:]
-
-
-def require_own_fingerprint(event: RowChanged, offset: Offset) -> None:
-    """Refuse an event whose row is not the one that its fingerprint was computed of.
-
-    Raises:
-        CorruptionError: it is another one.
-    """
-    if fingerprint(event.row) != event.fingerprint:
-        raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
 
 
 def closed_cut(record: Record) -> ClosedCut:

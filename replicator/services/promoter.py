@@ -21,7 +21,7 @@ from replicator.errors import (
 )
 from replicator.model.carriage import supervised_datasource
 from replicator.model.checkpoint import Checkpoint
-from replicator.model.event import Entry, Offset, RowChanged, RowEvent
+from replicator.model.event import Offset, RowChanged
 from replicator.model.observation import Observer, Waiting
 from replicator.model.promotion import (
     Await,
@@ -39,16 +39,16 @@ from replicator.model.promotion import (
     next_step,
     offsets_of,
 )
+from replicator.model.reading import OfKinds
 from replicator.model.row import (
     CommitMetadata,
     Kind,
     Row,
-    RowKey,
     Rules,
     Supervisor,
-    key_of,
 )
 from replicator.ports import Chunk, DruidCluster, MetadataReader, MetadataWriter, SourceReader
+from replicator.services.cuts import fold
 from replicator.services.history import History
 
 POLL_S = 0.5
@@ -223,23 +223,20 @@ class Promoter:
 
     async def _told(self, checkpoint: Checkpoint) -> Sequence[Supervisor | Rules] | None:
         """Return the source's own control rows at the cut, None when the log is away."""
-        found: dict[RowKey, Supervisor | Rules] = {}
-
-        def read(_: Entry, event: RowEvent) -> None:
-            if isinstance(event, RowChanged) and isinstance(event.row, Supervisor | Rules):
-                found[key_of(event.row)] = event.row
-            elif not isinstance(event, RowChanged):
-                found.pop(event.key, None)
-
+        control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES}))
+        found: list[Supervisor | Rules] = []
         try:
             span = await self._history.span()
             if span.log_id != checkpoint.log_id:
                 return None
-            await self._history.fold(checkpoint.offset, read)
+            ledger = await fold(self._history, checkpoint.offset, control)
+            async for entries in self._history.pick(np.sort(ledger.offsets)):
+                rows = (e.event.row for e in entries if isinstance(e.event, RowChanged))
+                found.extend(row for row in rows if isinstance(row, Supervisor | Rules))
         except (TransientError, NotFoundError, GapError) as exc:
             self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
             return None
-        return tuple(found.values())
+        return tuple(found)
 
     async def _behind(self, checkpoint: Checkpoint) -> Behind:
         span = await self._history.span()

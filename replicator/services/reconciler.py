@@ -9,13 +9,15 @@ import numpy as np
 from replicator.errors import MalformedRowError, RefusedError
 from replicator.model.carriage import Carriage, supervised_datasource
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import ClosedCut, Entry, Offset, RowChanged, RowEvent
+from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets
 from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Estimate, Plan
-from replicator.model.row import Kind, Row, RowKey, Supervisor, datasource_of, key_of
+from replicator.model.reading import Carried, Scope
+from replicator.model.row import Kind, RowKey, Supervisor
 from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.services.cuts import fold
 from replicator.services.executor import Uncopied
 from replicator.services.history import History
 
@@ -23,7 +25,6 @@ DEFAULT_RULES = RowKey(Kind.RULES, "_default")
 """Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
 """A metadata store with rows in these tables holds data; an idle Druid fills the others itself."""
-PROGRESS_EVENTS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,29 +36,6 @@ class Reconciliation:
     """The rows that the target must have, with the fingerprints that its own scan must show."""
     known_gaps: tuple[Gap, ...]
     """Gaps that the target has recorded for this cut."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scope:
-    """Which rows a restore is about: all of them, or those of one datasource."""
-
-    datasource: str | None = None
-    supervisors: frozenset[str] = frozenset()
-    """Ids of the supervisors of that datasource: their offsets go back with its segments."""
-
-    def holds(self, row: Row) -> bool:
-        if self.datasource is None:
-            return True
-        name = datasource_of(row)
-        return name == self.datasource or (
-            key_of(row).kind is Kind.COMMIT and name in self.supervisors
-        )
-
-    def names(self, kind: Kind) -> Sequence[str] | None:
-        if self.datasource is None:
-            return None
-        more = self.supervisors if kind is Kind.COMMIT else frozenset[str]()
-        return sorted({self.datasource, *more})
 
 
 class Reconciler:
@@ -114,25 +92,25 @@ class Reconciler:
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return what the plan means in segments, rows, objects and bytes."""
-        plan, counts = reconciliation.plan, Counter[str]()
+        plan, counts = reconciliation.plan, Counter[str | None]()
         segments = objects = size_bytes = 0
-        async for glances in self._history.glance(plan.picks):
-            for seen in glances:
-                counts[seen.datasource or "(cluster)"] += 1
-                segments += seen.kind is Kind.SEGMENT
-                objects += seen.size_bytes is not None
-                size_bytes += seen.size_bytes or 0
-            done = counts.total()
-            self._observer(
-                Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
-            )
+        async with self._history.tallies(plan.picks) as tallies:
+            async for found in tallies:
+                counts += found.by_datasource
+                segments += found.segments
+                objects += found.objects
+                size_bytes += found.size_bytes
+                done = counts.total()
+                self._observer(
+                    Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
+                )
         return Estimate(
             segments=segments,
             other_rows=counts.total() - segments,
             objects=objects,
             size_bytes=size_bytes,
             removals=sum(len(keys) for keys in plan.surplus.values()),
-            by_datasource=dict(counts),
+            by_datasource={name or "(cluster)": count for name, count in counts.items()},
             missing=reconciliation.known_gaps,
         )
 
@@ -149,29 +127,17 @@ class Reconciler:
                 await snapshot.scan(kind, visit)
         return found
 
-    async def _wanted(self, cut: ClosedCut, scope: _Scope, excluded: frozenset[Offset]) -> Ledger:
+    async def _wanted(self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]) -> Ledger:
         """Fold the log into the rows that the target must have."""
-        seen = 0
 
-        def read(entry: Entry, event: RowEvent) -> bytes | None:
-            nonlocal seen
-            seen += 1
-            if seen % PROGRESS_EVENTS == 0:
-                self._observer(Progress(what="read the log", done=seen, total=None, unit="events"))
-            if not isinstance(event, RowChanged) or entry.offset in excluded:
-                return None
-            return self._mark(event) if scope.holds(event.row) else None
+        def seen(events: int) -> None:
+            self._observer(Progress(what="read the log", done=events, total=None, unit="events"))
 
-        return await self._history.fold(cut.offset, read)
-
-    def _mark(self, event: RowChanged) -> bytes | None:
-        try:
-            return self._carriage.fingerprint(event.row)
-        except MalformedRowError:
-            return event.fingerprint  # picked, and the executor says what is wrong with it
+        rule = Carried(carriage=self._carriage, scope=scope, excluded=excluded)
+        return await fold(self._history, cut.offset, rule, seen=seen)
 
     async def _scan(
-        self, snapshot: Snapshot, kind: Kind, comparison: Comparison, scope: _Scope
+        self, snapshot: Snapshot, kind: Kind, comparison: Comparison, scope: Scope
     ) -> Keys:
         surplus: list[Keys] = []
 
@@ -193,18 +159,15 @@ class Reconciler:
             keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
         return keys
 
-    async def _scope(self, datasource: str | None, cut: ClosedCut) -> _Scope:
+    async def _scope(self, datasource: str | None, cut: ClosedCut) -> Scope:
         if datasource is None:
-            return _Scope()
+            return Scope()
         supervisors: dict[str, str | None] = {}
-
-        def read(_: Entry, event: RowEvent) -> None:
-            if isinstance(event, RowChanged) and isinstance(event.row, Supervisor):
-                supervisors[event.row.spec_id] = _ingests_into(event.row)
-
-        await self._history.fold(cut.offset, read)
+        async for row in self._history.rows(Kind.SUPERVISOR, cut.offset):
+            if isinstance(row, Supervisor):
+                supervisors[row.spec_id] = _ingests_into(row)
         ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
-        return _Scope(datasource=datasource, supervisors=ids)
+        return Scope(datasource=datasource, supervisors=ids)
 
 
 def refuse_foreign_rows(found: int, target: str) -> None:

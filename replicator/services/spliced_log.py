@@ -22,12 +22,14 @@ class SplicedLog:
     that a watcher does not depend on the targets' stores without need.
     """
 
-    def __init__(self, log: EventLog, areas: Sequence[Area], *, preferred: bool) -> None:
+    def __init__(
+        self, log: EventLog, areas: Callable[[], Sequence[Area]], *, preferred: bool
+    ) -> None:
         """Take the settings; nothing is asked yet.
 
         Args:
             log: The log itself.
-            areas: Where the targets keep their histories of it.
+            areas: Gives, when they are needed, the places where targets keep histories of it.
             preferred: Whether to begin from a base although the log could be read from its start.
         """
         self._log, self._areas, self._preferred = log, areas, preferred
@@ -55,6 +57,8 @@ class SplicedLog:
             return await self._log.read(start, records_max=records_max)
         except GapError:
             for archive in await self._kept(await self._log.span()):
+                if await archive.resume(start) != start:
+                    await archive.refresh()  # it was written since
                 if await archive.resume(start) == start:
                     return await archive.read(start, records_max=records_max)
             raise
@@ -113,7 +117,7 @@ class SplicedLog:
     ) -> _Found:
         failure = CorruptionError(f"there is no base at offset {offset} any more")
         for archive in await self._kept(await self._log.span()):
-            if offset in await archive.offsets():
+            if await archive.has_base(offset):
                 try:
                     return await ask(archive)
                 except CorruptionError as exc:
@@ -122,5 +126,5 @@ class SplicedLog:
 
     async def _kept(self, span: Span) -> list[ArchivedLog]:
         if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
-            self._archives = [ArchivedLog(area, span.log_id) for area in self._areas]
+            self._archives = [ArchivedLog(area, span.log_id) for area in self._areas()]
         return self._archives

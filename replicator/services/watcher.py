@@ -25,11 +25,13 @@ from replicator.model.event import (
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, fingerprint, key_hash
 from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty, total
 from replicator.model.observation import CutPublished, Observer, Progress, Waiting
+from replicator.model.reading import Recorded
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.wire import encode
 from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
-from replicator.services.history import CutReader, History
+from replicator.services.cuts import CutReader
+from replicator.services.history import History
 from replicator.services.pause import pause
 
 
@@ -71,6 +73,7 @@ class Watcher:
         source: str,
         metadata: MetadataReader,
         log: EventLogWriter,
+        history: History,
         limits: WatchLimits,
         retry: RetryPolicy,
         rng: Random,
@@ -83,7 +86,7 @@ class Watcher:
         self._retry = retry
         self._rng = rng
         self._observer = observer
-        self._history = History(log, source=source)
+        self._history = history
         self._reader = CutReader(self._history)
         self._ledger: Ledger = empty()
         self._folding = Folding(self._ledger)
@@ -137,7 +140,7 @@ class Watcher:
         """Become the only watcher and bring the ledger up to the log's end."""
         epoch = await self._log.acquire()
         span = await self._log.span()
-        await self._reader.fold(self._folding, _recorded, until=Offset(span.end - 1))
+        await self._reader.fold(self._folding, Recorded(), until=Offset(span.end - 1))
         self._ledger = self._folding.ledger()
         if self._ledger.digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
@@ -272,10 +275,6 @@ class _Attempt:
             self._folding.add(key, mark, offset + place)
         self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
         return offset
-
-
-def _recorded(_: Entry, event: RowEvent) -> bytes | None:
-    return event.fingerprint if isinstance(event, RowChanged) else None
 
 
 def _removed(entry: Entry) -> RowRemoved:

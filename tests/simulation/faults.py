@@ -16,6 +16,7 @@ from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.row import Kind, Row
 from replicator.ports import (
+    Area,
     Checked,
     DeepStorage,
     EventLogWriter,
@@ -190,3 +191,32 @@ class FlakyStorage:
 
     async def probe(self) -> None:
         await self._storage.probe()
+
+
+class FlakyArea:
+    def __init__(self, area: Area, weather: Weather) -> None:
+        self._area = area
+        self._weather = weather
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        await self._weather.before()
+        return await self._area.names(prefix)
+
+    async def get(self, name: str) -> bytes:
+        await self._weather.before()
+        return await self._area.get(name)
+
+    async def create(self, name: str, data: bytes) -> bool:
+        await self._weather.before()
+        created = await self._area.create(name, data)
+        await self._weather.after("kept a file and was not told")
+        return created
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await self._weather.before()
+        await self._area.replace(name, data)
+        await self._weather.after("kept a file and was not told")
+
+    async def delete(self, name: str) -> None:
+        await self._weather.before()
+        await self._area.delete(name)

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(0)
 SEEDS = int(os.environ.get("SEEDS", "50"))
 LIVES = 8
 MARKS = {
+    "1 runs",
+    "2 runs",
     "Applier was fenced",
     "Watcher was fenced",
     "acquired the log and was not told",
@@ -26,6 +28,7 @@ MARKS = {
     "gap: killed_before_copied",
     "gap: object_changed",
     "gap: object_missing",
+    "kept a file and was not told",
     "restored",
     "stored and was not told",
 }
@@ -102,6 +105,7 @@ async def heal(world: World) -> None:
     for part in parts:
         await part.task
     world.check()
+    await world.restore_from_the_store()
     checkpoint = world.checkpoint()
     assert checkpoint is not None
     assert not checkpoint.standing

@@ -4,28 +4,47 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 
+import numpy as np
+
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import FencedError, MalformedRowError
+from replicator.model.archive import BASES, HISTORY, base_offset, history_span
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.archive import ArchivedLog
+from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.cuts import fold
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
+from replicator.services.spliced_log import SplicedLog
 from replicator.services.watcher import Watcher, WatchLimits
 from tests.simulation.druid import ROOT, Druid
-from tests.simulation.faults import FlakyLog, FlakyReader, FlakyStorage, FlakyWriter, Weather
+from tests.simulation.faults import (
+    FlakyArea,
+    FlakyLog,
+    FlakyReader,
+    FlakyStorage,
+    FlakyWriter,
+    Weather,
+)
 from tests.simulation.virtual_time import LoopClock
 
 SOURCE = "simulated"
@@ -85,6 +104,7 @@ class World:
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(clock)
         self.target_storage = MemoryDeepStorage()
+        self.area = MemoryArea()
         self.druid = Druid(rng, self.source, self.source_storage)
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
         self.kill_wait_s = rng.choice([5.0, 60.0])
@@ -96,6 +116,7 @@ class World:
             source=SOURCE,
             metadata=FlakyReader(self.source, self.weather),
             log=FlakyLog(self.log.reopen(), self.weather),
+            history=self.history(preferred=False),
             limits=WatchLimits(
                 poll_interval_s=5.0,
                 jitter=0.2,
@@ -116,6 +137,7 @@ class World:
             metadata=self.writer(),
             reconciler=self.reconciler(),
             executor=self.executor(),
+            archivist=self.archivist(),
             limits=ApplyLimits(
                 interval_s=1.0,
                 kill_wait_s=self.kill_wait_s,
@@ -135,12 +157,46 @@ class World:
             metadata=self.writer(),
             reconciler=self.reconciler(),
             executor=self.executor(),
+            archivist=self.archivist(),
             observer=self.observe,
         )
 
-    def history(self) -> History:
-        log = FlakyLog(self.log.reopen(), self.weather)
-        return History(log, source=SOURCE, records_per_read_max=7)
+    def history(self, *, preferred: bool = True) -> History:
+        log = SplicedLog(
+            FlakyLog(self.log.reopen(), self.weather),
+            lambda: [FlakyArea(self.area, self.weather)],
+            preferred=preferred,
+        )
+        return History(
+            log,
+            source=SOURCE,
+            workers=InPlaceWorkers(),
+            bases=log,
+            records_per_read_max=7,
+            observer=self.observe,
+        )
+
+    def archivist(self) -> Archivist:
+        return Archivist(
+            source=SOURCE,
+            area=FlakyArea(self.area, self.weather),
+            history=self.history(),
+            limits=ArchiveLimits(file_bytes_max=4_000, base_interval=timedelta(seconds=60)),
+            observer=self.observe,
+        )
+
+    def base_writer(self) -> BaseWriter:
+        return BaseWriter(
+            source=SOURCE,
+            target="standby",
+            metadata=self.writer(),
+            history=self.history(),
+            archivist=self.archivist(),
+            interval_s=20.0,
+            retry=RETRY,
+            rng=self.rng,
+            observer=self.observe,
+        )
 
     def writer(self) -> FlakyWriter:
         return FlakyWriter(self.target, self.weather, self.check)
@@ -179,13 +235,16 @@ class World:
         """Start the pipeline, now and then with a second one of each that nobody wanted."""
         parts = [Part("watch", self._run(self.watcher(), stop))]
         parts.append(Part("apply", self._run(self.applier(), stop)))
+        parts.append(Part("bases", self._run(self.base_writer(), stop)))
         if doubles and self.rng.random() < 0.1:
             parts.append(Part("watch 2", self._run(self.watcher(), stop)))
         if doubles and self.rng.random() < 0.1:
             parts.append(Part("apply 2", self._run(self.applier(), stop)))
         return parts
 
-    def _run(self, service: Watcher | Applier, stop: asyncio.Event) -> asyncio.Task[None]:
+    def _run(
+        self, service: Watcher | Applier | BaseWriter, stop: asyncio.Event
+    ) -> asyncio.Task[None]:
         async def run() -> None:
             try:
                 await service.run(stop)
@@ -198,7 +257,9 @@ class World:
 
     async def restore(self) -> None:
         """Bring the target to a random cut and look whether it is there, byte for byte."""
-        history = History(self.log.reopen(), source=SOURCE, records_per_read_max=100)
+        history = History(
+            self.log.reopen(), source=SOURCE, workers=InPlaceWorkers(), records_per_read_max=100
+        )
         span = await history.span()
         cuts = await history.cuts(span.first, span.end)
         if not cuts:
@@ -232,6 +293,7 @@ class World:
             return
         self.check_rows(checkpoint)
         self.check_bytes()
+        assert self.kept_until() > checkpoint.offset, "the store lacks history of the checkpoint"
 
     def check_rows(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
@@ -270,6 +332,46 @@ class World:
                 there = origin.get(location)
                 if there is not None:
                     assert there == self.target_storage.stored[location], f"{row.id}: not its bytes"
+
+    def kept_until(self) -> int:
+        """Up to which offset the store has history, by the names of its files."""
+        spans = (history_span(name) for name in self.area.files if name.startswith(HISTORY))
+        bases = (base_offset(name) for name in self.area.files if name.startswith(BASES))
+        ends = [span[1] for span in spans if span is not None]
+        return max([*ends, *[base + 1 for base in bases if base is not None]], default=0)
+
+    async def restore_from_the_store(self) -> None:
+        """Every cut of the store's history is whole in it, rows and bytes, without log or source.
+
+        What has a gap is excused, and what the source wrote again under the same name.
+        """
+        archive = ArchivedLog(self.area, "log")
+        history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
+        runs, faults = await archive.runs()
+        assert not faults
+        assert not await archive.damages()
+        for run in runs:
+            cuts = await history.cuts(run.base.offset, run.end)
+            assert cuts[0].offset == run.base.offset
+            for cut in self.rng.sample(cuts, min(3, len(cuts))):
+                await self.look_at(history, cut)
+        self.marks.add(f"{min(len(runs), 2)} runs")
+
+    async def look_at(self, history: History, cut: ClosedCut) -> None:
+        found = await history.find(ToOffset(offset=cut.offset))
+        ledger = await fold(history, found.offset, Recorded())
+        assert ledger.digest == cut.closed.digest
+        rows = {}
+        async for entries in history.pick(np.sort(ledger.offsets)):
+            for entry in entries:
+                assert isinstance(entry.event, RowChanged)
+                rows[key_of(entry.event.row)] = (entry.offset, entry.event.row)
+        assert {key: row for key, (_, row) in rows.items()} == self.source.seen[cut.closed.digest]
+        excused = {gap.opened for gap in self.gaps()}
+        for offset, row in rows.values():
+            if isinstance(row, Segment) and offset not in excused:
+                location = locate(row, LocalLayout(root=ROOT))
+                assert location is None or location in self.target_storage.stored, row.id
 
     def checkpoint(self) -> Checkpoint | None:
         kept = self.target.sources.get(SOURCE)

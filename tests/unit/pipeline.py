@@ -5,19 +5,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.model.carriage import Carriage, locate
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
+from replicator.services.spliced_log import SplicedLog
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
 from tests.builders import ROOT
@@ -49,12 +53,14 @@ class Pipeline:
     kill_wait_s: float = 0.0
     objects_missing_max: int = 100
     records_max: int = 5
+    file_bytes_max: int = 5_000
 
     def __post_init__(self) -> None:
         self.source = MemoryMetadata(self.clock, target=False)
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(self.clock)
         self.target_storage = MemoryDeepStorage()
+        self.area = MemoryArea()
         self.log = MemoryEventLog(self.clock, SOURCE, log_id="log")
         self.watcher = self.new_watcher()
         self.applier = self.new_applier()
@@ -64,6 +70,7 @@ class Pipeline:
             source=SOURCE,
             metadata=self.source,
             log=self.log.reopen(),
+            history=self.history(preferred=False),
             limits=WatchLimits(
                 poll_interval_s=1.0,
                 jitter=0.0,
@@ -84,6 +91,7 @@ class Pipeline:
             metadata=self.target,
             reconciler=self.reconciler(self.target),
             executor=self.executor(self.target, self.target_storage),
+            archivist=self.archivist(),
             limits=ApplyLimits(
                 interval_s=0.001,
                 kill_wait_s=self.kill_wait_s,
@@ -103,6 +111,7 @@ class Pipeline:
             metadata=self.target,
             reconciler=self.reconciler(self.target),
             executor=self.executor(self.target, self.target_storage),
+            archivist=self.archivist(),
             observer=self.seen.append,
         )
 
@@ -119,8 +128,27 @@ class Pipeline:
             observer=self.seen.append,
         )
 
-    def history(self) -> History:
-        return History(self.log.reopen(), source=SOURCE, records_per_read_max=self.records_max)
+    def history(self, *, preferred: bool = True) -> History:
+        log = SplicedLog(self.log.reopen(), lambda: [self.area], preferred=preferred)
+        return History(
+            log,
+            source=SOURCE,
+            workers=InPlaceWorkers(),
+            bases=log,
+            records_per_read_max=self.records_max,
+            observer=self.seen.append,
+        )
+
+    def archivist(self) -> Archivist:
+        return Archivist(
+            source=SOURCE,
+            area=self.area,
+            history=self.history(),
+            limits=ArchiveLimits(
+                file_bytes_max=self.file_bytes_max, base_interval=timedelta(days=1)
+            ),
+            observer=self.seen.append,
+        )
 
     def carriage(self) -> Carriage:
         return Carriage(

@@ -1,0 +1,201 @@
+"""Following a log cut by cut, and folding it into ledgers."""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from replicator.errors import CorruptionError
+from replicator.model.archive import Base
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Entry, Offset, key_of_event
+from replicator.model.fingerprint import (
+    DIGEST_MODULUS,
+    EMPTY_DIGEST,
+    Digest,
+    hex_digest,
+    key_hash,
+)
+from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.reading import Attempt, Closing, Rule, Stretch, attempt_of, contribution
+from replicator.services.history import History
+
+Seen: TypeAlias = Callable[[int], None]
+"""Told how many events were read, now and then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutSpan:
+    """A whole cut: where its events are, and the keys of the rows they speak of."""
+
+    at: ClosedCut
+    offsets: Offsets
+    keys: Keys
+
+
+class CutReader:
+    """Follows a log cut by cut, remembering where it is, and checks the chain of digests."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
+        self._entries: list[Entry] = []
+        self._attempt: Attempt | None = None
+        self._sum = 0
+        self._count = 0
+        self._keys = bytearray()
+        self._offsets = array("q")
+
+    async def next(self) -> CutSpan | None:
+        """Return the next whole cut, None when the log has no further one yet."""
+        while (entry := await self._next_entry()) is not None:
+            event = entry.event
+            if isinstance(event, CutClosed):
+                closed = self._close(Closing(entry.offset, event))
+                span = CutSpan(
+                    at=closed,
+                    offsets=np.array(self._offsets, np.int64),
+                    keys=np.frombuffer(bytes(self._keys), KEY),
+                )
+                self._forget()
+                return span
+            self._begin(attempt_of(entry))
+            self._count += 1
+            come, gone = contribution(entry, event)
+            self._sum += come - gone
+            self._keys += key_hash(key_of_event(event))
+            self._offsets.append(entry.offset)
+        return None
+
+    async def fold(
+        self, folding: Folding, rule: Rule, *, until: Offset, seen: Seen = lambda _: None
+    ) -> None:
+        """Fold all further cuts that are closed at or before `until`.
+
+        After a TransientError the same call with the same `folding` goes on where it stopped.
+        """
+        self._entries = []
+        if self.at == 0:
+            await self._begin_from_base(folding, rule, until, seen)
+        count = 0
+        async with self._history.readings(self.at, until, rule) as readings:
+            async for reading in readings:
+                for part in reading.parts:
+                    self._fold(folding, part)
+                    count += len(part.offsets) if isinstance(part, Stretch) else 0
+                self.at = Offset(reading.last + 1)
+                seen(count)
+        folding.discard()
+        self._forget()
+
+    async def _begin_from_base(
+        self, folding: Folding, rule: Rule, until: Offset, seen: Seen
+    ) -> None:
+        """Start from the newest base at or before `until` that is whole, when there is one."""
+        bar = until
+        while (base := await self._history.base_before(bar)) is not None:
+            try:
+                folding.restart(await _base_ledger(self._history, base, rule, seen))
+            except CorruptionError as exc:
+                self._history.pass_over(exc)
+                bar = Offset(base.offset - 1)
+            else:
+                self.skip_to(base.offset, base.cut.closed.cut, base.cut.closed.digest)
+                return
+
+    def _fold(self, folding: Folding, part: Stretch | Closing) -> None:
+        if isinstance(part, Closing):
+            if not self._is_of_attempt(part.closed):
+                folding.discard()
+            self._close(part)
+            folding.close()
+            self._forget()
+            return
+        if self._begin(part.attempt):
+            folding.discard()
+        self._count += len(part.offsets)
+        self._sum += part.come - part.gone
+        folding.extend(part.keys, part.marks, part.removed, part.offsets)
+
+    def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
+        """Go on after the record at `offset`, which closed a cut that the caller knows already."""
+        self.at, self.last, self.digest = Offset(offset + 1), cut, digest
+        self._entries = []
+        self._forget()
+
+    async def _next_entry(self) -> Entry | None:
+        if not self._entries:
+            self._entries = (await self._history.entries(self.at))[::-1]
+        if not self._entries:
+            return None
+        entry = self._entries.pop()
+        self.at = Offset(entry.offset + 1)
+        return entry
+
+    def _begin(self, attempt: Attempt) -> bool:
+        """Go on with an attempt; return whether it is a new one."""
+        if attempt == self._attempt:
+            return False
+        self._forget()
+        self._attempt = attempt
+        return True
+
+    def _close(self, closing: Closing) -> ClosedCut:
+        event = closing.closed
+        if not self._is_of_attempt(event):
+            self._forget()  # an attempt that was given up, then a cut without events
+        digest = Digest((self.digest + self._sum) % DIGEST_MODULUS)
+        expected = (self.last + 1, event.count, event.digest)
+        if (event.cut, self._count, digest) != expected:
+            raise CorruptionError(
+                f"cut {event.cut}, closed at offset {closing.offset}, does not add up: it follows"
+                f" cut {self.last}, says {event.count} events with digest"
+                f" {hex_digest(event.digest)}, and the log has {self._count} events with digest"
+                f" {hex_digest(digest)}"
+            )
+        self.last, self.digest = event.cut, digest
+        return ClosedCut(offset=closing.offset, closed=event)
+
+    def _is_of_attempt(self, event: CutClosed) -> bool:
+        return self._attempt in {None, (event.epoch, event.cut)}
+
+    def _forget(self) -> None:
+        self._attempt, self._sum, self._count = None, 0, 0
+        del self._keys[:], self._offsets[:]
+
+
+async def fold(
+    history: History, until: Offset, rule: Rule, *, seen: Seen = lambda _: None
+) -> Ledger:
+    """Return the ledger of all cuts closed at or before `until`.
+
+    `rule` says what a row counts as. The events' own chain of digests is checked on the way.
+
+    Raises:
+        GapError: the log was trimmed, and there is no base to begin from.
+    """
+    folding = Folding(empty())
+    await CutReader(history).fold(folding, rule, until=until, seen=seen)
+    return folding.ledger()
+
+
+async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> Ledger:
+    """Return the rows of a base as `fold` returns them.
+
+    Raises:
+        CorruptionError: they do not add up to its cut.
+    """
+    folding, count, come = Folding(empty()), 0, 0
+    async with history.base_readings(base, rule) as readings:
+        async for reading in readings:
+            for part in reading.parts:
+                if isinstance(part, Closing):
+                    raise CorruptionError(f"the base at offset {base.offset} has more than rows")
+                folding.extend(part.keys, part.marks, part.removed, part.offsets)
+                count, come = count + len(part.offsets), come + part.come
+            seen(count)
+    folding.close()
+    if (count, come % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
+        raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
+    return folding.ledger()
