@@ -5,6 +5,7 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -16,14 +17,17 @@ import orjson
 from aiohttp import ClientResponse
 
 from replicator.adapters.http_session import HttpSession, reached
-from replicator.adapters.object_bucket import Begun, Listed, Stat
+from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.object_reader import ObjectStorageReader
+from replicator.adapters.object_receipts import AREA
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.storage_object import AREA, ObjectStorage, ObjectStorageReader
-from replicator.errors import ConfigError, MissingObjectError, TransientError
+from replicator.adapters.storage_object import ObjectStorage
+from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 STANDBY = "StandbyException"
+NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +96,37 @@ class HdfsFolder:
         if found is None or found["FileStatus"]["type"] != "FILE":
             return None
         status = found["FileStatus"]
-        return Stat(key=key, size_bytes=status["length"], tag=_tag(status), metadata={})
+        return Stat(
+            key=key,
+            size_bytes=status["length"],
+            tag=_tag(status),
+            stored_at=_stored_at(status),
+            metadata={},
+        )
 
     async def begin(self, key: str) -> Begun | None:
         """Return an object without its bytes: they are a request of their own."""
         stat = await self.stat(key)
         return None if stat is None else Begun(stat, None)
 
-    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
-        """Return the files below a folder: one request for each folder."""
-        found: list[Listed] = []
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files below a folder: one request for each folder, which is a page."""
+        del page_objects_max
         folders = [prefix.rstrip("/")]
-        while folders and (objects_max is None or len(found) < objects_max):
+        while folders:
             folder = folders.pop()
             answer = await self._asked("GET", folder, "LISTSTATUS", f"cannot list {folder}")
             statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+            page: list[Listed] = []
             for status in statuses:
                 key = "/".join(part for part in (folder, status["pathSuffix"]) if part)
                 if status["type"] == "DIRECTORY":
                     folders.append(key)
-                elif status["type"] == "FILE":
-                    found.append(Listed(key=key, size_bytes=status["length"], tag=_tag(status)))
-        return sorted(found, key=lambda one: one.key)
+                elif status["type"] == "FILE" and status["pathSuffix"]:
+                    page.append(_listed(key, status))
+            yield page
 
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
@@ -173,8 +186,15 @@ class HdfsFolder:
         return HdfsWriter(self, key, aside)
 
     async def delete(self, key: str) -> None:
-        """Remove a file of our own; it may be gone."""
+        """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
         await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
+        folder, _, _ = key.rpartition("/")
+        while folder and not key.startswith(f"{AREA}/"):
+            try:
+                await self._asked("DELETE", folder, "DELETE", f"cannot remove {folder}")
+            except RefusedError:
+                return
+            folder, _, _ = folder.rpartition("/")
 
     async def append(self, aside: str, data: bytes) -> None:
         """Add bytes to a file that nobody sees yet."""
@@ -202,6 +222,8 @@ class HdfsFolder:
         placed = found is not None and bool(found["boolean"])
         if not placed and not keep:
             await self.delete(aside)
+            if await self.stat(key) is None:
+                raise TransientError(f"{self.name}: the folder of {key} was removed meanwhile")
         return placed
 
     async def _written_aside(self, key: str, pieces: Sequence[bytes]) -> str:
@@ -270,6 +292,8 @@ class HdfsFolder:
                 f"{self.name}: {doing}: access denied: {text}",
                 hint="set `user`, or the token, to somebody who may",
             )
+        if NOT_EMPTY in text:
+            raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
         raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
 
 
@@ -287,6 +311,16 @@ class HdfsWriter:
     async def complete(self) -> None:
         """Make it visible."""
         await self._folder.place(self._aside, self._key)
+
+
+def _listed(key: str, status: Mapping[str, Any]) -> Listed:
+    return Listed(
+        key=key, size_bytes=status["length"], tag=_tag(status), stored_at=_stored_at(status)
+    )
+
+
+def _stored_at(status: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
 
 
 def _tag(status: Mapping[str, Any]) -> str:

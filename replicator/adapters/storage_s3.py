@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from botocore.exceptions import ClientError
 
 from replicator.adapters.object_bucket import MIB
+from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, translated
 from replicator.adapters.s3_uploads import S3Uploads
 from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.ports import Checked, Clock, StoredObject
 

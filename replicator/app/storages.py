@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
+from replicator.adapters.local_reader import LocalDeepStorageReader
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
+from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.config import (
     AzureStorageSettings,
     DeepStorageSettings,
@@ -31,11 +32,12 @@ from replicator.model.load_spec import (
 from replicator.ports import Clock
 
 if TYPE_CHECKING:
+    from replicator.adapters.object_reader import ObjectStorageReader
     from replicator.adapters.s3_session import S3Address
     from replicator.adapters.storage_azure import AzureAddress
     from replicator.adapters.storage_google import GoogleAddress
     from replicator.adapters.storage_hdfs import HdfsAddress
-    from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+    from replicator.adapters.storage_object import ObjectStorage
 
 TargetStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
