@@ -18,7 +18,7 @@ from aiohttp import ClientResponse, MultipartWriter
 from awscrt.checksums import crc32c
 
 from replicator.adapters.google_token import GoogleToken
-from replicator.adapters.http_session import HttpSession, reached
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
@@ -211,7 +211,10 @@ class GoogleBucket:
             return
         text = (await response.text(errors="replace"))[:300]
         said = f"{self.name}: {doing}: {response.status} {text}"
-        denied = response.status in DENIED and not any(word in text for word in RATE_LIMITED)
+        limited = any(word in text for word in RATE_LIMITED)
+        if limited or response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
+        denied = response.status in DENIED and not limited
         error: type[ReplicatorError] = ConfigError if denied else TransientError
         hint = "check the credentials and what they may do there" if denied else ""
         raise error(said, hint=hint)

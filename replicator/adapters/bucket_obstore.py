@@ -33,6 +33,10 @@ Store: TypeAlias = S3Store | AzureStore
 GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 """What servers say when not the object but the whole bucket is missing."""
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+DENIED = ("status code: 401", "status code: 403")
+"""What is not said by an exception of its own, when a listing is denied."""
+BUSY = ("status code: 429", "status code: 503")
+"""The library does not show the server's Retry-After."""
 
 
 class ObstoreBucket:
@@ -202,7 +206,9 @@ class ObstoreBucket:
                 raise TransientError(
                     f"{self.name} does not exist", hint="make it, or correct its name"
                 ) from exc
-            if any(words in str(exc) for words in SKEWED):
+            if any(words in str(exc) for words in BUSY):
+                self._pace.refused()
+            if any(words in str(exc) for words in (*SKEWED, *DENIED)):
                 raise ConfigError(
                     f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
                 ) from exc

@@ -16,6 +16,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, client_options
+from replicator.adapters.http_session import BUSY, asked_to_wait_s
 from replicator.adapters.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
 
@@ -146,12 +147,14 @@ def s3_client(address: S3Address) -> "ClientCreatorContext[S3Client]":
 
 
 @contextmanager
-def translated(bucket: str, doing: str) -> Generator[None]:
-    """Raise our errors for the SDK's."""
+def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
+    """Raise our errors for the SDK's; pause when the server has too many requests."""
     try:
         yield
     except ClientError as exc:
-        code = error_code(exc)
+        code, answer = error_code(exc), exc.response.get("ResponseMetadata", {})
+        if answer.get("HTTPStatusCode") in BUSY:
+            pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
         said = f"s3://{bucket}: {doing}: {exc}"
         if code in EXISTS:
             raise FileExistsError(said) from exc

@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import md5
@@ -73,7 +73,7 @@ class S3Uploads:
         try:
             sending = _Sending(client, self._address.bucket, key, upload, self._pace)
             checksum = await self._send(sending, contents)
-            with translated(self._address.bucket, f"cannot complete the upload of {key}"):
+            with self.translated(f"cannot complete the upload of {key}"):
                 await sending.complete()
         except (CorruptionError, MissingObjectError, FileExistsError):
             await self._give_up(client, key, upload)
@@ -85,6 +85,10 @@ class S3Uploads:
         """Wait for this storage's turn."""
         await self._pace.request()
 
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        """Raise our errors for the SDK's."""
+        return translated(self._address.bucket, doing, self._pace)
+
     async def _begin(self, client: "S3Client", key: str) -> "_Upload":
         begun = await self._unfinished(client)
         if (id_ := begun.get(key)) is not None:
@@ -93,7 +97,7 @@ class S3Uploads:
             except MissingObjectError:
                 del begun[key]  # somebody aborted it
         await self._pace.request()
-        with translated(self._address.bucket, f"cannot begin the upload of {key}"):
+        with self.translated(f"cannot begin the upload of {key}"):
             made = await client.create_multipart_upload(
                 Bucket=self._address.bucket,
                 Key=key,
@@ -117,7 +121,7 @@ class S3Uploads:
         found: dict[str, str] = {}
         prefix = self._address.prefix.strip("/")
         oldest = self._clock.now() - UPLOADS_ABANDONED_AFTER
-        with translated(self._address.bucket, "cannot list its unfinished uploads"):
+        with self.translated("cannot list its unfinished uploads"):
             pages = client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._address.bucket, Prefix=f"{prefix}/" if prefix else ""
             )
@@ -134,7 +138,7 @@ class S3Uploads:
 
     async def _parts(self, client: "S3Client", key: str, id_: str) -> "dict[int, _Part]":
         found: dict[int, _Part] = {}
-        with translated(self._address.bucket, f"cannot list the parts of {key}"):
+        with self.translated(f"cannot list the parts of {key}"):
             pages = client.get_paginator("list_parts").paginate(
                 Bucket=self._address.bucket, Key=key, UploadId=id_
             )
@@ -147,7 +151,7 @@ class S3Uploads:
         (await self._unfinished(client)).pop(key, None)
         doing = f"cannot abort the upload of {key}"
         gone = client.exceptions.NoSuchUpload
-        with translated(self._address.bucket, doing), suppress(gone):
+        with self.translated(doing), suppress(gone):
             await client.abort_multipart_upload(
                 Bucket=self._address.bucket, Key=key, UploadId=upload.id_
             )
@@ -248,7 +252,7 @@ class _Sending:
                 return
         await self._pace.request()
         await self._pace.transfer(len(data))
-        with translated(self._bucket, f"cannot send part {number} of {self._key}"):
+        with translated(self._bucket, f"cannot send part {number} of {self._key}", self._pace):
             sent = await self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._key,

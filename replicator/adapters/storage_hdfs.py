@@ -16,7 +16,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import ClientResponse
 
-from replicator.adapters.http_session import HttpSession, reached
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_receipts import AREA
@@ -292,6 +292,8 @@ class HdfsFolder:
                 f"{self.name}: {doing}: access denied: {text}",
                 hint="set `user`, or the token, to somebody who may",
             )
+        if response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
         if NOT_EMPTY in text:
             raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
         raise TransientError(f"{self.name}: {doing}: {response.status} {text}")

@@ -13,7 +13,7 @@ from replicator.adapters.object_bucket import MIB
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, translated
+from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket
 from replicator.adapters.s3_uploads import S3Uploads
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
@@ -107,7 +107,7 @@ class S3ServerCopy:
         client = await self._uploads.client()
         bucket, origin, key, stored = copy
         await self._uploads.pace()
-        with translated(self._address.bucket, f"cannot copy {bucket}/{origin} to {key}"):
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             try:
                 copied = await client.copy_object(
                     Bucket=self._address.bucket,
@@ -140,7 +140,7 @@ class S3ServerCopy:
         client = await self._uploads.client()
         bucket, origin, key, stored = copy
         ours, parts = self._address.bucket, list["CompletedPartTypeDef"]()
-        with translated(ours, f"cannot copy {bucket}/{origin} to {key}"):
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             upload = await client.create_multipart_upload(Bucket=ours, Key=key)
             try:
                 for number, start in enumerate(range(0, stored.size_bytes, self._part_bytes), 1):

@@ -51,6 +51,7 @@ class Shared:
     clock: Clock
     sizes: Sizes
     in_flight_bytes_max: int
+    pause_s_max: float
     pace: Pace
 
     def in_flight(self) -> InFlight:
@@ -62,6 +63,7 @@ class Shared:
         return Pace(
             requests_per_s_max=settings.requests_per_s_max,
             bytes_per_s_max=settings.bytes_per_s_max,
+            pause_s_max=self.pause_s_max,
             within=self.pace,
         )
 
@@ -84,6 +86,7 @@ class Storages:
                 part_bytes=settings.part_bytes, parts_in_flight_max=settings.parts_in_flight_max
             ),
             in_flight_bytes_max=settings.bytes_in_flight_max,
+            pause_s_max=settings.pause_s_max,
             pace=Pace(
                 requests_per_s_max=settings.requests_per_s_max,
                 bytes_per_s_max=settings.bytes_per_s_max,

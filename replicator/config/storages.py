@@ -225,9 +225,14 @@ class TransferSettings(Part):
     parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
     """Parts of one object that are under way at once."""
     requests_per_s_max: Positive | None = None
-    """Requests in a second to all storages together; default: no limit."""
+    """Requests in a second to all storages behind a network together; default: no limit."""
     bytes_per_s_max: Size | None = None
-    """Bytes in a second from and to all storages together; default: no limit."""
+    """Bytes in a second from and to all storages behind a network together; default: no limit."""
+    pause_s_max: Positive = 30.0
+    """Longest pause of all requests to a storage that answers 503 or 429, in seconds.
+
+    It is as long as its Retry-After says, or half a second and twice as long each time.
+    """
 
 
 def overlap(one: Place, other: Place) -> bool:
