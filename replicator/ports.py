@@ -562,8 +562,20 @@ class SegmentRemover(Protocol):
         and calling it again finishes. Folders above that hold nothing any more may go with it.
 
         Raises:
-            RefusedError: the place is our own area, outside of the root, or an object's name that
-                is a folder; nothing was removed.
+            RefusedError: the place is our own area, outside of the root, an object's name that is a
+                folder, or it is locked (see `extend`); nothing was removed.
+            ConfigError, TransientError: as for `put`.
+        """
+        ...
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        """Keep a place from being removed by anybody until then, where the storage has locks.
+
+        Elsewhere nothing is done. A lock that lasts longer stays as it is. What is stored is locked
+        from the beginning, for the target's `retention`.
+
+        Raises:
+            MissingObjectError: something of it is not there.
             ConfigError, TransientError: as for `put`.
         """
         ...

@@ -115,13 +115,20 @@ class GoogleBucket:
                     yield b"".join(pieces)
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store an object whose CRC32C the server compares; False when there is one."""
+        del retained
         return await self._insert(key, data, metadata, {"ifGenerationMatch": "0"})
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
+        del retained
         await self._insert(key, data, None, {})
 
     async def writer(self, key: str, *, part_bytes: int) -> "GoogleWriter":

@@ -147,9 +147,15 @@ class ObstoreBucket:
                 ) from exc
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store an object; return False, and change nothing, when there is one: one PUT."""
+        del retained
         await self._pace.request()
         await self._pace.transfer(len(data))
         with self._translated(f"cannot write {key}"):
@@ -169,8 +175,9 @@ class ObstoreBucket:
                 raise
         return True
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
+        del retained
         await self._pace.request()
         with self._translated(f"cannot write {key}"):
             await obstore.put_async(self._store, key, data, use_multipart=False)

@@ -24,11 +24,13 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 class MemoryDeepStorage:
     """A `DeepStorage` and `SegmentRemover`; anybody may look at `stored` and change it."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        """Take the clock by which things are stored; default: at no time."""
+    def __init__(self, clock: Clock | None = None, *, locks: bool = False) -> None:
+        """Take the clock by which things are stored, and whether `extend` locks."""
+        self.locks = locks
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}
         self.stored_at: dict[Location, datetime] = {}
+        self.locked_until: dict[Location, datetime] = {}
         self._clock = clock
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
@@ -86,11 +88,20 @@ class MemoryDeepStorage:
         await asyncio.sleep(0)
         if location.split("/", 1)[0] in AREAS:
             raise RefusedError(f"{location} is our own area")
+        locked = self.locked_until.get(location)
+        if locked is not None and self._clock is not None and locked > self._clock.now():
+            raise RefusedError(f"{location} is locked until {locked.isoformat()}")
         self.receipts.pop(location, None)
         below = [one for one in self.stored if location[-1] == "/" and one.startswith(location)]
         for one in [location, *below]:
             self.stored.pop(one, None)
             self.stored_at.pop(one, None)
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        await asyncio.sleep(0)
+        if self.locks:
+            self._found(location)
+            self.locked_until[location] = max(until, self.locked_until.get(location, NEVER))
 
     async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
         for location, files in list(self.stored.items()):

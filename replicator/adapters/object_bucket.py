@@ -95,13 +95,21 @@ class Bucket(Protocol):
         ...
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
-        """Store an object; return False, and change nothing, when there is one."""
+        """Store an object; return False, and change nothing, when there is one.
+
+        Where the bucket locks objects, this one is locked if it is `retained`.
+        """
         ...
 
-    async def replace(self, key: str, data: bytes) -> None:
-        """Store an object of our own, whatever was there."""
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+        """Store an object of our own, whatever was there; locked as by `create`."""
         ...
 
     async def writer(self, key: str, *, part_bytes: int) -> Writer:

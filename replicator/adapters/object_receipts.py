@@ -33,7 +33,8 @@ class Receipts:
 
     async def keep(self, location: Location, receipt: Receipt) -> None:
         """Store a receipt, whatever was there."""
-        await self._bucket.replace(self._key(location), document(location, receipt))
+        text = document(location, receipt)
+        await self._bucket.replace(self.key(location), text, retained=True)
 
     async def kept(self, location: Location) -> Receipt | None:
         """Return a receipt, whatever has become of its bytes.
@@ -41,7 +42,7 @@ class Receipts:
         Raises:
             CorruptionError: there is one and it cannot be read.
         """
-        key = self._key(location)
+        key = self.key(location)
         if (stat := await self._bucket.stat(key)) is None:
             return None
         size_bytes = stat.size_bytes
@@ -50,7 +51,7 @@ class Receipts:
 
     async def drop(self, location: Location) -> None:
         """Remove a receipt; it may be gone."""
-        await self._bucket.delete(self._key(location))
+        await self._bucket.delete(self.key(location))
 
     async def noted(self) -> "Noted":
         """List which places have a receipt now: 16 bytes for each."""
@@ -61,7 +62,8 @@ class Receipts:
                 found += bytes.fromhex(name)[:NOTED_BYTES]
         return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
 
-    def _key(self, location: Location) -> str:
+    def key(self, location: Location) -> str:
+        """Return where a place's receipt is."""
         name = sha256(location.encode()).hexdigest()
         return f"{self._folder}/{name[:2]}/{name}.json"
 

@@ -1,5 +1,6 @@
 """Who asks S3, by obstore for bytes and by aioboto3 for the rest, and what its refusals mean."""
 
+from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,12 @@ class S3Address:
 
 
 def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
-    """Return a bucket; credentials are looked up now.
+    """Return a bucket; credentials are looked up now, as by `s3_store`."""
+    return ObstoreBucket(s3_store(address), f"s3://{address.bucket}", pace=pace)
+
+
+def s3_store(address: S3Address) -> S3Store:
+    """Return obstore's view of a bucket; credentials are looked up now.
 
     Raises:
         ConfigError: no credentials are found.
@@ -89,7 +95,7 @@ def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
         provider = _chain(address)
     if address.endpoint_url is not None:
         keys["endpoint"] = address.endpoint_url
-    store = S3Store(
+    return S3Store(
         address.bucket,
         config=keys,
         client_options=client_options(
@@ -98,7 +104,6 @@ def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
         retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
         credential_provider=provider,
     )
-    return ObstoreBucket(store, f"s3://{address.bucket}", pace=pace)
 
 
 def _chain(address: S3Address) -> Boto3CredentialProvider:
@@ -169,6 +174,11 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
         raise TransientError(said) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {exc}") from exc
+
+
+def crc_text(crc: int) -> str:
+    """Return a CRC64NVME as S3 writes it."""
+    return b64encode(crc.to_bytes(8, "big")).decode()
 
 
 def error_code(exc: ClientError) -> str:

@@ -164,15 +164,21 @@ class HdfsFolder:
                     yield b"".join(pieces)
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store a file; return False, and change nothing, when there is one."""
-        del metadata
+        del metadata, retained
         aside = await self._written_aside(key, [data])
         return await self._placed(aside, key)
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store a file of our own, whatever was there."""
+        del retained
         aside = await self._written_aside(key, [data])
         if not await self._placed(aside, key, keep=True):
             await self.delete(key)

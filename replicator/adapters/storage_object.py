@@ -6,6 +6,8 @@ prefix, written last: without a receipt nothing counts as there, and no row poin
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from secrets import token_bytes, token_hex
 from types import TracebackType
 from typing import Self
@@ -94,7 +96,7 @@ class ObjectStorage(ObjectStorageReader):
     async def probe(self) -> None:
         key = self._below(f"{AREA}/probe-{token_hex(8)}")
         data = token_bytes(PROBE_BYTES)
-        if not await self._bucket.create(key, data):
+        if not await self._bucket.create(key, data, retained=False):
             raise CorruptionError(f"{self._bucket.name}: {key} is there already")
         try:
             stat = await self._bucket.stat(key)
@@ -105,7 +107,7 @@ class ObjectStorage(ObjectStorageReader):
             )
             if b"".join([piece async for piece in read]) != data:
                 raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
-            if await self._bucket.create(key, b"other"):
+            if await self._bucket.create(key, b"other", retained=False):
                 raise CorruptionError(
                     f"{self._bucket.name} lets an object be written over that must not be there"
                     " (If-None-Match has no effect)",
@@ -125,6 +127,10 @@ class ObjectStorage(ObjectStorageReader):
         async for page in self._bucket.pages(key):
             for one in page:
                 await self._bucket.delete(one.key)
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        del until
+        self.key(location)
 
     async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
         noted = await self._receipts.noted()
@@ -233,7 +239,8 @@ class ObjectStorage(ObjectStorageReader):
                 checked.append(await self._put_file(key + stored.name, shipment, stored, made))
         except ReplicatorError:
             for one in made:
-                await self._bucket.delete(one)
+                with suppress(RefusedError):  # locked: it is taken over by the next try
+                    await self._bucket.delete(one)
             raise
         receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
         await self._receipts.keep(location, receipt)

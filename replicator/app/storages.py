@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from replicator.adapters.local_reader import LocalDeepStorageReader
@@ -33,6 +34,7 @@ from replicator.ports import Clock
 
 if TYPE_CHECKING:
     from replicator.adapters.object_reader import ObjectStorageReader
+    from replicator.adapters.s3_lock import S3Lock
     from replicator.adapters.s3_session import S3Address
     from replicator.adapters.storage_azure import AzureAddress
     from replicator.adapters.storage_google import GoogleAddress
@@ -101,9 +103,9 @@ class Storages:
             {name: self._reader(storage) for name, storage in others},
         )
 
-    def target(self, settings: DeepStorageSettings) -> "TargetStorage":
-        """Return a target's storage."""
-        storage = _target(settings, self._shared)
+    def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "TargetStorage":
+        """Return a target's storage, which locks what it stores where that is set."""
+        storage = _target(settings, retention, self._shared)
         self._closes(storage.close)
         return storage
 
@@ -120,7 +122,9 @@ class Storages:
 # The clouds' libraries take a second to import: only those that are used are.
 
 
-def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
+def _target(
+    settings: DeepStorageSettings, retention: timedelta | None, shared: Shared
+) -> "TargetStorage":
     match settings:
         case LocalStorageSettings():
             return LocalDeepStorage(settings.root)
@@ -133,6 +137,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
                 in_flight=shared.in_flight(),
                 sizes=shared.sizes,
                 clock=shared.clock,
+                lock=_lock(settings, retention, shared.clock),
             )
         case GoogleStorageSettings():
             from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
@@ -245,6 +250,16 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
         connect_timeout_s=settings.connect_timeout_s,
         request_timeout_s=settings.request_timeout_s,
     )
+
+
+def _lock(
+    settings: S3StorageSettings, retention: timedelta | None, clock: Clock
+) -> "S3Lock | None":
+    from replicator.adapters.s3_lock import S3Lock  # noqa: PLC0415 - see above
+
+    if settings.object_lock is None or retention is None:
+        return None
+    return S3Lock(mode=settings.object_lock.mode, retention=retention, clock=clock)
 
 
 def _google(settings: GoogleStorageSettings) -> "GoogleAddress":
