@@ -431,6 +431,12 @@ class DruidCluster(Protocol):
 # -------------------------------------------------------------------------------- the deep storage
 
 
+OWN_AREA = "_replicator"
+"""Where our own files are kept, below a target's root."""
+AREAS = frozenset({".replicator", OWN_AREA})
+"""Names at a storage's root that are ours; no segment is stored there, and none read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class StoredObject:
     """One object of a segment, as its storage lists it."""
@@ -551,5 +557,64 @@ class DeepStorage(DeepStorageReader, Protocol):
         Raises:
             ConfigError: this process may not write here; the message says where.
             TransientError: as for `put`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPlace:
+    """What stands at one place of a target's storage, whoever put it there."""
+
+    location: Location
+    """An object, or a folder for which there is a receipt."""
+    size_bytes: int
+    has_receipt: bool
+    """Whether this tool stored it; `receipt` says whether all of it is still there."""
+    stored_at: datetime
+    """When the newest object was written, by the storage's own clock, UTC."""
+
+
+Known: TypeAlias = Callable[[Location], bool]
+"""Whether a place is needed; called for every place and every folder above one, must not block."""
+
+
+class SegmentRemover(Protocol):
+    """Takes bytes away: given only to a target's expiry and repair, to nothing that follows."""
+
+    async def remove(self, location: Location) -> None:
+        """Remove the bytes and the receipt of one place, durably; what is absent is no error.
+
+        An object is this object only, a folder (`x/index/`) all that is below it. The receipt does
+        not outlive the bytes: whenever this process dies, `receipt` gives None or what is whole,
+        and calling it again finishes. Folders above that hold nothing any more may go with it.
+
+        Raises:
+            RefusedError: the place is our own area, outside of the root, an object's name that is a
+                folder, or it is locked (see `extend`); nothing was removed.
+            ConfigError, TransientError: as for `put`.
+        """
+        ...
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        """Keep a place from being removed by anybody until then, where the storage has locks.
+
+        Elsewhere nothing is done. A lock that lasts longer stays as it is. What is stored is locked
+        from the beginning, for the target's `retention`.
+
+        Raises:
+            MissingObjectError: something of it is not there.
+            ConfigError, TransientError: as for `put`.
+        """
+        ...
+
+    def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        """Yield what stands in the storage and is not `known`, in pages of bounded size.
+
+        Our own areas are left out, and all that is below a folder that is known. The folder of an
+        unpacked segment is one place when there is a receipt for it; everything else is a place for
+        each object. In no order; what is written or removed meanwhile may be seen or not.
+
+        Raises:
+            ConfigError, TransientError: as for `objects`.
         """
         ...

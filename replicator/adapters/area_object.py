@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from replicator.adapters.object_bucket import MIB, Bucket
+from replicator.adapters.object_bucket import MIB, Bucket, listed
 from replicator.errors import MissingObjectError, NotFoundError
 
 PIECE_BYTES = 8 * MIB
@@ -22,11 +22,9 @@ class ObjectArea:
 
     async def names(self, prefix: str) -> Sequence[str]:
         within = self._folder + prefix.rpartition("/")[0]
-        names = [
-            one.key.removeprefix(self._folder)
-            for one in await self._bucket.listed(within.rstrip("/"))
-        ]
-        return sorted(name for name in names if name.startswith(prefix))
+        found = await listed(self._bucket, within.rstrip("/"))
+        names = [one.key.removeprefix(self._folder) for one in found]
+        return [name for name in names if name.startswith(prefix)]
 
     async def get(self, name: str) -> bytes:
         key = self._folder + name

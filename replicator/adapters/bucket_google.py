@@ -7,6 +7,7 @@ https://cloud.google.com/storage/docs/json_api/v1
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -17,8 +18,8 @@ from aiohttp import ClientResponse, MultipartWriter
 from awscrt.checksums import crc32c
 
 from replicator.adapters.google_token import GoogleToken
-from replicator.adapters.http_session import HttpSession, reached
-from replicator.adapters.object_bucket import Begun, Listed, Stat
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
+from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
     ConfigError,
@@ -54,7 +55,11 @@ class GoogleBucket:
             return None
         metadata = {k.lower(): v for k, v in found.get("metadata", {}).items()}
         return Stat(
-            key=key, size_bytes=int(found["size"]), tag=found["generation"], metadata=metadata
+            key=key,
+            size_bytes=int(found["size"]),
+            tag=found["generation"],
+            stored_at=datetime.fromisoformat(found["updated"]),
+            metadata=metadata,
         )
 
     async def begin(self, key: str) -> Begun | None:
@@ -62,23 +67,21 @@ class GoogleBucket:
         stat = await self.stat(key)
         return None if stat is None else Begun(stat, None)
 
-    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
-        """Return the objects below a prefix: one request for each thousand."""
-        found: list[Listed] = []
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder: one request for each page."""
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
-        page["maxResults"] = str(objects_max or 1000)
+        page["maxResults"] = str(page_objects_max)
         while True:
             url = f"{self._url}/storage/v1/b/{self._bucket}/o"
             status, answer = await self._asked("GET", url, f"cannot list {prefix}", params=page)
             if status == HTTPStatus.NOT_FOUND:
                 raise self._no_bucket()
-            found += [
-                Listed(key=one["name"], size_bytes=int(one["size"]), tag=one["generation"])
-                for one in answer.get("items", [])
-            ]
+            yield [_listed(one) for one in answer.get("items", [])]
             next_page = answer.get("nextPageToken")
-            if next_page is None or (objects_max is not None and len(found) >= objects_max):
-                return sorted(found, key=lambda one: one.key)
+            if next_page is None:
+                return
             page["pageToken"] = next_page
 
     async def read(
@@ -112,13 +115,20 @@ class GoogleBucket:
                     yield b"".join(pieces)
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store an object whose CRC32C the server compares; False when there is one."""
+        del retained
         return await self._insert(key, data, metadata, {"ifGenerationMatch": "0"})
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
+        del retained
         await self._insert(key, data, None, {})
 
     async def writer(self, key: str, *, part_bytes: int) -> "GoogleWriter":
@@ -139,7 +149,7 @@ class GoogleBucket:
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
     async def delete(self, key: str) -> None:
-        """Remove an object of our own; it may be gone."""
+        """Remove an object; it may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
 
     async def send(
@@ -208,7 +218,10 @@ class GoogleBucket:
             return
         text = (await response.text(errors="replace"))[:300]
         said = f"{self.name}: {doing}: {response.status} {text}"
-        denied = response.status in DENIED and not any(word in text for word in RATE_LIMITED)
+        limited = any(word in text for word in RATE_LIMITED)
+        if limited or response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
+        denied = response.status in DENIED and not limited
         error: type[ReplicatorError] = ConfigError if denied else TransientError
         hint = "check the credentials and what they may do there" if denied else ""
         raise error(said, hint=hint)
@@ -272,6 +285,15 @@ class GoogleWriter:
 def crc32c_text(crc: int) -> str:
     """Return a checksum as Google writes it."""
     return b64encode(crc.to_bytes(4, "big")).decode()
+
+
+def _listed(found: Mapping[str, Any]) -> Listed:
+    return Listed(
+        key=found["name"],
+        size_bytes=int(found["size"]),
+        tag=found["generation"],
+        stored_at=datetime.fromisoformat(found["updated"]),
+    )
 
 
 def _chunk(part_bytes: int) -> int:

@@ -20,7 +20,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, S3Store
 
-from replicator.adapters.object_bucket import Begun, Listed, Stat
+from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, TransientError
 
@@ -33,6 +33,10 @@ Store: TypeAlias = S3Store | AzureStore
 GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 """What servers say when not the object but the whole bucket is missing."""
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+DENIED = ("status code: 401", "status code: 403")
+"""What is not said by an exception of its own, when a listing is denied."""
+BUSY = ("status code: 429", "status code: 503")
+"""The library does not show the server's Retry-After."""
 
 
 class ObstoreBucket:
@@ -80,21 +84,20 @@ class ObstoreBucket:
 
         return Begun(_stat(key, found), rest)
 
-    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
-        """Return the objects below a prefix, sorted by key: one request for each thousand."""
-        await self._pace.request()
-        found: list[Listed] = []
-        with self._translated(f"cannot list {prefix or 'it'}"):
-            chunk_size = 1000 if objects_max is None else objects_max
-            stream = obstore.list(self._store, prefix=prefix or None, chunk_size=chunk_size)
-            async for chunk in stream:
-                found += [
-                    Listed(key=meta["path"], size_bytes=meta["size"], tag=_tag(meta))
-                    for meta in chunk
-                ]
-                if objects_max is not None and len(found) >= objects_max:
-                    break
-        return sorted(found, key=lambda listed: listed.key)
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder; a request gives a thousand (Azure: five thousand)."""
+        stream = aiter(
+            obstore.list(self._store, prefix=prefix or None, chunk_size=page_objects_max)
+        )
+        while True:
+            await self._pace.request()
+            with self._translated(f"cannot list {prefix or 'it'}"):
+                page = await anext(stream, None)
+            if page is None:
+                return
+            yield [_listed(meta) for meta in page]
 
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
@@ -144,9 +147,15 @@ class ObstoreBucket:
                 ) from exc
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store an object; return False, and change nothing, when there is one: one PUT."""
+        del retained
         await self._pace.request()
         await self._pace.transfer(len(data))
         with self._translated(f"cannot write {key}"):
@@ -166,8 +175,9 @@ class ObstoreBucket:
                 raise
         return True
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
+        del retained
         await self._pace.request()
         with self._translated(f"cannot write {key}"):
             await obstore.put_async(self._store, key, data, use_multipart=False)
@@ -177,7 +187,7 @@ class ObstoreBucket:
         return ObstoreWriter(self, self._store, key, part_bytes=part_bytes, pace=self._pace)
 
     async def delete(self, key: str) -> None:
-        """Remove an object of our own; it may be gone."""
+        """Remove an object; it may be gone."""
         await self._pace.request()
         with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
@@ -203,7 +213,9 @@ class ObstoreBucket:
                 raise TransientError(
                     f"{self.name} does not exist", hint="make it, or correct its name"
                 ) from exc
-            if any(words in str(exc) for words in SKEWED):
+            if any(words in str(exc) for words in BUSY):
+                self._pace.refused()
+            if any(words in str(exc) for words in (*SKEWED, *DENIED)):
                 raise ConfigError(
                     f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
                 ) from exc
@@ -261,7 +273,17 @@ def _stat(key: str, found: "obstore.GetResult") -> Stat:
         key=key,
         size_bytes=found.meta["size"],
         tag=_tag(found.meta),
+        stored_at=found.meta["last_modified"],
         metadata={str(k).lower(): v for k, v in found.attributes.items()},
+    )
+
+
+def _listed(meta: "obstore.ObjectMeta") -> Listed:
+    return Listed(
+        key=meta["path"],
+        size_bytes=meta["size"],
+        tag=_tag(meta),
+        stored_at=meta["last_modified"],
     )
 
 

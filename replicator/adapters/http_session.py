@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
@@ -58,6 +59,16 @@ class HttpSession:
             return ssl.create_default_context(cafile=self._ca_file)
         except OSError as exc:
             raise ConfigError(f"{self._ca_file} cannot be read: {exc}") from exc
+
+
+BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""What a server says that has too many requests."""
+
+
+def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds a server asks not to be asked; a date is not looked at."""
+    told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
 
 
 @contextmanager

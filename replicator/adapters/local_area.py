@@ -139,6 +139,17 @@ class Area:
         finally:
             written.unlink(missing_ok=True)
 
+    def has(self, location: Location) -> bool:
+        """Return whether there is a receipt."""
+        return self._receipt_path(location).exists()
+
+    def forget(self, location: Location) -> None:
+        """Remove a receipt, durably; it may be gone."""
+        path = self._receipt_path(location)
+        if path.parent.is_dir():
+            path.unlink(missing_ok=True)
+            sync(path.parent)
+
     def _receipt_path(self, location: Location) -> Path:
         name = _name(location)
         return self._top / "receipts" / name[:2] / f"{name}.json"

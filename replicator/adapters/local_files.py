@@ -165,6 +165,18 @@ def make_folders(folder: Path, top: Path) -> None:
         sync(folder.parent)
 
 
+def remove_empty(folder: Path, top: Path) -> None:
+    """Remove folders below `top` that hold nothing any more, from here upwards."""
+    while folder != top:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass  # somebody else removed it
+        except OSError:
+            return
+        folder = folder.parent
+
+
 def sync_tree(path: Path) -> None:
     """Make the names in all folders from here on down durable."""
     if path.is_dir():

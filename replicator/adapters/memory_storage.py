@@ -1,20 +1,37 @@
 """A deep storage in dicts, for tests and simulations: same promises, but it dies with us."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Receipt, Shipment, StoredObject
+from replicator.ports import (
+    AREAS,
+    Checked,
+    Clock,
+    Known,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryDeepStorage:
-    """A `DeepStorage`; `stored` may be looked at and changed by anybody."""
+    """A `DeepStorage` and `SegmentRemover`; anybody may look at `stored` and change it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None, *, locks: bool = False) -> None:
+        """Take the clock by which things are stored, and whether `extend` locks."""
+        self.locks = locks
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}
+        self.stored_at: dict[Location, datetime] = {}
+        self.locked_until: dict[Location, datetime] = {}
+        self._clock = clock
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         del ahead
@@ -60,10 +77,53 @@ class MemoryDeepStorage:
             raise RefusedError(f"{location} holds something that this tool did not write")
         receipt = Receipt(objects=checked, copied_from=shipment.objects)
         self.stored[location], self.receipts[location] = found, receipt
+        if self._clock is not None:
+            self.stored_at[location] = self._clock.now()
         return receipt
 
     async def probe(self) -> None:
         await asyncio.sleep(0)
+
+    async def remove(self, location: Location) -> None:
+        await asyncio.sleep(0)
+        if location.split("/", 1)[0] in AREAS:
+            raise RefusedError(f"{location} is our own area")
+        locked = self.locked_until.get(location)
+        if locked is not None and self._clock is not None and locked > self._clock.now():
+            raise RefusedError(f"{location} is locked until {locked.isoformat()}")
+        self.receipts.pop(location, None)
+        below = [one for one in self.stored if location[-1] == "/" and one.startswith(location)]
+        for one in [location, *below]:
+            self.stored.pop(one, None)
+            self.stored_at.pop(one, None)
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        await asyncio.sleep(0)
+        if self.locks:
+            self._found(location)
+            self.locked_until[location] = max(until, self.locked_until.get(location, NEVER))
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        for location, files in list(self.stored.items()):
+            await asyncio.sleep(0)
+            names = location.rstrip("/").split("/")
+            above = (Location("/".join(names[:n]) + "/") for n in range(1, len(names)))
+            if not known(location) and not any(map(known, above)):
+                yield self._places(location, files)
+
+    def _places(self, location: Location, files: Mapping[str, bytes]) -> list[StoredPlace]:
+        ours, at = location in self.receipts, self.stored_at.get(location, NEVER)
+        if ours or not location.endswith("/"):
+            files = {"": b"".join(files.values())}
+        return [
+            StoredPlace(
+                location=Location(location + name),
+                size_bytes=len(data),
+                has_receipt=ours,
+                stored_at=at,
+            )
+            for name, data in files.items()
+        ]
 
     def _found(self, location: Location) -> dict[str, bytes]:
         found = self.stored.get(location)

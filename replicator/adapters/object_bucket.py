@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 MIB = 1 << 20
+PAGE_OBJECTS_MAX = 1000
+"""What S3 and Google list by one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +17,8 @@ class Listed:
     key: str
     size_bytes: int
     tag: str
+    stored_at: datetime
+    """When it was written, by the server's clock, UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +74,13 @@ class Bucket(Protocol):
         """Return an object as `stat` does, its bytes on their way where that is one request."""
         ...
 
-    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
-        """Return the objects below a prefix, sorted by key."""
+    def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder, '' for all, a page for each request.
+
+        Those below one folder follow each other. An object whose key is the folder's is not below.
+        """
         ...
 
     def read(
@@ -85,13 +95,21 @@ class Bucket(Protocol):
         ...
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
-        """Store an object; return False, and change nothing, when there is one."""
+        """Store an object; return False, and change nothing, when there is one.
+
+        Where the bucket locks objects, this one is locked if it is `retained`.
+        """
         ...
 
-    async def replace(self, key: str, data: bytes) -> None:
-        """Store an object of our own, whatever was there."""
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+        """Store an object of our own, whatever was there; locked as by `create`."""
         ...
 
     async def writer(self, key: str, *, part_bytes: int) -> Writer:
@@ -99,5 +117,11 @@ class Bucket(Protocol):
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove an object of our own; it may be gone."""
+        """Remove an object; it may be gone."""
         ...
+
+
+async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
+    """Return all objects below a folder of few, sorted by key."""
+    found = [one async for page in bucket.pages(prefix) for one in page]
+    return sorted(found, key=lambda one: one.key)

@@ -5,11 +5,15 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+PAUSE_FIRST_S = 0.5
+"""How long nobody asks a server that refused a request because it has too many."""
+
 
 class Pace:
     """At most so many requests and bytes in a second, each with one second's burst.
 
-    `within` is a pace that is shared with others; both are kept.
+    When the server has too many requests, all that are asked of it pause: as long as it says, or
+    longer each time. `within` is a pace that is shared with others; both are kept.
     """
 
     def __init__(
@@ -17,14 +21,35 @@ class Pace:
         *,
         requests_per_s_max: float | None = None,
         bytes_per_s_max: float | None = None,
+        pause_s_max: float = 30.0,
         within: "Pace | None" = None,
     ) -> None:
         self._requests = None if requests_per_s_max is None else _Bucket(requests_per_s_max)
         self._bytes = None if bytes_per_s_max is None else _Bucket(bytes_per_s_max)
         self._within = within
+        self._pause_s_max = pause_s_max
+        self._pause_s, self._paused_until = 0.0, 0.0
+
+    def refused(self, wait_s: float | None = None) -> None:
+        """Pause, because the server has too many requests; `wait_s` is what it asked for.
+
+        Refusals of what was under way when the pause began make it no longer. One that follows
+        within the length of the pause after its end doubles it, up to `pause_s_max`.
+        """
+        now = asyncio.get_running_loop().time()
+        if now >= self._paused_until:
+            soon = now < self._paused_until + self._pause_s
+            self._pause_s = 2 * self._pause_s if soon else PAUSE_FIRST_S
+            self._paused_until = now + min(self._pause_s, self._pause_s_max)
+        if wait_s is not None:
+            self._paused_until = max(self._paused_until, now + min(wait_s, self._pause_s_max))
+        self._pause_s = min(self._pause_s, self._pause_s_max)
 
     async def request(self) -> None:
         """Wait until one more request may be sent."""
+        loop = asyncio.get_running_loop()
+        while (delay_s := self._paused_until - loop.time()) > 0:  # noqa: ASYNC110 - it may be extended
+            await asyncio.sleep(delay_s)
         if self._requests is not None:
             await self._requests.take(1)
         if self._within is not None:

@@ -1,5 +1,6 @@
 """Who asks S3, by obstore for bytes and by aioboto3 for the rest, and what its refusals mean."""
 
+from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, client_options
+from replicator.adapters.http_session import BUSY, asked_to_wait_s
 from replicator.adapters.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
 
@@ -67,7 +69,12 @@ class S3Address:
 
 
 def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
-    """Return a bucket; credentials are looked up now.
+    """Return a bucket; credentials are looked up now, as by `s3_store`."""
+    return ObstoreBucket(s3_store(address), f"s3://{address.bucket}", pace=pace)
+
+
+def s3_store(address: S3Address) -> S3Store:
+    """Return obstore's view of a bucket; credentials are looked up now.
 
     Raises:
         ConfigError: no credentials are found.
@@ -88,7 +95,7 @@ def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
         provider = _chain(address)
     if address.endpoint_url is not None:
         keys["endpoint"] = address.endpoint_url
-    store = S3Store(
+    return S3Store(
         address.bucket,
         config=keys,
         client_options=client_options(
@@ -97,7 +104,6 @@ def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
         retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
         credential_provider=provider,
     )
-    return ObstoreBucket(store, f"s3://{address.bucket}", pace=pace)
 
 
 def _chain(address: S3Address) -> Boto3CredentialProvider:
@@ -146,12 +152,14 @@ def s3_client(address: S3Address) -> "ClientCreatorContext[S3Client]":
 
 
 @contextmanager
-def translated(bucket: str, doing: str) -> Generator[None]:
-    """Raise our errors for the SDK's."""
+def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
+    """Raise our errors for the SDK's; pause when the server has too many requests."""
     try:
         yield
     except ClientError as exc:
-        code = error_code(exc)
+        code, answer = error_code(exc), exc.response.get("ResponseMetadata", {})
+        if answer.get("HTTPStatusCode") in BUSY:
+            pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
         said = f"s3://{bucket}: {doing}: {exc}"
         if code in EXISTS:
             raise FileExistsError(said) from exc
@@ -166,6 +174,11 @@ def translated(bucket: str, doing: str) -> Generator[None]:
         raise TransientError(said) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {exc}") from exc
+
+
+def crc_text(crc: int) -> str:
+    """Return a CRC64NVME as S3 writes it."""
+    return b64encode(crc.to_bytes(8, "big")).decode()
 
 
 def error_code(exc: ClientError) -> str:

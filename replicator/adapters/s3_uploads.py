@@ -1,13 +1,12 @@
 """Large objects into S3, part by part; what a process that died has sent is not sent again."""
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import md5
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from awscrt.checksums import crc64nvme
 
@@ -15,7 +14,8 @@ from replicator.adapters.hashing import Sha256
 from replicator.adapters.in_thread import finished
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import S3Address, s3_client, translated
+from replicator.adapters.s3_lock import S3Lock
+from replicator.adapters.s3_session import S3Address, crc_text, s3_client, translated
 from replicator.errors import CorruptionError, MissingObjectError
 from replicator.ports import Clock
 
@@ -45,10 +45,17 @@ class S3Uploads:
     """
 
     def __init__(
-        self, address: S3Address, *, pace: Pace, in_flight: InFlight, sizes: Sizes, clock: Clock
+        self,
+        address: S3Address,
+        *,
+        pace: Pace,
+        in_flight: InFlight,
+        sizes: Sizes,
+        clock: Clock,
+        lock: S3Lock | None = None,
     ) -> None:
         self._address, self._pace, self._sizes = address, pace, sizes
-        self._in_flight, self._clock = in_flight, clock
+        self._in_flight, self._clock, self._retention = in_flight, clock, lock
         self._stack = AsyncExitStack()
         self._opened: S3Client | None = None
         self._begun: dict[str, str] | None = None
@@ -73,7 +80,7 @@ class S3Uploads:
         try:
             sending = _Sending(client, self._address.bucket, key, upload, self._pace)
             checksum = await self._send(sending, contents)
-            with translated(self._address.bucket, f"cannot complete the upload of {key}"):
+            with self.translated(f"cannot complete the upload of {key}"):
                 await sending.complete()
         except (CorruptionError, MissingObjectError, FileExistsError):
             await self._give_up(client, key, upload)
@@ -85,6 +92,14 @@ class S3Uploads:
         """Wait for this storage's turn."""
         await self._pace.request()
 
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        """Raise our errors for the SDK's."""
+        return translated(self._address.bucket, doing, self._pace)
+
+    def locking(self) -> dict[str, Any]:
+        """Return what a request says that stores an object, where objects are locked."""
+        return {} if self._retention is None else self._retention.arguments()
+
     async def _begin(self, client: "S3Client", key: str) -> "_Upload":
         begun = await self._unfinished(client)
         if (id_ := begun.get(key)) is not None:
@@ -93,12 +108,13 @@ class S3Uploads:
             except MissingObjectError:
                 del begun[key]  # somebody aborted it
         await self._pace.request()
-        with translated(self._address.bucket, f"cannot begin the upload of {key}"):
+        with self.translated(f"cannot begin the upload of {key}"):
             made = await client.create_multipart_upload(
                 Bucket=self._address.bucket,
                 Key=key,
                 ChecksumAlgorithm="CRC64NVME",
                 ChecksumType="FULL_OBJECT",
+                **self.locking(),
             )
         begun[key] = made["UploadId"]
         return _Upload(made["UploadId"], {})
@@ -117,7 +133,7 @@ class S3Uploads:
         found: dict[str, str] = {}
         prefix = self._address.prefix.strip("/")
         oldest = self._clock.now() - UPLOADS_ABANDONED_AFTER
-        with translated(self._address.bucket, "cannot list its unfinished uploads"):
+        with self.translated("cannot list its unfinished uploads"):
             pages = client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._address.bucket, Prefix=f"{prefix}/" if prefix else ""
             )
@@ -134,7 +150,7 @@ class S3Uploads:
 
     async def _parts(self, client: "S3Client", key: str, id_: str) -> "dict[int, _Part]":
         found: dict[int, _Part] = {}
-        with translated(self._address.bucket, f"cannot list the parts of {key}"):
+        with self.translated(f"cannot list the parts of {key}"):
             pages = client.get_paginator("list_parts").paginate(
                 Bucket=self._address.bucket, Key=key, UploadId=id_
             )
@@ -147,7 +163,7 @@ class S3Uploads:
         (await self._unfinished(client)).pop(key, None)
         doing = f"cannot abort the upload of {key}"
         gone = client.exceptions.NoSuchUpload
-        with translated(self._address.bucket, doing), suppress(gone):
+        with self.translated(doing), suppress(gone):
             await client.abort_multipart_upload(
                 Bucket=self._address.bucket, Key=key, UploadId=upload.id_
             )
@@ -239,7 +255,7 @@ class _Sending:
 
     async def part(self, number: int, data: bytes) -> None:
         """Send a part, in any order, unless it is there."""
-        crc = _crc_text(crc64nvme(data))
+        crc = crc_text(crc64nvme(data))
         done = self._upload.done.get(number)
         if done is not None and done.size_bytes == len(data):
             own = await finished(lambda: md5(data, usedforsecurity=False).hexdigest())
@@ -248,7 +264,7 @@ class _Sending:
                 return
         await self._pace.request()
         await self._pace.transfer(len(data))
-        with translated(self._bucket, f"cannot send part {number} of {self._key}"):
+        with translated(self._bucket, f"cannot send part {number} of {self._key}", self._pace):
             sent = await self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._key,
@@ -267,7 +283,7 @@ class _Sending:
             Key=self._key,
             UploadId=self._upload.id_,
             MultipartUpload={"Parts": [self._parts[n] for n in sorted(self._parts)]},
-            ChecksumCRC64NVME=_crc_text(self._crc),
+            ChecksumCRC64NVME=crc_text(self._crc),
             ChecksumType="FULL_OBJECT",
             IfNoneMatch="*",
         )
@@ -294,7 +310,3 @@ async def _cut(pieces: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[b
             del rest[:part_bytes]
     if rest:
         yield bytes(rest)
-
-
-def _crc_text(crc: int) -> str:
-    return b64encode(crc.to_bytes(8, "big")).decode()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from obstore.store import AzureStore
 
 from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, client_options
+from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError
 
 if TYPE_CHECKING:

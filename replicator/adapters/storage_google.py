@@ -6,9 +6,10 @@ from pathlib import Path
 from replicator.adapters.bucket_google import GoogleBucket
 from replicator.adapters.google_token import GoogleToken
 from replicator.adapters.http_session import HttpSession
+from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+from replicator.adapters.storage_object import ObjectStorage
 
 GOOGLE = "https://storage.googleapis.com"
 

@@ -5,6 +5,7 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -15,15 +16,18 @@ from uuid import uuid4
 import orjson
 from aiohttp import ClientResponse
 
-from replicator.adapters.http_session import HttpSession, reached
-from replicator.adapters.object_bucket import Begun, Listed, Stat
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
+from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.storage_object import AREA, ObjectStorage, ObjectStorageReader
-from replicator.errors import ConfigError, MissingObjectError, TransientError
+from replicator.adapters.storage_object import ObjectStorage
+from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
+from replicator.ports import OWN_AREA
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 STANDBY = "StandbyException"
+NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +96,37 @@ class HdfsFolder:
         if found is None or found["FileStatus"]["type"] != "FILE":
             return None
         status = found["FileStatus"]
-        return Stat(key=key, size_bytes=status["length"], tag=_tag(status), metadata={})
+        return Stat(
+            key=key,
+            size_bytes=status["length"],
+            tag=_tag(status),
+            stored_at=_stored_at(status),
+            metadata={},
+        )
 
     async def begin(self, key: str) -> Begun | None:
         """Return an object without its bytes: they are a request of their own."""
         stat = await self.stat(key)
         return None if stat is None else Begun(stat, None)
 
-    async def listed(self, prefix: str, *, objects_max: int | None = None) -> Sequence[Listed]:
-        """Return the files below a folder: one request for each folder."""
-        found: list[Listed] = []
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files below a folder: one request for each folder, which is a page."""
+        del page_objects_max
         folders = [prefix.rstrip("/")]
-        while folders and (objects_max is None or len(found) < objects_max):
+        while folders:
             folder = folders.pop()
             answer = await self._asked("GET", folder, "LISTSTATUS", f"cannot list {folder}")
             statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+            page: list[Listed] = []
             for status in statuses:
                 key = "/".join(part for part in (folder, status["pathSuffix"]) if part)
                 if status["type"] == "DIRECTORY":
                     folders.append(key)
-                elif status["type"] == "FILE":
-                    found.append(Listed(key=key, size_bytes=status["length"], tag=_tag(status)))
-        return sorted(found, key=lambda one: one.key)
+                elif status["type"] == "FILE" and status["pathSuffix"]:
+                    page.append(_listed(key, status))
+            yield page
 
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
@@ -151,15 +164,21 @@ class HdfsFolder:
                     yield b"".join(pieces)
 
     async def create(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        data: bytes,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
     ) -> bool:
         """Store a file; return False, and change nothing, when there is one."""
-        del metadata
+        del metadata, retained
         aside = await self._written_aside(key, [data])
         return await self._placed(aside, key)
 
-    async def replace(self, key: str, data: bytes) -> None:
+    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
         """Store a file of our own, whatever was there."""
+        del retained
         aside = await self._written_aside(key, [data])
         if not await self._placed(aside, key, keep=True):
             await self.delete(key)
@@ -173,8 +192,15 @@ class HdfsFolder:
         return HdfsWriter(self, key, aside)
 
     async def delete(self, key: str) -> None:
-        """Remove a file of our own; it may be gone."""
+        """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
         await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
+        folder, _, _ = key.rpartition("/")
+        while folder and not key.startswith(f"{OWN_AREA}/"):
+            try:
+                await self._asked("DELETE", folder, "DELETE", f"cannot remove {folder}")
+            except RefusedError:
+                return
+            folder, _, _ = folder.rpartition("/")
 
     async def append(self, aside: str, data: bytes) -> None:
         """Add bytes to a file that nobody sees yet."""
@@ -202,10 +228,12 @@ class HdfsFolder:
         placed = found is not None and bool(found["boolean"])
         if not placed and not keep:
             await self.delete(aside)
+            if await self.stat(key) is None:
+                raise TransientError(f"{self.name}: the folder of {key} was removed meanwhile")
         return placed
 
     async def _written_aside(self, key: str, pieces: Sequence[bytes]) -> str:
-        aside, doing = f"{AREA}/unfinished/{uuid4().hex}", f"cannot write {key}"
+        aside, doing = f"{OWN_AREA}/unfinished/{uuid4().hex}", f"cannot write {key}"
         place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
         if place is None:
             raise TransientError(f"{self.name}: {self._root} is not there")
@@ -270,6 +298,10 @@ class HdfsFolder:
                 f"{self.name}: {doing}: access denied: {text}",
                 hint="set `user`, or the token, to somebody who may",
             )
+        if response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
+        if NOT_EMPTY in text:
+            raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
         raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
 
 
@@ -287,6 +319,16 @@ class HdfsWriter:
     async def complete(self) -> None:
         """Make it visible."""
         await self._folder.place(self._aside, self._key)
+
+
+def _listed(key: str, status: Mapping[str, Any]) -> Listed:
+    return Listed(
+        key=key, size_bytes=status["length"], tag=_tag(status), stored_at=_stored_at(status)
+    )
+
+
+def _stored_at(status: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
 
 
 def _tag(status: Mapping[str, Any]) -> str:

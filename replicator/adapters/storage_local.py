@@ -5,180 +5,49 @@ Nothing is ever linked: a hard link to the source's file would change and rot to
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from errno import EACCES
 from functools import partial
-from hashlib import sha256
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
 from replicator.adapters.area_local import LocalArea
 from replicator.adapters.in_thread import finished
-from replicator.adapters.local_area import AREA, Area, Kept
+from replicator.adapters.local_area import Area, Kept
 from replicator.adapters.local_files import (
-    Found,
-    Reading,
     Writing,
     files_at,
     make_folders,
+    remove_empty,
     sync,
     sync_tree,
     translated,
     write_durably,
 )
-from replicator.errors import (
-    CorruptionError,
-    MissingObjectError,
-    RefusedError,
-    TransientError,
-)
+from replicator.adapters.local_places import local_places
+from replicator.adapters.local_reader import PIECE_BYTES, LocalDeepStorageReader
+from replicator.errors import CorruptionError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Receipt, Shipment, StoredObject
+from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
 
-MIB = 1 << 20
 PROBE_BYTES = 4096
-OWN = "_replicator"
-"""Our own folder below the root; what is half written stands in `.replicator` beside it."""
-EMPTY_HINT = (
-    "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
-    " into it"
-)
-
-
-class LocalDeepStorageReader:
-    """A `DeepStorageReader` of the folder `root`; it has no method that writes.
-
-    A place outside the root is refused, also one behind a link.
-    """
-
-    def __init__(self, root: Path, *, piece_bytes: int = MIB) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            root: `druid.storage.storageDirectory`, as this process sees it.
-            piece_bytes: How much is read at once.
-        """
-        self._root, self._piece_bytes = root, piece_bytes
-
-    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
-        del ahead
-        found = await finished(lambda: self._files(location))
-        return [
-            StoredObject(name=file.name, size_bytes=file.size_bytes, tag=str(file.mtime_ns))
-            for file in found
-        ]
-
-    async def read(
-        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
-        name, left = stored.name, (stored.size_bytes if end is None else end) - start
-        reading = self._opened(location, name, start=start)
-        try:
-            while end is None or left > 0:
-                piece = await finished(partial(self._piece, reading, location, name))
-                if end is not None:
-                    piece = piece[:left]
-                if not piece:
-                    break
-                left -= len(piece)
-                yield piece
-            await finished(partial(self._require_same, reading, location, stored))
-        finally:
-            reading.close()
-
-    async def check(self, location: Location) -> tuple[Checked, ...]:
-        return tuple([await self._check(location, found) for found in await self.objects(location)])
-
-    async def _check(self, location: Location, stored: StoredObject) -> Checked:
-        reading, checksum, size_bytes = self._opened(location, stored.name), sha256(), 0
-
-        def add() -> int:
-            piece = self._piece(reading, location, stored.name)
-            checksum.update(piece)
-            return len(piece)
-
-        try:
-            got_bytes = self._piece_bytes
-            while got_bytes == self._piece_bytes:
-                got_bytes = await finished(add)
-                size_bytes += got_bytes
-        finally:
-            reading.close()
-        return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
-
-    def _files(self, location: Location) -> list[Found]:
-        with self._reading(location):
-            found = files_at(self._path(location))
-            if not found:
-                raise FileNotFoundError(f"{location} holds no file")
-            return found
-
-    def _opened(self, location: Location, name: str, *, start: int = 0) -> Reading:
-        return Reading(partial(self._object_path, location, name), self._piece_bytes, start)
-
-    def _require_same(self, reading: Reading, location: Location, stored: StoredObject) -> None:
-        """Raise a TransientError when the file was written since it was listed."""
-        if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
-            raise TransientError(
-                f"{location}{stored.name} of {self._root} was written while it was read",
-                hint="it is listed and read again",
-            )
-
-    def _piece(self, reading: Reading, location: Location, name: str) -> bytes:
-        with self._reading(f"{location}{name}"):
-            return reading.piece()
-
-    def _object_path(self, location: Location, name: str) -> Path:
-        return self._path(Location(f"{location.rstrip('/')}/{name}" if name else location))
-
-    def _path(self, location: Location) -> Path:
-        parts = PurePosixPath(location).parts
-        if not parts or parts[0] in {"/", "//", AREA, OWN} or ".." in parts or "\0" in location:
-            raise RefusedError(f"{location!r} is not a place in the deep storage {self._root}")
-        path, real_root = self._root.joinpath(*parts), os.path.realpath(self._root)
-        real = Path(os.path.realpath(path))
-        ours = any(real.is_relative_to(Path(real_root, name)) for name in (AREA, OWN))
-        if not real.is_relative_to(real_root) or ours:
-            raise RefusedError(f"{path} leads out of the deep storage {self._root}, to {real}")
-        return path
-
-    @contextmanager
-    def _reading(self, what: str) -> Generator[None]:
-        with translated(f"cannot read {what} of {self._root}"):
-            try:
-                yield
-            except (FileNotFoundError, NotADirectoryError) as exc:
-                self._require_root()
-                raise MissingObjectError(f"{what} is not in {self._root}") from exc
-
-    def _require_root(self) -> None:
-        """A mount that is gone must never look like segments that were killed."""
-        try:
-            with os.scandir(self._root) as entries:
-                empty = next(entries, None) is None
-        except OSError as exc:
-            raise TransientError(
-                f"the deep storage {self._root} cannot be read: {exc}",
-                hint="mount it; nothing is known about its segments until then",
-            ) from exc
-        if empty:
-            raise TransientError(
-                f"the deep storage {self._root} is empty, as when it is not mounted",
-                hint=EMPTY_HINT,
-            )
+PAGE_PLACES_MAX = 1000
 
 
 class LocalDeepStorage(LocalDeepStorageReader):
-    """A `DeepStorage` in the folder `root`, which must exist.
+    """A `DeepStorage` and `SegmentRemover` in the folder `root`, which must exist.
 
     What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
     into place. The receipt is durable before that: after any crash there are bytes with a receipt,
     or a receipt that no bytes belong to, which counts for nothing.
     """
 
-    def __init__(self, root: Path, *, piece_bytes: int = MIB, lock_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, root: Path, *, piece_bytes: int = PIECE_BYTES, lock_timeout_s: float = 60.0
+    ) -> None:
         """Take the settings; nothing is opened yet.
 
         Args:
@@ -207,7 +76,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     def area(self) -> LocalArea:
         """Return where our own files are kept."""
-        return LocalArea(self._root, OWN)
+        return LocalArea(self._root, OWN_AREA)
 
     async def clean(self) -> None:
         """Remove what dead processes left half written; the first `put` does so too."""
@@ -228,6 +97,18 @@ class LocalDeepStorage(LocalDeepStorageReader):
             return await finished(lambda: self._place(location, work, receipt))
         finally:
             await finished(lambda: shutil.rmtree(work, ignore_errors=True))
+
+    async def remove(self, location: Location) -> None:
+        await finished(lambda: self._remove(location))
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        del until
+        self._path(location)
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        found = local_places(self._root, self._area, known)
+        while page := await finished(lambda: self._page(found)):
+            yield page
 
     async def create(self) -> None:
         await finished(self._create)
@@ -317,6 +198,28 @@ class LocalDeepStorage(LocalDeepStorageReader):
             self._area.keep(location, Kept(receipt=receipt, inode=kept.inode))
         return receipt
 
+    def _remove(self, location: Location) -> None:
+        path = self._path(location)
+        with translated(f"cannot remove {path}"):
+            self._area.prepare()
+            work = self._area.new_folder()
+            try:
+                with self._area.placing(location):
+                    _require_kind(path, location)
+                    if os.path.lexists(path):
+                        work.mkdir()
+                        path.rename(work / "old")
+                        sync(path.parent)
+                    self._area.forget(location)
+                remove_empty(path.parent, self._root)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+
+    def _page(self, found: Iterator[StoredPlace]) -> list[StoredPlace]:
+        with translated(f"cannot list {self._root}"):
+            self._area.require_root()
+            return list(islice(found, PAGE_PLACES_MAX))
+
     def _create(self) -> None:
         with translated(f"cannot make {self._root}"):
             if not self._root.is_dir():
@@ -360,6 +263,12 @@ def _require_ours(path: Path, kept: Kept | None) -> None:
             f"{path} holds something that this tool did not write",
             hint="move it away if nothing needs it, then run the command again",
         )
+
+
+def _require_kind(path: Path, location: Location) -> None:
+    """A file's name must not lead to a folder, in which there may be other places."""
+    if os.path.lexists(path) and location.endswith("/") != path.is_dir():
+        raise RefusedError(f"{path} is not what {location!r} names: one is a folder, one a file")
 
 
 def _set_aside(path: Path, work: Path, kept: Kept | None) -> None:

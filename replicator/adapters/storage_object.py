@@ -6,154 +6,30 @@ prefix, written last: without a receipt nothing counts as there, and no row poin
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from hashlib import sha256
+from contextlib import suppress
+from datetime import datetime
 from secrets import token_bytes, token_hex
 from types import TracebackType
-from typing import Any, Self
-
-import orjson
+from typing import Self
 
 from replicator.adapters.area_object import ObjectArea
 from replicator.adapters.hashing import Sha256, sha256_of
-from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, Stat
+from replicator.adapters.object_bucket import Bucket, Stat, listed
+from replicator.adapters.object_places import ObjectPlaces
+from replicator.adapters.object_reader import ObjectStorageReader
+from replicator.adapters.object_receipts import Receipts, carried, metadata_of
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.pacing import InFlight
-from replicator.adapters.receipt_json import receipt_json, receipt_of
-from replicator.errors import (
-    CorruptionError,
-    MissingObjectError,
-    RefusedError,
-    ReplicatorError,
-    TransientError,
-)
+from replicator.errors import CorruptionError, RefusedError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Receipt, Shipment, StoredObject
+from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
 
-AREA = "_replicator"
-"""Our own folder below the prefix."""
-RECEIPT = "replicatorreceipt"
-"""Name of the metadata, in letters that no store and no proxy changes."""
-METADATA_BYTES_MAX = 1800
-"""S3 takes 2 KB of metadata, names included."""
-FORMAT = 1
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
-AHEAD_OBJECTS_MAX = 1024
-"""As many as can be copied at once; none is in memory before it is read."""
-
-
-class ObjectStorageReader:
-    """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes."""
-
-    def __init__(
-        self,
-        bucket: Bucket,
-        prefix: str,
-        *,
-        piece_bytes: int = 8 * MIB,
-        close: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            bucket: Where it is.
-            prefix: What all keys of this cluster begin with, '' for the whole bucket.
-            piece_bytes: How much is read at once.
-            close: What is to be closed with it.
-        """
-        self._bucket, self._prefix = bucket, prefix.strip("/")
-        self._piece_bytes, self._close = piece_bytes, close
-        self._ahead: dict[Location, Begun] = {}
-
-    async def close(self) -> None:
-        """Give up connections."""
-        if self._close is not None:
-            await self._close()
-
-    @property
-    def bucket(self) -> Bucket:
-        """The bucket it reads."""
-        return self._bucket
-
-    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
-        key = self.key(location)
-        if location.endswith("/"):
-            found: Sequence[Listed] = await self._bucket.listed(key)
-        elif ahead:
-            found = await self._begun(location, key)
-        else:
-            stat = await self._bucket.stat(key)
-            found = [] if stat is None else [stat]
-        if not found:
-            await self._require_any()
-            raise MissingObjectError(f"{key} is not in {self._bucket.name}")
-        return [_stored(one, key) for one in found]
-
-    async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
-        """Look at an object that is read next by the request that reads it, if it is small."""
-        if (begun := await self._bucket.begin(key)) is None:
-            return []
-        if begun.rest is not None and begun.stat.size_bytes <= self._piece_bytes:
-            if len(self._ahead) >= AHEAD_OBJECTS_MAX:
-                self._ahead.clear()
-            self._ahead[location] = begun
-        return [begun.stat]
-
-    async def read(
-        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
-        end = stored.size_bytes if end is None else end
-        begun = self._ahead.pop(location, None)
-        if begun is not None and begun.rest is not None and begun.stat.tag == stored.tag:
-            yield (await begun.rest())[start:end]
-            return
-        pieces = self._bucket.read(
-            self.key(location) + stored.name,
-            tag=stored.tag,
-            start=start,
-            end=end,
-            piece_bytes=self._piece_bytes,
-        )
-        async for piece in pieces:
-            yield piece
-
-    async def check(self, location: Location) -> tuple[Checked, ...]:
-        return tuple([await self._check(location, one) for one in await self.objects(location)])
-
-    async def _check(self, location: Location, stored: StoredObject) -> Checked:
-        checksum = Sha256()
-        async for piece in self.read(location, stored):
-            await checksum.add(piece)
-        return Checked(
-            name=stored.name, size_bytes=checksum.size_bytes, sha256=checksum.hexdigest()
-        )
-
-    def key(self, location: Location) -> str:
-        """Return the key of a place.
-
-        Raises:
-            RefusedError: it is no place below the prefix, or in our own area.
-        """
-        parts = location.removesuffix("/").split("/")
-        if not {"", ".", ".."}.isdisjoint(parts) or parts[0] == AREA:
-            raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
-        return self._below(location)
-
-    def _below(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
-
-    async def _require_any(self) -> None:
-        """A wrong prefix must never look like segments that were killed."""
-        if not await self._bucket.listed(self._prefix, objects_max=1):
-            raise TransientError(
-                f"{self._bucket.name} holds nothing below {self._prefix or 'its root'}",
-                hint="correct bucket and prefix; if it really holds no segment any more, put any"
-                " object below the prefix",
-            )
 
 
 class ObjectStorage(ObjectStorageReader):
-    """A `DeepStorage` in a bucket below a prefix."""
+    """A `DeepStorage` and `SegmentRemover` in a bucket below a prefix."""
 
     def __init__(
         self,
@@ -180,6 +56,7 @@ class ObjectStorage(ObjectStorageReader):
         super().__init__(bucket, prefix, piece_bytes=sizes.part_bytes, close=close)
         self._upload, self._in_flight, self._sizes = upload, in_flight, sizes
         self._server_copy = server_copy
+        self._receipts = Receipts(bucket, self._below(OWN_AREA))
         self._absent: set[str] = set()
         """What was not there a moment ago, so that it need not be asked again."""
 
@@ -196,7 +73,7 @@ class ObjectStorage(ObjectStorageReader):
 
     def area(self) -> ObjectArea:
         """Return where our own files are kept."""
-        return ObjectArea(self._bucket, self._below(AREA))
+        return ObjectArea(self._bucket, self._below(OWN_AREA))
 
     async def create(self) -> None:
         """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""
@@ -222,9 +99,9 @@ class ObjectStorage(ObjectStorageReader):
         return await self._put_folder(location, shipment)
 
     async def probe(self) -> None:
-        key = self._below(f"{AREA}/probe-{token_hex(8)}")
+        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
         data = token_bytes(PROBE_BYTES)
-        if not await self._bucket.create(key, data):
+        if not await self._bucket.create(key, data, retained=False):
             raise CorruptionError(f"{self._bucket.name}: {key} is there already")
         try:
             stat = await self._bucket.stat(key)
@@ -235,7 +112,7 @@ class ObjectStorage(ObjectStorageReader):
             )
             if b"".join([piece async for piece in read]) != data:
                 raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
-            if await self._bucket.create(key, b"other"):
+            if await self._bucket.create(key, b"other", retained=False):
                 raise CorruptionError(
                     f"{self._bucket.name} lets an object be written over that must not be there"
                     " (If-None-Match has no effect)",
@@ -243,6 +120,27 @@ class ObjectStorage(ObjectStorageReader):
                 )
         finally:
             await self._bucket.delete(key)
+
+    async def remove(self, location: Location) -> None:
+        key = self.key(location)
+        # Under an old receipt, other bytes that are stored here later might look whole.
+        await self._receipts.drop(location)
+        self._ahead.pop(location, None)
+        if not location.endswith("/"):
+            await self._bucket.delete(key)
+            return
+        async for page in self._bucket.pages(key):
+            for one in page:
+                await self._bucket.delete(one.key)
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        del until
+        self.key(location)
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        noted = await self._receipts.noted()
+        async for page in ObjectPlaces(self._bucket, self._prefix, noted, known).pages():
+            yield page
 
     # ----------------------------------------------------------------------------- one object
 
@@ -277,7 +175,7 @@ class ObjectStorage(ObjectStorageReader):
         if not copied.sha256:
             (copied,) = await self.check(location)
         receipt = Receipt(objects=(copied,), copied_from=contents.shipment.objects)
-        await self._keep(location, receipt)
+        await self._receipts.keep(location, receipt)
         return receipt
 
     async def _put_small(self, location: Location, contents: Contents) -> Receipt:
@@ -286,15 +184,11 @@ class ObjectStorage(ObjectStorageReader):
             contents.require_size(len(data))
             checksum = await sha256_of(data)
             receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
-            text = _document(location, receipt)
-            fits = (
-                self._bucket.keeps_metadata and len(text) <= METADATA_BYTES_MAX and text.isascii()
-            )
-            metadata = {RECEIPT: text.decode()} if fits else None
+            metadata = metadata_of(location, receipt) if self._bucket.keeps_metadata else None
             if not await self._bucket.create(self.key(location), data, metadata):
                 return await self._confirm(location, receipt)
         if metadata is None:
-            await self._keep(location, receipt)
+            await self._receipts.keep(location, receipt)
         return receipt
 
     async def _finish(self, location: Location, contents: Contents, checksum: str) -> Receipt:
@@ -304,7 +198,7 @@ class ObjectStorage(ObjectStorageReader):
         contents.require_size(stat.size_bytes)
         whole = Checked(name="", size_bytes=stat.size_bytes, sha256=checksum)
         receipt = _receipt(contents, whole)
-        await self._keep(location, receipt)
+        await self._receipts.keep(location, receipt)
         return receipt
 
     async def _adopt(self, location: Location, contents: Contents) -> Receipt:
@@ -325,14 +219,11 @@ class ObjectStorage(ObjectStorageReader):
                 " replaced",
                 hint="compare the two; to have it copied again remove what is there",
             )
-        await self._keep(location, receipt)
+        await self._receipts.keep(location, receipt)
         return receipt
 
     async def _object_receipt(self, location: Location, stat: Stat) -> Receipt | None:
-        text = stat.metadata.get(RECEIPT)
-        kept = await self._kept(location) if text is None else None
-        if text is not None:
-            kept = _read(text.encode(), location)
+        kept = carried(location, stat) or await self._receipts.kept(location)
         if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
             return None
         return kept
@@ -342,7 +233,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _put_folder(self, location: Location, shipment: Shipment) -> Receipt:
         key, made, checked = self.key(location), list[str](), list[Checked]()
         wanted = {stored.name for stored in shipment.objects}
-        foreign = [o for o in await self._bucket.listed(key) if o.key[len(key) :] not in wanted]
+        foreign = [o for o in await listed(self._bucket, key) if o.key[len(key) :] not in wanted]
         if foreign:
             raise RefusedError(
                 f"{self._bucket.name}/{foreign[0].key} was not written by this tool",
@@ -353,10 +244,11 @@ class ObjectStorage(ObjectStorageReader):
                 checked.append(await self._put_file(key + stored.name, shipment, stored, made))
         except ReplicatorError:
             for one in made:
-                await self._bucket.delete(one)
+                with suppress(RefusedError):  # locked: it is taken over by the next try
+                    await self._bucket.delete(one)
             raise
         receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
-        await self._keep(location, receipt)
+        await self._receipts.keep(location, receipt)
         return receipt
 
     async def _put_file(
@@ -403,29 +295,11 @@ class ObjectStorage(ObjectStorageReader):
         )
 
     async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
-        if (kept := await self._kept(location)) is None:
+        if (kept := await self._receipts.kept(location)) is None:
             return None
-        found = {one.key[len(key) :]: one.size_bytes for one in await self._bucket.listed(key)}
+        found = {one.key[len(key) :]: one.size_bytes for one in await listed(self._bucket, key)}
         whole = found == {one.name: one.size_bytes for one in kept.objects}
         return kept if whole else None
-
-    # ------------------------------------------------------------------- receipts of their own
-
-    async def _keep(self, location: Location, receipt: Receipt) -> None:
-        await self._bucket.replace(self._receipt_key(location), _document(location, receipt))
-
-    async def _kept(self, location: Location) -> Receipt | None:
-        key = self._receipt_key(location)
-        if (stat := await self._bucket.stat(key)) is None:
-            return None
-        read = self._bucket.read(
-            key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=self._piece_bytes
-        )
-        return _read(b"".join([piece async for piece in read]), location)
-
-    def _receipt_key(self, location: Location) -> str:
-        name = sha256(location.encode()).hexdigest()
-        return self._below(f"{AREA}/receipts/{name[:2]}/{name}.json")
 
 
 def _only(location: Location, shipment: Shipment) -> StoredObject:
@@ -434,30 +308,5 @@ def _only(location: Location, shipment: Shipment) -> StoredObject:
     return shipment.objects[0]
 
 
-def _stored(one: Listed, key: str) -> StoredObject:
-    return StoredObject(name=one.key[len(key) :], size_bytes=one.size_bytes, tag=one.tag)
-
-
 def _receipt(contents: Contents, whole: Checked) -> Receipt:
     return Receipt(objects=(whole,), copied_from=contents.shipment.objects, packed=contents.files)
-
-
-def _document(location: Location, receipt: Receipt) -> bytes:
-    return orjson.dumps({"format": FORMAT, "location": location, **receipt_json(receipt)})
-
-
-def _read(text: bytes, location: Location) -> Receipt:
-    try:
-        found = orjson.loads(text)
-        _require_own(found, location)
-        return receipt_of(found)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(
-            f"the receipt of {location} cannot be read: {exc}",
-            hint="remove the receipt and the bytes of this location, they are copied again",
-        ) from exc
-
-
-def _require_own(found: dict[str, Any], location: Location) -> None:
-    if found["format"] != FORMAT or found["location"] != location:
-        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")

@@ -5,18 +5,22 @@ resumed, copies within the service, and cleaning up after uploads that nobody fi
 """
 
 from base64 import b64decode
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from replicator.adapters.object_bucket import MIB
+from replicator.adapters.object_bucket import MIB, listed
+from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, translated
+from replicator.adapters.s3_lock import LockedBucket, S3Lock
+from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, s3_store
 from replicator.adapters.s3_uploads import S3Uploads
 from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
-from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.adapters.storage_object import ObjectStorage
+from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
+from replicator.model.load_spec import Location
 from replicator.ports import Checked, Clock, StoredObject
 
 if TYPE_CHECKING:
@@ -38,14 +42,27 @@ class S3Reader(ObjectStorageReader):
 
 
 class S3Storage(ObjectStorage):
-    """A `DeepStorage` in an S3 bucket."""
+    """A `DeepStorage` in an S3 bucket, which may lock what is stored."""
 
     def __init__(
-        self, address: S3Address, *, pace: Pace, in_flight: InFlight, sizes: Sizes, clock: Clock
+        self,
+        address: S3Address,
+        *,
+        pace: Pace,
+        in_flight: InFlight,
+        sizes: Sizes,
+        clock: Clock,
+        lock: S3Lock | None = None,
     ) -> None:
-        uploads = S3Uploads(address, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock)
+        uploads = S3Uploads(
+            address, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
+        )
+        self._locked = None
+        if lock is not None:
+            store = s3_store(address)
+            self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
         super().__init__(
-            s3_bucket(address, pace),
+            self._locked or s3_bucket(address, pace),
             address.prefix,
             upload=uploads,
             in_flight=in_flight,
@@ -54,6 +71,23 @@ class S3Storage(ObjectStorage):
             close=uploads.close,
         )
         self.address = address
+
+    async def probe(self) -> None:
+        if self._locked is not None:
+            await self._locked.require_lock()
+        await super().probe()
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        key = self.key(location)
+        if self._locked is None:
+            return
+        found = [key]
+        if location.endswith("/"):
+            found = [one.key for one in await listed(self._locked, key)]
+        extended = [await self._locked.extend(one, until) for one in found]
+        if not extended or not all(extended):
+            raise MissingObjectError(f"{key} is not in {self._locked.name}")
+        await self._locked.extend(self._receipts.key(location), until)
 
 
 class _Copy(NamedTuple):
@@ -106,7 +140,7 @@ class S3ServerCopy:
         client = await self._uploads.client()
         bucket, origin, key, stored = copy
         await self._uploads.pace()
-        with translated(self._address.bucket, f"cannot copy {bucket}/{origin} to {key}"):
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             try:
                 copied = await client.copy_object(
                     Bucket=self._address.bucket,
@@ -115,6 +149,7 @@ class S3ServerCopy:
                     CopySourceIfMatch=_match(stored.tag),
                     ChecksumAlgorithm="SHA256",
                     IfNoneMatch="*",
+                    **self._uploads.locking(),
                 )
             except ClientError as exc:
                 if error_code(exc) in EXISTS:
@@ -139,8 +174,10 @@ class S3ServerCopy:
         client = await self._uploads.client()
         bucket, origin, key, stored = copy
         ours, parts = self._address.bucket, list["CompletedPartTypeDef"]()
-        with translated(ours, f"cannot copy {bucket}/{origin} to {key}"):
-            upload = await client.create_multipart_upload(Bucket=ours, Key=key)
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
+            upload = await client.create_multipart_upload(
+                Bucket=ours, Key=key, **self._uploads.locking()
+            )
             try:
                 for number, start in enumerate(range(0, stored.size_bytes, self._part_bytes), 1):
                     end = min(start + self._part_bytes, stored.size_bytes)

@@ -306,7 +306,7 @@ class Application:
                 name=name,
                 settings=settings,
                 metadata=self._writer(settings.metadata),
-                storage=self._storages.target(settings.deep_storage),
+                storage=self._storages.target(settings.deep_storage, settings.retention),
             )
         return self._targets[name]
 

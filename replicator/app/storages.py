@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
+from replicator.adapters.local_reader import LocalDeepStorageReader
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_local import LocalDeepStorage, LocalDeepStorageReader
+from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.config import (
     AzureStorageSettings,
     DeepStorageSettings,
@@ -31,11 +33,13 @@ from replicator.model.load_spec import (
 from replicator.ports import Clock
 
 if TYPE_CHECKING:
+    from replicator.adapters.object_reader import ObjectStorageReader
+    from replicator.adapters.s3_lock import S3Lock
     from replicator.adapters.s3_session import S3Address
     from replicator.adapters.storage_azure import AzureAddress
     from replicator.adapters.storage_google import GoogleAddress
     from replicator.adapters.storage_hdfs import HdfsAddress
-    from replicator.adapters.storage_object import ObjectStorage, ObjectStorageReader
+    from replicator.adapters.storage_object import ObjectStorage
 
 TargetStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
@@ -49,6 +53,7 @@ class Shared:
     clock: Clock
     sizes: Sizes
     in_flight_bytes_max: int
+    pause_s_max: float
     pace: Pace
 
     def in_flight(self) -> InFlight:
@@ -60,6 +65,7 @@ class Shared:
         return Pace(
             requests_per_s_max=settings.requests_per_s_max,
             bytes_per_s_max=settings.bytes_per_s_max,
+            pause_s_max=self.pause_s_max,
             within=self.pace,
         )
 
@@ -82,6 +88,7 @@ class Storages:
                 part_bytes=settings.part_bytes, parts_in_flight_max=settings.parts_in_flight_max
             ),
             in_flight_bytes_max=settings.bytes_in_flight_max,
+            pause_s_max=settings.pause_s_max,
             pace=Pace(
                 requests_per_s_max=settings.requests_per_s_max,
                 bytes_per_s_max=settings.bytes_per_s_max,
@@ -96,9 +103,9 @@ class Storages:
             {name: self._reader(storage) for name, storage in others},
         )
 
-    def target(self, settings: DeepStorageSettings) -> "TargetStorage":
-        """Return a target's storage."""
-        storage = _target(settings, self._shared)
+    def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "TargetStorage":
+        """Return a target's storage, which locks what it stores where that is set."""
+        storage = _target(settings, retention, self._shared)
         self._closes(storage.close)
         return storage
 
@@ -115,7 +122,9 @@ class Storages:
 # The clouds' libraries take a second to import: only those that are used are.
 
 
-def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
+def _target(
+    settings: DeepStorageSettings, retention: timedelta | None, shared: Shared
+) -> "TargetStorage":
     match settings:
         case LocalStorageSettings():
             return LocalDeepStorage(settings.root)
@@ -128,6 +137,7 @@ def _target(settings: DeepStorageSettings, shared: Shared) -> "TargetStorage":
                 in_flight=shared.in_flight(),
                 sizes=shared.sizes,
                 clock=shared.clock,
+                lock=_lock(settings, retention, shared.clock),
             )
         case GoogleStorageSettings():
             from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
@@ -240,6 +250,16 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
         connect_timeout_s=settings.connect_timeout_s,
         request_timeout_s=settings.request_timeout_s,
     )
+
+
+def _lock(
+    settings: S3StorageSettings, retention: timedelta | None, clock: Clock
+) -> "S3Lock | None":
+    from replicator.adapters.s3_lock import S3Lock  # noqa: PLC0415 - see above
+
+    if settings.object_lock is None or retention is None:
+        return None
+    return S3Lock(mode=settings.object_lock.mode, retention=retention, clock=clock)
 
 
 def _google(settings: GoogleStorageSettings) -> "GoogleAddress":

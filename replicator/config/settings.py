@@ -11,7 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from replicator.config.storages import DeepStorageSettings, TransferSettings, overlap
+from replicator.config.storages import (
+    DeepStorageSettings,
+    S3StorageSettings,
+    TransferSettings,
+    overlap,
+)
 from replicator.config.values import (
     AbsolutePath,
     AsTuple,
@@ -275,6 +280,8 @@ class TargetSettings(Part):
     """How its own history is kept."""
     retry: RetrySettings = RetrySettings()
     """When to try a copy or a transaction again."""
+    retention: Duration | None = None
+    """How long any point in time can be restored; default: for ever, nothing expires."""
     rpo: Duration = timedelta(seconds=60)
     """The promise that `replicator status` checks: how far the target may lag behind.
 
@@ -315,6 +322,8 @@ class Settings(Part):
         for problem in _collisions(self.source, self.targets):
             raise ValueError(problem)
         quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
+        for problem in _locks(self.source, self.targets):
+            raise ValueError(problem)
         for name, target in self.targets.items():
             if target.rpo.total_seconds() < quiet_s:
                 raise ValueError(
@@ -340,6 +349,21 @@ def _collisions(source: SourceSettings, targets: Mapping[str, TargetSettings]) -
                         " write into one place"
                     )
         parts.append((where, target))
+
+
+def _locks(source: SourceSettings, targets: Mapping[str, TargetSettings]) -> Iterable[str]:
+    """Say which locks would lock nothing, or for no known time."""
+    for key, storage in _storages(source):
+        if isinstance(storage, S3StorageSettings) and storage.object_lock is not None:
+            yield f"source.{key}.object_lock: nothing is ever stored at the source"
+    for name, target in targets.items():
+        storage = target.deep_storage
+        locks = isinstance(storage, S3StorageSettings) and storage.object_lock is not None
+        if locks and target.retention is None:
+            yield (
+                f"targets.{name}.deep_storage.object_lock locks for as long as"
+                f" targets.{name}.retention says: set that, too"
+            )
 
 
 def _storages(

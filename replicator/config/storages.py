@@ -59,6 +59,16 @@ class _RemoteStorage(Part):
     """Longest run of one request, in seconds: a part of 8 MiB at 30 KB/s."""
 
 
+class ObjectLockSettings(Part):
+    """Whether what a target stores can be removed before its time."""
+
+    mode: Literal["governance", "compliance"]
+    """Whether somebody with `s3:BypassGovernanceRetention` may remove it all the same, or nobody.
+
+    What is locked by `compliance` cannot be unlocked by the account's owner nor by Amazon.
+    """
+
+
 class S3StorageSettings(_RemoteStorage):
     """Druid's deep storage in Amazon S3, or in what speaks its protocol.
 
@@ -89,6 +99,11 @@ class S3StorageSettings(_RemoteStorage):
     """`S3Schema` of new load specs; `s3a` when `druid.storage.useS3aSchema` is true."""
     unpacked: bool = False
     """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later)."""
+    object_lock: ObjectLockSettings | None = None
+    """Whether what a target stores is locked for its `retention`; default: it is not.
+
+    The bucket must have object lock.
+    """
 
     @model_validator(mode="after")
     def _both_keys(self) -> Self:
@@ -225,9 +240,14 @@ class TransferSettings(Part):
     parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
     """Parts of one object that are under way at once."""
     requests_per_s_max: Positive | None = None
-    """Requests in a second to all storages together; default: no limit."""
+    """Requests in a second to all storages behind a network together; default: no limit."""
     bytes_per_s_max: Size | None = None
-    """Bytes in a second from and to all storages together; default: no limit."""
+    """Bytes in a second from and to all storages behind a network together; default: no limit."""
+    pause_s_max: Positive = 30.0
+    """Longest pause of all requests to a storage that answers 503 or 429, in seconds.
+
+    It is as long as its Retry-After says, or half a second and twice as long each time.
+    """
 
 
 def overlap(one: Place, other: Place) -> bool:

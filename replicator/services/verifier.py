@@ -30,7 +30,7 @@ class Extent:
     window: int | None = None
     """Which share, counted from 0, by the objects' names; None: drawn by chance."""
     bytes_max: int | None = None
-    """Reading stops when so many bytes were read."""
+    """No more than so many bytes are read: objects that do not fit are left."""
     structure: bool = False
     """Whether packed segments are looked into."""
 
@@ -185,10 +185,11 @@ class Verifier:
     async def _checksums(
         self, location: Location, receipt: Receipt, verification: Verification, extent: Extent
     ) -> None:
-        if extent.bytes_max is not None and verification.read_bytes >= extent.bytes_max:
+        size_bytes = sum(stored.size_bytes for stored in receipt.objects)
+        if extent.bytes_max is not None and verification.read_bytes + size_bytes > extent.bytes_max:
             verification.left += 1
             return
-        verification.read_bytes += sum(stored.size_bytes for stored in receipt.objects)
+        verification.read_bytes += size_bytes
         read = await self._storage.check(location)
         for stored, now in zip(receipt.objects, read, strict=False):
             if stored != now:

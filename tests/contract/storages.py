@@ -7,6 +7,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Protocol
 
 import pytest
 
@@ -23,7 +24,7 @@ from replicator.adapters.storage_s3 import S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, DeepStorage, Shipment, StoredObject
+from replicator.ports import Checked, DeepStorage, SegmentRemover, Shipment, StoredObject
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
 
 MIB = 1 << 20
@@ -32,9 +33,13 @@ PlaceBehind = Callable[[Location, Mapping[str, bytes]], Awaitable[None]]
 _numbers = count(1)
 
 
+class TargetStorage(DeepStorage, SegmentRemover, Protocol):
+    """What every target's storage can do."""
+
+
 @dataclass(frozen=True)
 class Store:
-    storage: DeepStorage
+    storage: TargetStorage
     put_behind: PlaceBehind
     """Write as somebody else would: a Druid, or a disk that rots."""
     heals: bool
@@ -93,7 +98,7 @@ def fresh(word: str = "druid") -> str:
 
 @asynccontextmanager
 async def memory(_: Path, __: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    storage = MemoryDeepStorage()
+    storage = MemoryDeepStorage(SystemClock())
 
     async def put_behind(location: Location, files: Mapping[str, bytes]) -> None:
         storage.stored[location] = dict(files)

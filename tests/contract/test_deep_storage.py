@@ -242,7 +242,9 @@ async def test_a_bucket_that_holds_nothing_is_no_missing_object(in_bucket: Store
         await in_bucket.storage.objects(PLACE)
 
 
-@pytest.mark.parametrize("place", ["../x/", "/etc/", "a/../../x/", ".replicator/x/"])
+@pytest.mark.parametrize(
+    "place", ["../x/", "/etc/", "a/../../x/", ".replicator/x/", "_replicator/x/"]
+)
 async def test_a_place_outside_the_root_is_refused(
     tmp_path: Path, request: pytest.FixtureRequest, place: str
 ):
@@ -252,7 +254,9 @@ async def test_a_place_outside_the_root_is_refused(
         assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("place", ["../x/", "/etc/", "a/../../x/", "_replicator/x.zip"])
+@pytest.mark.parametrize(
+    "place", ["../x/", "/etc/", "a/../../x/", "_replicator/x.zip", ".replicator/x.zip"]
+)
 async def test_a_place_outside_the_prefix_is_refused(in_bucket: Store, place: str):
     with pytest.raises(RefusedError):
         await in_bucket.storage.put(Location(place), await shipped({"": b"x"}))

@@ -393,3 +393,19 @@ def test_parts_grow_with_the_object():
     assert sizes.part_of(70 << 30) == 8 * MIB
     assert sizes.part_of(1 << 40) == 111 * MIB
     assert -(-(1 << 40) // sizes.part_of(1 << 40)) <= 10_000
+
+
+@pytest.mark.parametrize("kind", ["UploadPart", "CompleteMultipartUpload"])
+async def test_the_server_says_how_long_to_wait(s3: S3, front: Proxy, bucket: str, kind: str):
+    """Retry-After of a 503 holds up everything that is asked of this storage."""
+    front.decide = lambda r: Refuse(503, retry_after="2") if r.kind == kind else None
+    loop = asyncio.get_running_loop()
+    async with storage(front.url, bucket) as target:
+        with pytest.raises(TransientError):
+            await target.put(ONE, await shipment())
+        front.decide = lambda _: None
+        start = loop.time()
+        await target.receipt(Location("wiki/other.zip"))
+        assert 1.5 < loop.time() - start < 10
+        await target.put(ONE, await shipment())
+    await is_whole(s3, bucket)

@@ -37,6 +37,7 @@ class Refuse:
 
     status: int
     code: str = "SlowDown"
+    retry_after: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,9 @@ def _refusal(fate: Refuse, *, with_body: bool) -> bytes:
     body = f"<Error><Code>{fate.code}</Code><Message>{fate.code}</Message></Error>".encode()
     head = (
         f"HTTP/1.1 {fate.status} Refused\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n"
     )
+    head += f"Retry-After: {fate.retry_after}\r\n\r\n" if fate.retry_after else "\r\n"
     return head.encode() + (body if with_body else b"")
 
 

@@ -31,14 +31,16 @@ class S3:
 
     def __init__(self, folder: Path) -> None:
         program = fetching.go_program("versitygw")
-        self.root = folder / "buckets"
+        self.root, versions = folder / "buckets", folder / "versions"
         self.root.mkdir(parents=True)
+        versions.mkdir()
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = Server(
             [
                 *(str(program), "--quiet", "--access", S3_KEY, "--secret", S3_SECRET),
-                *("--port", f"127.0.0.1:{self.port}", "--keep-alive", "posix", str(self.root)),
+                *("--port", f"127.0.0.1:{self.port}", "--keep-alive", "posix"),
+                *("--versioning-dir", str(versions), str(self.root)),
             ],
             folder / "s3.log",
         )

@@ -492,6 +492,21 @@ def test_a_target_in_one_of_the_sources_other_storages_is_refused(file: Path):
     assert "targets.standby.deep_storage and source.other_deep_storages.archive overlap" in found
 
 
+def test_a_lock_needs_to_know_for_how_long(file: Path):
+    locked = {"type": "s3", "bucket": "b", "object_lock": {"mode": "compliance"}}
+    flags: dict[str, object] = {"targets.standby.deep_storage": locked}
+    assert "retention says: set that, too" in refusal(file, flags=flags)
+    found = load(file, {}, {**flags, "targets.standby.retention": "30d"})
+    assert found.targets["standby"].retention == timedelta(days=30)
+
+
+@pytest.mark.parametrize("key", ["deep_storage", "other_deep_storages.archive"])
+def test_a_lock_at_the_source_is_refused(file: Path, key: str):
+    locked = {"type": "s3", "bucket": "b", "object_lock": {"mode": "governance"}}
+    found = refusal(file, flags={f"source.{key}": locked})
+    assert f"source.{key}.object_lock: nothing is ever stored at the source" in found
+
+
 def test_half_a_key_is_refused():
     half = {"type": "s3", "bucket": "b", "access_key_id_env": "A"}
     with pytest.raises(ValueError, match="belong together"):
@@ -634,8 +649,8 @@ def test_the_other_choices_of_the_reference_can_be_used_as_they_are(tmp_path: Pa
     found = load(written(tmp_path, reference(other=True)), {})
     assert isinstance(found.log, KafkaLogSettings)
     assert found.log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
-    assert found.source.deep_storage.type == "s3"
-    assert found.targets["standby"].deep_storage.type == "azure"
+    assert found.source.deep_storage.type == "azure"
+    assert found.targets["standby"].deep_storage.type == "s3"
 
 
 def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:

@@ -42,7 +42,7 @@ async def test_reading_stops_when_the_bytes_are_used_up():
     pipeline.publish(*[segment(f"wiki_{n}", partition=n) for n in range(5)])
     await pipeline.cut()
     await pipeline.follow()
-    extent = Extent(bytes_max=2 * SIZE_BYTES)
+    extent = Extent(bytes_max=3 * SIZE_BYTES - 1)
     found = await pipeline.verifier().verify(Level.CHECKSUM, extent=extent)
     assert (found.objects, found.left, found.read_bytes) == (5, 3, 2 * SIZE_BYTES)
     assert found.is_good

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.pacing import PAUSE_FIRST_S, InFlight, Pace
 
 
 async def test_bytes_in_flight_never_exceed_the_limit():
@@ -68,6 +68,43 @@ async def test_a_rate_is_kept_alone_and_within_another(within: bool):
     for _ in range(40):
         await pace.request()
     assert loop.time() - start >= 0.15
+
+
+async def test_all_pause_when_the_server_has_too_many_requests():
+    pace, loop = Pace(), asyncio.get_running_loop()
+    start = loop.time()
+    for _ in range(5):
+        pace.refused()  # all of them were under way
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(pace.request())
+    assert PAUSE_FIRST_S <= loop.time() - start < 1.5 * PAUSE_FIRST_S
+    pace.refused()  # again at once: twice as long
+    start = loop.time()
+    await pace.request()
+    assert 2 * PAUSE_FIRST_S <= loop.time() - start < 3 * PAUSE_FIRST_S
+
+
+async def test_a_pause_is_as_long_as_the_server_says_up_to_the_limit():
+    pace, loop = Pace(pause_s_max=0.9), asyncio.get_running_loop()
+    for asked_s, waited_s in ((0.7, 0.7), (3600.0, 0.9)):
+        start = loop.time()
+        pace.refused(asked_s)
+        await pace.request()
+        assert waited_s <= loop.time() - start < waited_s + 0.3
+        await asyncio.sleep(1)
+    start = loop.time()
+    await pace.request()
+    assert loop.time() - start < 0.1, "a pause that is over is forgotten"
+
+
+async def test_a_busy_server_delays_no_other():
+    shared, loop = Pace(), asyncio.get_running_loop()
+    busy, other = Pace(within=shared), Pace(within=shared)
+    busy.refused(5.0)
+    start = loop.time()
+    await other.request()
+    assert loop.time() - start < 0.1
 
 
 async def test_bytes_are_counted():

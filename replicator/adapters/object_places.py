@@ -1,0 +1,93 @@
+"""Everything that stands in a bucket, place by place, a page of objects in memory at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from replicator.adapters.object_bucket import Bucket, Listed
+from replicator.adapters.object_receipts import METADATA, Noted
+from replicator.model.load_spec import Location
+from replicator.ports import AREAS, Known, StoredPlace
+
+LOOKS_MAX = 32
+"""Objects that are looked at at once, whether they carry a receipt."""
+
+
+class ObjectPlaces:
+    """What stands below a prefix and is not known; for one listing only."""
+
+    def __init__(self, bucket: Bucket, prefix: str, noted: Noted, known: Known) -> None:
+        """Take what is listed; `prefix` has no slash at its end."""
+        self._bucket, self._prefix = bucket, prefix
+        self._noted, self._known = noted, known
+        self._folder: str | None = None
+        self._owner: Location | None = None
+        self._open: StoredPlace | None = None
+        """The newest place: more objects of it may follow."""
+
+    async def pages(self) -> AsyncIterator[Sequence[StoredPlace]]:
+        """Yield the places, about as many at once as a request lists."""
+        async for page in self._bucket.pages(self._prefix):
+            ended = [place for one in page if (place := self._ended_by(one)) is not None]
+            if found := await self._looked_at(ended):
+                yield found
+        if self._open is not None and (found := await self._looked_at([self._open])):
+            yield found
+
+    def _ended_by(self, one: Listed) -> StoredPlace | None:
+        """Take the next object; return the place that it does not belong to any more."""
+        if (place := self._place(one)) is None:
+            return None
+        before, self._open = self._open, place
+        if before is not None and before.location == place.location:
+            self._open = replace(
+                place,
+                size_bytes=before.size_bytes + place.size_bytes,
+                stored_at=max(before.stored_at, place.stored_at),
+            )
+            return None
+        return before
+
+    def _place(self, one: Listed) -> StoredPlace | None:
+        name = one.key[len(self._prefix) :].lstrip("/")
+        if name.split("/", 1)[0] in AREAS:
+            return None
+        location = self._owner_of(name.rpartition("/")[0]) or Location(name)
+        if self._known(location):
+            return None
+        return StoredPlace(
+            location=location,
+            size_bytes=one.size_bytes,
+            has_receipt=location in self._noted,
+            stored_at=one.stored_at,
+        )
+
+    def _owner_of(self, folder: str) -> Location | None:
+        """Return the place that all below a folder belongs to, None when there is none."""
+        if folder != self._folder:
+            names = folder.split("/") if folder else []
+            above = (Location("/".join(names[:n]) + "/") for n in range(1, len(names) + 1))
+            owners = (place for place in above if place in self._noted or self._known(place))
+            self._folder, self._owner = folder, next(owners, None)
+        return self._owner
+
+    async def _looked_at(self, places: Sequence[StoredPlace]) -> list[StoredPlace]:
+        """Ask the objects that have no receipt beside them whether they carry one."""
+        if not self._bucket.keeps_metadata:
+            return list(places)
+        turns, found = asyncio.Semaphore(LOOKS_MAX), dict(enumerate(places))
+
+        async def look(number: int, place: StoredPlace) -> None:
+            key = f"{self._prefix}/{place.location}" if self._prefix else place.location
+            async with turns:
+                stat = await self._bucket.stat(key)
+            if stat is None:
+                del found[number]  # removed meanwhile
+            elif METADATA in stat.metadata:
+                found[number] = replace(place, has_receipt=True)
+
+        async with asyncio.TaskGroup() as group:
+            for number, place in enumerate(places):
+                if not place.has_receipt and not place.location.endswith("/"):
+                    group.create_task(look(number, place))
+        return list(found.values())

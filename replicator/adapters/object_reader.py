@@ -1,0 +1,128 @@
+"""Reading a deep storage in a bucket, whoever runs it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from replicator.adapters.hashing import Sha256
+from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, listed
+from replicator.errors import MissingObjectError, RefusedError, TransientError
+from replicator.model.load_spec import Location
+from replicator.ports import AREAS, Checked, StoredObject
+
+AHEAD_OBJECTS_MAX = 1024
+"""As many as can be copied at once; none is in memory before it is read."""
+
+
+class ObjectStorageReader:
+    """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        *,
+        piece_bytes: int = 8 * MIB,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            prefix: What all keys of this cluster begin with, '' for the whole bucket.
+            piece_bytes: How much is read at once.
+            close: What is to be closed with it.
+        """
+        self._bucket, self._prefix = bucket, prefix.strip("/")
+        self._piece_bytes, self._close = piece_bytes, close
+        self._ahead: dict[Location, Begun] = {}
+
+    async def close(self) -> None:
+        """Give up connections."""
+        if self._close is not None:
+            await self._close()
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket it reads."""
+        return self._bucket
+
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        key = self.key(location)
+        if location.endswith("/"):
+            found: Sequence[Listed] = await listed(self._bucket, key)
+        elif ahead:
+            found = await self._begun(location, key)
+        else:
+            stat = await self._bucket.stat(key)
+            found = [] if stat is None else [stat]
+        if not found:
+            await self._require_any()
+            raise MissingObjectError(f"{key} is not in {self._bucket.name}")
+        return [_stored(one, key) for one in found]
+
+    async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
+        """Look at an object that is read next by the request that reads it, if it is small."""
+        if (begun := await self._bucket.begin(key)) is None:
+            return []
+        if begun.rest is not None and begun.stat.size_bytes <= self._piece_bytes:
+            if len(self._ahead) >= AHEAD_OBJECTS_MAX:
+                self._ahead.clear()
+            self._ahead[location] = begun
+        return [begun.stat]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        end = stored.size_bytes if end is None else end
+        begun = self._ahead.pop(location, None)
+        if begun is not None and begun.rest is not None and begun.stat.tag == stored.tag:
+            yield (await begun.rest())[start:end]
+            return
+        pieces = self._bucket.read(
+            self.key(location) + stored.name,
+            tag=stored.tag,
+            start=start,
+            end=end,
+            piece_bytes=self._piece_bytes,
+        )
+        async for piece in pieces:
+            yield piece
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        return tuple([await self._check(location, one) for one in await self.objects(location)])
+
+    async def _check(self, location: Location, stored: StoredObject) -> Checked:
+        checksum = Sha256()
+        async for piece in self.read(location, stored):
+            await checksum.add(piece)
+        return Checked(
+            name=stored.name, size_bytes=checksum.size_bytes, sha256=checksum.hexdigest()
+        )
+
+    def key(self, location: Location) -> str:
+        """Return the key of a place.
+
+        Raises:
+            RefusedError: it is no place below the prefix, or in our own area.
+        """
+        parts = location.removesuffix("/").split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or parts[0] in AREAS:
+            raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
+        return self._below(location)
+
+    def _below(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    async def _require_any(self) -> None:
+        """A wrong prefix must never look like segments that were killed."""
+        async for page in self._bucket.pages(self._prefix, page_objects_max=1):
+            if page:
+                return
+        raise TransientError(
+            f"{self._bucket.name} holds nothing below {self._prefix or 'its root'}",
+            hint="correct bucket and prefix; if it really holds no segment any more, put any"
+            " object below the prefix",
+        )
+
+
+def _stored(one: Listed, key: str) -> StoredObject:
+    return StoredObject(name=one.key[len(key) :], size_bytes=one.size_bytes, tag=one.tag)

@@ -1,0 +1,117 @@
+"""Receipts in a bucket: metadata of a small object, or `_replicator/receipts/…` after the bytes."""
+
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from replicator.adapters.object_bucket import Bucket, Stat
+from replicator.adapters.receipt_json import receipt_json, receipt_of
+from replicator.errors import CorruptionError
+from replicator.model.load_spec import Location
+from replicator.ports import Receipt
+
+METADATA = "replicatorreceipt"
+"""Name of the metadata, in letters that no store and no proxy changes."""
+METADATA_BYTES_MAX = 1800
+"""S3 takes 2 KB of metadata, names included."""
+FORMAT = 1
+NOTED_BYTES = 16
+"""Of each receipt's name: two of ten million are the same once in 10^24 storages."""
+
+
+class Receipts:
+    """The receipts of one storage that are objects of their own."""
+
+    def __init__(self, bucket: Bucket, area: str) -> None:
+        """Take the bucket and the key of our own folder in it."""
+        self._bucket, self._folder = bucket, f"{area}/receipts"
+
+    async def keep(self, location: Location, receipt: Receipt) -> None:
+        """Store a receipt, whatever was there."""
+        text = document(location, receipt)
+        await self._bucket.replace(self.key(location), text, retained=True)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        """Return a receipt, whatever has become of its bytes.
+
+        Raises:
+            CorruptionError: there is one and it cannot be read.
+        """
+        key = self.key(location)
+        if (stat := await self._bucket.stat(key)) is None:
+            return None
+        size_bytes = stat.size_bytes
+        read = self._bucket.read(key, tag=stat.tag, start=0, end=size_bytes, piece_bytes=size_bytes)
+        return _read(b"".join([piece async for piece in read]), location)
+
+    async def drop(self, location: Location) -> None:
+        """Remove a receipt; it may be gone."""
+        await self._bucket.delete(self.key(location))
+
+    async def noted(self) -> "Noted":
+        """List which places have a receipt now: 16 bytes for each."""
+        found = bytearray()
+        async for page in self._bucket.pages(self._folder):
+            for one in page:
+                name = one.key.rpartition("/")[2].removesuffix(".json")
+                found += bytes.fromhex(name)[:NOTED_BYTES]
+        return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
+
+    def key(self, location: Location) -> str:
+        """Return where a place's receipt is."""
+        name = sha256(location.encode()).hexdigest()
+        return f"{self._folder}/{name[:2]}/{name}.json"
+
+
+class Noted:
+    """Which places have a receipt in an object of its own."""
+
+    def __init__(self, names: NDArray[np.bytes_]) -> None:
+        self._names = np.sort(names)
+
+    def __contains__(self, location: Location) -> bool:
+        wanted = np.bytes_(sha256(location.encode()).digest()[:NOTED_BYTES])
+        at = np.searchsorted(self._names, wanted)
+        return bool(at < len(self._names) and self._names[at] == wanted.rstrip(b"\0"))
+
+
+def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
+    """Return a receipt as an object's metadata, None when it does not fit."""
+    text = document(location, receipt)
+    fits = len(text) <= METADATA_BYTES_MAX and text.isascii()
+    return {METADATA: text.decode()} if fits else None
+
+
+def carried(location: Location, stat: Stat) -> Receipt | None:
+    """Return the receipt that an object carries itself.
+
+    Raises:
+        CorruptionError: it carries one that cannot be read.
+    """
+    text = stat.metadata.get(METADATA)
+    return None if text is None else _read(text.encode(), location)
+
+
+def document(location: Location, receipt: Receipt) -> bytes:
+    """Return a receipt as the bytes that are stored."""
+    return orjson.dumps({"format": FORMAT, "location": location, **receipt_json(receipt)})
+
+
+def _read(text: bytes, location: Location) -> Receipt:
+    try:
+        found = orjson.loads(text)
+        _require_own(found, location)
+        return receipt_of(found)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(
+            f"the receipt of {location} cannot be read: {exc}",
+            hint="remove the receipt and the bytes of this location, they are copied again",
+        ) from exc
+
+
+def _require_own(found: dict[str, Any], location: Location) -> None:
+    if found["format"] != FORMAT or found["location"] != location:
+        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
