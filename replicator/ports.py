@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from numpy.typing import NDArray
 
 from replicator.model.archive import Base
+from replicator.model.answer import Answer, Measure
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.model.interval import Interval
 from replicator.model.ledger import Keys, Marks
 from replicator.model.load_spec import Location
 from replicator.model.promotion import SupervisorState
@@ -425,6 +427,46 @@ class DruidCluster(Protocol):
 
     async def properties(self) -> Mapping[str, str]:
         """Return the Coordinator's runtime properties, secrets hidden by Druid itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An interval in which a Broker sees segments of a datasource."""
+
+    interval: Interval
+    is_realtime: bool
+    """Whether a task is ingesting into it: what it answers is not all published yet."""
+
+
+class QueryBroker(Protocol):
+    """A cluster's Broker. It can only be asked, so the source's may be handed over as this.
+
+    Raises, from every method:
+        TransientError: no answer, none in time, or one that says to try later.
+        ConfigError: access is denied, or the Broker refuses the query; the message says why.
+    """
+
+    async def datasources(self) -> Sequence[str]:
+        """Return the datasources that it knows, sorted."""
+        ...
+
+    async def served(self, datasource: str) -> Sequence[Served]:
+        """Return the intervals of the segments that answer for a datasource, each once."""
+        ...
+
+    async def columns(self, datasource: str) -> Mapping[str, str]:
+        """Return each column with its SQL type, none when it does not know the datasource."""
+        ...
+
+    async def measure(
+        self, datasource: str, measures: Sequence[Measure], interval: Interval
+    ) -> Answer:
+        """Return what the rows of an interval come to, computed now and not cached.
+
+        Raises:
+            NotFoundError: it does not know the datasource (any more).
+        """
         ...
 
 

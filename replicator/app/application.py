@@ -9,7 +9,6 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from replicator.adapters.druid_http import DruidAddress, DruidHttp
 from replicator.adapters.kafka_session import Sasl, Session, Tls
 from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
 from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
@@ -19,6 +18,7 @@ from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWri
 from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
+from replicator.app.druids import druid_cluster, query_verifier
 from replicator.app.storages import Storages, TargetStorage, layout, source_layout
 from replicator.config import (
     KafkaLogSettings,
@@ -47,6 +47,7 @@ from replicator.services.creation import Created, create
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.promoter import Promoter
+from replicator.services.query_verifier import QueryVerifier
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
@@ -202,6 +203,15 @@ class Application:
             observer=self._observer,
         )
 
+    def query_verifier(self, name: str) -> QueryVerifier:
+        """Return what compares a target's answers with the source's.
+
+        Raises:
+            ConfigError: the configuration does not say where one of the two Brokers is.
+        """
+        self.target(name)
+        return query_verifier(self.settings, name, self._environ, self._rng, self._observer)
+
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
 
@@ -240,18 +250,7 @@ class Application:
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid, None when the configuration does not say where it is."""
         settings = self.target(name).settings.druid
-        if settings is None:
-            return None
-        return DruidHttp(
-            DruidAddress(
-                coordinator_url=settings.coordinator_url,
-                overlord_url=settings.overlord_url or settings.coordinator_url,
-                username=settings.username,
-                password=settings.password(self._environ),
-                ca_file=settings.ca_file,
-                request_timeout_s=settings.request_timeout_s,
-            )
-        )
+        return None if settings is None else druid_cluster(settings, self._environ)
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
         """Bring a target to the source's last commit, with nothing left behind.
