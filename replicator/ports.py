@@ -296,6 +296,38 @@ class SourceReader(MetadataReader, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row of `druid_audit`: what somebody asked a Coordinator or an Overlord to do."""
+
+    id: int
+    audit_key: str
+    """A datasource, a task, a supervisor, or a name of `druid_config`."""
+    type: str
+    author: str
+    comment: str
+    created_date: str
+    """By the clock of the Druid process that was asked."""
+    payload: bytes
+
+
+class AuditTrail(Protocol):
+    """What a source's Druid has written down about who did what."""
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        """Return the rows whose key is `about` or whose payload names it, oldest first.
+
+        Of more than `rows_max` rows between the two times (both included) the newest.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: there is no such table, or the role may not read it.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Changes of a target that become visible together."""
 

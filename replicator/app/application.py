@@ -42,6 +42,7 @@ from replicator.ports import (
 )
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
 from replicator.services.executor import Backup, CopyLimits, Executor
@@ -212,6 +213,10 @@ class Application:
         self.target(name)
         return query_verifier(self.settings, name, self._environ, self._rng, self._observer)
 
+    def blamer(self) -> Blamer:
+        """Return what looks for the events that changed something."""
+        return Blamer(history=self.history, trail=self._source_reader(), observer=self._observer)
+
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
 
@@ -321,6 +326,9 @@ class Application:
 
     def source_metadata(self) -> SourceReader:
         """Return the source's metadata store, read only."""
+        return self._source_reader()
+
+    def _source_reader(self) -> PostgresqlMetadataReader:
         settings = self.settings.source.metadata
         return PostgresqlMetadataReader(
             settings.url,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from replicator.cli import (
+    blame,
     check,
     configuration,
     differences,
@@ -73,6 +74,7 @@ app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)
 app.command("diff")(differences.diff)
+app.command("blame")(blame.blame)
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 
