@@ -20,6 +20,7 @@ from replicator.cli import (
     running,
     status,
     targets,
+    undelete,
     verify,
 )
 from replicator.cli.demo import story
@@ -70,6 +71,7 @@ app.command("status")(status.status)
 app.command("log")(listing.log)
 app.command("points")(points.points)
 app.command("restore")(restore.restore)
+app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)

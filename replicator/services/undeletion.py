@@ -1,0 +1,258 @@
+"""Finds out how a datasource was dropped, and what would make its segments used again.
+
+On a target that is a restore of one datasource. On the source nothing is ever done: its operator
+gets a list of what to ask Druid for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import orjson
+
+from replicator.errors import MalformedRowError, NotFoundError, RefusedError
+from replicator.model.event import Offset, Record, RowChanged
+from replicator.model.fingerprint import FINGERPRINT_BYTES, key_hash
+from replicator.model.ledger import Folding, Ledger, Offsets, empty
+from replicator.model.load_rules import drops
+from replicator.model.mention import Mention, kind_of, mention, segment_name
+from replicator.model.observation import Observer
+from replicator.model.restore_point import Latest, RestorePoint
+from replicator.model.row import Kind, RowKey, Rules, Segment
+from replicator.model.undeletion import Call, SegmentState, Timeline, calls
+from replicator.services.history import ClosedCut, History
+from replicator.services.search import search
+
+DEFAULT_RULES = "_default"
+KILLED_SHOWN_MAX = 100
+_THERE = b"\x01" * FINGERPRINT_BYTES
+"""Instead of a fingerprint: only whether a row is there is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Height:
+    """How many segments of a datasource were used in a cut."""
+
+    cut: ClosedCut
+    used: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """How a datasource went."""
+
+    last: Height
+    """The last cut in which any of its segments was used."""
+    before: Height
+    """The last cut before they began to go; the same as `last` when all went at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SourcePlan:
+    """What a source's operator can do to have a datasource as it was in a cut."""
+
+    cut: ClosedCut
+    now: ClosedCut
+    """The log's last cut: the source as it is known."""
+    wanted: int = 0
+    """How many segments were used in the cut."""
+    used: int = 0
+    """How many of them still are, or are again."""
+    mark_used: list[str] = field(default_factory=list)
+    mark_unused: list[str] = field(default_factory=list)
+    """Newer ones that would hide them."""
+    killed: list[str] = field(default_factory=list)
+    """At most `KILLED_SHOWN_MAX` of those whose rows are gone; the count below is complete."""
+    killed_count: int = 0
+    drop_rules: Sequence[str] = ()
+    """Types of rules that may drop it again at once."""
+    calls: Sequence[Call] = ()
+
+
+class Undeletion:
+    """Reads the log; changes nothing anywhere."""
+
+    def __init__(self, *, history: History, observer: Observer) -> None:
+        self._history = history
+        self._observer = observer
+
+    async def dropped(self, datasource: str) -> Drop:
+        """Return how the datasource went.
+
+        Raises:
+            NotFoundError: the log never had a used segment of it.
+            RefusedError: it has used segments now.
+        """
+        tide = _Tide()
+        await search(self._history, _Wanted(datasource), tide, observer=self._observer)
+        if tide.last is None or tide.before is None:
+            raise NotFoundError(
+                f"the log never had a used segment of a datasource {datasource!r}",
+                hint="names are exact; `replicator log --type segment.published` lists segments",
+            )
+        if tide.used:
+            raise RefusedError(
+                f"datasource {datasource!r} is not dropped: {tide.used} of its segments are used",
+                hint="say to which cut: `--before` with the offset of the event that did the harm"
+                f" (`replicator blame {datasource}` names it), `--to-offset` or `--to-time`",
+            )
+        return Drop(last=tide.last, before=tide.before)
+
+    async def on_source(self, datasource: str, point: RestorePoint) -> SourcePlan:
+        """Return what the source's operator can do to have the segments of a cut used again.
+
+        Raises:
+            GapError: the log has no such cut.
+            NotFoundError: in that cut no segment of the datasource was used.
+        """
+        cut, now = await self._history.find(point), await self._history.find(Latest())
+        states = _States(cut.offset)
+        await search(
+            self._history, _Wanted(datasource), states, until=now.offset, observer=self._observer
+        )
+        then, present = states.then.ledger(), states.now.ledger()
+        if not len(then):
+            raise NotFoundError(
+                f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
+                hint=f"`replicator blame {datasource}` says when it had some",
+            )
+        plan = SourcePlan(cut=cut, now=now, wanted=len(then))
+        plan.drop_rules = self._drops(states)
+        await self._killed(plan, _outside(then, present))
+        timeline = await self._mark_used(plan, _outside(present, then, inside=True))
+        await self._mark_unused(plan, _outside(present, then), timeline)
+        plan.calls = calls(datasource, unused=plan.mark_unused, used=plan.mark_used)
+        return plan
+
+    async def _killed(self, plan: SourcePlan, offsets: Offsets) -> None:
+        plan.killed_count = len(offsets)
+        for segment in await self._segments(offsets[:KILLED_SHOWN_MAX]):
+            plan.killed.append(segment.id)
+
+    async def _mark_used(self, plan: SourcePlan, offsets: Offsets) -> Timeline:
+        unused = [one for one in await self._segments(offsets) if not one.used]
+        plan.used = len(offsets) - len(unused)
+        plan.mark_used = sorted(one.id for one in unused)
+        return Timeline(unused)
+
+    async def _mark_unused(self, plan: SourcePlan, offsets: Offsets, timeline: Timeline) -> None:
+        newer = [one for one in await self._segments(offsets) if one.used]
+        plan.mark_unused = sorted(one.id for one in newer if timeline.is_hidden_by(one))
+
+    async def _segments(self, offsets: Offsets) -> list[SegmentState]:
+        found: list[SegmentState] = []
+        async for entries in self._history.pick(offsets):
+            events = (entry.event for entry in entries)
+            rows = (event.row for event in events if isinstance(event, RowChanged))
+            found += [
+                SegmentState(row.id, name.interval, row.version, row.used)
+                for row in rows
+                if isinstance(row, Segment) and (name := segment_name(row.id)) is not None
+            ]
+        return found
+
+    def _drops(self, states: "_States") -> Sequence[str]:
+        found: list[str] = []
+        for record in states.rules.values():
+            event = self._history.entry(record).event
+            if isinstance(event, RowChanged) and isinstance(event.row, Rules):
+                found += [f"{event.row.datasource}: {type_}" for type_ in _drops(event.row)]
+        return sorted(found)
+
+
+class _Wanted:
+    """Takes the segments of a datasource, and the rules that can drop them."""
+
+    def __init__(self, datasource: str) -> None:
+        self._datasource = datasource
+        self._text = orjson.dumps(datasource)[1:-1]
+
+    def __call__(self, record: Record) -> Mention | None:
+        kind = kind_of(record)
+        if kind is Kind.SEGMENT and self._text in record.data:
+            found = mention(record)
+            name = None if found is None else segment_name(found.key)
+            return None if name is None or name.datasource != self._datasource else found
+        if kind is Kind.RULES:
+            found = mention(record)
+            wanted = {self._datasource, DEFAULT_RULES}
+            return None if found is None or found.key not in wanted else found
+        return None
+
+
+class _Tide:
+    """A `Witness` that counts the used segments of each cut, in about 100 bytes for each."""
+
+    def __init__(self) -> None:
+        self.last: Height | None = None
+        self.before: Height | None = None
+        self._keys: set[bytes] = set()
+        self._open: dict[bytes, bool] = {}
+
+    @property
+    def used(self) -> int:
+        """How many are used now."""
+        return len(self._keys)
+
+    def see(self, found: Mention, _: Record) -> None:
+        if found.kind is Kind.SEGMENT:
+            self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
+
+    def close(self, cut: ClosedCut) -> None:
+        used_before = len(self._keys)
+        come = {key for key, used in self._open.items() if used} - self._keys
+        self._keys -= {key for key, used in self._open.items() if not used}
+        self._keys |= come
+        height = Height(cut=cut, used=len(self._keys))
+        if height.used:
+            # once segments have begun to go, only new ones make another height
+            if come or (height.used == used_before == (self.before or height).used):
+                self.before = height
+            self.last = height
+        self.discard()
+
+    def discard(self) -> None:
+        self._open = {}
+
+
+class _States:
+    """A `Witness` of which segments were used in one cut, and which are there in the end."""
+
+    def __init__(self, cut: Offset) -> None:
+        self.then, self.now = Folding(empty()), Folding(empty())
+        self.rules: dict[str, Record] = {}
+        self._cut = cut
+        self._open: dict[str, Record] = {}
+
+    def see(self, found: Mention, record: Record) -> None:
+        if found.kind is Kind.RULES:
+            self._open[found.key] = record
+            return
+        key = key_hash(RowKey(found.kind, found.key))
+        if record.offset <= self._cut:
+            self.then.add(key, _THERE if found.used else None, record.offset)
+        self.now.add(key, None if found.is_removal else _THERE, record.offset)
+
+    def close(self, _: ClosedCut) -> None:
+        self.then.close()
+        self.now.close()
+        self.rules |= self._open
+        self._open = {}
+
+    def discard(self) -> None:
+        self.then.discard()
+        self.now.discard()
+        self._open = {}
+
+
+def _drops(rules: Rules) -> list[str]:
+    try:
+        return drops(rules.payload)
+    except MalformedRowError:
+        return ["rules that cannot be read"]
+
+
+def _outside(some: Ledger, other: Ledger, *, inside: bool = False) -> Offsets:
+    """Return where the rows of a ledger are that the other one does not have (or has)."""
+    found: Offsets = np.sort(some.offsets[np.isin(some.keys, other.keys) == inside])
+    return found
