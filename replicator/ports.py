@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
-from replicator.model.archive import Base
 from replicator.model.answer import Answer, Measure
+from replicator.model.archive import Base
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.interval import Interval

@@ -21,6 +21,7 @@ from replicator.errors import (
 from replicator.model.carriage import supervised_datasource
 from replicator.model.change import Change, change
 from replicator.model.event import (
+    ClosedCut,
     CutClosed,
     Entry,
     Envelope,
@@ -36,7 +37,7 @@ from replicator.model.observation import Observer
 from replicator.model.row import Kind, Row, RowKey, Supervisor
 from replicator.model.wire import decode
 from replicator.ports import AuditRow, AuditTrail
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 from replicator.services.search import search
 
 DEFAULT_RULES = "_default"

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from replicator.errors import CorruptionError
-from replicator.model.event import CutClosed, CutNumber, Epoch, Offset, Record
+from replicator.model.event import ClosedCut, CutNumber, Epoch, Offset, Record
 from replicator.model.mention import Mention
 from replicator.model.observation import Observer, Progress
 from replicator.model.wire import CUT_CLOSED
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History, closed_cut
 
 
 class Witness(Protocol):
@@ -48,7 +47,7 @@ async def search(
             if record.offset >= end:
                 break
             if record.type == CUT_CLOSED:
-                cut = _closed(history, record)
+                cut = closed_cut(record)
                 if attempt not in {None, (cut.closed.epoch, cut.closed.cut)}:
                     witness.discard()
                 witness.close(cut)
@@ -64,10 +63,3 @@ async def search(
             Progress(what="search the log", done=min(done, total), total=total, unit="records")
         )
     witness.discard()
-
-
-def _closed(history: History, record: Record) -> ClosedCut:
-    event = history.entry(record).event
-    if not isinstance(event, CutClosed):
-        raise CorruptionError(f"the record at offset {record.offset} is not what its type says")
-    return ClosedCut(offset=record.offset, closed=event)

@@ -11,22 +11,22 @@ import numpy as np
 import orjson
 
 from replicator.errors import MalformedRowError, NotFoundError, RefusedError
-from replicator.model.event import Offset, Record, RowChanged
-from replicator.model.fingerprint import FINGERPRINT_BYTES, key_hash
-from replicator.model.ledger import Folding, Ledger, Offsets, empty
+from replicator.model.event import ClosedCut, Entry, Record, RowChanged, RowEvent
+from replicator.model.fingerprint import key_hash
+from replicator.model.ledger import Ledger, Offsets
 from replicator.model.load_rules import drops
 from replicator.model.mention import Mention, kind_of, mention, segment_name
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
 from replicator.model.undeletion import Call, SegmentState, Timeline, calls
-from replicator.services.history import ClosedCut, History
+from replicator.services.history import History
 from replicator.services.search import search
 
 DEFAULT_RULES = "_default"
 KILLED_SHOWN_MAX = 100
-_THERE = b"\x01" * FINGERPRINT_BYTES
-"""Instead of a fingerprint: only whether a row is there is asked."""
+FIRST = 0
+"""A log that still has this offset was never trimmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +87,24 @@ class Undeletion:
         await search(self._history, _Wanted(datasource), tide, observer=self._observer)
         if tide.last is None or tide.before is None:
             raise NotFoundError(
-                f"the log never had a used segment of a datasource {datasource!r}",
-                hint="names are exact; `replicator log --type segment.published` lists segments",
+                f"the log has no event of a used segment of a datasource {datasource!r}",
+                hint="names are exact; `replicator log --type segment.published` lists segments;"
+                " when the log was trimmed say to which cut: `--to-offset` or `--to-time`",
             )
-        if tide.used:
+        if used := tide.used or await self._used(datasource):
             raise RefusedError(
-                f"datasource {datasource!r} is not dropped: {tide.used} of its segments are used",
+                f"datasource {datasource!r} is not dropped: {used} of its segments are used",
                 hint="say to which cut: `--before` with the offset of the event that did the harm"
                 f" (`replicator blame {datasource}` names it), `--to-offset` or `--to-time`",
             )
         return Drop(last=tide.last, before=tide.before)
+
+    async def _used(self, datasource: str) -> int:
+        """Return how many segments are used now, also those that a trimmed log says nothing of."""
+        if (await self._history.span()).first == FIRST:
+            return 0
+        now = await self._history.find(Latest())
+        return len(await self._history.fold(now.offset, _Rows(datasource, used_only=True)))
 
     async def on_source(self, datasource: str, point: RestorePoint) -> SourcePlan:
         """Return what the source's operator can do to have the segments of a cut used again.
@@ -106,18 +114,16 @@ class Undeletion:
             NotFoundError: in that cut no segment of the datasource was used.
         """
         cut, now = await self._history.find(point), await self._history.find(Latest())
-        states = _States(cut.offset)
-        await search(
-            self._history, _Wanted(datasource), states, until=now.offset, observer=self._observer
-        )
-        then, present = states.then.ledger(), states.now.ledger()
+        then = await self._history.fold(cut.offset, _Rows(datasource, used_only=True))
+        rows = _Rows(datasource)
+        present = await self._history.fold(now.offset, rows)
         if not len(then):
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
                 hint=f"`replicator blame {datasource}` says when it had some",
             )
         plan = SourcePlan(cut=cut, now=now, wanted=len(then))
-        plan.drop_rules = self._drops(states)
+        plan.drop_rules = rows.drops()
         await self._killed(plan, _outside(then, present))
         timeline = await self._mark_used(plan, _outside(present, then, inside=True))
         await self._mark_unused(plan, _outside(present, then), timeline)
@@ -151,33 +157,49 @@ class Undeletion:
             ]
         return found
 
-    def _drops(self, states: "_States") -> Sequence[str]:
-        found: list[str] = []
-        for record in states.rules.values():
-            event = self._history.entry(record).event
-            if isinstance(event, RowChanged) and isinstance(event.row, Rules):
-                found += [f"{event.row.datasource}: {type_}" for type_ in _drops(event.row)]
-        return sorted(found)
-
 
 class _Wanted:
-    """Takes the segments of a datasource, and the rules that can drop them."""
+    """Takes the segments of a datasource."""
 
     def __init__(self, datasource: str) -> None:
         self._datasource = datasource
         self._text = orjson.dumps(datasource)[1:-1]
 
     def __call__(self, record: Record) -> Mention | None:
-        kind = kind_of(record)
-        if kind is Kind.SEGMENT and self._text in record.data:
-            found = mention(record)
-            name = None if found is None else segment_name(found.key)
-            return None if name is None or name.datasource != self._datasource else found
-        if kind is Kind.RULES:
-            found = mention(record)
-            wanted = {self._datasource, DEFAULT_RULES}
-            return None if found is None or found.key not in wanted else found
-        return None
+        if kind_of(record) is not Kind.SEGMENT or self._text not in record.data:
+            return None
+        found = mention(record)
+        name = None if found is None else segment_name(found.key)
+        return None if name is None or name.datasource != self._datasource else found
+
+
+class _Rows:
+    """Reads a cut for the segments of a datasource, and for the rules that can drop them."""
+
+    def __init__(self, datasource: str, *, used_only: bool = False) -> None:
+        self._datasource = datasource
+        self._used_only = used_only
+        self._rules: dict[str, Rules] = {}
+
+    def __call__(self, _: Entry, event: RowEvent) -> bytes | None:
+        if not isinstance(event, RowChanged):
+            return None
+        row = event.row
+        if isinstance(row, Rules) and row.datasource in {self._datasource, DEFAULT_RULES}:
+            self._rules[row.datasource] = row
+        if not isinstance(row, Segment) or row.datasource != self._datasource:
+            return None
+        return event.fingerprint if row.used or not self._used_only else None
+
+    def drops(self) -> list[str]:
+        """Return the rules that drop segments, each behind whose it is."""
+        return sorted(f"{name}: {type_}" for name in self._rules for type_ in self._drops(name))
+
+    def _drops(self, name: str) -> list[str]:
+        try:
+            return drops(self._rules[name].payload)
+        except MalformedRowError:
+            return ["rules that cannot be read"]
 
 
 class _Tide:
@@ -195,8 +217,7 @@ class _Tide:
         return len(self._keys)
 
     def see(self, found: Mention, _: Record) -> None:
-        if found.kind is Kind.SEGMENT:
-            self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
+        self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
 
     def close(self, cut: ClosedCut) -> None:
         used_before = len(self._keys)
@@ -213,43 +234,6 @@ class _Tide:
 
     def discard(self) -> None:
         self._open = {}
-
-
-class _States:
-    """A `Witness` of which segments were used in one cut, and which are there in the end."""
-
-    def __init__(self, cut: Offset) -> None:
-        self.then, self.now = Folding(empty()), Folding(empty())
-        self.rules: dict[str, Record] = {}
-        self._cut = cut
-        self._open: dict[str, Record] = {}
-
-    def see(self, found: Mention, record: Record) -> None:
-        if found.kind is Kind.RULES:
-            self._open[found.key] = record
-            return
-        key = key_hash(RowKey(found.kind, found.key))
-        if record.offset <= self._cut:
-            self.then.add(key, _THERE if found.used else None, record.offset)
-        self.now.add(key, None if found.is_removal else _THERE, record.offset)
-
-    def close(self, _: ClosedCut) -> None:
-        self.then.close()
-        self.now.close()
-        self.rules |= self._open
-        self._open = {}
-
-    def discard(self) -> None:
-        self.then.discard()
-        self.now.discard()
-        self._open = {}
-
-
-def _drops(rules: Rules) -> list[str]:
-    try:
-        return drops(rules.payload)
-    except MalformedRowError:
-        return ["rules that cannot be read"]
 
 
 def _outside(some: Ledger, other: Ledger, *, inside: bool = False) -> Offsets:
