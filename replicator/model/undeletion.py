@@ -2,16 +2,34 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import quote
 
+from replicator.model.event import Offset, RowChanged
 from replicator.model.interval import Interval
+from replicator.model.row import Segment
 
 SEGMENTS_PER_CALL_MAX = 500
 """Druid puts the ids of one call into one statement."""
 OVERLORD = "/druid/indexer/v1/datasources"
 MARK_UNUSED, MARK_USED = "markUnused", "markUsed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfDatasource:
+    """A `Rule`: the segments of one datasource, all or those that are used."""
+
+    datasource: str
+    used_only: bool = False
+
+    def mark(self, event: RowChanged, _: Offset) -> bytes | None:
+        """Return the source's fingerprint of such a segment."""
+        row = event.row
+        if not isinstance(row, Segment) or row.datasource != self.datasource:
+            return None
+        return event.fingerprint if row.used or not self.used_only else None
 
 
 class Call(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from replicator.errors import MalformedRowError, NotFoundError, RefusedError
-from replicator.model.event import ClosedCut, Entry, Record, RowChanged, RowEvent
+from replicator.model.event import ClosedCut, Record, RowChanged
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Ledger, Offsets
 from replicator.model.load_rules import drops
@@ -19,7 +19,8 @@ from replicator.model.mention import Mention, kind_of, mention, segment_name
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
-from replicator.model.undeletion import Call, SegmentState, Timeline, calls
+from replicator.model.undeletion import Call, OfDatasource, SegmentState, Timeline, calls
+from replicator.services.cuts import fold
 from replicator.services.history import History
 from replicator.services.search import search
 
@@ -104,7 +105,8 @@ class Undeletion:
         if (await self._history.span()).first == FIRST:
             return 0
         now = await self._history.find(Latest())
-        return len(await self._history.fold(now.offset, _Rows(datasource, used_only=True)))
+        used = OfDatasource(datasource=datasource, used_only=True)
+        return len(await fold(self._history, now.offset, used))
 
     async def on_source(self, datasource: str, point: RestorePoint) -> SourcePlan:
         """Return what the source's operator can do to have the segments of a cut used again.
@@ -114,21 +116,28 @@ class Undeletion:
             NotFoundError: in that cut no segment of the datasource was used.
         """
         cut, now = await self._history.find(point), await self._history.find(Latest())
-        then = await self._history.fold(cut.offset, _Rows(datasource, used_only=True))
-        rows = _Rows(datasource)
-        present = await self._history.fold(now.offset, rows)
+        used = OfDatasource(datasource=datasource, used_only=True)
+        then = await fold(self._history, cut.offset, used)
+        present = await fold(self._history, now.offset, OfDatasource(datasource=datasource))
         if not len(then):
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
                 hint=f"`replicator blame {datasource}` says when it had some",
             )
         plan = SourcePlan(cut=cut, now=now, wanted=len(then))
-        plan.drop_rules = rows.drops()
+        plan.drop_rules = await self._drop_rules(datasource, now)
         await self._killed(plan, _outside(then, present))
         timeline = await self._mark_used(plan, _outside(present, then, inside=True))
         await self._mark_unused(plan, _outside(present, then), timeline)
         plan.calls = calls(datasource, unused=plan.mark_unused, used=plan.mark_used)
         return plan
+
+    async def _drop_rules(self, datasource: str, now: ClosedCut) -> list[str]:
+        rules: dict[str, Rules] = {}
+        async for row in self._history.rows(Kind.RULES, now.offset):
+            if isinstance(row, Rules) and row.datasource in {datasource, DEFAULT_RULES}:
+                rules[row.datasource] = row
+        return [f"{name}: {type_}" for name in sorted(rules) for type_ in _drops(rules[name])]
 
     async def _killed(self, plan: SourcePlan, offsets: Offsets) -> None:
         plan.killed_count = len(offsets)
@@ -173,35 +182,6 @@ class _Wanted:
         return None if name is None or name.datasource != self._datasource else found
 
 
-class _Rows:
-    """Reads a cut for the segments of a datasource, and for the rules that can drop them."""
-
-    def __init__(self, datasource: str, *, used_only: bool = False) -> None:
-        self._datasource = datasource
-        self._used_only = used_only
-        self._rules: dict[str, Rules] = {}
-
-    def __call__(self, _: Entry, event: RowEvent) -> bytes | None:
-        if not isinstance(event, RowChanged):
-            return None
-        row = event.row
-        if isinstance(row, Rules) and row.datasource in {self._datasource, DEFAULT_RULES}:
-            self._rules[row.datasource] = row
-        if not isinstance(row, Segment) or row.datasource != self._datasource:
-            return None
-        return event.fingerprint if row.used or not self._used_only else None
-
-    def drops(self) -> list[str]:
-        """Return the rules that drop segments, each behind whose it is."""
-        return sorted(f"{name}: {type_}" for name in self._rules for type_ in self._drops(name))
-
-    def _drops(self, name: str) -> list[str]:
-        try:
-            return drops(self._rules[name].payload)
-        except MalformedRowError:
-            return ["rules that cannot be read"]
-
-
 class _Tide:
     """A `Witness` that counts the used segments of each cut, in about 100 bytes for each."""
 
@@ -234,6 +214,13 @@ class _Tide:
 
     def discard(self) -> None:
         self._open = {}
+
+
+def _drops(rules: Rules) -> list[str]:
+    try:
+        return drops(rules.payload)
+    except MalformedRowError:
+        return ["rules that cannot be read"]
 
 
 def _outside(some: Ledger, other: Ledger, *, inside: bool = False) -> Offsets:
