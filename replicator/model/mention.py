@@ -15,7 +15,8 @@ _SUBJECT = re.compile(rb'"subject":("(?:[^"\\]|\\.)*")')
 _USED = re.compile(rb'"used":(true|false)')
 _ATTEMPT = re.compile(rb'"cut":(\d+),"epoch":(\d+),"data":')
 _INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
-_SEGMENT_ID = re.compile(rf"(.+)_({_INSTANT})_({_INSTANT})_.+")
+_INTERVAL = re.compile(rf"({_INSTANT})_({_INSTANT})_")
+_UNDERSCORE = re.compile("_")
 _CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
 _REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 
@@ -60,11 +61,20 @@ def mention(record: Record) -> Mention | None:
 
 def segment_name(id_: str) -> SegmentName | None:
     """Return what a segment's id says, None when it is not like one of Druid's."""
-    found = _SEGMENT_ID.fullmatch(id_)
-    if found is None:
+    for found in _UNDERSCORE.finditer(id_):
+        datasource = id_[: found.start()]
+        if (place := interval_within(id_, datasource)) is not None:
+            return SegmentName(datasource, place)
+    return None
+
+
+def interval_within(id_: str, datasource: str) -> Interval | None:
+    """Return the interval of a segment by its id, None when it is not of this datasource."""
+    if not id_.startswith(f"{datasource}_"):
         return None
+    found = _INTERVAL.match(id_, len(datasource) + 1)
     try:
-        return SegmentName(found[1], interval(found[2], found[3]))
+        return None if found is None else interval(found[1], found[2])
     except ValueError:
         return None
 

@@ -32,10 +32,9 @@ from replicator.model.event import (
     key_of_event,
 )
 from replicator.model.interval import Interval
-from replicator.model.mention import Mention, kind_of, mention, segment_name
+from replicator.model.mention import Mention, interval_within, kind_of, mention, segment_name
 from replicator.model.observation import Observer
 from replicator.model.row import Kind, Row, RowKey, Supervisor
-from replicator.model.wire import decode
 from replicator.ports import AuditRow, AuditTrail
 from replicator.services.history import History
 from replicator.services.search import search
@@ -93,6 +92,8 @@ class Blamer:
             NotFoundError: no event of a closed cut speaks of it.
         """
         subject = _Subject(name, interval)
+        if subject.has_controls:
+            subject.supervisors = await self._supervisors(name)
         newest = _Newest(limit, subject)
         await search(self._history, subject.wanted, newest, observer=self._observer)
         if not newest.named_count:
@@ -120,6 +121,18 @@ class Blamer:
             events=events,
             audit=audit,
             audit_missing=missing,
+        )
+
+    async def _supervisors(self, datasource: str) -> frozenset[str]:
+        """Return the ids of all supervisors that ever ingested into a datasource."""
+        end = (await self._history.span()).end
+        rows = self._history.rows(Kind.SUPERVISOR, end)
+        return frozenset(
+            [
+                row.spec_id
+                async for row in rows
+                if isinstance(row, Supervisor) and _ingests_into(row) == datasource
+            ]
         )
 
     async def _before(
@@ -169,7 +182,13 @@ class _Subject:
         self._is_segment = segment is not None
         self.datasource = name if segment is None else segment.datasource
         self._text = orjson.dumps(name)[1:-1]
-        self._supervisors: set[str] = set()
+        self.supervisors = frozenset[str]()
+        """Those of the datasource: offsets have their names since Druid 34."""
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether rules, offsets and supervisors belong to it."""
+        return not self._is_segment and self._interval is None
 
     def wanted(self, record: Record) -> Mention | None:
         """Return what a record speaks of when that is the subject's matter."""
@@ -178,10 +197,8 @@ class _Subject:
                 found = mention(record) if self._text in record.data else None
                 return found if found is not None and self._is_of(found.key) else None
             case Kind.RULES | Kind.COMMIT | Kind.SUPERVISOR as kind:
-                if self._is_segment or self._interval is not None:
-                    return None
-                found = mention(record)
-                return found if found is not None and self._controls(kind, found, record) else None
+                found = mention(record) if self.has_controls else None
+                return found if found is not None and self._controls(kind, found.key) else None
             case _:
                 return None
 
@@ -194,28 +211,15 @@ class _Subject:
     def _is_of(self, id_: str) -> bool:
         if self._is_segment:
             return id_ == self._name
-        found = segment_name(id_)
-        if found is None or found.datasource != self._name:
+        found = interval_within(id_, self._name)
+        if found is None:
             return False
-        return self._interval is None or found.interval.overlaps(self._interval)
+        return self._interval is None or found.overlaps(self._interval)
 
-    def _controls(self, kind: Kind, found: Mention, record: Record) -> bool:
+    def _controls(self, kind: Kind, key: str) -> bool:
         if kind is Kind.RULES:
-            return found.key in {self._name, DEFAULT_RULES}
-        if kind is Kind.SUPERVISOR and not found.is_removal and self._ingests(record):
-            self._supervisors.add(found.key)
-        return found.key in self._supervisors or (kind is Kind.COMMIT and found.key == self._name)
-
-    def _ingests(self, record: Record) -> bool:
-        if self._text not in record.data:
-            return False
-        event = decode(record).event
-        if not isinstance(event, RowChanged) or not isinstance(event.row, Supervisor):
-            return False
-        try:
-            return supervised_datasource(event.row) == self._name
-        except MalformedRowError:
-            return False
+            return key in {self._name, DEFAULT_RULES}
+        return key in self.supervisors or (kind is Kind.COMMIT and key == self._name)
 
 
 class _Newest:
@@ -264,6 +268,13 @@ class _Latest:
 
     def discard(self) -> None:
         self._open = {}
+
+
+def _ingests_into(supervisor: Supervisor) -> str | None:
+    try:
+        return supervised_datasource(supervisor)
+    except MalformedRowError:
+        return None
 
 
 def _event(entry: Entry) -> RowEvent:

@@ -15,7 +15,7 @@ from replicator.model.event import ClosedCut, Record, RowChanged
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Ledger, Offsets
 from replicator.model.load_rules import drops
-from replicator.model.mention import Mention, kind_of, mention, segment_name
+from replicator.model.mention import Mention, interval_within, kind_of, mention
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
@@ -160,9 +160,9 @@ class Undeletion:
             events = (entry.event for entry in entries)
             rows = (event.row for event in events if isinstance(event, RowChanged))
             found += [
-                SegmentState(row.id, name.interval, row.version, row.used)
+                SegmentState(row.id, place, row.version, row.used)
                 for row in rows
-                if isinstance(row, Segment) and (name := segment_name(row.id)) is not None
+                if isinstance(row, Segment) and (place := interval_within(row.id, row.datasource))
             ]
         return found
 
@@ -178,8 +178,9 @@ class _Wanted:
         if kind_of(record) is not Kind.SEGMENT or self._text not in record.data:
             return None
         found = mention(record)
-        name = None if found is None else segment_name(found.key)
-        return None if name is None or name.datasource != self._datasource else found
+        if found is None or interval_within(found.key, self._datasource) is None:
+            return None
+        return found
 
 
 class _Tide:
