@@ -8,9 +8,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
+from replicator.model.answer import Answer, Measure
 from replicator.model.archive import Base
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.model.interval import Interval
 from replicator.model.ledger import Keys, Marks
 from replicator.model.load_spec import Location
 from replicator.model.promotion import SupervisorState
@@ -294,6 +296,38 @@ class SourceReader(MetadataReader, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row of `druid_audit`: what somebody asked a Coordinator or an Overlord to do."""
+
+    id: int
+    audit_key: str
+    """A datasource, a task, a supervisor, or a name of `druid_config`."""
+    type: str
+    author: str
+    comment: str
+    created_date: str
+    """By the clock of the Druid process that was asked."""
+    payload: bytes
+
+
+class AuditTrail(Protocol):
+    """What a source's Druid has written down about who did what."""
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        """Return the rows whose key is `about` or whose payload names it, oldest first.
+
+        Of more than `rows_max` rows between the two times (both included) the newest.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: there is no such table, or the role may not read it.
+        """
+        ...
+
+
 class Transaction(Protocol):
     """Changes of a target that become visible together."""
 
@@ -425,6 +459,46 @@ class DruidCluster(Protocol):
 
     async def properties(self) -> Mapping[str, str]:
         """Return the Coordinator's runtime properties, secrets hidden by Druid itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An interval in which a Broker sees segments of a datasource."""
+
+    interval: Interval
+    is_realtime: bool
+    """Whether a task is ingesting into it: what it answers is not all published yet."""
+
+
+class QueryBroker(Protocol):
+    """A cluster's Broker. It can only be asked, so the source's may be handed over as this.
+
+    Raises, from every method:
+        TransientError: no answer, none in time, or one that says to try later.
+        ConfigError: access is denied, or the Broker refuses the query; the message says why.
+    """
+
+    async def datasources(self) -> Sequence[str]:
+        """Return the datasources that it knows, sorted."""
+        ...
+
+    async def served(self, datasource: str) -> Sequence[Served]:
+        """Return the intervals of the segments that answer for a datasource, each once."""
+        ...
+
+    async def columns(self, datasource: str) -> Mapping[str, str]:
+        """Return each column with its SQL type, none when it does not know the datasource."""
+        ...
+
+    async def measure(
+        self, datasource: str, measures: Sequence[Measure], interval: Interval
+    ) -> Answer:
+        """Return what the rows of an interval come to, computed now and not cached.
+
+        Raises:
+            NotFoundError: it does not know the datasource (any more).
+        """
         ...
 
 

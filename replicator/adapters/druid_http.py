@@ -1,21 +1,18 @@
-"""A cluster's Coordinator and Overlord over HTTP, with basic authentication when it has that."""
+"""A cluster's Coordinator and Overlord over HTTP."""
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-import orjson
 
-from replicator.errors import ConfigError, TransientError
+from replicator.adapters.druid_request import DruidLogin, answered, asked
 from replicator.model.promotion import SupervisorState
 
-BODY_SHOWN_CHARS = 500
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
+WHOSE = "a Coordinator, an Overlord or a Router that forwards to them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +21,7 @@ class DruidAddress:
 
     coordinator_url: str
     overlord_url: str
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_file: Path | None = None
+    login: DruidLogin = field(default_factory=DruidLogin)
     request_timeout_s: float = 30.0
 
 
@@ -67,52 +62,12 @@ class DruidHttp:
         async with self._asked("GET", url) as answer:
             return {str(name): str(value) for name, value in (await _json(answer, url)).items()}
 
-    @asynccontextmanager
-    async def _asked(
+    def _asked(
         self, method: str, url: str, body: bytes | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        address = self._address
-        timeout = aiohttp.ClientTimeout(total=address.request_timeout_s)
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        if address.username is not None:
-            login = aiohttp.encode_basic_auth(address.username, address.password or "")
-            headers["Authorization"] = login
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-                session.request(method, url, data=body, ssl=self._tls()) as answer,
-            ):
-                yield answer
-        except aiohttp.ClientConnectorCertificateError as exc:
-            raise ConfigError(f"{url}: {exc}", hint="name who signed it in druid.ca_file") from exc
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            reason = str(exc) or type(exc).__name__
-            raise TransientError(f"{method} {url}: {reason}") from exc
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        if self._address.ca_file is None:
-            return True
-        try:
-            return ssl.create_default_context(cafile=self._address.ca_file)
-        except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(f"druid.ca_file cannot be used: {exc}") from exc
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        timeout_s = self._address.request_timeout_s
+        return asked(self._address.login, method, url, body, timeout_s=timeout_s)
 
 
 async def _json(answer: aiohttp.ClientResponse, url: str) -> Any:
-    body = await answer.read()
-    said = body.decode(errors="replace")[:BODY_SHOWN_CHARS]
-    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise ConfigError(
-            f"{url}: access is denied ({answer.status})", hint="correct druid.username"
-        )
-    if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientError(f"{url} answered {answer.status}: {said}")
-    if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise ConfigError(f"{url} answered {answer.status}: {said}")
-    try:
-        return orjson.loads(body)
-    except ValueError as exc:
-        hint = (
-            "is this the address of a Coordinator, an Overlord or a Router that forwards to them?"
-        )
-        raise ConfigError(f"{url} did not answer in JSON: {said}", hint=hint) from exc
+    return await answered(answer, url, whose=WHOSE)

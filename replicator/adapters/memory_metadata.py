@@ -34,6 +34,7 @@ from replicator.model.row import (
 )
 from replicator.ports import (
     SAMPLES_MAX,
+    AuditRow,
     Chunk,
     Clock,
     MetadataReader,
@@ -83,6 +84,7 @@ class MemoryMetadata:
     ) -> None:
         self.rows: dict[RowKey, Row] = {key_of(row): row for row in rows}
         self.sources: dict[str, Bookkeeping] = {}
+        self.audited: list[AuditRow] = []
         self.clock = clock
         self.target = target
         self.tables = tables
@@ -112,6 +114,17 @@ class MemoryMetadata:
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""
         return ()
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        found = [
+            row
+            for row in self.audited
+            if since <= datetime.fromisoformat(row.created_date) <= until
+            and (row.audit_key == about or f'"{about}"'.encode() in row.payload)
+        ]
+        return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
     async def acquire(self, source: str) -> Held:
         kept = self.sources.setdefault(source, Bookkeeping(Epoch(0)))

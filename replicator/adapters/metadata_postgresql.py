@@ -1,5 +1,6 @@
 """Druid's metadata store on PostgreSQL 11 or later, as a source: nothing here can write."""
 
+import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from replicator.adapters.postgresql_sql import Shape, fetch_sql, relation, scan_
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.row import Kind, Row
-from replicator.ports import SAMPLES_MAX, Chunk, Snapshot, Visit
+from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Snapshot, Visit
 
 CHUNK_ROWS: Final = 16_384
 HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
@@ -78,6 +79,32 @@ class PostgresqlMetadataReader:
         async with connect(self._database, default_transaction_read_only="on") as session:
             query = f"SELECT id FROM {tasks} WHERE active ORDER BY id"  # noqa: S608 - quoted names
             return [row["id"] for row in await session.fetch(f"read {tasks}", query)]
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        audit = relation(self._database.schema, f"{self._database.table_prefix}audit")
+        quoted = json.dumps(about, ensure_ascii=False)[:-1]
+        query = f"""
+            SELECT id, audit_key, type, author, comment, created_date, payload FROM {audit}
+            WHERE created_date >= $1 AND created_date <= $2 AND (
+                audit_key = $3 OR position($4::bytea IN payload) > 0
+                OR position($5::bytea IN payload) > 0
+            )
+            ORDER BY created_date DESC, id DESC LIMIT $6
+        """  # noqa: S608 - names are quoted
+        # a payload within a payload is a text: its quotes are escaped
+        names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
+        async with connect(self._database, default_transaction_read_only="on") as session:
+            found = await session.fetch(
+                f"read {audit}", query, _iso_ms(since), _iso_ms(until), about, *names, rows_max
+            )
+        return [AuditRow(**dict(row)) for row in reversed(found)]
+
+
+def _iso_ms(time: datetime) -> str:
+    """Write a time as Druid does; its columns are texts."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @asynccontextmanager

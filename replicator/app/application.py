@@ -4,27 +4,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from random import Random
 from types import TracebackType
 from typing import Self
 
-from replicator.adapters.druid_http import DruidAddress, DruidHttp
-from replicator.adapters.kafka_session import Sasl, Session, Tls
-from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
-from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
+from replicator.app.druids import druid_cluster, query_verifier
+from replicator.app.logs import event_log
 from replicator.app.storages import Storages, TargetStorage, layout, source_layout
 from replicator.config import (
-    KafkaLogSettings,
     MetadataSettings,
     Settings,
-    SqliteLogSettings,
     TargetSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
@@ -42,14 +36,17 @@ from replicator.ports import (
 )
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.promoter import Promoter
+from replicator.services.query_verifier import QueryVerifier
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.undeletion import Undeletion
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
 
@@ -87,7 +84,7 @@ class Application:
 
     async def __aenter__(self) -> Self:
         source = self.settings.source
-        log = self._event_log(source.name)
+        log = event_log(self.settings.log, source.name, self.clock, self._environ)
         self._stack.push_async_callback(log.close)
         self._log: EventLogWriter = log
         self.history = self._history_with(self.target_names)
@@ -202,6 +199,23 @@ class Application:
             observer=self._observer,
         )
 
+    def query_verifier(self, name: str) -> QueryVerifier:
+        """Return what compares a target's answers with the source's.
+
+        Raises:
+            ConfigError: the configuration does not say where one of the two Brokers is.
+        """
+        self.target(name)
+        return query_verifier(self.settings, name, self._environ, self._rng, self._observer)
+
+    def blamer(self) -> Blamer:
+        """Return what looks for the events that changed something."""
+        return Blamer(history=self.history, trail=self._source_reader(), observer=self._observer)
+
+    def undeletion(self) -> Undeletion:
+        """Return what finds out how a datasource was dropped."""
+        return Undeletion(history=self.history, observer=self._observer)
+
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
 
@@ -240,18 +254,7 @@ class Application:
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid, None when the configuration does not say where it is."""
         settings = self.target(name).settings.druid
-        if settings is None:
-            return None
-        return DruidHttp(
-            DruidAddress(
-                coordinator_url=settings.coordinator_url,
-                overlord_url=settings.overlord_url or settings.coordinator_url,
-                username=settings.username,
-                password=settings.password(self._environ),
-                ca_file=settings.ca_file,
-                request_timeout_s=settings.request_timeout_s,
-            )
-        )
+        return None if settings is None else druid_cluster(settings, self._environ)
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
         """Bring a target to the source's last commit, with nothing left behind.
@@ -322,6 +325,9 @@ class Application:
 
     def source_metadata(self) -> SourceReader:
         """Return the source's metadata store, read only."""
+        return self._source_reader()
+
+    def _source_reader(self) -> PostgresqlMetadataReader:
         settings = self.settings.source.metadata
         return PostgresqlMetadataReader(
             settings.url,
@@ -337,22 +343,6 @@ class Application:
         if self._source_storage is None:
             self._source_storage = self._storages.source(self.settings.source)
         return self._source_storage
-
-    def _event_log(self, source: str) -> SqliteEventLog | KafkaEventLog:
-        match self.settings.log:
-            case SqliteLogSettings(path=path):
-                return SqliteEventLog(path, self.clock, source)
-            case KafkaLogSettings() as settings:
-                return KafkaEventLog(
-                    _kafka_session(settings, self._environ),
-                    _kafka_topic(settings, source),
-                    self.clock,
-                    KafkaLimits(
-                        transaction_timeout_s=settings.transaction_timeout_s,
-                        cursors_max=settings.cursors_max,
-                        fetch_bytes_max=settings.fetch_bytes_max,
-                    ),
-                )
 
     def _history_with(
         self, names: Sequence[str], *, preferred: bool = True, records_max: int | None = None
@@ -435,32 +425,3 @@ def _backup(target: Target) -> Backup:
 
 def _load_rules(settings: TargetSettings) -> LoadRules:
     return LoadRules(with_drops=settings.load_rules.with_drops, tiers=settings.load_rules.tiers)
-
-
-def _kafka_session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> Session:
-    tls, sasl = settings.tls, settings.sasl
-    return Session(
-        bootstrap_servers=settings.bootstrap_servers,
-        request_timeout_s=settings.request_timeout_s,
-        tls=None
-        if tls is None
-        else Tls(ca_file=tls.ca_file, certificate_file=tls.certificate_file, key_file=tls.key_file),
-        sasl=None
-        if sasl is None
-        else Sasl(
-            mechanism=sasl.mechanism,
-            username=sasl.username,
-            password=sasl.password(environ) or "",
-        ),
-    )
-
-
-def _kafka_topic(settings: KafkaLogSettings, source: str) -> TopicSettings:
-    retention = settings.retention
-    return TopicSettings(
-        name=f"{settings.topic_prefix}.{source}.changes",
-        replication_factor=settings.replication_factor,
-        min_insync_replicas=settings.min_insync_replicas,
-        retention_ms=UNLIMITED if retention is None else retention // timedelta(milliseconds=1),
-        record_bytes_max=settings.record_bytes_max,
-    )

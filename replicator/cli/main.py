@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from replicator.cli import (
+    blame,
     check,
     configuration,
     differences,
@@ -19,6 +20,7 @@ from replicator.cli import (
     running,
     status,
     targets,
+    undelete,
     verify,
 )
 from replicator.cli.demo import story
@@ -69,10 +71,12 @@ app.command("status")(status.status)
 app.command("log")(listing.log)
 app.command("points")(points.points)
 app.command("restore")(restore.restore)
+app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)
 app.command("diff")(differences.diff)
+app.command("blame")(blame.blame)
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 

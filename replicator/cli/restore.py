@@ -38,20 +38,21 @@ DATASOURCES_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
+class Wish:
     """What was asked for on the command line."""
 
     target: str
-    into: str | None
+    into: str | None = None
     point: RestorePoint
     datasource: str | None
     dry_run: bool
     yes: bool
-    adopt: bool
+    adopt: bool = False
     accept_gaps: bool
 
     @property
     def changed(self) -> str:
+        """The target that is written to."""
         return self.into or self.target
 
 
@@ -80,24 +81,25 @@ def restore(
     call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, screen: Screen) -> Outcome:
-        wish = _Wish(
+        wish = Wish(
             target=target,
             into=into if into != target else None,
-            point=_point(to_offset, to_time, before),
+            point=restore_point(to_offset, to_time, before),
             datasource=datasource,
             dry_run=dry_run,
             yes=yes,
             adopt=adopt,
             accept_gaps=accept_gaps,
         )
-        return await _restore(application, screen, wish, as_json=as_json)
+        return await carry_out(application, screen, wish, as_json=as_json)
 
     run(call, body)
 
 
-async def _restore(
-    application: Application, screen: Screen, wish: _Wish, *, as_json: bool
+async def carry_out(
+    application: Application, screen: Screen, wish: Wish, *, as_json: bool
 ) -> Outcome:
+    """Show what a restore would do, ask, and do it."""
     restorer = await application.restorer(wish.target, into=wish.into)
     plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
     if not as_json:
@@ -118,7 +120,12 @@ async def _restore(
     )
 
 
-def _point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
+def restore_point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
+    """Return the point that was asked for.
+
+    Raises:
+        ConfigError: none, or more than one.
+    """
     given: list[RestorePoint] = []
     if to_offset is not None:
         given.append(ToOffset(offset=Offset(to_offset)))
@@ -131,7 +138,7 @@ def _point(to_offset: int | None, to_time: str | None, before: int | None) -> Re
     return given[0]
 
 
-def _agree(wish: _Wish) -> None:
+def _agree(wish: Wish) -> None:
     """Go on only when somebody said so."""
     if wish.yes:
         return
@@ -169,7 +176,7 @@ def _plan_json(plan: RestorePlan) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: RestorePlan, wish: _Wish) -> None:
+def _show_plan(console: Console, plan: RestorePlan, wish: Wish) -> None:
     estimate, closed = plan.estimate, plan.cut.closed
     only = f", datasource {plan.datasource} only" if plan.datasource else ""
     console.print(
@@ -196,7 +203,7 @@ def _show_plan(console: Console, plan: RestorePlan, wish: _Wish) -> None:
 def _show_done(
     console: Console,
     plan: RestorePlan,
-    wish: _Wish,
+    wish: Wish,
     screen: Screen,
     missing: tuple[Uncopied, ...],
 ) -> None:

@@ -16,11 +16,14 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
+from replicator.cli.queries import queries_json, show_queries
 from replicator.cli.screen import Screen
 from replicator.config import size
 from replicator.errors import ConfigError
+from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
-from replicator.services.verifier import Extent, Level, Verification
+from replicator.services.query_verifier import QueryVerification
+from replicator.services.verifier import Level, Verification
 
 FAILED = 9
 HAS_GAPS = 11
@@ -31,10 +34,10 @@ def verify(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
     level: Annotated[
-        Level, typer.Option(help="How deep; each includes those before.")
+        Level, typer.Option(help="How deep; each includes those before, query the rows alone.")
     ] = Level.ROWS,
     subset: Annotated[
-        str, typer.Option(help="Share of the objects, like 5%, drawn by chance.")
+        str, typer.Option(help="Share of objects or intervals, like 5%, drawn by chance.")
     ] = "100%",
     rolling: Annotated[
         bool, typer.Option(help="Another share each day, so that all are seen in turn.")
@@ -47,7 +50,7 @@ def verify(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a target's rows, objects and bytes with the log at its checkpoint."""
+    """Compare a target's rows, objects and bytes with the log, or its answers with the source's."""
 
     async def body(application: Application, _: Screen) -> Outcome:
         share = _share(subset)
@@ -57,11 +60,13 @@ def verify(
             bytes_max=None if bytes_max is None else _bytes(bytes_max),
             structure=structure,
         )
+        queries = application.query_verifier(target) if level is Level.QUERY else None
         found = await (await application.verifier(target)).verify(level, extent=extent)
+        answers = None if queries is None else await queries.verify(extent=extent)
         return Outcome(
-            result=_json(found),
-            show=lambda console: _show(console, target, found),
-            exit_code=_exit_code(found),
+            result=_json(found) | {"queries": queries_json(answers)},
+            show=lambda console: _show(console, target, found, answers),
+            exit_code=_exit_code(found, answers),
         )
 
     call = Call(command="verify", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
@@ -85,8 +90,8 @@ def _bytes(text: str) -> int:
         raise ConfigError(f"--bytes-max {text}: {exc}") from None
 
 
-def _exit_code(found: Verification) -> int:
-    if not found.is_good:
+def _exit_code(found: Verification, answers: QueryVerification | None) -> int:
+    if not found.is_good or not (answers is None or answers.is_good):
         return FAILED
     return HAS_GAPS if found.gaps else 0
 
@@ -95,6 +100,7 @@ def _json(found: Verification) -> dict[str, Any]:
     return {
         "level": found.level.value,
         "cut": found.checkpoint.cut,
+        "standing": found.checkpoint.standing,
         "offset": found.checkpoint.offset,
         "digest": hex_digest(found.checkpoint.digest),
         "rows": found.rows,
@@ -109,7 +115,9 @@ def _json(found: Verification) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, target: str, found: Verification) -> None:
+def _show(
+    console: Console, target: str, found: Verification, answers: QueryVerification | None
+) -> None:
     checkpoint = found.checkpoint
     console.print(
         f"{target} at cut {checkpoint.cut} (offset {checkpoint.offset}), level {found.level.value}"
@@ -117,7 +125,7 @@ def _show(console: Console, target: str, found: Verification) -> None:
     console.print(
         f"  {found.rows} rows compared, the log's digest is {hex_digest(checkpoint.digest)}"
     )
-    if found.level is not Level.ROWS:
+    if found.level.is_about_objects:
         read = "read and checksummed" if found.level is Level.CHECKSUM else "seen, not read"
         console.print(f"  {found.objects} objects, {size_text(found.size_bytes)} {read}")
     if found.left:
@@ -126,5 +134,8 @@ def _show(console: Console, target: str, found: Verification) -> None:
         console.print(f"  BAD {finding}", markup=False)
     for gap in found.gaps:
         console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
-    verdict = "[green]good[/]" if found.is_good else f"[red]{found.findings_count} differences[/]"
+    if answers is not None:
+        show_queries(console, answers, standing=checkpoint.standing)
+    differences = found.findings_count + (len(answers.disagreements) if answers else 0)
+    verdict = f"[red]{differences} differences[/]" if differences else "[green]good[/]"
     console.print(f"  {verdict}" + (f", {len(found.gaps)} known gaps" if found.gaps else ""))

@@ -1,5 +1,6 @@
 """Settings: what can be set and why it defaults as it does, and where each value came from."""
 
+from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
 from replicator.config.loading import (
     ENVIRONMENT_PREFIX,
     Explained,
@@ -8,7 +9,6 @@ from replicator.config.loading import (
     load,
 )
 from replicator.config.settings import (
-    DruidSettings,
     KafkaLogSettings,
     KafkaSaslSettings,
     KafkaTlsSettings,
@@ -16,6 +16,7 @@ from replicator.config.settings import (
     LogSettings,
     MetadataSettings,
     PostgresqlSettings,
+    QueriesSettings,
     RetrySettings,
     Settings,
     SourceSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "AzureStorageSettings",
     "DeepStorageSettings",
+    "DruidLoginSettings",
     "DruidSettings",
     "Explained",
     "GoogleStorageSettings",
@@ -55,10 +57,12 @@ __all__ = [
     "ObjectLockSettings",
     "Origin",
     "PostgresqlSettings",
+    "QueriesSettings",
     "RemoteStorage",
     "RetrySettings",
     "S3StorageSettings",
     "Settings",
+    "SourceDruidSettings",
     "SourceSettings",
     "SqliteLogSettings",
     "TargetSettings",

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from replicator.config.druid import DruidSettings, SourceDruidSettings
 from replicator.config.storages import (
     DeepStorageSettings,
     S3StorageSettings,
@@ -22,7 +23,6 @@ from replicator.config.values import (
     AsTuple,
     BrokerAddress,
     Duration,
-    HttpUrl,
     Names,
     Part,
     Password,
@@ -155,6 +155,8 @@ class SourceSettings(Part):
     """Where its segments' bytes are."""
     other_deep_storages: OtherStorages = {}
     """Storages that its older or archived segments are in, by names of your choice."""
+    druid: SourceDruidSettings | None = None
+    """Its own Druid; needed to compare what it answers with what a target answers."""
 
 
 class RetrySettings(Part):
@@ -207,21 +209,32 @@ class WatchSettings(Part):
     """When to try a poll again."""
 
 
-class DruidSettings(Password):
-    """A cluster's Coordinator and Overlord, for what is not in its metadata store."""
+class QueryRetrySettings(RetrySettings):
+    """When to ask a Broker again."""
 
-    coordinator_url: HttpUrl
-    """`http://host:8081`, or that of a Router that forwards to it."""
-    overlord_url: HttpUrl | None = None
-    """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
-    username: Annotated[str, Field(min_length=1)] | None = None
-    """For basic authentication; default: none."""
-    ca_file: AbsolutePath | None = None
-    """Who signed the certificate of an https URL; default: the system's authorities."""
-    request_timeout_s: Positive = 30.0
-    """Longest wait for an answer, in seconds."""
-    resume_timeout_s: Positive = 300.0
-    """Longest wait for the tasks of a supervisor that was started, in seconds."""
+    attempts_max: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Attempts before the failure counts as lasting; one of a query that is too slow is long."""
+
+
+class QueriesSettings(Part):
+    """How `verify --level query` compares what two Brokers answer."""
+
+    in_flight_max: Annotated[int, Field(ge=1, le=256)] = 4
+    """Intervals compared at once; each of them is one query on each Broker."""
+    query_timeout_s: Positive = 120.0
+    """Longest run of one query, in seconds; Druid ends it then, and one interval takes seconds."""
+    columns_per_query_max: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Columns added up by one query; wider datasources take several."""
+    interval_min_s: Positive = 86_400.0
+    """Shorter intervals are compared together up to this, in seconds: an hour is not worth one."""
+    repeats_max: Annotated[int, Field(ge=1, le=100)] = 4
+    """How often a difference is looked at again before it is said."""
+    repeat_wait_s: Positive = 30.0
+    """Time between two such looks, in seconds; lag and load time of a standby are shorter."""
+    suspects_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Differing intervals after which no further ones are looked for."""
+    retry: QueryRetrySettings = QueryRetrySettings()
+    """When to ask again after a query that failed in a way that may pass."""
 
 
 class LoadRulesSettings(Part):
@@ -254,7 +267,7 @@ class TargetSettings(Part):
     deep_storage: DeepStorageSettings
     """Where its own segments' bytes are, never inside the source's."""
     druid: DruidSettings | None = None
-    """Its own Druid; needed to promote it, and to check its settings."""
+    """Its own Druid; needed to promote it, to check its settings and what it answers."""
     config_names: Names = frozenset({"lookupsConfig"})
     """Entries of `druid_config` that are carried.
 
@@ -309,6 +322,8 @@ class Settings(Part):
     They live only as long as that takes, and only for more than some ten thousand events. Each
     holds about 60 MB; 1 is this process alone.
     """
+    queries: QueriesSettings = QueriesSettings()
+    """How the answers of two Brokers are compared."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

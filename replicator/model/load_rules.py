@@ -78,5 +78,14 @@ def tiers(payload: bytes) -> frozenset[str]:
     )
 
 
+def drops(payload: bytes) -> list[str]:
+    """Return the types of those rules that drop segments, in the order in which they are tried.
+
+    Raises:
+        MalformedRowError: as for `parse`.
+    """
+    return [str(rule["type"]) for rule in parse(payload) if _drops(rule)]
+
+
 def _drops(rule: Mapping[str, Any]) -> bool:
     return rule.get("type") in DROPS

@@ -77,6 +77,10 @@ class History:
         """Return the next records from `start` on as they are; none at the log's end."""
         return await self._log.read(start, records_max=self._records_max)
 
+    def entry(self, record: Record) -> Entry:
+        """Return the event that a record holds, as `entries` does."""
+        return entry_of(record, self._source)
+
     def readings(
         self, start: Offset, until: Offset, rule: Rule
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from hashlib import sha256
-from math import ceil
 from random import Random
 
 from replicator.errors import MalformedRowError, MissingObjectError, NotFoundError
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
+from replicator.model.extent import WHOLE, Extent
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress
 from replicator.model.row import Segment, key_of
@@ -21,43 +20,21 @@ from replicator.services.structure import fault_in_zip
 FINDINGS_MAX = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
-    """How much of a target is looked at."""
-
-    share: float = 1.0
-    """Of the objects."""
-    window: int | None = None
-    """Which share, counted from 0, by the objects' names; None: drawn by chance."""
-    bytes_max: int | None = None
-    """No more than so many bytes are read: objects that do not fit are left."""
-    structure: bool = False
-    """Whether packed segments are looked into."""
-
-    def holds(self, location: Location, rng: Random) -> bool:
-        """Return whether an object belongs to it."""
-        if self.share >= 1:
-            return True
-        if self.window is None:
-            return rng.random() < self.share
-        place = int.from_bytes(sha256(location.encode()).digest()[:8]) / 2**64
-        return self.window % windows(self.share) == int(place / self.share)
-
-
-WHOLE = Extent()
-
-
-def windows(share: float) -> int:
-    """Return how many windows of this share cover everything."""
-    return ceil(1 / share)
-
-
 class Level(Enum):
-    """How deep a verification goes; each level includes those before it."""
+    """How deep a verification goes; each level includes those before it.
+
+    But `query` includes the rows only: what two Brokers answer is read from the bytes anyhow.
+    """
 
     ROWS = "rows"
     EXISTS = "exists"
     CHECKSUM = "checksum"
+    QUERY = "query"
+
+    @property
+    def is_about_objects(self) -> bool:
+        """Whether the deep storage is looked at."""
+        return self in {Level.EXISTS, Level.CHECKSUM}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,7 +112,7 @@ class Verifier:
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
         await self._rows(found, verification)
-        if level is not Level.ROWS:
+        if level.is_about_objects:
             await self._objects(found, verification, extent)
         return verification
 

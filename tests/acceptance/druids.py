@@ -223,6 +223,7 @@ async def write_config(
             "name": "production",
             "metadata": metadata(reader, folder),
             "deep_storage": dict(source.storage),
+            "druid": {"broker_url": source.druid.url("broker")},
         },
         "log": dict(log),
         "watch": {"poll_interval_s": 0.5, "idle_cut_interval_s": 1},
@@ -230,7 +231,10 @@ async def write_config(
             name: {
                 "metadata": metadata(target.dsn, folder),
                 "deep_storage": dict(target.storage),
-                "druid": {"coordinator_url": target.druid.url("coordinator")},
+                "druid": {
+                    "coordinator_url": target.druid.url("coordinator"),
+                    "broker_url": target.druid.url("broker"),
+                },
                 "apply_interval_s": 0.2,
                 "kill_wait_s": 5,
             }

@@ -190,8 +190,30 @@ async def followed(user: User, acts: Acts, rng: Random) -> list[Moment]:
     assert ended.code == 0, ended.err
     proof = await user.types("verify", "standby", "--level", "checksum")
     assert proof.code == 0, proof.out + proof.err
+    await both_answer_alike(user)
     assert len({json.dumps(moment.answers) for moment in moments}) > len(moments) - 3
     return moments
+
+
+async def both_answer_alike(user: User) -> None:
+    """The Brokers agree; an interval that only one of them serves is named, and nothing else."""
+    quick = ("--set", "queries.repeats_max=3", "--set", "queries.repeat_wait_s=2", "--json")
+    ask = ("verify", "standby", "--level", "query", *quick)
+    alike = await user.types(*ask)
+    assert alike.code == 0, alike.out + alike.err
+    answers = {row["datasource"]: row for row in alike.result["queries"]["datasources"]}
+    assert answers["wiki"]["good"] >= 3
+    assert answers["wiki"]["columns_unmeasured"] == []
+    await user.standby.client.mark_unused("wiki", f"{DAYS[2]}/{DAYS[3]}")
+    async with asyncio.timeout(60):
+        while any(id_.startswith(f"wiki_{DAYS[2]}") for id_ in await user.standby.client.served()):
+            await asyncio.sleep(0.3)
+    differ = await user.types(*ask)
+    assert differ.code == 9, differ.out + differ.err
+    (one,) = differ.result["queries"]["disagreements"]
+    found = one["datasource"], one["verdict"], one["interval"].partition("T")[0]
+    assert found == ("wiki", "only_in_source", DAYS[2])
+    await user.standby.client.mark_used("wiki", f"{DAYS[2]}/{DAYS[3]}")
 
 
 async def restored(user: User, moments: list[Moment], rng: Random) -> None:

@@ -1,17 +1,16 @@
 """What a Druid's answers mean, from a server that says what it is told to."""
 
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import encode_basic_auth, web
-from aiohttp.test_utils import TestServer
+from aiohttp import encode_basic_auth
 
 from replicator.adapters.druid_http import DruidAddress, DruidHttp
+from replicator.adapters.druid_request import DruidLogin
 from replicator.errors import ConfigError, TransientError
 from replicator.model.promotion import SupervisorState
+from tests.servers.fake_http import Fake, serving
 
 STATUS = {
     "payload": {
@@ -23,21 +22,6 @@ STATUS = {
 }
 
 
-@dataclass
-class Fake:
-    """Answers everything alike, and remembers what it was asked."""
-
-    status: int = 200
-    body: Any = ""
-    asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
-
-    async def answer(self, request: web.Request) -> web.Response:
-        login = request.headers.get("Authorization")
-        self.asked.append((request.method, request.path, await request.read(), login))
-        text = self.body if isinstance(self.body, str) else json.dumps(self.body)
-        return web.Response(status=self.status, text=text)
-
-
 @pytest.fixture
 def fake() -> Fake:
     return Fake()
@@ -45,14 +29,12 @@ def fake() -> Fake:
 
 @pytest.fixture
 async def url(fake: Fake) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", fake.answer)
-    async with TestServer(app) as server:
-        yield str(server.make_url("")).rstrip("/")
+    async with serving(fake) as found:
+        yield found
 
 
 def druid(url: str, **more: Any) -> DruidHttp:
-    return DruidHttp(DruidAddress(coordinator_url=url, overlord_url=url, **more))
+    return DruidHttp(DruidAddress(coordinator_url=url, overlord_url=url, login=DruidLogin(**more)))
 
 
 async def test_a_supervisor_is_read_as_druid_33_tells_it(fake: Fake, url: str):
@@ -107,5 +89,6 @@ async def test_nobody_there_is_a_matter_of_trying_later():
 
 
 def test_the_password_is_not_shown():
-    address = DruidAddress(coordinator_url="", overlord_url="", username="me", password="secret")
+    login = DruidLogin(username="me", password="secret")
+    address = DruidAddress(coordinator_url="", overlord_url="", login=login)
     assert "secret" not in repr(address)

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 
 from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.model.extent import Extent, windows
 from replicator.model.load_spec import Location
 from replicator.services.structure import TAIL_BYTES, fault_in_zip
-from replicator.services.verifier import Extent, Level, windows
+from replicator.services.verifier import Level
 from tests.builders import segment
 from tests.unit.pipeline import SIZE_BYTES, Pipeline
 

@@ -1,0 +1,72 @@
+"""Composition of what asks the two clusters' own Druids."""
+
+from collections.abc import Mapping
+from random import Random
+
+from replicator.adapters.druid_broker import DruidBroker
+from replicator.adapters.druid_http import DruidAddress, DruidHttp
+from replicator.adapters.druid_request import DruidLogin
+from replicator.config import DruidLoginSettings, DruidSettings, Settings, SourceDruidSettings
+from replicator.errors import ConfigError
+from replicator.model.observation import Observer
+from replicator.ports import DruidCluster, QueryBroker
+from replicator.services.query_verifier import QueryLimits, QueryVerifier
+
+
+def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidCluster:
+    """Return a target's Overlord and Coordinator."""
+    return DruidHttp(
+        DruidAddress(
+            coordinator_url=settings.coordinator_url,
+            overlord_url=settings.overlord_url or settings.coordinator_url,
+            login=_login(settings, environ),
+            request_timeout_s=settings.request_timeout_s,
+        )
+    )
+
+
+def query_verifier(
+    settings: Settings, target: str, environ: Mapping[str, str], rng: Random, observer: Observer
+) -> QueryVerifier:
+    """Return what compares a target's answers with the source's.
+
+    Raises:
+        ConfigError: the configuration does not say where one of the two Brokers is.
+    """
+    queries = settings.queries
+    timeout_s = queries.query_timeout_s
+    return QueryVerifier(
+        source=_broker("source", settings.source.druid, environ, timeout_s),
+        target=_broker(f"targets.{target}", settings.targets[target].druid, environ, timeout_s),
+        limits=QueryLimits(
+            in_flight_max=queries.in_flight_max,
+            columns_per_query_max=queries.columns_per_query_max,
+            interval_min_s=queries.interval_min_s,
+            repeats_max=queries.repeats_max,
+            repeat_wait_s=queries.repeat_wait_s,
+            suspects_max=queries.suspects_max,
+            retry=queries.retry.policy,
+        ),
+        rng=rng,
+        observer=observer,
+    )
+
+
+def _broker(
+    where: str,
+    settings: SourceDruidSettings | DruidSettings | None,
+    environ: Mapping[str, str],
+    timeout_s: float,
+) -> QueryBroker:
+    if settings is None or settings.broker_url is None:
+        raise ConfigError(
+            f"{where}.druid.broker_url is not configured: there is nobody to ask",
+            hint=f"say {where}.druid.broker_url: http://host:8082, a Broker or a Router",
+        )
+    return DruidBroker(settings.broker_url, _login(settings, environ), query_timeout_s=timeout_s)
+
+
+def _login(settings: DruidLoginSettings, environ: Mapping[str, str]) -> DruidLogin:
+    return DruidLogin(
+        username=settings.username, password=settings.password(environ), ca_file=settings.ca_file
+    )

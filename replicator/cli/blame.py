@@ -1,0 +1,142 @@
+"""`blame`: which events changed a segment or a datasource, when, and who had asked for it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
+from replicator.cli.screen import Screen
+from replicator.errors import ConfigError
+from replicator.model.event import key_of_event
+from replicator.model.interval import Interval
+from replicator.model.interval import interval as parse_interval
+from replicator.model.wire import event_type
+from replicator.ports import AuditRow
+from replicator.services.blame import CLOCK_SKEW_MAX, Blame, Blamed
+
+
+def blame(
+    name: Annotated[str, typer.Argument(help="A segment's id, or a datasource.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    interval: Annotated[
+        str | None,
+        typer.Option("--interval", help="Only segments that overlap it: START/END, dates in UTC."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many events.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Show the events that changed a segment or a datasource, the newest last."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        within = None if interval is None else _interval(interval)
+        found = await application.blamer().blame(name, interval=within, limit=limit)
+        return Outcome(
+            result={"name": name, "interval": interval, **_json(found)},
+            show=lambda console: _show(console, name, found),
+        )
+
+    call = Call(command="blame", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run(call, body)
+
+
+def _interval(text: str) -> Interval:
+    start, separator, end = text.partition("/")
+    try:
+        if separator:
+            return parse_interval(start, end)
+    except ValueError as exc:
+        raise ConfigError(f"--interval {text}: {exc}") from None
+    raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
+
+
+def _json(found: Blame) -> dict[str, Any]:
+    return {
+        "datasource": found.datasource,
+        "count": found.count,
+        "events": [_event_json(one, found.audit) for one in found.events],
+        "audit": [
+            {
+                "id": row.id,
+                "time": row.created_date,
+                "key": row.audit_key,
+                "type": row.type,
+                "author": row.author,
+                "comment": row.comment,
+                "payload": row.payload.decode(errors="replace"),
+            }
+            for row in found.audit
+        ],
+        "audit_missing": found.audit_missing,
+    }
+
+
+def _event_json(one: Blamed, audit: Sequence[AuditRow]) -> dict[str, Any]:
+    return {
+        "offset": one.offset,
+        "cut": one.envelope.cut,
+        "time": one.envelope.time,
+        "after": one.after,
+        "type": event_type(one.event),
+        "subject": key_of_event(one.event).key,
+        "what": str(one.change.what),
+        "details": list(one.change.details),
+        "audit": [row.id for row in audit if _fits(row, one)],
+    }
+
+
+def _fits(row: AuditRow, one: Blamed) -> bool:
+    """Return whether somebody asked for something between an event's cut and the one before."""
+    try:
+        asked = datetime.fromisoformat(row.created_date)
+    except ValueError:
+        return False
+    if one.after is not None and asked < one.after - CLOCK_SKEW_MAX:
+        return False
+    return asked <= one.envelope.time + CLOCK_SKEW_MAX
+
+
+def _show(console: Console, name: str, found: Blame) -> None:
+    for line in _lines(found):
+        console.print(line, markup=False)
+    if found.count > len(found.events):
+        console.print(f"the newest {len(found.events)} of {found.count} events (--limit)")
+    if found.audit_missing is not None:
+        console.print(f"without the source's audit rows: {found.audit_missing}", markup=False)
+    elif not found.audit:
+        console.print(f"the source's audit table has nothing of {name} in this time", markup=False)
+
+
+def _lines(found: Blame) -> Iterator[str]:
+    """Yield events and audit rows in the order of their times."""
+    audit = list(found.audit)
+    for one in found.events:
+        time = _text(one.envelope.time)
+        while audit and audit[0].created_date <= time:
+            yield _audit_line(audit.pop(0))
+        subject = key_of_event(one.event).key
+        yield f"{one.offset:>8}  cut {one.envelope.cut}  {time}  {one.change.what}  {subject}"
+        yield from (f"            {detail}" for detail in one.change.details)
+    yield from map(_audit_line, audit)
+
+
+def _audit_line(row: AuditRow) -> str:
+    comment = f": {row.comment}" if row.comment else ""
+    who = row.author or "somebody"
+    return f"   audit  {row.created_date}  {row.type} {row.audit_key} by {who}{comment}"
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,38 @@
+"""Where a cluster's own Druid is, for what is not in its metadata store."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from replicator.config.values import AbsolutePath, HttpUrl, Password, Positive
+
+
+class DruidLoginSettings(Password):
+    """Who asks a Druid, and how long it may take."""
+
+    username: Annotated[str, Field(min_length=1)] | None = None
+    """For basic authentication; default: none."""
+    ca_file: AbsolutePath | None = None
+    """Who signed the certificate of an https URL; default: the system's authorities."""
+
+
+class SourceDruidSettings(DruidLoginSettings):
+    """The source's Broker; a user that may read its datasources is enough."""
+
+    broker_url: HttpUrl
+    """`http://host:8082`, or that of a Router."""
+
+
+class DruidSettings(DruidLoginSettings):
+    """A target's Coordinator, Overlord and Broker."""
+
+    coordinator_url: HttpUrl
+    """`http://host:8081`, or that of a Router that forwards to it."""
+    overlord_url: HttpUrl | None = None
+    """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
+    broker_url: HttpUrl | None = None
+    """`http://host:8082`, or that of a Router; needed to compare its answers with the source's."""
+    request_timeout_s: Positive = 30.0
+    """Longest wait for an answer, in seconds."""
+    resume_timeout_s: Positive = 300.0
+    """Longest wait for the tasks of a supervisor that was started, in seconds."""

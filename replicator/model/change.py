@@ -1,0 +1,193 @@
+"""What an event did to a row, in words: which kind of change, and each difference."""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from replicator.model.event import RowChanged, RowEvent
+from replicator.model.row import (
+    KIND_OF,
+    TABLES,
+    CommitMetadata,
+    Kind,
+    Row,
+    Rules,
+    Segment,
+    Supervisor,
+)
+
+DETAILS_MAX = 20
+VALUE_SHOWN_CHARS = 120
+USED_SINCE = "used_status_last_updated"
+TERMINATED = "NoopSupervisorSpec"
+"""Druid's mark for a supervisor that was terminated."""
+
+
+class What(StrEnum):
+    """What kind of change it is."""
+
+    PUBLISHED = "published"
+    MARKED_UNUSED = "used → unused"
+    MARKED_USED = "unused → used"
+    PAYLOAD_REWRITTEN = "payload rewritten"
+    COLUMNS_CHANGED = "columns changed"
+    KILLED = "removed by a kill"
+    OFFSETS_COMMITTED = "offsets committed"
+    OFFSETS_REMOVED = "offsets removed"
+    RULES_CHANGED = "rules changed"
+    RULES_REMOVED = "rules removed"
+    SUPERVISOR_CHANGED = "supervisor changed"
+    SUPERVISOR_TERMINATED = "supervisor terminated"
+    SUPERVISOR_REMOVED = "supervisor removed"
+    ROW_CHANGED = "row changed"
+    ROW_REMOVED = "row removed"
+
+
+class Change(NamedTuple):
+    """One change and its differences to what was before, at most `DETAILS_MAX` of them."""
+
+    what: What
+    details: tuple[str, ...]
+
+
+def change(event: RowEvent, before: Row | None) -> Change:
+    """Return what an event did; `before` is the row that it replaced, None when that is unknown."""
+    if not isinstance(event, RowChanged):
+        return Change(_REMOVED.get(event.key.kind, What.ROW_REMOVED), _last_state(before))
+    row = event.row
+    if event.previous is None:
+        return Change(_first(row), _state(row))
+    if before is None:
+        unknown = "the log does not go back to what it was before"
+        return Change(_later(row, None), (*_state(row), unknown))
+    return Change(_later(row, before), _bounded(_differences(before, row)))
+
+
+_REMOVED = {
+    Kind.SEGMENT: What.KILLED,
+    Kind.COMMIT: What.OFFSETS_REMOVED,
+    Kind.RULES: What.RULES_REMOVED,
+    Kind.SUPERVISOR: What.SUPERVISOR_REMOVED,
+}
+
+
+def _first(row: Row) -> What:
+    return What.PUBLISHED if isinstance(row, Segment) else _later(row, None)
+
+
+def _later(row: Row, before: Row | None) -> What:
+    match row:
+        case Segment():
+            return _of_segment(row, before)
+        case CommitMetadata():
+            return What.OFFSETS_COMMITTED
+        case Rules():
+            return What.RULES_CHANGED
+        case Supervisor():
+            ended = _type(row.payload) == TERMINATED
+            return What.SUPERVISOR_TERMINATED if ended else What.SUPERVISOR_CHANGED
+        case _:
+            return What.ROW_CHANGED
+
+
+def _of_segment(row: Segment, before: Row | None) -> What:
+    if not isinstance(before, Segment):
+        return What.COLUMNS_CHANGED
+    if row.used != before.used:
+        return What.MARKED_USED if row.used else What.MARKED_UNUSED
+    return What.COLUMNS_CHANGED if row.payload == before.payload else What.PAYLOAD_REWRITTEN
+
+
+def _state(row: Row) -> tuple[str, ...]:
+    match row:
+        case Segment():
+            return ("used" if row.used else "unused",)
+        case CommitMetadata():
+            return _bounded(_leaves_of(row.commit_metadata_payload))
+        case Rules():
+            return _bounded(_leaves_of(row.payload))
+        case _:
+            return ()
+
+
+def _last_state(before: Row | None) -> tuple[str, ...]:
+    if not isinstance(before, Segment):
+        return ()
+    since = before.used_status_last_updated
+    return (f"it was {'used' if before.used else 'unused'}" + (f" since {since}" if since else ""),)
+
+
+def _differences(before: Row, after: Row) -> Iterator[str]:
+    table = TABLES[KIND_OF[type(after)]]
+    for name in table.columns:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new and name not in {table.payload, USED_SINCE}:
+            yield f"{name}: {_shown(old)} → {_shown(new)}"
+    yield from _payload_differences(getattr(before, table.payload), getattr(after, table.payload))
+    for name in sorted({*before.extras, *after.extras}):
+        old, new = before.extras.get(name), after.extras.get(name)
+        if old != new:
+            yield f"{name}: {_shown(old)} → {_shown(new)}"
+    old, new = getattr(before, USED_SINCE, None), getattr(after, USED_SINCE, None)
+    if old != new:
+        yield f"{USED_SINCE}: {_shown(old)} → {_shown(new)}"
+
+
+def _payload_differences(before: bytes, after: bytes) -> Iterator[str]:
+    if before == after:
+        return
+    old, new = _leaves(before), _leaves(after)
+    if old is None or new is None:
+        yield f"a payload that is no JSON: {len(before)} → {len(after)} bytes"
+        return
+    if old == new:
+        yield "the payload's bytes, and none of its values"
+    for path in {**old, **new}:
+        if path not in new:
+            yield f"{path}: {_shown(old[path])} → gone"
+        elif path not in old:
+            yield f"{path}: new, {_shown(new[path])}"
+        elif old[path] != new[path]:
+            yield f"{path}: {_shown(old[path])} → {_shown(new[path])}"
+
+
+def _leaves_of(payload: bytes) -> Iterator[str]:
+    for path, value in (_leaves(payload) or {}).items():
+        yield f"{path}: {_shown(value)}"
+
+
+def _leaves(payload: bytes) -> dict[str, Any] | None:
+    """Return all values of a JSON document by their paths, None when it is none."""
+    try:
+        return dict(_walk(json.loads(payload), ""))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    children: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        children = list(value.items())
+    elif isinstance(value, list):
+        children = [(str(place), child) for place, child in enumerate(value)]
+    if not children:
+        yield path or "payload", value
+    for name, child in children:
+        yield from _walk(child, f"{path}.{name}" if path else name)
+
+
+def _bounded(details: Iterator[str]) -> tuple[str, ...]:
+    found = list(details)
+    if len(found) <= DETAILS_MAX:
+        return tuple(found)
+    return (*found[: DETAILS_MAX - 1], f"and {len(found) - DETAILS_MAX + 1} more")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= VALUE_SHOWN_CHARS else f"{text[:VALUE_SHOWN_CHARS]}…"
+
+
+def _type(payload: bytes) -> Any:
+    return (_leaves(payload) or {}).get("type")

@@ -1,0 +1,37 @@
+"""How much is looked at by a verification: a share, by chance or in turn, or all."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil
+from random import Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much of a target is looked at."""
+
+    share: float = 1.0
+    """Of the objects, or of the intervals that are queried."""
+    window: int | None = None
+    """Which share, counted from 0, by their names; None: drawn by chance."""
+    bytes_max: int | None = None
+    """No more than so many bytes are read: objects that do not fit are left."""
+    structure: bool = False
+    """Whether packed segments are looked into."""
+
+    def holds(self, name: str, rng: Random) -> bool:
+        """Return whether what has this name belongs to it."""
+        if self.share >= 1:
+            return True
+        if self.window is None:
+            return rng.random() < self.share
+        place = int.from_bytes(sha256(name.encode()).digest()[:8]) / 2**64
+        return self.window % windows(self.share) == int(place / self.share)
+
+
+WHOLE = Extent()
+
+
+def windows(share: float) -> int:
+    """Return how many windows of this share cover everything."""
+    return ceil(1 / share)

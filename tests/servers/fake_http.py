@@ -1,0 +1,34 @@
+"""A server that says what it is told to."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+
+@dataclass
+class Fake:
+    """Answers everything alike, and remembers what it was asked."""
+
+    status: int = 200
+    body: Any = ""
+    asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        login = request.headers.get("Authorization")
+        self.asked.append((request.method, request.path, await request.read(), login))
+        text = self.body if isinstance(self.body, str) else json.dumps(self.body)
+        return web.Response(status=self.status, text=text)
+
+
+@asynccontextmanager
+async def serving(fake: Fake) -> AsyncIterator[str]:
+    """Run it, and give its URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake.answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("")).rstrip("/")
