@@ -1,9 +1,8 @@
 """Services with their adapters, made from one configuration."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from types import TracebackType
@@ -18,7 +17,9 @@ from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
-from replicator.app.storages import Storages, TargetStorage, layout, source_layout
+from replicator.app.monitoring import Monitoring, promises
+from replicator.app.parts import Target
+from replicator.app.storages import Storages, layout, source_layout
 from replicator.config import (
     KafkaLogSettings,
     MetadataSettings,
@@ -47,18 +48,10 @@ from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
+from replicator.services.status import LogStatus, Survey, TargetStatus
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One target's parts."""
-
-    name: str
-    settings: TargetSettings
-    metadata: PostgresqlMetadataWriter
-    storage: TargetStorage
+from replicator.web.server import WebServer
 
 
 class Application:
@@ -68,7 +61,7 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
-        self._observer = observer
+        self._monitoring = Monitoring(settings, self.clock, observer)
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
@@ -114,7 +107,7 @@ class Application:
             ),
             retry=watch.retry.policy,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(),
         )
 
     async def applier(self, name: str, leave: Leave) -> Applier:
@@ -136,7 +129,7 @@ class Application:
             ),
             leave=leave,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(name),
         )
 
     async def restorer(self, name: str, *, into: str | None) -> Restorer:
@@ -157,7 +150,7 @@ class Application:
             metadata=target.metadata,
             reconciler=self._reconciler(target, carriage),
             executor=executor,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     async def verifier(self, name: str) -> Verifier:
@@ -173,7 +166,7 @@ class Application:
             reconciler=self._reconciler(target, carriage),
             carriage=carriage,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def promoter(self, name: str) -> Promoter:
@@ -195,7 +188,7 @@ class Application:
             metadata=target.metadata,
             druid=druid,
             resume_timeout_s=target.settings.druid.resume_timeout_s,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
@@ -264,6 +257,29 @@ class Application:
             history=self.history,
             clock=self.clock,
         )
+
+    def survey(self) -> Survey:
+        """Return what looks at log and targets."""
+        return self._monitoring.survey(self.history)
+
+    async def target_status(self, survey: Survey, name: str, log: LogStatus) -> TargetStatus:
+        """Return where a target is, and which of its promises are kept."""
+        target = self.target(name)
+        return await survey.target(
+            name, metadata=target.metadata, log=log, promises=promises(target.settings)
+        )
+
+    async def web(self, names: Iterable[str]) -> WebServer | None:
+        """Open the configured port and return what tells of these targets there; None: no port.
+
+        Raises:
+            ConfigError: the port cannot be opened.
+        """
+        server = self._monitoring.server(self.history, map(self.target, names))
+        if server is not None:
+            self._stack.push_async_callback(server.close)
+            await server.start()
+        return server
 
     def target(self, name: str) -> Target:
         """Return one target's parts.
@@ -344,7 +360,7 @@ class Application:
             history=self.history,
             metadata=target.metadata,
             carriage=carriage,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def _executor(
@@ -371,7 +387,7 @@ class Application:
             ),
             backup=backup,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
 

@@ -20,9 +20,11 @@ from rich.progress import (
 from replicator.model.observation import (
     CutApplied,
     CutPublished,
+    EpochAcquired,
     GapOpened,
     ObjectCopied,
     Observation,
+    Polled,
     Waiting,
 )
 from replicator.model.observation import Progress as ProgressMade
@@ -69,6 +71,8 @@ class Screen:
     def observe(self, observation: Observation) -> None:
         """Show one observation."""
         match observation:
+            case EpochAcquired() | Polled():
+                pass
             case CutPublished():
                 log.info(
                     "cut published",

@@ -34,6 +34,7 @@ from replicator.config.storages import (
     TransferSettings,
 )
 from replicator.config.values import size
+from replicator.config.web import WebSettings
 from replicator.config.yaml_file import scalar
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "TargetSettings",
     "TransferSettings",
     "WatchSettings",
+    "WebSettings",
     "explain",
     "load",
     "scalar",

@@ -1,7 +1,7 @@
 """Reading a log as what it means: whole cuts, restore points, and ledgers folded from them."""
 
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -9,6 +9,7 @@ from typing import assert_never
 import numpy as np
 
 from replicator.errors import ConfigError, CorruptionError, GapError
+from replicator.model.backlog import SegmentWord
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -29,7 +30,7 @@ from replicator.model.fingerprint import (
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.wire import CUT_CLOSED, Glance, decode, glance
+from replicator.model.wire import CUT_CLOSED, Glance, decode, glance, segment_word
 from replicator.ports import EventLog, Span
 
 RECORDS_PER_READ_MAX = 2_000
@@ -105,6 +106,35 @@ class History:
         """Yield what a summary needs of the events at the given ascending offsets, undecoded."""
         async for records in self._picked(offsets):
             yield [glance(record) for record in records]
+
+    async def segment_words(
+        self, start: Offset, until: Offset
+    ) -> tuple[Sequence[tuple[Offset, SegmentWord]], Offset]:
+        """Return what the next records say of segments, and the offset after the last one read.
+
+        A bounded number of records is read, and none after `until`.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=self._records_max)
+        wanted = [record for record in records if record.offset <= until]
+        said = [(one.offset, word) for one in wanted if (word := segment_word(one)) is not None]
+        at = wanted[-1].offset if wanted and len(wanted) == len(records) else until
+        return said, Offset(at + 1)
+
+    async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
+        """Return when the first record from `start` to `until` was appended, None: there is none.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=1)
+        return records[0].appended_at if records and records[0].offset <= until else None
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log keeps a record, None: for ever."""
+        return await self._log.kept_for()
 
     async def _picked(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         at = 0
