@@ -36,6 +36,7 @@ from replicator.config.storages import (
     TransferSettings,
 )
 from replicator.config.values import size
+from replicator.config.web import WebSettings
 from replicator.config.yaml_file import scalar
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "TargetSettings",
     "TransferSettings",
     "WatchSettings",
+    "WebSettings",
     "explain",
     "load",
     "scalar",

@@ -34,6 +34,7 @@ from replicator.config.values import (
     Tiers,
     nothing_is_empty,
 )
+from replicator.config.web import WebSettings
 from replicator.model.retry import RetryPolicy
 
 _POSTGRESQL_PORT = 5432
@@ -157,6 +158,13 @@ class SourceSettings(Part):
     """Storages that its older or archived segments are in, by names of your choice."""
     druid: SourceDruidSettings | None = None
     """Its own Druid; needed to compare what it answers with what a target answers."""
+    kill_buffer: Duration | None = timedelta(days=30)
+    """How long its kill tasks spare an unused segment; None: nothing kills there.
+
+    `druid.coordinator.kill.bufferPeriod`, and where the Overlord kills
+    `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. 30 days is what Druid
+    takes for both when kill is on and no period is said.
+    """
 
 
 class RetrySettings(Part):
@@ -300,6 +308,13 @@ class TargetSettings(Part):
 
     The default is six polls: a lost poll or two breaks no promise.
     """
+    kill_margin_min: Duration = timedelta(days=1)
+    """The promise that the source's kill is at least so far from bytes not copied yet.
+
+    The default is what a person needs who has to hear of it, find the cause, and let it catch up.
+    """
+    log_margin_min: Duration = timedelta(days=1)
+    """The promise that the log keeps what this target still needs for at least so long."""
 
 
 Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(nothing_is_empty)]
@@ -326,6 +341,8 @@ class Settings(Part):
     """How the answers of two Brokers are compared."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
+    web: WebSettings | None = None
+    """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long work in hand may go on after the first signal to stop, in seconds.
 
@@ -346,7 +363,26 @@ class Settings(Part):
                     f" poll_interval_s together ({quiet_s:g} s): a source without changes would"
                     " break the promise"
                 )
+            for problem in _unkept(name, target, self.source, self.log):
+                raise ValueError(problem)
         return self
+
+
+def _unkept(
+    name: str, target: TargetSettings, source: SourceSettings, log: LogSettings
+) -> Iterable[str]:
+    """Say which promises would be broken by everything that is not copied at once."""
+    if source.kill_buffer is not None and source.kill_buffer <= target.kill_margin_min:
+        yield (
+            f"targets.{name}.kill_margin_min is not shorter than source.kill_buffer: the first"
+            " segment that waits would break the promise"
+        )
+    kept_for = log.retention if isinstance(log, KafkaLogSettings) else None
+    if kept_for is not None and kept_for <= target.log_margin_min:
+        yield (
+            f"targets.{name}.log_margin_min is not shorter than log.retention: the first event"
+            " that waits would break the promise"
+        )
 
 
 def _collisions(source: SourceSettings, targets: Mapping[str, TargetSettings]) -> Iterable[str]:

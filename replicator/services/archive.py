@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError, worst
@@ -193,6 +193,10 @@ class ArchivedLog:
         """Look again, and return the offsets of the cuts that there are bases of, ascending."""
         await self.refresh()
         return self._bases
+
+    async def kept_for(self) -> timedelta | None:
+        """Return None: nothing here is taken away by itself."""
+        return None
 
     async def has_base(self, offset: Offset) -> bool:
         """Return whether there was a base of this cut when the files were last listed."""

@@ -10,13 +10,14 @@ import numpy as np
 
 from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
+from replicator.model.backlog import SegmentWord
 from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.model.reading import Reading, Rule, Tally, entry_of, read, tally
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Kind, Row
-from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode
+from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode, segment_word
 from replicator.ports import Bases, EventLog, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
@@ -134,6 +135,35 @@ class History:
     def tallies(self, offsets: Offsets) -> AbstractAsyncContextManager[AsyncIterator[Tally]]:
         """Give what the rows at the given ascending offsets amount to, within the block."""
         return self._workers.each(tally, self.records(offsets))
+
+    async def segment_words(
+        self, start: Offset, until: Offset
+    ) -> tuple[Sequence[tuple[Offset, SegmentWord]], Offset]:
+        """Return what the next records say of segments, and the offset after the last one read.
+
+        A bounded number of records is read, and none after `until`.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=self._records_max)
+        wanted = [record for record in records if record.offset <= until]
+        said = [(one.offset, word) for one in wanted if (word := segment_word(one)) is not None]
+        at = wanted[-1].offset if wanted and len(wanted) == len(records) else until
+        return said, Offset(at + 1)
+
+    async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
+        """Return when the first record from `start` to `until` was appended, None: there is none.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=1)
+        return records[0].appended_at if records and records[0].offset <= until else None
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log keeps a record, None: for ever."""
+        return await self._log.kept_for()
 
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, as they are.

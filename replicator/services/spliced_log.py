@@ -1,7 +1,7 @@
 """A log whose trimmed records are read from the histories that targets keep of it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError
@@ -76,6 +76,10 @@ class SplicedLog:
     async def report(self, reader: str, offset: Offset) -> None:
         """Show how far a reader is to those who run the log."""
         await self._log.report(reader, offset)
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log itself keeps a record."""
+        return await self._log.kept_for()
 
     async def offsets(self) -> Sequence[Offset]:
         """Return the offsets of the cuts that there are bases of, ascending."""
