@@ -285,6 +285,124 @@ async def test_a_deep_storage_that_is_gone_makes_no_gaps(user: User):
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
 
 
+async def audit(dsn: str, key: str, author: str, payload: bytes) -> None:
+    """What Druid's Overlord writes down when somebody asks it for something."""
+    await execute(
+        dsn,
+        "INSERT INTO druid_audit (audit_key, type, author, comment, created_date, payload) VALUES"
+        " ($1, 'segment.markUnused', $2, '', to_char(clock_timestamp() AT TIME ZONE 'UTC',"
+        """ 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), $3)""",
+        key,
+        author,
+        payload,
+    )
+
+
+async def test_blame_says_what_happened_to_a_datasource_and_who_asked_for_it(user: User):
+    await user.cut("1-history", "3-overwrite")
+    await audit(user.source, "orders", "ann", b"{}")
+    await audit(user.source, "index_parallel_1", "ben", b'{"payload":"{\\"ds\\":\\"orders\\"}"}')
+    await audit(user.source, "orders_too", "eve", b'{"ds":"orders_too"}')
+    await user.cut("4c-drop", "5-accident")
+    said = await user.types("blame", "orders", "--json")
+    assert said.code == 0, said.err
+    found = said.result
+    whats = [event["what"] for event in found["events"]]
+    wanted = {"published", "rules changed", "used → unused", "removed by a kill"}
+    assert set(whats) >= wanted
+    offsets = [event["offset"] for event in found["events"]]
+    assert offsets == sorted(offsets)
+    assert found["count"] == len(whats)
+    assert [row["author"] for row in found["audit"]] == ["ann", "ben"]
+    assert found["audit_missing"] is None
+    dropped = [event for event in found["events"] if event["what"] == "used → unused"]
+    killed = [event for event in found["events"] if event["what"] == "removed by a kill"]
+    for event in (*dropped, *killed):
+        assert event["after"] < event["time"]
+    id_ = killed[0]["subject"]
+    one = (await user.types("blame", id_, "--json", "--limit", "1")).result
+    assert one["datasource"] == "orders"
+    assert [event["subject"] for event in one["events"]] == [id_]
+    assert one["count"] > 1
+    text = await user.types("blame", "orders")
+    assert f"removed by a kill  {id_}" in text.out
+    assert "segment.markUnused orders by ann" in text.out
+    start, end = id_.split("_")[1:3]
+    within = (await user.types("blame", "orders", "--interval", f"{start}/{end}", "--json")).result
+    assert 0 < within["count"] < found["count"]
+    assert (await user.types("blame", "nobody")).code == 6
+    assert (await user.types("blame", "orders", "--interval", "yesterday")).code == 2
+    await execute(user.source, "DROP TABLE druid_audit")
+    without = await user.types("blame", "orders", "--json")
+    assert (without.code, "druid_audit" in without.result["audit_missing"]) == (0, True)
+
+
+async def test_a_dropped_datasource_comes_back_on_a_target_without_copying(user: User):
+    await user.cut("1-history", "3-overwrite")
+    early = await user.types("undelete", "orders", "--on", "standby", "--yes")
+    assert (early.code, "is not dropped" in early.err) == (4, True)
+    whole = await rows(user.source, "orders")
+    await user.cut("4c-drop")
+    before = await rows(user.source, "orders")
+    assert 0 < sum(before.values()) < sum(whole.values())
+    await user.cut("5-accident")
+    assert not await ids(user.target, "orders")
+    plan = (await user.types("undelete", "orders", "--on", "standby", "--dry-run", "--json")).result
+    assert (plan["done"], plan["plan"]["datasource"]) == (False, "orders")
+    assert plan["drop"]["last"]["used_segments"] == sum(before.values())
+    assert plan["drop"]["before"]["used_segments"] == sum(whole.values())
+    assert not await ids(user.target, "orders")
+    unasked = await user.types("undelete", "orders", "--on", "standby")
+    assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
+    shutil.rmtree(user.folder / "source")
+    done = await user.types("undelete", "orders", "--on", "standby", "--yes", "--json")
+    assert done.code == 0, done.err
+    assert done.result["objects_copied"] == 0
+    assert await rows(user.target, "orders") == before
+    assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
+    point = ("--to-offset", str(plan["drop"]["before"]["offset"]))
+    all_of_it = await user.types("undelete", "orders", "--on", "standby", *point, "--yes")
+    assert (all_of_it.code, await rows(user.target, "orders")) == (0, whole)
+    assert (await user.types("undelete", "nobody", "--on", "standby")).code == 6
+    assert (await user.types("undelete", "orders", "--on", "nobody")).code == 6
+    assert (await user.types("undelete", "orders")).code == 2
+
+
+async def test_the_sources_operator_gets_a_list_of_calls_and_nothing_is_called(user: User):
+    await user.cut("1-history")
+    await execute(user.source, "UPDATE druid_segments SET used = false WHERE datasource = 'orders'")
+    assert (await user.types("watch", "--once")).code == 0
+    unused = await rows(user.source, "orders")
+    said = await user.types("undelete", "orders", "--on-source", "--json")
+    assert said.code == 0, said.err
+    (call,) = said.result["calls"]
+    assert (call["method"], call["path"]) == (
+        "POST",
+        "/druid/indexer/v1/datasources/orders/markUsed",
+    )
+    assert set(call["body"]["segmentIds"]) == await ids(user.source, "orders")
+    script = await user.types("undelete", "orders", "--on-source")
+    assert [line for line in script.out.splitlines() if line.startswith("curl")]
+    assert await rows(user.source, "orders") == unused
+    victim = call["body"]["segmentIds"][0]
+    await execute(user.source, "DELETE FROM druid_segments WHERE id = $1", victim)
+    assert (await user.types("watch", "--once")).code == 0
+    partly = await user.types("undelete", "orders", "--on-source", "--json")
+    assert (partly.code, partly.result["killed"]) == (3, [victim])
+    assert partly.result["restores"] == [
+        "replicator restore standby --datasource orders --to-offset 19"
+    ]
+
+
+async def rows(dsn: str, datasource: str) -> dict[str, bool]:
+    """Each segment, and whether it is used."""
+    async with connected(dsn) as connection:
+        found = await connection.fetch(
+            "SELECT id, used FROM druid_segments WHERE datasource = $1", datasource
+        )
+    return {row[0]: row[1] for row in found}
+
+
 async def ids(dsn: str, datasource: str) -> set[str]:
     async with connected(dsn) as connection:
         rows = await connection.fetch(
