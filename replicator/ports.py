@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
@@ -70,6 +70,17 @@ class EventLog(Protocol):
 
     async def offset_at(self, time: datetime) -> Offset | None:
         """Return the first offset appended at or after `time` by the log's clock, None if none."""
+        ...
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log keeps a record after its append, None: until somebody trims it.
+
+        At least so long: a log may trim later than it could.
+
+        Raises:
+            TransientError: as for `span`.
+            NotFoundError: there is no such log.
+        """
         ...
 
     async def report(self, reader: str, offset: Offset) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from uuid import UUID
 
@@ -105,6 +106,26 @@ async def make(session: Session, wanted: TopicSettings) -> Described:
         return await _checked(session, admin, wanted)
 
 
+async def retention(session: Session, wanted: TopicSettings) -> timedelta | None:
+    """Return how long the topic keeps a record, None: for ever.
+
+    Where the brokers do not let us ask, it is what the settings say: a watcher does not start on a
+    topic that keeps less.
+
+    Raises:
+        NotFoundError: there is no such topic.
+        TransientError: no broker answers.
+    """
+    try:
+        async with _admin(session) as admin:
+            values = await _values(session, admin, wanted.name)
+    except ConfigError:
+        kept_ms = wanted.retention_ms
+    else:
+        kept_ms = int(values["retention.ms"])
+    return None if kept_ms == UNLIMITED else timedelta(milliseconds=kept_ms)
+
+
 @asynccontextmanager
 async def _admin(session: Session) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**session.options())
@@ -141,19 +162,22 @@ async def _checked(
     session: Session, admin: AIOKafkaAdminClient, wanted: TopicSettings
 ) -> Described:
     found = await find(session, wanted.name)
-    with translated(f"read the settings of topic {wanted.name} at {session.servers}"):
-        resource = ConfigResource(ConfigResourceType.TOPIC, wanted.name)
-        [answer] = await admin.describe_configs([resource])
-        [(code, message, _, _, entries)] = answer.resources
-        if code:
-            raise for_code(code)(message)
-    values = {name: value for name, value, *_ in entries}
+    values = await _values(session, admin, wanted.name)
     if problems := [*_problems(found, values, wanted)]:
         raise ConfigError(
             f"topic {wanted.name} would lose history: " + "; ".join(problems),
             hint=f"change it with kafka-configs.sh --alter --topic {wanted.name}, or correct `log`",
         )
     return found
+
+
+async def _values(session: Session, admin: AIOKafkaAdminClient, name: str) -> Mapping[str, str]:
+    with translated(f"read the settings of topic {name} at {session.servers}"):
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        [(code, message, _, _, entries)] = answer.resources
+        if code:
+            raise for_code(code)(message)
+    return {name: value for name, value, *_ in entries}
 
 
 def _problems(found: Described, values: Mapping[str, str], wanted: TopicSettings) -> Iterator[str]:

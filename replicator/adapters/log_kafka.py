@@ -46,6 +46,8 @@ BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
+KEPT_FOR_ASKED_EVERY_S = 60.0
+"""Each question is a connection; a topic's retention is changed by hand."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,6 +80,14 @@ class _Tail:
     appended_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the topic's retention was when it was asked for."""
+
+    asked_at_s: float
+    kept_for: timedelta | None
+
+
 class KafkaEventLog:
     """An `EventLog` and `EventLogWriter` in the topic that `topic` names.
 
@@ -102,6 +112,7 @@ class KafkaEventLog:
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
         self._groups: dict[str, AIOKafkaConsumer] = {}
+        self._kept: _Kept | None = None
 
     async def close(self) -> None:
         """Finish what is being appended and close all connections."""
@@ -137,6 +148,13 @@ class KafkaEventLog:
             return None
         records = await self.read(Offset(at), records_max=1)
         return records[0].offset if records else None
+
+    async def kept_for(self) -> timedelta | None:
+        now_s = asyncio.get_running_loop().time()
+        if self._kept is None or now_s - self._kept.asked_at_s > KEPT_FOR_ASKED_EVERY_S:
+            kept_for = await kafka_topic.retention(self._session, self._topic)
+            self._kept = _Kept(now_s, kept_for)
+        return self._kept.kept_for
 
     async def report(self, reader: str, offset: Offset) -> None:
         name = f"{self._topic.name}.{reader}"

@@ -132,6 +132,11 @@ class SqliteEventLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await _in(self._read_thread, lambda: self._offset_at(_to_us(time)))
 
+    async def kept_for(self) -> timedelta | None:
+        """Nobody but an operator trims a file."""
+        await self.span()
+        return None
+
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here: a target's checkpoint says how far it is."""
 

@@ -4,7 +4,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from uuid import uuid4
 
@@ -27,6 +27,8 @@ class _Stored:
     last_appended_at: datetime | None = None
     """Kept apart, so that times do not go back when all records were trimmed."""
     records: list[Record] = field(default_factory=list)
+    kept_for: timedelta | None = None
+    """What is said; nothing is trimmed by itself."""
 
 
 class MemoryEventLog:
@@ -35,16 +37,26 @@ class MemoryEventLog:
     `reopen` gives another writer and reader of the same log, as another process would have it.
     """
 
-    def __init__(self, clock: Clock, source: str, *, log_id: str | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        source: str,
+        *,
+        log_id: str | None = None,
+        kept_for: timedelta | None = None,
+    ) -> None:
         """Describe a log that comes to be with the first `acquire`.
 
         Args:
             clock: Stamps the records.
             source: Name of the source cluster.
             log_id: Fixed for a simulation; by default a new one.
+            kept_for: How long records are said to be kept.
         """
         self._clock = clock
-        self._stored = _Stored(source, log_id or uuid4().hex, Epoch(0), Offset(0))
+        self._stored = _Stored(
+            source, log_id or uuid4().hex, Epoch(0), Offset(0), kept_for=kept_for
+        )
         self._epoch = Epoch(0)
 
     def reopen(self) -> "MemoryEventLog":
@@ -79,6 +91,11 @@ class MemoryEventLog:
         records = self._stored.records
         at = bisect_left(records, time, key=_APPENDED_AT)
         return records[at].offset if at < len(records) else None
+
+    async def kept_for(self) -> timedelta | None:
+        await asyncio.sleep(0)
+        self._span()
+        return self._stored.kept_for
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here."""

@@ -1,9 +1,8 @@
 """Services with their adapters, made from one configuration."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,9 @@ from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
 from replicator.app.druids import druid_cluster, query_verifier
 from replicator.app.logs import event_log
-from replicator.app.storages import Storages, TargetStorage, layout, source_layout
+from replicator.app.monitoring import Monitoring
+from replicator.app.parts import Target
+from replicator.app.storages import Storages, layout, source_layout
 from replicator.config import (
     MetadataSettings,
     Settings,
@@ -46,20 +47,11 @@ from replicator.services.query_verifier import QueryVerifier
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.status import Survey
 from replicator.services.undeletion import Undeletion
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One target's parts."""
-
-    name: str
-    settings: TargetSettings
-    metadata: PostgresqlMetadataWriter
-    storage: TargetStorage
-
+from replicator.web.server import WebServer
 
 BASE_LOOK_S = 60.0
 """Time between two looks whether a target's next base is due, in seconds."""
@@ -72,7 +64,7 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
-        self._observer = observer
+        self._monitoring = Monitoring(settings, self.clock, observer)
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
         self._workers = ProcessWorkers(settings.log_workers)
         self._stack = AsyncExitStack()
@@ -120,7 +112,7 @@ class Application:
             ),
             retry=watch.retry.policy,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(),
         )
 
     async def applier(self, name: str, leave: Leave) -> Applier:
@@ -143,7 +135,7 @@ class Application:
             ),
             leave=leave,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(name),
         )
 
     async def restorer(self, name: str, *, into: str | None) -> Restorer:
@@ -165,7 +157,7 @@ class Application:
             reconciler=self._reconciler(target, carriage),
             executor=executor,
             archivist=self._archivist(target),
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def base_writer(self, name: str) -> BaseWriter:
@@ -180,7 +172,7 @@ class Application:
             interval_s=BASE_LOOK_S,
             retry=target.settings.retry.policy,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(name),
         )
 
     async def verifier(self, name: str) -> Verifier:
@@ -196,7 +188,7 @@ class Application:
             reconciler=self._reconciler(target, carriage),
             carriage=carriage,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def query_verifier(self, name: str) -> QueryVerifier:
@@ -206,15 +198,19 @@ class Application:
             ConfigError: the configuration does not say where one of the two Brokers is.
         """
         self.target(name)
-        return query_verifier(self.settings, name, self._environ, self._rng, self._observer)
+        return query_verifier(
+            self.settings, name, self._environ, self._rng, self._monitoring.observer(name)
+        )
 
     def blamer(self) -> Blamer:
         """Return what looks for the events that changed something."""
-        return Blamer(history=self.history, trail=self._source_reader(), observer=self._observer)
+        return Blamer(
+            history=self.history, trail=self._source_reader(), observer=self._monitoring.observer()
+        )
 
     def undeletion(self) -> Undeletion:
         """Return what finds out how a datasource was dropped."""
-        return Undeletion(history=self.history, observer=self._observer)
+        return Undeletion(history=self.history, observer=self._monitoring.observer())
 
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
@@ -235,7 +231,7 @@ class Application:
             metadata=target.metadata,
             druid=druid,
             resume_timeout_s=target.settings.druid.resume_timeout_s,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
@@ -293,6 +289,25 @@ class Application:
             history=self.history,
             clock=self.clock,
         )
+
+    def survey(self) -> Survey:
+        """Return what looks at log and targets."""
+        return self._monitoring.survey(self._log_alone(), map(self.target, self.target_names))
+
+    async def web(self, names: Iterable[str]) -> WebServer | None:
+        """Open the configured port and return what tells of these targets there; None: no port.
+
+        Raises:
+            ConfigError: the port cannot be opened.
+        """
+        server = self._monitoring.server(self._log_alone(), map(self.target, names))
+        if server is not None:
+            self._stack.push_async_callback(server.close)
+            await server.start()
+        return server
+
+    def _log_alone(self) -> History:
+        return History(self._log, source=self.settings.source.name, workers=self._workers)
 
     def target(self, name: str) -> Target:
         """Return one target's parts.
@@ -359,7 +374,7 @@ class Application:
             workers=self._workers,
             bases=log,
             records_per_read_max=records_max or RECORDS_PER_READ_MAX,
-            observer=self._observer,
+            observer=self._monitoring.observer(),
         )
 
     def _archivist(self, target: Target) -> Archivist:
@@ -371,7 +386,7 @@ class Application:
             limits=ArchiveLimits(
                 file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
             ),
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def _writer(self, settings: MetadataSettings) -> PostgresqlMetadataWriter:
@@ -390,7 +405,7 @@ class Application:
             history=self.history,
             metadata=target.metadata,
             carriage=carriage,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
     def _executor(
@@ -415,7 +430,7 @@ class Application:
             ),
             backup=backup,
             rng=self._rng,
-            observer=self._observer,
+            observer=self._monitoring.observer(target.name),
         )
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import orjson
 import typer
 import uvloop
 from rich.console import Console
@@ -21,8 +20,8 @@ from replicator.cli.screen import Screen
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, ReplicatorError, worst
+from replicator.web.document import document
 
-SCHEMA = "replicator.v1"
 INTERRUPTED = 130
 
 ConfigPath = Annotated[
@@ -103,15 +102,7 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
 
 def print_document(command: str, content: Mapping[str, Any]) -> None:
     """Print the one JSON document of a verb."""
-    document = {
-        "schema": SCHEMA,
-        "command": command,
-        "generated_at": SystemClock().now(),
-        **content,
-    }
-    sys.stdout.write(
-        orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str).decode() + "\n"
-    )
+    sys.stdout.write(document(command, content, SystemClock().now()).decode())
 
 
 def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
@@ -157,7 +148,9 @@ def duration_text(duration: timedelta) -> str:
     if abs(seconds) < 120:  # noqa: PLR2004 - from two minutes on, minutes read better
         return f"{seconds:.1f} s"
     minutes, hours = seconds / 60, seconds / 3600
-    return f"{minutes:.0f} min" if hours < 2 else f"{hours:.1f} h"  # noqa: PLR2004
+    if abs(hours) < 2:  # noqa: PLR2004 - and so on
+        return f"{minutes:.0f} min"
+    return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004
 
 
 def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:

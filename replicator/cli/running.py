@@ -1,7 +1,7 @@
 """`run`, `watch` and `apply`: the pipeline, together or apart."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import typer
@@ -43,12 +43,13 @@ def run(
     """Watch the source and keep every target up with it, in one process."""
 
     async def body(application: Application, _: Screen) -> Outcome:
+        names = target or application.target_names
         services: dict[str, Service] = {"watch": application.watcher()}
-        for name in target or application.target_names:
+        for name in names:
             leave = Leave(resume=resume, adopt=adopt)
             services[f"apply {name}"] = await application.applier(name, leave)
             services[f"bases {name}"] = application.base_writer(name)
-        return await _supervised(application, services)
+        return await _supervised(application, services, names)
 
     run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
 
@@ -64,7 +65,7 @@ def watch(
     async def body(application: Application, _: Screen) -> Outcome:
         watcher = application.watcher()
         if not once:
-            return await _supervised(application, {"watch": watcher})
+            return await _supervised(application, {"watch": watcher}, ())
         changed = await watcher.poll()
         return _done({"published": changed}, "a cut was published" if changed else "no change")
 
@@ -88,7 +89,7 @@ def apply(
         if not once:
             bases = application.base_writer(target)
             services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
-            return await _supervised(application, services)
+            return await _supervised(application, services, (target,))
         cuts = 0
         while await applier.apply_next():
             cuts += 1
@@ -113,7 +114,11 @@ def apply(
     run_call(call, body)
 
 
-async def _supervised(application: Application, services: dict[str, Service]) -> Outcome:
+async def _supervised(
+    application: Application, services: dict[str, Service], targets: Iterable[str]
+) -> Outcome:
+    if (web := await application.web(targets)) is not None:
+        services["web"] = web
     stop = asyncio.Event()
     stop_on_signals(stop)
     await supervise(services, stop=stop, drain_s=application.settings.drain_s)

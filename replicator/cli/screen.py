@@ -22,9 +22,11 @@ from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
+    EpochAcquired,
     GapOpened,
     ObjectCopied,
     Observation,
+    Polled,
     Waiting,
 )
 from replicator.model.observation import Progress as ProgressMade
@@ -71,6 +73,8 @@ class Screen:
     def observe(self, observation: Observation) -> None:
         """Show one observation."""
         match observation:
+            case EpochAcquired() | Polled():
+                pass
             case CutPublished():
                 log.info(
                     "cut published",

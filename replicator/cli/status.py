@@ -1,6 +1,6 @@
-"""`status`: how far each target is, and whether its promise is kept."""
+"""`status`: how far each target is, what threatens it, and whether its promises are kept."""
 
-from typing import Any
+from datetime import timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -15,9 +15,17 @@ from replicator.cli.frame import (
     Overrides,
     duration_text,
     run,
+    size_text,
 )
 from replicator.cli.screen import Screen
-from replicator.services.status import LogStatus, TargetStatus, log_status, target_status
+from replicator.services.status import (
+    KILL_MARGIN,
+    LOG_MARGIN,
+    RPO,
+    LogStatus,
+    TargetStatus,
+)
+from replicator.web.status_json import status_json
 
 PROMISE_BROKEN = 10
 
@@ -25,69 +33,20 @@ PROMISE_BROKEN = 10
 def status(
     config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Show the log's end, and for each target its cut, its lag and its gaps."""
+    """Show the log's end, and for each target its cut, its lag, its margins and its gaps."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        log = await log_status(application.history)
-        targets = [await _target(application, name, log) for name in application.target_names]
-        broken = [found for found in targets if not found.keeps_promise]
+        survey = application.survey()
+        log = await survey.log()
+        targets = [await survey.target(name, log) for name in survey.targets]
         return Outcome(
-            result={"log": _log_json(log), "targets": [_target_json(found) for found in targets]},
+            result=status_json(log, targets),
             show=lambda console: _show(console, log, targets),
-            exit_code=PROMISE_BROKEN if broken else 0,
+            exit_code=0 if all(found.keeps_promise for found in targets) else PROMISE_BROKEN,
         )
 
     call = Call(command="status", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run(call, body)
-
-
-async def _target(application: Application, name: str, log: LogStatus) -> TargetStatus:
-    target = application.target(name)
-    return await target_status(
-        source=application.settings.source.name,
-        target=name,
-        metadata=target.metadata,
-        log=log,
-        clock=application.clock,
-        rpo=target.settings.rpo,
-    )
-
-
-def _log_json(log: LogStatus) -> dict[str, Any]:
-    return {
-        "log_id": log.log_id,
-        "records": log.records,
-        "last_cut": log.last.closed.cut if log.last else None,
-        "last_cut_offset": log.last.offset if log.last else None,
-        "last_cut_source_time": log.last.closed.source_time if log.last else None,
-    }
-
-
-def _target_json(found: TargetStatus) -> dict[str, Any]:
-    checkpoint = found.checkpoint
-    return {
-        "target": found.target,
-        "cut": checkpoint.cut if checkpoint else None,
-        "offset": checkpoint.offset if checkpoint else None,
-        "source_time": checkpoint.source_time if checkpoint else None,
-        "standing": checkpoint.standing if checkpoint else False,
-        "promoted": checkpoint.promoted if checkpoint else False,
-        "datasource": checkpoint.datasource if checkpoint else None,
-        "applied_at": found.applied_at,
-        "lag_seconds": found.lag.total_seconds() if found.lag else None,
-        "lag_records": found.lag_records,
-        "gaps": [
-            {
-                "row": gap.key,
-                "datasource": gap.datasource,
-                "reason": gap.reason,
-                "since": gap.opened,
-            }
-            for gap in found.gaps
-        ],
-        "rpo_seconds": found.rpo.total_seconds(),
-        "keeps_promise": found.keeps_promise,
-    }
 
 
 def _show(console: Console, log: LogStatus, targets: list[TargetStatus]) -> None:
@@ -99,23 +58,65 @@ def _show(console: Console, log: LogStatus, targets: list[TargetStatus]) -> None
             f"log: {log.records} records, last cut {last.closed.cut} at offset {last.offset},"
             f" taken {last.closed.source_time.isoformat(timespec='seconds')}"
         )
-    table = Table("target", "cut", "lag", "records behind", "gaps", "promise", "state")
+    table = Table("target", "cut", "lag", "behind", "pending", "gaps", "promise", "state")
     for found in targets:
         table.add_row(*_cells(found))
     console.print(table)
+    for found in targets:
+        for line in _threats(found, log):
+            console.print(f"{found.target}: {line}")
 
 
 def _cells(found: TargetStatus) -> tuple[str, ...]:
-    lag = duration_text(found.lag) if found.lag is not None else "-"
-    behind = "-" if found.lag_records is None else str(found.lag_records)
-    promise = f"{'kept' if found.keeps_promise else 'BROKEN'} ({duration_text(found.rpo)})"
-    if found.checkpoint is None:
-        return (found.target, "-", lag, behind, "0", promise, "nothing applied yet")
-    state = "following"
-    if found.checkpoint.standing:
-        only = f" of {found.checkpoint.datasource}" if found.checkpoint.datasource else ""
-        state = f"standing{only} after a restore"
-    if found.checkpoint.promoted:
-        state = "promoted: a primary of its own"
-    gaps = str(len(found.gaps))
-    return (found.target, str(found.checkpoint.cut), lag, behind, gaps, promise, state)
+    checkpoint, pending = found.checkpoint, found.pending
+    return (
+        found.target,
+        str(checkpoint.cut) if checkpoint else "-",
+        duration_text(found.lag) if found.lag is not None else "-",
+        "-" if found.lag_records is None else f"{found.lag_records} records",
+        f"{pending.objects} segments, {size_text(pending.size_bytes)}" if pending else "-",
+        str(len(found.gaps)),
+        f"BROKEN: {', '.join(found.broken)}" if found.broken else "kept",
+        _state(found),
+    )
+
+
+def _state(found: TargetStatus) -> str:
+    checkpoint = found.checkpoint
+    if checkpoint is None:
+        return "nothing applied yet"
+    if checkpoint.promoted:
+        return "promoted: a primary of its own"
+    if checkpoint.standing:
+        only = f" of {checkpoint.datasource}" if checkpoint.datasource else ""
+        return f"standing{only} after a restore"
+    return "following"
+
+
+def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
+    """Say what is promised and broken, and what comes nearer."""
+    lines, broken, promises = [], found.broken, found.promises
+    if RPO in broken:
+        lag = "has no cut yet" if found.lag is None else f"lags {duration_text(found.lag)}"
+        lines.append(f"BROKEN, it {lag}, at most {duration_text(promises.rpo)} is promised")
+    if found.pending and (margin := found.kill_margin) is not None:
+        nearest = min(found.pending.kill_margins.items(), key=lambda item: item[1])[0]
+        least = _least(KILL_MARGIN, promises.kill_margin_min, broken)
+        lines.append(
+            f"{least}the source's kill could delete bytes of {nearest} that are not copied"
+            f" {_in(margin)}"
+        )
+    if found.trimmed:
+        lines.append(f"BROKEN, the log begins at offset {log.first}: what it needs was trimmed")
+    elif found.log_margin is not None:
+        least = _least(LOG_MARGIN, promises.log_margin_min, broken)
+        lines.append(f"{least}the log may trim what it needs {_in(found.log_margin)}")
+    return lines
+
+
+def _least(promise: str, least: timedelta, broken: tuple[str, ...]) -> str:
+    return f"BROKEN, at least {duration_text(least)} is promised: " if promise in broken else ""
+
+
+def _in(margin: timedelta) -> str:
+    return "at any moment" if margin <= timedelta(0) else f"in {duration_text(margin)}"

@@ -8,19 +8,21 @@ from replicator.config.loading import (
     explain,
     load,
 )
-from replicator.config.settings import (
+from replicator.config.logs import (
     KafkaLogSettings,
     KafkaSaslSettings,
     KafkaTlsSettings,
-    LoadRulesSettings,
     LogSettings,
+    SqliteLogSettings,
+)
+from replicator.config.settings import (
+    LoadRulesSettings,
     MetadataSettings,
     PostgresqlSettings,
     QueriesSettings,
     RetrySettings,
     Settings,
     SourceSettings,
-    SqliteLogSettings,
     TargetSettings,
     WatchSettings,
 )
@@ -36,6 +38,7 @@ from replicator.config.storages import (
     TransferSettings,
 )
 from replicator.config.values import size
+from replicator.config.web import WebSettings
 from replicator.config.yaml_file import scalar
 
 __all__ = [
@@ -68,6 +71,7 @@ __all__ = [
     "TargetSettings",
     "TransferSettings",
     "WatchSettings",
+    "WebSettings",
     "explain",
     "load",
     "scalar",

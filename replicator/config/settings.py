@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from replicator.config.druid import DruidSettings, SourceDruidSettings
+from replicator.config.logs import KafkaLogSettings, LogSettings
 from replicator.config.storages import (
     DeepStorageSettings,
     S3StorageSettings,
@@ -19,9 +20,6 @@ from replicator.config.storages import (
     overlap,
 )
 from replicator.config.values import (
-    AbsolutePath,
-    AsTuple,
-    BrokerAddress,
     Duration,
     Names,
     Part,
@@ -34,6 +32,7 @@ from replicator.config.values import (
     Tiers,
     nothing_is_empty,
 )
+from replicator.config.web import WebSettings
 from replicator.model.retry import RetryPolicy
 
 _POSTGRESQL_PORT = 5432
@@ -64,79 +63,8 @@ class PostgresqlSettings(Password):
         return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
 
 
-class SqliteLogSettings(Part):
-    """The event log in one SQLite file, for one machine."""
-
-    type: Literal["sqlite"]
-    """The kind of log."""
-    path: AbsolutePath
-    """The log's file, on a local disk: SQLite's locks do not hold on NFS."""
-
-
-class KafkaTlsSettings(Part):
-    """How Kafka's brokers prove who they are, and perhaps how this program does."""
-
-    ca_file: AbsolutePath | None = None
-    """Who signed the brokers' certificates; default: the system's authorities."""
-    certificate_file: AbsolutePath | None = None
-    """Certificate of this program, when the brokers ask for one (PEM)."""
-    key_file: AbsolutePath | None = None
-    """Key of that certificate; default: it stands in `certificate_file` too."""
-
-
-class KafkaSaslSettings(Password):
-    """Who this program is to Kafka's brokers."""
-
-    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    """How the password is shown; PLAIN shows it to the broker, so only with `tls`."""
-    username: Annotated[str, Field(min_length=1)]
-    """The principal, without `User:`."""
-
-
-class KafkaLogSettings(Part):
-    """The event log in an Apache Kafka topic of one partition."""
-
-    type: Literal["kafka"]
-    """The kind of log."""
-    bootstrap_servers: Annotated[tuple[BrokerAddress, ...], Field(min_length=1), AsTuple]
-    """Some of the brokers, `host:port`; the others are learned from them."""
-    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)] = "replicator"
-    """The topic is `<topic_prefix>.<source.name>.changes`."""
-    replication_factor: Annotated[int, Field(ge=1, le=32_767)] = 3
-    """Copies of the topic when it is made."""
-    min_insync_replicas: Annotated[int, Field(ge=1, le=32_767)] = 2
-    """Copies that must have an event before it counts as logged."""
-    retention: Duration | None = None
-    """How long events are kept; default: for ever. A shorter history restores no older point."""
-    record_bytes_max: Size = 8 << 20
-    """Largest event; a segment of ten thousand columns has about 1 MiB."""
-    request_timeout_s: Positive = 30.0
-    """Longest wait for a broker's answer, in seconds; a lost leader is replaced within it."""
-    transaction_timeout_s: Positive = 60.0
-    """When the brokers give up a transaction whose writer went silent, in seconds."""
-    cursors_max: Annotated[int, Field(ge=1, le=64)] = 4
-    """Places from which the topic is read at once; more targets in one process want more."""
-    fetch_bytes_max: Size = 8 << 20
-    """Bytes fetched ahead at each of those places."""
-    tls: KafkaTlsSettings | None = None
-    """Encrypt; without it everything is sent in the open."""
-    sasl: KafkaSaslSettings | None = None
-    """Log in."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.min_insync_replicas > self.replication_factor:
-            raise ValueError("min_insync_replicas is larger than replication_factor")
-        if self.sasl is not None and self.sasl.mechanism == "PLAIN" and self.tls is None:
-            raise ValueError("sasl.mechanism PLAIN without tls would send the password in the open")
-        return self
-
-
 MetadataSettings: TypeAlias = PostgresqlSettings
 """It becomes a union told apart by `type` as soon as there is a second one."""
-LogSettings: TypeAlias = Annotated[
-    SqliteLogSettings | KafkaLogSettings, Field(discriminator="type")
-]
 
 
 OtherStorages = Annotated[
@@ -157,6 +85,13 @@ class SourceSettings(Part):
     """Storages that its older or archived segments are in, by names of your choice."""
     druid: SourceDruidSettings | None = None
     """Its own Druid; needed to compare what it answers with what a target answers."""
+    kill_buffer: Duration | None = timedelta(days=30)
+    """How long its kill tasks spare an unused segment; None: nothing kills there.
+
+    `druid.coordinator.kill.bufferPeriod`, and where the Overlord kills
+    `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. 30 days is what Druid
+    takes for both when kill is on and no period is said.
+    """
 
 
 class RetrySettings(Part):
@@ -300,6 +235,13 @@ class TargetSettings(Part):
 
     The default is six polls: a lost poll or two breaks no promise.
     """
+    kill_margin_min: Duration = timedelta(days=1)
+    """The promise that the source's kill is at least so far from bytes not copied yet.
+
+    The default is what a person needs who has to hear of it, find the cause, and let it catch up.
+    """
+    log_margin_min: Duration = timedelta(days=1)
+    """The promise that the log keeps what this target still needs for at least so long."""
 
 
 Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(nothing_is_empty)]
@@ -326,6 +268,8 @@ class Settings(Part):
     """How the answers of two Brokers are compared."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
+    web: WebSettings | None = None
+    """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long work in hand may go on after the first signal to stop, in seconds.
 
@@ -346,7 +290,26 @@ class Settings(Part):
                     f" poll_interval_s together ({quiet_s:g} s): a source without changes would"
                     " break the promise"
                 )
+            for problem in _unkept(name, target, self.source, self.log):
+                raise ValueError(problem)
         return self
+
+
+def _unkept(
+    name: str, target: TargetSettings, source: SourceSettings, log: LogSettings
+) -> Iterable[str]:
+    """Say which promises would be broken by everything that is not copied at once."""
+    if source.kill_buffer is not None and source.kill_buffer <= target.kill_margin_min:
+        yield (
+            f"targets.{name}.kill_margin_min is not shorter than source.kill_buffer: the first"
+            " segment that waits would break the promise"
+        )
+    kept_for = log.retention if isinstance(log, KafkaLogSettings) else None
+    if kept_for is not None and kept_for <= target.log_margin_min:
+        yield (
+            f"targets.{name}.log_margin_min is not shorter than log.retention: the first event"
+            " that waits would break the promise"
+        )
 
 
 def _collisions(source: SourceSettings, targets: Mapping[str, TargetSettings]) -> Iterable[str]:

@@ -26,6 +26,7 @@ from replicator.errors import ConfigError
 
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_PORT_MAX = 65_535
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 
@@ -112,6 +113,12 @@ def _http(url: str) -> str:
     return url.rstrip("/")
 
 
+def _with_port(address: str) -> str:
+    if int(address.rpartition(":")[2]) > _PORT_MAX:
+        raise ValueError(f"a port is at most {_PORT_MAX}")
+    return address
+
+
 def _without_password(url: str) -> str:
     """Refuse a URL with a secret in it; messages never repeat the URL."""
     try:
@@ -140,6 +147,7 @@ Names = Annotated[
     frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)
 ]
 BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
+ListenAddress = Annotated[BrokerAddress, AfterValidator(_with_port)]
 AsTuple = BeforeValidator(_as_tuple)
 HttpUrl = Annotated[str, AfterValidator(_http)]
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]

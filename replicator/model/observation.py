@@ -1,12 +1,28 @@
 """Things worth telling, as values: the one seam behind logs, progress bars and metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from replicator.model.checkpoint import Gap
-from replicator.model.event import CutNumber, Offset
+from replicator.model.event import CutNumber, Epoch, Offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochAcquired:
+    """This process is the one writer now: of the log, or of a target."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """The source was asked and answered, whether anything had changed or not."""
+
+    scanned_rows: int
+    poll_s: float
+    """From the question to the end of the cut, if there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +32,8 @@ class CutPublished:
     cut: CutNumber
     offset: Offset
     events: int
+    types: Mapping[str, int]
+    """How many of each type, that which closes the cut among them."""
     scanned_rows: int
     poll_s: float
 
@@ -28,6 +46,8 @@ class ObjectCopied:
     size_bytes: int
     reused: bool
     """True when they were there already."""
+    streamed: bool
+    """Whether they went through this process; otherwise the storage copied them itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +104,9 @@ class BaseWritten:
 
 
 Observation: TypeAlias = (
-    CutPublished
+    EpochAcquired
+    | Polled
+    | CutPublished
     | ObjectCopied
     | CutApplied
     | GapOpened

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 import orjson
 
 from replicator.errors import CorruptionError
+from replicator.model.backlog import SegmentWord
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -51,6 +52,10 @@ EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 _DATASOURCE = re.compile(rb'"datasource":("(?:[^"\\]|\\.)*")')
 _SIZE = re.compile(rb'\\"size\\"\s*:\s*(\d+)')
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
+_SUBJECT = re.compile(rb'"subject":("(?:[^"\\]|\\.)*")')
+_USED = re.compile(rb'"used":(true|false)')
+_USED_SINCE = re.compile(rb'"used_status_last_updated":"([^"\\]*)"')
+_NEW = b'"previous":null'
 
 
 class Glance(NamedTuple):
@@ -152,6 +157,42 @@ def glance(record: Record) -> Glance:
         size_bytes = int(sizes[-1]) if sizes else None
     datasource = orjson.loads(named[1]) if named else None
     return Glance(kind=kind, datasource=datasource, size_bytes=size_bytes)
+
+
+def segment_word(record: Record) -> SegmentWord | None:
+    """Return what a record says of a segment with bytes, None when it speaks of something else.
+
+    Found by its text, as by `glance`.
+
+    Raises:
+        CorruptionError: the record is not what its type says.
+    """
+    if _KIND_REMOVED.get(record.type) is Kind.SEGMENT:
+        return SegmentWord(
+            id=orjson.loads(_text(_SUBJECT, record)),
+            datasource="",
+            is_new=False,
+            used=False,
+            used_status_last_updated=None,
+            size_bytes=None,
+        )
+    if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT or _TOMBSTONE.search(record.data):
+        return None
+    seen, since = glance(record), _USED_SINCE.search(record.data)
+    return SegmentWord(
+        id=orjson.loads(_text(_SUBJECT, record)),
+        datasource=seen.datasource or "",
+        is_new=_NEW in record.data,
+        used=_text(_USED, record) == b"true",
+        used_status_last_updated=since[1].decode() if since else None,
+        size_bytes=seen.size_bytes or 0,
+    )
+
+
+def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
+    if (found := pattern.search(record.data)) is None:
+        raise CorruptionError(f"the event at offset {record.offset} of the log cannot be read")
+    return found[1]
 
 
 def _decode(record: Record) -> Entry:

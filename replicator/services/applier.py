@@ -18,7 +18,7 @@ from replicator.model.checkpoint import (
 from replicator.model.event import ClosedCut, Epoch, Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Offsets, items
-from replicator.model.observation import CutApplied, GapOpened, Observer, Waiting
+from replicator.model.observation import CutApplied, EpochAcquired, GapOpened, Observer, Waiting
 from replicator.model.plan import Plan, last_words
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.retry import RetryPolicy
@@ -145,6 +145,7 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
         held = await self._metadata.acquire(self._source)
+        self._observer(EpochAcquired(epoch=held.epoch))
         span = await self._history.span()
         checkpoint = held.checkpoint
         if checkpoint is None:

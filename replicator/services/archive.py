@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError, worst
@@ -185,6 +185,10 @@ class ArchivedLog:
         except CorruptionError:
             return None  # a hint for a search that comes across the same file, if it needs it
         return next((r.offset for r in records if r.appended_at >= time), None)
+
+    async def kept_for(self) -> timedelta | None:
+        """Return None: what is here stays until a target expires it."""
+        return None
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Do nothing: nobody runs these files."""

@@ -1,7 +1,7 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -28,7 +28,14 @@ from replicator.model.observation import ObjectCopied, Observer, Progress, Waiti
 from replicator.model.plan import Plan
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
-from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter, Receipt, Shipment
+from replicator.ports import (
+    DeepStorage,
+    DeepStorageReader,
+    MetadataWriter,
+    Receipt,
+    Shipment,
+    StoredObject,
+)
 from replicator.services.history import History
 
 
@@ -86,6 +93,24 @@ class _Copy(NamedTuple):
     """Where the bytes come from."""
     target: Location
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(Shipment):
+    """A shipment that knows whether its bytes went through this process."""
+
+    reads: list[StoredObject] = field(default_factory=list)
+
+    def read(
+        self, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        self.reads.append(stored)
+        return self.origin.read(self.place, stored, start=start, end=end)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether anything was; a storage that copies by itself reads nothing here."""
+        return bool(self.reads)
 
 
 @dataclass(slots=True)
@@ -263,13 +288,18 @@ class Executor:
             if receipt is None or trust is Trust.NEVER:
                 raise
         self._observer(
-            ObjectCopied(location=copy.target, size_bytes=_size_bytes(receipt), reused=True)
+            ObjectCopied(
+                location=copy.target,
+                size_bytes=_size_bytes(receipt),
+                reused=True,
+                streamed=False,
+            )
         )
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         objects = tuple(await self._source_storage.objects(copy.origin, ahead=True))
-        shipment = Shipment(origin=self._source_storage, place=copy.origin, objects=objects)
+        shipment = _Watched(origin=self._source_storage, place=copy.origin, objects=objects)
         if copy.origin.endswith("/") and shipment.size_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
             return OBJECT_TRUNCATED, (
@@ -279,7 +309,12 @@ class Executor:
         stored = await self._target_storage.put(copy.target, shipment)
         await self._compare_receipts(copy.origin, stored)
         self._observer(
-            ObjectCopied(location=copy.target, size_bytes=_size_bytes(stored), reused=False)
+            ObjectCopied(
+                location=copy.target,
+                size_bytes=_size_bytes(stored),
+                reused=False,
+                streamed=shipment.was_read,
+            )
         )
         return None
 

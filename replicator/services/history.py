@@ -135,6 +135,19 @@ class History:
         """Give what the rows at the given ascending offsets amount to, within the block."""
         return self._workers.each(tally, self.records(offsets))
 
+    async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
+        """Return when the first record from `start` to `until` was appended, None: there is none.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=1)
+        return records[0].appended_at if records and records[0].offset <= until else None
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log keeps a record, None: for ever."""
+        return await self._log.kept_for()
+
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, as they are.
 

@@ -1,7 +1,7 @@
 """A log whose trimmed records are read from the histories that targets keep of it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError
@@ -72,6 +72,10 @@ class SplicedLog:
             if (earlier := await archive.offset_at(time)) is not None:
                 return earlier
         return found
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log itself keeps a record; what archives keep is theirs to say."""
+        return await self._log.kept_for()
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Show how far a reader is to those who run the log."""

@@ -1,14 +1,18 @@
-"""How far each target is, and whether its promise is kept."""
+"""How far each target is, what threatens what it does not have yet, and which promises are kept."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError
-from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import ClosedCut
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import ClosedCut, Offset
 from replicator.model.restore_point import Latest
 from replicator.ports import Clock, MetadataWriter
+from replicator.services.backlog import NOTHING, BacklogReader
 from replicator.services.history import History
+
+RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,41 @@ class LogStatus:
     log_id: str
     records: int
     last: ClosedCut | None
+    first: Offset
+    kept_for: timedelta | None = None
+    """How long the log keeps a record; None: until somebody trims it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promises:
+    """What was promised of one target, each by the name of its setting."""
+
+    rpo: timedelta
+    kill_margin_min: timedelta
+    log_margin_min: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A target that is looked at."""
+
+    metadata: MetadataWriter
+    promises: Promises
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What a target has not copied yet, as far as the log tells."""
+
+    objects: int
+    """Segments with bytes that came after its cut."""
+    size_bytes: int
+    """Of them, unpacked: more than will be copied."""
+    kill_margins: Mapping[str, timedelta]
+    """For each datasource with bytes that wait, the time until the source's kill could delete one.
+
+    None waits, or nothing kills there: empty.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,56 +72,153 @@ class TargetStatus:
     """Records of the log after the target's cut, up to the last closed one."""
     gaps: tuple[Gap, ...]
     """Those of the cut that the target is at."""
-    rpo: timedelta
+    pending: Pending | None
+    """None: not known, or of no meaning for a target that was promoted."""
+    log_margin: timedelta | None
+    """Time until the log could trim a record that the target still needs; None: it never does."""
+    trimmed: bool
+    """Whether it has trimmed one already: the target cannot go on from this log."""
+    promises: Promises
+
+    @property
+    def kill_margin(self) -> timedelta | None:
+        """The smallest one of all datasources."""
+        return min(self.pending.kill_margins.values(), default=None) if self.pending else None
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The promises that are broken, by the names of their settings.
+
+        A target that stands still on purpose may lag, but what it needs must not go; one that was
+        promoted needs nothing any more.
+        """
+        return tuple(self._broken())
+
+    def _broken(self) -> Iterator[str]:
+        checkpoint, promises = self.checkpoint, self.promises
+        if checkpoint is not None and checkpoint.promoted:
+            return
+        stands = checkpoint is not None and checkpoint.standing
+        if not stands and (self.lag is None or self.lag > promises.rpo):
+            yield RPO
+        if self.kill_margin is not None and self.kill_margin < promises.kill_margin_min:
+            yield KILL_MARGIN
+        if self.trimmed or (
+            self.log_margin is not None and self.log_margin < promises.log_margin_min
+        ):
+            yield LOG_MARGIN
 
     @property
     def keeps_promise(self) -> bool:
-        """Whether the lag is within the promise; a target that stands still on purpose keeps it."""
-        checkpoint = self.checkpoint
-        if checkpoint is not None and (checkpoint.standing or checkpoint.promoted):
-            return True
-        return self.lag is not None and self.lag <= self.rpo
+        """Whether all of them are kept."""
+        return not self.broken
 
 
-async def log_status(history: History) -> LogStatus:
-    """Return what the log holds; an empty status when there is no log yet."""
-    try:
-        span = await history.span()
-    except NotFoundError:
-        return LogStatus(log_id="", records=0, last=None)
-    last = await history.find(Latest()) if await history.has_cuts(span) else None
-    return LogStatus(log_id=span.log_id, records=span.end - span.first, last=last)
+@dataclass(slots=True)
+class _Known:
+    """What was read of the log for one target, so that the next look reads only what is new."""
+
+    backlog: BacklogReader
+    needed: Offset = NOTHING
+    appended_at: datetime | None = None
+    """When the first record from `needed` on was appended."""
 
 
-async def target_status(
-    *,
-    source: str,
-    target: str,
-    metadata: MetadataWriter,
-    log: LogStatus,
-    clock: Clock,
-    rpo: timedelta,
-) -> TargetStatus:
-    """Return where a target is, from its own checkpoint and the log's end."""
-    held = await metadata.held(source)
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """Looks at log and targets, as often as it is asked."""
+
+    source: str
+    history: History
+    """The log alone, without what targets keep of it: what it trims is of interest here."""
+    targets: Mapping[str, Watched]
+    clock: Clock
+    kill_buffer: timedelta | None
+    """How long the source spares an unused segment; None: nothing kills there."""
+    records_per_look_max: int | None = None
+    """Records that one look reads for a target; None: all of them."""
+    _log: LogStatus | None = field(default=None, init=False)
+    _known: dict[str, _Known] = field(default_factory=dict, init=False)
+
+    async def log(self) -> LogStatus:
+        """Return what the log holds; an empty status when there is no log yet."""
+        try:
+            span = await self.history.span()
+            kept_for = await self.history.kept_for()
+        except NotFoundError:
+            return LogStatus(log_id="", records=0, last=None, first=Offset(0))
+        known, last = self._log, None
+        if known and (known.log_id, known.first + known.records) == (span.log_id, span.end):
+            last = known.last
+        elif await self.history.has_cuts(span):
+            last = await self.history.find(Latest())
+        self._log = LogStatus(
+            log_id=span.log_id,
+            records=span.end - span.first,
+            last=last,
+            first=span.first,
+            kept_for=kept_for,
+        )
+        return self._log
+
+    async def target(self, name: str, log: LogStatus) -> TargetStatus:
+        """Return where a target is, from its own checkpoint and the log after it.
+
+        Raises:
+            TransientError, ConfigError: its metadata store or the log cannot be read.
+        """
+        metadata = self.targets[name].metadata
+        held = await metadata.held(self.source)
+        checkpoint = held.checkpoint
+        gaps = () if checkpoint is None else await metadata.gaps(self.source)
+        reached = NOTHING if checkpoint is None else checkpoint.offset
+        needs = log.last is not None and _follows(held, log)
+        end = log.last.offset if log.last and needs else reached
+        trimmed = reached < end and log.first > reached + 1
+        known = self._known.setdefault(name, _Known(BacklogReader(self.history)))
+        return TargetStatus(
+            target=name,
+            checkpoint=checkpoint,
+            applied_at=held.applied_at,
+            lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
+            lag_records=max(0, log.last.offset - reached) if log.last else None,
+            gaps=tuple(gap for gap in gaps if gap.at(reached)),
+            pending=await self._pending(known, reached, end) if needs and not trimmed else None,
+            log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
+            trimmed=trimmed,
+            promises=self.targets[name].promises,
+        )
+
+    async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
+        reader = known.backlog
+        if not await reader.read(reached, end, records_max=self.records_per_look_max):
+            return None
+        objects, size_bytes = reader.backlog.pending()
+        margins: Mapping[str, timedelta] = {}
+        if self.kill_buffer is not None:
+            margins = reader.backlog.kill_margins(self.clock.now(), self.kill_buffer)
+        return Pending(objects=objects, size_bytes=size_bytes, kill_margins=margins)
+
+    async def _log_margin(
+        self, known: _Known, reached: Offset, end: Offset, log: LogStatus
+    ) -> timedelta | None:
+        """Return how long the record after the target's cut is kept; of none, the next one."""
+        if log.kept_for is None:
+            return None
+        if end <= reached:
+            return log.kept_for
+        needed = Offset(reached + 1)
+        if known.needed != needed or known.appended_at is None:
+            known.needed = needed
+            known.appended_at = await self.history.appended_at(needed, end)
+        if known.appended_at is None:
+            return log.kept_for
+        return known.appended_at + log.kept_for - self.clock.now()
+
+
+def _follows(held: Held, log: LogStatus) -> bool:
+    """Whether the target needs anything more of this log."""
     checkpoint = held.checkpoint
     if checkpoint is None:
-        return TargetStatus(
-            target=target,
-            checkpoint=None,
-            applied_at=None,
-            lag=None,
-            lag_records=log.last.offset + 1 if log.last else None,
-            gaps=(),
-            rpo=rpo,
-        )
-    gaps = tuple(gap for gap in await metadata.gaps(source) if gap.at(checkpoint.offset))
-    return TargetStatus(
-        target=target,
-        checkpoint=checkpoint,
-        applied_at=held.applied_at,
-        lag=clock.now() - checkpoint.source_time,
-        lag_records=max(0, log.last.offset - checkpoint.offset) if log.last else None,
-        gaps=gaps,
-        rpo=rpo,
-    )
+        return True
+    return checkpoint.log_id == log.log_id and not checkpoint.promoted

@@ -1,6 +1,7 @@
 """Turns the source cluster's metadata into events on the log, one consistent cut a poll."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -24,11 +25,18 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, fingerprint, key_hash
 from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty, total
-from replicator.model.observation import CutPublished, Observer, Progress, Waiting
+from replicator.model.observation import (
+    CutPublished,
+    EpochAcquired,
+    Observer,
+    Polled,
+    Progress,
+    Waiting,
+)
 from replicator.model.reading import Recorded
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
-from replicator.model.wire import encode
+from replicator.model.wire import CUT_CLOSED, encode
 from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
 from replicator.services.cuts import CutReader
 from replicator.services.history import History
@@ -121,17 +129,22 @@ class Watcher:
         started_s = asyncio.get_running_loop().time()
         async with self._metadata.snapshot() as snapshot:
             findings = await self._compare(snapshot)
-            if findings.is_empty and started_s - self._closed_at_s < self._idle_s:
-                return False
-            cut = await self._publish(snapshot, findings)
+            idle = findings.is_empty and started_s - self._closed_at_s < self._idle_s
+            published = None if idle else await self._publish(snapshot, findings)
+        poll_s = asyncio.get_running_loop().time() - started_s
+        self._observer(Polled(scanned_rows=findings.scanned, poll_s=poll_s))
+        if published is None:
+            return False
+        cut, types = published
         self._closed_at_s = started_s
         self._observer(
             CutPublished(
                 cut=cut.closed.cut,
                 offset=cut.offset,
                 events=cut.closed.count,
+                types=types,
                 scanned_rows=findings.scanned,
-                poll_s=asyncio.get_running_loop().time() - started_s,
+                poll_s=poll_s,
             )
         )
         return True
@@ -145,6 +158,7 @@ class Watcher:
         if self._ledger.digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
         self._epoch = epoch
+        self._observer(EpochAcquired(epoch=epoch))
 
     async def _compare(self, snapshot: Snapshot) -> _Findings:
         comparison, findings = Comparison(self._ledger), _Findings()
@@ -163,7 +177,9 @@ class Watcher:
         findings.unseen = comparison.unseen()
         return findings
 
-    async def _publish(self, snapshot: Snapshot, findings: _Findings) -> ClosedCut:
+    async def _publish(
+        self, snapshot: Snapshot, findings: _Findings
+    ) -> tuple[ClosedCut, Counter[str]]:
         """Append the cut's events in chunks; its closing record goes with the last of them."""
         epoch, self._epoch = self._lead_epoch(), None  # in doubt until the cut is closed
         envelope = Envelope(
@@ -180,7 +196,7 @@ class Watcher:
         cut, ledger = await attempt.close()
         self._reader.skip_to(cut.offset, cut.closed.cut, cut.closed.digest)
         self._ledger, self._folding, self._epoch = ledger, Folding(ledger), epoch
-        return cut
+        return cut, attempt.types
 
     async def _publish_changed(
         self, snapshot: Snapshot, kind: Kind, findings: _Findings, attempt: "_Attempt"
@@ -234,6 +250,7 @@ class _Attempt:
         self._folding = Folding(ledger)
         self._digest = int(ledger.digest)
         self._count = 0
+        self.types: Counter[str] = Counter()
         self._unsent: list[Document] = []
         self._unsent_bytes = 0
         self._unsent_marks: list[tuple[bytes, bytes | None]] = []
@@ -247,6 +264,7 @@ class _Attempt:
             document = encode(event, self._envelope)
             self._unsent.append(document)
             self._unsent_bytes += len(document.data)
+            self.types[document.type] += 1
         self._count += len(events)
         if self._unsent_bytes > self._bytes_max:
             await self._append()
@@ -262,6 +280,7 @@ class _Attempt:
         )
         rest = len(self._unsent)
         self._unsent.append(encode(closed, self._envelope))
+        self.types[CUT_CLOSED] += 1
         offset = await self._append()
         self._folding.close()
         ledger = self._folding.ledger()

@@ -387,6 +387,15 @@ async def test_milliseconds_survive(place: Place, log: EventLogWriter):
     )
 
 
+async def test_a_log_keeps_its_records_for_ever_unless_it_is_told_otherwise(log: EventLogWriter):
+    assert await log.kept_for() is None
+
+
+async def test_a_log_that_is_not_there_keeps_nothing(place: Place):
+    with pytest.raises(NotFoundError):
+        await place.open().kept_for()
+
+
 # ----------------------------------------------------------------------------- trimmed, or another
 
 

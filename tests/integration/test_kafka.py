@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from replicator.adapters.kafka_session import Sasl, Session, Tls
 from replicator.adapters.kafka_topic import TopicSettings, make
@@ -127,6 +129,19 @@ async def test_a_longer_retention_than_configured_is_no_problem(kafka_broker: Ka
     await make(server, wanted)
     shorter = topic(name=wanted.name, retention_ms=86_400_000)
     assert await logs(server, shorter).acquire() == 1
+
+
+async def test_the_topic_itself_says_how_long_it_keeps_a_record(kafka_broker: Kafka, logs: Logs):
+    """Whoever runs the brokers may have changed it; `log` says only what it was made with."""
+    wanted, server = topic(retention_ms=7 * 86_400_000), session(kafka_broker.bootstrap)
+    await make(server, wanted)
+    assert await logs(server, wanted).kept_for() == timedelta(days=7)
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    changed = {"retention.ms": "3600000"}
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, wanted.name, changed)])
+    await admin.close()
+    assert await logs(server, wanted).kept_for() == timedelta(hours=1)
 
 
 async def test_asking_for_a_topic_does_not_make_it(kafka_broker: Kafka, logs: Logs):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -71,6 +71,9 @@ class FlakyLog:
 
     async def offset_at(self, time: datetime) -> Offset | None:
         return await self._log.offset_at(time)
+
+    async def kept_for(self) -> timedelta | None:
+        return await self._log.kept_for()
 
     async def report(self, reader: str, offset: Offset) -> None:
         await self._weather.before()

@@ -137,6 +137,28 @@ def test_a_flag_that_was_not_given_says_nothing(file: Path):
     assert load(file, {}, {"watch.poll_interval_s": None}).watch.poll_interval_s == 10.0
 
 
+def test_no_port_is_opened_unless_one_is_named(file: Path):
+    assert load(file, {}).web is None
+    served = load(file, {}, {"web.listen": "127.0.0.1:9464"}).web
+    assert served is not None
+    assert (served.listen, served.datasources_max) == ("127.0.0.1:9464", 200)
+    assert "web.listen: is required" in refusal(file, flags={"web.status_interval_s": 5})
+
+
+def test_a_source_that_kills_nothing_can_be_told(file: Path):
+    assert load(file, {}).source.kill_buffer == timedelta(days=30)
+    assert load(file, {}, {"source.kill_buffer": "7d"}).source.kill_buffer == timedelta(days=7)
+    file.write_text(SMALLEST.replace("source:\n", "source:\n  kill_buffer: null\n") + STANDBY)
+    assert load(file, {}).source.kill_buffer is None
+
+
+def test_a_promise_about_the_log_must_be_one_that_the_log_can_keep(file: Path):
+    kafka = "log: {type: kafka, bootstrap_servers: [k:9092], retention: 12h}\n"
+    file.write_text(re.sub("log: .*\n", kafka, SMALLEST) + STANDBY)
+    assert "log_margin_min is not shorter than log.retention" in refusal(file)
+    load(file, {}, {"targets.standby.log_margin_min": "6h"})
+
+
 def test_a_variable_can_name_a_whole_target(file: Path):
     prefix = "REPLICATOR__TARGETS__NEW__"
     environ = {
@@ -368,6 +390,10 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("targets.standby.rpo", 0, "greater than"),
         ("targets.standby.rpo", "29s", "a source without changes would break the promise"),
         ("targets.standby.rpo", 1e300, "too long"),
+        ("targets.standby.kill_margin_min", "30d", "not shorter than source.kill_buffer"),
+        ("source.kill_buffer", "1h", "not shorter than source.kill_buffer"),
+        ("web", {"listen": "9464"}, "pattern"),
+        ("web", {"listen": "localhost:99999"}, "at most 65535"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(file: Path, key: str, value: object, said: str):

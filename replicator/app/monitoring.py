@@ -1,0 +1,88 @@
+"""Metrics, status and the web server, made from one configuration."""
+
+from collections.abc import Iterable
+
+from replicator import __version__
+from replicator.app.parts import Target
+from replicator.config import Settings, TargetSettings
+from replicator.model.observation import Observer
+from replicator.ports import Clock
+from replicator.services.history import History
+from replicator.services.status import Promises, Survey, Watched
+from replicator.web.gauges import StatusGauges
+from replicator.web.lookout import Lookout
+from replicator.web.metrics import WATCHER, Metrics
+from replicator.web.server import WebServer
+
+
+class Monitoring:
+    """What is counted and told of one configured application; nothing, when `web` is not set."""
+
+    def __init__(self, settings: Settings, clock: Clock, observer: Observer) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._observer = observer
+        self._metrics = (
+            Metrics(source=settings.source.name, version=__version__, clock=clock)
+            if settings.web
+            else None
+        )
+
+    def observer(self, target: str = WATCHER) -> Observer:
+        """Return the observer of a target's services, or of the watcher."""
+        if self._metrics is None:
+            return self._observer
+        return self._metrics.observer(target, self._observer)
+
+    def survey(
+        self,
+        history: History,
+        targets: Iterable[Target],
+        *,
+        records_per_look_max: int | None = None,
+    ) -> Survey:
+        """Return what looks at log and targets."""
+        return Survey(
+            source=self._settings.source.name,
+            history=history,
+            targets={
+                one.name: Watched(metadata=one.metadata, promises=_promises(one.settings))
+                for one in targets
+            },
+            clock=self._clock,
+            kill_buffer=self._settings.source.kill_buffer,
+            records_per_look_max=records_per_look_max,
+        )
+
+    def server(self, history: History, targets: Iterable[Target]) -> WebServer | None:
+        """Return what tells of these targets over HTTP; None when it is not configured."""
+        web = self._settings.web
+        if web is None or self._metrics is None:
+            return None
+        lookout = Lookout(
+            survey=self.survey(history, targets, records_per_look_max=web.records_per_look_max),
+            clock=self._clock,
+            interval_s=web.status_interval_s,
+        )
+        gauges = StatusGauges(
+            source=self._settings.source.name,
+            lookout=lookout,
+            clock=self._clock,
+            datasources_max=web.datasources_max,
+        )
+        self._metrics.registry.register(gauges)
+        return WebServer(
+            listen=web.listen,
+            registry=self._metrics.registry,
+            lookout=lookout,
+            clock=self._clock,
+        )
+
+
+def _promises(settings: TargetSettings) -> Promises:
+    """Return what was promised of a target."""
+    return Promises(
+        rpo=settings.rpo,
+        kill_margin_min=settings.kill_margin_min,
+        log_margin_min=settings.log_margin_min,
+    )

@@ -1,0 +1,35 @@
+"""What can be set about the small web server that `run`, `watch` and `apply` may have."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from replicator.config.values import ListenAddress, Part, Positive
+
+
+class WebSettings(Part):
+    """Metrics, health and status over HTTP, for those who watch over this program.
+
+    Off unless it is configured: nobody should find a port open that was not asked for, and of
+    several processes on one machine each needs a port of its own.
+    """
+
+    listen: ListenAddress
+    """`host:port`, like 127.0.0.1:9464, the usual port of exporters; port 0 takes a free one.
+
+    There is no login, and names of datasources are told: reach further than this machine only
+    within a network that you trust.
+    """
+    status_interval_s: Positive = 15.0
+    """Time between two looks at the log and the targets, in seconds: Prometheus' usual interval."""
+    records_per_look_max: Annotated[int, Field(ge=1)] = 100_000
+    """Records of the log that one look reads for each target; of more, the next look reads on.
+
+    Until all are read, what is pending and the kill margins are not told. The default is a second
+    of work.
+    """
+    datasources_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Datasources with a time series of their own, the smallest margins first.
+
+    All others together are one more, `(others)`.
+    """

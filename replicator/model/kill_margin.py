@@ -1,0 +1,27 @@
+"""When the source's own kill could delete the bytes of a segment.
+
+Druid's Coordinator (`druid.coordinator.kill.bufferPeriod`) and its Overlord
+(`druid.manager.segments.killUnused.bufferPeriod`) kill a segment once it has been unused for a
+buffer, counted from `used_status_last_updated`. `durationToRetain` is about the end of its interval
+and holds nothing back that is old. A kill task that somebody submits waits for no buffer.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+USED = 1 << 62
+"""Stands for the moment at which a segment that is used was marked unused."""
+UNKNOWN = -1
+"""Stands for a moment that the row does not say: releases before 28 kill without any buffer."""
+
+Milliseconds = NDArray[np.int64]
+
+
+def kill_margins_ms(unused_since_ms: Milliseconds, *, now_ms: int, buffer_ms: int) -> Milliseconds:
+    """Return for each segment the time until a kill may delete it, 0 or less: it may already.
+
+    A used one must first be marked unused, which can be now at the earliest.
+    """
+    since = np.minimum(unused_since_ms, now_ms)
+    margins: Milliseconds = np.where(unused_since_ms == UNKNOWN, 0, since + buffer_ms - now_ms)
+    return margins

@@ -1,0 +1,48 @@
+"""Reads what the log says of segments that one target does not have yet."""
+
+from collections.abc import Iterator, Sequence
+
+from replicator.model.backlog import Backlog, SegmentWord
+from replicator.model.event import Offset, Record
+from replicator.model.wire import segment_word
+from replicator.services.history import History
+
+NOTHING = Offset(-1)
+"""Reached by a target that has nothing."""
+
+
+class BacklogReader:
+    """Follows log and checkpoint; each record is read once, whichever of the two moves."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._reached = self._read = NOTHING
+        self.backlog = Backlog()
+
+    async def read(self, reached: Offset, until: Offset, *, records_max: int | None = None) -> bool:
+        """Bring the backlog up to `until`, for a target that has reached a cut.
+
+        False when that takes more than `records_max` records: the next call goes on from here.
+
+        Raises:
+            GapError: the log was trimmed beyond what was reached.
+            TransientError: the log is away; the next call goes on from here.
+        """
+        if reached < self._reached:  # a restore in place
+            self.backlog, self._read = Backlog(), NOTHING
+        self._reached = reached
+        self.backlog.reach(reached)
+        self._read = at = max(self._read, reached)
+        while self._read < until:
+            if records_max is not None and self._read - at >= records_max:
+                return False
+            records = await self._history.raw(Offset(self._read + 1))
+            self.backlog.add(_words(records, until))
+            self._read = min(records[-1].offset, until) if records else until
+        return True
+
+
+def _words(records: Sequence[Record], until: Offset) -> Iterator[tuple[Offset, SegmentWord]]:
+    for record in records:
+        if record.offset <= until and (word := segment_word(record)) is not None:
+            yield record.offset, word

@@ -1,0 +1,141 @@
+"""Prometheus metrics: what this process does, counted as it is observed.
+
+Base units, and never a segment's id as a label. docs/monitoring.md lists them for their readers.
+"""
+
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from replicator.model.observation import (
+    ArchiveDamaged,
+    BaseWritten,
+    CutApplied,
+    CutPublished,
+    EpochAcquired,
+    GapOpened,
+    ObjectCopied,
+    Observation,
+    Observer,
+    Polled,
+    Progress,
+    Waiting,
+)
+from replicator.ports import Clock
+
+WATCHER = ""
+"""The label `target` of what the watcher does."""
+POLL_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""From a small source to 12 million rows on a slow replica."""
+
+
+class Metrics:
+    """Counters behind observers, one for the watcher and one for each target."""
+
+    def __init__(self, *, source: str, version: str, clock: Clock) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._source = source
+        self._clock = clock
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"replicator_{name}", text, ("source", *labels), registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"replicator_{name}", text, ("source", *labels), registry=registry)
+
+        gauge("build_info", "1, with the version.", "version").labels(source, version).set(1)
+        self._leader = gauge(
+            "leader", "1: this process is the one writer of the log, or of a target.", "target"
+        )
+        self._polls = Histogram(
+            "replicator_poll_seconds",
+            "How long a poll of the source took, with the cut that it published.",
+            ("source",),
+            buckets=POLL_BUCKETS_S,
+            registry=registry,
+        )
+        self._polled = gauge("last_poll_timestamp_seconds", "When the source last answered a poll.")
+        self._scanned = gauge("scanned_rows", "Rows of the source at its last poll.")
+        self._events = counter("events_published_total", "Events appended to the log.", "type")
+        self._copied = counter(
+            "objects_copied_total",
+            "Segments whose bytes are on the target, copied or there already (reused).",
+            *("target", "mode", "result"),
+        )
+        self._bytes = counter("bytes_copied_total", "Bytes stored on a target.", "target", "mode")
+        self._applied = counter("cuts_applied_total", "Steps from cut to cut.", "target")
+        self._rows = counter("rows_applied_total", "Rows written or removed.", "target")
+        self._gaps = counter("gaps_total", "Gaps that were opened.", "target", "reason")
+        self._retries = counter(
+            "retries_total", "Failures that may pass: polls, copies, transactions.", "target"
+        )
+        self._damaged = counter(
+            "archive_damaged_total",
+            "Files of the history in a target's store that were passed over.",
+            "target",
+        )
+        self._base = gauge(
+            "last_base_timestamp_seconds", "When a target's last base was written.", "target"
+        )
+
+    def observer(self, target: str, then: Observer) -> Observer:
+        """Return an observer that counts for a target, or the WATCHER, and passes on."""
+        self._leader.labels(self._source, target)
+        self._retries.labels(self._source, target)
+
+        def observe(observation: Observation) -> None:
+            self._count(observation, target)
+            then(observation)
+
+        return observe
+
+    def _count(self, observation: Observation, target: str) -> None:
+        match observation:
+            case EpochAcquired():
+                self._leader.labels(self._source, target).set(1)
+            case Polled() | CutPublished():
+                self._count_watched(observation)
+            case ObjectCopied():
+                self._count_copied(observation, target)
+            case CutApplied():
+                self._applied.labels(self._source, target).inc()
+                self._rows.labels(self._source, target).inc(observation.rows)
+            case GapOpened() | Waiting() | ArchiveDamaged():
+                self._count_trouble(observation, target)
+            case BaseWritten():
+                now_s = self._clock.now().timestamp()
+                self._base.labels(self._source, target).set(now_s)
+            case Progress():
+                pass
+            case _:
+                assert_never(observation)
+
+    def _count_watched(self, observation: Polled | CutPublished) -> None:
+        if isinstance(observation, CutPublished):
+            for type_, count in observation.types.items():
+                self._events.labels(self._source, type_).inc(count)
+            return
+        self._polls.labels(self._source).observe(observation.poll_s)
+        self._polled.labels(self._source).set(self._clock.now().timestamp())
+        self._scanned.labels(self._source).set(observation.scanned_rows)
+
+    def _count_trouble(
+        self, observation: GapOpened | Waiting | ArchiveDamaged, target: str
+    ) -> None:
+        match observation:
+            case GapOpened(gap=gap):
+                self._gaps.labels(self._source, target, gap.reason).inc()
+            case Waiting():
+                self._retries.labels(self._source, target).inc()
+            case ArchiveDamaged():
+                self._damaged.labels(self._source, target).inc()
+            case _:
+                assert_never(observation)
+
+    def _count_copied(self, copied: ObjectCopied, target: str) -> None:
+        if copied.reused:
+            self._copied.labels(self._source, target, "none", "reused").inc()
+            return
+        mode = "streamed" if copied.streamed else "in_storage"
+        self._copied.labels(self._source, target, mode, "copied").inc()
+        self._bytes.labels(self._source, target, mode).inc(copied.size_bytes)

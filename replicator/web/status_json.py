@@ -1,0 +1,97 @@
+"""The status as a document, for `status --json` and for `/status.json`; fields are only added."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from replicator.services.status import LogStatus, TargetStatus
+from replicator.web.lookout import Failure, Lookout
+
+
+def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:
+    """Return the result of a look at the log and the targets."""
+    return {"log": log_json(log), "targets": [target_json(found) for found in targets]}
+
+
+def lookout_json(lookout: Lookout) -> dict[str, Any]:
+    """Return the same of what a lookout has seen last, and what it cannot see at the moment."""
+    if lookout.log is None:
+        return {"error": _error_json(lookout.log_failure)}
+    named = {f"target {name}": failure for name, failure in lookout.failures.items()}
+    failures = {"log": lookout.log_failure, **named} if lookout.log_failure else named
+    return {
+        "result": {
+            "log": log_json(lookout.log),
+            "targets": [
+                {**target_json(seen.status), "looked_at": seen.at}
+                for _, seen in sorted(lookout.seen.items())
+            ],
+            "failures": [
+                {"what": what, "since": failure.since, **_error_json(failure)}
+                for what, failure in sorted(failures.items())
+            ],
+        }
+    }
+
+
+def _error_json(failure: Failure | None) -> dict[str, str]:
+    if failure is None:
+        return {"type": "NotYet", "message": "nothing was looked at yet", "hint": "ask again"}
+    error = failure.error
+    return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+
+
+def log_json(log: LogStatus) -> dict[str, Any]:
+    """Return what is said of the log."""
+    return {
+        "log_id": log.log_id,
+        "records": log.records,
+        "last_cut": log.last.closed.cut if log.last else None,
+        "last_cut_offset": log.last.offset if log.last else None,
+        "last_cut_source_time": log.last.closed.source_time if log.last else None,
+        "retention_seconds": _seconds(log.kept_for),
+    }
+
+
+def target_json(found: TargetStatus) -> dict[str, Any]:
+    """Return what is said of one target."""
+    checkpoint, pending, promises = found.checkpoint, found.pending, found.promises
+    return {
+        "target": found.target,
+        "cut": checkpoint.cut if checkpoint else None,
+        "offset": checkpoint.offset if checkpoint else None,
+        "source_time": checkpoint.source_time if checkpoint else None,
+        "standing": checkpoint.standing if checkpoint else False,
+        "promoted": checkpoint.promoted if checkpoint else False,
+        "datasource": checkpoint.datasource if checkpoint else None,
+        "applied_at": found.applied_at,
+        "lag_seconds": _seconds(found.lag),
+        "lag_records": found.lag_records,
+        "pending_objects": pending.objects if pending else None,
+        "pending_bytes": pending.size_bytes if pending else None,
+        "gaps": [
+            {
+                "row": gap.key,
+                "datasource": gap.datasource,
+                "reason": gap.reason,
+                "since": gap.opened,
+            }
+            for gap in found.gaps
+        ],
+        "kill_margin_seconds": _seconds(found.kill_margin),
+        "kill_margins": [
+            {"datasource": name, "seconds": _seconds(margin)}
+            for name, margin in sorted(pending.kill_margins.items() if pending else ())
+        ],
+        "log_retention_margin_seconds": _seconds(found.log_margin),
+        "log_trimmed": found.trimmed,
+        "rpo_seconds": _seconds(promises.rpo),
+        "kill_margin_min_seconds": _seconds(promises.kill_margin_min),
+        "log_margin_min_seconds": _seconds(promises.log_margin_min),
+        "keeps_promise": found.keeps_promise,
+        "broken_promises": list(found.broken),
+    }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
