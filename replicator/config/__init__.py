@@ -8,19 +8,21 @@ from replicator.config.loading import (
     explain,
     load,
 )
-from replicator.config.settings import (
+from replicator.config.logs import (
     KafkaLogSettings,
     KafkaSaslSettings,
     KafkaTlsSettings,
-    LoadRulesSettings,
     LogSettings,
+    SqliteLogSettings,
+)
+from replicator.config.settings import (
+    LoadRulesSettings,
     MetadataSettings,
     PostgresqlSettings,
     QueriesSettings,
     RetrySettings,
     Settings,
     SourceSettings,
-    SqliteLogSettings,
     TargetSettings,
     WatchSettings,
 )

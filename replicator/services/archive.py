@@ -186,6 +186,10 @@ class ArchivedLog:
             return None  # a hint for a search that comes across the same file, if it needs it
         return next((r.offset for r in records if r.appended_at >= time), None)
 
+    async def kept_for(self) -> timedelta | None:
+        """Return None: what is here stays until a target expires it."""
+        return None
+
     async def report(self, reader: str, offset: Offset) -> None:
         """Do nothing: nobody runs these files."""
 

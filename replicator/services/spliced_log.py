@@ -73,6 +73,10 @@ class SplicedLog:
                 return earlier
         return found
 
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log itself keeps a record; what archives keep is theirs to say."""
+        return await self._log.kept_for()
+
     async def report(self, reader: str, offset: Offset) -> None:
         """Show how far a reader is to those who run the log."""
         await self._log.report(reader, offset)
