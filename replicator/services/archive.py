@@ -198,10 +198,6 @@ class ArchivedLog:
         await self.refresh()
         return self._bases
 
-    async def kept_for(self) -> timedelta | None:
-        """Return None: nothing here is taken away by itself."""
-        return None
-
     async def has_base(self, offset: Offset) -> bool:
         """Return whether there was a base of this cut when the files were last listed."""
         await self._list_once()

@@ -81,10 +81,6 @@ class SplicedLog:
         """Show how far a reader is to those who run the log."""
         await self._log.report(reader, offset)
 
-    async def kept_for(self) -> timedelta | None:
-        """Return how long the log itself keeps a record."""
-        return await self._log.kept_for()
-
     async def offsets(self) -> Sequence[Offset]:
         """Return the offsets of the cuts that there are bases of, ascending."""
         span = await self._log.span()
