@@ -27,7 +27,7 @@ from replicator.adapters.system_clock import SystemClock
 from replicator.model.carriage import Carriage
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
-from replicator.model.load_spec import LocalLayout
+from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.plan import Plan
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
@@ -142,6 +142,8 @@ async def services(
         archivist=Archivist(
             source=SOURCE,
             area=MemoryArea(),
+            origin=SourceLayout(main=LocalLayout(root="/druid"), others={}),
+            kept=LocalLayout(root=TARGET_ROOT),
             history=history,
             limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
             observer=lambda _: None,

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import cached_property
 from random import Random
 from types import TracebackType
 from typing import Self
 
+from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.process_workers import ProcessWorkers
@@ -15,17 +17,16 @@ from replicator.adapters.system_clock import SystemClock
 from replicator.app.druids import druid_cluster, query_verifier
 from replicator.app.logs import event_log
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.parts import Target
-from replicator.app.storages import Storages, layout, source_layout
+from replicator.app.parts import Target, TargetMetadata
+from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
+from replicator.app.storages import Storages, TargetStorage, layout, source_layout
+from replicator.app.stores import Store, open_store
 from replicator.config import (
-    MetadataSettings,
     Settings,
     TargetSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.carriage import Carriage
 from replicator.model.checkpoint import Checkpoint
-from replicator.model.load_rules import LoadRules
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest
 from replicator.ports import (
@@ -35,16 +36,15 @@ from replicator.ports import (
     EventLogWriter,
     SourceReader,
 )
-from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.applier import Applier, Leave
+from replicator.services.archivist import BaseWriter
 from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
-from replicator.services.executor import Backup, CopyLimits, Executor
-from replicator.services.history import RECORDS_PER_READ_MAX, History
+from replicator.services.executor import Backup
+from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
-from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
 from replicator.services.status import LogStatus, Survey, TargetStatus
@@ -52,9 +52,6 @@ from replicator.services.undeletion import Undeletion
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
 from replicator.web.server import WebServer
-
-BASE_LOOK_S = 60.0
-"""Time between two looks whether a target's next base is due, in seconds."""
 
 
 class Application:
@@ -66,7 +63,11 @@ class Application:
         self._environ = environ
         self._monitoring = Monitoring(settings, self.clock, observer)
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
-        self._workers = ProcessWorkers(settings.log_workers)
+        self._tools = Tools(
+            workers=ProcessWorkers(settings.log_workers),
+            rng=self._rng,
+            observer=self._monitoring.observer,
+        )
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
         self._storages = Storages(
@@ -75,11 +76,6 @@ class Application:
         self._source_storage: SourceStorages | None = None
 
     async def __aenter__(self) -> Self:
-        source = self.settings.source
-        log = event_log(self.settings.log, source.name, self.clock, self._environ)
-        self._stack.push_async_callback(log.close)
-        self._log: EventLogWriter = log
-        self.history = self._history_with(self.target_names)
         return self
 
     async def __aexit__(
@@ -91,13 +87,38 @@ class Application:
         await self._stack.aclose()
 
     @property
+    def source_name(self) -> str:
+        """The source's name in every event.
+
+        Raises:
+            ConfigError: the configuration has no source.
+        """
+        return self.settings.watched.name
+
+    @cached_property
+    def history(self) -> History:
+        """The log, with the targets' archives where it was trimmed.
+
+        Raises:
+            ConfigError: the configuration has no log.
+        """
+        return self._history_with(self.target_names)
+
+    @cached_property
+    def _log(self) -> EventLogWriter:
+        settings = self.settings
+        log = event_log(settings.recorded, self.source_name, self.clock, self._environ)
+        self._stack.push_async_callback(log.close)
+        return log
+
+    @property
     def target_names(self) -> list[str]:
         """The configured targets, sorted."""
         return sorted(self.settings.targets)
 
     def watcher(self) -> Watcher:
         """Return the watcher of the source."""
-        watch, source = self.settings.watch, self.settings.source
+        watch, source = self.settings.watch, self.settings.watched
         return Watcher(
             source=source.name,
             metadata=self.source_metadata(),
@@ -117,79 +138,71 @@ class Application:
 
     async def applier(self, name: str, leave: Leave) -> Applier:
         """Return the applier of one target."""
-        target = self.target(name)
-        carriage = await self.carriage(target)
-        return Applier(
-            source=self.settings.source.name,
-            target=name,
-            history=self._history_with([name]),
-            metadata=target.metadata,
-            reconciler=self._reconciler(target, carriage),
-            executor=self._executor(target, carriage, self.source_storage()),
-            archivist=self._archivist(target),
-            limits=ApplyLimits(
-                interval_s=target.settings.apply_interval_s,
-                kill_wait_s=target.settings.kill_wait_s,
-                objects_missing_max=target.settings.objects_missing_max,
-                retry=target.settings.retry.policy,
-            ),
-            leave=leave,
-            rng=self._rng,
-            observer=self._monitoring.observer(name),
-        )
+        return await self.pipeline(name).applier(self.source_storage(), leave)
 
     async def restorer(self, name: str, *, into: str | None) -> Restorer:
-        """Return what restores a target, or another one from its bytes."""
-        backup, target = self.target(name), self.target(into or name)
-        carriage = await self.carriage(target)
-        from_backup = backup is not target
-        executor = self._executor(
-            target,
-            carriage,
-            backup.storage if from_backup else self.source_storage(),
-            backup=_backup(backup) if from_backup else None,
+        """Return what restores a target, or another one from its bytes.
+
+        Raises:
+            ConfigError: an archive is to be restored in place: it has no rows.
+        """
+        if into is None or into == name:
+            if self.target(name).settings.metadata is None:
+                raise ConfigError(
+                    f"target {name!r} is an archive: there is nothing in it to bring back",
+                    hint="say --into, and the target that is to have what the archive keeps",
+                )
+            return await self.pipeline(name).restorer(self.source_storage())
+        backup = self.target(name)
+        return await self.pipeline(into).restorer(backup.storage, backup=_backup(backup))
+
+    async def store(self, name: str, *, log_id: str | None = None) -> Store:
+        """Open the history that a target keeps in its store; source and log are not asked."""
+        observer = self._monitoring.observer()
+        return await open_store(
+            self.target(name), log_id, workers=self._tools.workers, observer=observer
         )
-        return Restorer(
-            source=self.settings.source.name,
-            target=target.name,
-            history=self.history,
-            metadata=target.metadata,
-            reconciler=self._reconciler(target, carriage),
-            executor=executor,
-            archivist=self._archivist(target),
-            observer=self._monitoring.observer(),
-        )
+
+    async def restorer_from(self, store: Store, into: str, *, by_reference: bool) -> Restorer:
+        """Return what brings a target to a cut of a store, with nothing but the store.
+
+        Raises:
+            ConfigError: the store and the target are the same.
+        """
+        target, kept = self.target(into), store.target
+        if target is kept:
+            raise ConfigError(f"{into!r} cannot be restored from its own store and into itself")
+        if by_reference:
+            elsewhere = layout(kept.settings.deep_storage)
+            pipeline = Pipeline(store.origin, target, self._tools, elsewhere=elsewhere)
+            backup = Backup(layout=elsewhere, storage=kept.storage)
+            return await pipeline.restorer_by_reference(backup)
+        backup = Backup(layout=store.about.kept, storage=kept.storage)
+        pipeline = Pipeline(store.origin, target, self._tools)
+        return await pipeline.restorer(kept.storage, backup=backup)
+
+    async def verifier_from(self, store: Store, name: str) -> Verifier:
+        """Return what proves a target that was restored from a store, or the store itself."""
+        return await Pipeline(store.origin, self.target(name), self._tools).verifier()
 
     def base_writer(self, name: str) -> BaseWriter:
         """Return what writes a target's bases when they are due."""
-        target = self.target(name)
-        return BaseWriter(
-            source=self.settings.source.name,
-            target=name,
-            metadata=target.metadata,
-            history=self._history_with([name]),
-            archivist=self._archivist(target),
-            interval_s=BASE_LOOK_S,
-            retry=target.settings.retry.policy,
-            rng=self._rng,
-            observer=self._monitoring.observer(name),
-        )
+        return self.pipeline(name).base_writer()
 
     async def verifier(self, name: str) -> Verifier:
         """Return what proves a target."""
-        target = self.target(name)
-        carriage = await self.carriage(target)
-        return Verifier(
-            source=self.settings.source.name,
-            target=name,
-            history=self.history,
-            metadata=target.metadata,
-            storage=target.storage,
-            reconciler=self._reconciler(target, carriage),
-            carriage=carriage,
-            rng=self._rng,
-            observer=self._monitoring.observer(target.name),
+        return await self.pipeline(name).verifier()
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Return the services of one target, fed from the log."""
+        log = self._spliced([name])
+        origin = Origin(
+            source=self.source_name,
+            layout=source_layout(self.settings.watched),
+            log=log,
+            bases=log,
         )
+        return Pipeline(origin, self.target(name), self._tools)
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.
@@ -225,7 +238,7 @@ class Application:
                 hint=f"say targets.{name}.druid.coordinator_url: http://host:8081",
             )
         return Promoter(
-            source=self.settings.source.name,
+            source=self.source_name,
             target=name,
             history=self.history,
             metadata=target.metadata,
@@ -242,7 +255,7 @@ class Application:
             storage=target.storage,
             druid=self.druid(name),
             source=self.source_metadata(),
-            load_rules=_load_rules(target.settings),
+            load_rules=load_rules(target.settings),
             release=release,
             centralized=centralized,
         )
@@ -271,7 +284,7 @@ class Application:
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
         """Return the cut that a target is at, None when nothing was applied to it yet."""
-        return (await self.target(name).metadata.held(self.settings.source.name)).checkpoint
+        return (await self.target(name).metadata.held(self.source_name)).checkpoint
 
     async def _is_at_end(self, name: str) -> bool:
         checkpoint = await self.checkpoint(name)
@@ -280,7 +293,7 @@ class Application:
 
     def checkup(self) -> Checkup:
         """Return what looks at everything before anything else is done."""
-        source = self.settings.source
+        source = self.settings.watched
         return Checkup(
             source=source.name,
             metadata=self.source_metadata(),
@@ -324,30 +337,21 @@ class Application:
             raise NotFoundError(f"there is no target {name!r} in the configuration; it has {known}")
         if name not in self._targets:
             settings = self.settings.targets[name]
+            storage = self._storages.target(settings.deep_storage, settings.retention)
             self._targets[name] = Target(
                 name=name,
                 settings=settings,
-                metadata=self._writer(settings.metadata),
-                storage=self._storages.target(settings.deep_storage, settings.retention),
+                metadata=self._target_metadata(settings, storage),
+                storage=storage,
             )
         return self._targets[name]
-
-    async def carriage(self, target: Target) -> Carriage:
-        """Return the rule by which the source's rows become this target's."""
-        return Carriage(
-            source=source_layout(self.settings.source),
-            target=layout(target.settings.deep_storage),
-            config_names=target.settings.config_names,
-            columns=await target.metadata.columns(),
-            load_rules=_load_rules(target.settings),
-        )
 
     def source_metadata(self) -> SourceReader:
         """Return the source's metadata store, read only."""
         return self._source_reader()
 
     def _source_reader(self) -> PostgresqlMetadataReader:
-        settings = self.settings.source.metadata
+        settings = self.settings.watched.metadata
         return PostgresqlMetadataReader(
             settings.url,
             password=settings.password(self._environ),
@@ -360,40 +364,31 @@ class Application:
     def source_storage(self) -> DeepStorageReader:
         """Return the source's deep storage, read only."""
         if self._source_storage is None:
-            self._source_storage = self._storages.source(self.settings.source)
+            self._source_storage = self._storages.source(self.settings.watched)
         return self._source_storage
 
-    def _history_with(
-        self, names: Sequence[str], *, preferred: bool = True, records_max: int | None = None
-    ) -> History:
+    def _history_with(self, names: Sequence[str], *, preferred: bool = True) -> History:
         """Return the log's history, with the archives of some targets for what it lacks."""
-        log = SplicedLog(
+        log = self._spliced(names, preferred=preferred)
+        return History(
+            log,
+            source=self.source_name,
+            workers=self._tools.workers,
+            bases=log,
+            observer=self._monitoring.observer(),
+        )
+
+    def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:
+        return SplicedLog(
             self._log,
             lambda: [self.target(name).storage.area() for name in names],
             preferred=preferred,
         )
-        return History(
-            log,
-            source=self.settings.source.name,
-            workers=self._workers,
-            bases=log,
-            records_per_read_max=records_max or RECORDS_PER_READ_MAX,
-            observer=self._monitoring.observer(),
-        )
 
-    def _archivist(self, target: Target) -> Archivist:
-        settings = target.settings.history
-        return Archivist(
-            source=self.settings.source.name,
-            area=target.storage.area(),
-            history=self._history_with([target.name]),
-            limits=ArchiveLimits(
-                file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
-            ),
-            observer=self._monitoring.observer(),
-        )
-
-    def _writer(self, settings: MetadataSettings) -> PostgresqlMetadataWriter:
+    def _target_metadata(self, target: TargetSettings, storage: TargetStorage) -> TargetMetadata:
+        settings = target.metadata
+        if settings is None:
+            return ArchiveMetadata(storage.area(), self.clock)
         return PostgresqlMetadataWriter(
             settings.url,
             password=settings.password(self._environ),
@@ -403,44 +398,6 @@ class Application:
             statement_timeout_s=settings.statement_timeout_s,
         )
 
-    def _reconciler(self, target: Target, carriage: Carriage) -> Reconciler:
-        return Reconciler(
-            source=self.settings.source.name,
-            history=self.history,
-            metadata=target.metadata,
-            carriage=carriage,
-            observer=self._monitoring.observer(target.name),
-        )
-
-    def _executor(
-        self,
-        target: Target,
-        carriage: Carriage,
-        source_storage: DeepStorageReader,
-        *,
-        backup: Backup | None = None,
-    ) -> Executor:
-        settings = target.settings
-        source = self.settings.source.name
-        return Executor(
-            source=source,
-            history=self._history_with([target.name], records_max=settings.rows_per_batch_max),
-            source_storage=source_storage,
-            target_storage=target.storage,
-            metadata=target.metadata,
-            carriage=carriage,
-            limits=CopyLimits(
-                in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
-            ),
-            backup=backup,
-            rng=self._rng,
-            observer=self._monitoring.observer(target.name),
-        )
-
 
 def _backup(target: Target) -> Backup:
     return Backup(layout=layout(target.settings.deep_storage), storage=target.storage)
-
-
-def _load_rules(settings: TargetSettings) -> LoadRules:
-    return LoadRules(with_drops=settings.load_rules.with_drops, tiers=settings.load_rules.tiers)

@@ -36,7 +36,7 @@ def query_verifier(
     queries = settings.queries
     timeout_s = queries.query_timeout_s
     return QueryVerifier(
-        source=_broker("source", settings.source.druid, environ, timeout_s),
+        source=_broker("source", settings.watched.druid, environ, timeout_s),
         target=_broker(f"targets.{target}", settings.targets[target].druid, environ, timeout_s),
         limits=QueryLimits(
             in_flight_max=queries.in_flight_max,

@@ -23,7 +23,7 @@ class Monitoring:
         self._clock = clock
         self._observer = observer
         self._metrics = (
-            Metrics(source=settings.source.name, version=__version__, clock=clock)
+            Metrics(source=settings.watched.name, version=__version__, clock=clock)
             if settings.web
             else None
         )
@@ -37,10 +37,10 @@ class Monitoring:
     def survey(self, history: History, *, records_per_look_max: int | None = None) -> Survey:
         """Return what looks at log and targets."""
         return Survey(
-            source=self._settings.source.name,
+            source=self._settings.watched.name,
             history=history,
             clock=self._clock,
-            kill_buffer=self._settings.source.kill_buffer,
+            kill_buffer=self._settings.watched.kill_buffer,
             records_per_look_max=records_per_look_max,
         )
 
@@ -59,7 +59,7 @@ class Monitoring:
             interval_s=web.status_interval_s,
         )
         gauges = StatusGauges(
-            source=self._settings.source.name,
+            source=self._settings.watched.name,
             lookout=lookout,
             clock=self._clock,
             datasources_max=web.datasources_max,

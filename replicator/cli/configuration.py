@@ -31,7 +31,8 @@ def validate(
 
     def work() -> Outcome:
         settings = call.settings()
-        text = f"{config} is good: source {settings.source.name}, targets " + (
+        source = "no source" if settings.source is None else f"source {settings.source.name}"
+        text = f"{config} is good: {source}, targets " + (
             ", ".join(sorted(settings.targets)) or "none"
         )
         return Outcome(

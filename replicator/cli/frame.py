@@ -34,6 +34,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Overrule one setting; may be repeated."),
 ]
+FromStore = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STORE",
+        help="Read the history that this target keeps in its store; source and log are not needed.",
+    ),
+]
+LogId = Annotated[
+    str | None,
+    typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DEFAULT_CONFIG = Path("replicator.yaml")
 

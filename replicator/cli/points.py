@@ -8,24 +8,40 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.app.stores import Store
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    FromStore,
+    LogId,
+    Outcome,
+    Overrides,
+    run,
+)
 from replicator.cli.screen import Screen
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
+from replicator.services.windows import Windows, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Window:
+class _Kept:
     """What one target can be restored to."""
 
     target: str
     until: Offset | None
     gaps: tuple[Gap, ...]
+    windows: Windows | None
+    """By its own store alone; None: it keeps no history of this log."""
 
 
 def points(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
+    from_: FromStore = None,
+    log_id: LogId = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many cuts.")] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
     as_json: AsJson = False,
@@ -33,49 +49,74 @@ def points(
     """List the cuts that a target can be brought to, and the gaps in them."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        span = await application.history.span()
-        cuts = await application.history.cuts(span.first, span.end)
-        windows = [await _window(application, name) for name in application.target_names]
+        if from_ is None:
+            history = application.history
+            kept = [await _kept(application, name) for name in application.target_names]
+        else:
+            store = await application.store(from_, log_id=log_id)
+            history, kept = store.history, [_kept_alone(store)]
+        span = await history.span()
+        cuts = await history.cuts(span.first, span.end)
         shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
         return Outcome(
             result={
                 "cuts": len(cuts),
-                "first": _cut_json(cuts[0], windows) if cuts else None,
-                "last": _cut_json(cuts[-1], windows) if cuts else None,
-                "points": [_cut_json(cut, windows) for cut in shown],
-                "targets": [_window_json(window) for window in windows],
+                "first": _cut_json(cuts[0], kept) if cuts else None,
+                "last": _cut_json(cuts[-1], kept) if cuts else None,
+                "points": [_cut_json(cut, kept) for cut in shown],
+                "targets": [_kept_json(one) for one in kept],
             },
-            show=lambda console: _show(console, cuts, shown, windows),
+            show=lambda console: _show(console, cuts, shown, kept),
         )
 
     call = Call(command="points", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run(call, body)
 
 
-async def _window(application: Application, name: str) -> _Window:
-    metadata, source = application.target(name).metadata, application.settings.source.name
-    checkpoint = (await metadata.held(source)).checkpoint
-    return _Window(
+async def _kept(application: Application, name: str) -> _Kept:
+    target, source = application.target(name), application.source_name
+    checkpoint = (await target.metadata.held(source)).checkpoint
+    log_id = (await application.history.span()).log_id
+    found = await windows(target.storage.area(), log_id)
+    return _Kept(
         target=name,
         until=checkpoint.offset if checkpoint else None,
-        gaps=tuple(await metadata.gaps(source)),
+        gaps=tuple(await target.metadata.gaps(source)),
+        windows=found if found.windows else None,
     )
 
 
-def _cut_json(cut: ClosedCut, windows: list[_Window]) -> dict[str, Any]:
+def _kept_alone(store: Store) -> _Kept:
+    found = store.windows
+    return _Kept(
+        target=store.target.name,
+        until=found.windows[-1].last.offset,
+        gaps=found.gaps,
+        windows=found,
+    )
+
+
+def _cut_json(cut: ClosedCut, kept: list[_Kept]) -> dict[str, Any]:
     return {
         "cut": cut.closed.cut,
         "offset": cut.offset,
         "source_time": cut.closed.source_time,
         "events": cut.closed.count,
-        "gaps": {w.target: sum(gap.at(cut.offset) for gap in w.gaps) for w in windows},
+        "gaps": {w.target: sum(gap.at(cut.offset) for gap in w.gaps) for w in kept},
     }
 
 
-def _window_json(window: _Window) -> dict[str, Any]:
+def _kept_json(window: _Kept) -> dict[str, Any]:
+    found = window.windows
     return {
         "target": window.target,
         "checkpoint_offset": window.until,
+        "log_id": found.log_id if found else None,
+        "windows": [
+            {"first": _place_json(one.first), "last": _place_json(one.last)}
+            for one in (found.windows if found else ())
+        ],
+        "faults": list(found.faults) if found else [],
         "gaps": [
             {
                 "row": gap.key,
@@ -90,8 +131,16 @@ def _window_json(window: _Window) -> dict[str, Any]:
     }
 
 
+def _place_json(cut: ClosedCut) -> dict[str, Any]:
+    return {
+        "cut": cut.closed.cut,
+        "offset": cut.offset,
+        "source_time": cut.closed.source_time,
+    }
+
+
 def _show(
-    console: Console, cuts: list[ClosedCut], shown: list[ClosedCut], windows: list[_Window]
+    console: Console, cuts: list[ClosedCut], shown: list[ClosedCut], windows: list[_Kept]
 ) -> None:
     if not cuts:
         console.print("no cut yet")
@@ -106,6 +155,7 @@ def _show(
         table.add_row(str(cut.closed.cut), str(cut.offset), time, str(cut.closed.count), *gaps)
     console.print(table)
     for window in windows:
+        _show_windows(console, window)
         for gap in window.gaps:
             until = f"to {gap.closed}" if gap.closed is not None else "still open"
             console.print(
@@ -113,3 +163,20 @@ def _show(
                 f" {gap.reason}: {gap.detail}",
                 markup=False,
             )
+
+
+def _show_windows(console: Console, kept: _Kept) -> None:
+    """Say what the target's store can restore when everything else is gone."""
+    found = kept.windows
+    if found is None:
+        console.print(f"{kept.target} keeps no history of its own yet", markup=False)
+        return
+    for one in found.windows:
+        first, last = (cut.closed.source_time.isoformat() for cut in (one.first, one.last))
+        console.print(
+            f"{kept.target} alone restores every cut from {first} (offset {one.first.offset}) to"
+            f" {last} (offset {one.last.offset})",
+            markup=False,
+        )
+    for fault in found.faults:
+        console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")

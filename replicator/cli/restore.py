@@ -15,6 +15,8 @@ from replicator.cli.frame import (
     AsJson,
     Call,
     ConfigPath,
+    FromStore,
+    LogId,
     Outcome,
     Overrides,
     duration_text,
@@ -27,7 +29,7 @@ from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.services.executor import Uncopied
-from replicator.services.restorer import RestorePlan
+from replicator.services.restorer import RestorePlan, Restorer
 
 PARTLY_DONE = 3
 ROWS_PER_S = 10_000
@@ -41,8 +43,7 @@ DATASOURCES_SHOWN_MAX = 20
 class Wish:
     """What was asked for on the command line."""
 
-    target: str
-    into: str | None = None
+    place: "Place"
     point: RestorePoint
     datasource: str | None
     dry_run: bool
@@ -53,11 +54,32 @@ class Wish:
     @property
     def changed(self) -> str:
         """The target that is written to."""
-        return self.into or self.target
+        return self.place.into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Whose bytes are used, and what is changed."""
+
+    target: str
+    into: str
+    from_store: bool = False
+    """Whether nothing but the target's store is asked."""
+    log_id: str | None = None
+    by_reference: bool = False
+
+    async def restorer(self, application: Application) -> Restorer:
+        """Return what carries it out."""
+        if not self.from_store:
+            return await application.restorer(self.target, into=self.into)
+        store = await application.store(self.target, log_id=self.log_id)
+        return await application.restorer_from(store, self.into, by_reference=self.by_reference)
 
 
 def restore(
-    target: Annotated[str, typer.Argument(help="The target whose bytes are used.")],
+    target: Annotated[
+        str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
+    ] = None,
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
     to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
@@ -67,6 +89,15 @@ def restore(
     ] = None,
     datasource: Annotated[str | None, typer.Option("--datasource", help="Only this one.")] = None,
     into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None,
+    from_: FromStore = None,
+    log_id: LogId = None,
+    by_reference: Annotated[
+        bool,
+        typer.Option(
+            "--by-reference",
+            help="With --from: its bytes stay where they are and are served there.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     adopt: Annotated[
@@ -82,8 +113,7 @@ def restore(
 
     async def body(application: Application, screen: Screen) -> Outcome:
         wish = Wish(
-            target=target,
-            into=into if into != target else None,
+            place=_place(target, from_, into, log_id, by_reference=by_reference),
             point=restore_point(to_offset, to_time, before),
             datasource=datasource,
             dry_run=dry_run,
@@ -100,7 +130,7 @@ async def carry_out(
     application: Application, screen: Screen, wish: Wish, *, as_json: bool
 ) -> Outcome:
     """Show what a restore would do, ask, and do it."""
-    restorer = await application.restorer(wish.target, into=wish.into)
+    restorer = await wish.place.restorer(application)
     plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
     if not as_json:
         _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
@@ -117,6 +147,30 @@ async def carry_out(
         result={"plan": _plan_json(plan), "done": True, **done},
         show=lambda console: _show_done(console, plan, wish, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
+    )
+
+
+def _place(
+    target: str | None,
+    from_: str | None,
+    into: str | None,
+    log_id: str | None,
+    *,
+    by_reference: bool,
+) -> Place:
+    if (target is None) == (from_ is None):
+        raise ConfigError("say the target whose bytes are used, or --from and its name")
+    if from_ is not None and into is None:
+        raise ConfigError("--from needs --into: which target is to be changed")
+    if from_ is None and (by_reference or log_id is not None):
+        raise ConfigError("--by-reference and --log go with --from")
+    used = target or from_ or ""
+    return Place(
+        target=used,
+        into=into or used,
+        from_store=from_ is not None,
+        log_id=log_id,
+        by_reference=by_reference,
     )
 
 

@@ -95,9 +95,7 @@ def apply(
             cuts += 1
         if (
             not cuts
-            and (
-                await application.target(target).metadata.held(application.settings.source.name)
-            ).checkpoint
+            and (await application.target(target).metadata.held(application.source_name)).checkpoint
             is None
         ):
             raise NotFoundError(

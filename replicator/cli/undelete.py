@@ -18,7 +18,7 @@ from replicator.cli.frame import (
     run,
 )
 from replicator.cli.frame import Call as CommandCall
-from replicator.cli.restore import PARTLY_DONE, Wish, carry_out, restore_point
+from replicator.cli.restore import PARTLY_DONE, Place, Wish, carry_out, restore_point
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
@@ -65,7 +65,7 @@ def undelete(
         if drop is not None and not as_json:
             _show_drop(Console(highlight=False, soft_wrap=True), datasource, drop)
         wish = Wish(
-            target=on,
+            place=Place(target=on, into=on),
             point=point,
             datasource=datasource,
             dry_run=dry_run,

@@ -11,6 +11,8 @@ from replicator.cli.frame import (
     AsJson,
     Call,
     ConfigPath,
+    FromStore,
+    LogId,
     Outcome,
     Overrides,
     run,
@@ -45,6 +47,8 @@ def verify(
     bytes_max: Annotated[
         str | None, typer.Option(help="Read no more than this, like 100GiB.")
     ] = None,
+    from_: FromStore = None,
+    log_id: LogId = None,
     structure: Annotated[
         bool, typer.Option(help="Look into packed segments: directory, version, columns.")
     ] = False,
@@ -61,7 +65,12 @@ def verify(
             structure=structure,
         )
         queries = application.query_verifier(target) if level is Level.QUERY else None
-        found = await (await application.verifier(target)).verify(level, extent=extent)
+        if from_ is None:
+            verifier = await application.verifier(target)
+        else:
+            store = await application.store(from_, log_id=log_id)
+            verifier = await application.verifier_from(store, target)
+        found = await verifier.verify(level, extent=extent)
         answers = None if queries is None else await queries.verify(extent=extent)
         return Outcome(
             result=_json(found) | {"queries": queries_json(answers)},

@@ -1,5 +1,13 @@
 """Settings: what can be set and why it defaults as it does, and where each value came from."""
 
+from replicator.config.clusters import (
+    HistorySettings,
+    LoadRulesSettings,
+    MetadataSettings,
+    PostgresqlSettings,
+    SourceSettings,
+    TargetSettings,
+)
 from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
 from replicator.config.loading import (
     ENVIRONMENT_PREFIX,
@@ -15,17 +23,8 @@ from replicator.config.logs import (
     LogSettings,
     SqliteLogSettings,
 )
-from replicator.config.settings import (
-    LoadRulesSettings,
-    MetadataSettings,
-    PostgresqlSettings,
-    QueriesSettings,
-    RetrySettings,
-    Settings,
-    SourceSettings,
-    TargetSettings,
-    WatchSettings,
-)
+from replicator.config.retries import RetrySettings
+from replicator.config.settings import QueriesSettings, Settings, WatchSettings
 from replicator.config.storages import (
     AzureStorageSettings,
     DeepStorageSettings,
@@ -50,6 +49,7 @@ __all__ = [
     "Explained",
     "GoogleStorageSettings",
     "HdfsStorageSettings",
+    "HistorySettings",
     "KafkaLogSettings",
     "KafkaSaslSettings",
     "KafkaTlsSettings",

@@ -10,18 +10,23 @@ from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError, worst
 from replicator.model.archive import (
+    ABOUT,
     BASES,
     HISTORY,
+    About,
     ArchiveFile,
     Base,
+    about_of,
     base_of,
     base_offset,
+    gaps_name,
+    gaps_of,
     history_span,
-    log_of,
     manifest_name,
     part_name,
     unpack,
 )
+from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.ports import Area, Span
 
@@ -119,6 +124,7 @@ class ArchivedLog:
         self._bases: list[Offset] = []
         self._known: dict[Offset, tuple[Base, _Files]] = {}
         self._listed = False
+        self._passed: set[str] = set()
 
     @property
     def log_id(self) -> str:
@@ -128,12 +134,34 @@ class ArchivedLog:
     async def refresh(self) -> None:
         """Look again which files there are."""
         names = await self._area.names(f"{HISTORY}/{self._log_id}/")
-        found = [(*span, name) for name in names if (span := history_span(name)) is not None]
+        found = [
+            (*span, name)
+            for name in names
+            if name not in self._passed and (span := history_span(name)) is not None
+        ]
         if [name for *_, name in found] != self._history.names:
             self._history = _Files(self._area, found)
         manifests = await self._area.names(f"{BASES}/{self._log_id}/")
         bases = [offset for name in manifests if (offset := base_offset(name)) is not None]
         self._bases, self._listed = sorted(bases), True
+
+    async def pass_over_altered_end(self) -> Sequence[str]:
+        """Leave out altered files at the history's end; return what is wrong with them.
+
+        Otherwise nothing could be found in it by time.
+        """
+        found: list[str] = []
+        await self.refresh()
+        while len(self._history):
+            try:
+                await self._history.file(len(self._history) - 1)
+            except CorruptionError as exc:
+                found.append(str(exc))
+                self._passed.add(self._history.names[-1])
+                await self.refresh()
+            else:
+                break
+        return found
 
     async def span(self) -> Span:
         """Return which offsets the files hold; a base stands for that of its cut.
@@ -242,6 +270,11 @@ class ArchivedLog:
         """Return up to where there is no hole behind the base, or the record, at `start`."""
         await self._list_once()
         return self._history.whole_until(Offset(start + 1))
+
+    async def end(self) -> Offset | None:
+        """Return where the history ends by the names of its files, None: there is none."""
+        await self.refresh()
+        return self._end()
 
     async def tail(self) -> tuple[Offset, str | None] | None:
         """Return where the history ends, and by which checksum its last file ends; None: nowhere.
@@ -364,10 +397,26 @@ class ArchivedLog:
             )
 
 
-async def archived_logs(area: Area) -> list[str]:
-    """Return the ids of the logs that a store has a history of."""
-    names = [*await area.names(f"{HISTORY}/"), *await area.names(f"{BASES}/")]
-    return sorted({log_of(name) for name in names})
+async def abouts(area: Area) -> Sequence[About]:
+    """Return what histories a store keeps, and of which logs.
+
+    Raises:
+        CorruptionError: a file that says so is altered.
+    """
+    return [about_of(name, await area.get(name)) for name in await area.names(f"{ABOUT}/")]
+
+
+async def kept_gaps(area: Area, log_id: str) -> Sequence[Gap]:
+    """Return the gaps that a store has in the cuts of a log.
+
+    Raises:
+        CorruptionError: the file that says so is altered.
+    """
+    name = gaps_name(log_id)
+    try:
+        return gaps_of(name, await area.get(name))
+    except NotFoundError:
+        return ()
 
 
 def _offset(record: Record) -> Offset:

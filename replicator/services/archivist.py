@@ -12,12 +12,14 @@ from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.archive import (
     BASES,
     HISTORY,
+    About,
     Base,
     Header,
     Part,
+    about_json,
+    about_name,
     gaps_json,
     gaps_name,
-    gaps_of,
     history_name,
     manifest,
     manifest_name,
@@ -29,13 +31,14 @@ from replicator.model.archive import (
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress, Waiting
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.wire import CUT_CLOSED
 from replicator.ports import Area, MetadataWriter
-from replicator.services.archive import ArchivedLog
+from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.cuts import fold
 from replicator.services.history import History, closed_cut
 from replicator.services.pause import pause
@@ -63,6 +66,8 @@ class Archivist:
         *,
         source: str,
         area: Area,
+        origin: SourceLayout,
+        kept: Layout,
         history: History,
         limits: ArchiveLimits,
         observer: Observer,
@@ -72,15 +77,19 @@ class Archivist:
         Args:
             source: Name of the source cluster.
             area: Where the target keeps our files.
+            origin: How the source's storages write load specs.
+            kept: How the target keeps what is at their places.
             history: The log; it may begin from other targets' bases.
             limits: Sizes and intervals.
             observer: Is told of bases and of damage.
         """
         self._source, self._area, self._history = source, area, history
+        self._origin, self._kept_layout = origin, kept
         self._limits, self._observer = limits, observer
         self._tail: tuple[Offset, str | None] | None = None
         self._archive: ArchivedLog | None = None
         self._gaps: frozenset[Gap] | None = None
+        self._told = False
 
     async def cover(self, cut: ClosedCut, gaps: Iterable[Gap], *, whole: bool) -> None:
         """Make sure that the cut can be restored from the store alone, as far as it is history.
@@ -91,6 +100,7 @@ class Archivist:
         Raises:
             TransientError: store or log are away; the same call goes on from where it stopped.
         """
+        await self._say_what_about()
         tail = await self._reached()
         if tail is None or (tail[0] <= cut.offset and not whole):
             await self.write_base(cut)
@@ -218,14 +228,29 @@ class Archivist:
             self._archive = ArchivedLog(self._area, log_id)
         return self._archive
 
+    async def _say_what_about(self) -> None:
+        """Keep what a restore needs to know of the source when the source is gone."""
+        if self._told:
+            return
+        about = About(
+            source=self._source,
+            log_id=(await self._opened()).log_id,
+            origin=self._origin,
+            kept=self._kept_layout,
+        )
+        name, data = about_name(about.log_id), about_json(about)
+        if not await self._area.create(name, data) and await self._area.get(name) != data:
+            await self._area.replace(name, data)
+        self._told = True
+
     async def _keep_gaps(self, gaps: Iterable[Gap]) -> None:
         """Keep the target's gaps, so that they are known when its metadata store is not there."""
-        name, wanted = gaps_name((await self._opened()).log_id), frozenset(gaps)
+        log_id, wanted = (await self._opened()).log_id, frozenset(gaps)
         if self._gaps is None:
-            self._gaps = frozenset(await kept_gaps(self._area, name))
+            self._gaps = frozenset(await kept_gaps(self._area, log_id))
         if wanted != self._gaps:
             ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
-            await self._area.replace(name, gaps_json(ordered))
+            await self._area.replace(gaps_name(log_id), gaps_json(ordered))
             self._gaps = wanted
 
 
@@ -281,11 +306,3 @@ class BaseWriter:
             await self._history.find(ToOffset(offset=checkpoint.offset))
         )
         return True
-
-
-async def kept_gaps(area: Area, name: str) -> tuple[Gap, ...]:
-    """Return the gaps that a target keeps in its store, none when there is no such file."""
-    try:
-        return gaps_of(name, await area.get(name))
-    except NotFoundError:
-        return ()

@@ -51,9 +51,23 @@ class Restorer:
         metadata: MetadataWriter,
         reconciler: Reconciler,
         executor: Executor,
-        archivist: Archivist,
+        archivist: Archivist | None,
         observer: Observer,
+        by_reference: bool = False,
     ) -> None:
+        """Take the parts.
+
+        Args:
+            source: Name of the source cluster in the events.
+            target: The target that is changed.
+            history: Where the cuts are read.
+            metadata: The target's.
+            reconciler: Compares target and cut.
+            executor: Copies and writes.
+            archivist: Keeps the target's own history; None: it has no store of its own.
+            observer: Is told what happens.
+            by_reference: The bytes stay where they are: what is there is taken as it is.
+        """
         self._source = source
         self._target = target
         self._history = history
@@ -61,6 +75,7 @@ class Restorer:
         self._reconciler = reconciler
         self._executor = executor
         self._archivist = archivist
+        self._by_reference = by_reference
         self._observer = observer
 
     async def plan(
@@ -105,7 +120,8 @@ class Restorer:
             raise _missing(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
         gaps = merged(await self._metadata.gaps(self._source), final.gaps)
-        await self._archivist.cover(plan.cut, gaps, whole=False)
+        if self._archivist is not None:
+            await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._executor.commit(final, epoch=held.epoch)
         self._observer(
             CutApplied(
@@ -127,7 +143,7 @@ class Restorer:
         """
         changed = [_known(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED]
         picks = np.setdiff1d(found.plan.picks, [row.offset for row in changed])
-        applied = picks <= (reached.offset if reached else -1)
+        applied = (picks <= (reached.offset if reached else -1)) | self._by_reference
         copied = (
             *await self._executor.copy(picks[applied], trust=Trust.ALWAYS),
             *await self._executor.copy(picks[~applied], trust=Trust.WITHOUT_SOURCE),

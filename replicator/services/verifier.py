@@ -12,7 +12,8 @@ from replicator.model.extent import WHOLE, Extent
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress
 from replicator.model.row import Segment, key_of
-from replicator.ports import DeepStorage, MetadataWriter, Receipt
+from replicator.ports import Area, DeepStorage, MetadataWriter, Receipt
+from replicator.services.archive import ArchivedLog
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, Reconciliation
 from replicator.services.structure import fault_in_zip
@@ -77,6 +78,8 @@ class Verifier:
         history: History,
         metadata: MetadataWriter,
         storage: DeepStorage,
+        area: Area,
+        has_rows: bool,
         reconciler: Reconciler,
         carriage: Carriage,
         rng: Random,
@@ -87,6 +90,7 @@ class Verifier:
         self._history = history
         self._metadata = metadata
         self._storage = storage
+        self._area, self._has_rows = area, has_rows
         self._reconciler = reconciler
         self._carriage = carriage
         self._rng = rng
@@ -111,10 +115,25 @@ class Verifier:
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
-        await self._rows(found, verification)
+        if self._has_rows:
+            await self._rows(found, verification)
         if level.is_about_objects:
+            await self._history_files(checkpoint.log_id, verification)
             await self._objects(found, verification, extent)
         return verification
+
+    async def _history_files(self, log_id: str, verification: Verification) -> None:
+        """Look at the history that the target keeps: its names, or for checksums all of it."""
+        archive = ArchivedLog(self._area, log_id)
+        deep = verification.level is Level.CHECKSUM
+        for fault in await archive.damages() if deep else (await archive.runs())[1]:
+            verification.add(fault)
+        end, reached = await archive.end(), verification.checkpoint.offset
+        if end is None or end <= reached:
+            verification.add(
+                f"the target is at offset {reached}, and its store keeps history up to"
+                f" {'nothing' if end is None else end}"
+            )
 
     async def _rows(self, found: Reconciliation, verification: Verification) -> None:
         async for entries in self._history.pick(found.plan.picks):

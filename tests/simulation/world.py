@@ -20,7 +20,7 @@ from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
-from replicator.model.load_spec import LocalLayout
+from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
@@ -49,6 +49,7 @@ from tests.simulation.virtual_time import LoopClock
 
 SOURCE = "simulated"
 TARGET_ROOT = "/standby/segments"
+ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
 RETRY = RetryPolicy(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
 
 COMPARED = {
@@ -180,6 +181,8 @@ class World:
         return Archivist(
             source=SOURCE,
             area=FlakyArea(self.area, self.weather),
+            origin=ORIGIN,
+            kept=LocalLayout(root=TARGET_ROOT),
             history=self.history(),
             limits=ArchiveLimits(file_bytes_max=4_000, base_interval=timedelta(seconds=60)),
             observer=self.observe,

@@ -11,7 +11,7 @@ from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.model.carriage import Carriage, locate
-from replicator.model.load_spec import LocalLayout, Location
+from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
@@ -28,6 +28,7 @@ from tests.builders import ROOT
 
 SOURCE = "prod"
 TARGET_ROOT = "/standby/segments"
+ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
 RETRY = RetryPolicy(attempts_max=2, delay_initial_s=0.001, delay_max_s=0.001)
 SIZE_BYTES = 1967
 
@@ -122,6 +123,8 @@ class Pipeline:
             history=self.history(),
             metadata=self.target,
             storage=self.target_storage,
+            area=self.area,
+            has_rows=True,
             reconciler=self.reconciler(self.target),
             carriage=self.carriage(),
             rng=Random(1),
@@ -143,6 +146,8 @@ class Pipeline:
         return Archivist(
             source=SOURCE,
             area=self.area,
+            origin=ORIGIN,
+            kept=LocalLayout(root=TARGET_ROOT),
             history=self.history(),
             limits=ArchiveLimits(
                 file_bytes_max=self.file_bytes_max, base_interval=timedelta(days=1)

@@ -79,7 +79,7 @@ def explained(found: list[Explained], key: str) -> Explained:
 def test_a_few_lines_are_enough(file: Path):
     settings = load(file, {})
 
-    assert settings.source.name == "prod"
+    assert settings.watched.name == "prod"
     assert settings.watch.poll_interval_s == 10.0
     assert settings.targets["standby"].copies_in_flight_max == 8
     assert settings.targets["standby"].config_names == {"lookupsConfig"}
@@ -146,10 +146,10 @@ def test_no_port_is_opened_unless_one_is_named(file: Path):
 
 
 def test_a_source_that_kills_nothing_can_be_told(file: Path):
-    assert load(file, {}).source.kill_buffer == timedelta(days=30)
-    assert load(file, {}, {"source.kill_buffer": "7d"}).source.kill_buffer == timedelta(days=7)
+    assert load(file, {}).watched.kill_buffer == timedelta(days=30)
+    assert load(file, {}, {"source.kill_buffer": "7d"}).watched.kill_buffer == timedelta(days=7)
     file.write_text(SMALLEST.replace("source:\n", "source:\n  kill_buffer: null\n") + STANDBY)
-    assert load(file, {}).source.kill_buffer is None
+    assert load(file, {}).watched.kill_buffer is None
 
 
 def test_a_promise_about_the_log_must_be_one_that_the_log_can_keep(file: Path):
@@ -171,6 +171,7 @@ def test_a_variable_can_name_a_whole_target(file: Path):
 
     target = load(file, environ).targets["new"]
 
+    assert target.metadata is not None
     assert target.metadata.url == "postgresql://w@new/druid"
     assert target.config_names == {"a", "b"}
     assert target.rpo == timedelta(minutes=5)
@@ -207,7 +208,9 @@ def test_an_anchor_saves_typing(file: Path):
         + STANDBY.replace("metadata: {type: postgresql, ", "metadata: {<<: *db, ")
     )
 
-    assert load(file, {}).targets["standby"].metadata.url == "postgresql://writer@other/druid"
+    metadata = load(file, {}).targets["standby"].metadata
+    assert metadata is not None
+    assert metadata.url == "postgresql://writer@other/druid"
 
 
 def test_settings_do_not_change(file: Path):
@@ -456,8 +459,8 @@ def test_a_retry_is_a_policy(file: Path):
 
 
 def test_the_root_of_load_specs_is_the_root_unless_it_is_said(file: Path):
-    storage = load(file, {}).source.deep_storage
-    mounted = load(file, {}, {"source.deep_storage.root_in_load_spec": "/d"}).source.deep_storage
+    storage = load(file, {}).watched.deep_storage
+    mounted = load(file, {}, {"source.deep_storage.root_in_load_spec": "/d"}).watched.deep_storage
 
     assert isinstance(storage, LocalStorageSettings)
     assert isinstance(mounted, LocalStorageSettings)
@@ -675,7 +678,7 @@ def test_the_other_choices_of_the_reference_can_be_used_as_they_are(tmp_path: Pa
     found = load(written(tmp_path, reference(other=True)), {})
     assert isinstance(found.log, KafkaLogSettings)
     assert found.log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
-    assert found.source.deep_storage.type == "azure"
+    assert found.watched.deep_storage.type == "azure"
     assert found.targets["standby"].deep_storage.type == "s3"
 
 
@@ -745,8 +748,8 @@ def test_what_the_reference_calls_a_default_is_the_default(tmp_path: Path, other
     with_defaults = load(written(tmp_path, found), {}, bare)
 
     used = load(written(tmp_path, reference(other=other)), {})
-    database = used.source.metadata.model_copy(update={"password_env": None})
-    source = used.source.model_copy(update={"metadata": database})
+    database = used.watched.metadata.model_copy(update={"password_env": None})
+    source = used.watched.model_copy(update={"metadata": database})
     assert with_defaults == used.model_copy(update={"source": source})
 
 

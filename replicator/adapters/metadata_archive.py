@@ -1,0 +1,245 @@
+"""What a target without a cluster remembers: its checkpoint and gaps, in files of its own store.
+
+`state/<source>/<number>.json`, each written once and never changed: whoever makes the next number
+has won, so the newest file is the state, and a writer whose number is taken is fenced. Rows are
+not kept: they are in the history.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+from numpy.typing import NDArray
+
+from replicator.errors import CorruptionError, FencedError, NotFoundError, TransientError
+from replicator.model.archive import gap_json, gap_of_json
+from replicator.model.checkpoint import Checkpoint, Gap, Held, merged
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.ledger import Keys
+from replicator.model.row import TABLES, Kind, Row, RowKey
+from replicator.ports import Area, Clock, Snapshot, Transaction, Visit
+
+FORMAT = 1
+KEPT_STATES = 8
+"""Older files of the state are removed; a few stay, for those who look back."""
+ATTEMPTS_MAX = 100
+"""How often somebody else may be faster."""
+DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    number: int
+    epoch: Epoch
+    checkpoint: Checkpoint | None = None
+    applied_at: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+class ArchiveMetadata:
+    """A `MetadataWriter` and a `NewMetadata` for a store alone."""
+
+    def __init__(self, area: Area, clock: Clock) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            area: Where the target keeps our files.
+            clock: Says when a checkpoint was written.
+        """
+        self._area, self._clock = area, clock
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        yield _NoRows(self._clock.now())
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        """Return those of the newest Druid: an archive can be restored into any."""
+        return {
+            kind: frozenset(table.columns) - table.local - table.target_owned
+            for kind, table in TABLES.items()
+        }
+
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        """Do nothing: there are no tables."""
+        del release, centralized
+        return False
+
+    async def acquire(self, source: str) -> Held:
+        for _ in range(ATTEMPTS_MAX):
+            last = await self._last(source)
+            mine = replace(last, number=last.number + 1, epoch=Epoch(last.epoch + 1))
+            if await self._create(source, mine):
+                return _held(mine)
+        raise FencedError(f"{ATTEMPTS_MAX} others took over the archive at once")
+
+    async def held(self, source: str) -> Held:
+        return _held(await self._last(source))
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        gaps = (await self._last(source)).gaps
+        return sorted(gaps, key=lambda gap: (gap.opened, gap.key))
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
+        last = await self._last(source)
+        _require_epoch(source, epoch, last)
+        transaction = _Recording()
+        yield transaction
+        if transaction.checkpoint is None:
+            return
+        new = _State(
+            number=last.number + 1,
+            epoch=epoch,
+            checkpoint=transaction.checkpoint,
+            applied_at=self._clock.now(),
+            gaps=merged(last.gaps, transaction.gaps),
+        )
+        if not await self._create(source, new):
+            raise FencedError(f"the archive of {source!r} has another writer than epoch {epoch}")
+        await self._prune(source, new.number)
+
+    async def _create(self, source: str, state: _State) -> bool:
+        """Make a state the newest one; False when another has that place, or had it once.
+
+        A writer that was paused for long may find its number free because it was pruned: then the
+        newest one is further on than anybody could have come since.
+        """
+        name = _name(source, state.number)
+        if not await self._area.create(name, _state_json(state)):
+            return False
+        if _number((await self._area.names(_folder(source)))[-1]) < state.number + KEPT_STATES:
+            return True
+        await self._area.delete(name)
+        return False
+
+    async def _prune(self, source: str, number: int) -> None:
+        for name in await self._area.names(_folder(source)):
+            if _number(name) <= number - KEPT_STATES:
+                await self._area.delete(name)
+
+    async def _last(self, source: str) -> _State:
+        for _ in range(ATTEMPTS_MAX):
+            names = await self._area.names(_folder(source))
+            if not names:
+                return _State(number=0, epoch=Epoch(0))
+            with suppress(NotFoundError):  # pruned meanwhile: look again
+                return _state(names[-1], await self._area.get(names[-1]))
+        raise TransientError(f"{_folder(source)} changes faster than it can be read")
+
+
+class _NoRows:
+    """A `Snapshot` of no tables."""
+
+    kinds: frozenset[Kind] = frozenset()
+
+    def __init__(self, taken_at: datetime) -> None:
+        self.taken_at = taken_at
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        """Visit nothing."""
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        del kind, handles
+        return ()
+
+
+class _Recording:
+    """A `Transaction` that keeps no rows."""
+
+    def __init__(self) -> None:
+        self.checkpoint: Checkpoint | None = None
+        self.gaps: tuple[Gap, ...] = ()
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        """Do nothing: they are in the history."""
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        """Do nothing: it is in the history."""
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        """Do nothing: it is in the history."""
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        self.checkpoint, self.gaps = checkpoint, merged(self.gaps, gaps)
+
+
+def _require_epoch(source: str, epoch: Epoch, last: _State) -> None:
+    if last.epoch != epoch:
+        newest = last.epoch or "nobody has acquired it"
+        raise FencedError(
+            f"archive: epoch {epoch} of source {source!r} is not the newest ({newest})"
+        )
+
+
+def _held(state: _State) -> Held:
+    return Held(checkpoint=state.checkpoint, epoch=state.epoch, applied_at=state.applied_at)
+
+
+def _folder(source: str) -> str:
+    return f"state/{source}/"
+
+
+def _name(source: str, number: int) -> str:
+    return f"{_folder(source)}{number:0{DIGITS}}.json"
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("/")[2].removesuffix(".json"))
+
+
+def _state_json(state: _State) -> bytes:
+    return orjson.dumps(
+        {
+            "format": FORMAT,
+            "epoch": state.epoch,
+            "checkpoint": None if state.checkpoint is None else _checkpoint_json(state.checkpoint),
+            "applied_at": state.applied_at,
+            "gaps": [gap_json(gap) for gap in state.gaps],
+        }
+    )
+
+
+def _state(name: str, data: bytes) -> _State:
+    try:
+        found = orjson.loads(data)
+        _require_format(found["format"])
+        told, applied_at = found["checkpoint"], found["applied_at"]
+        return _State(
+            number=_number(name),
+            epoch=Epoch(found["epoch"]),
+            checkpoint=None if told is None else _checkpoint(told),
+            applied_at=None if applied_at is None else datetime.fromisoformat(applied_at),
+            gaps=tuple(gap_of_json(gap) for gap in found["gaps"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(
+            f"{name} cannot be read: {exc}",
+            hint="remove it: the state before it counts then, and its cuts are applied again",
+        ) from exc
+
+
+def _require_format(found: object) -> None:
+    if found != FORMAT:
+        raise ValueError(f"it has format {found}")
+
+
+def _checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {**asdict(checkpoint), "digest": hex_digest(checkpoint.digest)}
+
+
+def _checkpoint(found: dict[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        **{
+            **found,
+            "offset": Offset(found["offset"]),
+            "cut": CutNumber(found["cut"]),
+            "source_time": datetime.fromisoformat(found["source_time"]),
+            "digest": Digest(int(found["digest"], 16)),
+        }
+    )

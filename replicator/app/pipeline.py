@@ -1,0 +1,228 @@
+"""The services of one target, fed from one history: the live log's, or that of a store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from replicator.app.parts import Target
+from replicator.app.storages import layout
+from replicator.config import TargetSettings
+from replicator.model.carriage import Carriage
+from replicator.model.load_rules import LoadRules
+from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.observation import Observer
+from replicator.ports import Bases, DeepStorageReader, EventLog, Workers
+from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.history import RECORDS_PER_READ_MAX, History
+from replicator.services.reconciler import Reconciler
+from replicator.services.restorer import Restorer
+from replicator.services.verifier import Verifier
+
+BASE_LOOK_S = 60.0
+"""Time between two looks whether a target's next base is due, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a target's rows come from."""
+
+    source: str
+    """The source's name in every event."""
+    layout: SourceLayout
+    log: EventLog
+    bases: Bases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What all services of one process share."""
+
+    workers: Workers
+    rng: Random
+    observer: Callable[[str], Observer]
+    """Of a target's services."""
+
+
+class Pipeline:
+    """Makes the services of one target."""
+
+    def __init__(
+        self, origin: Origin, target: Target, tools: Tools, *, elsewhere: Layout | None = None
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            origin: Where the rows come from.
+            target: Where they go.
+            tools: What is shared.
+            elsewhere: How the storage writes load specs that has the bytes, when it is not the
+                target's own.
+        """
+        self._origin, self._target, self._tools = origin, target, tools
+        self._layout = elsewhere or layout(target.settings.deep_storage)
+        self._observer = tools.observer(target.name)
+
+    def history(self, *, records_max: int = RECORDS_PER_READ_MAX) -> History:
+        """Return the history that the services read."""
+        return History(
+            self._origin.log,
+            source=self._origin.source,
+            workers=self._tools.workers,
+            bases=self._origin.bases,
+            records_per_read_max=records_max,
+            observer=self._observer,
+        )
+
+    async def carriage(self) -> Carriage:
+        """Return the rule by which the source's rows become the target's."""
+        return Carriage(
+            source=self._origin.layout,
+            target=self._layout,
+            config_names=self._target.settings.config_names,
+            columns=await self._target.metadata.columns(),
+            load_rules=load_rules(self._target.settings),
+        )
+
+    async def applier(self, source_storage: DeepStorageReader, leave: Leave) -> Applier:
+        """Return what follows the log."""
+        settings, carriage = self._target.settings, await self.carriage()
+        return Applier(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, source_storage),
+            archivist=self.archivist(),
+            limits=ApplyLimits(
+                interval_s=settings.apply_interval_s,
+                kill_wait_s=settings.kill_wait_s,
+                objects_missing_max=settings.objects_missing_max,
+                retry=settings.retry.policy,
+            ),
+            leave=leave,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+    async def restorer(
+        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+    ) -> Restorer:
+        """Return what brings the target to a cut.
+
+        Args:
+            bytes_from: The storage that bytes are copied from.
+            backup: That storage as a target's, when it is not the source's.
+        """
+        carriage = await self.carriage()
+        return Restorer(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, bytes_from, backup=backup),
+            archivist=self.archivist(),
+            observer=self._observer,
+        )
+
+    async def restorer_by_reference(self, backup: Backup) -> Restorer:
+        """Return what brings the target's rows to a cut whose bytes stay in the backup."""
+        carriage = await self.carriage()
+        return Restorer(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, backup.storage, backup=backup, storage=backup),
+            archivist=None,
+            observer=self._observer,
+            by_reference=True,
+        )
+
+    async def verifier(self) -> Verifier:
+        """Return what proves the target."""
+        carriage = await self.carriage()
+        return Verifier(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            storage=self._target.storage,
+            area=self._target.storage.area(),
+            has_rows=self._target.settings.metadata is not None,
+            reconciler=self._reconciler(carriage),
+            carriage=carriage,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+    def archivist(self) -> Archivist:
+        """Return what keeps the target's own history."""
+        settings = self._target.settings.history
+        return Archivist(
+            source=self._origin.source,
+            area=self._target.storage.area(),
+            origin=self._origin.layout,
+            kept=self._layout,
+            history=self.history(),
+            limits=ArchiveLimits(
+                file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
+            ),
+            observer=self._observer,
+        )
+
+    def base_writer(self) -> BaseWriter:
+        """Return what writes the target's bases when they are due."""
+        return BaseWriter(
+            source=self._origin.source,
+            target=self._target.name,
+            metadata=self._target.metadata,
+            history=self.history(),
+            archivist=self.archivist(),
+            interval_s=BASE_LOOK_S,
+            retry=self._target.settings.retry.policy,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+    def _reconciler(self, carriage: Carriage) -> Reconciler:
+        return Reconciler(
+            source=self._origin.source,
+            history=self.history(),
+            metadata=self._target.metadata,
+            carriage=carriage,
+            observer=self._observer,
+        )
+
+    def _executor(
+        self,
+        carriage: Carriage,
+        bytes_from: DeepStorageReader,
+        *,
+        backup: Backup | None = None,
+        storage: Backup | None = None,
+    ) -> Executor:
+        settings = self._target.settings
+        return Executor(
+            source=self._origin.source,
+            history=self.history(records_max=settings.rows_per_batch_max),
+            source_storage=bytes_from,
+            target_storage=self._target.storage if storage is None else storage.storage,
+            metadata=self._target.metadata,
+            carriage=carriage,
+            limits=CopyLimits(
+                in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
+            ),
+            backup=backup,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+
+def load_rules(settings: TargetSettings) -> LoadRules:
+    """Return how the source's load rules become a target's."""
+    return LoadRules(with_drops=settings.load_rules.with_drops, tiers=settings.load_rules.tiers)

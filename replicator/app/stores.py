@@ -1,0 +1,72 @@
+"""A target's store with the history that it keeps: enough to restore from, alone."""
+
+from dataclasses import dataclass
+
+from replicator.app.parts import Target
+from replicator.app.pipeline import Origin
+from replicator.app.storages import layout
+from replicator.errors import ConfigError, NotFoundError
+from replicator.model.archive import About
+from replicator.model.observation import Observer
+from replicator.ports import Workers
+from replicator.services.archive import ArchivedLog, abouts
+from replicator.services.history import History
+from replicator.services.windows import Windows, newest, windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One history in a target's store, opened."""
+
+    target: Target
+    about: About
+    windows: Windows
+    archive: ArchivedLog
+    history: History
+
+    @property
+    def origin(self) -> Origin:
+        """Where rows come from that are restored from it."""
+        return Origin(
+            source=self.about.source,
+            layout=self.about.origin,
+            log=self.archive,
+            bases=self.archive,
+        )
+
+
+async def open_store(
+    target: Target, log_id: str | None, *, workers: Workers, observer: Observer
+) -> Store:
+    """Open a history in a target's store: that of a log, or the one that goes furthest.
+
+    Raises:
+        NotFoundError: there is none.
+        ConfigError: the store is of another type than the one that it was written to.
+    """
+    area = target.storage.area()
+    kept = {about.log_id: about for about in await abouts(area)}
+    if log_id is not None and log_id not in kept:
+        known = ", ".join(sorted(kept)) or "none"
+        raise NotFoundError(
+            f"target {target.name!r} keeps no history of log {log_id}, but of {known}"
+        )
+    wanted = [log_id] if log_id is not None else sorted(kept)
+    found = newest([await windows(area, one) for one in wanted])
+    if found is None:
+        raise NotFoundError(
+            f"target {target.name!r} keeps no history in its store",
+            hint="is its deep_storage the right one? What `replicator apply` has filled keeps one",
+        )
+    about, configured = kept[found.log_id], layout(target.settings.deep_storage)
+    if type(about.kept) is not type(configured):
+        raise ConfigError(
+            f"the store of target {target.name!r} was written as {about.kept}, and is configured"
+            f" as {configured}: segments have other names there"
+        )
+    archive = ArchivedLog(area, found.log_id)
+    await archive.pass_over_altered_end()
+    history = History(
+        archive, source=about.source, workers=workers, bases=archive, observer=observer
+    )
+    return Store(target=target, about=about, windows=found, archive=archive, history=history)

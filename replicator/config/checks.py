@@ -1,0 +1,86 @@
+"""What a configuration says that cannot be, taken together."""
+
+from collections.abc import Iterable, Mapping
+
+from replicator.config.clusters import SourceSettings, TargetSettings
+from replicator.config.logs import KafkaLogSettings, LogSettings
+from replicator.config.storages import DeepStorageSettings, S3StorageSettings, overlap
+
+
+def unkept(
+    name: str, target: TargetSettings, source: SourceSettings, log: LogSettings
+) -> Iterable[str]:
+    """Say which promises would be broken by everything that is not copied at once."""
+    if source.kill_buffer is not None and source.kill_buffer <= target.kill_margin_min:
+        yield (
+            f"targets.{name}.kill_margin_min is not shorter than source.kill_buffer: the first"
+            " segment that waits would break the promise"
+        )
+    kept_for = log.retention if isinstance(log, KafkaLogSettings) else None
+    if kept_for is not None and kept_for <= target.log_margin_min:
+        yield (
+            f"targets.{name}.log_margin_min is not shorter than log.retention: the first event"
+            " that waits would break the promise"
+        )
+
+
+def alone(name: str, target: TargetSettings) -> Iterable[str]:
+    """Say what an archive cannot have, for there is no cluster behind it."""
+    if target.metadata is None and target.druid is not None:
+        yield f"targets.{name}.druid goes with targets.{name}.metadata: an archive has no Druid"
+
+
+def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[str]:
+    """Say which promise a source without changes would break."""
+    if target.rpo.total_seconds() < quiet_s:
+        yield (
+            f"targets.{name}.rpo is shorter than watch.idle_cut_interval_s and"
+            f" poll_interval_s together ({quiet_s:g} s): a source without changes would"
+            " break the promise"
+        )
+
+
+def collisions(
+    source: SourceSettings | None, targets: Mapping[str, TargetSettings]
+) -> Iterable[str]:
+    """Say which clusters would write into each other."""
+    parts: list[tuple[str, SourceSettings | TargetSettings]] = []
+    if source is not None:
+        parts.append(("source", source))
+    for name, target in targets.items():
+        where = f"targets.{name}"
+        for other, part in parts:
+            ours, theirs = target.metadata, part.metadata
+            if ours is not None and theirs is not None and ours.place == theirs.place:
+                yield f"{where}.metadata and {other}.metadata are the same tables"
+            for key, storage in _storages(part):
+                if overlap(target.deep_storage.place, storage.place):
+                    yield (
+                        f"{where}.deep_storage and {other}.{key} overlap: two clusters must not"
+                        " write into one place"
+                    )
+        parts.append((where, target))
+
+
+def locks(source: SourceSettings | None, targets: Mapping[str, TargetSettings]) -> Iterable[str]:
+    """Say which locks would lock nothing, or for no known time."""
+    for key, storage in () if source is None else _storages(source):
+        if isinstance(storage, S3StorageSettings) and storage.object_lock is not None:
+            yield f"source.{key}.object_lock: nothing is ever stored at the source"
+    for name, target in targets.items():
+        storage = target.deep_storage
+        locks = isinstance(storage, S3StorageSettings) and storage.object_lock is not None
+        if locks and target.retention is None:
+            yield (
+                f"targets.{name}.deep_storage.object_lock locks for as long as"
+                f" targets.{name}.retention says: set that, too"
+            )
+
+
+def _storages(
+    part: SourceSettings | TargetSettings,
+) -> Iterable[tuple[str, DeepStorageSettings]]:
+    yield "deep_storage", part.deep_storage
+    if isinstance(part, SourceSettings):
+        for name, storage in part.other_deep_storages.items():
+            yield f"other_deep_storages.{name}", storage

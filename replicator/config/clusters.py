@@ -1,0 +1,160 @@
+"""What can be set about the source, and about each target."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BeforeValidator, Field
+
+from replicator.config.druid import DruidSettings, SourceDruidSettings
+from replicator.config.retries import RetrySettings
+from replicator.config.storages import (
+    DeepStorageSettings,
+)
+from replicator.config.values import (
+    Duration,
+    Names,
+    Part,
+    Password,
+    Positive,
+    PostgresqlUrl,
+    Size,
+    SourceName,
+    TargetName,
+    Tiers,
+    nothing_is_empty,
+)
+
+_POSTGRESQL_PORT = 5432
+
+
+class PostgresqlSettings(Password):
+    """A Druid metadata store in PostgreSQL; without a password it uses trust, peer or .pgpass."""
+
+    type: Literal["postgresql"]
+    """The kind of database."""
+    url: PostgresqlUrl
+    """`postgresql://user@host:5432/database`, without a password."""
+    table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
+    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
+    schema_: Annotated[str, Field(alias="schema", min_length=1)] = "public"
+    """The schema with Druid's tables; Druid itself uses the first of the user's search path."""
+    connect_timeout_s: Positive = 10.0
+    """Longest wait for a connection, in seconds; a healthy server answers within one."""
+    statement_timeout_s: Positive = 600.0
+    """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
+
+    @property
+    def place(self) -> tuple[str, int, str, str, str]:
+        """What makes two of these the same tables, whoever logs in."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or "".join(parse_qs(parts.query).get("host", ["localhost"]))
+        port = parts.port or _POSTGRESQL_PORT
+        return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
+
+
+MetadataSettings: TypeAlias = PostgresqlSettings
+"""It becomes a union told apart by `type` as soon as there is a second one."""
+
+
+OtherStorages = Annotated[
+    Mapping[TargetName, DeepStorageSettings], BeforeValidator(nothing_is_empty)
+]
+
+
+class SourceSettings(Part):
+    """The cluster that is watched. Privileges that can only read are enough."""
+
+    name: SourceName
+    """Names the cluster in every event; never change it."""
+    metadata: MetadataSettings
+    """Where its metadata store is; a replica that lags by seconds will do."""
+    deep_storage: DeepStorageSettings
+    """Where its segments' bytes are."""
+    other_deep_storages: OtherStorages = {}
+    """Storages that its older or archived segments are in, by names of your choice."""
+    druid: SourceDruidSettings | None = None
+    """Its own Druid; needed to compare what it answers with what a target answers."""
+    kill_buffer: Duration | None = timedelta(days=30)
+    """How long its kill tasks spare an unused segment; None: nothing kills there.
+
+    `druid.coordinator.kill.bufferPeriod`, and where the Overlord kills
+    `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. 30 days is what Druid
+    takes for both when kill is on and no period is said.
+    """
+
+
+class LoadRulesSettings(Part):
+    """How the source's load rules become the target's."""
+
+    with_drops: bool = False
+    """Whether rules that drop segments are carried too.
+
+    A standby needs none: what they drop is marked in its row, and that is carried. Here they would
+    drop it again after a restore to before the drop.
+    """
+    tiers: Tiers = {}
+    """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
+
+
+class HistorySettings(Part):
+    """The history that a target keeps beside its bytes, in `_replicator/` of its deep storage."""
+
+    file_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 28)] = 8 << 20
+    """Largest file before it is compressed, about a tenth after; it is in memory while read."""
+    base_interval: Duration = timedelta(days=1)
+    """Time between two whole inventories. A restore reads one, and the history since."""
+
+
+class TargetSettings(Part):
+    """A cluster, or a store alone, that is kept equal to the source."""
+
+    metadata: MetadataSettings | None = None
+    """Where its own metadata store is; without one it is an archive: bytes and history alone."""
+    deep_storage: DeepStorageSettings
+    """Where its own segments' bytes are, never inside the source's."""
+    druid: DruidSettings | None = None
+    """Its own Druid; needed to promote it, to check its settings and what it answers."""
+    config_names: Names = frozenset({"lookupsConfig"})
+    """Entries of `druid_config` that are carried.
+
+    Only lookups by default: compaction would write new versions here, and the Coordinator's
+    dynamic configuration names hosts of the source.
+    """
+    load_rules: LoadRulesSettings = LoadRulesSettings()
+    """How the source's load rules become the target's."""
+    copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Segments copied at once; about where one disk or one network link is busy."""
+    objects_missing_max: Annotated[int, Field(ge=0)] = 1000
+    """More missing segments than this in one cut are a wrong mount and not kills: stop."""
+    kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
+    """How long to wait for the log to say that missing bytes were killed, in seconds.
+
+    The next cut says so; the default leaves room for three polls.
+    """
+    apply_interval_s: Positive = 1.0
+    """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
+    rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Rows written in one statement; a cut is one transaction, however many it takes."""
+    history: HistorySettings = HistorySettings()
+    """How its own history is kept."""
+    retry: RetrySettings = RetrySettings()
+    """When to try a copy or a transaction again."""
+    retention: Duration | None = None
+    """How long any point in time can be restored; default: for ever, nothing expires."""
+    rpo: Duration = timedelta(seconds=60)
+    """The promise that `replicator status` checks: how far the target may lag behind.
+
+    The default is six polls: a lost poll or two breaks no promise.
+    """
+    kill_margin_min: Duration = timedelta(days=1)
+    """The promise that the source's kill is at least so far from bytes not copied yet.
+
+    The default is what a person needs who has to hear of it, find the cause, and let it catch up.
+    """
+    log_margin_min: Duration = timedelta(days=1)
+    """The promise that the log keeps what this target still needs for at least so long."""
+
+
+Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(nothing_is_empty)]

@@ -1,0 +1,37 @@
+"""What can be set about trying again."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from replicator.config.values import (
+    Part,
+    Positive,
+)
+from replicator.model.retry import RetryPolicy
+
+
+class RetrySettings(Part):
+    """When to try again after a failure that may pass."""
+
+    attempts_max: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Attempts before the failure counts as lasting; 8 ride out about a minute."""
+    delay_initial_s: Positive = 0.2
+    """Longest wait before the second attempt, in seconds; it doubles with each further one."""
+    delay_max_s: Positive = 30.0
+    """Longest wait between two attempts, in seconds; a server's restart takes about as long."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.delay_initial_s > self.delay_max_s:
+            raise ValueError("delay_initial_s is larger than delay_max_s")
+        return self
+
+    @property
+    def policy(self) -> RetryPolicy:
+        """The policy that these settings describe."""
+        return RetryPolicy(
+            attempts_max=self.attempts_max,
+            delay_initial_s=self.delay_initial_s,
+            delay_max_s=self.delay_max_s,
+        )

@@ -1,0 +1,62 @@
+"""Layouts as JSON: a store says where its history's load specs lead, and where it keeps that."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from replicator.model.load_spec import (
+    AzureLayout,
+    GoogleLayout,
+    HdfsLayout,
+    Layout,
+    LocalLayout,
+    S3Layout,
+    SourceLayout,
+)
+
+_TYPES: Mapping[str, type[LocalLayout | S3Layout | GoogleLayout | AzureLayout | HdfsLayout]] = {
+    "local": LocalLayout,
+    "s3": S3Layout,
+    "google": GoogleLayout,
+    "azure": AzureLayout,
+    "hdfs": HdfsLayout,
+}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+
+
+def layout_json(layout: Layout) -> Mapping[str, Any]:
+    """Return one storage's layout as a JSON object.
+
+    Raises:
+        TypeError: it is no layout of a single storage.
+    """
+    for kind, name in _NAMES.items():
+        if isinstance(layout, kind):
+            return {"type": name, **asdict(layout)}
+    raise TypeError(f"{type(layout).__name__} is no layout of one storage")
+
+
+def layout_of(found: Mapping[str, Any]) -> Layout:
+    """Return the layout that `layout_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it did not give this.
+    """
+    fields = dict(found)
+    return _TYPES[fields.pop("type")](**fields)
+
+
+def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
+    """Return the layouts of all of a source's storages as a JSON object."""
+    others = {name: layout_json(one) for name, one in layout.others.items()}
+    return {"main": layout_json(layout.main), "others": others}
+
+
+def source_layout_of(found: Mapping[str, Any]) -> SourceLayout:
+    """Return the layouts that `source_layout_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it did not give this.
+    """
+    others = {name: layout_of(one) for name, one in found["others"].items()}
+    return SourceLayout(main=layout_of(found["main"]), others=others)

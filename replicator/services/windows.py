@@ -1,0 +1,49 @@
+"""What can be restored from a store alone: windows, and the gaps in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicator.model.checkpoint import Gap
+from replicator.model.event import ClosedCut
+from replicator.ports import Area
+from replicator.services.archive import ArchivedLog, kept_gaps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Every cut from the first to the last can be restored, gaps apart."""
+
+    first: ClosedCut
+    last: ClosedCut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """All of one store's history of one log."""
+
+    log_id: str
+    windows: tuple[Window, ...]
+    """Oldest first; between two of them the store has no history."""
+    gaps: tuple[Gap, ...]
+    faults: tuple[str, ...]
+    """What is missing or altered, as far as it was come across."""
+
+
+async def windows(area: Area, log_id: str) -> Windows:
+    """Return what can be restored from a store, by the names of its files and their ends."""
+    archive = ArchivedLog(area, log_id)
+    ends = await archive.pass_over_altered_end()
+    runs, faults = await archive.runs()
+    found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
+    return Windows(
+        log_id=log_id,
+        windows=tuple(found),
+        gaps=tuple(await kept_gaps(area, log_id)),
+        faults=(*ends, *faults),
+    )
+
+
+def newest(found: Sequence[Windows]) -> Windows | None:
+    """Return the history that goes furthest, None when there is none with a cut."""
+    with_cuts = [one for one in found if one.windows]
+    return max(with_cuts, key=lambda one: one.windows[-1].last.closed.source_time, default=None)
