@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from replicator.adapters.memory_area import MemoryArea
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import (
@@ -29,9 +30,14 @@ class MemoryDeepStorage:
         self.locks = locks
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}
+        self.own = MemoryArea()
         self.stored_at: dict[Location, datetime] = {}
         self.locked_until: dict[Location, datetime] = {}
         self._clock = clock
+
+    def area(self) -> MemoryArea:
+        """Return where our own files are kept."""
+        return self.own
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         del ahead
@@ -63,6 +69,8 @@ class MemoryDeepStorage:
         return receipt if sizes == {name: len(data) for name, data in found.items()} else None
 
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        if location.split("/", 1)[0] in AREAS:
+            raise RefusedError(f"{location!r} is not a place in a deep storage")
         found: dict[str, bytes] = {}
         for wanted in shipment.objects:
             pieces = [piece async for piece in shipment.read(wanted)]

@@ -335,9 +335,9 @@ class ArchivedLog:
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue
-            before = ended.get(file.header.start)  # more than one, where two wrote at once
-            if before is not None and file.header.previous not in {None, *before}:
-                found.append(f"{name} does not follow the file before it")
+            before = ended.get(file.header.start, set())  # more than one, where two wrote at once
+            if ended and file.header.previous not in {None, *before}:
+                found.append(f"the file before {name} is missing, or another one")
             ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
         for start, until in self._holes():
             found.append(f"there is no history from offset {start} to {until}, and no base")
@@ -347,12 +347,17 @@ class ArchivedLog:
 
     def _holes(self) -> list[tuple[Offset, Offset]]:
         """Return where files must be missing: a stretch of history always begins with a base."""
-        bounds = zip(self._history.ends, self._history.starts[1:], strict=False)
-        return [
-            (end, start)
-            for end, start in bounds
-            if end < start and Offset(start - 1) not in self._bases
-        ]
+        found: list[tuple[Offset, Offset]] = []
+        reached = Offset(0)
+        for start, end in zip(self._history.starts, self._history.ends, strict=True):
+            before = bisect_left(self._bases, start)
+            reached = Offset(
+                max([reached, *[base + 1 for base in self._bases[max(0, before - 1) : before]]])
+            )
+            if 0 < reached < start:
+                found.append((reached, start))
+            reached = max(reached, end)
+        return found
 
     async def _damages_of(self, base: Offset) -> list[str]:
         found: list[str] = []

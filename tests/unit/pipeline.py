@@ -16,7 +16,7 @@ from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archivist import ArchiveLimits, Archivist
+from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler
@@ -152,6 +152,19 @@ class Pipeline:
             limits=ArchiveLimits(
                 file_bytes_max=self.file_bytes_max, base_interval=timedelta(days=1)
             ),
+            observer=self.seen.append,
+        )
+
+    def base_writer(self) -> BaseWriter:
+        return BaseWriter(
+            source=SOURCE,
+            target="standby",
+            metadata=self.target,
+            history=self.history(),
+            archivist=self.archivist(),
+            interval_s=1.0,
+            retry=RETRY,
+            rng=Random(1),
             observer=self.seen.append,
         )
 

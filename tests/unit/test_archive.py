@@ -1,0 +1,374 @@
+"""The files of a target's history: what a golden copy holds, and what is noticed of damage."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import cramjam
+import pytest
+
+from replicator.adapters.memory_area import MemoryArea
+from replicator.adapters.memory_workers import InPlaceWorkers
+from replicator.errors import CorruptionError, GapError
+from replicator.model.archive import (
+    BASES,
+    HISTORY,
+    About,
+    Base,
+    Header,
+    Part,
+    about_json,
+    about_of,
+    base_of,
+    gaps_json,
+    gaps_of,
+    history_name,
+    manifest,
+    manifest_name,
+    pack,
+    record_line,
+    unpack,
+)
+from replicator.model.checkpoint import OBJECT_MISSING, Gap
+from replicator.model.event import (
+    ClosedCut,
+    CutClosed,
+    CutNumber,
+    Envelope,
+    Epoch,
+    Offset,
+    Record,
+    RowChanged,
+)
+from replicator.model.fingerprint import Digest, fingerprint
+from replicator.model.load_spec import LocalLayout, S3Layout, SourceLayout
+from replicator.model.observation import ArchiveDamaged, BaseWritten
+from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
+from replicator.model.wire import encode
+from replicator.services.archive import ArchivedLog
+from replicator.services.history import History
+from replicator.services.windows import windows
+from tests.builders import segment
+from tests.unit.pipeline import SOURCE, Pipeline
+
+GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "archive-v1"
+TIME = datetime(2024, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
+LOG = "0123456789abcdef"
+
+
+def golden_records() -> list[Record]:
+    """Two events and the record that closes their cut, the same on every day."""
+    envelope = Envelope(source="prod", cut=CutNumber(7), epoch=Epoch(3), time=TIME)
+    rows = [segment("a"), segment("b")]
+    events: list[Event] = []
+    for row in rows:
+        events.append(RowChanged(row=row, fingerprint=fingerprint(row), previous=None))
+    events.append(golden_cut().closed)
+    documents = [encode(event, envelope) for event in events]
+    return [
+        Record(Offset(40 + i), TIME + timedelta(seconds=i), document.type, document.data)
+        for i, document in enumerate(documents)
+    ]
+
+
+def golden_cut() -> ClosedCut:
+    marks = [int.from_bytes(fingerprint(segment(name))) for name in "ab"]
+    closed = CutClosed(
+        cut=CutNumber(7),
+        source_time=TIME,
+        count=2,
+        digest=Digest(sum(marks) % (1 << 256)),
+        epoch=Epoch(3),
+    )
+    return ClosedCut(offset=Offset(42), closed=closed)
+
+
+def golden_file() -> tuple[str, bytes]:
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous="ab" * 32)
+    lines = [record_line(record) for record in golden_records()]
+    data, footer = pack(header, lines, end=Offset(43), last=golden_cut())
+    return history_name(LOG, header.start, footer.end), data
+
+
+def golden_base() -> Base:
+    part = Part(start=Offset(40), records=2, sha256="cd" * 32)
+    return Base(source="prod", log_id=LOG, cut=golden_cut(), rows=2, parts=(part,))
+
+
+def golden_about() -> About:
+    origin = SourceLayout(
+        main=S3Layout(bucket="b", prefix="druid"), others={"old": LocalLayout(root="/old")}
+    )
+    return About(source="prod", log_id=LOG, origin=origin, kept=LocalLayout(root="/kept"))
+
+
+def golden_gap() -> Gap:
+    return Gap(key="s", datasource="d", reason=OBJECT_MISSING, detail="gone", opened=Offset(3))
+
+
+# ------------------------------------------------------------------------------------ the format
+
+
+def test_the_golden_history_file_is_read_by_this_release():
+    """Its bytes were written by the release that made the format; they never change."""
+    name = history_name(LOG, Offset(40), Offset(43))
+    file = unpack(name, (GOLDEN / "history.jsonl.zst").read_bytes())
+    assert file.records == golden_records()
+    assert file.footer.last == golden_cut()
+    assert file.header.previous == "ab" * 32
+
+
+def test_the_golden_documents_are_read_by_this_release():
+    manifest_bytes = (GOLDEN / "manifest.json").read_bytes()
+    assert base_of(manifest_name(LOG, Offset(42)), manifest_bytes) == golden_base()
+    assert about_of("about", (GOLDEN / "about.json").read_bytes()) == golden_about()
+    assert gaps_of("gaps", (GOLDEN / "gaps.json").read_bytes()) == (golden_gap(),)
+
+
+def test_this_release_writes_what_the_golden_copies_say():
+    _, data = golden_file()
+    mine = cramjam.zstd.decompress(data)
+    assert bytes(mine) == bytes(
+        cramjam.zstd.decompress((GOLDEN / "history.jsonl.zst").read_bytes())
+    )
+    assert manifest(golden_base()) == (GOLDEN / "manifest.json").read_bytes()
+    assert about_json(golden_about()) == (GOLDEN / "about.json").read_bytes()
+    assert gaps_json([golden_gap()]) == (GOLDEN / "gaps.json").read_bytes()
+
+
+def test_any_json_tool_reads_it():
+    """A line a record, the event in it as CloudEvents has it."""
+    _, data = golden_file()
+    header, *lines, footer = bytes(cramjam.zstd.decompress(data)).splitlines()
+    assert json.loads(header)["format"] == 1
+    assert [json.loads(line)["event"]["type"] for line in lines] == [
+        "segment.published", "segment.published", "cut.closed",
+    ]  # fmt: skip
+    assert json.loads(footer)["records"] == 3
+
+
+def test_every_flipped_byte_is_noticed():
+    name, data = golden_file()
+    for place in range(len(data)):
+        altered = bytearray(data)
+        altered[place] ^= 1
+        try:
+            found = unpack(name, bytes(altered))
+        except CorruptionError as exc:
+            assert name in str(exc)  # noqa: PT017 - most places raise, the others must be harmless
+        else:
+            assert (found.records, found.footer.last) == (golden_records(), golden_cut())
+
+
+def test_every_truncation_is_noticed():
+    name, data = golden_file()
+    for length in range(len(data)):
+        with pytest.raises(CorruptionError, match=r"cannot be read"):
+            unpack(name, data[:length])
+
+
+def test_a_file_under_another_name_is_noticed():
+    _, data = golden_file()
+    with pytest.raises(CorruptionError, match="it is history"):
+        unpack(history_name(LOG, Offset(40), Offset(44)), data)
+    with pytest.raises(CorruptionError, match="it is history"):
+        unpack(history_name("another", Offset(40), Offset(43)), data)
+
+
+def test_every_flipped_byte_of_a_manifest_is_noticed():
+    name, data = manifest_name(LOG, Offset(42)), manifest(golden_base())
+    for place in range(len(data)):
+        altered = bytearray(data)
+        altered[place] ^= 1
+        with pytest.raises(CorruptionError, match="manifest"):
+            base_of(name, bytes(altered))
+
+
+# ------------------------------------------------------------------------------------ the archive
+
+
+async def followed(pipeline: Pipeline, *, cuts: int = 6) -> list[int]:
+    """Publish and apply some cuts; return the offsets at which they were closed."""
+    for number in range(cuts):
+        pipeline.publish(*[segment(f"s{number}-{i}") for i in range(3)])
+        await pipeline.cut()
+        await pipeline.follow()
+    span = await pipeline.history().span()
+    return [cut.offset for cut in await pipeline.history().cuts(span.first, span.end)]
+
+
+def alone(pipeline: Pipeline) -> History:
+    archive = ArchivedLog(pipeline.area, "log")
+    return History(
+        archive,
+        source=SOURCE,
+        workers=InPlaceWorkers(),
+        bases=archive,
+        records_per_read_max=4,
+        observer=pipeline.seen.append,
+    )
+
+
+async def test_a_target_keeps_its_history_from_its_first_cut_on():
+    pipeline = Pipeline()
+    offsets = await followed(pipeline)
+    found = await windows(pipeline.area, "log")
+    (window,) = found.windows
+    assert (window.first.offset, window.last.offset) == (offsets[0], offsets[-1])
+    assert found.faults == ()
+    history = alone(pipeline)
+    for offset in offsets:
+        live = await pipeline.history().find(ToOffset(offset=Offset(offset)))
+        assert await history.find(ToOffset(offset=Offset(offset))) == live
+    assert (await history.find(Latest())).offset == offsets[-1]
+    at = await history.find(BeforeEvent(offset=Offset(offsets[3])))
+    assert at.offset == offsets[2]
+    time = (await history.find(ToOffset(offset=Offset(offsets[2])))).closed.source_time
+    assert (await history.find(ToTime(time=time + timedelta(seconds=1)))).offset == offsets[2]
+
+
+async def test_a_missing_file_in_between_is_noticed_and_never_jumped_over():
+    pipeline = Pipeline()
+    offsets = await followed(pipeline)
+    files = sorted(name for name in pipeline.area.files if name.startswith(HISTORY))
+    del pipeline.area.files[files[2]]
+    assert any("no history from offset" in one for one in await damages(pipeline))
+    history = alone(pipeline)
+    with pytest.raises(GapError, match="no records"):
+        await history.raw(Offset(offsets[2] + 1))
+    assert (await history.find(ToOffset(offset=Offset(offsets[2])))).offset == offsets[2]
+    with pytest.raises(GapError, match="hole"):
+        await history.find(ToOffset(offset=Offset(offsets[3] - 1)))
+
+
+async def damages(pipeline: Pipeline) -> list[str]:
+    return [*await ArchivedLog(pipeline.area, "log").damages()]
+
+
+@pytest.mark.parametrize("kind", [HISTORY, BASES])
+async def test_every_file_that_is_missing_cut_short_or_altered_is_named(kind: str):
+    pipeline = Pipeline()
+    offsets = await followed(pipeline)
+    await pipeline.archivist().write_base(
+        await pipeline.history().find(ToOffset(offset=Offset(offsets[3])))
+    )
+    assert not await damages(pipeline)
+    whole = dict(pipeline.area.files)
+    for name in sorted(whole):
+        if not name.startswith(kind):
+            continue
+        for change in (None, whole[name][:-1], flipped(whole[name])):
+            pipeline.area.files = dict(whole)
+            if change is None:
+                del pipeline.area.files[name]
+            else:
+                pipeline.area.files[name] = change
+            if change is not None or not is_end(name, whole):
+                assert await damages(pipeline), f"{name}, {change and len(change)}"
+
+
+def is_end(name: str, files: dict[str, bytes]) -> bool:
+    """Whether nobody can miss this file: the newest of the history, a base that is not needed."""
+    newest = max(one for one in files if one.startswith(HISTORY))
+    return name == newest or name.endswith("manifest.json")
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+async def test_an_altered_base_is_passed_over_for_the_one_before_it():
+    """What can still be restored is restored, and the observer hears which file is altered."""
+    pipeline = Pipeline()
+    offsets = await followed(pipeline)
+    cut = await pipeline.history().find(ToOffset(offset=Offset(offsets[3])))
+    await pipeline.archivist().write_base(cut)
+    part = next(n for n in pipeline.area.files if n.startswith(BASES) and str(offsets[3]) in n)
+    pipeline.area.files[part] = flipped(pipeline.area.files[part])
+    pipeline.log.trim(Offset(offsets[-1]))
+    pipeline.seen.clear()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=Offset(offsets[4])), datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    assert len(pipeline.target_ids()) == 15
+    told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    assert told
+    assert all(str(offsets[3]) in reason for reason in told)
+
+
+async def test_a_watcher_goes_on_where_the_log_was_trimmed():
+    pipeline = Pipeline()
+    await followed(pipeline)
+    span = await pipeline.history().span()
+    pipeline.log.trim(Offset(span.end - 1))
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert len(pipeline.target_ids()) == 19
+
+
+async def test_an_altered_end_begins_the_history_anew():
+    """Following goes on, and says so; the altered file stays as evidence."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=3)
+    newest = max(name for name in pipeline.area.files if name.startswith(HISTORY))
+    pipeline.area.files[newest] = b"rubbish"
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    found = await windows(pipeline.area, "log")
+    assert found.windows[-1].last.closed.cut == 4
+    assert pipeline.area.files[newest] == b"rubbish"
+
+
+async def test_bases_are_written_when_they_are_due_and_only_then():
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    pipeline.seen.clear()
+    writer = pipeline.base_writer()
+    assert await writer.write_if_due() is False
+    pipeline.clock.move(86_400)
+    pipeline.publish(segment("next-day"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert await writer.write_if_due() is True
+    assert await writer.write_if_due() is False
+    (written,) = [one for one in pipeline.seen if isinstance(one, BaseWritten)]
+    assert written.rows == 7
+
+
+async def test_a_restore_forward_begins_a_new_window():
+    """The cuts in between were never copied, so they are not said to be restorable."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    for name in ("x", "y"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    found = (await windows(pipeline.area, "log")).windows
+    assert [(w.first.closed.cut, w.last.closed.cut) for w in found] == [(1, 2), (4, 4)]
+    with pytest.raises(GapError, match="hole"):
+        await alone(pipeline).find(ToOffset(offset=Offset(found[1].first.offset - 1)))
+
+
+async def test_history_is_there_before_the_checkpoint(monkeypatch: pytest.MonkeyPatch):
+    """A crash between the two repeats a cut; it never leaves a checkpoint without history."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=1)
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    reached = (await pipeline.target.held(SOURCE)).checkpoint
+
+    async def fails(*_: object) -> bool:
+        raise RuntimeError("power is gone")
+
+    monkeypatch.setattr(MemoryArea, "create", fails)
+    with pytest.raises(RuntimeError):
+        await pipeline.follow()
+    assert (await pipeline.target.held(SOURCE)).checkpoint == reached
