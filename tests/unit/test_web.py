@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -321,3 +323,17 @@ async def test_other_formats_are_negotiated():
             assert (await answer.text()).endswith("# EOF\n")
         async with client.session.post("/metrics") as answer:
             assert answer.status == 405
+
+
+async def test_the_documentation_names_every_metric_and_no_other():
+    monitored = Monitored()
+    told = {family.name for family in monitored.metrics.registry.collect()}
+    told.add("replicator_logged_time_seconds")  # once the log has a cut
+    text = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    table = text.partition("## Metrics")[2].partition("## Alerts")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {f"replicator_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {name.removesuffix("_total") for name in named} == told
+    alerts = text.partition("## Alerts")[2]
+    for used in re.findall(r"replicator_\w+", alerts):
+        assert used in named
