@@ -13,9 +13,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
+from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation, Waiting
+from replicator.ports import Receipt, Shipment
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.lookout import Lookout, Watched
 from replicator.web.metrics import WATCHER, Metrics
@@ -169,6 +172,29 @@ async def test_bytes_that_were_there_already_are_counted_apart():
         reused = {"target": "standby", "mode": "none", "result": "reused"}
         assert await client.value("objects_copied_total", **reused) == 1
         assert await client.value("bytes_copied_total", target="standby", mode="none") is None
+
+
+class CopiesByItself(MemoryDeepStorage):
+    """As S3 copies within S3: no bytes come here."""
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        plain = Shipment(origin=shipment.origin, place=shipment.place, objects=shipment.objects)
+        return await super().put(location, plain)
+
+
+async def test_what_a_storage_copies_by_itself_is_counted_apart():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.target_storage = CopiesByItself()
+    pipeline.seen = _Told(monitored.metrics.observer("standby", monitored.passed.append))
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    async with monitored.served() as client:
+        copied = {"target": "standby", "mode": "in_storage"}
+        assert await client.value("objects_copied_total", **copied, result="copied") == 1
+        assert await client.value("bytes_copied_total", **copied) == 1967
 
 
 async def test_gaps_and_retries_are_counted():
