@@ -26,7 +26,7 @@ class WebSettings(Part):
     """Records of the log that one look reads for each target; of more, the next look reads on.
 
     Until all are read, what is pending and the kill margins are not told. The default is a second
-    of work.
+    or two of work.
     """
     datasources_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Datasources with a time series of their own, the smallest margins first.

@@ -9,8 +9,8 @@ never closed counts as well: what it says was so at the source, and errs towards
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +39,8 @@ _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentWord:
-    """What one event says of a segment."""
+class SegmentWord(NamedTuple):
+    """What one event says of a segment; a tuple, because millions of them are made."""
 
     id: str
     datasource: str
@@ -60,17 +59,19 @@ class Backlog:
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._rows: NDArray[np.void] = np.empty(0, _ROW)
-        self._waiting: list[tuple[bytes, int, int, int, int, int]] = []
+        self._waiting: list[NDArray[np.void]] = []
 
     def add(self, words: Iterable[tuple[Offset, SegmentWord]]) -> None:
         """Take further words; their offsets ascend."""
+        rows: list[tuple[bytes, int, int, int, int, int]] = []
         for offset, word in words:
             key = key_hash(RowKey(Kind.SEGMENT, word.id))
             born = offset if word.is_new else _KNOWN
             size_bytes = _GONE if word.size_bytes is None else word.size_bytes
             datasource = self._names.setdefault(word.datasource, len(self._names))
-            self._waiting.append((key, born, offset, _since_ms(word), size_bytes, datasource))
-        if len(self._waiting) >= max(MERGE_MIN, len(self._rows) // 2):
+            rows.append((key, born, offset, _since_ms(word), size_bytes, datasource))
+        self._waiting.append(np.array(rows, _ROW))
+        if sum(map(len, self._waiting)) >= max(MERGE_MIN, len(self._rows) // 2):
             self._merge()
 
     def reach(self, offset: Offset) -> None:
@@ -103,8 +104,10 @@ class Backlog:
     def _merge(self) -> None:
         if not self._waiting:
             return
-        rows = np.concatenate([self._rows, np.array(self._waiting, _ROW)])
+        rows = np.concatenate([self._rows, *self._waiting])
         self._waiting = []
+        if not len(rows):
+            return
         rows = rows[np.lexsort((rows["offset"], rows["key"]))]
         differs = rows["key"][1:] != rows["key"][:-1]
         first, last = np.concatenate([[True], differs]), np.concatenate([differs, [True]])

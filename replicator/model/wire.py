@@ -49,10 +49,10 @@ EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 
 
 # In a record a payload is a JSON text within a JSON text, so its quotes are escaped.
-_DATASOURCE = re.compile(rb'"datasource":("(?:[^"\\]|\\.)*")')
+_DATASOURCE = re.compile(rb'"datasource":("[^"\\]*(?:\\.[^"\\]*)*")')
 _SIZE = re.compile(rb'\\"size\\"\s*:\s*(\d+)')
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
-_SUBJECT = re.compile(rb'"subject":("(?:[^"\\]|\\.)*")')
+_SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
 _USED = re.compile(rb'"used":(true|false)')
 _USED_SINCE = re.compile(rb'"used_status_last_updated":"([^"\\]*)"')
 _NEW = b'"previous":null'
@@ -176,9 +176,11 @@ def segment_word(record: Record) -> SegmentWord | None:
             used_status_last_updated=None,
             size_bytes=None,
         )
-    if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT or _TOMBSTONE.search(record.data):
+    if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT:
         return None
     seen, since = glance(record), _USED_SINCE.search(record.data)
+    if seen.size_bytes is None and _TOMBSTONE.search(record.data):
+        return None
     return SegmentWord(
         id=orjson.loads(_text(_SUBJECT, record)),
         datasource=seen.datasource or "",

@@ -124,7 +124,6 @@ async def test_a_source_that_never_kills_threatens_nothing():
 
 async def test_a_cut_that_is_not_closed_yet_is_not_needed_yet():
     pipeline = await pipeline_behind(segment())
-    await pipeline.follow()
     records = await pipeline.log.read(Offset(0), records_max=1)
     writer = pipeline.log.reopen()
     await writer.acquire()
@@ -132,7 +131,7 @@ async def test_a_cut_that_is_not_closed_yet_is_not_needed_yet():
     await writer.append([document()])
     found = await look(pipeline)
     assert found.pending is not None
-    assert (found.pending.objects, found.lag_records) == (0, 0)
+    assert (found.pending.objects, found.lag_records) == (1, 2)
 
 
 # ------------------------------------------------------------------------------------- the promises
@@ -182,6 +181,8 @@ async def test_the_log_keeps_a_record_for_its_retention_from_its_append():
     found = await look(pipeline, survey)
     assert found.log_margin == DAY - timedelta(seconds=10)
     assert "log_margin_min" in found.broken
+    assert await pipeline.applier.apply_next()
+    assert (await look(pipeline, survey)).log_margin == 2 * DAY
     await pipeline.follow()
     assert (await look(pipeline, survey)).log_margin == 7 * DAY
 

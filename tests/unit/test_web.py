@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
+from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation, Waiting
+from replicator.ports import Receipt, Shipment
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.lookout import Lookout, Watched
 from replicator.web.metrics import WATCHER, Metrics
@@ -169,6 +174,29 @@ async def test_bytes_that_were_there_already_are_counted_apart():
         assert await client.value("bytes_copied_total", target="standby", mode="none") is None
 
 
+class CopiesByItself(MemoryDeepStorage):
+    """As S3 copies within S3: no bytes come here."""
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        plain = Shipment(origin=shipment.origin, place=shipment.place, objects=shipment.objects)
+        return await super().put(location, plain)
+
+
+async def test_what_a_storage_copies_by_itself_is_counted_apart():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.target_storage = CopiesByItself()
+    pipeline.seen = _Told(monitored.metrics.observer("standby", monitored.passed.append))
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    async with monitored.served() as client:
+        copied = {"target": "standby", "mode": "in_storage"}
+        assert await client.value("objects_copied_total", **copied, result="copied") == 1
+        assert await client.value("bytes_copied_total", **copied) == 1967
+
+
 async def test_gaps_and_retries_are_counted():
     monitored = Monitored()
     observe = monitored.metrics.observer("standby", monitored.passed.append)
@@ -321,3 +349,17 @@ async def test_other_formats_are_negotiated():
             assert (await answer.text()).endswith("# EOF\n")
         async with client.session.post("/metrics") as answer:
             assert answer.status == 405
+
+
+async def test_the_documentation_names_every_metric_and_no_other():
+    monitored = Monitored()
+    told = {family.name for family in monitored.metrics.registry.collect()}
+    told.add("replicator_logged_time_seconds")  # once the log has a cut
+    text = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    table = text.partition("## Metrics")[2].partition("## Alerts")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {f"replicator_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {name.removesuffix("_total") for name in named} == told
+    alerts = text.partition("## Alerts")[2]
+    for used in re.findall(r"replicator_\w+", alerts):
+        assert used in named
