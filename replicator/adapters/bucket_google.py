@@ -141,6 +141,37 @@ class GoogleBucket:
                 session = response.headers["Location"]
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
+    @property
+    def service(self) -> str:
+        """What two buckets must have in common for the service to copy between them."""
+        return self._url
+
+    async def copy_from(self, origin: "GoogleBucket", name: str, generation: str, key: str) -> None:
+        """Let the service copy an object of this generation, in as many steps as it wants.
+
+        Raises:
+            FileExistsError: there is one already.
+            MissingObjectError: the original is gone.
+            TransientError: it was written again since it was listed.
+            CorruptionError: the copy has another CRC32C; it was removed.
+        """
+        doing = f"cannot copy {origin.name}/{name} to {key}"
+        params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
+        _, source = await origin._asked("GET", origin._object(name), doing)
+        into = f"rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
+        done: dict[str, Any] = {}
+        while not done.get("done"):
+            url = f"{origin._object(name)}/{into}"
+            status, done = await self._asked("POST", url, doing, params=params)
+            if status == HTTPStatus.NOT_FOUND:
+                raise await origin._gone(name)
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                raise FileExistsError(key)
+            params["rewriteToken"] = done.get("rewriteToken", "")
+        if done["resource"].get("crc32c") != source.get("crc32c"):
+            await self.delete(key)
+            raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
+
     async def delete(self, key: str) -> None:
         """Remove an object; it may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
@@ -211,8 +242,8 @@ class GoogleBucket:
             async with self._http.session().request(
                 method, url, params=params, headers=await self._token.headers()
             ) as response:
-                if response.status == HTTPStatus.NOT_FOUND:
-                    return HTTPStatus.NOT_FOUND, {}
+                if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
+                    return response.status, {}
                 await self._require(response, doing)
                 return response.status, _json(await response.read())
 

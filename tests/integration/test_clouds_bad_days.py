@@ -15,10 +15,12 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     MissingObjectError,
+    RefusedError,
     ReplicatorError,
     TransientError,
 )
 from replicator.model.load_spec import Location
+from replicator.ports import Shipment
 from tests.contract.storages import (
     MIB,
     Origin,
@@ -228,3 +230,54 @@ async def test_nothing_unfinished_is_left_in_hdfs(hdfs: Hdfs):
             with pytest.raises(ReplicatorError):
                 await target.put(ONE, await origin.shipment(ONE))
             assert await unfinished(target) == left
+
+
+@asynccontextmanager
+async def in_google(gcs: Gcs, url: str, data: bytes) -> AsyncIterator[tuple[str, Shipment]]:
+    """Let a source in the same service hold an object."""
+    gcs.bucket(source := fresh("source"))
+    gcs.put(source, f"druid/segments/{ONE}", data)
+    async with google_target(url, source) as reader:
+        objects = tuple(await reader.objects(ONE))
+        yield source, Shipment(origin=reader, place=ONE, objects=objects)
+
+
+async def test_google_copies_on_its_own(request: pytest.FixtureRequest, gcs: Gcs):
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(_cloud("google", request))
+        _, shipment = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
+        target = await stack.enter_async_context(cloud.through())
+        cloud.front.seen.clear()
+        receipt = await target.put(ONE, shipment)
+        assert receipt.objects == checked({"": LARGE})
+        assert await target.receipt(ONE) == receipt
+        posts = [one.path for one in cloud.front.seen if one.method in {"POST", "PUT"}]
+        assert "rewriteTo" in posts[0]
+        assert len(posts) == 2, "the copy and its receipt: no byte was sent from here"
+        with pytest.raises(RefusedError):
+            await target.put(ONE, await Origin({"": LARGE[::-1]}).shipment(ONE))
+
+
+async def test_google_does_not_copy_what_was_written_meanwhile(gcs: Gcs):
+    gcs.bucket(name := fresh("target"))
+    async with (
+        in_google(gcs, gcs.url, LARGE) as (source, shipment),
+        google_target(gcs.url, name) as target,
+    ):
+        gcs.put(source, f"druid/segments/{ONE}", LARGE[::-1])
+        with pytest.raises((TransientError, MissingObjectError)):
+            await target.put(ONE, shipment)
+        assert await target.receipt(ONE) is None
+
+
+async def test_where_google_may_not_copy_bytes_are_streamed(
+    request: pytest.FixtureRequest, gcs: Gcs
+):
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(_cloud("google", request))
+        _, shipment = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
+        target = await stack.enter_async_context(cloud.through())
+        cloud.front.decide = lambda r: Refuse(403) if "rewriteTo" in r.path else None
+        receipt = await target.put(ONE, shipment)
+        assert receipt.objects == checked({"": LARGE})
+        await is_whole(cloud, ONE, LARGE)
