@@ -37,6 +37,22 @@ class TargetStorage(DeepStorage, SegmentRemover, Protocol):
     """What every target's storage can do."""
 
 
+class CountingPace(Pace):
+    """Counts what it is asked for and holds up nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests = self.bytes = 0
+
+    async def request(self) -> None:
+        self.requests += 1
+        await super().request()
+
+    async def transfer(self, size_bytes: int) -> None:
+        self.bytes += size_bytes
+        await super().transfer(size_bytes)
+
+
 @dataclass(frozen=True)
 class Store:
     storage: TargetStorage
@@ -135,7 +151,7 @@ def s3_storage(
 ) -> S3Storage:
     return S3Storage(
         s3_address(server.url, bucket, prefix=prefix),
-        pace=Pace(),
+        pace=CountingPace(),
         in_flight=InFlight(64 * MIB),
         sizes=SIZES,
         clock=SystemClock(),
@@ -188,7 +204,7 @@ async def hdfs(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 def hdfs_target(address: HdfsAddress, clock: Clock | None = None) -> ObjectStorage:
     return hdfs_storage(
         address,
-        pace=Pace(),
+        pace=CountingPace(),
         in_flight=InFlight(64 * MIB),
         sizes=SIZES,
         clock=clock or SystemClock(),
@@ -199,7 +215,7 @@ def google_target(url: str, bucket: str) -> ObjectStorage:
     address = GoogleAddress(
         bucket=bucket, prefix="druid/segments", endpoint_url=url, anonymous=True
     )
-    return google_storage(address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
+    return google_storage(address, pace=CountingPace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
 
 
 def azure_target(url: str, container: str) -> ObjectStorage:
@@ -210,7 +226,7 @@ def azure_target(url: str, container: str) -> ObjectStorage:
         endpoint_url=url,
         account_key=AZURE_KEY,
     )
-    return azure_storage(address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
+    return azure_storage(address, pace=CountingPace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
 
 
 def _object_store(storage: ObjectStorage) -> Store:

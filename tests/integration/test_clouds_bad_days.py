@@ -1,6 +1,6 @@
 """Google, Azure, HDFS on bad days: nothing wrong is ever visible, and the next try ends well."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,9 @@ from random import Random
 
 import pytest
 
-from replicator.adapters.storage_hdfs import HdfsAddress
+from replicator.adapters.pacing import Pace
+from replicator.adapters.storage_azure import AzureAddress, azure_reader
+from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.adapters.system_clock import SystemClock
 from replicator.errors import (
@@ -23,6 +25,7 @@ from replicator.model.load_spec import Location
 from replicator.ports import Shipment
 from tests.contract.storages import (
     MIB,
+    SIZES,
     Origin,
     azure_target,
     checked,
@@ -31,7 +34,7 @@ from tests.contract.storages import (
     hdfs_target,
 )
 from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
-from tests.servers.stores import Azure, Gcs, Hdfs
+from tests.servers.stores import AZURE_ACCOUNT, Azure, Gcs, Hdfs
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240), pytest.mark.xdist_group("stores")]
@@ -206,6 +209,46 @@ async def test_bytes_that_change_on_the_way_to_google_are_noticed(
         assert await cloud.straight.receipt(ONE) is None
         with pytest.raises(MissingObjectError):
             await cloud.straight.objects(ONE)
+
+
+@pytest.mark.parametrize("fate", [Refuse(503), Refuse(403), Refuse(404), Reset("before")])
+async def test_what_opens_a_storage_is_in_no_message(
+    azure: Azure, hdfs: Hdfs, fate: Refuse | Reset, caplog: pytest.LogCaptureFixture
+):
+    """A SAS and a delegation token are part of the addresses that are asked."""
+    caplog.set_level("DEBUG")
+    secret = "TOPSECRET"
+    async with proxy(azure.port) as front:
+        front.decide = lambda _: fate
+        in_azure = AzureAddress(
+            account=AZURE_ACCOUNT,
+            container="c",
+            prefix="",
+            endpoint_url=azure.url.replace(str(azure.port), str(front.port)),
+            sas=f"sv=2021-12-02&sig={secret}",
+        )
+        in_hdfs = HdfsAddress(urls=(front.url,), root="/x", delegation_token=secret)
+        asked = {
+            "sig=": azure_reader(in_azure, pace=Pace(), sizes=SIZES),
+            "delegation=": hdfs_reader(in_hdfs, pace=Pace(), sizes=SIZES, clock=SystemClock()),
+        }
+        for sent, reader in asked.items():
+            front.seen.clear()
+            for place in (ONE, Location("wiki/1/index/")):
+                with pytest.raises(ReplicatorError) as found:
+                    await reader.objects(place)
+                for told in _chain(found.value):
+                    assert secret not in f"{told!r} {told}"
+            assert any(f"{sent}{secret}" in request.path for request in front.seen)
+            await reader.close()
+    assert secret not in caplog.text
+
+
+def _chain(exc: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it came from: a traceback shows them all."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
 
 
 class LaterClock:
