@@ -16,8 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter, sleep
 
@@ -29,6 +28,7 @@ from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
+from replicator.services.executor import AHEAD_BYTES_MAX
 from tests.servers.proxy import proxy
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 
@@ -124,8 +124,9 @@ class Plain:
         self.objects, self.read, self.check = reader.objects, reader.read, reader.check
 
 
-async def copy(url: str, places: Sequence[Location], target_bucket: str, *, stream: bool) -> None:
+async def copy(url: str, load: Load, target_bucket: str, *, stream: bool) -> None:
     """Copy as the executor does: is it there, what is it, store it."""
+    ahead = load.size_bytes <= AHEAD_BYTES_MAX
     reader = S3Reader(address(url, "source"), pace=Pace(), sizes=Sizes())
     origin: DeepStorageReader = Plain(reader) if stream else reader
     target = storage(url, target_bucket)
@@ -134,11 +135,11 @@ async def copy(url: str, places: Sequence[Location], target_bucket: str, *, stre
     async def one(place: Location) -> None:
         async with slots:
             if await target.receipt(place) is None:
-                objects = tuple(await reader.objects(place, ahead=True))
+                objects = tuple(await reader.objects(place, ahead=ahead))
                 await target.put(place, Shipment(origin=origin, place=place, objects=objects))
 
     async with asyncio.TaskGroup() as group:
-        for place in places:
+        for place in load.places:
             group.create_task(one(place))
     await target.close()
 
@@ -149,7 +150,7 @@ def child(url: str, load: Load, bucket: str, *, stream: bool) -> None:
 
     start, before = perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(copy(url, load.places, bucket, stream=stream))
+        runner.run(copy(url, load, bucket, stream=stream))
     wall_s, after = perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(json.dumps([wall_s, cpu_s, peak_bytes()]), flush=True)
@@ -201,7 +202,7 @@ def rclone(program: str, url: str, load: Load, bucket: str, *, stream: bool) -> 
 async def requests(server: S3, load: Load, bucket: str, *, stream: bool) -> Counter[str]:
     """Count what one object costs, at a proxy."""
     async with proxy(server.port) as front:
-        await copy(front.url, load.places[:1], bucket, stream=stream)
+        await copy(front.url, replace(load, count=1), bucket, stream=stream)
         return Counter(front.kinds())
 
 

@@ -18,7 +18,7 @@ from aiohttp import ClientResponse, MultipartWriter
 from awscrt.checksums import crc32c
 
 from replicator.adapters.google_token import GoogleToken
-from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, in_pieces, reached
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
@@ -102,17 +102,10 @@ class GoogleBucket:
                 if response.status == HTTPStatus.NOT_FOUND:
                     raise await self._gone(key)
                 await self._require(response, doing)
-                pieces, size_bytes = list[bytes](), 0
-                async for piece in response.content.iter_any():
-                    pieces.append(piece)
-                    size_bytes += len(piece)
-                    if size_bytes >= piece_bytes:
-                        await self._pace.transfer(size_bytes)
-                        yield b"".join(pieces)
-                        pieces, size_bytes = [], 0
-                if pieces:
-                    await self._pace.transfer(size_bytes)
-                    yield b"".join(pieces)
+                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                async for piece in pieces:
+                    await self._pace.transfer(len(piece))
+                    yield piece
 
     async def create(
         self,
@@ -148,6 +141,37 @@ class GoogleBucket:
                 session = response.headers["Location"]
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
+    @property
+    def service(self) -> str:
+        """What two buckets must have in common for the service to copy between them."""
+        return self._url
+
+    async def copy_from(self, origin: "GoogleBucket", name: str, generation: str, key: str) -> None:
+        """Let the service copy an object of this generation, in as many steps as it wants.
+
+        Raises:
+            FileExistsError: there is one already.
+            MissingObjectError: the original is gone.
+            TransientError: it was written again since it was listed.
+            CorruptionError: the copy has another CRC32C; it was removed.
+        """
+        doing = f"cannot copy {origin.name}/{name} to {key}"
+        params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
+        _, source = await origin._asked("GET", origin._object(name), doing)
+        into = f"rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
+        done: dict[str, Any] = {}
+        while not done.get("done"):
+            url = f"{origin._object(name)}/{into}"
+            status, done = await self._asked("POST", url, doing, params=params)
+            if status == HTTPStatus.NOT_FOUND:
+                raise await origin._gone(name)
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                raise FileExistsError(key)
+            params["rewriteToken"] = done.get("rewriteToken", "")
+        if done["resource"].get("crc32c") != source.get("crc32c"):
+            await self.delete(key)
+            raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
+
     async def delete(self, key: str) -> None:
         """Remove an object; it may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
@@ -173,6 +197,15 @@ class GoogleBucket:
                 await self._require(response, doing)
                 return _json(await response.read())
 
+    async def cancel(self, session: str, key: str) -> None:
+        """End a resumable upload: the answer to that is 499, and 404 when it is forgotten."""
+        await self._pace.request()
+        with reached(self.name, f"cannot cancel the upload of {key}"):
+            async with self._http.session().delete(
+                session, headers=await self._token.headers()
+            ) as response:
+                await response.read()
+
     async def _insert(
         self, key: str, data: bytes, metadata: Mapping[str, str] | None, params: Mapping[str, str]
     ) -> bool:
@@ -197,6 +230,7 @@ class GoogleBucket:
                 await self._require(response, doing)
                 stored = _json(await response.read())
         if stored.get("crc32c", resource["crc32c"]) != resource["crc32c"]:
+            await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was stored with other bytes than sent")
         return True
 
@@ -208,8 +242,8 @@ class GoogleBucket:
             async with self._http.session().request(
                 method, url, params=params, headers=await self._token.headers()
             ) as response:
-                if response.status == HTTPStatus.NOT_FOUND:
-                    return HTTPStatus.NOT_FOUND, {}
+                if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
+                    return response.status, {}
                 await self._require(response, doing)
                 return response.status, _json(await response.read())
 
@@ -269,6 +303,10 @@ class GoogleWriter:
             await self._bucket.send(self._session, self._key, chunk, headers)
             del self._rest[: self._chunk_bytes]
             self._sent += len(chunk)
+
+    async def abort(self) -> None:
+        """End the session."""
+        await self._bucket.cancel(self._session, self._key)
 
     async def complete(self) -> None:
         """Send the last chunk and compare the CRC32C of the whole."""

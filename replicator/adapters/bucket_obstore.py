@@ -240,6 +240,9 @@ class ObstoreWriter:
         with self._bucket._translated(f"cannot write {self._key}"):
             await self._file.write(data)
 
+    async def abort(self) -> None:
+        """Do nothing: Azure forgets blocks after a week, and S3's parts are not sent by this."""
+
     async def complete(self) -> None:
         """Make it visible."""
         with self._bucket._translated(f"cannot write {self._key}"):

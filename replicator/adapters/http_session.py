@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+import orjson
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
 from replicator.errors import ConfigError, TransientError
 
@@ -71,11 +72,34 @@ def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
     return float(told) if told.isdecimal() else None
 
 
+async def in_pieces(
+    response: ClientResponse, *, size_bytes: int, piece_bytes: int
+) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of about one size.
+
+    Raises:
+        TransientError: it ended early, which a server that sends no length does not show.
+    """
+    pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        held_bytes, left_bytes = held_bytes + len(piece), left_bytes - len(piece)
+        if held_bytes >= piece_bytes:
+            yield b"".join(pieces)
+            pieces, held_bytes = [], 0
+    if left_bytes > 0:
+        raise TransientError(f"{response.url.host}: a body broke off {left_bytes} bytes early")
+    if pieces:
+        yield b"".join(pieces)
+
+
 @contextmanager
 def reached(name: str, doing: str) -> Generator[None]:
-    """Raise a TransientError when no answer comes."""
+    """Raise a TransientError when no answer comes, or half of one."""
     try:
         yield
+    except orjson.JSONDecodeError as exc:
+        raise TransientError(f"{name}: {doing}: the answer broke off or is no JSON") from exc
     except (ClientError, TimeoutError, OSError) as exc:
         reason = str(exc) or type(exc).__name__
         raise TransientError(f"{name}: {doing}: {reason}") from exc

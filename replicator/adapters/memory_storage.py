@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from replicator.adapters.memory_area import MemoryArea
-from replicator.errors import CorruptionError, MissingObjectError, RefusedError
+from replicator.errors import CorruptionError, MissingObjectError, RefusedError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import (
     AREAS,
@@ -43,7 +43,7 @@ class MemoryDeepStorage:
         del ahead
         await asyncio.sleep(0)
         return [
-            StoredObject(name=name, size_bytes=len(data), tag=sha256(data).hexdigest()[:8])
+            StoredObject(name=name, size_bytes=len(data), tag=_tag(data))
             for name, data in sorted(self._found(location).items())
         ]
 
@@ -54,6 +54,8 @@ class MemoryDeepStorage:
         data = self._found(location).get(stored.name)
         if data is None:
             raise MissingObjectError(f"{location}{stored.name} is not there")
+        if _tag(data) != stored.tag:
+            raise TransientError(f"{location}{stored.name} was written since it was listed")
         yield data[start:end]
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
@@ -138,6 +140,10 @@ class MemoryDeepStorage:
         if not found:
             raise MissingObjectError(f"{location} is not there")
         return found
+
+
+def _tag(data: bytes) -> str:
+    return sha256(data).hexdigest()[:8]
 
 
 def _checked(name: str, data: bytes) -> Checked:

@@ -52,6 +52,10 @@ class Writer(Protocol):
         """
         ...
 
+    async def abort(self) -> None:
+        """Leave nothing behind, where the service does not forget by itself."""
+        ...
+
 
 class Bucket(Protocol):
     """Objects by their keys. Every call raises TransientError and ConfigError as a port does."""

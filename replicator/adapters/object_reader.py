@@ -69,6 +69,10 @@ class ObjectStorageReader:
             self._ahead[location] = begun
         return [begun.stat]
 
+    def forget(self, location: Location) -> None:
+        """Give up the bytes of an object that is not read after all."""
+        self._ahead.pop(location, None)
+
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:

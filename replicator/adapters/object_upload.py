@@ -1,14 +1,15 @@
 """One object on its way into a bucket: what it holds, how it is cut, who stores it."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from replicator.adapters.hashing import Sha256
-from replicator.adapters.object_bucket import MIB, Bucket
+from replicator.adapters.object_bucket import MIB, Bucket, Writer
 from replicator.adapters.pacing import InFlight
 from replicator.adapters.packing import Packing
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, ReplicatorError
 from replicator.ports import Checked, Shipment, StoredObject
 
 PARTS_MAX = 9_500
@@ -94,7 +95,7 @@ class ServerCopy(Protocol):
 
 
 class WriterUpload:
-    """An `Upload` through obstore's writer: what no `complete` follows is never visible."""
+    """An `Upload` through a bucket's writer: what no `complete` follows is never visible."""
 
     def __init__(self, bucket: Bucket, in_flight: InFlight, sizes: Sizes) -> None:
         self._bucket, self._in_flight, self._sizes = bucket, in_flight, sizes
@@ -105,10 +106,19 @@ class WriterUpload:
         part_bytes = self._sizes.part_of(contents.about_bytes)
         async with self._in_flight.hold(2 * part_bytes):
             writer = await self._bucket.writer(key, part_bytes=part_bytes)
-            checksum = Sha256()
-            async for piece in contents.pieces():
-                await checksum.add(piece)
-                await writer.write(piece)
-            contents.require_size(checksum.size_bytes)
-            await writer.complete()
-        return checksum.hexdigest()
+            try:
+                return await _written(writer, contents)
+            except ReplicatorError:
+                with suppress(ReplicatorError):  # that it failed is said already
+                    await writer.abort()
+                raise
+
+
+async def _written(writer: Writer, contents: Contents) -> str:
+    checksum = Sha256()
+    async for piece in contents.pieces():
+        await checksum.add(piece)
+        await writer.write(piece)
+    contents.require_size(checksum.size_bytes)
+    await writer.complete()
+    return checksum.hexdigest()

@@ -6,12 +6,18 @@ from pathlib import Path
 from replicator.adapters.bucket_google import GoogleBucket
 from replicator.adapters.google_token import GoogleToken
 from replicator.adapters.http_session import HttpSession
+from replicator.adapters.object_bucket import MIB
 from replicator.adapters.object_reader import ObjectStorageReader
-from replicator.adapters.object_upload import Sizes, WriterUpload
+from replicator.adapters.object_upload import Contents, Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
+from replicator.errors import ConfigError
+from replicator.ports import Checked
 
 GOOGLE = "https://storage.googleapis.com"
+COPY_BYTES_MIN = MIB
+"""Below it, reading and writing takes less than asking for a copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +51,46 @@ def google_storage(
     """Return a `DeepStorage` in a bucket."""
     http = _http(address)
     bucket = _bucket(address, http, pace)
+    copies = GoogleServerCopy(bucket)
     return ObjectStorage(
         bucket,
         address.prefix,
         upload=WriterUpload(bucket, in_flight, sizes),
         in_flight=in_flight,
         sizes=sizes,
+        server_copy=copies,
         close=http.close,
     )
+
+
+class GoogleServerCopy:
+    """Copies within Google's storage where the credentials allow it.
+
+    It tells no SHA-256, so the copy is read once for it: what is saved is sending the bytes back.
+    """
+
+    def __init__(self, bucket: GoogleBucket, *, object_bytes_min: int = COPY_BYTES_MIN) -> None:
+        self._bucket, self._object_bytes_min = bucket, object_bytes_min
+        self._denied = False
+
+    async def run(self, key: str, contents: Contents) -> Checked | None:
+        origin, place = contents.shipment.origin, contents.shipment.place
+        if isinstance(origin, SourceStorages):
+            origin, place = origin.at(place)
+        stored = contents.stored
+        if stored is None or not isinstance(origin, ObjectStorageReader) or self._denied:
+            return None
+        source = origin.bucket
+        if not isinstance(source, GoogleBucket) or source.service != self._bucket.service:
+            return None
+        if stored.size_bytes < self._object_bytes_min:
+            return None
+        try:
+            await self._bucket.copy_from(source, origin.key(place), stored.tag, key)
+        except ConfigError:
+            self._denied = True  # these credentials cannot read there
+            return None
+        return Checked(name="", size_bytes=stored.size_bytes, sha256="")
 
 
 def _http(address: GoogleAddress) -> HttpSession:

@@ -5,7 +5,7 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -16,17 +16,20 @@ from uuid import uuid4
 import orjson
 from aiohttp import ClientResponse
 
-from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, reached
+from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, in_pieces, reached
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
-from replicator.ports import OWN_AREA
+from replicator.ports import OWN_AREA, Clock
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 STANDBY = "StandbyException"
+UNFINISHED = f"{OWN_AREA}/unfinished"
+ABANDONED_AFTER = timedelta(days=2)
+"""Nobody goes on with a file that is older; the copy of one object takes minutes."""
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
@@ -44,17 +47,19 @@ class HdfsAddress:
     request_timeout_s: float = 300.0
 
 
-def hdfs_reader(address: HdfsAddress, *, pace: Pace, sizes: Sizes) -> ObjectStorageReader:
+def hdfs_reader(
+    address: HdfsAddress, *, pace: Pace, sizes: Sizes, clock: Clock
+) -> ObjectStorageReader:
     """Return a `DeepStorageReader` of a folder."""
-    bucket = HdfsFolder(address, pace)
+    bucket = HdfsFolder(address, pace, clock)
     return ObjectStorageReader(bucket, "", piece_bytes=sizes.part_bytes, close=bucket.close)
 
 
 def hdfs_storage(
-    address: HdfsAddress, *, pace: Pace, in_flight: InFlight, sizes: Sizes
+    address: HdfsAddress, *, pace: Pace, in_flight: InFlight, sizes: Sizes, clock: Clock
 ) -> ObjectStorage:
     """Return a `DeepStorage` in a folder."""
-    bucket = HdfsFolder(address, pace)
+    bucket = HdfsFolder(address, pace, clock)
     return ObjectStorage(
         bucket,
         "",
@@ -68,12 +73,13 @@ def hdfs_storage(
 class HdfsFolder:
     """A `Bucket` of the files below the root; a tag is a file's length and time of change."""
 
-    def __init__(self, address: HdfsAddress, pace: Pace) -> None:
+    def __init__(self, address: HdfsAddress, pace: Pace, clock: Clock) -> None:
         """Take the settings; nothing is asked yet."""
         self.name = f"hdfs:{address.root}"
         self.keeps_metadata = False
         self._address, self._pace = address, pace
         self._root = address.root.rstrip("/")
+        self._clock, self._cleaned = clock, False
         self._active = 0
         self._who: dict[str, str] = {}
         if address.delegation_token is not None:
@@ -151,17 +157,10 @@ class HdfsFolder:
         with reached(self.name, doing):
             async with self._http.session().get(place) as response:
                 await self._require(response, doing)
-                pieces, size_bytes = list[bytes](), 0
-                async for piece in response.content.iter_any():
-                    pieces.append(piece)
-                    size_bytes += len(piece)
-                    if size_bytes >= piece_bytes:
-                        await self._pace.transfer(size_bytes)
-                        yield b"".join(pieces)
-                        pieces, size_bytes = [], 0
-                if pieces:
-                    await self._pace.transfer(size_bytes)
-                    yield b"".join(pieces)
+                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                async for piece in pieces:
+                    await self._pace.transfer(len(piece))
+                    yield piece
 
     async def create(
         self,
@@ -188,6 +187,7 @@ class HdfsFolder:
     async def writer(self, key: str, *, part_bytes: int) -> "HdfsWriter":
         """Return what writes a large file in pieces."""
         del part_bytes
+        await self._forget_abandoned()
         aside = await self._written_aside(key, [])
         return HdfsWriter(self, key, aside)
 
@@ -219,6 +219,17 @@ class HdfsFolder:
         if not await self._placed(aside, key):
             raise FileExistsError(key)
 
+    async def _forget_abandoned(self) -> None:
+        """Remove what processes that died have left, once; by age, as others may be at work."""
+        if self._cleaned:
+            return
+        self._cleaned = True
+        oldest = self._clock.now() - ABANDONED_AFTER
+        async for page in self.pages(UNFINISHED):
+            for one in page:
+                if one.stored_at < oldest:
+                    await self.delete(one.key)
+
     async def _placed(self, aside: str, key: str, *, keep: bool = False) -> bool:
         """Rename a file into place, in one step; False when something is there."""
         folder, _, _ = key.rpartition("/")
@@ -233,7 +244,7 @@ class HdfsFolder:
         return placed
 
     async def _written_aside(self, key: str, pieces: Sequence[bytes]) -> str:
-        aside, doing = f"{OWN_AREA}/unfinished/{uuid4().hex}", f"cannot write {key}"
+        aside, doing = f"{UNFINISHED}/{uuid4().hex}", f"cannot write {key}"
         place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
         if place is None:
             raise TransientError(f"{self.name}: {self._root} is not there")
@@ -315,6 +326,10 @@ class HdfsWriter:
         """Add bytes at the end."""
         if data:
             await self._folder.append(self._aside, data)
+
+    async def abort(self) -> None:
+        """Remove what was written aside."""
+        await self._folder.delete(self._aside)
 
     async def complete(self) -> None:
         """Make it visible."""

@@ -125,7 +125,7 @@ class ObjectStorage(ObjectStorageReader):
         key = self.key(location)
         # Under an old receipt, other bytes that are stored here later might look whole.
         await self._receipts.drop(location)
-        self._ahead.pop(location, None)
+        self.forget(location)
         if not location.endswith("/"):
             await self._bucket.delete(key)
             return

@@ -125,6 +125,7 @@ class S3ServerCopy:
             return None
         if stored.size_bytes < self._object_bytes_min:
             return None
+        origin.forget(place)
         copy = _Copy(origin.address.bucket, origin.key(place), key, stored)
         try:
             if stored.size_bytes > self._object_bytes_max:

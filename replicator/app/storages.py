@@ -169,6 +169,7 @@ def _target(
                 pace=shared.paced(settings),
                 in_flight=shared.in_flight(),
                 sizes=shared.sizes,
+                clock=shared.clock,
             )
         case _:
             assert_never(settings)
@@ -196,7 +197,9 @@ def _remote_reader(settings: RemoteStorage, shared: Shared) -> "ObjectStorageRea
         case HdfsStorageSettings():
             from replicator.adapters.storage_hdfs import hdfs_reader  # noqa: PLC0415 - see above
 
-            return hdfs_reader(_hdfs(settings, shared.environ), pace=pace, sizes=sizes)
+            return hdfs_reader(
+                _hdfs(settings, shared.environ), pace=pace, sizes=sizes, clock=shared.clock
+            )
         case _:
             assert_never(settings)
 

@@ -38,6 +38,12 @@ from replicator.ports import (
 )
 from replicator.services.history import History
 
+AHEAD_BYTES_MAX = 4 << 20
+"""Segments up to this, unpacked, are fetched by the request that looks at them.
+
+Larger ones may be copied by the service itself or read in ranges, and what was fetched is lost.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyLimits:
@@ -298,7 +304,8 @@ class Executor:
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        objects = tuple(await self._source_storage.objects(copy.origin, ahead=True))
+        ahead = copy.size_bytes <= AHEAD_BYTES_MAX
+        objects = tuple(await self._source_storage.objects(copy.origin, ahead=ahead))
         shipment = _Watched(origin=self._source_storage, place=copy.origin, objects=objects)
         if copy.origin.endswith("/") and shipment.size_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)

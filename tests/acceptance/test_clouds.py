@@ -17,17 +17,18 @@ from typing import Any
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from replicator import config
 from replicator.adapters.pacing import Pace
-from replicator.adapters.s3_session import s3_bucket
+from replicator.adapters.s3_session import s3_bucket, s3_client
 from replicator.app import Application
 from replicator.cli.demo.recording import RecordedDruid, steps
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorage
 from tests.contract.storages import fresh, s3_address
 from tests.servers.postgresql import Postgresql, connected
-from tests.servers.process import Processes, processes
+from tests.servers.process import Ended, Processes, processes
 from tests.servers.process import fresh as fresh_process
 from tests.servers.proxy import Stall, proxy
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
@@ -406,3 +407,67 @@ async def test_commands_that_used_a_cloud_end_with_their_own_code(clouds: Clouds
         assert ended.code == 1, f"{ended.code}: {ended.out}{ended.err}"
         probed = [row for row in ended.result["findings"] if "deep storage" in row["what"]]
         assert [row["good"] for row in probed] == [True]
+
+
+async def test_a_locked_target(
+    clouds: Clouds,
+    postgresql: Postgresql,
+    forks: Processes,
+    stack: AsyncExitStack,
+    tmp_path: Path,
+):
+    """`check` wants a bucket with object lock; what is applied to it cannot be removed."""
+    origin, dsn = clouds.of_local(), await stack.enter_async_context(postgresql.database())
+    await fill(dsn, tmp_path, origin.push)
+    bucket = fresh()
+    target = {
+        "type": "s3", "bucket": bucket, "prefix": "druid/segments",
+        "endpoint_url": clouds.s3.url, "path_style": True,
+        "access_key_id_env": "S3_ID", "secret_access_key_env": "S3_KEY",
+        "object_lock": {"mode": "governance"},
+    }  # fmt: skip
+    settings = {
+        "source": {
+            "name": "prod",
+            "metadata": metadata_of(dsn, tmp_path),
+            "deep_storage": origin.settings,
+        },
+        "log": {"type": "sqlite", "path": str(tmp_path / "log")},
+        "targets": {
+            "standby": {
+                "metadata": metadata_of(
+                    await stack.enter_async_context(postgresql.database()), tmp_path
+                ),
+                "deep_storage": target,
+                "retention": "30d",
+            },
+        },
+    }
+    file = tmp_path / "replicator.yaml"
+
+    async def run(*args: str) -> Ended:
+        file.write_text(yaml.safe_dump(settings))
+        return await forks.run(*args, "--json", "--config", str(file), env=ENV)
+
+    async with s3_client(s3_address(clouds.s3.url, bucket)) as client:
+        await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+        await client.create_bucket(Bucket=f"{bucket}-plain")
+        target["bucket"] = f"{bucket}-plain"
+        checked = await run("check")
+        assert checked.code == 1
+        assert "has no object lock" in checked.out
+        target["bucket"] = bucket
+        for args in (
+            ("check",), ("watch", "--once"), ("apply", "standby", "--once"),
+            ("verify", "standby", "--level", "checksum"),
+        ):  # fmt: skip
+            ended = await run(*args)
+            assert ended.code == 0, f"{args}: {ended.out}{ended.err}"
+        versions = (await client.list_object_versions(Bucket=bucket))["Versions"]
+        segments = [one for one in versions if "/_replicator/" not in one["Key"]]
+        assert segments
+        for one in segments:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                await client.delete_object(
+                    Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"]
+                )

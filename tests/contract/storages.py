@@ -24,7 +24,7 @@ from replicator.adapters.storage_s3 import S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, DeepStorage, SegmentRemover, Shipment, StoredObject
+from replicator.ports import Checked, Clock, DeepStorage, SegmentRemover, Shipment, StoredObject
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
 
 MIB = 1 << 20
@@ -35,6 +35,22 @@ _numbers = count(1)
 
 class TargetStorage(DeepStorage, SegmentRemover, Protocol):
     """What every target's storage can do."""
+
+
+class CountingPace(Pace):
+    """Counts what it is asked for and holds up nobody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests = self.bytes = 0
+
+    async def request(self) -> None:
+        self.requests += 1
+        await super().request()
+
+    async def transfer(self, size_bytes: int) -> None:
+        self.bytes += size_bytes
+        await super().transfer(size_bytes)
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ def s3_storage(
 ) -> S3Storage:
     return S3Storage(
         s3_address(server.url, bucket, prefix=prefix),
-        pace=Pace(),
+        pace=CountingPace(),
         in_flight=InFlight(64 * MIB),
         sizes=SIZES,
         clock=SystemClock(),
@@ -162,12 +178,7 @@ async def google(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store
     server: Gcs = request.getfixturevalue("gcs")
     bucket = fresh()
     server.bucket(bucket)
-    address = GoogleAddress(
-        bucket=bucket, prefix="druid/segments", endpoint_url=server.url, anonymous=True
-    )
-    async with google_storage(
-        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
-    ) as storage:
+    async with google_target(server.url, bucket) as storage:
         yield _object_store(storage)
 
 
@@ -176,16 +187,7 @@ async def azure(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]
     server: Azure = request.getfixturevalue("azure")
     container = fresh()
     server.container(container)
-    address = AzureAddress(
-        account=AZURE_ACCOUNT,
-        container=container,
-        prefix="druid/segments",
-        endpoint_url=server.url,
-        account_key=AZURE_KEY,
-    )
-    async with azure_storage(
-        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
-    ) as storage:
+    async with azure_target(server.url, container) as storage:
         yield _object_store(storage)
 
 
@@ -195,10 +197,36 @@ async def hdfs(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     root = f"/{fresh()}/segments"
     server.folder(root)
     address = HdfsAddress(urls=(server.url,), root=root, user=server.user)
-    async with hdfs_storage(
-        address, pace=Pace(), in_flight=InFlight(64 * MIB), sizes=SIZES
-    ) as storage:
+    async with hdfs_target(address) as storage:
         yield _object_store(storage)
+
+
+def hdfs_target(address: HdfsAddress, clock: Clock | None = None) -> ObjectStorage:
+    return hdfs_storage(
+        address,
+        pace=CountingPace(),
+        in_flight=InFlight(64 * MIB),
+        sizes=SIZES,
+        clock=clock or SystemClock(),
+    )
+
+
+def google_target(url: str, bucket: str) -> ObjectStorage:
+    address = GoogleAddress(
+        bucket=bucket, prefix="druid/segments", endpoint_url=url, anonymous=True
+    )
+    return google_storage(address, pace=CountingPace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
+
+
+def azure_target(url: str, container: str) -> ObjectStorage:
+    address = AzureAddress(
+        account=AZURE_ACCOUNT,
+        container=container,
+        prefix="druid/segments",
+        endpoint_url=url,
+        account_key=AZURE_KEY,
+    )
+    return azure_storage(address, pace=CountingPace(), in_flight=InFlight(64 * MIB), sizes=SIZES)
 
 
 def _object_store(storage: ObjectStorage) -> Store:

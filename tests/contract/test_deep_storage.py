@@ -9,6 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import (
     CorruptionError,
     MissingObjectError,
@@ -18,7 +19,16 @@ from replicator.errors import (
 )
 from replicator.model.load_spec import Location
 from replicator.ports import Shipment, StoredObject
-from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, checked, local
+from tests.contract.storages import (
+    ALL,
+    IN_BUCKETS,
+    MIB,
+    CountingPace,
+    Origin,
+    Store,
+    checked,
+    local,
+)
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("stores")
@@ -26,6 +36,7 @@ pytestmark = pytest.mark.xdist_group("stores")
 DAY = "wiki/2024-01-01_2024-01-02/v1/0"
 PLACE = Location(f"{DAY}/index/")
 ONE = Location(f"{DAY}/index.zip")
+OTHER = Location(f"{DAY}/other/index.zip")
 FILES = {"00000.smoosh": b"rows" * 100_000, "meta.smoosh": b"v1", "version.bin": b"\0\0\0\x09"}
 CHECKED = checked(FILES)
 LARGE = Random(1).randbytes(12 * MIB + 7)  # two whole parts and a rest
@@ -203,8 +214,6 @@ async def test_rot_of_the_same_length_shows_when_the_bytes_are_read(store: Store
 
 
 async def test_an_object_that_is_written_while_it_is_read_is_noticed(store: Store):
-    if isinstance(getattr(store.storage, "stored", None), dict):
-        pytest.skip("memory keeps no tags")
     await store.put_behind(ONE, {"": LARGE})
     (stored,) = await store.storage.objects(ONE)
     await store.put_behind(ONE, {"": LARGE[::-1]})
@@ -234,6 +243,22 @@ async def test_a_large_folder_is_packed_in_parts(in_bucket: Store):
     assert receipt.packed == checked(files)
     packed = ZipFile(io.BytesIO(await read(in_bucket, ONE, "")))
     assert {name: packed.read(name) for name in packed.namelist()} == files
+
+
+async def test_every_request_and_every_byte_waits_for_its_turn(in_bucket: Store):
+    storage = in_bucket.storage
+    assert isinstance(storage, ObjectStorage)
+    pace = storage.bucket._pace  # type: ignore[attr-defined]
+    assert isinstance(pace, CountingPace)
+    for place, data, receipt_bytes_max in ((ONE, LARGE, 1000), (OTHER, b"small" * 1000, 1000)):
+        pace.requests = pace.bytes = 0
+        await storage.put(place, await shipped({"": data}, place=place))
+        assert pace.requests >= 1
+        assert len(data) <= pace.bytes <= len(data) + receipt_bytes_max
+        pace.requests = pace.bytes = 0
+        assert await storage.check(place) == checked({"": data})
+        assert pace.requests >= 2, "to list and to read"
+        assert pace.bytes == len(data)
 
 
 async def test_a_bucket_that_holds_nothing_is_no_missing_object(in_bucket: Store):

@@ -54,7 +54,9 @@ class Stall:
 
 @dataclass(frozen=True)
 class Flip:
-    """Change one bit of the body that is sent."""
+    """Change one bit of the body that is sent: at its beginning, or where `what` is."""
+
+    what: bytes = b""
 
 
 Fate = Refuse | Reset | Stall | Flip | None
@@ -115,7 +117,8 @@ class Proxy:
             await writer.drain()
             return
         if isinstance(fate, Flip) and body:
-            body = bytes([body[0] ^ 1]) + body[1:]
+            at = body.index(fate.what)
+            body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
         kept = [
             line for line in lines if line.lower().split(":")[0] not in {"expect", "connection"}
         ]
@@ -128,6 +131,8 @@ class Proxy:
             up_writer.write(sent)
             await up_writer.drain()
             answer = await up_reader.readuntil(HEAD_END)
+            # where an upload goes on must lead here again
+            answer = answer.replace(b":%d/" % self.upstream_port, b":%d/" % self.port)
             writer.write(answer)
             rest = await up_reader.read(-1)
             writer.write(rest[: len(rest) // 2] if cut else rest)

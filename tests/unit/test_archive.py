@@ -60,11 +60,9 @@ def golden_records() -> list[Record]:
     """Two events and the record that closes their cut, the same on every day."""
     envelope = Envelope(source="prod", cut=CutNumber(7), epoch=Epoch(3), time=TIME)
     rows = [segment("a"), segment("b")]
-    events: list[Event] = []
-    for row in rows:
-        events.append(RowChanged(row=row, fingerprint=fingerprint(row), previous=None))
-    events.append(golden_cut().closed)
-    documents = [encode(event, envelope) for event in events]
+    changed = [RowChanged(row=row, fingerprint=fingerprint(row), previous=None) for row in rows]
+    documents = [encode(event, envelope) for event in changed]
+    documents.append(encode(golden_cut().closed, envelope))
     return [
         Record(Offset(40 + i), TIME + timedelta(seconds=i), document.type, document.data)
         for i, document in enumerate(documents)
