@@ -11,14 +11,29 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
+from replicator import config
 from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.adapters.process_workers import ProcessWorkers
+from replicator.app.storages import layout, source_layout
 from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.model.carriage import Carriage
 from replicator.model.event import Offset, Record
-from replicator.model.reading import Closing, Reading, Recorded, Stretch, read
+from replicator.model.load_rules import LoadRules
+from replicator.model.reading import Carried, Closing, Reading, Recorded, Scope, Stretch, read
+from replicator.model.row import TABLES
 from replicator.ports import Workers
-from tests.builders import changed, cut_closed, envelope, record, removed, segment
+from tests.builders import (
+    ONE_OF_EACH,
+    ROOT,
+    changed,
+    cut_closed,
+    envelope,
+    record,
+    removed,
+    segment,
+)
 
 ALL: list[Workers] = [
     InPlaceWorkers(),
@@ -114,6 +129,47 @@ async def test_a_batch_that_cannot_be_read_is_the_callers_to_see(workers: Worker
     with pytest.raises(TransientError, match="the log is away"):
         await consume(workers, given())
     assert not children()
+
+
+async def test_a_configured_rule_goes_to_a_worker_and_counts_there_as_it_does_here(tmp_path: Path):
+    """With storages of every kind and renamed tiers, as a configuration gives them."""
+    rule = Carried(carriage=configured(tmp_path), scope=Scope())
+    rows_of_all = [record(changed(row), offset=n) for n, row in enumerate(ONE_OF_EACH.values())]
+    work = partial(read, source=envelope().source, rule=rule)
+
+    async def given() -> AsyncIterator[Sequence[Record]]:
+        yield rows_of_all
+
+    async with TWO.each(work, given()) as readings:
+        assert said([reading async for reading in readings]) == said([work(rows_of_all)])
+
+
+def configured(folder: Path) -> Carriage:
+    google = {"type": "google", "bucket": "archive"}
+    hdfs = {"type": "hdfs", "urls": ["http://nn:9870"], "filesystem": "hdfs://nn", "root": "/d"}
+    target = {
+        "metadata": {"type": "postgresql", "url": "postgresql://druid@db2/druid"},
+        "deep_storage": {"type": "s3", "bucket": "standby"},
+        "load_rules": {"tiers": {"hot": "_default_tier"}},
+    }
+    source = {
+        "name": "prod",
+        "metadata": {"type": "postgresql", "url": "postgresql://druid@db1/druid"},
+        "deep_storage": {"type": "local", "root": str(folder), "root_in_load_spec": ROOT},
+        "other_deep_storages": {"archive": google, "hadoop": hdfs},
+    }
+    log = {"type": "sqlite", "path": str(folder / "log")}
+    path = folder / "replicator.yaml"
+    path.write_text(yaml.safe_dump({"source": source, "log": log, "targets": {"standby": target}}))
+    settings = config.load(path, {})
+    standby = settings.targets["standby"]
+    return Carriage(
+        source=source_layout(settings.source),
+        target=layout(standby.deep_storage),
+        config_names=standby.config_names,
+        columns={kind: frozenset(table.columns) for kind, table in TABLES.items()},
+        load_rules=LoadRules(tiers=standby.load_rules.tiers),
+    )
 
 
 async def test_another_source_is_refused_by_a_worker_too():
