@@ -11,7 +11,14 @@ from operator import attrgetter
 from typing import Any, assert_never
 
 from replicator.errors import MalformedRowError
-from replicator.model.fingerprint import NULL, UNIT, Fingerprint, fingerprint, text_columns
+from replicator.model.fingerprint import (
+    NULL,
+    UNIT,
+    Fingerprint,
+    fingerprint,
+    fingerprint_of,
+    text_columns,
+)
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member, parse, with_changed_member, with_member
@@ -27,6 +34,7 @@ from replicator.model.row import (
     SegmentSchema,
     Supervisor,
 )
+from replicator.model.wire import RowTold
 
 _COLUMNS = attrgetter(*text_columns(Kind.SEGMENT))
 NEVER_SUSPENDED = "NoopSupervisorSpec"
@@ -66,26 +74,25 @@ class Carriage:
                 return row
         assert_never(row)
 
-    def fingerprint(self, row: Row) -> Fingerprint | None:
+    def fingerprint(self, told: RowTold) -> Fingerprint | None:
         """Return what the target's own scan must say of a source's row, None: it is not carried.
 
         Raises:
             MalformedRowError: as for `carried`.
         """
-        if isinstance(row, Segment):  # by far the most, and no second segment need be made
-            columns, payload = self.columns[Kind.SEGMENT], self._moved(row)
-            return fingerprint(row, columns=columns, payload=payload)
-        carried = self.carried(row)
-        if carried is None:
-            return None
-        return fingerprint(carried, columns=self.columns[KIND_OF[type(row)]])
+        kind = told.key.kind
+        if kind is Kind.SEGMENT:  # by far the most, and no segment need be made
+            payload = self._moved(told.columns["payload"])
+            return fingerprint_of(kind, told.columns, columns=self.columns[kind], payload=payload)
+        carried = self.carried(told.row())
+        return None if carried is None else fingerprint(carried, columns=self.columns[kind])
 
     def _segment(self, segment: Segment) -> Segment:
-        moved = self._moved(segment)
+        moved = self._moved(segment.payload)
         return segment if moved is segment.payload else replace(segment, payload=moved)
 
-    def _moved(self, segment: Segment) -> bytes:
-        return with_changed_member(segment.payload, "loadSpec", self._load_spec)
+    def _moved(self, payload: bytes) -> bytes:
+        return with_changed_member(payload, "loadSpec", self._load_spec)
 
     def _load_spec(self, found: Any) -> Any:
         location = _place(found, self.source)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
-from typing import NewType, TypeAlias
+from typing import Any, NamedTuple, NewType, TypeAlias
 
-from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey
+from replicator.model.row import KIND_OF, TABLES, Extras, Kind, Row, RowKey
 
 Fingerprint = NewType("Fingerprint", bytes)
 """SHA-256 of a row, 32 bytes."""
@@ -30,13 +30,14 @@ DIGEST_MODULUS = 1 << (8 * FINGERPRINT_BYTES)
 EMPTY_DIGEST = Digest(0)
 
 _WORDS: Mapping[str | int | None, str] = {None: NULL, False: "0", True: "1"}
-_ValuesOf: TypeAlias = Callable[[Row], tuple[str | int | None, ...]]
-_PayloadOf: TypeAlias = Callable[[Row], bytes]
+_Values: TypeAlias = tuple[str | int | None, ...]
+_ValuesOf: TypeAlias = Callable[[Row], _Values]
+_KEY_HEAD: Mapping[Kind, bytes] = {kind: f"{kind.value}{UNIT}".encode() for kind in Kind}
 
 
 def key_hash(key: RowKey) -> bytes:
     """Return 16 bytes that stand for the key: the head of SHA-256 of kind, 0x1f and key."""
-    return sha256(f"{key.kind.value}{UNIT}{key.key}".encode()).digest()[:KEY_HASH_BYTES]
+    return sha256(_KEY_HEAD[key.kind] + key.key.encode()).digest()[:KEY_HASH_BYTES]
 
 
 def fingerprint(
@@ -47,15 +48,23 @@ def fingerprint(
     Columns outside `columns` count as NULL, so that rows can be compared without the ones that a
     target writes by its own rule or does not have. `payload` takes the place of the row's own.
     """
-    head, values_of, payload_of = _reading(KIND_OF[type(row)], columns)
-    text = head % tuple(
-        [v if v.__class__ is str else _WORDS.get(v) or str(v) for v in values_of(row)]
-    )
-    if row.extras:
-        names = sorted(row.extras if columns is None else columns & row.extras.keys())
-        text += "".join(f"{name}={row.extras[name]}{UNIT}" for name in names)
-    content = payload_of(row) if payload is None else payload
-    return Fingerprint(sha256(text.encode() + content).digest())
+    head, names, values_of = _reading(KIND_OF[type(row)], columns)
+    content = getattr(row, names.payload) if payload is None else payload
+    return _hashed(head, values_of(row), row.extras, columns, content)
+
+
+def fingerprint_of(
+    kind: Kind,
+    found: Mapping[str, Any],
+    *,
+    columns: frozenset[str] | None = None,
+    payload: bytes | None = None,
+) -> Fingerprint:
+    """Return what `fingerprint` does, for a row that is still a mapping of its columns."""
+    head, names, _ = _reading(kind, columns)
+    content = found[names.payload] if payload is None else payload
+    values = tuple(map(found.get, names.read))
+    return _hashed(head, values, found.get("extras"), columns, content)
 
 
 def text_columns(kind: Kind) -> tuple[str, ...]:
@@ -79,17 +88,38 @@ def hex_digest(digest: Digest) -> str:
     return f"{digest:064x}"
 
 
+def _hashed(
+    head: str,
+    values: _Values,
+    extras: Extras | None,
+    columns: frozenset[str] | None,
+    payload: bytes,
+) -> Fingerprint:
+    text = head % tuple([v if v.__class__ is str else _WORDS.get(v) or str(v) for v in values])
+    if extras:
+        names = sorted(extras if columns is None else columns & extras.keys())
+        text += "".join(f"{name}={extras[name]}{UNIT}" for name in names)
+    return Fingerprint(sha256(text.encode() + payload).digest())
+
+
+class _Names(NamedTuple):
+    """The columns of one kind that a fingerprint is computed over."""
+
+    read: tuple[str, ...]
+    payload: str
+
+
 @lru_cache(maxsize=8 * len(Kind))
-def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _ValuesOf, _PayloadOf]:
+def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _Names, _ValuesOf]:
     """Return what precedes the payload, with a `%s` for each value, and how to read the values."""
     every = text_columns(kind)
-    read = [name for name in every if columns is None or name in columns]
+    read = tuple(name for name in every if columns is None or name in columns)
     places = ("%s" if name in read else NULL for name in every)
     head = UNIT.join((kind.value, *places, ""))
-    return head, _tuple_of(read), attrgetter(TABLES[kind].payload)
+    return head, _Names(read, TABLES[kind].payload), _tuple_of(read)
 
 
-def _tuple_of(names: list[str]) -> _ValuesOf:
+def _tuple_of(names: tuple[str, ...]) -> _ValuesOf:
     if len(names) > 1:
         return attrgetter(*names)
     return lambda row: tuple(getattr(row, name) for name in names)

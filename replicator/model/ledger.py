@@ -8,6 +8,7 @@ folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothi
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -33,6 +34,8 @@ T = TypeVar("T", bound=np.generic)
 
 FOLD_MIN = 1 << 16
 """Fewer changes than this wait for more: each fold copies the whole ledger once."""
+BLOCK_ROWS = 1 << 16
+"""Rows that are computed with at once, so that what is only needed on the way stays small."""
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
 
@@ -96,10 +99,11 @@ def batch(changes: list[tuple[bytes, bytes | None, int]]) -> Batch:
 
 def fold(before: Ledger, changes: Batch) -> Ledger:
     """Return the ledger after the changes, in time linear in its size with a small factor."""
-    keys, marks, offsets, removed = _last_words(changes)
+    chosen = _last_words(changes.keys)
+    removed = changes.removed[chosen]
     if not len(before) and not removed.any():
-        first = Digest(total(marks) % DIGEST_MODULUS)
-        return Ledger(keys=keys, marks=marks, offsets=offsets, digest=first)
+        return _first(changes, chosen)
+    keys, marks, offsets = changes.keys[chosen], changes.marks[chosen], changes.offsets[chosen]
     places = np.searchsorted(before.keys, keys)
     known = _same(before.keys, places, keys)
     overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
@@ -110,15 +114,12 @@ def fold(before: Ledger, changes: Batch) -> Ledger:
         + np.searchsorted(inserts, updates, side="right")
         - np.searchsorted(deletes, updates, side="left")
     )
-    all_marks = _splice(before.marks, deletes, inserts, marks[added])
-    all_offsets = _splice(before.offsets, deletes, inserts, offsets[added])
-    all_marks[moved], all_offsets[moved] = marks[overwritten], offsets[overwritten]
-    return Ledger(
-        keys=_splice(before.keys, deletes, inserts, keys[added]),
-        marks=all_marks,
-        offsets=all_offsets,
-        digest=Digest(digest % DIGEST_MODULUS),
-    )
+    after = _room(len(before) + len(inserts) - len(deletes))
+    _splice(before.keys, deletes, inserts, keys[added], after.keys)
+    _splice(before.marks, deletes, inserts, marks[added], after.marks)
+    _splice(before.offsets, deletes, inserts, offsets[added], after.offsets)
+    after.marks[moved], after.offsets[moved] = marks[overwritten], offsets[overwritten]
+    return Ledger(**after._asdict(), digest=Digest(digest % DIGEST_MODULUS))
 
 
 def diff(before: Ledger, after: Ledger) -> Batch:
@@ -243,10 +244,10 @@ class Folding:
 
 def total(marks: Marks) -> int:
     """Return the sum of the fingerprints as one integer, not reduced."""
-    if not len(marks):
-        return 0
-    words = np.ascontiguousarray(marks).view(">u4").reshape(len(marks), -1).astype(np.uint64)
-    sums = words.sum(axis=0)
+    sums = np.zeros(MARK.itemsize // 4, np.uint64)
+    for start in range(0, len(marks), BLOCK_ROWS):
+        block = np.ascontiguousarray(marks[start : start + BLOCK_ROWS])
+        sums += block.view(">u4").reshape(len(block), -1).sum(axis=0, dtype=np.uint64)
     return sum(int(word) << (32 * (len(sums) - 1 - i)) for i, word in enumerate(sums))
 
 
@@ -262,15 +263,46 @@ def items(column: NDArray[np.bytes_]) -> Iterator[bytes]:
         yield data[start : start + width]
 
 
-def _last_words(changes: Batch) -> tuple[Keys, Marks, Offsets, Mask]:
-    order = np.argsort(changes.keys, kind="stable")
-    keys = changes.keys[order]
+class _Room(NamedTuple):
+    """The columns of a ledger that is being made."""
+
+    keys: Keys
+    marks: Marks
+    offsets: Offsets
+
+
+def _room(rows: int) -> _Room:
+    """Return columns in pages of their own, which go back to the system with the ledger.
+
+    An allocator would keep them for later, in pieces that the next ledger does not fit into: after
+    some cuts a ledger took three times its size.
+    """
+    sizes = (KEY.itemsize, MARK.itemsize, np.dtype(np.int64).itemsize)
+    pages = mmap(-1, max(1, rows * sum(sizes)), flags=MAP_PRIVATE | MAP_ANONYMOUS)
+    return _Room(
+        offsets=np.frombuffer(pages, np.int64, rows),
+        marks=np.frombuffer(pages, MARK, rows, offset=rows * sizes[2]),
+        keys=np.frombuffer(pages, KEY, rows, offset=rows * (sizes[1] + sizes[2])),
+    )
+
+
+def _first(changes: Batch, chosen: NDArray[np.intp]) -> Ledger:
+    """Return the ledger of the chosen changes, sorted by key, without another copy of them."""
+    room = _room(len(chosen))
+    for start in range(0, len(chosen), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        for column, given in zip(room, (changes.keys, changes.marks, changes.offsets), strict=True):
+            column[block] = given[chosen[block]]
+    return Ledger(**room._asdict(), digest=Digest(total(room.marks) % DIGEST_MODULUS))
+
+
+def _last_words(given: Keys) -> NDArray[np.intp]:
+    """Return where the last word on each key is, sorted by key."""
+    order = np.argsort(given, kind="stable")
+    keys = given[order]
     last = np.ones(len(keys), np.bool_)
     last[:-1] = keys[1:] != keys[:-1]
-    if last.all():
-        return keys, changes.marks[order], changes.offsets[order], changes.removed[order]
-    chosen = order[last]
-    return keys[last], changes.marks[chosen], changes.offsets[chosen], changes.removed[chosen]
+    return order if last.all() else order[last]
 
 
 def _same(known: Keys, places: NDArray[np.intp], keys: Keys) -> Mask:
@@ -281,12 +313,29 @@ def _same(known: Keys, places: NDArray[np.intp], keys: Keys) -> Mask:
 
 
 def _splice(
+    column: NDArray[T],
+    deletes: NDArray[np.intp],
+    inserts: NDArray[np.intp],
+    values: NDArray[T],
+    out: NDArray[T],
+) -> None:
+    """Fill `out` with a column without the deleted items and with the inserted ones, by blocks."""
+    filled = 0
+    for start in range(0, max(1, len(column)), BLOCK_ROWS):
+        end = start + BLOCK_ROWS
+        beyond = end if end < len(column) else len(column) + 1  # the last one takes what is added
+        new = slice(*np.searchsorted(inserts, (start, beyond)))
+        old = slice(*np.searchsorted(deletes, (start, beyond)))
+        piece = _spliced(column[start:end], deletes[old] - start, inserts[new] - start, values[new])
+        out[filled : filled + len(piece)] = piece
+        filled += len(piece)
+
+
+def _spliced(
     column: NDArray[T], deletes: NDArray[np.intp], inserts: NDArray[np.intp], values: NDArray[T]
 ) -> NDArray[T]:
-    """Return a new column without the deleted items and with the inserted ones, in two copies."""
     if len(inserts):
         shift = np.searchsorted(inserts, deletes, side="right") if len(deletes) else 0
         column = np.insert(column, inserts, values)
         deletes = deletes + shift
-        return np.delete(column, deletes) if len(deletes) else column
-    return np.delete(column, deletes) if len(deletes) else column.copy()
+    return np.delete(column, deletes) if len(deletes) else column

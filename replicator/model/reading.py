@@ -17,16 +17,15 @@ from replicator.model.event import (
     CutClosed,
     CutNumber,
     Entry,
+    Envelope,
     Epoch,
     Offset,
     Record,
-    RowChanged,
-    RowEvent,
-    key_of_event,
+    RowRemoved,
 )
-from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint, key_hash
-from replicator.model.row import KIND_OF, Kind, Row, datasource_of, key_of
-from replicator.model.wire import decode, glance
+from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
+from replicator.model.row import Kind, datasource_of
+from replicator.model.wire import Parsed, RowTold, decode, glance, parse
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
@@ -54,13 +53,13 @@ class Stretch:
     gone: int = 0
     """Sum of those that they had before."""
 
-    def add(self, entry: Entry, event: RowEvent, mark: bytes | None) -> None:
+    def add(self, event: Parsed, told: RowTold | RowRemoved, mark: bytes | None) -> None:
         """Take the next event."""
-        self.keys += key_hash(key_of_event(event))
+        self.keys += key_hash(told.key)
         self.marks += mark or _NO_MARK
         self.removed.append(mark is None)
-        self.offsets.append(entry.offset)
-        come, gone = contribution(entry, event)
+        self.offsets.append(event.offset)
+        come, gone = contribution(event.offset, told)
         self.come += come
         self.gone += gone
 
@@ -83,7 +82,7 @@ class Reading(NamedTuple):
 class Rule(Protocol):
     """What rows count as for somebody who folds a log; it can be pickled."""
 
-    def mark(self, event: RowChanged, offset: Offset) -> bytes | None:
+    def mark(self, told: RowTold, offset: Offset) -> bytes | None:
         """Return the fingerprint to compare the row by, None: it does not count."""
         ...
 
@@ -92,9 +91,9 @@ class Rule(Protocol):
 class Recorded:
     """Rows as the source had them."""
 
-    def mark(self, event: RowChanged, _: Offset) -> bytes:
+    def mark(self, told: RowTold, _: Offset) -> bytes:
         """Return the source's fingerprint."""
-        return event.fingerprint
+        return told.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +102,9 @@ class OfKinds:
 
     kinds: frozenset[Kind]
 
-    def mark(self, event: RowChanged, _: Offset) -> bytes | None:
+    def mark(self, told: RowTold, _: Offset) -> bytes | None:
         """Return the source's fingerprint of a row of these tables."""
-        return event.fingerprint if KIND_OF[type(event.row)] in self.kinds else None
+        return told.fingerprint if told.key.kind in self.kinds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +115,13 @@ class Scope:
     supervisors: frozenset[str] = frozenset()
     """Ids of the supervisors of that datasource: their offsets go back with its segments."""
 
-    def holds(self, row: Row) -> bool:
+    def holds(self, told: RowTold) -> bool:
         """Return whether the row is one of them."""
         if self.datasource is None:
             return True
-        name = datasource_of(row)
+        name = datasource_of(told.row())
         return name == self.datasource or (
-            key_of(row).kind is Kind.COMMIT and name in self.supervisors
+            told.key.kind is Kind.COMMIT and name in self.supervisors
         )
 
     def names(self, kind: Kind) -> Sequence[str] | None:
@@ -142,14 +141,14 @@ class Carried:
     excluded: frozenset[Offset] = frozenset()
     """Events that do not count."""
 
-    def mark(self, event: RowChanged, offset: Offset) -> bytes | None:
+    def mark(self, told: RowTold, offset: Offset) -> bytes | None:
         """Return what the target's own scan must say of the row."""
-        if offset in self.excluded or not self.scope.holds(event.row):
+        if offset in self.excluded or not self.scope.holds(told):
             return None
         try:
-            return self.carriage.fingerprint(event.row)
+            return self.carriage.fingerprint(told)
         except MalformedRowError:
-            return event.fingerprint  # picked, and the executor says what is wrong with it
+            return told.fingerprint  # picked, and the executor says what is wrong with it
 
 
 def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
@@ -162,18 +161,19 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
     parts: list[Stretch | Closing] = []
     stretch: Stretch | None = None
     for record in records:
-        entry = entry_of(record, source)
-        event = entry.event
-        if isinstance(event, CutClosed):
-            parts.append(Closing(entry.offset, event))
+        event = parse(record)
+        _require_source(event.offset, event.envelope, source)
+        told = event.told
+        if isinstance(told, CutClosed):
+            parts.append(Closing(event.offset, told))
             stretch = None
             continue
-        attempt = attempt_of(entry)
+        attempt = attempt_of(event.envelope)
         if stretch is None or stretch.attempt != attempt:
             stretch = Stretch(attempt)
             parts.append(stretch)
-        mark = rule.mark(event, entry.offset) if isinstance(event, RowChanged) else None
-        stretch.add(entry, event, mark)
+        mark = rule.mark(told, event.offset) if isinstance(told, RowTold) else None
+        stretch.add(event, told, mark)
     return Reading(parts=parts, last=records[-1].offset)
 
 
@@ -185,34 +185,36 @@ def entry_of(record: Record, source: str) -> Entry:
         ConfigError: it is of another source.
     """
     entry = decode(record)
-    if entry.envelope.source != source:
-        raise ConfigError(
-            f"the log holds events of source {entry.envelope.source!r} at offset"
-            f" {entry.offset}, the configuration says {source!r}",
-            hint="point `log` at the log of this source, or correct `source.name`",
-        )
+    _require_source(entry.offset, entry.envelope, source)
     return entry
 
 
-def attempt_of(entry: Entry) -> Attempt:
+def attempt_of(envelope: Envelope) -> Attempt:
     """Return which poll an event belongs to."""
-    return Attempt(entry.envelope.epoch, entry.envelope.cut)
+    return Attempt(envelope.epoch, envelope.cut)
 
 
-def contribution(entry: Entry, event: RowEvent) -> tuple[int, int]:
+def contribution(offset: Offset, told: RowTold | RowRemoved) -> tuple[int, int]:
     """Return the fingerprint that joins the inventory by an event, and the one that leaves it.
 
     Raises:
         CorruptionError: the event does not match its own fingerprint.
     """
-    gone = 0 if event.previous is None else int.from_bytes(event.previous)
-    if not isinstance(event, RowChanged):
+    gone = 0 if told.previous is None else int.from_bytes(told.previous)
+    if isinstance(told, RowRemoved):
         return 0, gone
-    if fingerprint(event.row) != event.fingerprint:
-        raise CorruptionError(
-            f"the event at offset {entry.offset} does not match its own fingerprint"
+    if fingerprint_of(told.key.kind, told.columns) != told.fingerprint:
+        raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
+    return int.from_bytes(told.fingerprint), gone
+
+
+def _require_source(offset: Offset, envelope: Envelope, source: str) -> None:
+    if envelope.source != source:
+        raise ConfigError(
+            f"the log holds events of source {envelope.source!r} at offset"
+            f" {offset}, the configuration says {source!r}",
+            hint="point `log` at the log of this source, or correct `source.name`",
         )
-    return int.from_bytes(event.fingerprint), gone
 
 
 class Tally(NamedTuple):

@@ -7,9 +7,10 @@ from itertools import accumulate
 from typing import NamedTuple
 from urllib.parse import quote
 
-from replicator.model.event import Offset, RowChanged
+from replicator.model.event import Offset
 from replicator.model.interval import Interval
-from replicator.model.row import Segment
+from replicator.model.row import Kind
+from replicator.model.wire import RowTold
 
 SEGMENTS_PER_CALL_MAX = 500
 """Druid puts the ids of one call into one statement."""
@@ -24,12 +25,11 @@ class OfDatasource:
     datasource: str
     used_only: bool = False
 
-    def mark(self, event: RowChanged, _: Offset) -> bytes | None:
+    def mark(self, told: RowTold, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a segment."""
-        row = event.row
-        if not isinstance(row, Segment) or row.datasource != self.datasource:
+        if told.key.kind is not Kind.SEGMENT or told.columns["datasource"] != self.datasource:
             return None
-        return event.fingerprint if row.used or not self.used_only else None
+        return told.fingerprint if told.columns["used"] or not self.used_only else None
 
 
 class Call(NamedTuple):

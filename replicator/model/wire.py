@@ -50,7 +50,8 @@ EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 
 # In a record a payload is a JSON text within a JSON text, so its quotes are escaped.
 _DATASOURCE = re.compile(rb'"datasource":("[^"\\]*(?:\\.[^"\\]*)*")')
-_SIZE = re.compile(rb'\\"size\\"\s*:\s*(\d+)')
+_SIZE_NAME = rb"\"size\""
+_SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d+)")
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
 _SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
 _USED = re.compile(rb'"used":(true|false)')
@@ -65,6 +66,31 @@ class Glance(NamedTuple):
     datasource: str | None
     size_bytes: int | None
     """Of a segment's bytes, unpacked; None when it has none."""
+
+
+class RowTold(NamedTuple):
+    """A `RowChanged` whose row is still a mapping of its columns, the payload as bytes."""
+
+    key: RowKey
+    columns: Mapping[str, Any]
+    fingerprint: Fingerprint
+    previous: Fingerprint | None
+
+    def row(self) -> Row:
+        """Return the row itself."""
+        return TABLES[self.key.kind].row_type(**self.columns)
+
+    def event(self) -> RowChanged:
+        """Return the event itself."""
+        return RowChanged(row=self.row(), fingerprint=self.fingerprint, previous=self.previous)
+
+
+class Parsed(NamedTuple):
+    """One event at its offset, not yet as values of the model."""
+
+    offset: Offset
+    envelope: Envelope
+    told: RowTold | RowRemoved | CutClosed
 
 
 def schema_name(event_type: str) -> str:
@@ -135,8 +161,19 @@ def decode(record: Record) -> Entry:
         CorruptionError: it is not JSON, not of a known type and version, or a field is missing or
             of the wrong type; the message names the offset and the field.
     """
+    offset, envelope, told = parse(record)
+    event = told.event() if isinstance(told, RowTold) else told
+    return Entry(offset=offset, envelope=envelope, event=event)
+
+
+def parse(record: Record) -> Parsed:
+    """Return what `decode` does, as checked, at half the price: rows stay columns.
+
+    Raises:
+        CorruptionError: as for `decode`.
+    """
     try:
-        return _decode(record)
+        return _parse(record)
     except (KeyError, TypeError, ValueError) as exc:
         raise CorruptionError(
             f"the event at offset {record.offset} of the log cannot be read: {_reason(exc)}",
@@ -152,9 +189,9 @@ def glance(record: Record) -> Glance:
     kind, data = _KIND_CHANGED[record.type], record.data
     named = _DATASOURCE.search(data)
     size_bytes = None
-    if kind is Kind.SEGMENT:
-        sizes = () if _TOMBSTONE.search(data) else _SIZE.findall(data)
-        size_bytes = int(sizes[-1]) if sizes else None
+    if kind is Kind.SEGMENT and not (b"tombstone" in data and _TOMBSTONE.search(data)):
+        size = _SIZE.match(data, max(0, data.rfind(_SIZE_NAME)))
+        size_bytes = int(size[1]) if size else None
     datasource = orjson.loads(named[1]) if named else None
     return Glance(kind=kind, datasource=datasource, size_bytes=size_bytes)
 
@@ -197,7 +234,7 @@ def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
     return found[1]
 
 
-def _decode(record: Record) -> Entry:
+def _parse(record: Record) -> Parsed:
     document = orjson.loads(record.data)
     if not isinstance(document, dict):
         raise TypeError("it is not a JSON object")
@@ -210,8 +247,8 @@ def _decode(record: Record) -> Entry:
         )
     envelope = _envelope(document["source"], document["cut"], document["epoch"], document["time"])
     data = _typed(document, "data", dict)
-    event = _event(type_, _typed(document, "subject", str), data, envelope)
-    return Entry(offset=Offset(record.offset), envelope=envelope, event=event)
+    told = _told(type_, _typed(document, "subject", str), data, envelope)
+    return Parsed(Offset(record.offset), envelope, told)
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -226,13 +263,17 @@ def _envelope(source: object, cut: object, epoch: object, time: object) -> Envel
     )
 
 
-def _event(type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope) -> Event:
+def _told(
+    type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope
+) -> RowTold | RowRemoved | CutClosed:
     if (kind := _KIND_CHANGED.get(type_)) is not None:
-        row = _row_from_json(TABLES[kind], _typed(data, "row", dict))
-        if key_of(row) != (kind, subject):
-            raise ValueError(f"subject {subject!r} does not name the row {key_of(row).key!r}")
-        return RowChanged(
-            row=row,
+        table = TABLES[kind]
+        columns = _columns_from_json(table, _typed(data, "row", dict))
+        if columns[table.key] != subject:
+            raise ValueError(f"subject {subject!r} does not name the row {columns[table.key]!r}")
+        return RowTold(
+            key=RowKey(kind, subject),
+            columns=columns,
             fingerprint=_fingerprint(data, "fingerprint"),
             previous=None if data["previous"] is None else _fingerprint(data, "previous"),
         )
@@ -262,23 +303,29 @@ def _row_to_json(row: Row) -> dict[str, Any]:
     return found
 
 
-def _row_from_json(table: Table, found: dict[str, Any]) -> Row:
+def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]:
     if (text := found.pop(f"{table.payload}_base64", None)) is not None:
         found[table.payload] = _bytes(text, f"{table.payload}_base64")
     else:
         found[table.payload] = _typed(found, table.payload, str).encode()
-    types = _COLUMN_TYPES[table.kind]
-    for name, value in found.items():
-        if name not in types:
-            raise ValueError(f"field {name!r} is unknown to this release")
-        if value.__class__ not in types[name]:
-            raise TypeError(f"field {name!r} has the wrong type")
-    if missing := _REQUIRED[table.kind] - found.keys():
-        raise KeyError(min(missing))
+    _check_columns(table.kind, tuple(found), tuple(map(type, found.values())))
     extras = found.get("extras")
     if extras and not all(isinstance(value, str) for value in extras.values()):
         raise TypeError("field 'extras' has a value that is not a text")
-    return table.row_type(**found)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _check_columns(kind: Kind, names: tuple[str, ...], types: tuple[type[Any], ...]) -> None:
+    """Refuse fields unless all are known, of their types and there; most rows are alike."""
+    known = _COLUMN_TYPES[kind]
+    for name, found in zip(names, types, strict=True):
+        if name not in known:
+            raise ValueError(f"field {name!r} is unknown to this release")
+        if found not in known[name]:
+            raise TypeError(f"field {name!r} has the wrong type")
+    if missing := _REQUIRED[kind] - set(names):
+        raise KeyError(min(missing))
 
 
 def _column_types(table: Table) -> Mapping[str, frozenset[type[Any]]]:

@@ -9,16 +9,15 @@ import numpy as np
 
 from replicator.errors import CorruptionError
 from replicator.model.archive import Base
-from replicator.model.event import ClosedCut, CutClosed, CutNumber, Entry, Offset, key_of_event
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
     EMPTY_DIGEST,
     Digest,
     hex_digest,
-    key_hash,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
-from replicator.model.reading import Attempt, Closing, Rule, Stretch, attempt_of, contribution
+from replicator.model.reading import Attempt, Closing, Rule, Stretch
 from replicator.services.history import History
 
 Seen: TypeAlias = Callable[[int], None]
@@ -40,7 +39,7 @@ class CutReader:
     def __init__(self, history: History) -> None:
         self._history = history
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
-        self._entries: list[Entry] = []
+        self._parts: list[Stretch | Closing] = []
         self._attempt: Attempt | None = None
         self._sum = 0
         self._count = 0
@@ -49,23 +48,18 @@ class CutReader:
 
     async def next(self) -> CutSpan | None:
         """Return the next whole cut, None when the log has no further one yet."""
-        while (entry := await self._next_entry()) is not None:
-            event = entry.event
-            if isinstance(event, CutClosed):
-                closed = self._close(Closing(entry.offset, event))
+        while (part := await self._next_part()) is not None:
+            if isinstance(part, Closing):
                 span = CutSpan(
-                    at=closed,
+                    at=self._close(part),
                     offsets=np.array(self._offsets, np.int64),
                     keys=np.frombuffer(bytes(self._keys), KEY),
                 )
                 self._forget()
                 return span
-            self._begin(attempt_of(entry))
-            self._count += 1
-            come, gone = contribution(entry, event)
-            self._sum += come - gone
-            self._keys += key_hash(key_of_event(event))
-            self._offsets.append(entry.offset)
+            self._take(part)
+            self._keys += part.keys
+            self._offsets.extend(part.offsets)
         return None
 
     async def fold(
@@ -75,7 +69,7 @@ class CutReader:
 
         After a TransientError the same call with the same `folding` goes on where it stopped.
         """
-        self._entries = []
+        self._parts = []
         if self.at == 0:
             await self._begin_from_base(folding, rule, until, seen)
         count = 0
@@ -112,34 +106,33 @@ class CutReader:
             folding.close()
             self._forget()
             return
-        if self._begin(part.attempt):
+        if self._take(part):
             folding.discard()
-        self._count += len(part.offsets)
-        self._sum += part.come - part.gone
         folding.extend(part.keys, part.marks, part.removed, part.offsets)
 
     def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
         """Go on after the record at `offset`, which closed a cut that the caller knows already."""
         self.at, self.last, self.digest = Offset(offset + 1), cut, digest
-        self._entries = []
+        self._parts = []
         self._forget()
 
-    async def _next_entry(self) -> Entry | None:
-        if not self._entries:
-            self._entries = (await self._history.entries(self.at))[::-1]
-        if not self._entries:
-            return None
-        entry = self._entries.pop()
-        self.at = Offset(entry.offset + 1)
-        return entry
+    async def _next_part(self) -> Stretch | Closing | None:
+        if not self._parts:
+            reading = await self._history.reading(self.at)
+            if reading is None:
+                return None
+            self._parts, self.at = [*reversed(reading.parts)], Offset(reading.last + 1)
+        return self._parts.pop()
 
-    def _begin(self, attempt: Attempt) -> bool:
-        """Go on with an attempt; return whether it is a new one."""
-        if attempt == self._attempt:
-            return False
-        self._forget()
-        self._attempt = attempt
-        return True
+    def _take(self, part: Stretch) -> bool:
+        """Count events in; return whether they begin a new attempt."""
+        begins = part.attempt != self._attempt
+        if begins:
+            self._forget()
+            self._attempt = part.attempt
+        self._count += len(part.offsets)
+        self._sum += part.come - part.gone
+        return begins
 
     def _close(self, closing: Closing) -> ClosedCut:
         event = closing.closed

@@ -14,7 +14,7 @@ from replicator.model.backlog import SegmentWord
 from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
-from replicator.model.reading import Reading, Rule, Tally, entry_of, read, tally
+from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Kind, Row
 from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode, segment_word
@@ -82,6 +82,15 @@ class History:
         """Return the event that a record holds, as `entries` does."""
         return entry_of(record, self._source)
 
+    async def reading(self, start: Offset) -> Reading | None:
+        """Return what the next events from `start` on say, checked; None at the log's end.
+
+        Raises:
+            CorruptionError, ConfigError: as for `entries`.
+        """
+        records = await self.raw(start)
+        return read(records, source=self._source, rule=Recorded()) if records else None
+
     def readings(
         self, start: Offset, until: Offset, rule: Rule
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
@@ -132,9 +141,13 @@ class History:
         async for records in self.records(offsets):
             yield [entry_of(record, self._source) for record in records]
 
-    def tallies(self, offsets: Offsets) -> AbstractAsyncContextManager[AsyncIterator[Tally]]:
-        """Give what the rows at the given ascending offsets amount to, within the block."""
-        return self._workers.each(tally, self.records(offsets))
+    async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
+        """Yield what the rows at the given ascending offsets amount to.
+
+        It is done here: to hand the records on to a worker would cost as much.
+        """
+        async for records in self.records(offsets):
+            yield tally(records)
 
     async def segment_words(
         self, start: Offset, until: Offset

@@ -94,16 +94,15 @@ class Reconciler:
         """Return what the plan means in segments, rows, objects and bytes."""
         plan, counts = reconciliation.plan, Counter[str | None]()
         segments = objects = size_bytes = 0
-        async with self._history.tallies(plan.picks) as tallies:
-            async for found in tallies:
-                counts += found.by_datasource
-                segments += found.segments
-                objects += found.objects
-                size_bytes += found.size_bytes
-                done = counts.total()
-                self._observer(
-                    Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
-                )
+        async for found in self._history.tallies(plan.picks):
+            counts += found.by_datasource
+            segments += found.segments
+            objects += found.objects
+            size_bytes += found.size_bytes
+            done = counts.total()
+            self._observer(
+                Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
+            )
         return Estimate(
             segments=segments,
             other_rows=counts.total() - segments,

@@ -189,7 +189,7 @@ class Watcher:
             time=snapshot.taken_at,
         )
         attempt = _Attempt(self._log, envelope, self._ledger, self._limits.append_bytes_max)
-        for kind in findings.handles:
+        for kind in [*findings.handles]:
             await self._publish_changed(snapshot, kind, findings, attempt)
         async for entries in self._history.pick(findings.unseen):
             await attempt.add([_removed(entry) for entry in entries])
@@ -201,7 +201,7 @@ class Watcher:
     async def _publish_changed(
         self, snapshot: Snapshot, kind: Kind, findings: _Findings, attempt: "_Attempt"
     ) -> None:
-        handles, found = np.concatenate(findings.handles[kind]), 0
+        handles, found = np.concatenate(findings.handles.pop(kind)), 0
         for start in range(0, len(handles), self._limits.fetch_rows_max):
             rows = await snapshot.fetch(kind, handles[start : start + self._limits.fetch_rows_max])
             events = [self._changed(row) for row in sorted(rows, key=key_of)]

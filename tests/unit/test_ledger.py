@@ -1,6 +1,7 @@
 """The ledger is the fold of the log, whatever the order, the size and the repetitions."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,20 @@ def test_folding_is_what_a_dict_would_do(before: Content, given_changes: list[Ch
     after = fold(ledger_of(before), batch(given_changes))
 
     assert content_of(after) == folded(before, given_changes)
+
+
+@given(before=contents, given_changes=changes, block_rows=st.integers(1, 4))
+def test_folding_in_blocks_is_the_same(
+    before: Content, given_changes: list[Change], block_rows: int
+):
+    """A million rows are folded in parts, so that little memory is needed on the way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledgers, "BLOCK_ROWS", block_rows)
+        after = fold(ledger_of(before), batch(given_changes))
+
+    assert content_of(after) == folded(before, given_changes)
+    total = sum(int.from_bytes(mark) for mark, _ in content_of(after).values())
+    assert after.digest == total % DIGEST_MODULUS
 
 
 @given(before=contents, given_changes=changes)
