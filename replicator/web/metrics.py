@@ -69,16 +69,18 @@ class Metrics:
         self._retries = counter(
             "retries_total", "Failures that may pass: polls, copies, transactions.", "target"
         )
-
-        self._damages = counter(
-            "archive_damages_total", "Files of a target's history that were passed over.", "target"
+        self._damaged = counter(
+            "archive_damaged_total", "Files of a target's history that were passed over.", "target"
+        )
+        self._based = gauge(
+            "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
 
     def observer(self, target: str, then: Observer) -> Observer:
         """Return an observer that counts for a target, or the WATCHER, and passes on."""
         self._leader.labels(self._source, target)
         self._retries.labels(self._source, target)
-        self._damages.labels(self._source, target)
+        self._damaged.labels(self._source, target)
 
         def observe(observation: Observation) -> None:
             self._count(observation, target)
@@ -99,7 +101,9 @@ class Metrics:
                 self._rows.labels(self._source, target).inc(observation.rows)
             case GapOpened() | Waiting() | ArchiveDamaged():
                 self._count_trouble(observation, target)
-            case Progress() | BaseWritten():
+            case BaseWritten():
+                self._based.labels(self._source, target).set(self._clock.now().timestamp())
+            case Progress():
                 pass
             case _:
                 assert_never(observation)
@@ -113,7 +117,7 @@ class Metrics:
             case Waiting():
                 self._retries.labels(self._source, target).inc()
             case ArchiveDamaged():
-                self._damages.labels(self._source, target).inc()
+                self._damaged.labels(self._source, target).inc()
             case _:
                 assert_never(observation)
 
