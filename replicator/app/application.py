@@ -65,6 +65,7 @@ class Application:
         self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
         self._tools = Tools(
             workers=ProcessWorkers(settings.log_workers),
+            clock=self.clock,
             rng=self._rng,
             observer=self._monitoring.observer,
         )

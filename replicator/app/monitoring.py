@@ -76,7 +76,7 @@ class Monitoring:
 def promises(settings: TargetSettings) -> Promises:
     """Return what was promised of a target."""
     return Promises(
-        rpo=settings.rpo,
+        rpo=settings.rpo + settings.delay,
         kill_margin_min=settings.kill_margin_min,
         log_margin_min=settings.log_margin_min,
     )

@@ -11,7 +11,7 @@ from replicator.model.carriage import Carriage
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
-from replicator.ports import Bases, DeepStorageReader, EventLog, Workers
+from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
@@ -40,6 +40,7 @@ class Tools:
     """What all services of one process share."""
 
     workers: Workers
+    clock: Clock
     rng: Random
     observer: Callable[[str], Observer]
     """Of a target's services."""
@@ -101,8 +102,10 @@ class Pipeline:
                 kill_wait_s=settings.kill_wait_s,
                 objects_missing_max=settings.objects_missing_max,
                 retry=settings.retry.policy,
+                delay=settings.delay,
             ),
             leave=leave,
+            clock=self._tools.clock,
             rng=self._tools.rng,
             observer=self._observer,
         )

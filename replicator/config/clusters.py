@@ -13,6 +13,7 @@ from replicator.config.storages import (
     DeepStorageSettings,
 )
 from replicator.config.values import (
+    Delay,
     Duration,
     Names,
     Part,
@@ -143,8 +144,13 @@ class TargetSettings(Part):
     """When to try a copy or a transaction again."""
     retention: Duration | None = None
     """How long any point in time can be restored; default: for ever, nothing expires."""
+    delay: Delay = timedelta(0)
+    """How far its rows stay behind the source on purpose; default: not at all.
+
+    What somebody did by mistake is not done here yet. Bytes are copied at once, whatever happens.
+    """
     rpo: Duration = timedelta(seconds=60)
-    """The promise that `replicator status` checks: how far the target may lag behind.
+    """The promise that `replicator status` checks: how far it may lag behind, `delay` apart.
 
     The default is six polls: a lost poll or two breaks no promise.
     """

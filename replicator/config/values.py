@@ -141,6 +141,10 @@ def _without_password(url: str) -> str:
 Duration = Annotated[
     timedelta, Field(gt=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
 ]
+Delay = Annotated[
+    timedelta, Field(ge=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
+]
+"""A duration that can be none at all."""
 Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_text)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
 Names = Annotated[

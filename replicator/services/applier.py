@@ -1,13 +1,15 @@
 """Follows the log and keeps one target up with it, cut by cut."""
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, NotFoundError, RefusedError, TransientError
+from replicator.errors import CorruptionError, GapError, NotFoundError, RefusedError, TransientError
 from replicator.model.checkpoint import (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
@@ -20,10 +22,10 @@ from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Offsets, items
 from replicator.model.observation import CutApplied, EpochAcquired, GapOpened, Observer, Waiting
 from replicator.model.plan import Plan, last_words
-from replicator.model.restore_point import Latest, ToOffset
+from replicator.model.restore_point import Latest, ToOffset, ToTime
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
-from replicator.ports import MetadataWriter, Span
+from replicator.ports import Clock, MetadataWriter, Span
 from replicator.services.archivist import Archivist
 from replicator.services.cuts import CutReader, CutSpan
 from replicator.services.executor import Executor, Trust, Uncopied
@@ -47,6 +49,12 @@ class ApplyLimits:
     kill_wait_s: float
     objects_missing_max: int
     retry: RetryPolicy
+    delay: timedelta = timedelta(0)
+    """How far rows stay behind on purpose; bytes are copied at once."""
+
+
+EARLY_EVENTS_MAX = 1_000_000
+"""Events of cuts that wait for their time, 24 bytes each; bytes of further ones are not copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,7 @@ class Applier:
         archivist: Archivist,
         limits: ApplyLimits,
         leave: Leave,
+        clock: Clock,
         rng: Random,
         observer: Observer,
     ) -> None:
@@ -98,12 +107,14 @@ class Applier:
         self._archivist = archivist
         self._limits = limits
         self._leave = leave
+        self._clock = clock
         self._rng = rng
         self._observer = observer
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
         self._gaps: dict[bytes, Gap] = {}
         self._window = _Window()
+        self._early = deque[CutSpan]()
         self._deadline_s: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -166,7 +177,8 @@ class Applier:
         """Bring the target to the newest cut in one step, whatever it holds now."""
         if not await self._history.has_cuts(span):
             return False
-        cut = await self._history.find(Latest())
+        if (cut := await self._newest_due()) is None:
+            return False
         found = await self._reconciler.reconcile(cut, standing=False)
         uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
         self._refuse_wrong_storage(uncopied)
@@ -180,7 +192,7 @@ class Applier:
 
     async def _follow(self, epoch: Epoch) -> bool:
         """Read on until the cuts read so far can become true together, then make them so."""
-        while (span := await self._reader.next()) is not None:
+        while (span := await self._next_due()) is not None:
             await self._take(span)
             if not self._awaited():
                 await self._apply_window(epoch)
@@ -190,6 +202,36 @@ class Applier:
         await self._copy_again()
         await self._apply_window(epoch)
         return True
+
+    async def _next_due(self) -> CutSpan | None:
+        """Return the next cut whose time has come; the bytes of later ones are copied already.
+
+        What is missing of those is looked at when their time has come.
+        """
+        early = self._early
+        while sum(len(span.offsets) for span in early) < EARLY_EVENTS_MAX:
+            if (span := await self._reader.next()) is None:
+                break
+            if not early and self._is_due(span.at):
+                return span
+            await self._executor.copy(span.offsets, trust=Trust.NEVER)
+            early.append(span)
+        return early.popleft() if early and self._is_due(early[0].at) else None
+
+    async def _newest_due(self) -> ClosedCut | None:
+        """Return the newest cut whose time has come, None when there is none yet."""
+        last = await self._history.find(Latest())
+        if self._is_due(last):
+            return last
+        try:
+            return await self._history.find(ToTime(time=self._clock.now() - self._limits.delay))
+        except GapError:
+            return None
+
+    def _is_due(self, cut: ClosedCut) -> bool:
+        return cut.closed.source_time <= self._clock.now() - self._limits.delay or (
+            not self._limits.delay
+        )
 
     async def _take(self, span: CutSpan) -> None:
         """Copy a cut's bytes and add it to the window."""
@@ -270,7 +312,8 @@ class Applier:
             for gap in await self._metadata.gaps(self._source)
             if gap.closed is None
         }
-        self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
+        if not self._early:  # otherwise it has read on already
+            self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
         self._epoch = epoch
 
     def _refuse_standing(self, checkpoint: Checkpoint) -> None:

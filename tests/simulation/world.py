@@ -94,7 +94,7 @@ class Part:
 class World:
     def __init__(self, seed: int) -> None:
         self.rng = rng = Random(seed)
-        clock = LoopClock()
+        self.clock = clock = LoopClock()
         self.weather = Weather(
             rng,
             fault_probability=rng.choice([0.0, 0.0, 0.05, 0.3]),
@@ -109,6 +109,7 @@ class World:
         self.druid = Druid(rng, self.source, self.source_storage)
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
         self.kill_wait_s = rng.choice([5.0, 60.0])
+        self.delay = timedelta(seconds=rng.choice([0.0, 0.0, 90.0]))
 
     # ------------------------------------------------------------------------------ the processes
 
@@ -144,8 +145,10 @@ class World:
                 kill_wait_s=self.kill_wait_s,
                 objects_missing_max=1000,
                 retry=RETRY,
+                delay=self.delay,
             ),
             leave=Leave(resume=resume),
+            clock=self.clock,
             rng=self.rng,
             observer=self.observe,
         )

@@ -15,6 +15,7 @@ from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
+from replicator.ports import MetadataWriter
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import CopyLimits, Executor
@@ -54,6 +55,7 @@ class Pipeline:
     kill_wait_s: float = 0.0
     objects_missing_max: int = 100
     records_max: int = 5
+    delay: timedelta = timedelta(0)
     file_bytes_max: int = 5_000
 
     def __post_init__(self) -> None:
@@ -84,22 +86,27 @@ class Pipeline:
             observer=self.seen.append,
         )
 
-    def new_applier(self, *, resume: bool = False, adopt: bool = False) -> Applier:
+    def new_applier(
+        self, *, resume: bool = False, adopt: bool = False, into: MetadataWriter | None = None
+    ) -> Applier:
+        metadata = into or self.target
         return Applier(
             source=SOURCE,
             target="standby",
             history=self.history(),
-            metadata=self.target,
-            reconciler=self.reconciler(self.target),
-            executor=self.executor(self.target, self.target_storage),
+            metadata=metadata,
+            reconciler=self.reconciler(metadata),
+            executor=self.executor(metadata, self.target_storage),
             archivist=self.archivist(),
             limits=ApplyLimits(
                 interval_s=0.001,
                 kill_wait_s=self.kill_wait_s,
                 objects_missing_max=self.objects_missing_max,
                 retry=RETRY,
+                delay=self.delay,
             ),
             leave=Leave(resume=resume, adopt=adopt),
+            clock=self.clock,
             rng=Random(1),
             observer=self.seen.append,
         )
@@ -179,7 +186,7 @@ class Pipeline:
             },
         )
 
-    def reconciler(self, metadata: MemoryMetadata) -> Reconciler:
+    def reconciler(self, metadata: MetadataWriter) -> Reconciler:
         return Reconciler(
             source=SOURCE,
             history=self.history(),
@@ -188,7 +195,7 @@ class Pipeline:
             observer=self.seen.append,
         )
 
-    def executor(self, metadata: MemoryMetadata, storage: MemoryDeepStorage) -> Executor:
+    def executor(self, metadata: MetadataWriter, storage: MemoryDeepStorage) -> Executor:
         return Executor(
             source=SOURCE,
             history=self.history(),

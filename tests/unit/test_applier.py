@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -291,3 +292,47 @@ async def test_checkpoint_and_rows_agree_after_each_cut():
     checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
     assert checkpoint is not None
     assert (checkpoint.cut, checkpoint.offset, checkpoint.standing) == (2, 3, False)
+
+
+async def test_a_delayed_target_has_the_bytes_at_once_and_the_rows_later():
+    """Six hours behind: an accident can be seen before it happens there; its bytes are safe."""
+    pipeline = Pipeline(delay=timedelta(hours=6))
+    first, late = segment("first"), segment("late")
+    pipeline.publish(first)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == set()
+    pipeline.clock.move(6 * 3600)
+    pipeline.publish(late)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {first.id}
+    await pipeline.follow()
+    assert place_of(late) in pipeline.target_storage.stored
+    pipeline.kill(late)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {first.id}
+    pipeline.clock.move(6 * 3600)
+    await pipeline.follow()
+    assert pipeline.target_ids() == {first.id}
+    assert pipeline.applied_cuts() == [1, 2, 3]
+    assert pipeline.gaps() == []
+
+
+async def test_a_delayed_target_that_starts_anew_goes_on_from_its_checkpoint():
+    pipeline = Pipeline(delay=timedelta(hours=6))
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    pipeline.clock.move(7 * 3600)
+    await pipeline.follow()
+    for name in ("b", "c"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+        await pipeline.follow()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == [1]
+    pipeline.clock.move(7 * 3600)
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == [1, 2, 3]
