@@ -101,11 +101,10 @@ async def measure(args: argparse.Namespace) -> bool:
         plan_s, peak = perf_counter() - started_s, peak_bytes() - idle
         own_s, workers_s = (after - before for after, before in zip(used_s(), cpu_s, strict=True))
         show(plan, args.rows, plan_s, peak)
+        own_us, workers_us = own_s / args.rows * 1e6, workers_s / args.rows * 1e6
         print(
-            f"  processor time     {own_s / args.rows * 1e6:.1f} us a segment in this process,",
-            end=" ",
+            f"  processor time     {own_us:.1f} us a segment here, {workers_us:.1f} us in workers"
         )
-        print(f"{workers_s / args.rows * 1e6:.1f} us in workers")
         await commit(executor, metadata, plan)
         return bool(plan_s <= PLAN_MAX_S)
 
