@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from time import perf_counter
 
 import asyncpg
@@ -95,12 +96,23 @@ async def measure(args: argparse.Namespace) -> bool:
         restorer, executor = await services(log, metadata, args.workers)
         idle = resident_bytes()
         reset_peak()
-        started_s = perf_counter()
+        started_s, cpu_s = perf_counter(), used_s()
         plan = await restorer.plan(ToOffset(offset=end), datasource=None, adopt=False)
         plan_s, peak = perf_counter() - started_s, peak_bytes() - idle
+        own_s, workers_s = (after - before for after, before in zip(used_s(), cpu_s, strict=True))
         show(plan, args.rows, plan_s, peak)
+        own_us, workers_us = own_s / args.rows * 1e6, workers_s / args.rows * 1e6
+        print(
+            f"  processor time     {own_us:.1f} us a segment here, {workers_us:.1f} us in workers"
+        )
         await commit(executor, metadata, plan)
         return bool(plan_s <= PLAN_MAX_S)
+
+
+def used_s() -> tuple[float, float]:
+    """Return the processor time of this process and of its workers that have ended."""
+    own, ended = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime, ended.ru_utime + ended.ru_stime
 
 
 async def services(

@@ -163,6 +163,7 @@ def configured(folder: Path) -> Carriage:
     path.write_text(yaml.safe_dump({"source": source, "log": log, "targets": {"standby": target}}))
     settings = config.load(path, {})
     standby = settings.targets["standby"]
+    assert settings.source is not None
     return Carriage(
         source=source_layout(settings.watched),
         target=layout(standby.deep_storage),
