@@ -26,7 +26,7 @@ FAST = [
     *("--set", "watch.poll_interval_s=0.1", "--set", "watch.idle_cut_interval_s=0.2"),
     *("--set", "watch.retry.delay_max_s=0.2", "--set", "targets.standby.retry.delay_max_s=0.2"),
 ]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Line:
@@ -139,7 +139,7 @@ async def line(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[tuple[Us
         async with line.open() as port:
             config = settings_file(tmp_path, source.replace(f":{parts.port}/", f":{port}/"), target)
             text = config.read_text().replace("root_in_load_spec: /druid/segments", "")
-            config.write_text(text)
+            config.write_text(text.replace("kill_wait_s: 0", "kill_wait_s: 0\n    rpo: 1h"))
             RecordedDruid.unpack(tmp_path / "archive")
             yield User(tmp_path, config, source, target), line
 
