@@ -156,6 +156,7 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
         held = await self._metadata.acquire(self._source)
+        self._early.clear()
         self._observer(EpochAcquired(epoch=held.epoch))
         span = await self._history.span()
         checkpoint = held.checkpoint
