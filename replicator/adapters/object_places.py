@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from replicator.adapters.object_bucket import Bucket, Listed
 from replicator.adapters.object_receipts import METADATA, Noted
@@ -20,7 +21,7 @@ class ObjectPlaces:
         """Take what is listed; `prefix` has no slash at its end."""
         self._bucket, self._prefix = bucket, prefix
         self._noted, self._known = noted, known
-        self._folder: str | None = None
+        self._folder = ""
         self._owner: Location | None = None
         self._open: StoredPlace | None = None
         """The newest place: more objects of it may follow."""
@@ -64,11 +65,18 @@ class ObjectPlaces:
 
     def _owner_of(self, folder: str) -> Location | None:
         """Return the place that all below a folder belongs to, None when there is none."""
-        if folder != self._folder:
-            names = folder.split("/") if folder else []
-            above = (Location("/".join(names[:n]) + "/") for n in range(1, len(names) + 1))
-            owners = (place for place in above if place in self._noted or self._known(place))
-            self._folder, self._owner = folder, next(owners, None)
+        if folder == self._folder:
+            return self._owner
+        names, before = folder.split("/") if folder else [], self._folder.split("/")
+        pairs = zip(names, before, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        self._folder = folder
+        if self._owner is not None and self._owner.count("/") <= same:
+            return self._owner
+        # what both have in common was asked for the one before
+        above = (Location("/".join(names[:n]) + "/") for n in range(same + 1, len(names) + 1))
+        owners = (place for place in above if place in self._noted or self._known(place))
+        self._owner = next(owners, None)
         return self._owner
 
     async def _looked_at(self, places: Sequence[StoredPlace]) -> list[StoredPlace]:
