@@ -45,6 +45,7 @@ from replicator.services.executor import Backup
 from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
+from replicator.services.repairer import Repairer
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
 from replicator.services.status import LogStatus, Survey, TargetStatus
@@ -204,6 +205,19 @@ class Application:
             bases=log,
         )
         return Pipeline(origin, self.target(name), self._tools)
+
+    async def repairer(self, name: str, *, origin: str | None) -> Repairer:
+        """Return what puts a target right, from the source or from another target.
+
+        Raises:
+            ConfigError: the origin is the target itself.
+        """
+        if origin is None:
+            return await self.pipeline(name).repairer(self.source_storage())
+        if origin == name:
+            raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
+        other = self.target(origin)
+        return await self.pipeline(name).repairer(other.storage, backup=_backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.

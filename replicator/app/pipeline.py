@@ -17,6 +17,7 @@ from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.reconciler import Reconciler
+from replicator.services.repairer import CheckedOrigin, Repairer
 from replicator.services.restorer import Restorer
 from replicator.services.verifier import Verifier
 
@@ -163,6 +164,26 @@ class Pipeline:
             observer=self._observer,
         )
 
+    async def repairer(
+        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+    ) -> Repairer:
+        """Return what puts the target right, with bytes as for `restorer`."""
+        carriage = await self.carriage()
+        return Repairer(
+            source=self._origin.source,
+            target=self._target.name,
+            metadata=self._target.metadata,
+            storage=self._target.storage,
+            mender=self._target.storage,
+            origin=CheckedOrigin(bytes_from, backup),
+            verifier=await self.verifier(),
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, bytes_from, backup=backup),
+            limits=self._limits(),
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
     def archivist(self) -> Archivist:
         """Return what keeps the target's own history."""
         settings = self._target.settings.history
@@ -217,13 +238,15 @@ class Pipeline:
             target_storage=self._target.storage if storage is None else storage.storage,
             metadata=self._target.metadata,
             carriage=carriage,
-            limits=CopyLimits(
-                in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
-            ),
+            limits=self._limits(),
             backup=backup,
             rng=self._tools.rng,
             observer=self._observer,
         )
+
+    def _limits(self) -> CopyLimits:
+        settings = self._target.settings
+        return CopyLimits(in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy)
 
 
 def load_rules(settings: TargetSettings) -> LoadRules:

@@ -1,13 +1,11 @@
 """`restore`: the plan first, then the deed."""
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.prompt import Prompt
 
 from replicator.app import Application
 from replicator.cli.frame import (
@@ -19,13 +17,14 @@ from replicator.cli.frame import (
     LogId,
     Outcome,
     Overrides,
+    agree,
     duration_text,
     parse_time,
     run,
     size_text,
 )
 from replicator.cli.screen import Screen
-from replicator.errors import ConfigError, RefusedError
+from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.services.executor import Uncopied
@@ -136,7 +135,7 @@ async def carry_out(
         _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
     if wish.dry_run:
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
-    _agree(wish)
+    agree(wish.changed, yes=wish.yes, doing="a restore")
     missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
@@ -190,17 +189,6 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
     if len(given) != 1:
         raise ConfigError("say exactly one of --to-offset, --to-time and --before")
     return given[0]
-
-
-def _agree(wish: Wish) -> None:
-    """Go on only when somebody said so."""
-    if wish.yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError("nothing was changed: a restore needs --yes when nobody can be asked")
-    typed = Prompt.ask(f"Type the name of the target to change ([bold]{wish.changed}[/])")
-    if typed != wish.changed:
-        raise RefusedError(f"nothing was changed: {typed!r} is not {wish.changed!r}")
 
 
 def _eta(plan: RestorePlan) -> timedelta:
