@@ -7,6 +7,7 @@ from random import Random
 from replicator.app.parts import Target
 from replicator.app.storages import layout
 from replicator.config import TargetSettings
+from replicator.errors import ConfigError
 from replicator.model.carriage import Carriage
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
@@ -17,6 +18,7 @@ from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.reconciler import Reconciler
+from replicator.services.renamer import Renamer
 from replicator.services.repairer import CheckedOrigin, Repairer
 from replicator.services.restorer import Restorer
 from replicator.services.verifier import Verifier
@@ -145,6 +147,27 @@ class Pipeline:
             archivist=None,
             observer=self._observer,
             by_reference=True,
+        )
+
+    async def renamer(
+        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+    ) -> Renamer:
+        """Return what restores a datasource under another name, with bytes as for `restorer`.
+
+        Raises:
+            ConfigError: the target is an archive, which has no rows.
+        """
+        if self._target.settings.metadata is None:
+            raise ConfigError(f"target {self._target.name!r} is an archive: it has no rows")
+        carriage = await self.carriage()
+        return Renamer(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, bytes_from, backup=backup),
+            carriage=carriage,
         )
 
     async def verifier(self) -> Verifier:
