@@ -1,6 +1,7 @@
 """A datasource can be restored beside the live one, and nothing that follows disturbs it."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -221,7 +222,10 @@ def test_ids_are_those_that_druid_gives():
 
 def test_no_other_byte_of_a_payload_changes():
     """Druid's 64-bit numbers and the fields of newer releases stay as they are."""
-    members = {"shardSpec": {"type": "hashed", "bucketId": 2**63 - 1}, "future": [1.0, "é"]}
+    members: dict[str, Any] = {
+        "shardSpec": {"type": "hashed", "bucketId": 2**63 - 1},
+        "future": [1.0, "é"],
+    }
     text = json.dumps(segment_payload(**members), ensure_ascii=False)
     payload = text.replace(", ", " ,  ").encode()
     new = renamed(segment(payload=payload), "other")
