@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from replicator.errors import MalformedRowError
-from replicator.model.event import CutNumber, Offset, RowChanged
+from replicator.model.event import CutNumber, Offset
 from replicator.model.payload import with_changed_member, with_member
-from replicator.model.row import Row, Rules, Segment
+from replicator.model.row import Kind, Row, Rules, Segment
+from replicator.model.wire import RowTold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +30,13 @@ class Served:
 
     datasource: str
 
-    def mark(self, event: RowChanged, _: Offset) -> bytes | None:
+    def mark(self, told: RowTold, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a row."""
-        match event.row:
-            case Segment(datasource=self.datasource, used=True):
-                return event.fingerprint
-            case Rules(datasource=self.datasource):
-                return event.fingerprint
-            case _:
-                return None
+        if told.columns.get("datasource") != self.datasource:
+            return None
+        kind = told.key.kind
+        serves = kind is Kind.RULES or (kind is Kind.SEGMENT and bool(told.columns["used"]))
+        return told.fingerprint if serves else None
 
 
 def is_datasource(name: str) -> bool:
