@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -16,6 +16,7 @@ from replicator.model.interval import Interval
 from replicator.model.ledger import Keys, Marks
 from replicator.model.load_spec import Location
 from replicator.model.promotion import SupervisorState
+from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row, RowKey
 
 Result = TypeVar("Result")
@@ -368,6 +369,18 @@ class Transaction(Protocol):
         """Set the checkpoint, and open or close gaps (one per key and opening offset)."""
         ...
 
+    async def note_renamed(self, renamed: Renamed) -> None:
+        """Remember that rows of a datasource belong to no cut.
+
+        Raises:
+            RefusedError: there is such a datasource already.
+        """
+        ...
+
+    async def forget_renamed(self, datasource: str) -> None:
+        """Remember it no longer; an unknown one is no error."""
+        ...
+
 
 class MetadataWriter(MetadataReader, Protocol):
     """Write side of a target's metadata store, given only to the executor.
@@ -397,6 +410,10 @@ class MetadataWriter(MetadataReader, Protocol):
 
     async def gaps(self, source: str) -> Sequence[Gap]:
         """Return all gaps ever recorded, oldest first."""
+        ...
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        """Return the datasources whose rows belong to no cut, by name."""
         ...
 
     def transaction(self, source: str, epoch: Epoch) -> AbstractAsyncContextManager[Transaction]:
@@ -558,6 +575,16 @@ class Receipt:
         """What the bytes were where they came from."""
         return self.packed or self.objects
 
+    def confirmed(self, truth: "Receipt | None") -> "Receipt | None":
+        """Return what to keep of an older receipt once these bytes were stored in its place.
+
+        None: they are other bytes than it says.
+        """
+        if truth is None or self.objects == truth.objects:
+            return truth or self
+        same = self.origin == truth.origin  # packed again: equal files, perhaps in another zip
+        return replace(self, copied_from=truth.copied_from) if same else None
+
 
 class DeepStorageReader(Protocol):
     """Read side of a deep storage; a source's storage is handed over as this."""
@@ -701,5 +728,45 @@ class SegmentRemover(Protocol):
 
         Raises:
             ConfigError, TransientError: as for `objects`.
+        """
+        ...
+
+
+class SegmentMender(Protocol):
+    """Puts right what a place holds: given only to a target's repair."""
+
+    async def kept(self, location: Location) -> Receipt | None:
+        """Return the receipt that was written for a place, whatever has become of its bytes.
+
+        Raises:
+            CorruptionError: there is one and it cannot be read.
+            ConfigError, TransientError: as for `put`.
+        """
+        ...
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        """Write a receipt for bytes that are there, which the caller has read and compared.
+
+        Raises:
+            MissingObjectError: something of it is not there, or has another size.
+            ConfigError, TransientError: as for `put`.
+        """
+        ...
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        """Store a shipment where other bytes may be, durably, and return what is kept of it.
+
+        What is new stands whole beside the old and takes its place in one step where the storage
+        can do so: local files, and objects that are stored by one request. Elsewhere the old goes
+        first. With `truth` the bytes must be those of that receipt. Whenever this process dies,
+        `kept` still gives `truth`, and calling it again finishes.
+
+        Raises:
+            CorruptionError: other bytes arrived; they were not left there.
+            RefusedError: the place cannot hold such a shipment.
+            MissingObjectError: the origin has lost it meanwhile.
+            ConfigError, TransientError: as for `put`.
         """
         ...

@@ -172,6 +172,10 @@ class GoogleBucket:
             await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
 
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key."""
+        await self.delete(key)
+
     async def delete(self, key: str) -> None:
         """Remove an object; it may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")

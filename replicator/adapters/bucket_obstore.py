@@ -188,6 +188,10 @@ class ObstoreBucket:
 
     async def delete(self, key: str) -> None:
         """Remove an object; it may be gone."""
+        await self.clear(key)
+
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key; older versions stay."""
         await self._pace.request()
         with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)

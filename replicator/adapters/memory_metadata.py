@@ -11,11 +11,12 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.errors import ConfigError, FencedError
+from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import Epoch, Offset
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.ledger import KEY, MARK, Keys, items
+from replicator.model.renaming import Renamed
 from replicator.model.row import (
     KIND_OF,
     TABLES,
@@ -63,6 +64,7 @@ class Bookkeeping:
     checkpoint: Checkpoint | None = None
     applied_at: datetime | None = None
     gaps: dict[tuple[str, Offset], Gap] = field(default_factory=dict)
+    renamed: dict[str, Renamed] = field(default_factory=dict)
 
 
 class MemoryMetadata:
@@ -138,6 +140,10 @@ class MemoryMetadata:
     async def gaps(self, source: str) -> Sequence[Gap]:
         kept = self.sources.get(source, Bookkeeping(Epoch(0)))
         return sorted(kept.gaps.values(), key=lambda gap: (gap.opened, gap.key))
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
+        return [kept.renamed[name] for name in sorted(kept.renamed)]
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -220,6 +226,7 @@ class MemoryTransaction:
         self._now = metadata.clock.now()
         self._changes: dict[RowKey, Row | None] = {}
         self._recorded: list[tuple[Checkpoint, Sequence[Gap]]] = []
+        self._renamed: dict[str, Renamed | None] = {}
         self._supervisor_id = metadata.supervisor_id
 
     async def upsert(self, rows: Sequence[Row]) -> None:
@@ -243,6 +250,14 @@ class MemoryTransaction:
             raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         self._recorded.append((checkpoint, tuple(gaps)))
 
+    async def note_renamed(self, renamed: Renamed) -> None:
+        if renamed.datasource in self._metadata.sources[self._source].renamed:
+            raise RefusedError(f"memory: datasource {renamed.datasource!r} is there already")
+        self._renamed[renamed.datasource] = renamed
+
+    async def forget_renamed(self, datasource: str) -> None:
+        self._renamed[datasource] = None
+
     def commit(self) -> None:
         """Make all changes visible in one step."""
         # only what this transaction changed: the store's own Druid may have changed other rows
@@ -256,6 +271,8 @@ class MemoryTransaction:
         for checkpoint, gaps in self._recorded:
             kept.checkpoint, kept.applied_at = checkpoint, self._now
             kept.gaps.update({(gap.key, gap.opened): gap for gap in gaps})
+        changed = kept.renamed | self._renamed
+        kept.renamed = {name: one for name, one in changed.items() if one is not None}
 
     def _existing(self, key: RowKey) -> Row | None:
         return self._changes[key] if key in self._changes else self._metadata.rows.get(key)

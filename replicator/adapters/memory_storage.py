@@ -23,11 +23,13 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryDeepStorage:
-    """A `DeepStorage` and `SegmentRemover`; anybody may look at `stored` and change it."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender`; anybody may change `stored`."""
 
-    def __init__(self, clock: Clock | None = None, *, locks: bool = False) -> None:
-        """Take the clock by which things are stored, and whether `extend` locks."""
-        self.locks = locks
+    def __init__(
+        self, clock: Clock | None = None, *, locks: bool = False, swaps: bool = True
+    ) -> None:
+        """Take the clock by which things are stored, whether `extend` locks, `replace` swaps."""
+        self.locks, self.swaps = locks, swaps
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}
         self.own = MemoryArea()
@@ -73,12 +75,7 @@ class MemoryDeepStorage:
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         if location.split("/", 1)[0] in AREAS:
             raise RefusedError(f"{location!r} is not a place in a deep storage")
-        found: dict[str, bytes] = {}
-        for wanted in shipment.objects:
-            pieces = [piece async for piece in shipment.read(wanted)]
-            found[wanted.name] = data = b"".join(pieces)
-            if len(data) != wanted.size_bytes:
-                raise CorruptionError(f"{location}{wanted.name}: {len(data)} bytes arrived")
+        found = await _arrived(location, shipment)
         checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
         present = await self.receipt(location)
         if present is not None and present.objects != checked:
@@ -106,6 +103,29 @@ class MemoryDeepStorage:
         for one in [location, *below]:
             self.stored.pop(one, None)
             self.stored_at.pop(one, None)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        await asyncio.sleep(0)
+        return self.receipts.get(location)
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        if await self.check(location) != receipt.objects:
+            raise MissingObjectError(f"{location} is not what its receipt says")
+        self.receipts[location] = receipt
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        if not self.swaps:
+            self.stored.pop(location, None)
+            await asyncio.sleep(0)
+        found = await _arrived(location, shipment)
+        checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
+        receipt = Receipt(objects=checked, copied_from=shipment.objects).confirmed(truth)
+        if receipt is None:
+            raise CorruptionError(f"{location}: other bytes arrived than its receipt says")
+        self.stored[location], self.receipts[location] = found, receipt
+        return receipt
 
     async def extend(self, location: Location, until: datetime) -> None:
         await asyncio.sleep(0)
@@ -144,6 +164,16 @@ class MemoryDeepStorage:
 
 def _tag(data: bytes) -> str:
     return sha256(data).hexdigest()[:8]
+
+
+async def _arrived(location: Location, shipment: Shipment) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for wanted in shipment.objects:
+        pieces = [piece async for piece in shipment.read(wanted)]
+        found[wanted.name] = data = b"".join(pieces)
+        if len(data) != wanted.size_bytes:
+            raise CorruptionError(f"{location}{wanted.name}: {len(data)} bytes arrived")
+    return found
 
 
 def _checked(name: str, data: bytes) -> Checked:

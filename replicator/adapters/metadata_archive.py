@@ -14,12 +14,19 @@ from typing import Any
 import orjson
 from numpy.typing import NDArray
 
-from replicator.errors import CorruptionError, FencedError, NotFoundError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.archive import gap_json, gap_of_json
 from replicator.model.checkpoint import Checkpoint, Gap, Held, merged
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys
+from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
 from replicator.ports import Area, Clock, Snapshot, Transaction, Visit
 
@@ -82,6 +89,11 @@ class ArchiveMetadata:
     async def gaps(self, source: str) -> Sequence[Gap]:
         gaps = (await self._last(source)).gaps
         return sorted(gaps, key=lambda gap: (gap.opened, gap.key))
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        """Return none: there are no rows that could have another name."""
+        del source
+        return ()
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -167,6 +179,12 @@ class _Recording:
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
         self.checkpoint, self.gaps = checkpoint, merged(self.gaps, gaps)
+
+    async def note_renamed(self, renamed: Renamed) -> None:
+        raise RefusedError(f"an archive has no rows that could be called {renamed.datasource!r}")
+
+    async def forget_renamed(self, datasource: str) -> None:
+        """Do nothing: there are none."""
 
 
 def _require_epoch(source: str, epoch: Epoch, last: _State) -> None:

@@ -1,7 +1,7 @@
 """Druid's metadata store on PostgreSQL, as a target: rows and checkpoint in one transaction.
 
 The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the sequences of
-`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own two tables
+`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own tables
 are there.
 """
 
@@ -20,20 +20,30 @@ from replicator.adapters.postgresql_sql import (
     GAP_COLUMNS,
     Shape,
     checkpoint_table_sql,
+    forget_renamed_sql,
     gap_table_sql,
+    note_renamed_sql,
     quoted,
     record_checkpoint_sql,
     record_gaps_sql,
     relation,
     remove_hashed_sql,
     remove_sql,
+    renamed_table_sql,
     upsert_sql,
 )
-from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
+from replicator.errors import (
+    ConfigError,
+    FencedError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys, items
+from replicator.model.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
 from replicator.ports import Snapshot, Transaction
 
@@ -59,6 +69,7 @@ class PostgresqlMetadataWriter:
         self._database = database = Database(dsn=dsn, **options)
         self._checkpoints = relation(database.schema, f"{own_prefix}checkpoint")
         self._gaps = relation(database.schema, f"{own_prefix}gap")
+        self._renamed = relation(database.schema, f"{own_prefix}renamed")
         self._chunk_rows = chunk_rows
 
     @asynccontextmanager
@@ -101,6 +112,10 @@ class PostgresqlMetadataWriter:
         query = f"SELECT * FROM {self._gaps} WHERE source = $1 ORDER BY opened, key"  # noqa: S608 - quoted names
         return [_gap(row) for row in await self._read_own(self._gaps, query, source)]
 
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
+        return [_renamed(row) for row in await self._read_own(self._renamed, query, source)]
+
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
         async with connect(self._database) as session:
@@ -110,8 +125,10 @@ class PostgresqlMetadataWriter:
             yield PostgresqlTransaction(
                 session,
                 self._database,
+                source=source,
                 checkpoints=self._checkpoints,
                 gaps=self._gaps,
+                renamed=self._renamed,
                 now=now.astimezone(UTC),
             )
             ended = await session.execute("commit", "COMMIT")
@@ -141,6 +158,7 @@ class PostgresqlMetadataWriter:
         wanted = {
             self._checkpoints: checkpoint_table_sql(self._checkpoints),
             self._gaps: gap_table_sql(self._gaps),
+            self._renamed: renamed_table_sql(self._renamed),
         }
         missing = [name for name in wanted if not await _exists(session, name)]
         if not missing:
@@ -172,12 +190,22 @@ class PostgresqlTransaction:
     """A `Transaction`; its memory is bounded by one batch, however many rows it is given."""
 
     def __init__(
-        self, session: Session, database: Database, *, checkpoints: str, gaps: str, now: datetime
+        self,
+        session: Session,
+        database: Database,
+        *,
+        source: str,
+        checkpoints: str,
+        gaps: str,
+        renamed: str,
+        now: datetime,
     ) -> None:
         self._session = session
         self._database = database
+        self._source = source
         self._checkpoints = checkpoints
         self._gaps = gaps
+        self._renamed = renamed
         self._now = now
         self._shapes: dict[Kind, Shape] | None = None
 
@@ -232,6 +260,26 @@ class PostgresqlTransaction:
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
             )
+
+    async def note_renamed(self, renamed: Renamed) -> None:
+        written = await self._session.execute(
+            f"write {self._renamed}",
+            note_renamed_sql(self._renamed),
+            self._source,
+            renamed.datasource,
+            renamed.original,
+            renamed.offset,
+            renamed.cut,
+            renamed.source_time,
+        )
+        if written != "INSERT 0 1":
+            raise RefusedError(
+                f"{self._database.name}: datasource {renamed.datasource!r} is there already"
+            )
+
+    async def forget_renamed(self, datasource: str) -> None:
+        query = forget_renamed_sql(self._renamed)
+        await self._session.execute(f"write {self._renamed}", query, self._source, datasource)
 
     async def _remove(self, shape: Shape, query: str, keys: Iterable[object]) -> None:
         for batch in _sliced(keys, BATCH_KEYS):
@@ -325,6 +373,16 @@ def _gap(row: asyncpg.Record) -> Gap:
         detail=row["detail"],
         opened=Offset(row["opened"]),
         closed=None if row["closed"] is None else Offset(row["closed"]),
+    )
+
+
+def _renamed(row: asyncpg.Record) -> Renamed:
+    return Renamed(
+        datasource=row["datasource"],
+        original=row["original"],
+        offset=Offset(row["offset"]),
+        cut=CutNumber(row["cut"]),
+        source_time=row["source_time"].astimezone(UTC),
     )
 
 

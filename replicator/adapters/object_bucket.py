@@ -124,6 +124,10 @@ class Bucket(Protocol):
         """Remove an object; it may be gone."""
         ...
 
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key: where older versions are kept, they stay."""
+        ...
+
 
 async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
     """Return all objects below a folder of few, sorted by key."""

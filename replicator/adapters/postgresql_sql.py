@@ -238,6 +238,33 @@ def gap_table_sql(relation: str) -> str:
         )"""
 
 
+def renamed_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of datasources that are in no log."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            source text NOT NULL,
+            datasource text NOT NULL,
+            original text NOT NULL,
+            "offset" bigint NOT NULL,
+            cut bigint NOT NULL,
+            source_time timestamptz NOT NULL,
+            PRIMARY KEY (source, datasource)
+        )"""
+
+
+def note_renamed_sql(relation: str) -> str:
+    """Return the statement that adds one, unless there is one: its columns in their order."""
+    return (
+        f"INSERT INTO {relation} VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 - quoted names
+        " ON CONFLICT DO NOTHING"
+    )
+
+
+def forget_renamed_sql(relation: str) -> str:
+    """Return the statement that removes one: $1 is the source, $2 its name."""
+    return f"DELETE FROM {relation} WHERE source = $1 AND datasource = $2"  # noqa: S608 - quoted names
+
+
 def record_checkpoint_sql(relation: str) -> str:
     """Return the statement that sets a source's checkpoint; `acquire` made the row."""
     return (

@@ -191,6 +191,10 @@ class HdfsFolder:
         aside = await self._written_aside(key, [])
         return HdfsWriter(self, key, aside)
 
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key."""
+        await self.delete(key)
+
     async def delete(self, key: str) -> None:
         """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
         await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")

@@ -29,7 +29,7 @@ from replicator.adapters.local_files import (
 )
 from replicator.adapters.local_places import local_places
 from replicator.adapters.local_reader import PIECE_BYTES, LocalDeepStorageReader
-from replicator.errors import CorruptionError, RefusedError
+from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
 
@@ -38,7 +38,7 @@ PAGE_PLACES_MAX = 1000
 
 
 class LocalDeepStorage(LocalDeepStorageReader):
-    """A `DeepStorage` and `SegmentRemover` in the folder `root`, which must exist.
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in the folder `root`, which must exist.
 
     What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
     into place. The receipt is durable before that: after any crash there are bytes with a receipt,
@@ -90,16 +90,38 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await finished(lambda: self._begin(location))
         work = self._area.new_folder()
         try:
-            checked = [
-                await self._write(work, location, wanted, shipment) for wanted in shipment.objects
-            ]
-            receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
+            receipt = await self._written(work, location, shipment)
             return await finished(lambda: self._place(location, work, receipt))
         finally:
             await finished(lambda: shutil.rmtree(work, ignore_errors=True))
 
     async def remove(self, location: Location) -> None:
         await finished(lambda: self._remove(location))
+
+    async def kept(self, location: Location) -> Receipt | None:
+        found = await finished(lambda: self._kept(location))
+        return None if found is None else found.receipt
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        await finished(lambda: self._vouch(location, receipt))
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        _require_names(location, shipment.objects)
+        await finished(lambda: self._prepare(location))
+        work = self._area.new_folder()
+        try:
+            receipt = (await self._written(work, location, shipment)).confirmed(truth)
+            if receipt is None:
+                raise CorruptionError(
+                    f"{location}: other bytes arrived than its receipt says; what was there stays"
+                )
+            final = receipt
+            await finished(lambda: self._swap(location, work, final))
+            return final
+        finally:
+            await finished(lambda: shutil.rmtree(work, ignore_errors=True))
 
     async def extend(self, location: Location, until: datetime) -> None:
         del until
@@ -115,6 +137,13 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def probe(self) -> None:
         await finished(self._probe)
+
+    async def _written(self, work: Path, location: Location, shipment: Shipment) -> Receipt:
+        """Write a shipment beside its place."""
+        checked = [
+            await self._write(work, location, wanted, shipment) for wanted in shipment.objects
+        ]
+        return Receipt(objects=tuple(checked), copied_from=shipment.objects)
 
     async def _write(
         self, work: Path, location: Location, wanted: StoredObject, shipment: Shipment
@@ -215,6 +244,43 @@ class LocalDeepStorage(LocalDeepStorageReader):
             finally:
                 shutil.rmtree(work, ignore_errors=True)
 
+    def _kept(self, location: Location) -> Kept | None:
+        path = self._path(location)
+        with translated(f"cannot read {path}"):
+            self._area.require_root()
+            return self._area.kept(location)
+
+    def _prepare(self, location: Location) -> None:
+        with translated(f"cannot write {self._path(location)}"):
+            self._area.prepare()
+
+    def _vouch(self, location: Location, receipt: Receipt) -> None:
+        path = self._path(location)
+        with translated(f"cannot write the receipt of {path}"):
+            self._area.prepare()
+            with self._area.placing(location):
+                if not os.path.lexists(path) or not _holds(path, receipt):
+                    raise MissingObjectError(f"{path} is not what its receipt would say")
+                os.sync()  # whoever put it there may have died before it did
+                self._area.keep(location, Kept(receipt=receipt, inode=path.stat().st_ino))
+
+    def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
+        path, new, old = self._path(location), work / "new", work / "old"
+        with translated(f"cannot write {path}"), self._area.placing(location):
+            self._area.require_root()
+            _require_kind(path, location)
+            sync_tree(new)
+            make_folders(path.parent, self._root)
+            if os.path.lexists(path):
+                path.rename(old)
+            try:
+                self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+                _rename(new, path)
+            except OSError:
+                if os.path.lexists(old):
+                    old.rename(path)
+                raise
+
     def _page(self, found: Iterator[StoredPlace]) -> list[StoredPlace]:
         with translated(f"cannot list {self._root}"):
             self._area.require_root()
@@ -242,11 +308,15 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
 
 def _is_whole(path: Path, kept: Kept) -> bool:
+    return _holds(path, kept.receipt)
+
+
+def _holds(path: Path, receipt: Receipt) -> bool:
     try:
         found = {file.name: file.size_bytes for file in files_at(path)}
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return found == {stored.name: stored.size_bytes for stored in kept.receipt.objects}
+    return found == {stored.name: stored.size_bytes for stored in receipt.objects}
 
 
 def _require_ours(path: Path, kept: Kept | None) -> None:

@@ -15,12 +15,18 @@ from typing import Self
 from replicator.adapters.area_object import ObjectArea
 from replicator.adapters.hashing import Sha256, sha256_of
 from replicator.adapters.object_bucket import Bucket, Stat, listed
+from replicator.adapters.object_mending import Mending
 from replicator.adapters.object_places import ObjectPlaces
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_receipts import Receipts, carried, metadata_of
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.pacing import InFlight
-from replicator.errors import CorruptionError, RefusedError, ReplicatorError
+from replicator.errors import (
+    CorruptionError,
+    MissingObjectError,
+    RefusedError,
+    ReplicatorError,
+)
 from replicator.model.load_spec import Location
 from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
 
@@ -29,7 +35,7 @@ ABSENT_MAX = 10_000
 
 
 class ObjectStorage(ObjectStorageReader):
-    """A `DeepStorage` and `SegmentRemover` in a bucket below a prefix."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in a bucket below a prefix."""
 
     def __init__(
         self,
@@ -56,7 +62,10 @@ class ObjectStorage(ObjectStorageReader):
         super().__init__(bucket, prefix, piece_bytes=sizes.part_bytes, close=close)
         self._upload, self._in_flight, self._sizes = upload, in_flight, sizes
         self._server_copy = server_copy
-        self._receipts = Receipts(bucket, self._below(OWN_AREA))
+        self._receipts = receipts = Receipts(bucket, self._below(OWN_AREA))
+        self._mending = Mending(
+            bucket, receipts, upload=upload, in_flight=in_flight, sizes=sizes, put=self.put
+        )
         self._absent: set[str] = set()
         """What was not there a moment ago, so that it need not be asked again."""
 
@@ -94,8 +103,7 @@ class ObjectStorage(ObjectStorageReader):
             packed = shipment.place.endswith("/")
             stored = None if packed else _only(location, shipment)
             return await self._put_object(location, shipment, stored)
-        if not shipment.place.endswith("/"):
-            raise RefusedError(f"{shipment.place} is one object and {location} a folder")
+        _require_folder(location, shipment)
         return await self._put_folder(location, shipment)
 
     async def probe(self) -> None:
@@ -132,6 +140,29 @@ class ObjectStorage(ObjectStorageReader):
         async for page in self._bucket.pages(key):
             for one in page:
                 await self._bucket.delete(one.key)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        key = self.key(location)
+        if not location.endswith("/") and (stat := await self._bucket.stat(key)) is not None:
+            return carried(location, stat) or await self._receipts.kept(location)
+        return await self._receipts.kept(location)
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        there = {one.name: one.size_bytes for one in await self.objects(location)}
+        if there != {one.name: one.size_bytes for one in receipt.objects}:
+            raise MissingObjectError(f"{self.key(location)} is not what its receipt would say")
+        await self._receipts.keep(location, receipt)
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        key = self.key(location)
+        if location.endswith("/"):
+            _require_folder(location, shipment)
+        elif not shipment.place.endswith("/"):
+            _only(location, shipment)
+        self._ahead.pop(location, None)
+        return await self._mending.replace(key, location, shipment, truth)
 
     async def extend(self, location: Location, until: datetime) -> None:
         del until
@@ -300,6 +331,11 @@ class ObjectStorage(ObjectStorageReader):
         found = {one.key[len(key) :]: one.size_bytes for one in await listed(self._bucket, key)}
         whole = found == {one.name: one.size_bytes for one in kept.objects}
         return kept if whole else None
+
+
+def _require_folder(location: Location, shipment: Shipment) -> None:
+    if not shipment.place.endswith("/"):
+        raise RefusedError(f"{shipment.place} is one object and {location} a folder")
 
 
 def _only(location: Location, shipment: Shipment) -> StoredObject:

@@ -45,6 +45,8 @@ from replicator.services.executor import Backup
 from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
+from replicator.services.renamer import Renamer
+from replicator.services.repairer import Repairer
 from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
 from replicator.services.status import LogStatus, Survey, TargetStatus
@@ -157,6 +159,26 @@ class Application:
         backup = self.target(name)
         return await self.pipeline(into).restorer(backup.storage, backup=_backup(backup))
 
+    async def renamer(self, name: str, *, into: str) -> Renamer:
+        """Return what restores a datasource of a target under another name, there or elsewhere.
+
+        Raises:
+            ConfigError: the target that is written to is an archive.
+        """
+        if into == name:
+            return await self.pipeline(name).renamer(self.source_storage())
+        backup = self.target(name)
+        return await self.pipeline(into).renamer(backup.storage, backup=_backup(backup))
+
+    async def renamer_from(self, store: Store, into: str) -> Renamer:
+        """Return what does so with nothing but a store."""
+        kept = store.target
+        pipeline = Pipeline(store.origin, self.target(into), self._tools)
+        if self.target(into) is kept:
+            return await pipeline.renamer(kept.storage)
+        backup = Backup(layout=store.about.kept, storage=kept.storage)
+        return await pipeline.renamer(kept.storage, backup=backup)
+
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
         """Open the history that a target keeps in its store; source and log are not asked."""
         observer = self._monitoring.observer()
@@ -204,6 +226,19 @@ class Application:
             bases=log,
         )
         return Pipeline(origin, self.target(name), self._tools)
+
+    async def repairer(self, name: str, *, origin: str | None) -> Repairer:
+        """Return what puts a target right, from the source or from another target.
+
+        Raises:
+            ConfigError: the origin is the target itself.
+        """
+        if origin is None:
+            return await self.pipeline(name).repairer(self.source_storage())
+        if origin == name:
+            raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
+        other = self.target(origin)
+        return await self.pipeline(name).repairer(other.storage, backup=_backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.

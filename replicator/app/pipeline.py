@@ -7,6 +7,7 @@ from random import Random
 from replicator.app.parts import Target
 from replicator.app.storages import layout
 from replicator.config import TargetSettings
+from replicator.errors import ConfigError
 from replicator.model.carriage import Carriage
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
@@ -17,6 +18,8 @@ from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.reconciler import Reconciler
+from replicator.services.renamer import Renamer
+from replicator.services.repairer import CheckedOrigin, Repairer
 from replicator.services.restorer import Restorer
 from replicator.services.verifier import Verifier
 
@@ -146,6 +149,27 @@ class Pipeline:
             by_reference=True,
         )
 
+    async def renamer(
+        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+    ) -> Renamer:
+        """Return what restores a datasource under another name, with bytes as for `restorer`.
+
+        Raises:
+            ConfigError: the target is an archive, which has no rows.
+        """
+        if self._target.settings.metadata is None:
+            raise ConfigError(f"target {self._target.name!r} is an archive: it has no rows")
+        carriage = await self.carriage()
+        return Renamer(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, bytes_from, backup=backup),
+            carriage=carriage,
+        )
+
     async def verifier(self) -> Verifier:
         """Return what proves the target."""
         carriage = await self.carriage()
@@ -159,6 +183,26 @@ class Pipeline:
             has_rows=self._target.settings.metadata is not None,
             reconciler=self._reconciler(carriage),
             carriage=carriage,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+    async def repairer(
+        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+    ) -> Repairer:
+        """Return what puts the target right, with bytes as for `restorer`."""
+        carriage = await self.carriage()
+        return Repairer(
+            source=self._origin.source,
+            target=self._target.name,
+            metadata=self._target.metadata,
+            storage=self._target.storage,
+            mender=self._target.storage,
+            origin=CheckedOrigin(bytes_from, backup),
+            verifier=await self.verifier(),
+            reconciler=self._reconciler(carriage),
+            executor=self._executor(carriage, bytes_from, backup=backup),
+            limits=self._limits(),
             rng=self._tools.rng,
             observer=self._observer,
         )
@@ -217,13 +261,15 @@ class Pipeline:
             target_storage=self._target.storage if storage is None else storage.storage,
             metadata=self._target.metadata,
             carriage=carriage,
-            limits=CopyLimits(
-                in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy
-            ),
+            limits=self._limits(),
             backup=backup,
             rng=self._tools.rng,
             observer=self._observer,
         )
+
+    def _limits(self) -> CopyLimits:
+        settings = self._target.settings
+        return CopyLimits(in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy)
 
 
 def load_rules(settings: TargetSettings) -> LoadRules:

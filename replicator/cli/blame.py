@@ -15,13 +15,11 @@ from replicator.cli.frame import (
     ConfigPath,
     Outcome,
     Overrides,
+    parse_interval,
     run,
 )
 from replicator.cli.screen import Screen
-from replicator.errors import ConfigError
 from replicator.model.event import key_of_event
-from replicator.model.interval import Interval
-from replicator.model.interval import interval as parse_interval
 from replicator.model.wire import event_type
 from replicator.ports import AuditRow
 from replicator.services.blame import CLOCK_SKEW_MAX, Blame, Blamed
@@ -41,7 +39,7 @@ def blame(
     """Show the events that changed a segment or a datasource, the newest last."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        within = None if interval is None else _interval(interval)
+        within = None if interval is None else parse_interval(interval)
         found = await application.blamer().blame(name, interval=within, limit=limit)
         return Outcome(
             result={"name": name, "interval": interval, **_json(found)},
@@ -50,16 +48,6 @@ def blame(
 
     call = Call(command="blame", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run(call, body)
-
-
-def _interval(text: str) -> Interval:
-    start, separator, end = text.partition("/")
-    try:
-        if separator:
-            return parse_interval(start, end)
-    except ValueError as exc:
-        raise ConfigError(f"--interval {text}: {exc}") from None
-    raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
 
 
 def _json(found: Blame) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 import uvloop
 from rich.console import Console
+from rich.prompt import Prompt
 
 from replicator import config
 from replicator.adapters.system_clock import SystemClock
@@ -19,7 +20,8 @@ from replicator.app import Application
 from replicator.cli.screen import Screen
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
-from replicator.errors import ConfigError, ReplicatorError, worst
+from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
+from replicator.model.interval import Interval, interval
 from replicator.web.document import document
 
 INTERRUPTED = 130
@@ -117,6 +119,21 @@ def print_document(command: str, content: Mapping[str, Any]) -> None:
     sys.stdout.write(document(command, content, SystemClock().now()).decode())
 
 
+def agree(target: str, *, yes: bool, doing: str) -> None:
+    """Go on only when somebody said so: by `--yes`, or by typing the target's name.
+
+    Raises:
+        RefusedError: nobody did.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
+    typed = Prompt.ask(f"Type the name of the target to change ([bold]{target}[/])")
+    if typed != target:
+        raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")
+
+
 def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
     """Return `--set` flags as dotted keys and values."""
     found: dict[str, object] = {}
@@ -143,6 +160,21 @@ def parse_time(text: str) -> datetime:
             f"{text!r} has no zone", hint=f"say {text}Z for UTC, or {text}+01:00 and the like"
         )
     return time.astimezone(UTC)
+
+
+def parse_interval(text: str) -> Interval:
+    """Return an interval that is written as START/END.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    start, separator, end = text.partition("/")
+    try:
+        if separator:
+            return interval(start, end)
+    except ValueError as exc:
+        raise ConfigError(f"--interval {text}: {exc}") from None
+    raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
 
 
 def size_text(size_bytes: float) -> str:

@@ -16,6 +16,7 @@ from replicator.cli import (
     listing,
     points,
     promotion,
+    repair,
     restore,
     running,
     status,
@@ -75,6 +76,7 @@ app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
 app.command("verify")(verify.verify)
+app.command("repair")(repair.repair)
 app.command("diff")(differences.diff)
 app.command("blame")(blame.blame)
 app.add_typer(targets.app, name="target")

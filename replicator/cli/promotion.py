@@ -1,16 +1,22 @@
 """`promote` and `failover`: a standby becomes a primary, planned or because it must."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.prompt import Prompt
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    agree,
+    run,
+)
 from replicator.cli.screen import Screen
-from replicator.errors import RefusedError
 from replicator.services.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
@@ -43,7 +49,7 @@ def promote(
         if not (checkpoint and checkpoint.promoted):
             await refuse_moving_source(application.source_metadata())
             if not dry_run:
-                _agree(target, yes=yes)
+                agree(target, yes=yes, doing="a promotion")
                 await application.drain(target, timeout_s=drain_timeout_s)
                 await refuse_moving_source(application.source_metadata())
         plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
@@ -74,22 +80,11 @@ def failover(
         if not as_json and not dry_run and not yes:
             _show(Console(highlight=False, soft_wrap=True), target, plan, done=False)
         if not dry_run:
-            _agree(target, yes=yes)
+            agree(target, yes=yes, doing="a promotion")
             plan = await promoter.execute(plan)
         return _outcome(target, plan, done=not dry_run)
 
     run(call, body)
-
-
-def _agree(target: str, *, yes: bool) -> None:
-    """Go on only when somebody said so."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError("nothing was changed: a promotion needs --yes when nobody can be asked")
-    typed = Prompt.ask(f"Type the name of the target that becomes a primary ([bold]{target}[/])")
-    if typed != target:
-        raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")
 
 
 def _outcome(target: str, plan: PromotionPlan, *, done: bool) -> Outcome:

@@ -1,13 +1,11 @@
 """`restore`: the plan first, then the deed."""
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.prompt import Prompt
 
 from replicator.app import Application
 from replicator.cli.frame import (
@@ -19,16 +17,19 @@ from replicator.cli.frame import (
     LogId,
     Outcome,
     Overrides,
+    agree,
     duration_text,
     parse_time,
     run,
     size_text,
 )
+from replicator.cli.renaming import RenameWish, forget, names, rename
 from replicator.cli.screen import Screen
-from replicator.errors import ConfigError, RefusedError
+from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.services.executor import Uncopied
+from replicator.services.renamer import Renamer
 from replicator.services.restorer import RestorePlan, Restorer
 
 PARTLY_DONE = 3
@@ -75,6 +76,19 @@ class Place:
         store = await application.store(self.target, log_id=self.log_id)
         return await application.restorer_from(store, self.into, by_reference=self.by_reference)
 
+    async def renamer(self, application: Application) -> Renamer:
+        """Return what does it under another name.
+
+        Raises:
+            ConfigError: bytes in a store of another target are not shared.
+        """
+        if not self.from_store:
+            return await application.renamer(self.target, into=self.into)
+        if self.by_reference:
+            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
+        store = await application.store(self.target, log_id=self.log_id)
+        return await application.renamer_from(store, self.into)
+
 
 def restore(
     target: Annotated[
@@ -98,6 +112,14 @@ def restore(
             help="With --from: its bytes stay where they are and are served there.",
         ),
     ] = False,
+    rename_: Annotated[
+        str | None,
+        typer.Option("--rename", help="OLD=NEW: this one, beside the live one, by a new name."),
+    ] = None,
+    forget_renamed: Annotated[
+        str | None,
+        typer.Option("--forget-renamed", help="Remove a datasource that --rename has made."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     adopt: Annotated[
@@ -112,9 +134,24 @@ def restore(
     call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, screen: Screen) -> Outcome:
+        place = _place(target, from_, into, log_id, by_reference=by_reference)
+        if forget_renamed is not None:
+            return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
+        point = restore_point(to_offset, to_time, before)
+        if rename_ is not None:
+            beside = RenameWish(
+                into=place.into,
+                names=names(rename_, datasource),
+                point=point,
+                dry_run=dry_run,
+                yes=yes,
+                accept_gaps=accept_gaps,
+            )
+            renamer = await place.renamer(application)
+            return await rename(renamer, screen, beside, as_json=as_json)
         wish = Wish(
-            place=_place(target, from_, into, log_id, by_reference=by_reference),
-            point=restore_point(to_offset, to_time, before),
+            place=place,
+            point=point,
             datasource=datasource,
             dry_run=dry_run,
             yes=yes,
@@ -136,7 +173,7 @@ async def carry_out(
         _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
     if wish.dry_run:
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
-    _agree(wish)
+    agree(wish.changed, yes=wish.yes, doing="a restore")
     missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
@@ -190,17 +227,6 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
     if len(given) != 1:
         raise ConfigError("say exactly one of --to-offset, --to-time and --before")
     return given[0]
-
-
-def _agree(wish: Wish) -> None:
-    """Go on only when somebody said so."""
-    if wish.yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError("nothing was changed: a restore needs --yes when nobody can be asked")
-    typed = Prompt.ask(f"Type the name of the target to change ([bold]{wish.changed}[/])")
-    if typed != wish.changed:
-        raise RefusedError(f"nothing was changed: {typed!r} is not {wish.changed!r}")
 
 
 def _eta(plan: RestorePlan) -> timedelta:

@@ -15,6 +15,7 @@ from replicator.cli.frame import (
     LogId,
     Outcome,
     Overrides,
+    parse_interval,
     run,
     size_text,
 )
@@ -29,6 +30,13 @@ from replicator.services.verifier import Level, Verification
 
 FAILED = 9
 HAS_GAPS = 11
+OneDatasource = Annotated[
+    str | None, typer.Option("--datasource", help="Only this one's rows and bytes.")
+]
+OneInterval = Annotated[
+    str | None,
+    typer.Option("--interval", help="Only bytes of segments that overlap it: START/END, in UTC."),
+]
 
 
 def verify(
@@ -52,17 +60,20 @@ def verify(
     structure: Annotated[
         bool, typer.Option(help="Look into packed segments: directory, version, columns.")
     ] = False,
+    datasource: OneDatasource = None,
+    interval: OneInterval = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare a target's rows, objects and bytes with the log, or its answers with the source's."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        share = _share(subset)
         extent = Extent(
-            share=share,
+            share=share_of(subset),
             window=application.clock.now().toordinal() if rolling else None,
-            bytes_max=None if bytes_max is None else _bytes(bytes_max),
+            bytes_max=None if bytes_max is None else bytes_of(bytes_max),
             structure=structure,
+            datasource=datasource,
+            interval=None if interval is None else parse_interval(interval),
         )
         queries = application.query_verifier(target) if level is Level.QUERY else None
         if from_ is None:
@@ -82,7 +93,12 @@ def verify(
     run(call, body)
 
 
-def _share(text: str) -> float:
+def share_of(text: str) -> float:
+    """Return a share that is written like 5%.
+
+    Raises:
+        ConfigError: it is not.
+    """
     try:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
@@ -92,7 +108,12 @@ def _share(text: str) -> float:
     return share
 
 
-def _bytes(text: str) -> int:
+def bytes_of(text: str) -> int:
+    """Return the bytes that `--bytes-max` says.
+
+    Raises:
+        ConfigError: it is no size.
+    """
     try:
         return size(text)
     except ValueError as exc:

@@ -5,6 +5,9 @@ from hashlib import sha256
 from math import ceil
 from random import Random
 
+from replicator.model.interval import Interval, interval
+from replicator.model.row import Segment
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
@@ -18,6 +21,19 @@ class Extent:
     """No more than so many bytes are read: objects that do not fit are left."""
     structure: bool = False
     """Whether packed segments are looked into."""
+    datasource: str | None = None
+    """Only this one, its rows as well; None: all."""
+    interval: Interval | None = None
+    """Only the bytes of segments that overlap it; None: all."""
+
+    def is_about(self, segment: Segment) -> bool:
+        """Return whether the bytes of a segment belong to it, whatever the share."""
+        if self.interval is None:
+            return True
+        try:
+            return self.interval.overlaps(interval(segment.start, segment.end))
+        except ValueError:
+            return True  # one that cannot be told is looked at
 
     def holds(self, name: str, rng: Random) -> bool:
         """Return whether what has this name belongs to it."""

@@ -1,7 +1,7 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -22,12 +22,13 @@ from replicator.model.checkpoint import (
     OBJECT_TRUNCATED,
 )
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
-from replicator.model.ledger import Offsets
+from replicator.model.ledger import Keys, Offsets
 from replicator.model.load_spec import Layout, Location
 from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
 from replicator.model.plan import Plan
+from replicator.model.renaming import Renamed, renamed
 from replicator.model.retry import RetryPolicy
-from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
+from replicator.model.row import Kind, Row, RowKey, Segment, datasource_of, key_of
 from replicator.ports import (
     DeepStorage,
     DeepStorageReader,
@@ -196,6 +197,36 @@ class Executor:
                     Progress(what="write rows", done=done, total=len(plan.picks), unit="rows")
                 )
             await transaction.record(plan.checkpoint, plan.gaps)
+
+    async def commit_renamed(
+        self, picks: Offsets, to: Renamed, *, without: frozenset[Offset], epoch: Epoch
+    ) -> None:
+        """Write picked rows of one datasource under another name, in one transaction.
+
+        The checkpoint stays: these rows belong to no cut.
+
+        Raises:
+            RefusedError: there is such a datasource already; nothing was changed.
+            FencedError, TransientError: as for `commit`.
+        """
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            await transaction.note_renamed(to)
+            async for entries in self._history.pick(picks):
+                rows, _ = self._rows(entries, without)
+                await transaction.upsert([renamed(row, to.datasource) for row in rows])
+
+    async def commit_forgotten(
+        self, datasource: str, keys: Mapping[Kind, Keys], *, epoch: Epoch
+    ) -> None:
+        """Remove the rows of a renamed datasource, in one transaction; their bytes stay.
+
+        Raises:
+            FencedError, TransientError: as for `commit`.
+        """
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            for kind, some in keys.items():
+                await transaction.remove_hashed(kind, some)
+            await transaction.forget_renamed(datasource)
 
     def _rows(
         self, entries: Sequence[Entry], without: frozenset[Offset]

@@ -1,7 +1,7 @@
 """Decides what turns a target, as it is now, into one cut: for restore, seeding and proof alike."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,8 +75,9 @@ class Reconciler:
         ledger = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
         async with self._metadata.snapshot() as snapshot:
+            apart = await self._apart(snapshot)
             surplus = {
-                kind: await self._scan(snapshot, kind, comparison, scope)
+                kind: without_keys(await self._scan(snapshot, kind, comparison, scope), apart[kind])
                 for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
             }
         span = await self._history.span()
@@ -92,39 +93,50 @@ class Reconciler:
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return what the plan means in segments, rows, objects and bytes."""
-        plan, counts = reconciliation.plan, Counter[str | None]()
+        plan = reconciliation.plan
+        estimate = await self.sized(plan.picks)
+        return replace(
+            estimate,
+            removals=sum(len(keys) for keys in plan.surplus.values()),
+            missing=reconciliation.known_gaps,
+        )
+
+    async def sized(self, picks: Offsets) -> Estimate:
+        """Return what the rows at some offsets amount to."""
+        counts = Counter[str | None]()
         segments = objects = size_bytes = 0
-        async for found in self._history.tallies(plan.picks):
+        async for found in self._history.tallies(picks):
             counts += found.by_datasource
             segments += found.segments
             objects += found.objects
             size_bytes += found.size_bytes
             done = counts.total()
-            self._observer(
-                Progress(what="size the plan", done=done, total=len(plan.picks), unit="rows")
-            )
+            self._observer(Progress(what="size the plan", done=done, total=len(picks), unit="rows"))
         return Estimate(
             segments=segments,
             other_rows=counts.total() - segments,
             objects=objects,
             size_bytes=size_bytes,
-            removals=sum(len(keys) for keys in plan.surplus.values()),
             by_datasource={name or "(cluster)": count for name, count in counts.items()},
-            missing=reconciliation.known_gaps,
         )
 
     async def foreign_rows(self) -> int:
         """Return how many rows of data a target without a checkpoint holds."""
-        found = 0
-
-        def visit(chunk: Chunk) -> None:
-            nonlocal found
-            found += len(chunk.keys)
-
         async with self._metadata.snapshot() as snapshot:
-            for kind in DATA_KINDS:
-                await snapshot.scan(kind, visit)
-        return found
+            apart = await self._apart(snapshot)
+            found = [
+                without_keys(await scanned(snapshot, kind), apart[kind])
+                for kind in DATA_KINDS
+                if kind in snapshot.kinds
+            ]
+        return sum(map(len, found))
+
+    async def _apart(self, snapshot: Snapshot) -> Mapping[Kind, Keys]:
+        """Return the rows that are in no log, those of renamed datasources."""
+        names = [one.datasource for one in await self._metadata.renamed(self._source)]
+        if not names:
+            return dict.fromkeys(snapshot.kinds, np.empty(0, KEY))
+        return {kind: await scanned(snapshot, kind, datasources=names) for kind in snapshot.kinds}
 
     async def _wanted(self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]) -> Ledger:
         """Fold the log into the rows that the target must have."""
@@ -167,6 +179,25 @@ class Reconciler:
                 supervisors[row.spec_id] = _ingests_into(row)
         ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
         return Scope(datasource=datasource, supervisors=ids)
+
+
+async def scanned(
+    snapshot: Snapshot, kind: Kind, *, datasources: Sequence[str] | None = None
+) -> Keys:
+    """Return the keys of all rows of a kind, or of those of some datasources."""
+    found: list[Keys] = [np.empty(0, KEY)]
+
+    def visit(chunk: Chunk) -> None:
+        found.append(chunk.keys)
+
+    await snapshot.scan(kind, visit, datasources=datasources)
+    return np.concatenate(found)
+
+
+def without_keys(some: Keys, others: Keys) -> Keys:
+    """Return the keys that are not among the others."""
+    kept: Keys = some[~np.isin(some, others)]
+    return kept
 
 
 def refuse_foreign_rows(found: int, target: str) -> None:

@@ -1,20 +1,15 @@
 """Brings a target to an earlier cut, or another target to any cut."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from replicator.errors import GapError
-from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap, Held, merged
+from replicator.model.checkpoint import Held, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied, Observer
 from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
-from replicator.model.row import RowKey
 from replicator.ports import MetadataWriter
 from replicator.services.archivist import Archivist
-from replicator.services.executor import Executor, Trust, Uncopied
+from replicator.services.executor import Executor, Uncopied
 from replicator.services.history import History
 from replicator.services.reconciler import (
     Reconciler,
@@ -23,8 +18,7 @@ from replicator.services.reconciler import (
     refuse_promoted,
     without,
 )
-
-SHOWN_MAX = 10
+from replicator.services.recovery import not_whole, recover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +109,15 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, standing=True, datasource=plan.datasource
             )
-        uncopied = await self._copy(found, held.checkpoint)
+        uncopied = await recover(
+            self._executor,
+            found.plan.picks,
+            gaps=found.known_gaps,
+            reached=held.checkpoint,
+            by_reference=self._by_reference,
+        )
         if uncopied and not accept_gaps:
-            raise _missing(plan.cut, uncopied)
+            raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
         gaps = merged(await self._metadata.gaps(self._source), final.gaps)
         if self._archivist is not None:
@@ -132,42 +132,3 @@ class Restorer:
             )
         )
         return uncopied
-
-    async def _copy(
-        self, found: Reconciliation, reached: Checkpoint | None
-    ) -> tuple[Uncopied, ...]:
-        """Copy what the target does not have whole; what it has is trusted, with one exception.
-
-        Where a gap says that the source wrote other bytes to the same place, the target has the
-        bytes of what was there before.
-        """
-        changed = [_known(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED]
-        picks = np.setdiff1d(found.plan.picks, [row.offset for row in changed])
-        applied = (picks <= (reached.offset if reached else -1)) | self._by_reference
-        copied = (
-            *await self._executor.copy(picks[applied], trust=Trust.ALWAYS),
-            *await self._executor.copy(picks[~applied], trust=Trust.WITHOUT_SOURCE),
-        )
-        barred = (row for row in changed if row.offset in found.plan.picks)
-        return (*copied, *barred)
-
-
-def _known(gap: Gap) -> Uncopied:
-    return Uncopied(
-        offset=gap.opened,
-        key=RowKey(gap.kind, gap.key),
-        datasource=gap.datasource,
-        reason=gap.reason,
-        detail=gap.detail,
-    )
-
-
-def _missing(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
-    shown = "; ".join(f"{row.key.key}: {row.detail}" for row in uncopied[:SHOWN_MAX])
-    more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
-    return GapError(
-        f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"
-        f" more ({shown}{more}); no row was changed",
-        hint="choose another point (`replicator points`), or restore all the rest with"
-        " `--accept-gaps`",
-    )

@@ -3,8 +3,14 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from typing import NamedTuple
 
-from replicator.errors import MalformedRowError, MissingObjectError, NotFoundError
+from replicator.errors import (
+    CorruptionError,
+    MalformedRowError,
+    MissingObjectError,
+    NotFoundError,
+)
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
@@ -19,6 +25,23 @@ from replicator.services.reconciler import Reconciler, Reconciliation
 from replicator.services.structure import fault_in_zip
 
 FINDINGS_MAX = 1_000
+DAMAGED_MAX = 100_000
+"""More of them are found by the next look: each is some 500 bytes in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A place whose bytes are not those that were stored there, or that have no receipt."""
+
+    place: Location
+    """In the target's storage."""
+    origin: Location
+    """In the source's."""
+    datasource: str
+    start: str
+    end: str
+    """The interval of the first segment that needs it, as Druid writes it."""
+    reason: str
 
 
 class Level(Enum):
@@ -54,6 +77,10 @@ class Verification:
     findings: list[str] = field(default_factory=list)
     """At most `FINDINGS_MAX`, the count below is complete."""
     findings_count: int = 0
+    damaged: list[Damaged] = field(default_factory=list)
+    """At most `DAMAGED_MAX`, each place once."""
+    damaged_count: int = 0
+    rows_differ: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -65,6 +92,33 @@ class Verification:
         self.findings_count += 1
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
+
+    def damage(self, looked: "_Looked", finding: str) -> None:
+        """Note one thing that is wrong with the bytes of a place."""
+        self.add(finding)
+        if self.damaged and self.damaged[-1].place == looked.place:
+            return
+        self.damaged_count += 1
+        if len(self.damaged) < DAMAGED_MAX:
+            row = looked.row
+            self.damaged.append(
+                Damaged(
+                    place=looked.place,
+                    origin=looked.origin,
+                    datasource=row.datasource,
+                    start=row.start,
+                    end=row.end,
+                    reason=finding,
+                )
+            )
+
+
+class _Looked(NamedTuple):
+    """A place that is looked at, and a row that needs it."""
+
+    place: Location
+    origin: Location
+    row: Segment
 
 
 class Verifier:
@@ -97,10 +151,12 @@ class Verifier:
         self._observer = observer
 
     async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
-        """Return what a comparison at the checkpoint finds; `extent` is about objects only.
+        """Return what a comparison at the checkpoint finds.
+
+        `extent` is about objects only, but for its datasource.
 
         Raises:
-            NotFoundError: nothing was applied to the target yet.
+            NotFoundError: nothing was applied to the target yet, or only another datasource.
             CorruptionError: the log itself does not add up.
         """
         checkpoint = (await self._metadata.held(self._source)).checkpoint
@@ -108,14 +164,17 @@ class Verifier:
             raise NotFoundError(
                 f"target {self._target!r} has no checkpoint: nothing was applied to it yet"
             )
-        cut = _cut_of(checkpoint)
         found = await self._reconciler.reconcile(
-            cut, standing=checkpoint.standing, datasource=checkpoint.datasource, without_gaps=True
+            cut_of(checkpoint),
+            standing=checkpoint.standing,
+            datasource=scope_of(checkpoint, extent.datasource),
+            without_gaps=True,
         )
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
         if self._has_rows:
+            verification.rows_differ = not found.plan.is_empty
             await self._rows(found, verification)
         if level.is_about_objects:
             await self._history_files(checkpoint.log_id, verification)
@@ -151,36 +210,42 @@ class Verifier:
         offsets.sort()
         async for entries in self._history.pick(offsets):
             for entry in entries:
-                location = self._location(entry)
-                if location is None or hash(location) in seen:
+                looked = self._looked(entry)
+                if looked is None or hash(looked.place) in seen or not extent.is_about(looked.row):
                     continue
-                seen.add(hash(location))
-                if extent.holds(location, self._rng):
-                    await self._object(location, verification, extent)
+                seen.add(hash(looked.place))
+                if extent.holds(looked.place, self._rng):
+                    await self._object(looked, verification, extent)
             self._observer(
                 Progress(
                     what="verify objects", done=verification.objects, total=None, unit="objects"
                 )
             )
 
-    async def _object(self, location: Location, verification: Verification, extent: Extent) -> None:
+    async def _object(self, looked: _Looked, verification: Verification, extent: Extent) -> None:
         verification.objects += 1
-        receipt = await self._storage.receipt(location)
+        location = looked.place
+        try:
+            receipt = await self._storage.receipt(location)
+        except CorruptionError as exc:
+            verification.damage(looked, str(exc))
+            return
         if receipt is None:
-            verification.add(f"object {location} is missing or not whole")
+            verification.damage(looked, f"object {location} is missing or not whole")
             return
         verification.size_bytes += sum(stored.size_bytes for stored in receipt.objects)
         try:
             if extent.structure and location.endswith(".zip"):
                 await self._structure(location, verification)
             if verification.level is Level.CHECKSUM:
-                await self._checksums(location, receipt, verification, extent)
+                await self._checksums(looked, receipt, verification, extent)
         except MissingObjectError as exc:
-            verification.add(str(exc))
+            verification.damage(looked, str(exc))
 
     async def _checksums(
-        self, location: Location, receipt: Receipt, verification: Verification, extent: Extent
+        self, looked: _Looked, receipt: Receipt, verification: Verification, extent: Extent
     ) -> None:
+        location = looked.place
         size_bytes = sum(stored.size_bytes for stored in receipt.objects)
         if extent.bytes_max is not None and verification.read_bytes + size_bytes > extent.bytes_max:
             verification.left += 1
@@ -189,10 +254,13 @@ class Verifier:
         read = await self._storage.check(location)
         for stored, now in zip(receipt.objects, read, strict=False):
             if stored != now:
-                verification.add(f"object {location}{now.name} has other bytes than were stored")
+                verification.damage(
+                    looked, f"object {location}{now.name} has other bytes than were stored"
+                )
         if len(receipt.objects) != len(read):
-            verification.add(
-                f"object {location} has {len(read)} files, {len(receipt.objects)} were stored"
+            verification.damage(
+                looked,
+                f"object {location} has {len(read)} files, {len(receipt.objects)} were stored",
             )
 
     async def _structure(self, location: Location, verification: Verification) -> None:
@@ -200,18 +268,36 @@ class Verifier:
             if (fault := await fault_in_zip(self._storage, location, stored)) is not None:
                 verification.add(f"object {location} is no segment: {fault}")
 
-    def _location(self, entry: Entry) -> Location | None:
+    def _looked(self, entry: Entry) -> _Looked | None:
         event = entry.event
         if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
             return None
         try:
-            found = locate(event.row, self._carriage.source)
-            return None if found is None else self._carriage.target.place(found)
+            origin = locate(event.row, self._carriage.source)
+            if origin is None:
+                return None
+            return _Looked(self._carriage.target.place(origin), origin, event.row)
         except MalformedRowError:
             return None
 
 
-def _cut_of(checkpoint: Checkpoint) -> ClosedCut:
+def scope_of(checkpoint: Checkpoint, datasource: str | None) -> str | None:
+    """Return the datasource to compare at a checkpoint, None for all.
+
+    Raises:
+        NotFoundError: another datasource than was asked for is the only one at that cut.
+    """
+    if datasource is None or checkpoint.datasource in {None, datasource}:
+        return datasource or checkpoint.datasource
+    raise NotFoundError(
+        f"only datasource {checkpoint.datasource!r} is at cut {checkpoint.cut} of this target:"
+        f" nothing says what {datasource!r} should be",
+        hint="`replicator apply TARGET --resume` brings all datasources to one cut",
+    )
+
+
+def cut_of(checkpoint: Checkpoint) -> ClosedCut:
+    """Return the cut that a target is at."""
     closed = CutClosed(
         cut=checkpoint.cut,
         source_time=checkpoint.source_time,

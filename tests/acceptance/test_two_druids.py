@@ -158,7 +158,8 @@ async def test_a_history_is_followed_and_every_chosen_moment_comes_back(
             stream = Stream(kafka_broker, f"{folder.name}.clicks")
             moments = await followed(user, Acts(source.client, rng, stream), rng)
             source.druid.kill()  # what comes now needs nothing of it but its bytes
-            await restored(user, moments, rng)
+            now = await restored(user, moments, rng)
+            await restored_beside_the_live_one(user, moments[0], now)
             await restored_into_a_third(user, moments, folder, postgresql, rng)
 
 
@@ -216,8 +217,8 @@ async def both_answer_alike(user: User) -> None:
     await user.standby.client.mark_used("wiki", f"{DAYS[2]}/{DAYS[3]}")
 
 
-async def restored(user: User, moments: list[Moment], rng: Random) -> None:
-    """In place, forwards and backwards, by offset and by time."""
+async def restored(user: User, moments: list[Moment], rng: Random) -> Moment:
+    """In place, forwards and backwards, by offset and by time; return where it ended."""
     chosen = rng.sample(moments, len(moments))
     assert len(chosen) >= 10
     for number, moment in enumerate(chosen):
@@ -225,6 +226,21 @@ async def restored(user: User, moments: list[Moment], rng: Random) -> None:
         done = await user.does("restore", "standby", *point, "--yes")
         assert done["done"], done
         await user.standby_is(moment)
+    return chosen[-1]
+
+
+async def restored_beside_the_live_one(user: User, then: Moment, now: Moment) -> None:
+    """By another name it answers as it did then, and the live one as it does now."""
+    point = ("--to-offset", str(then.offset), "--yes")
+    done = await user.does("restore", "standby", "--rename", "wiki=wiki then", *point)
+    assert (done["objects_copied"], done["missing"]) == (0, [])
+    beside = {id_.replace("wiki_", "wiki then_", 1) for id_ in then.used if id_[:5] == "wiki_"}
+    await user.standby.client.settled(wanted=now.used | beside)
+    await user.standby.answers_like({**now.answers, "wiki then": then.answers["wiki"]})
+    proof = await user.types("verify", "standby", "--level", "checksum")
+    assert proof.code == 0, proof.out + proof.err
+    await user.does("restore", "standby", "--forget-renamed", "wiki then", "--yes")
+    await user.standby_is(now)
 
 
 async def restored_into_a_third(

@@ -24,7 +24,15 @@ from replicator.adapters.storage_s3 import S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Clock, DeepStorage, SegmentRemover, Shipment, StoredObject
+from replicator.ports import (
+    Checked,
+    Clock,
+    DeepStorage,
+    SegmentMender,
+    SegmentRemover,
+    Shipment,
+    StoredObject,
+)
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
 
 MIB = 1 << 20
@@ -33,7 +41,7 @@ PlaceBehind = Callable[[Location, Mapping[str, bytes]], Awaitable[None]]
 _numbers = count(1)
 
 
-class TargetStorage(DeepStorage, SegmentRemover, Protocol):
+class TargetStorage(DeepStorage, SegmentRemover, SegmentMender, Protocol):
     """What every target's storage can do."""
 
 

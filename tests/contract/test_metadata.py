@@ -13,11 +13,12 @@ import pytest
 from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.errors import ConfigError, FencedError
+from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
 from replicator.model.ledger import KEY, items
+from replicator.model.renaming import Renamed
 from replicator.model.row import (
     TABLES,
     CommitMetadata,
@@ -106,6 +107,15 @@ GAP = Gap(
     reason="object_missing",
     detail="wiki/9/index.zip",
     opened=Offset(40),
+)
+
+
+RENAMED = Renamed(
+    datasource="wiki_then",
+    original="wiki",
+    offset=Offset(40),
+    cut=CutNumber(3),
+    source_time=datetime(2026, 1, 2, 3, 4, 5, 678901, UTC),
 )
 
 
@@ -700,6 +710,39 @@ async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
         replace(GAP, closed=Offset(60)),
         again,
     ]
+
+
+async def test_renamed_datasources_are_remembered_for_each_source(store: Store):
+    assert list(await store.target.renamed(SOURCE)) == []
+    held, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
+    other = replace(RENAMED, datasource="a wiki")
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.note_renamed(RENAMED)
+        await transaction.note_renamed(other)
+    async with store.target.transaction("west", west.epoch) as transaction:
+        await transaction.forget_renamed(RENAMED.datasource)
+    assert list(await store.target.renamed(SOURCE)) == [other, RENAMED]
+    assert list(await store.target.renamed("west")) == []
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.forget_renamed(RENAMED.datasource)
+        await transaction.forget_renamed("unknown")
+    assert list(await store.target.renamed(SOURCE)) == [other]
+
+
+async def test_a_renamed_datasource_that_is_there_is_refused_and_nothing_is_written(store: Store):
+    held = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.note_renamed(RENAMED)
+
+    async def note_again() -> None:
+        async with store.target.transaction(SOURCE, held.epoch) as transaction:
+            await transaction.record(CHECKPOINT, [GAP])
+            await transaction.note_renamed(replace(RENAMED, offset=Offset(5)))
+
+    with pytest.raises(RefusedError):
+        await note_again()
+    assert list(await store.target.gaps(SOURCE)) == []
+    assert list(await store.target.renamed(SOURCE)) == [RENAMED]
 
 
 # ----------------------------------------------------------------------- atomicity and fencing

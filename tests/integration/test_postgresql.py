@@ -609,6 +609,7 @@ WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
     "acquire": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).acquire(SOURCE)),
     "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).held(SOURCE)),
     "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE)),
+    "renamed": ("replicator_renamed", lambda dsn: PostgresqlMetadataWriter(dsn).renamed(SOURCE)),
 }
 
 

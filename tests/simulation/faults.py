@@ -14,6 +14,7 @@ from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap, Held
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
+from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row
 from replicator.ports import (
     Area,
@@ -151,6 +152,9 @@ class FlakyWriter:
 
     async def gaps(self, source: str) -> Sequence[Gap]:
         return await self._metadata.gaps(source)
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        return await self._metadata.renamed(source)
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncIterator[Transaction]:
