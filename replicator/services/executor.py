@@ -38,6 +38,7 @@ from replicator.ports import (
     StoredObject,
 )
 from replicator.services.history import History
+from replicator.services.unpacking import Unpacking, unpacked
 
 AHEAD_BYTES_MAX = 4 << 20
 """Segments up to this, unpacked, are fetched by the request that looks at them.
@@ -100,6 +101,11 @@ class _Copy(NamedTuple):
     """Where the bytes come from."""
     target: Location
     size_bytes: int
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether a segment that was packed for its store becomes a folder again."""
+        return self.target.endswith("/") and not self.origin.endswith("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +322,7 @@ class Executor:
         try:
             if receipt is None:
                 return await self._copy_new(copy)
-            if trust is not Trust.ALWAYS and not await self._is_unchanged(copy.origin, receipt):
+            if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
                 return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
         except MissingObjectError as exc:
             if receipt is None:
@@ -336,16 +342,17 @@ class Executor:
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         ahead = copy.size_bytes <= AHEAD_BYTES_MAX
-        objects = tuple(await self._source_storage.objects(copy.origin, ahead=ahead))
-        shipment = _Watched(origin=self._source_storage, place=copy.origin, objects=objects)
-        if copy.origin.endswith("/") and shipment.size_bytes < copy.size_bytes:
+        storage, place = self._reading(copy)
+        objects = tuple(await storage.objects(place, ahead=ahead))
+        shipment = _Watched(origin=storage, place=place, objects=objects)
+        if place.endswith("/") and shipment.size_bytes < copy.size_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
             return OBJECT_TRUNCATED, (
                 f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
                 f" {copy.size_bytes}"
             )
         stored = await self._target_storage.put(copy.target, shipment)
-        await self._compare_receipts(copy.origin, stored)
+        await self._compare_receipts(copy, stored)
         self._observer(
             ObjectCopied(
                 location=copy.target,
@@ -356,22 +363,34 @@ class Executor:
         )
         return None
 
-    async def _compare_receipts(self, origin: Location, stored: Receipt) -> None:
+    def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
+        """Return how the bytes of a copy are read, and by which place."""
+        if copy.unpacks:
+            return Unpacking(self._source_storage), unpacked(copy.origin)
+        return self._source_storage, copy.origin
+
+    async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:
         if self._backup is None:
             return
-        receipt = await self._backup.storage.receipt(origin)
-        if receipt is None or receipt.objects != stored.origin:
-            raise CorruptionError(f"the bytes of {origin} are not those of the backup's receipt")
+        receipt = await self._backup.storage.receipt(copy.origin)
+        same = receipt is not None and (
+            receipt.packed == stored.objects if copy.unpacks else receipt.objects == stored.origin
+        )
+        if not same:
+            raise CorruptionError(
+                f"the bytes of {copy.origin} are not those of the backup's receipt"
+            )
 
-    async def _is_unchanged(self, origin: Location, receipt: Receipt) -> bool:
+    async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
         """Whether the source's objects are still those that were copied.
 
         The same names, sizes and tags are enough; with other tags the bytes decide.
         """
-        objects = tuple(await self._source_storage.objects(origin))
+        storage, place = self._reading(copy)
+        objects = tuple(await storage.objects(place))
         if receipt.copied_from == objects:
             return True
-        return await self._source_storage.check(origin) == receipt.origin
+        return await storage.check(place) == receipt.origin
 
 
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

@@ -20,16 +20,31 @@ async def fault_in_zip(
     storage: DeepStorageReader, location: Location, stored: StoredObject
 ) -> str | None:
     """Return what is wrong with a packed segment, None when nothing is: it costs one short read."""
-    start = max(0, stored.size_bytes - TAIL_BYTES)
-    pieces = [piece async for piece in storage.read(location, stored, start=start)]
     try:
-        with zipfile.ZipFile(_Tail(b"".join(pieces), start)) as packed:
-            names = set(packed.namelist())
+        names = {entry.filename for entry in await entries_of_zip(storage, location, stored)}
     except (zipfile.BadZipFile, ValueError) as exc:
         return f"its directory of contents cannot be read: {exc}"
     if SINGLE_FILE in names or names >= NEEDED:
         return None
     return f"it has no {' and no '.join(sorted(NEEDED - names))}"
+
+
+async def entries_of_zip(
+    storage: DeepStorageReader,
+    location: Location,
+    stored: StoredObject,
+    *,
+    tail_bytes: int = TAIL_BYTES,
+) -> list[zipfile.ZipInfo]:
+    """Return what a packed segment's directory says, from the last bytes alone.
+
+    Raises:
+        zipfile.BadZipFile, ValueError: it cannot be read, or is longer than `tail_bytes`.
+    """
+    start = max(0, stored.size_bytes - tail_bytes)
+    pieces = [piece async for piece in storage.read(location, stored, start=start)]
+    with zipfile.ZipFile(_Tail(b"".join(pieces), start)) as packed:
+        return packed.infolist()
 
 
 class _Tail(io.BytesIO):
@@ -42,7 +57,7 @@ class _Tail(io.BytesIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_SET:
             if offset < self._start:
-                raise ValueError(f"it begins before the last {TAIL_BYTES} bytes")
+                raise ValueError("it begins before the bytes that were read of its end")
             offset -= self._start
         return super().seek(offset, whence) + self._start
 
