@@ -125,5 +125,7 @@ class Unpacking:
         header = b"".join(
             [piece async for piece in self._storage.read(place, packed, start=at, end=end)]
         )
+        if len(header) != LOCAL_HEADER.size:
+            raise CorruptionError(f"{place}: {entry.filename} is not where its zip says it is")
         *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
         return int(end + name_bytes + extra_bytes)
