@@ -25,6 +25,8 @@ from replicator.config import size
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
+from replicator.model.proof import Coverage
+from replicator.services.proofs import keep_proof
 from replicator.services.query_verifier import QueryVerification
 from replicator.services.verifier import Level, Verification
 
@@ -83,9 +85,22 @@ def verify(
             verifier = await application.verifier_from(store, target)
         found = await verifier.verify(level, extent=extent)
         answers = None if queries is None else await queries.verify(extent=extent)
+        covered = await keep_proof(
+            application.target(target).storage.area(),
+            found,
+            extent,
+            disagreements=len(answers.disagreements) if answers else 0,
+            now=application.clock.now(),
+        )
+
+        def show(console: Console) -> None:
+            _show(console, target, found, answers)
+            _show_coverage(console, covered, found.level)
+
         return Outcome(
-            result=_json(found) | {"queries": queries_json(answers)},
-            show=lambda console: _show(console, target, found, answers),
+            result=_json(found)
+            | {"queries": queries_json(answers), "coverage": _coverage_json(covered)},
+            show=show,
             exit_code=_exit_code(found, answers),
         )
 
@@ -118,6 +133,18 @@ def bytes_of(text: str) -> int:
         return size(text)
     except ValueError as exc:
         raise ConfigError(f"--bytes-max {text}: {exc}") from None
+
+
+def _coverage_json(covered: Coverage) -> dict[str, Any]:
+    return {"share": round(covered.share, 4), "since": covered.since}
+
+
+def _show_coverage(console: Console, covered: Coverage, level: Level) -> None:
+    if level is Level.CHECKSUM:
+        console.print(
+            f"  {covered.share:.0%} of the bytes were read and found good since"
+            f" {covered.since.date().isoformat()}"
+        )
 
 
 def _exit_code(found: Verification, answers: QueryVerification | None) -> int:
