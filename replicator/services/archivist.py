@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
@@ -101,12 +101,12 @@ class Archivist:
             TransientError: store or log are away; the same call goes on from where it stopped.
         """
         await self._say_what_about()
+        await self._keep_gaps(cut, gaps)
         tail = await self._reached()
         if tail is None or (tail[0] <= cut.offset and not whole):
             await self.write_base(cut)
         elif tail[0] <= cut.offset:
             await self._extend(tail, cut)
-        await self._keep_gaps(gaps)
 
     async def write_base(self, cut: ClosedCut) -> Base:
         """Write the whole inventory of a cut, unless it is there.
@@ -243,11 +243,22 @@ class Archivist:
             await self._area.replace(name, data)
         self._told = True
 
-    async def _keep_gaps(self, gaps: Iterable[Gap]) -> None:
-        """Keep the target's gaps, so that they are known when its metadata store is not there."""
-        log_id, wanted = (await self._opened()).log_id, frozenset(gaps)
+    async def _keep_gaps(self, cut: ClosedCut, gaps: Iterable[Gap]) -> None:
+        """Keep the target's gaps, so that they are known when its metadata store is not there.
+
+        What an attempt has kept whose checkpoint was never written stays true of the cuts before
+        this one: their history may be here, and was not asked for again.
+        """
+        log_id = (await self._opened()).log_id
         if self._gaps is None:
             self._gaps = frozenset(await kept_gaps(self._area, log_id))
+        told = {(gap.key, gap.opened): gap for gap in gaps}
+        passed = [
+            replace(gap, closed=cut.offset) if gap.closed is None else gap
+            for gap in self._gaps
+            if (gap.key, gap.opened) not in told
+        ]
+        wanted = frozenset([*told.values(), *passed])
         if wanted != self._gaps:
             ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
             await self._area.replace(gaps_name(log_id), gaps_json(ordered))

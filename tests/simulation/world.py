@@ -27,7 +27,7 @@ from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archive import ArchivedLog
+from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.cuts import fold
 from replicator.services.executor import CopyLimits, Executor
@@ -349,7 +349,7 @@ class World:
     async def restore_from_the_store(self) -> None:
         """Every cut of the store's history is whole in it, rows and bytes, without log or source.
 
-        What has a gap is excused, and what the source wrote again under the same name.
+        What has a gap there is excused.
         """
         archive = ArchivedLog(self.area, "log")
         history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
@@ -373,7 +373,8 @@ class World:
                 assert isinstance(entry.event, RowChanged)
                 rows[key_of(entry.event.row)] = (entry.offset, entry.event.row)
         assert {key: row for key, (_, row) in rows.items()} == self.source.seen[cut.closed.digest]
-        excused = {gap.opened for gap in self.gaps()}
+        gaps = await kept_gaps(self.area, "log")
+        excused = {gap.opened for gap in gaps if gap.at(cut.offset)}
         for offset, row in rows.values():
             if isinstance(row, Segment) and offset not in excused:
                 location = locate(row, LocalLayout(root=ROOT))

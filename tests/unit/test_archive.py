@@ -44,12 +44,14 @@ from replicator.model.fingerprint import Digest, fingerprint
 from replicator.model.load_spec import LocalLayout, S3Layout, SourceLayout
 from replicator.model.observation import ArchiveDamaged, BaseWritten
 from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
+from replicator.model.row import key_of
 from replicator.model.wire import encode
 from replicator.services.archive import ArchivedLog
+from replicator.services.executor import Executor
 from replicator.services.history import History
 from replicator.services.windows import windows
 from tests.builders import segment
-from tests.unit.pipeline import SOURCE, Pipeline
+from tests.unit.pipeline import SOURCE, Pipeline, place_of
 
 GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "archive-v1"
 TIME = datetime(2024, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -370,3 +372,31 @@ async def test_history_is_there_before_the_checkpoint(monkeypatch: pytest.Monkey
     with pytest.raises(RuntimeError):
         await pipeline.follow()
     assert (await pipeline.target.held(SOURCE)).checkpoint == reached
+
+
+async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The base of a cut is there, its checkpoint never was: what it lacks is known all the same."""
+    pipeline = Pipeline()
+    lost = segment("lost")
+    pipeline.publish(lost, segment("a"))
+    pipeline.source_storage.stored.pop(place_of(lost))
+    await pipeline.cut()
+
+    async def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("power is gone")
+
+    with monkeypatch.context() as power:
+        power.setattr(Executor, "commit", fails)
+        with pytest.raises(RuntimeError):
+            await pipeline.follow()
+    del pipeline.source.rows[key_of(lost)]
+    await pipeline.cut()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    found = await windows(pipeline.area, "log")
+    first, last = found.windows[0].first, found.windows[-1].last
+    assert [gap.at(first.offset) for gap in found.gaps] == [True]
+    assert [gap.at(last.offset) for gap in found.gaps] == [False]
+    assert pipeline.gaps() == []
