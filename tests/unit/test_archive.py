@@ -43,10 +43,12 @@ from replicator.model.event import (
 from replicator.model.fingerprint import Digest, fingerprint
 from replicator.model.load_spec import LocalLayout, S3Layout, SourceLayout
 from replicator.model.observation import ArchiveDamaged, BaseWritten
+from replicator.model.reading import Recorded
 from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of
 from replicator.model.wire import encode
 from replicator.services.archive import ArchivedLog
+from replicator.services.cuts import fold
 from replicator.services.executor import Executor
 from replicator.services.history import History
 from replicator.services.windows import windows
@@ -400,3 +402,78 @@ async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(
     assert [gap.at(first.offset) for gap in found.gaps] == [True]
     assert [gap.at(last.offset) for gap in found.gaps] == [False]
     assert pipeline.gaps() == []
+
+
+class KilledArea(MemoryArea):
+    """Dies at one of its calls, before or after the deed; so does a process at SIGKILL."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        super().__init__()
+        self.at, self.after, self.calls = at, after, 0
+
+    async def _die(self, *, after: bool) -> None:
+        self.calls += not after
+        if self.calls == self.at and self.after is after:
+            self.at = -1
+            raise PowerGoneError
+
+    async def create(self, name: str, data: bytes) -> bool:
+        await self._die(after=False)
+        created = await super().create(name, data)
+        await self._die(after=True)
+        return created
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await self._die(after=False)
+        await super().replace(name, data)
+        await self._die(after=True)
+
+    async def get(self, name: str) -> bytes:
+        await self._die(after=False)
+        return await super().get(name)
+
+    async def names(self, prefix: str) -> list[str]:
+        await self._die(after=False)
+        return [*await super().names(prefix)]
+
+
+class PowerGoneError(Exception):
+    """Nothing in the product knows it."""
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_killed_at_any_step_of_its_history_a_target_goes_on(after: bool):
+    """Of files, bases and what they are about: the next start goes on, and every cut is there."""
+    deaths = 0
+    for at in range(1, 200):
+        pipeline = Pipeline(file_bytes_max=2_500)
+        pipeline.area = area = KilledArea(at, after=after)
+        pipeline.applier = pipeline.new_applier()
+        deaths += await lived(pipeline)
+        area.at = -1
+        assert not await damages(pipeline)
+        assert not (await windows(area, "log")).faults
+        for cut in await alone(pipeline).cuts(Offset(0), Offset(10_000)):
+            ledger = await fold(alone(pipeline), cut.offset, Recorded())
+            assert ledger.digest == cut.closed.digest
+        assert len(pipeline.target_ids()) == 12
+        if area.calls < at:
+            break
+    assert deaths >= 10
+
+
+async def lived(pipeline: Pipeline) -> int:
+    """Four cuts, a base of a day later, and as many starts as it takes; return the deaths."""
+    deaths = 0
+    for number in range(4):
+        pipeline.publish(*[segment(f"s{number}-{i}") for i in range(3)])
+        await pipeline.cut(move_s=40_000)
+        while True:
+            try:
+                await pipeline.follow()
+                await pipeline.base_writer().write_if_due()
+                break
+            except PowerGoneError:
+                deaths += 1
+                pipeline.applier = pipeline.new_applier()
+    return deaths
