@@ -113,6 +113,7 @@ class Applier:
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
         self._gaps: dict[bytes, Gap] = {}
+        self._recorded = frozenset[tuple[str, Offset]]()
         self._window = _Window()
         self._early = deque[CutSpan]()
         self._deadline_s: float | None = None
@@ -184,6 +185,7 @@ class Applier:
         uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
         self._refuse_wrong_storage(uncopied)
         known = {gap.opened for gap in found.known_gaps}
+        self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
         if _any_missing(row for row in uncopied if row.offset not in known) and self._waits():
             return False  # the next cut may say that they were killed
         plan = without(found.plan, uncopied, found.known_gaps)
@@ -239,8 +241,9 @@ class Applier:
         window, again = self._window, set(items(span.keys))
         for key in again & window.keys.keys():
             row = window.uncopied.pop(window.keys.pop(key))
-            gone = replace(row, reason=KILLED_BEFORE_COPIED)
-            window.passed.append(gap_of(gone, closed=span.at.offset))
+            if row.reason == OBJECT_MISSING:  # of other bytes in its place the target must know
+                row = replace(row, reason=KILLED_BEFORE_COPIED)
+            window.passed.append(gap_of(row, closed=span.at.offset))
         for key in again & self._gaps.keys():
             window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             window.hopeless.add(key)
@@ -293,7 +296,7 @@ class Applier:
     async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
         await self._executor.commit(plan, epoch=epoch)
         for gap in plan.gaps:
-            if gap.closed is None or gap.reason == KILLED_BEFORE_COPIED:
+            if (gap.key, gap.opened) not in self._recorded:
                 self._observer(GapOpened(gap=gap))
         self._observer(
             CutApplied(
@@ -308,10 +311,10 @@ class Applier:
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
         self._window, self._deadline_s = _Window(), None
+        gaps = await self._metadata.gaps(self._source)
+        self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {
-            key_hash(RowKey(gap.kind, gap.key)): gap
-            for gap in await self._metadata.gaps(self._source)
-            if gap.closed is None
+            key_hash(RowKey(gap.kind, gap.key)): gap for gap in gaps if gap.closed is None
         }
         if not self._early:  # otherwise it has read on already
             self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)

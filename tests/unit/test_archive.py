@@ -473,7 +473,7 @@ async def lived(pipeline: Pipeline) -> int:
                 await pipeline.follow()
                 await pipeline.base_writer().write_if_due()
                 break
-            except PowerGoneError:
+            except (PowerGoneError, ExceptionGroup):  # in a group, where more was fetched at once
                 deaths += 1
                 pipeline.applier = pipeline.new_applier()
     return deaths

@@ -1,16 +1,18 @@
 """A restore makes the rows exactly those of a cut; the bytes were there all the time."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from replicator.errors import GapError, NotFoundError, RefusedError, TransientError
+from replicator.model.checkpoint import KILLED_BEFORE_COPIED, OBJECT_CHANGED
 from replicator.model.event import Offset
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, key_of
 from replicator.services.verifier import Level
 from tests.builders import commit, rules, segment, supervisor
-from tests.unit.pipeline import Pipeline, place_of
+from tests.unit.pipeline import SIZE_BYTES, SOURCE, Pipeline, place_of
 
 WIKI, ORDERS = segment(), segment("orders")
 
@@ -228,3 +230,33 @@ async def test_a_restore_works_when_the_source_is_gone(monkeypatch: pytest.Monke
     for offset, ids in ((3, {WIKI.id, ORDERS.id}), (8, {WIKI.id, segment(partition=1).id})):
         await restore(pipeline, ToOffset(offset=Offset(offset)))
         assert pipeline.target_ids() == ids
+
+
+async def test_other_bytes_in_a_place_are_remembered_when_a_later_cut_speaks_of_the_row():
+    """A restore to the cut in between must not give the new row the old row's bytes."""
+    pipeline = Pipeline(kill_wait_s=60.0)
+    first, doomed = segment("x"), segment("doomed")
+    pipeline.publish(first)
+    await pipeline.cut()
+    await pipeline.follow()
+    reborn = replace(first, created_date="2024-02-02T00:00:00.000Z")
+    pipeline.publish(reborn, doomed)
+    pipeline.source_storage.stored[place_of(reborn)] = {"00000.smoosh": b"y" * SIZE_BYTES}
+    pipeline.source_storage.stored.pop(place_of(doomed))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == [1], "the doomed one may yet be killed"
+    pipeline.source.rows[key_of(reborn)] = replace(reborn, used=False)
+    del pipeline.source.rows[key_of(doomed)]
+    await pipeline.cut()
+    await pipeline.follow()
+    reasons = {gap.reason for gap in await pipeline.target.gaps(SOURCE)}
+    assert reasons == {OBJECT_CHANGED, KILLED_BEFORE_COPIED}
+    history = pipeline.history()
+    span = await history.span()
+    second = (await history.cuts(span.first, span.end))[1]
+    plan = await pipeline.restorer().plan(
+        ToOffset(offset=second.offset), datasource=None, adopt=False
+    )
+    await pipeline.restorer().execute(plan, accept_gaps=True)
+    assert pipeline.target_ids() == set()
