@@ -21,13 +21,17 @@ from replicator.app.parts import Target, TargetMetadata
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
 from replicator.app.storages import Storages, TargetStorage, layout, source_layout
 from replicator.app.stores import Store, open_store
+from replicator.app.ways import digests, source_storages, way
 from replicator.config import (
+    DeepStorageSettings,
     Settings,
     TargetSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.observation import Observer
+from replicator.model.rates import Rates
+from replicator.model.requests import Way
 from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
@@ -37,6 +41,7 @@ from replicator.ports import (
     SourceReader,
 )
 from replicator.services.applier import Applier, Leave
+from replicator.services.appraiser import Appraiser
 from replicator.services.archivist import BaseWriter
 from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
@@ -45,6 +50,7 @@ from replicator.services.executor import Backup
 from replicator.services.history import History
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
+from replicator.services.rates import RateBook
 from replicator.services.renamer import Renamer
 from replicator.services.repairer import Repairer
 from replicator.services.restorer import Restorer
@@ -158,6 +164,39 @@ class Application:
             return await self.pipeline(name).restorer(self.source_storage())
         backup = self.target(name)
         return await self.pipeline(into).restorer(backup.storage, backup=_backup(backup))
+
+    async def appraiser(self, name: str, *, into: str) -> Appraiser:
+        """Return what finds out what a restore costs."""
+        if into == name:
+            way = self.way(self.settings.watched.deep_storage, into)
+            return await self.pipeline(into).appraiser(self.source_storage(), way, backup=None)
+        kept = self.target(name)
+        way = self.way(kept.settings.deep_storage, into)
+        return await self.pipeline(into).appraiser(kept.storage, way, backup=_backup(kept))
+
+    async def appraiser_from(self, store: Store, into: str, *, by_reference: bool) -> Appraiser:
+        """Return what does so for a restore from a store."""
+        kept = store.target
+        elsewhere = layout(kept.settings.deep_storage) if by_reference else None
+        backup = Backup(layout=elsewhere or store.about.kept, storage=kept.storage)
+        pipeline = Pipeline(store.origin, self.target(into), self._tools, elsewhere=elsewhere)
+        way = self.way(kept.settings.deep_storage, into)
+        return await pipeline.appraiser(kept.storage, way, backup=backup, stays=by_reference)
+
+    def way(self, origin: DeepStorageSettings, into: str) -> Way:
+        """Return the way of bytes to a target."""
+        target = self.target(into).settings.deep_storage
+        return way(origin, target, part_bytes=self.settings.transfer.part_bytes)
+
+    async def rates(self, name: str) -> Rates:
+        """Return how fast a target was filled until now."""
+        return await RateBook(self.target(name).storage.area(), self._monitoring.observer()).rates()
+
+    def storage_digests(self, name: str, into: str) -> dict[str, str]:
+        """Return a digest of the settings of each storage that a restore reads or writes."""
+        names = {f"targets.{one}": self.target(one).settings.deep_storage for one in {name, into}}
+        source = self.settings.source
+        return digests({**names, **(source_storages(source) if source is not None else {})})
 
     async def renamer(self, name: str, *, into: str) -> Renamer:
         """Return what restores a datasource of a target under another name, there or elsewhere.

@@ -12,11 +12,14 @@ from replicator.model.carriage import Carriage
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
+from replicator.model.requests import Way
 from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
 from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.appraiser import Appraiser
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import RECORDS_PER_READ_MAX, History
+from replicator.services.rates import RateBook
 from replicator.services.reconciler import Reconciler
 from replicator.services.renamer import Renamer
 from replicator.services.repairer import CheckedOrigin, Repairer
@@ -67,6 +70,7 @@ class Pipeline:
         self._origin, self._target, self._tools = origin, target, tools
         self._layout = elsewhere or layout(target.settings.deep_storage)
         self._observer = tools.observer(target.name)
+        self._rates = RateBook(target.storage.area(), self._observer)
 
     def history(self, *, records_max: int = RECORDS_PER_READ_MAX) -> History:
         """Return the history that the services read."""
@@ -131,6 +135,28 @@ class Pipeline:
             reconciler=self._reconciler(carriage),
             executor=self._executor(carriage, bytes_from, backup=backup),
             archivist=self.archivist(),
+            observer=self._observer,
+            rates=self._rates,
+        )
+
+    async def appraiser(
+        self, bytes_from: DeepStorageReader, way: Way, *, backup: Backup | None, stays: bool = False
+    ) -> Appraiser:
+        """Return what finds out what a restore costs, with bytes as for `restorer`.
+
+        `stays` says that the bytes are served where they are.
+        """
+        settings, carriage = self._target.settings, await self.carriage()
+        storage = backup.storage if backup is not None and stays else self._target.storage
+        return Appraiser(
+            history=self.history(),
+            carriage=carriage,
+            storage=storage,
+            origin=bytes_from,
+            backup=backup,
+            way=way,
+            rates=self._rates,
+            looks_in_flight_max=settings.looks_in_flight_max,
             observer=self._observer,
         )
 
@@ -265,6 +291,7 @@ class Pipeline:
             backup=backup,
             rng=self._tools.rng,
             observer=self._observer,
+            rates=self._rates,
         )
 
     def _limits(self) -> CopyLimits:

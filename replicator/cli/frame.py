@@ -197,6 +197,13 @@ def duration_text(duration: timedelta) -> str:
     return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004
 
 
+def eta_text(seconds: float | None) -> str:
+    """Return how long something takes, by what was measured until now."""
+    if seconds is None:
+        return "how long is not known: nothing was measured here yet"
+    return f"about {duration_text(timedelta(seconds=seconds))}"
+
+
 def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
     async def main() -> Outcome:
         return await within()

@@ -4,9 +4,10 @@ import os
 import sys
 from enum import Enum
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from replicator.cli import (
     blame,
@@ -14,6 +15,7 @@ from replicator.cli import (
     configuration,
     differences,
     listing,
+    plans,
     points,
     promotion,
     repair,
@@ -26,7 +28,10 @@ from replicator.cli import (
 )
 from replicator.cli.demo import story
 from replicator.cli.screen import configure_logging
+from replicator.config import RESTORE_VERBS
 
+RESTORE = "TARGET"
+"""How the restore itself is shown in a message about its usage."""
 app = typer.Typer(
     name="replicator",
     help="Continuous backup, replication and point-in-time restore for Apache Druid.",
@@ -34,6 +39,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+class RestoreGroup(TyperGroup):
+    """`restore plan` and `restore run`; everything else is `restore TARGET`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what names no verb for the restore itself."""
+        if not args or args[0] not in RESTORE_VERBS:
+            args = [RESTORE, *args]
+        return super().parse_args(ctx, args)
+
+
+restore_app = typer.Typer(cls=RestoreGroup, help="Bring a target to an earlier cut.")
+restore_app.command(RESTORE, hidden=True)(restore.restore)
+restore_app.command("plan")(plans.plan)
+restore_app.command("run")(plans.run_plan)
 
 
 class LogLevel(Enum):
@@ -71,7 +92,6 @@ app.command("apply")(running.apply)
 app.command("status")(status.status)
 app.command("log")(listing.log)
 app.command("points")(points.points)
-app.command("restore")(restore.restore)
 app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
@@ -79,6 +99,7 @@ app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)
 app.command("diff")(differences.diff)
 app.command("blame")(blame.blame)
+app.add_typer(restore_app, name="restore")
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 

@@ -1,7 +1,6 @@
 """`restore`: the plan first, then the deed."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from replicator.cli.frame import (
     Outcome,
     Overrides,
     agree,
-    duration_text,
+    eta_text,
     parse_time,
     run,
     size_text,
@@ -27,16 +26,38 @@ from replicator.cli.renaming import RenameWish, forget, names, rename
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
+from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.services.appraiser import Appraiser
 from replicator.services.executor import Uncopied
 from replicator.services.renamer import Renamer
 from replicator.services.restorer import RestorePlan, Restorer
 
 PARTLY_DONE = 3
-ROWS_PER_S = 10_000
-"""For the ETA: metadata rows written in one transaction, measured with PostgreSQL on two cores."""
-BYTES_PER_S = 100_000_000
-"""For the ETA: bytes copied between local disks, an order of magnitude."""
+TargetName = Annotated[
+    str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
+]
+ToOffsetOption = Annotated[int | None, typer.Option("--to-offset", min=0)]
+ToTimeOption = Annotated[str | None, typer.Option("--to-time", help="With its zone.")]
+BeforeOption = Annotated[
+    int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+]
+DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
+IntoOption = Annotated[str | None, typer.Option("--into", help="Another target.")]
+ByReference = Annotated[
+    bool,
+    typer.Option(
+        "--by-reference",
+        help="With --from: its bytes stay where they are and are served there.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Adopt = Annotated[
+    bool, typer.Option("--adopt", help="Take over a target with rows of somebody else.")
+]
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
+]
 DATASOURCES_SHOWN_MAX = 20
 
 
@@ -76,6 +97,13 @@ class Place:
         store = await application.store(self.target, log_id=self.log_id)
         return await application.restorer_from(store, self.into, by_reference=self.by_reference)
 
+    async def appraiser(self, application: Application) -> Appraiser:
+        """Return what finds out what it costs."""
+        if not self.from_store:
+            return await application.appraiser(self.target, into=self.into)
+        store = await application.store(self.target, log_id=self.log_id)
+        return await application.appraiser_from(store, self.into, by_reference=self.by_reference)
+
     async def renamer(self, application: Application) -> Renamer:
         """Return what does it under another name.
 
@@ -91,27 +119,17 @@ class Place:
 
 
 def restore(
-    target: Annotated[
-        str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
-    ] = None,
+    target: TargetName = None,
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
-    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
-    before: Annotated[
-        int | None, typer.Option("--before", min=0, help="The last cut before this event.")
-    ] = None,
-    datasource: Annotated[str | None, typer.Option("--datasource", help="Only this one.")] = None,
-    into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None,
+    to_offset: ToOffsetOption = None,
+    to_time: ToTimeOption = None,
+    before: BeforeOption = None,
+    datasource: DatasourceOption = None,
+    into: IntoOption = None,
     from_: FromStore = None,
     log_id: LogId = None,
-    by_reference: Annotated[
-        bool,
-        typer.Option(
-            "--by-reference",
-            help="With --from: its bytes stay where they are and are served there.",
-        ),
-    ] = False,
+    by_reference: ByReference = False,
     rename_: Annotated[
         str | None,
         typer.Option("--rename", help="OLD=NEW: this one, beside the live one, by a new name."),
@@ -121,20 +139,19 @@ def restore(
         typer.Option("--forget-renamed", help="Remove a datasource that --rename has made."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    adopt: Annotated[
-        bool, typer.Option("--adopt", help="Take over a target with rows of somebody else.")
-    ] = False,
-    accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
-    ] = False,
+    yes: Yes = False,
+    adopt: Adopt = False,
+    accept_gaps: AcceptGaps = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a target's rows exactly those of an earlier cut; it then stands still there."""
+    """Make a target's rows exactly those of an earlier cut; it then stands still there.
+
+    `restore plan` writes down what that takes, `restore run` carries out what was written down.
+    """
     call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, screen: Screen) -> Outcome:
-        place = _place(target, from_, into, log_id, by_reference=by_reference)
+        place = place_of(target, from_, into, log_id, by_reference=by_reference)
         if forget_renamed is not None:
             return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
         point = restore_point(to_offset, to_time, before)
@@ -169,10 +186,12 @@ async def carry_out(
     """Show what a restore would do, ask, and do it."""
     restorer = await wish.place.restorer(application)
     plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
+    eta_s = _eta_s(plan, await application.rates(wish.changed))
     if not as_json:
-        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
+        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish, eta_s)
     if wish.dry_run:
-        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+        planned = {"plan": _plan_json(plan, eta_s), "done": False}
+        return Outcome(result=planned, show=lambda _: None)
     agree(wish.changed, yes=wish.yes, doing="a restore")
     missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
     done = {
@@ -181,13 +200,13 @@ async def carry_out(
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     return Outcome(
-        result={"plan": _plan_json(plan), "done": True, **done},
-        show=lambda console: _show_done(console, plan, wish, screen, missing),
+        result={"plan": _plan_json(plan, eta_s), "done": True, **done},
+        show=lambda console: show_done(console, plan, wish.changed, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
 
 
-def _place(
+def place_of(
     target: str | None,
     from_: str | None,
     into: str | None,
@@ -195,6 +214,11 @@ def _place(
     *,
     by_reference: bool,
 ) -> Place:
+    """Return whose bytes are used and what is changed.
+
+    Raises:
+        ConfigError: not enough was said, or too much.
+    """
     if (target is None) == (from_ is None):
         raise ConfigError("say the target whose bytes are used, or --from and its name")
     if from_ is not None and into is None:
@@ -229,14 +253,14 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
     return given[0]
 
 
-def _eta(plan: RestorePlan) -> timedelta:
-    """Estimate from orders of magnitude; bytes that the target has are counted as well."""
+def _eta_s(plan: RestorePlan, rates: Rates) -> float | None:
+    """Estimate from what was measured; bytes that the target has are counted as well."""
     estimate = plan.estimate
     rows = estimate.segments + estimate.other_rows + estimate.removals
-    return timedelta(seconds=rows / ROWS_PER_S + estimate.size_bytes / BYTES_PER_S)
+    return rates.seconds(size_bytes=estimate.size_bytes, rows=rows)
 
 
-def _plan_json(plan: RestorePlan) -> dict[str, Any]:
+def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
     estimate = plan.estimate
     return {
         "cut": plan.cut.closed.cut,
@@ -252,11 +276,11 @@ def _plan_json(plan: RestorePlan) -> dict[str, Any]:
         "known_missing": [
             {"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in estimate.missing
         ],
-        "eta_seconds": round(_eta(plan).total_seconds(), 1),
+        "eta_seconds": None if eta_s is None else round(eta_s, 1),
     }
 
 
-def _show_plan(console: Console, plan: RestorePlan, wish: Wish) -> None:
+def _show_plan(console: Console, plan: RestorePlan, wish: Wish, eta_s: float | None) -> None:
     estimate, closed = plan.estimate, plan.cut.closed
     only = f", datasource {plan.datasource} only" if plan.datasource else ""
     console.print(
@@ -270,7 +294,7 @@ def _show_plan(console: Console, plan: RestorePlan, wish: Wish) -> None:
     console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")
     console.print(
         f"  bytes              at most {size_text(estimate.size_bytes)} in {estimate.objects}"
-        f" segments, less what is there already; about {duration_text(_eta(plan))}"
+        f" segments, less what is there already; {eta_text(eta_s)}"
     )
     for name, count in sorted(estimate.by_datasource.items())[:DATASOURCES_SHOWN_MAX]:
         console.print(f"    {name}: {count}", markup=False)
@@ -280,21 +304,21 @@ def _show_plan(console: Console, plan: RestorePlan, wish: Wish) -> None:
         console.print(f"  MISSING {gap.key}: {gap.reason}, {gap.detail}", markup=False)
 
 
-def _show_done(
+def show_done(
     console: Console,
     plan: RestorePlan,
-    wish: Wish,
+    into: str,
     screen: Screen,
     missing: tuple[Uncopied, ...],
 ) -> None:
+    """Say what a restore has come to."""
     console.print(
-        f"[green]done[/]: {wish.changed} is at cut {plan.cut.closed.cut};"
+        f"[green]done[/]: {into} is at cut {plan.cut.closed.cut};"
         f" {screen.copied_objects} segments copied ({size_text(screen.copied_bytes)}),"
         f" {screen.reused_objects} were there"
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
     console.print(
-        f"  it stands still there; `replicator apply {wish.changed} --resume` follows the source"
-        " again"
+        f"  it stands still there; `replicator apply {into} --resume` follows the source again"
     )

@@ -1,5 +1,6 @@
 """Settings: what can be set and why it defaults as it does, and where each value came from."""
 
+from replicator.config.checks import RESTORE_VERBS
 from replicator.config.clusters import (
     HistorySettings,
     LoadRulesSettings,
@@ -23,6 +24,7 @@ from replicator.config.logs import (
     LogSettings,
     SqliteLogSettings,
 )
+from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.settings import QueriesSettings, Settings, WatchSettings
 from replicator.config.storages import (
@@ -42,6 +44,7 @@ from replicator.config.yaml_file import scalar
 
 __all__ = [
     "ENVIRONMENT_PREFIX",
+    "RESTORE_VERBS",
     "AzureStorageSettings",
     "DeepStorageSettings",
     "DruidLoginSettings",
@@ -60,6 +63,7 @@ __all__ = [
     "ObjectLockSettings",
     "Origin",
     "PostgresqlSettings",
+    "PricesSettings",
     "QueriesSettings",
     "RemoteStorage",
     "RetrySettings",

@@ -24,10 +24,19 @@ def unkept(
         )
 
 
+RESTORE_VERBS = frozenset({"plan", "run"})
+
+
 def alone(name: str, target: TargetSettings) -> Iterable[str]:
     """Say what an archive cannot have, for there is no cluster behind it."""
     if target.metadata is None and target.druid is not None:
         yield f"targets.{name}.druid goes with targets.{name}.metadata: an archive has no Druid"
+
+
+def reserved(name: str) -> Iterable[str]:
+    """Say which names the command line could not tell from verbs."""
+    if name in RESTORE_VERBS:
+        yield f"targets.{name}: `replicator restore {name}` is a verb; choose another name"
 
 
 def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[str]:

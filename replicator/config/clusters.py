@@ -127,6 +127,8 @@ class TargetSettings(Part):
     """How the source's load rules become the target's."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
     """Segments copied at once; about where one disk or one network link is busy."""
+    looks_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Segments that `restore plan` looks for at once; each look is a request or two."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
     """More missing segments than this in one cut are a wrong mount and not kills: stop."""
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0

@@ -8,9 +8,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from replicator.config.checks import alone, collisions, locks, too_strict, unkept
+from replicator.config.checks import alone, collisions, locks, reserved, too_strict, unkept
 from replicator.config.clusters import SourceSettings, Targets
 from replicator.config.logs import LogSettings
+from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.storages import (
     TransferSettings,
@@ -97,6 +98,8 @@ class Settings(Part):
     """
     queries: QueriesSettings = QueriesSettings()
     """How the answers of two Brokers are compared."""
+    prices: PricesSettings | None = None
+    """What requests and bytes cost; default: `restore plan` shows no price."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     web: WebSettings | None = None
@@ -140,7 +143,11 @@ class Settings(Part):
             raise ValueError(problem)
         quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
         for name, target in self.targets.items():
-            for problem in (*alone(name, target), *too_strict(name, target, quiet_s)):
+            for problem in (
+                *alone(name, target),
+                *reserved(name),
+                *too_strict(name, target, quiet_s),
+            ):
                 raise ValueError(problem)
             if self.source is not None and self.log is not None:
                 for problem in unkept(name, target, self.source, self.log):

@@ -38,6 +38,7 @@ from replicator.ports import (
     StoredObject,
 )
 from replicator.services.history import History
+from replicator.services.rates import RateBook
 from replicator.services.unpacking import Unpacking, unpacked
 
 AHEAD_BYTES_MAX = 4 << 20
@@ -151,7 +152,10 @@ class Executor:
         backup: Backup | None = None,
         rng: Random,
         observer: Observer,
+        rates: RateBook | None = None,
     ) -> None:
+        self._rates = rates
+        self._copied_bytes = self._copied_objects = 0
         self._source = source
         self._history = history
         self._source_storage = source_storage
@@ -176,11 +180,15 @@ class Executor:
         """
         self._source_is_away = False
         uncopied: list[Uncopied] = []
-        done = 0
+        began, done = asyncio.get_running_loop().time(), 0
+        self._copied_bytes = self._copied_objects = 0
         async for entries in self._history.pick(picks):
             uncopied += await self._copy_entries(entries, trust=trust)
             done += len(entries)
             self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
+        if self._rates is not None:
+            took_s = asyncio.get_running_loop().time() - began
+            await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
         return tuple(sorted(uncopied, key=lambda row: row.offset))
 
     async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
@@ -190,10 +198,10 @@ class Executor:
             FencedError: a newer epoch owns the target; nothing was changed.
             TransientError: nothing can be said; read the checkpoint before going on.
         """
+        began, done = asyncio.get_running_loop().time(), 0
         async with self._metadata.transaction(self._source, epoch) as transaction:
             for kind, keys in plan.surplus.items():
                 await transaction.remove_hashed(kind, keys)
-            done = 0
             async for entries in self._history.pick(plan.picks):
                 rows, gone = self._rows(entries, plan.without)
                 await transaction.remove(gone)
@@ -203,6 +211,8 @@ class Executor:
                     Progress(what="write rows", done=done, total=len(plan.picks), unit="rows")
                 )
             await transaction.record(plan.checkpoint, plan.gaps)
+        if self._rates is not None:
+            await self._rates.wrote(done, asyncio.get_running_loop().time() - began)
 
     async def commit_renamed(
         self, picks: Offsets, to: Renamed, *, without: frozenset[Offset], epoch: Epoch
@@ -353,6 +363,8 @@ class Executor:
             )
         stored = await self._target_storage.put(copy.target, shipment)
         await self._compare_receipts(copy, stored)
+        self._copied_bytes += _size_bytes(stored)
+        self._copied_objects += 1
         self._observer(
             ObjectCopied(
                 location=copy.target,

@@ -10,8 +10,8 @@ from replicator.errors import MalformedRowError, RefusedError
 from replicator.model.carriage import Carriage, supervised_datasource
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.fingerprint import key_hash
-from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets
+from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
+from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
 from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Estimate, Plan
 from replicator.model.reading import Carried, Scope
@@ -36,6 +36,8 @@ class Reconciliation:
     """The rows that the target must have, with the fingerprints that its own scan must show."""
     known_gaps: tuple[Gap, ...]
     """Gaps that the target has recorded for this cut."""
+    present: Digest = EMPTY_DIGEST
+    """Of the rows of data that the target had, as its own scan showed them."""
 
 
 class Reconciler:
@@ -74,10 +76,13 @@ class Reconciler:
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
         ledger = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
+        present = [0]
         async with self._metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             surplus = {
-                kind: without_keys(await self._scan(snapshot, kind, comparison, scope), apart[kind])
+                kind: without_keys(
+                    await self._scan(snapshot, kind, comparison, scope, present), apart[kind]
+                )
                 for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
             }
         span = await self._history.span()
@@ -89,7 +94,12 @@ class Reconciler:
             ),
             gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
         )
-        return Reconciliation(plan=plan, wanted=ledger, known_gaps=tuple(gaps))
+        return Reconciliation(
+            plan=plan,
+            wanted=ledger,
+            known_gaps=tuple(gaps),
+            present=Digest(present[0] % DIGEST_MODULUS),
+        )
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return what the plan means in segments, rows, objects and bytes."""
@@ -148,11 +158,18 @@ class Reconciler:
         return await fold(self._history, cut.offset, rule, seen=seen)
 
     async def _scan(
-        self, snapshot: Snapshot, kind: Kind, comparison: Comparison, scope: Scope
+        self,
+        snapshot: Snapshot,
+        kind: Kind,
+        comparison: Comparison,
+        scope: Scope,
+        present: list[int],
     ) -> Keys:
         surplus: list[Keys] = []
 
         def visit(chunk: Chunk) -> None:
+            if kind in DATA_KINDS:
+                present[0] += total(chunk.marks)
             unknown, _ = comparison.see(chunk.keys, chunk.marks)
             if unknown.any():
                 surplus.append(chunk.keys[unknown])

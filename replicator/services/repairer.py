@@ -32,6 +32,7 @@ from replicator.ports import (
 from replicator.services.executor import Backup, CopyLimits, Executor, Uncopied
 from replicator.services.reconciler import Reconciler, refuse_promoted
 from replicator.services.recovery import recover
+from replicator.services.unpacking import Unpacking, unpacked
 from replicator.services.verifier import Damaged, Level, Verification, Verifier, cut_of, scope_of
 
 
@@ -79,26 +80,39 @@ class CheckedOrigin:
     backup: Backup | None = None
 
     def place(self, damaged: Damaged) -> Location:
-        """Return where the bytes of a place are there."""
+        """Return where the bytes of a place are kept there."""
         if self.backup is None:
             return damaged.origin
         return self.backup.layout.place(damaged.origin)
 
-    async def checked(self, place: Location) -> tuple[Checked, ...]:
+    def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
+        """Return how they are read, and by which place: a folder out of the zip that it became."""
+        place = self.place(damaged)
+        if _unpacks(damaged, place):
+            return Unpacking(self.reader), unpacked(place)
+        return self.reader, place
+
+    async def checked(self, damaged: Damaged) -> tuple[Checked, ...]:
         """Read what is there and return its checksums.
 
         Raises:
             MissingObjectError: it is not there, or not whole.
             CorruptionError: the other target's own receipt says that it is altered.
         """
-        found = await self.reader.check(place)
+        reader, place = self.reading(damaged)
+        found = await reader.check(place)
         if self.backup is not None:
-            receipt = await self.backup.storage.receipt(place)
+            kept = self.place(damaged)
+            receipt = await self.backup.storage.receipt(kept)
             if receipt is None:
-                raise MissingObjectError(f"{place} is not whole at the other target either")
-            if receipt.objects != found:
-                raise CorruptionError(f"{place} is altered at the other target too")
+                raise MissingObjectError(f"{kept} is not whole at the other target either")
+            if found != (receipt.packed if _unpacks(damaged, kept) else receipt.objects):
+                raise CorruptionError(f"{kept} is altered at the other target too")
         return found
+
+
+def _unpacks(damaged: Damaged, place: Location) -> bool:
+    return damaged.place.endswith("/") and not place.endswith("/")
 
 
 class Repairer:
@@ -192,9 +206,9 @@ class Repairer:
         if truth is not None and here == truth.objects:
             await self._vouch(damaged.place, truth, repair)
             return
-        place = self._origin.place(damaged)
-        objects = tuple(await self._origin.reader.objects(place))
-        found = await self._origin.checked(place)
+        reader, place = self._origin.reading(damaged)
+        objects = tuple(await reader.objects(place))
+        found = await self._origin.checked(damaged)
         if truth is None and here == found:
             receipt = Receipt(objects=found, copied_from=objects)
             await self._vouch(damaged.place, receipt, repair)
@@ -204,7 +218,7 @@ class Repairer:
                 f"{place} has other bytes at the origin than the receipt of {damaged.place} says;"
                 " nothing was changed"
             )
-        shipment = Shipment(origin=self._origin.reader, place=place, objects=objects)
+        shipment = Shipment(origin=reader, place=place, objects=objects)
         stored = await self._mender.replace(damaged.place, shipment, truth)
         size_bytes = sum(one.size_bytes for one in stored.objects)
         repair.copied += 1

@@ -11,6 +11,7 @@ from replicator.ports import MetadataWriter
 from replicator.services.archivist import Archivist
 from replicator.services.executor import Executor, Uncopied
 from replicator.services.history import History
+from replicator.services.rates import RateBook
 from replicator.services.reconciler import (
     Reconciler,
     Reconciliation,
@@ -48,6 +49,7 @@ class Restorer:
         archivist: Archivist | None,
         observer: Observer,
         by_reference: bool = False,
+        rates: RateBook | None = None,
     ) -> None:
         """Take the parts.
 
@@ -61,6 +63,7 @@ class Restorer:
             archivist: Keeps the target's own history; None: it has no store of its own.
             observer: Is told what happens.
             by_reference: The bytes stay where they are: what is there is taken as it is.
+            rates: Keeps how fast it was.
         """
         self._source = source
         self._target = target
@@ -70,6 +73,7 @@ class Restorer:
         self._executor = executor
         self._archivist = archivist
         self._by_reference = by_reference
+        self._rates = rates
         self._observer = observer
 
     async def plan(
@@ -123,6 +127,8 @@ class Restorer:
         if self._archivist is not None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._executor.commit(final, epoch=held.epoch)
+        if self._rates is not None:
+            await self._rates.keep()
         self._observer(
             CutApplied(
                 cut=plan.cut.closed.cut,

@@ -1,0 +1,39 @@
+"""What an operator pays for requests and bytes."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from replicator.config.values import Part
+from replicator.model.requests import Prices
+
+Price = Annotated[float, Field(ge=0, le=1e6)]
+
+
+class PricesSettings(Part):
+    """Prices by which `restore plan` says what a restore costs; default: it does not say.
+
+    Of the storage that is written to, but for `egress_gib`, which is that of the origin.
+    """
+
+    currency: Annotated[str, Field(min_length=1, max_length=16)]
+    """Said beside each sum, like USD."""
+    request_get: Price = 0.0
+    """One request that reads or looks; stores' lists often say the price of 1,000 or 10,000."""
+    request_put: Price = 0.0
+    """One request that writes or copies."""
+    egress_gib: Price = 0.0
+    """One GiB that leaves where it comes from; copies that a service makes itself leave nothing."""
+    storage_gib_month: Price = 0.0
+    """One GiB kept for a month."""
+
+    @property
+    def prices(self) -> Prices:
+        """The prices that these settings describe."""
+        return Prices(
+            currency=self.currency,
+            request_get=self.request_get,
+            request_put=self.request_put,
+            egress_gib=self.egress_gib,
+            storage_gib_month=self.storage_gib_month,
+        )

@@ -1,0 +1,107 @@
+"""How many requests one object costs on its way, and what they are worth.
+
+The counts are those of docs/storages.md, which the contract tests count on real servers.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MIB = 1 << 20
+GIB = 1 << 30
+SERVER_SIDE_MIN_BYTES = MIB
+"""Smaller objects are read and written here: that takes less than asking for a copy."""
+READ_WHOLE_MAX_BYTES = 4 * MIB
+"""Up to this an object is looked at by the request that reads it."""
+READS_ITSELF = frozenset({"local"})
+"""Storages that are asked nothing over a network."""
+
+
+class Requests(NamedTuple):
+    """How often servers are asked: what reads and looks, what writes and copies."""
+
+    get: int = 0
+    put: int = 0
+
+    def plus(self, other: "Requests") -> "Requests":
+        """Return both together."""
+        return Requests(self.get + other.get, self.put + other.put)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """From one storage to another."""
+
+    origin: str
+    """The kind of storage, as a configuration names it."""
+    target: str
+    same_service: bool
+    """Whether one service holds both, which can copy by itself."""
+    part_bytes: int
+    """Objects up to this are stored by one request."""
+
+    def is_server_side(self, size_bytes: int) -> bool:
+        """Return whether the service copies an object of this size itself."""
+        return self.same_service and size_bytes >= SERVER_SIDE_MIN_BYTES
+
+    def look(self) -> Requests:
+        """Return what it costs to find out that an object is at the target."""
+        return _look(self.target)
+
+    def copy(self, size_bytes: int) -> Requests:
+        """Return what one object costs that is not at the target yet, looking included."""
+        found = self.look()
+        if self.is_server_side(size_bytes):
+            google = self.target == "google"
+            return found.plus(_look(self.origin)).plus(Requests(2 if google else 0, 2))
+        found = found.plus(self._read(size_bytes))
+        return found.plus(self._store(size_bytes))
+
+    def _read(self, size_bytes: int) -> Requests:
+        if self.origin in READS_ITSELF:
+            return Requests()
+        if self.origin in {"google", "hdfs"}:
+            return Requests(get=2 if self.origin == "google" else 4)
+        if size_bytes <= READ_WHOLE_MAX_BYTES:
+            return Requests(get=1)
+        parts = self._parts(size_bytes) if self.target == "s3" else 1
+        return Requests(get=1 + parts)
+
+    def _store(self, size_bytes: int) -> Requests:
+        if self.target in READS_ITSELF:
+            return Requests()
+        if self.target == "hdfs":
+            return Requests(put=8)
+        if size_bytes <= self.part_bytes:
+            return Requests(put=1)
+        return Requests(get=1, put=self._parts(size_bytes) + 3)
+
+    def _parts(self, size_bytes: int) -> int:
+        return max(1, -(-size_bytes // self.part_bytes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What an operator pays, in one currency; what is not said costs nothing."""
+
+    currency: str
+    request_get: float = 0.0
+    """Of one request."""
+    request_put: float = 0.0
+    egress_gib: float = 0.0
+    """Of a GiB that leaves the origin."""
+    storage_gib_month: float = 0.0
+
+    def once(self, requests: Requests, streamed_bytes: int) -> float:
+        """Return what copying costs once."""
+        asked = requests.get * self.request_get + requests.put * self.request_put
+        return asked + streamed_bytes / GIB * self.egress_gib
+
+    def monthly(self, size_bytes: int) -> float:
+        """Return what keeping so many bytes more costs in a month."""
+        return size_bytes / GIB * self.storage_gib_month
+
+
+def _look(kind: str) -> Requests:
+    if kind in READS_ITSELF:
+        return Requests()
+    return Requests(get=2 if kind in {"google", "hdfs"} else 1)

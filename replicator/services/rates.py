@@ -1,0 +1,70 @@
+"""Keeps how fast a target was filled, in its own area: a plan's ETA is made of it."""
+
+import asyncio
+from dataclasses import asdict, replace
+
+import orjson
+
+from replicator.errors import NotFoundError, TransientError
+from replicator.model.observation import Observer, Waiting
+from replicator.model.rates import Rates, rates_of
+from replicator.ports import Area
+
+NAME = "rates.json"
+MEASURED_MIN_S = 0.05
+"""What took less says nothing."""
+KEPT_EVERY_S = 600.0
+
+
+class RateBook:
+    """Adds up what was measured, and keeps it now and then."""
+
+    def __init__(self, area: Area, observer: Observer) -> None:
+        self._area, self._observer = area, observer
+        self._new = Rates()
+        self._kept_at: float | None = None
+
+    async def rates(self) -> Rates:
+        """Return what was measured until now; nothing when that cannot be read."""
+        try:
+            return rates_of(orjson.loads(await self._area.get(NAME))).after(self._new)
+        except (NotFoundError, ValueError, TypeError, KeyError):
+            return self._new  # it is measured again by the next copy
+
+    async def copied(self, size_bytes: int, objects: int, seconds: float) -> None:
+        """Note that bytes were copied."""
+        if objects and seconds >= MEASURED_MIN_S:
+            self._new = replace(
+                self._new,
+                copied_bytes=self._new.copied_bytes + size_bytes,
+                copied_objects=self._new.copied_objects + objects,
+                copy_s=self._new.copy_s + seconds,
+            )
+            await self._keep_now_and_then()
+
+    async def wrote(self, rows: int, seconds: float) -> None:
+        """Note that rows were written."""
+        if rows and seconds >= MEASURED_MIN_S:
+            self._new = replace(
+                self._new, rows=self._new.rows + rows, rows_s=self._new.rows_s + seconds
+            )
+            await self._keep_now_and_then()
+
+    async def _keep_now_and_then(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._kept_at is None or now - self._kept_at >= KEPT_EVERY_S:
+            self._kept_at = now
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Write what was measured; what cannot be kept is no reason to stop, and is told."""
+        if self._new == Rates():
+            return
+        try:
+            rates = await self.rates()
+            await self._area.replace(NAME, orjson.dumps(asdict(rates)))
+        except TransientError as exc:
+            what = "keep how fast it was"
+            self._observer(Waiting(what=what, reason=str(exc), delay_s=KEPT_EVERY_S))
+        else:
+            self._new = Rates()
