@@ -13,8 +13,10 @@ from replicator.cli import (
     check,
     configuration,
     differences,
+    expiring,
+    holding,
     listing,
-    points,
+    naming,
     promotion,
     repair,
     restore,
@@ -70,7 +72,7 @@ app.command("watch")(running.watch)
 app.command("apply")(running.apply)
 app.command("status")(status.status)
 app.command("log")(listing.log)
-app.command("points")(points.points)
+app.command("expire")(expiring.expire)
 app.command("restore")(restore.restore)
 app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
@@ -79,6 +81,8 @@ app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)
 app.command("diff")(differences.diff)
 app.command("blame")(blame.blame)
+app.add_typer(naming.app, name="points")
+app.add_typer(holding.app, name="hold")
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 
