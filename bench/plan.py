@@ -29,6 +29,7 @@ from replicator.model.carriage import Carriage
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.load_spec import LocalLayout, SourceLayout
+from replicator.model.placing import Placing
 from replicator.model.plan import Plan
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
@@ -36,8 +37,12 @@ from replicator.model.row import Segment
 from replicator.model.wire import encode
 from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.executor import CopyLimits, Executor
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
+from replicator.services.intents import Intents
+from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
+from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import RestorePlan, Restorer
 
 PLAN_MAX_S = 30.0
@@ -125,7 +130,7 @@ async def services(
         config_names=frozenset(),
         columns=await metadata.columns(),
     )
-    history = History(log, source=SOURCE, workers=ProcessWorkers(workers))
+    clock, history = SystemClock(), History(log, source=SOURCE, workers=ProcessWorkers(workers))
     executor = Executor(
         source=SOURCE,
         history=history,
@@ -159,6 +164,18 @@ async def services(
             history=history,
             limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
             observer=lambda _: None,
+        ),
+        guard=ExpiryGuard(
+            intents=Intents(MemoryArea(), clock=clock, clock_skew_max=timedelta(minutes=1)),
+            history=history,
+            placing=Placing(source=carriage.source, target=carriage.target),
+        ),
+        leases=RestoreLeases(
+            areas={},
+            points=KeptPoints(MemoryArea(), clock=clock),
+            clock=clock,
+            limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(minutes=2)),
+            rng=Random(1),
         ),
         observer=lambda _: None,
     )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -15,9 +15,10 @@ from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
 from replicator.app.druids import druid_cluster, query_verifier
+from replicator.app.keeping import Keeping
 from replicator.app.logs import event_log
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.parts import Target, TargetMetadata
+from replicator.app.parts import Target, TargetMetadata, kept_points
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
 from replicator.app.storages import Storages, TargetStorage, layout, source_layout
 from replicator.app.stores import Store, open_store
@@ -48,6 +49,8 @@ from replicator.services.checkup import Checkup
 from replicator.services.creation import Created, create
 from replicator.services.executor import Backup
 from replicator.services.history import History
+from replicator.services.kept_points import KeptPoints
+from replicator.services.naming import Naming
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
 from replicator.services.rates import RateBook
@@ -163,7 +166,9 @@ class Application:
                 )
             return await self.pipeline(name).restorer(self.source_storage())
         backup = self.target(name)
-        return await self.pipeline(into).restorer(backup.storage, backup=_backup(backup))
+        return await self.pipeline(into).restorer(
+            backup.storage, backup=_backup(backup), kept=backup
+        )
 
     async def appraiser(self, name: str, *, into: str) -> Appraiser:
         """Return what finds out what a restore costs."""
@@ -207,7 +212,9 @@ class Application:
         if into == name:
             return await self.pipeline(name).renamer(self.source_storage())
         backup = self.target(name)
-        return await self.pipeline(into).renamer(backup.storage, backup=_backup(backup))
+        return await self.pipeline(into).renamer(
+            backup.storage, backup=_backup(backup), kept=backup
+        )
 
     async def renamer_from(self, store: Store, into: str) -> Renamer:
         """Return what does so with nothing but a store."""
@@ -216,13 +223,34 @@ class Application:
         if self.target(into) is kept:
             return await pipeline.renamer(kept.storage)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
-        return await pipeline.renamer(kept.storage, backup=backup)
+        return await pipeline.renamer(kept.storage, backup=backup, kept=kept)
 
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
         """Open the history that a target keeps in its store; source and log are not asked."""
         observer = self._monitoring.observer()
         return await open_store(
-            self.target(name), log_id, workers=self._tools.workers, observer=observer
+            self.target(name),
+            log_id,
+            workers=self._tools.workers,
+            clock=self.clock,
+            observer=observer,
+        )
+
+    async def keeping(self, name: str) -> Keeping:
+        """Return what keeps and expires in a target's store; source and log are not asked."""
+        return Keeping(await self.store(name), self._tools)
+
+    def points(self, name: str) -> KeptPoints:
+        """Return the points and holds in a target's store."""
+        return kept_points(self.target(name), self.clock)
+
+    def naming(self, names: Sequence[str]) -> Naming:
+        """Return what gives cuts of the log names, in the stores of some targets."""
+        return Naming(
+            areas={name: self.target(name).storage.area() for name in names},
+            points={name: self.points(name) for name in names},
+            history=self.history,
+            clock=self.clock,
         )
 
     async def restorer_from(self, store: Store, into: str, *, by_reference: bool) -> Restorer:
@@ -238,10 +266,11 @@ class Application:
             elsewhere = layout(kept.settings.deep_storage)
             pipeline = Pipeline(store.origin, target, self._tools, elsewhere=elsewhere)
             backup = Backup(layout=elsewhere, storage=kept.storage)
-            return await pipeline.restorer_by_reference(backup)
+            keep = partial(Keeping(store, self._tools).keep_for, into)
+            return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
         pipeline = Pipeline(store.origin, target, self._tools)
-        return await pipeline.restorer(kept.storage, backup=backup)
+        return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
 
     async def verifier_from(self, store: Store, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""

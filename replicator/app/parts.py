@@ -7,6 +7,9 @@ from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.app.storages import TargetStorage
 from replicator.config import TargetSettings
+from replicator.ports import Clock
+from replicator.services.intents import Intents
+from replicator.services.kept_points import KeptPoints
 
 TargetMetadata: TypeAlias = PostgresqlMetadataWriter | ArchiveMetadata
 """A cluster's metadata store, or what an archive has instead."""
@@ -20,3 +23,14 @@ class Target:
     settings: TargetSettings
     metadata: TargetMetadata
     storage: TargetStorage
+
+
+def intents(target: Target, clock: Clock) -> Intents:
+    """Return what expiries have announced in a target's store."""
+    skew = target.settings.expiry.clock_skew_max
+    return Intents(target.storage.area(), clock=clock, clock_skew_max=skew)
+
+
+def kept_points(target: Target, clock: Clock) -> KeptPoints:
+    """Return the points and holds in a target's store."""
+    return KeptPoints(target.storage.area(), clock=clock)

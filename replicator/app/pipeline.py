@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from replicator.app.parts import Target
+from replicator.app.parts import Target, intents, kept_points
 from replicator.app.storages import layout
 from replicator.config import TargetSettings
 from replicator.errors import ConfigError
@@ -12,20 +12,25 @@ from replicator.model.carriage import Carriage
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
+from replicator.model.placing import Placing
 from replicator.model.requests import Way
 from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.appraiser import Appraiser
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.rates import RateBook
 from replicator.services.reconciler import Reconciler
 from replicator.services.renamer import Renamer
 from replicator.services.repairer import CheckedOrigin, Repairer
+from replicator.services.restore_lease import Keep, LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
 from replicator.services.verifier import Verifier
 
+RENEWALS_PER_LEASE = 5
+"""A restore's lease survives some lost renewals."""
 BASE_LOOK_S = 60.0
 """Time between two looks whether a target's next base is due, in seconds."""
 
@@ -101,9 +106,10 @@ class Pipeline:
             target=self._target.name,
             history=self.history(),
             metadata=self._target.metadata,
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, source_storage),
             archivist=self.archivist(),
+            guard=self.guard(self._target),
             limits=ApplyLimits(
                 interval_s=settings.apply_interval_s,
                 kill_wait_s=settings.kill_wait_s,
@@ -118,13 +124,18 @@ class Pipeline:
         )
 
     async def restorer(
-        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+        self,
+        bytes_from: DeepStorageReader,
+        *,
+        backup: Backup | None = None,
+        kept: Target | None = None,
     ) -> Restorer:
         """Return what brings the target to a cut.
 
         Args:
             bytes_from: The storage that bytes are copied from.
             backup: That storage as a target's, when it is not the source's.
+            kept: The target that it is of.
         """
         carriage = await self.carriage()
         return Restorer(
@@ -132,9 +143,11 @@ class Pipeline:
             target=self._target.name,
             history=self.history(),
             metadata=self._target.metadata,
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, bytes_from, backup=backup),
             archivist=self.archivist(),
+            guard=self.guard(self._target),
+            leases=self._leases(kept or self._target),
             observer=self._observer,
             rates=self._rates,
         )
@@ -160,23 +173,35 @@ class Pipeline:
             observer=self._observer,
         )
 
-    async def restorer_by_reference(self, backup: Backup) -> Restorer:
-        """Return what brings the target's rows to a cut whose bytes stay in the backup."""
+    async def restorer_by_reference(self, backup: Backup, *, kept: Target, keep: Keep) -> Restorer:
+        """Return what brings the target's rows to a cut whose bytes stay in the backup.
+
+        Args:
+            backup: Where they stay.
+            kept: The target that it is of.
+            keep: Keeps them there from then on.
+        """
         carriage = await self.carriage()
         return Restorer(
             source=self._origin.source,
             target=self._target.name,
             history=self.history(),
             metadata=self._target.metadata,
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, backup.storage, backup=backup, storage=backup),
             archivist=None,
+            guard=self.guard(kept),
+            leases=self._leases(kept, keep=keep),
             observer=self._observer,
             by_reference=True,
         )
 
     async def renamer(
-        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
+        self,
+        bytes_from: DeepStorageReader,
+        *,
+        backup: Backup | None = None,
+        kept: Target | None = None,
     ) -> Renamer:
         """Return what restores a datasource under another name, with bytes as for `restorer`.
 
@@ -191,9 +216,11 @@ class Pipeline:
             target=self._target.name,
             history=self.history(),
             metadata=self._target.metadata,
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, bytes_from, backup=backup),
             carriage=carriage,
+            guard=self.guard(self._target),
+            leases=self._leases(kept or self._target),
         )
 
     async def verifier(self) -> Verifier:
@@ -207,7 +234,7 @@ class Pipeline:
             storage=self._target.storage,
             area=self._target.storage.area(),
             has_rows=self._target.settings.metadata is not None,
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             carriage=carriage,
             rng=self._tools.rng,
             observer=self._observer,
@@ -226,7 +253,7 @@ class Pipeline:
             mender=self._target.storage,
             origin=CheckedOrigin(bytes_from, backup),
             verifier=await self.verifier(),
-            reconciler=self._reconciler(carriage),
+            reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, bytes_from, backup=backup),
             limits=self._limits(),
             rng=self._tools.rng,
@@ -248,6 +275,27 @@ class Pipeline:
             observer=self._observer,
         )
 
+    def guard(self, kept: Target) -> ExpiryGuard:
+        """Return what knows of expiries in the store that the target's bytes are in."""
+        return ExpiryGuard(
+            intents=intents(kept, self._tools.clock),
+            history=self.history(),
+            placing=Placing(source=self._origin.layout, target=self._layout),
+        )
+
+    def _leases(self, kept: Target, *, keep: Keep | None = None) -> RestoreLeases:
+        """Return what keeps expiries away from a restore; `kept` is whose bytes are used."""
+        stores, settings = {kept.name: kept, self._target.name: self._target}, kept.settings
+        lease = settings.expiry.restore_lease
+        return RestoreLeases(
+            areas={name: store.storage.area() for name, store in stores.items()},
+            points=kept_points(kept, self._tools.clock),
+            clock=self._tools.clock,
+            limits=LeaseLimits(lease=lease, renewal=lease / RENEWALS_PER_LEASE),
+            rng=self._tools.rng,
+            keep=keep,
+        )
+
     def base_writer(self) -> BaseWriter:
         """Return what writes the target's bases when they are due."""
         return BaseWriter(
@@ -262,7 +310,8 @@ class Pipeline:
             observer=self._observer,
         )
 
-    def _reconciler(self, carriage: Carriage) -> Reconciler:
+    def reconciler(self, carriage: Carriage) -> Reconciler:
+        """Return what compares the target with cuts."""
         return Reconciler(
             source=self._origin.source,
             history=self.history(),

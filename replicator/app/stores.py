@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from replicator.app.parts import Target
+from replicator.app.parts import Target, kept_points
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.archive import About
 from replicator.model.observation import Observer
-from replicator.ports import Workers
+from replicator.ports import Clock, Workers
 from replicator.services.archive import ArchivedLog, abouts
 from replicator.services.history import History
 from replicator.services.windows import Windows, newest, windows
@@ -36,7 +36,7 @@ class Store:
 
 
 async def open_store(
-    target: Target, log_id: str | None, *, workers: Workers, observer: Observer
+    target: Target, log_id: str | None, *, workers: Workers, clock: Clock, observer: Observer
 ) -> Store:
     """Open a history in a target's store: that of a log, or the one that goes furthest.
 
@@ -52,7 +52,7 @@ async def open_store(
             f"target {target.name!r} keeps no history of log {log_id}, but of {known}"
         )
     wanted = [log_id] if log_id is not None else sorted(kept)
-    found = newest([await windows(area, one) for one in wanted])
+    found = newest([await windows(area, one, kept_points(target, clock)) for one in wanted])
     if found is None:
         raise NotFoundError(
             f"target {target.name!r} keeps no history in its store",

@@ -14,9 +14,11 @@ from replicator.cli import (
     check,
     configuration,
     differences,
+    expiring,
+    holding,
     listing,
+    naming,
     plans,
-    points,
     promotion,
     repair,
     restore,
@@ -91,7 +93,7 @@ app.command("watch")(running.watch)
 app.command("apply")(running.apply)
 app.command("status")(status.status)
 app.command("log")(listing.log)
-app.command("points")(points.points)
+app.command("expire")(expiring.expire)
 app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)
@@ -100,6 +102,8 @@ app.command("repair")(repair.repair)
 app.command("diff")(differences.diff)
 app.command("blame")(blame.blame)
 app.add_typer(restore_app, name="restore")
+app.add_typer(naming.app, name="points")
+app.add_typer(holding.app, name="hold")
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 

@@ -52,6 +52,7 @@ def plan(
     to_offset: restore.ToOffsetOption = None,
     to_time: restore.ToTimeOption = None,
     before: restore.BeforeOption = None,
+    to_point: restore.ToPointOption = None,
     datasource: restore.DatasourceOption = None,
     into: restore.IntoOption = None,
     from_: FromStore = None,
@@ -74,7 +75,8 @@ def plan(
 
     async def body(application: Application, _: Screen) -> Outcome:
         place = restore.place_of(target, from_, into, log_id, by_reference=by_reference)
-        point = restore.restore_point(to_offset, to_time, before)
+        points = application.points(place.target)
+        point = await restore.wanted_point(points, to_point, to_offset, to_time, before)
         restorer = await place.restorer(application)
         planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
         appraiser = await place.appraiser(application)

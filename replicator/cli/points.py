@@ -23,6 +23,7 @@ from replicator.cli.frame import (
 from replicator.cli.screen import Screen
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
+from replicator.model.keeping import NamedPoint
 from replicator.services.windows import Windows, windows
 
 
@@ -35,9 +36,11 @@ class _Kept:
     gaps: tuple[Gap, ...]
     windows: Windows | None
     """By its own store alone; None: it keeps no history of this log."""
+    named: tuple[NamedPoint, ...]
 
 
 def points(
+    context: typer.Context,
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
     from_: FromStore = None,
@@ -46,7 +49,9 @@ def points(
     all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the cuts that a target can be brought to, and the gaps in them."""
+    """List the cuts that a target can be brought to, the gaps in them, and the named points."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def body(application: Application, _: Screen) -> Outcome:
         if from_ is None:
@@ -54,7 +59,8 @@ def points(
             kept = [await _kept(application, name) for name in application.target_names]
         else:
             store = await application.store(from_, log_id=log_id)
-            history, kept = store.history, [_kept_alone(store)]
+            named = await application.points(from_).points()
+            history, kept = store.history, [_kept_alone(store, named)]
         span = await history.span()
         cuts = await history.cuts(span.first, span.end)
         shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
@@ -77,22 +83,24 @@ async def _kept(application: Application, name: str) -> _Kept:
     target, source = application.target(name), application.source_name
     checkpoint = (await target.metadata.held(source)).checkpoint
     log_id = (await application.history.span()).log_id
-    found = await windows(target.storage.area(), log_id)
+    found = await windows(target.storage.area(), log_id, application.points(name))
     return _Kept(
         target=name,
         until=checkpoint.offset if checkpoint else None,
         gaps=tuple(await target.metadata.gaps(source)),
         windows=found if found.windows else None,
+        named=tuple(await application.points(name).points()),
     )
 
 
-def _kept_alone(store: Store) -> _Kept:
+def _kept_alone(store: Store, named: list[NamedPoint]) -> _Kept:
     found = store.windows
     return _Kept(
         target=store.target.name,
         until=found.windows[-1].last.offset,
         gaps=found.gaps,
         windows=found,
+        named=tuple(point for point in named if point.log_id == found.log_id),
     )
 
 
@@ -116,6 +124,22 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
             {"first": _place_json(one.first), "last": _place_json(one.last)}
             for one in (found.windows if found else ())
         ],
+        "held": [
+            {"name": hold.point.name, "offset": hold.point.offset, "reason": hold.reason}
+            for hold in (found.held if found else ())
+        ],
+        "expired_before": found.horizon if found else 0,
+        "named": [
+            {
+                "name": point.name,
+                "offset": point.offset,
+                "cut": point.cut,
+                "source_time": point.source_time,
+                "created_at": point.created_at,
+                "expired": _has_expired(point, found),
+            }
+            for point in window.named
+        ],
         "faults": list(found.faults) if found else [],
         "gaps": [
             {
@@ -129,6 +153,12 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
             for gap in window.gaps
         ],
     }
+
+
+def _has_expired(point: NamedPoint, found: Windows | None) -> bool:
+    if found is None or point.log_id != found.log_id or point.offset >= found.horizon:
+        return False
+    return all(hold.point.offset != point.offset for hold in found.held)
 
 
 def _place_json(cut: ClosedCut) -> dict[str, Any]:
@@ -156,6 +186,7 @@ def _show(
     console.print(table)
     for window in windows:
         _show_windows(console, window)
+        _show_named(console, window)
         for gap in window.gaps:
             until = f"to {gap.closed}" if gap.closed is not None else "still open"
             console.print(
@@ -180,3 +211,21 @@ def _show_windows(console: Console, kept: _Kept) -> None:
         )
     for fault in found.faults:
         console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
+
+
+def _show_named(console: Console, kept: _Kept) -> None:
+    found = kept.windows
+    for hold in found.held if found else ():
+        point = hold.point
+        console.print(
+            f"{kept.target} holds {point.name}: offset {point.offset},"
+            f" {point.source_time.isoformat()}, {hold.reason}",
+            markup=False,
+        )
+    for point in kept.named:
+        state = ", has expired" if _has_expired(point, found) else ""
+        console.print(
+            f"{kept.target} knows {point.name}: offset {point.offset},"
+            f" {point.source_time.isoformat()}{state}",
+            markup=False,
+        )

@@ -26,10 +26,12 @@ from replicator.cli.renaming import RenameWish, forget, names, rename
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
+from replicator.model.keeping import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.services.appraiser import Appraiser
 from replicator.services.executor import Uncopied
+from replicator.services.kept_points import KeptPoints
 from replicator.services.renamer import Renamer
 from replicator.services.restorer import RestorePlan, Restorer
 
@@ -42,6 +44,7 @@ ToTimeOption = Annotated[str | None, typer.Option("--to-time", help="With its zo
 BeforeOption = Annotated[
     int | None, typer.Option("--before", min=0, help="The last cut before this event.")
 ]
+ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
 DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
 IntoOption = Annotated[str | None, typer.Option("--into", help="Another target.")]
 ByReference = Annotated[
@@ -125,6 +128,7 @@ def restore(
     to_offset: ToOffsetOption = None,
     to_time: ToTimeOption = None,
     before: BeforeOption = None,
+    to_point: ToPointOption = None,
     datasource: DatasourceOption = None,
     into: IntoOption = None,
     from_: FromStore = None,
@@ -154,7 +158,8 @@ def restore(
         place = place_of(target, from_, into, log_id, by_reference=by_reference)
         if forget_renamed is not None:
             return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
-        point = restore_point(to_offset, to_time, before)
+        points = application.points(place.target)
+        point = await wanted_point(points, to_point, to_offset, to_time, before)
         if rename_ is not None:
             beside = RenameWish(
                 into=place.into,
@@ -235,6 +240,26 @@ def place_of(
     )
 
 
+async def wanted_point(
+    points: KeptPoints,
+    name: str | None,
+    to_offset: int | None,
+    to_time: str | None,
+    before: int | None,
+) -> RestorePoint:
+    """Return the point that was asked for, perhaps by its name in a target's store.
+
+    Raises:
+        ConfigError: none, or more than one.
+        NotFoundError: the store does not know the name.
+    """
+    if name is None:
+        return restore_point(to_offset, to_time, before)
+    if (to_offset, to_time, before) != (None, None, None):
+        raise ConfigError("say --to-point alone, or another point")
+    return ToOffset(offset=(await points.point(checked_name(name))).offset)
+
+
 def restore_point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
     """Return the point that was asked for.
 
@@ -249,7 +274,7 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
     if before is not None:
         given.append(BeforeEvent(offset=Offset(before)))
     if len(given) != 1:
-        raise ConfigError("say exactly one of --to-offset, --to-time and --before")
+        raise ConfigError("say exactly one of --to-offset, --to-time, --before and --to-point")
     return given[0]
 
 

@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from replicator.config.clusters import SourceSettings, TargetSettings
 from replicator.config.logs import KafkaLogSettings, LogSettings
-from replicator.config.storages import DeepStorageSettings, S3StorageSettings, overlap
+from replicator.config.storages import (
+    DeepStorageSettings,
+    RemoteStorage,
+    S3StorageSettings,
+    overlap,
+)
 
 
 def unkept(
@@ -84,6 +89,19 @@ def locks(source: SourceSettings | None, targets: Mapping[str, TargetSettings]) 
                 f"targets.{name}.deep_storage.object_lock locks for as long as"
                 f" targets.{name}.retention says: set that, too"
             )
+
+
+def hasty(name: str, target: TargetSettings) -> Iterable[str]:
+    """Say when a request to delete could still be under way after an expiry's time is over."""
+    storage = target.deep_storage
+    if (
+        isinstance(storage, RemoteStorage)
+        and target.expiry.margin.total_seconds() <= storage.request_timeout_s
+    ):
+        yield (
+            f"targets.{name}.expiry.margin is not longer than"
+            f" targets.{name}.deep_storage.request_timeout_s: a request may take so long"
+        )
 
 
 def _storages(

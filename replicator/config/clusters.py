@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from replicator.config.druid import DruidSettings, SourceDruidSettings
 from replicator.config.retries import RetrySettings
@@ -108,6 +108,27 @@ class HistorySettings(Part):
     """Time between two whole inventories. A restore reads one, and the history since."""
 
 
+class ExpirySettings(Part):
+    """How `expire` works, and what gives way to it."""
+
+    lease: Duration = timedelta(minutes=30)
+    """How long it may delete without a word: an applier waits so long for one that died."""
+    margin: Duration = timedelta(minutes=10)
+    """The last part of that, in which it does not delete; longer than any one request takes."""
+    clock_skew_max: Duration = timedelta(minutes=1)
+    """How far the clocks of the machines that work on one target may be apart."""
+    orphan_age_min: Duration = timedelta(days=1)
+    """Bytes that no event speaks of are orphans when older; younger ones may be on their way."""
+    restore_lease: Duration = timedelta(minutes=10)
+    """How long a restore that died keeps an expiry away from what it read."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.lease < 2 * self.margin:
+            raise ValueError("lease is shorter than twice the margin")
+        return self
+
+
 class TargetSettings(Part):
     """A cluster, or a store alone, that is kept equal to the source."""
 
@@ -146,6 +167,8 @@ class TargetSettings(Part):
     """When to try a copy or a transaction again."""
     retention: Duration | None = None
     """How long any point in time can be restored; default: for ever, nothing expires."""
+    expiry: ExpirySettings = ExpirySettings()
+    """How that is carried out."""
     delay: Delay = timedelta(0)
     """How far its rows stay behind the source on purpose; default: not at all.
 

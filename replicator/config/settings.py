@@ -4,11 +4,20 @@ Nothing here reads a file or a variable; `loading.py` does. Secrets are never pa
 only the name of the variable or of the file that holds one.
 """
 
+from itertools import chain
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from replicator.config.checks import alone, collisions, locks, reserved, too_strict, unkept
+from replicator.config.checks import (
+    alone,
+    collisions,
+    hasty,
+    locks,
+    reserved,
+    too_strict,
+    unkept,
+)
 from replicator.config.clusters import SourceSettings, Targets
 from replicator.config.logs import LogSettings
 from replicator.config.prices import PricesSettings
@@ -143,11 +152,13 @@ class Settings(Part):
             raise ValueError(problem)
         quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
         for name, target in self.targets.items():
-            for problem in (
-                *alone(name, target),
-                *reserved(name),
-                *too_strict(name, target, quiet_s),
-            ):
+            checks = (
+                alone(name, target),
+                hasty(name, target),
+                reserved(name),
+                too_strict(name, target, quiet_s),
+            )
+            for problem in chain(*checks):
                 raise ValueError(problem)
             if self.source is not None and self.log is not None:
                 for problem in unkept(name, target, self.source, self.log):

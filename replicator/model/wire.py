@@ -228,6 +228,28 @@ def segment_word(record: Record) -> SegmentWord | None:
     )
 
 
+def segment_payload(record: Record) -> bytes | None:
+    """Return the payload of a segment's row, None when the record speaks of something else.
+
+    Nothing else of the row is looked at.
+
+    Raises:
+        CorruptionError: the record is not what its type says.
+    """
+    if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT:
+        return None
+    try:
+        row = orjson.loads(record.data)["data"]["row"]
+        if (text := row.get("payload_base64")) is not None:
+            return _bytes(text, "payload_base64")
+        payload: bytes = _typed(row, "payload", str).encode()
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise CorruptionError(
+            f"the event at offset {record.offset} of the log cannot be read: {_reason(exc)}"
+        ) from exc
+    return payload
+
+
 def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
     if (found := pattern.search(record.data)) is None:
         raise CorruptionError(f"the event at offset {record.offset} of the log cannot be read")

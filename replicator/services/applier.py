@@ -29,6 +29,7 @@ from replicator.ports import Clock, MetadataWriter, Span
 from replicator.services.archivist import Archivist
 from replicator.services.cuts import CutReader, CutSpan
 from replicator.services.executor import Executor, Trust, Uncopied
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.pause import pause
 from replicator.services.reconciler import (
@@ -92,6 +93,7 @@ class Applier:
         reconciler: Reconciler,
         executor: Executor,
         archivist: Archivist,
+        guard: ExpiryGuard,
         limits: ApplyLimits,
         leave: Leave,
         clock: Clock,
@@ -105,6 +107,7 @@ class Applier:
         self._reconciler = reconciler
         self._executor = executor
         self._archivist = archivist
+        self._guard = guard
         self._limits = limits
         self._leave = leave
         self._clock = clock
@@ -159,6 +162,7 @@ class Applier:
         held = await self._metadata.acquire(self._source)
         self._early.clear()
         self._observer(EpochAcquired(epoch=held.epoch))
+        await self._guard.look()
         span = await self._history.span()
         checkpoint = held.checkpoint
         if checkpoint is None:
@@ -190,6 +194,7 @@ class Applier:
             return False  # the next cut may say that they were killed
         plan = without(found.plan, uncopied, found.known_gaps)
         await self._cover(cut, plan.gaps, whole=False)
+        await self._guard.require_spared(plan.picks)
         await self._commit(plan, cut, epoch, rows=len(plan.picks))
         return True
 
@@ -285,6 +290,7 @@ class Applier:
         )
         plan = without(plan, tuple(window.uncopied.values()))
         await self._cover(last, plan.gaps, whole=True)
+        await self._guard.require_spared(np.concatenate([cut.offsets for cut in window.cuts]))
         await self._commit(plan, last, epoch, rows=len(plan.picks))
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:

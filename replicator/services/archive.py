@@ -1,20 +1,17 @@
 """Reading the history that a target keeps beside its bytes, as the log that it was."""
 
-import asyncio
-from bisect import bisect_left, bisect_right
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from replicator.errors import CorruptionError, GapError, NotFoundError, worst
+from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.archive import (
     ABOUT,
     BASES,
     HISTORY,
     About,
-    ArchiveFile,
     Base,
     about_of,
     base_of,
@@ -29,11 +26,8 @@ from replicator.model.archive import (
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.ports import Area, Span
-
-AHEAD_FILES = 4
-"""Files fetched at once while reading on."""
-KEPT_FILES = 2
-"""Files kept unpacked: the one being read, and the one that was read before."""
+from replicator.services.archive_files import Files, MissingFileError
+from replicator.services.intents import horizon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,73 +39,6 @@ class Run:
     """Past the last record."""
 
 
-class _Files:
-    """Files by the offsets they hold, read one after the other."""
-
-    def __init__(self, area: Area, names: Sequence[tuple[Offset, Offset, str]] = ()) -> None:
-        self._area = area
-        self.starts, self.ends, self.names = list[Offset](), list[Offset](), list[str]()
-        for start, end, name in sorted(names, key=lambda found: (found[0], -found[1])):
-            if not self.ends or end > self.ends[-1]:  # what another file holds as well is not read
-                self.starts.append(start)
-                self.ends.append(end)
-                self.names.append(name)
-        self._packed: dict[int, bytes | None] = {}
-        self._unpacked: deque[tuple[int, ArchiveFile]] = deque(maxlen=KEPT_FILES)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def holding(self, offset: Offset) -> int:
-        """Return the place of the last file that begins at or before an offset, -1 for none."""
-        return bisect_right(self.starts, offset) - 1
-
-    def whole_until(self, start: Offset) -> Offset:
-        """Return up to where there is no hole, from `start` on."""
-        place, end = max(0, self.holding(start)), start
-        while place < len(self) and self.starts[place] <= end:
-            end = max(end, self.ends[place])
-            place += 1
-        return end
-
-    async def file(self, place: int) -> ArchiveFile:
-        """Return a file, checked; the next ones are fetched along when it is read in order.
-
-        Raises:
-            CorruptionError: it is missing or altered; the message names it.
-        """
-        for kept, found in self._unpacked:
-            if kept == place:
-                return found
-        if place not in self._packed:
-            in_order = any(kept == place - 1 for kept, _ in self._unpacked)
-            await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
-        if (data := self._packed.pop(place)) is None:
-            raise CorruptionError(f"{self.names[place]} is missing from the archive")
-        found = unpack(self.names[place], data)
-        self._unpacked.append((place, found))
-        return found
-
-    async def _fetch(self, places: range) -> None:
-        self._packed.clear()
-        wanted = [place for place in places if place < len(self.names)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._get(self.names[place])) for place in wanted]
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
-        self._packed = {place: task.result() for place, task in zip(wanted, tasks, strict=True)}
-
-    async def _get(self, name: str) -> bytes | None:
-        """Return a file's bytes, None when it is missing: it may have been fetched too early."""
-        try:
-            return await self._area.get(name)
-        except NotFoundError:
-            return None
-
-
 class ArchivedLog:
     """An `EventLog` over the files of one log in one store; nothing is ever written here.
 
@@ -120,9 +47,9 @@ class ArchivedLog:
 
     def __init__(self, area: Area, log_id: str) -> None:
         self._area, self._log_id = area, log_id
-        self._history = _Files(area)
+        self._history = Files(area)
         self._bases: list[Offset] = []
-        self._known: dict[Offset, tuple[Base, _Files]] = {}
+        self._known: dict[Offset, tuple[Base, Files]] = {}
         self._listed = False
         self._passed: set[str] = set()
 
@@ -140,7 +67,7 @@ class ArchivedLog:
             if name not in self._passed and (span := history_span(name)) is not None
         ]
         if [name for *_, name in found] != self._history.names:
-            self._history = _Files(self._area, found)
+            self._history = Files(self._area, found)
         manifests = await self._area.names(f"{BASES}/{self._log_id}/")
         bases = [offset for name in manifests if (offset := base_offset(name)) is not None]
         self._bases, self._listed = sorted(bases), True
@@ -190,12 +117,23 @@ class ArchivedLog:
         while place < len(self._history) and len(found) < records_max:
             if self._history.starts[place] > start:
                 break
-            records = (await self._history.file(place)).records
+            try:
+                records = (await self._history.file(place)).records
+            except MissingFileError:
+                return await self._read_again(start, records_max)
             at = bisect_left(records, start, key=_offset)
             found += records[at : at + records_max - len(found)]
             start = self._history.ends[place]
             place += 1
         return found
+
+    async def _read_again(self, start: Offset, records_max: int) -> Sequence[Record]:
+        """Read by a new list of the files: what is gone is a hole like any other."""
+        before = self._history.names
+        await self.refresh()
+        if self._history.names == before:
+            raise CorruptionError(f"a file of log {self._log_id} is listed and cannot be read")
+        return await self.read(start, records_max=records_max)
 
     async def offset_at(self, time: datetime) -> Offset | None:
         """Return the first offset appended at or after `time`; None also when that is unclear."""
@@ -295,12 +233,14 @@ class ArchivedLog:
         """Return the stretches without a hole, oldest first, and what is wrong with their bases.
 
         By the names of the files, `damages` looks into them. Where the base that a stretch would
-        begin with is altered, the next one begins it.
+        begin with is altered, the next one begins it. What has expired is in none of them, nor are
+        bases of cuts that are held beyond that.
         """
         await self.refresh()
         runs, faults = list[Run](), list[str]()
+        bar = await horizon(self._area, self._log_id)
         for offset in self._bases:
-            if runs and offset < runs[-1].end:
+            if offset < bar or (runs and offset < runs[-1].end):
                 continue
             try:
                 base = await self.base(offset)
@@ -339,7 +279,10 @@ class ArchivedLog:
             if ended and file.header.previous not in {None, *before}:
                 found.append(f"the file before {name} is missing, or another one")
             ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
+        bar = await horizon(self._area, self._log_id)
         for start, until in self._holes():
+            if until <= bar:
+                continue  # it has expired
             found.append(f"there is no history from offset {start} to {until}, and no base")
         for offset in self._bases:
             found += await self._damages_of(offset)
@@ -372,7 +315,7 @@ class ArchivedLog:
                 found.append(str(exc))
         return found
 
-    async def _base(self, offset: Offset) -> tuple[Base, _Files]:
+    async def _base(self, offset: Offset) -> tuple[Base, Files]:
         if offset not in self._known:
             name = manifest_name(self._log_id, offset)
             try:
@@ -381,7 +324,7 @@ class ArchivedLog:
                 raise CorruptionError(f"{name} is missing from the archive") from exc
             bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
             names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
-            self._known = {offset: (base, _Files(self._area, names))}
+            self._known = {offset: (base, Files(self._area, names))}
         return self._known[offset]
 
     async def _list_once(self) -> None:

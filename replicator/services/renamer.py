@@ -18,9 +18,11 @@ from replicator.model.row import Kind
 from replicator.ports import MetadataWriter
 from replicator.services.cuts import fold
 from replicator.services.executor import Executor, Uncopied
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, refuse_promoted, scanned, without_keys
 from replicator.services.recovery import not_whole, recover
+from replicator.services.restore_lease import RestoreLeases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,14 @@ class Renamer:
         reconciler: Reconciler,
         executor: Executor,
         carriage: Carriage,
+        guard: ExpiryGuard,
+        leases: RestoreLeases,
     ) -> None:
         self._source, self._target = source, target
         self._history, self._metadata = history, metadata
         self._reconciler, self._executor = reconciler, executor
         self._carriage = carriage
+        self._guard, self._leases = guard, leases
 
     async def plan(self, point: RestorePoint, *, datasource: str, to: str) -> RenamePlan:
         """Return what would be done; nothing is changed.
@@ -79,6 +84,7 @@ class Renamer:
         refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
         await self._refuse_taken(to)
         cut = await self._history.find(point)
+        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
         ledger = await fold(self._history, cut.offset, Served(datasource=datasource))
         picks: Offsets = np.sort(ledger.offsets)
         estimate = await self._reconciler.sized(picks)
@@ -103,10 +109,18 @@ class Renamer:
         goes on: rows are written in one transaction.
 
         Raises:
-            GapError: bytes are missing and `accept_gaps` is not given; no row was written.
+            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+                row was written.
+            TransientError: something is away, or an expiry deletes what is needed; try again.
             RefusedError: somebody made rows of that name meanwhile; none was written.
             FencedError: an applier took over meanwhile; no row was written, run it again.
         """
+        log_id = (await self._history.span()).log_id
+        async with self._leases.taken(log_id, plan.cut.offset):
+            return await self._carry_out(plan, accept_gaps=accept_gaps)
+
+    async def _carry_out(self, plan: RenamePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        await self._guard.look()
         held = await self._metadata.held(self._source)
         refuse_promoted(held.checkpoint, self._target)
         gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
@@ -115,6 +129,7 @@ class Renamer:
             raise not_whole(plan.cut, uncopied)
         epoch = await self._epoch()
         await self._refuse_taken(plan.renamed.datasource)
+        await self._guard.require_spared(plan.picks)
         await self._executor.commit_renamed(
             plan.picks,
             plan.renamed,

@@ -10,6 +10,7 @@ from replicator.model.restore_point import RestorePoint
 from replicator.ports import MetadataWriter
 from replicator.services.archivist import Archivist
 from replicator.services.executor import Executor, Uncopied
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.rates import RateBook
 from replicator.services.reconciler import (
@@ -20,6 +21,7 @@ from replicator.services.reconciler import (
     without,
 )
 from replicator.services.recovery import not_whole, recover
+from replicator.services.restore_lease import RestoreLeases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Restorer:
         reconciler: Reconciler,
         executor: Executor,
         archivist: Archivist | None,
+        guard: ExpiryGuard,
+        leases: RestoreLeases,
         observer: Observer,
         by_reference: bool = False,
         rates: RateBook | None = None,
@@ -61,6 +65,8 @@ class Restorer:
             reconciler: Compares target and cut.
             executor: Copies and writes.
             archivist: Keeps the target's own history; None: it has no store of its own.
+            guard: Knows of expiries in the store that the bytes are in afterwards.
+            leases: Keep expiries away from what is read.
             observer: Is told what happens.
             by_reference: The bytes stay where they are: what is there is taken as it is.
             rates: Keeps how fast it was.
@@ -74,6 +80,7 @@ class Restorer:
         self._archivist = archivist
         self._by_reference = by_reference
         self._rates = rates
+        self._guard, self._leases = guard, leases
         self._observer = observer
 
     async def plan(
@@ -82,10 +89,11 @@ class Restorer:
         """Return what would be done; nothing is changed.
 
         Raises:
-            GapError: the log has no such cut.
+            GapError: the log has no such cut, or it has expired.
             RefusedError: the target holds rows that this tool did not write, without `adopt`.
         """
         cut = await self._history.find(point)
+        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
         held = await self._metadata.held(self._source)
         refuse_promoted(held.checkpoint, self._target)
         if held.checkpoint is None and not adopt:
@@ -103,11 +111,19 @@ class Restorer:
         plan was made, the plan is made again.
 
         Raises:
-            GapError: bytes are missing and `accept_gaps` is not given; no row was changed.
+            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+                row was changed.
+            TransientError: something is away, or an expiry deletes what is needed; try again.
             FencedError: somebody else took over; no row was changed.
         """
         refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        log_id = (await self._history.span()).log_id
+        async with self._leases.taken(log_id, plan.cut.offset):
+            return await self._carry_out(plan, accept_gaps=accept_gaps)
+
+    async def _carry_out(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         held = await self._metadata.acquire(self._source)
+        await self._guard.look()
         found = plan.reconciliation
         if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
             found = await self._reconciler.reconcile(
@@ -126,6 +142,7 @@ class Restorer:
         gaps = merged(await self._metadata.gaps(self._source), final.gaps)
         if self._archivist is not None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
+        await self._guard.require_spared(final.picks)
         await self._executor.commit(final, epoch=held.epoch)
         if self._rates is not None:
             await self._rates.keep()

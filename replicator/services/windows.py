@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replicator.model.checkpoint import Gap
-from replicator.model.event import ClosedCut
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.keeping import Hold
 from replicator.ports import Area
 from replicator.services.archive import ArchivedLog, kept_gaps
+from replicator.services.kept_points import KeptPoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,10 @@ class Windows:
     """All of one store's history of one log."""
 
     log_id: str
+    horizon: Offset
+    """What is before has expired, but for what is held."""
+    held: tuple[Hold, ...]
+    """Cuts before the horizon that can be restored all the same."""
     windows: tuple[Window, ...]
     """Oldest first; between two of them the store has no history."""
     gaps: tuple[Gap, ...]
@@ -29,14 +35,18 @@ class Windows:
     """What is missing or altered, as far as it was come across."""
 
 
-async def windows(area: Area, log_id: str) -> Windows:
+async def windows(area: Area, log_id: str, points: KeptPoints) -> Windows:
     """Return what can be restored from a store, by the names of its files and their ends."""
     archive = ArchivedLog(area, log_id)
     ends = await archive.pass_over_altered_end()
     runs, faults = await archive.runs()
+    horizon = await points.horizon(log_id)
+    held = [hold for hold in await points.holds_in_force(log_id) if hold.point.offset < horizon]
     found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
     return Windows(
         log_id=log_id,
+        horizon=horizon,
+        held=tuple(held),
         windows=tuple(found),
         gaps=tuple(await kept_gaps(area, log_id)),
         faults=(*ends, *faults),

@@ -40,6 +40,7 @@ class Druid:
         self._clock = LoopClock()
         self.deletions: set[asyncio.Task[None]] = set()
         self.done: set[str] = set()
+        self.dead: list[tuple[Segment, dict[str, bytes]]] = []
 
     def act(self) -> None:
         """Do one random thing."""
@@ -56,6 +57,7 @@ class Druid:
             self.control: 1,
             self.drop_datasource: 0.2,
             self.rebirth: 0.3,
+            self.resurrect: 1,
         }
         act = self._rng.choices(list(acts), list(acts.values()))[0]
         act()
@@ -159,6 +161,18 @@ class Druid:
         now = self._now()
         self._commit([replace(row, created_date=now, used_status_last_updated=now)])
 
+    def resurrect(self) -> None:
+        """Somebody puts back what was killed: the same row, the same bytes at the same place."""
+        if not self.dead:
+            return
+        row, files = self._rng.choice(self.dead)
+        place = self._location(row)
+        if key_of(row) in self.metadata.rows or self._users(place):
+            return
+        self.storage.stored[place] = dict(files)
+        now = self._now()  # a life of its own: what was copied in the first one may be other bytes
+        self._commit([replace(row, created_date=now, used_status_last_updated=now)])
+
     def stream(self) -> None:
         """Segments and the offsets that they hold, in one commit."""
         version = self._now()
@@ -206,6 +220,8 @@ class Druid:
         """Rows first, bytes second, and only bytes that no row names any more."""
         places = [self._location(row) for row in rows if _path(row)]
         for row in rows:
+            if _path(row) and (files := self.storage.stored.get(self._location(row))):
+                self.dead.append((row, dict(files)))
             del self.metadata.rows[key_of(row)]
         self._delete_later([place for place in places if not self._users(place)])
 

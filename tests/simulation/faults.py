@@ -21,13 +21,16 @@ from replicator.ports import (
     Checked,
     DeepStorage,
     EventLogWriter,
+    Known,
     MetadataReader,
     MetadataWriter,
     Receipt,
+    SegmentRemover,
     Shipment,
     Snapshot,
     Span,
     StoredObject,
+    StoredPlace,
     Transaction,
     Visit,
 )
@@ -198,6 +201,25 @@ class FlakyStorage:
 
     async def probe(self) -> None:
         await self._storage.probe()
+
+
+class FlakyRemover:
+    def __init__(self, remover: SegmentRemover, weather: Weather) -> None:
+        self._remover = remover
+        self._weather = weather
+
+    async def remove(self, location: Location) -> None:
+        await self._weather.before()
+        await self._remover.remove(location)
+        await self._weather.after("removed and was not told")
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        await self._remover.extend(location, until)
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        await self._weather.before()
+        async for page in self._remover.places(known):
+            yield page
 
 
 class FlakyArea:

@@ -25,6 +25,14 @@ MARKS = {
     "an empty cut was applied",
     "appended and was not told",
     "committed and was not told",
+    "a hold kept what would have expired",
+    "bytes expired",
+    "expired",
+    "expiry: FencedError",
+    "expiry: TransientError",
+    "orphans were removed",
+    "removed and was not told",
+    "what has expired was not restored",
     "gap: killed_before_copied",
     "gap: object_changed",
     "gap: object_missing",
@@ -67,6 +75,10 @@ async def live_and_die(world: World) -> None:
             await settle(part.task)
         if world.rng.random() < 0.4:
             await try_restore(world)
+        if world.rng.random() < 0.3:  # also while the target stands at an old cut
+            await world.expire()
+            world.check()
+        await world.restore_from_the_store()
     await heal(world)
 
 

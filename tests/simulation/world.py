@@ -14,7 +14,15 @@ from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.errors import FencedError, MalformedRowError
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    GapError,
+    MalformedRowError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.archive import BASES, HISTORY, base_offset, history_span
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
@@ -22,6 +30,7 @@ from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.placing import Placing
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
@@ -31,16 +40,26 @@ from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.cuts import fold
 from replicator.services.executor import CopyLimits, Executor
+from replicator.services.expirer import Expirer
+from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.history import History
+from replicator.services.holds import Holds
+from replicator.services.intents import Intents, horizon
+from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
+from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
+from replicator.services.sparing import Sparing
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.store_places import StorePlaces
 from replicator.services.watcher import Watcher, WatchLimits
 from tests.simulation.druid import ROOT, Druid
 from tests.simulation.faults import (
     FlakyArea,
     FlakyLog,
     FlakyReader,
+    FlakyRemover,
     FlakyStorage,
     FlakyWriter,
     Weather,
@@ -51,6 +70,15 @@ SOURCE = "simulated"
 TARGET_ROOT = "/standby/segments"
 ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
 RETRY = RetryPolicy(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
+
+PLACING = Placing(source=ORIGIN, target=LocalLayout(root=TARGET_ROOT))
+EXPIRY = ExpiryLimits(
+    lease=timedelta(seconds=60),
+    margin=timedelta(seconds=20),
+    clock_skew_max=timedelta(seconds=1),
+    orphan_age_min=timedelta(seconds=2),
+    removals_in_flight_max=2,
+)
 
 COMPARED = {
     kind: names - TABLES[kind].local - TABLES[kind].target_owned
@@ -104,7 +132,13 @@ class World:
         self.source = WatchedSource(clock)
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(clock)
-        self.target_storage = MemoryDeepStorage()
+        self.target_storage = MemoryDeepStorage(clock)
+        self.clock = clock
+        self.retention = timedelta(seconds=rng.choice([20.0, 60.0, 300.0]))
+        self.held: dict[str, ClosedCut] = {}
+        self.holds_made = 0
+        self.reached = -1
+        """The newest cut that the target ever was at: what is beyond is still on its way."""
         self.area = MemoryArea()
         self.druid = Druid(rng, self.source, self.source_storage)
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
@@ -140,6 +174,7 @@ class World:
             reconciler=self.reconciler(),
             executor=self.executor(),
             archivist=self.archivist(),
+            guard=self.guard(),
             limits=ApplyLimits(
                 interval_s=1.0,
                 kill_wait_s=self.kill_wait_s,
@@ -162,7 +197,91 @@ class World:
             reconciler=self.reconciler(),
             executor=self.executor(),
             archivist=self.archivist(),
+            guard=self.guard(),
+            leases=RestoreLeases(
+                areas={"standby": self.flaky_area()},
+                points=self.points(),
+                clock=self.clock,
+                limits=LeaseLimits(lease=timedelta(seconds=60), renewal=timedelta(seconds=10)),
+                rng=self.rng,
+            ),
             observer=self.observe,
+        )
+
+    def flaky_area(self) -> FlakyArea:
+        return FlakyArea(self.area, self.weather)
+
+    def intents(self) -> Intents:
+        return Intents(self.flaky_area(), clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
+
+    def points(self) -> KeptPoints:
+        return KeptPoints(self.flaky_area(), clock=self.clock)
+
+    def guard(self) -> ExpiryGuard:
+        return ExpiryGuard(intents=self.intents(), history=self.history(), placing=PLACING)
+
+    def places(self) -> StorePlaces:
+        return StorePlaces(
+            area=self.flaky_area(),
+            placing=PLACING,
+            workers=InPlaceWorkers(),
+            records_max=7,
+            observer=self.observe,
+        )
+
+    def sparing(self) -> Sparing:
+        return Sparing(
+            source=SOURCE,
+            target="standby",
+            metadata=self.writer(),
+            reconciler=self.reconciler(),
+            area=self.flaky_area(),
+            points=self.points(),
+            places=self.places(),
+            layout=PLACING.target,
+        )
+
+    def planner(self) -> ExpiryPlanner:
+        return ExpiryPlanner(
+            target="standby",
+            sparing=self.sparing(),
+            area=self.flaky_area(),
+            points=self.points(),
+            places=self.places(),
+            remover=FlakyRemover(self.target_storage, self.weather),
+            clock=self.clock,
+            limits=EXPIRY,
+            observer=self.observe,
+        )
+
+    def expirer(self) -> Expirer:
+        return Expirer(
+            planner=self.planner(),
+            sparing=self.sparing(),
+            intents=self.intents(),
+            points=self.points(),
+            places=self.places(),
+            area=self.flaky_area(),
+            remover=FlakyRemover(self.target_storage, self.weather),
+            archivist=self.archivist(),
+            history=self.history(),
+            clock=self.clock,
+            limits=EXPIRY,
+            retry=RETRY,
+            rng=self.rng,
+            observer=self.observe,
+        )
+
+    def holds(self) -> Holds:
+        archive = ArchivedLog(self.flaky_area(), "log")
+        return Holds(
+            target="standby",
+            area=self.flaky_area(),
+            points=self.points(),
+            archive=archive,
+            history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
+            archivist=self.archivist(),
+            clock=self.clock,
         )
 
     def history(self, *, preferred: bool = True) -> History:
@@ -183,7 +302,7 @@ class World:
     def archivist(self) -> Archivist:
         return Archivist(
             source=SOURCE,
-            area=FlakyArea(self.area, self.weather),
+            area=self.flaky_area(),
             origin=ORIGIN,
             kept=LocalLayout(root=TARGET_ROOT),
             history=self.history(),
@@ -242,6 +361,10 @@ class World:
         parts = [Part("watch", self._run(self.watcher(), stop))]
         parts.append(Part("apply", self._run(self.applier(), stop)))
         parts.append(Part("bases", self._run(self.base_writer(), stop)))
+        parts.append(Part("expire", asyncio.create_task(self.expire_now_and_then(stop))))
+        if doubles and self.rng.random() < 0.2:
+            parts.append(Part("expire 2", asyncio.create_task(self.expire_now_and_then(stop))))
+        parts.append(Part("hold", asyncio.create_task(self.hold_now_and_then(stop))))
         if doubles and self.rng.random() < 0.1:
             parts.append(Part("watch 2", self._run(self.watcher(), stop)))
         if doubles and self.rng.random() < 0.1:
@@ -272,13 +395,72 @@ class World:
             return
         cut = self.rng.choice(cuts)
         restorer = self.restorer()
-        plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
-        await restorer.execute(plan, accept_gaps=True)
+        try:
+            plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
+            await restorer.execute(plan, accept_gaps=True)
+        except GapError:
+            assert cut.offset < await horizon(self.area, "log")
+            self.marks.add("what has expired was not restored")
+            return
         held = await self.target.held(SOURCE)
         assert held.checkpoint is not None
         assert (held.checkpoint.offset, held.checkpoint.standing) == (cut.offset, True)
         self.marks.add("restored")
         self.check()
+
+    async def expire_now_and_then(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await asyncio.sleep(self.rng.expovariate(1 / 20.0))
+            if not stop.is_set():
+                await self.expire()
+
+    async def expire(self) -> None:
+        """Like anything else it may fail in bad weather, be refused, or come second."""
+        orphans = self.rng.random() < 0.5
+        try:
+            plan = await self.planner().plan(self.retention, storage=True, orphans=orphans)
+            await asyncio.sleep(self.rng.choice([0.0, 10.0]))  # somebody reads it and agrees
+            expired = await self.expirer().carry_out(plan, orphans=orphans)
+        except (TransientError, RefusedError, FencedError, NotFoundError) as exc:
+            self.marks.add(f"expiry: {type(exc).__name__}")
+            return
+        self.check()
+        if expired.number:
+            self.marks.add("expired")
+        if expired.places:
+            self.marks.add("bytes expired")
+        if expired.orphans:
+            self.marks.add("orphans were removed")
+        if expired.spared:
+            self.marks.add("what was asked for again was spared")
+
+    async def hold_now_and_then(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await asyncio.sleep(self.rng.expovariate(1 / 30.0))
+            try:
+                if self.held and self.rng.random() < 0.3:
+                    name = self.rng.choice(sorted(self.held))
+                    del self.held[name]
+                    await self.holds().remove(name)
+                else:
+                    await self.hold()
+            except (TransientError, NotFoundError, GapError) as exc:
+                self.marks.add(f"hold: {type(exc).__name__}")
+
+    async def hold(self) -> None:
+        archive = ArchivedLog(self.area, "log")
+        history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
+        runs, _ = await archive.runs()
+        if not runs:
+            return
+        try:
+            cut = self.rng.choice(await history.cuts(runs[0].base.offset, runs[-1].end))
+        except (CorruptionError, GapError, IndexError):
+            return  # an expiry was faster
+        self.holds_made += 1
+        name = f"hold-{self.holds_made}"
+        await self.holds().create(name, ToOffset(offset=cut.offset), reason="r", until=None)
+        self.held[name] = cut
 
     def observe(self, observation: Observation) -> None:
         match observation:
@@ -297,6 +479,7 @@ class World:
         if checkpoint is None:
             assert not self.target.rows
             return
+        self.reached = max(self.reached, checkpoint.offset)
         self.check_rows(checkpoint)
         self.check_bytes()
         assert self.kept_until() > checkpoint.offset, "the store lacks history of the checkpoint"
@@ -359,8 +542,15 @@ class World:
         for run in runs:
             cuts = await history.cuts(run.base.offset, run.end)
             assert cuts[0].offset == run.base.offset
+            cuts = [cut for cut in cuts if cut.offset <= self.reached]
             for cut in self.rng.sample(cuts, min(3, len(cuts))):
                 await self.look_at(history, cut)
+        for cut in self.held.values():
+            if cut.offset > self.reached:
+                continue
+            await self.look_at(history, cut)
+            if cut.offset < await horizon(self.area, "log"):
+                self.marks.add("a hold kept what would have expired")
         self.marks.add(f"{min(len(runs), 2)} runs")
 
     async def look_at(self, history: History, cut: ClosedCut) -> None:

@@ -13,16 +13,27 @@ from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.model.carriage import Carriage, locate
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.placing import Placing
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.ports import MetadataWriter
 from replicator.services.applier import Applier, ApplyLimits, Leave
+from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import CopyLimits, Executor
+from replicator.services.expirer import Expirer
+from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.history import History
+from replicator.services.holds import Holds
+from replicator.services.intents import Intents
+from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
+from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
+from replicator.services.sparing import Sparing
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.store_places import StorePlaces
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
 from tests.builders import ROOT
@@ -32,6 +43,13 @@ TARGET_ROOT = "/standby/segments"
 ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
 RETRY = RetryPolicy(attempts_max=2, delay_initial_s=0.001, delay_max_s=0.001)
 SIZE_BYTES = 1967
+EXPIRY = ExpiryLimits(
+    lease=timedelta(minutes=30),
+    margin=timedelta(minutes=10),
+    clock_skew_max=timedelta(minutes=1),
+    orphan_age_min=timedelta(days=1),
+    removals_in_flight_max=2,
+)
 
 
 @dataclass
@@ -62,7 +80,7 @@ class Pipeline:
         self.source = MemoryMetadata(self.clock, target=False)
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(self.clock)
-        self.target_storage = MemoryDeepStorage()
+        self.target_storage = MemoryDeepStorage(self.clock)
         self.area = MemoryArea()
         self.log = MemoryEventLog(self.clock, SOURCE, log_id="log")
         self.watcher = self.new_watcher()
@@ -98,6 +116,7 @@ class Pipeline:
             reconciler=self.reconciler(metadata),
             executor=self.executor(metadata, self.target_storage),
             archivist=self.archivist(),
+            guard=self.guard(),
             limits=ApplyLimits(
                 interval_s=0.001,
                 kill_wait_s=self.kill_wait_s,
@@ -120,6 +139,8 @@ class Pipeline:
             reconciler=self.reconciler(self.target),
             executor=self.executor(self.target, self.target_storage),
             archivist=self.archivist(),
+            guard=self.guard(),
+            leases=self.leases(),
             observer=self.seen.append,
         )
 
@@ -170,6 +191,92 @@ class Pipeline:
             history=self.history(),
             archivist=self.archivist(),
             interval_s=1.0,
+            retry=RETRY,
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    def intents(self) -> Intents:
+        return Intents(self.area, clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
+
+    def points(self) -> KeptPoints:
+        return KeptPoints(self.area, clock=self.clock)
+
+    def placing(self) -> Placing:
+        carriage = self.carriage()
+        return Placing(source=carriage.source, target=carriage.target)
+
+    def guard(self) -> ExpiryGuard:
+        return ExpiryGuard(intents=self.intents(), history=self.history(), placing=self.placing())
+
+    def holds(self) -> Holds:
+        archive = ArchivedLog(self.area, "log")
+        return Holds(
+            target="standby",
+            area=self.area,
+            points=self.points(),
+            archive=archive,
+            history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
+            archivist=self.archivist(),
+            clock=self.clock,
+        )
+
+    def leases(self) -> RestoreLeases:
+        return RestoreLeases(
+            areas={"standby": self.area},
+            points=self.points(),
+            clock=self.clock,
+            limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(minutes=1)),
+            rng=Random(2),
+        )
+
+    def places(self) -> StorePlaces:
+        return StorePlaces(
+            area=self.area,
+            placing=self.placing(),
+            workers=InPlaceWorkers(),
+            records_max=self.records_max,
+            observer=self.seen.append,
+        )
+
+    def sparing(self) -> Sparing:
+        return Sparing(
+            source=SOURCE,
+            target="standby",
+            metadata=self.target,
+            reconciler=self.reconciler(self.target),
+            area=self.area,
+            points=self.points(),
+            places=self.places(),
+            layout=self.carriage().target,
+        )
+
+    def planner(self) -> ExpiryPlanner:
+        return ExpiryPlanner(
+            target="standby",
+            sparing=self.sparing(),
+            area=self.area,
+            points=self.points(),
+            places=self.places(),
+            remover=self.target_storage,
+            clock=self.clock,
+            limits=EXPIRY,
+            observer=self.seen.append,
+        )
+
+    def expirer(self) -> Expirer:
+        return Expirer(
+            planner=self.planner(),
+            sparing=self.sparing(),
+            intents=self.intents(),
+            points=self.points(),
+            places=self.places(),
+            area=self.area,
+            remover=self.target_storage,
+            archivist=self.archivist(),
+            history=self.history(),
+            clock=self.clock,
+            limits=EXPIRY,
             retry=RETRY,
             rng=Random(1),
             observer=self.seen.append,

@@ -214,7 +214,7 @@ def alone(pipeline: Pipeline) -> History:
 async def test_a_target_keeps_its_history_from_its_first_cut_on():
     pipeline = Pipeline()
     offsets = await followed(pipeline)
-    found = await windows(pipeline.area, "log")
+    found = await windows(pipeline.area, "log", pipeline.points())
     (window,) = found.windows
     assert (window.first.offset, window.last.offset) == (offsets[0], offsets[-1])
     assert found.faults == ()
@@ -322,7 +322,7 @@ async def test_an_altered_end_begins_the_history_anew():
     await pipeline.cut()
     await pipeline.follow()
     assert [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
-    found = await windows(pipeline.area, "log")
+    found = await windows(pipeline.area, "log", pipeline.points())
     assert found.windows[-1].last.closed.cut == 4
     assert pipeline.area.files[newest] == b"rubbish"
 
@@ -353,7 +353,7 @@ async def test_a_restore_forward_begins_a_new_window():
     restorer = pipeline.restorer()
     plan = await restorer.plan(Latest(), datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=False)
-    found = (await windows(pipeline.area, "log")).windows
+    found = (await windows(pipeline.area, "log", pipeline.points())).windows
     assert [(w.first.closed.cut, w.last.closed.cut) for w in found] == [(1, 2), (4, 4)]
     with pytest.raises(GapError, match="hole"):
         await alone(pipeline).find(ToOffset(offset=Offset(found[1].first.offset - 1)))
@@ -397,7 +397,7 @@ async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(
     await pipeline.cut()
     pipeline.applier = pipeline.new_applier()
     await pipeline.follow()
-    found = await windows(pipeline.area, "log")
+    found = await windows(pipeline.area, "log", pipeline.points())
     first, last = found.windows[0].first, found.windows[-1].last
     assert [gap.at(first.offset) for gap in found.gaps] == [True]
     assert [gap.at(last.offset) for gap in found.gaps] == [False]
@@ -452,7 +452,7 @@ async def test_killed_at_any_step_of_its_history_a_target_goes_on(after: bool):
         deaths += await lived(pipeline)
         area.at = -1
         assert not await damages(pipeline)
-        assert not (await windows(area, "log")).faults
+        assert not (await windows(area, "log", pipeline.points())).faults
         for cut in await alone(pipeline).cuts(Offset(0), Offset(10_000)):
             ledger = await fold(alone(pipeline), cut.offset, Recorded())
             assert ledger.digest == cut.closed.digest

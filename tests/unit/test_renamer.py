@@ -52,6 +52,8 @@ def renamer(pipeline: Pipeline) -> Renamer:
         reconciler=pipeline.reconciler(pipeline.target),
         executor=pipeline.executor(pipeline.target, pipeline.target_storage),
         carriage=pipeline.carriage(),
+        guard=pipeline.guard(),
+        leases=pipeline.leases(),
     )
 
 

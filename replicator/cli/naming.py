@@ -1,0 +1,90 @@
+"""`points create`, `points remove`: cuts by a name."""
+
+from typing import Annotated
+
+import typer
+
+from replicator.app import Application
+from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.points import points
+from replicator.cli.restore import restore_point
+from replicator.cli.screen import Screen
+from replicator.model.keeping import NamedPoint
+from replicator.model.restore_point import Latest
+
+app = typer.Typer(help="What can be restored, and cuts by a name.", invoke_without_command=True)
+app.callback()(points)
+
+Name = Annotated[str, typer.Argument(help="Letters, digits, dots, dashes and underscores.")]
+OnTargets = Annotated[
+    list[str] | None,
+    typer.Option("--target", help="In the store of this target only; may be repeated."),
+]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+    ] = None,
+    targets: OnTargets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a cut a name, by default the newest one; `restore --to-point` finds it."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        asked = (to_offset, to_time, before) != (None, None, None)
+        point = restore_point(to_offset, to_time, before) if asked else Latest()
+        naming = application.naming(targets or application.target_names)
+        made = await naming.create(name, point)
+        return Outcome(
+            result=point_json(made),
+            show=lambda console: console.print(
+                f"{made.name} is the cut at offset {made.offset},"
+                f" {made.source_time.isoformat(timespec='milliseconds')}",
+                markup=False,
+            ),
+        )
+
+    run(_call("points create", config, set_, as_json=as_json), body)
+
+
+@app.command("remove")
+def remove(
+    name: Name,
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    targets: OnTargets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a name; the cut itself stays as restorable as any other."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        await application.naming(targets or application.target_names).remove(name)
+        return Outcome(
+            result={"removed": name},
+            show=lambda console: console.print(f"{name} is no name any more", markup=False),
+        )
+
+    run(_call("points remove", config, set_, as_json=as_json), body)
+
+
+def point_json(point: NamedPoint) -> dict[str, object]:
+    """Return a named point for `--json`."""
+    return {
+        "name": point.name,
+        "log_id": point.log_id,
+        "offset": point.offset,
+        "cut": point.cut,
+        "source_time": point.source_time,
+        "created_at": point.created_at,
+    }
+
+
+def _call(command: str, config: ConfigPath, set_: Overrides, *, as_json: bool) -> Call:
+    return Call(command=command, config_path=config, overrides=tuple(set_ or ()), as_json=as_json)

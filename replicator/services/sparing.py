@@ -1,0 +1,196 @@
+"""What a target's store must keep: what its history needs from a cut on, its holds, its rows."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from numpy.typing import NDArray
+
+from replicator.errors import CorruptionError, MalformedRowError, RefusedError
+from replicator.model.carriage import located
+from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
+from replicator.model.event import Offset, Record
+from replicator.model.load_spec import Layout
+from replicator.model.placing import place_hash
+from replicator.model.row import Kind, Segment
+from replicator.ports import Area, Chunk, MetadataWriter, Snapshot
+from replicator.services.archive import ArchivedLog, kept_gaps
+from replicator.services.kept_points import KeptPoints
+from replicator.services.reconciler import Reconciler, refuse_foreign_rows, refuse_promoted
+from replicator.services.store_places import StorePlaces, Wanted, chained, ending_after
+
+ROWS_PER_FETCH_MAX = 1_000
+
+
+@dataclass(slots=True)
+class Spared:
+    """What must stay, as far as it was read: it only grows."""
+
+    wanted: Wanted = field(default_factory=Wanted)
+    history: set[str] = field(default_factory=set)
+    bases: set[tuple[str, Offset]] = field(default_factory=set)
+    """By log and offset."""
+    with_rows: bool = False
+    """Whether the target's rows are asked in any case, and not only where it stands elsewhere."""
+
+
+class Sparing:
+    """Reads what must stay, again and again, and only what is new."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        area: Area,
+        points: KeptPoints,
+        places: StorePlaces,
+        layout: Layout,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            source: Name of the source cluster.
+            target: Name of the target.
+            metadata: Its rows and checkpoint.
+            reconciler: Counts rows that are not ours.
+            area: Where it keeps our files.
+            points: Holds.
+            places: Reads the history as places.
+            layout: Of its storage.
+        """
+        self._source, self._target, self._metadata = source, target, metadata
+        self._reconciler, self._area, self._points = reconciler, area, points
+        self._places, self._layout = places, layout
+
+    async def spare(self, log_id: str, horizon: Offset, spared: Spared) -> None:
+        """Add what must stay to what was read of it before; what is new is read.
+
+        Raises:
+            RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
+        """
+        checkpoint = await self.checkpoint()
+        extra = {hold.point.offset for hold in await self._points.holds_in_force(log_id)}
+        await self._require_bases(log_id, {offset for offset in extra if offset < horizon})
+        if (standing := await self.standing()) is not None:
+            extra.add(standing)
+        parts = await self._sources(log_id, horizon, extra, spared)
+        for other in await self._places.logs():
+            if other != log_id:
+                parts += await self._sources(other, Offset(0), set(), spared)
+        await self._places.gather(chained(parts), spared.wanted, what="read what is kept")
+        is_read = spared.with_rows and checkpoint is not None
+        if is_read or await self._is_elsewhere(checkpoint, log_id, horizon):
+            await self._spare_rows(spared.wanted)
+        await self._require_placed(log_id, spared.wanted)
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """Return where the target is.
+
+        Raises:
+            RefusedError: it was promoted, or its rows are not ours.
+        """
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        refuse_promoted(checkpoint, self._target)
+        if checkpoint is None:
+            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+        return checkpoint
+
+    async def reached(self) -> datetime | None:
+        """Return the source's time at the target's cut, None when it is at none."""
+        checkpoint = await self.checkpoint()
+        return None if checkpoint is None else checkpoint.source_time
+
+    async def standing(self) -> Offset | None:
+        """Return the cut that all of the target is at: its base stays, so that it can be proved."""
+        checkpoint = await self.checkpoint()
+        return None if checkpoint is None or checkpoint.datasource else checkpoint.offset
+
+    async def _is_elsewhere(
+        self, checkpoint: Checkpoint | None, log_id: str, horizon: Offset
+    ) -> bool:
+        """Return whether the target's rows may not be those of a cut that is kept."""
+        if checkpoint is None:
+            return False
+        if await self._metadata.renamed(self._source):
+            return True  # those rows are in no cut
+        end = (await ArchivedLog(self._area, log_id).span()).end
+        return checkpoint.standing or not horizon <= checkpoint.offset < end
+
+    async def _sources(
+        self, log_id: str, horizon: Offset, extra: set[Offset], spared: Spared
+    ) -> list[AsyncIterator[Sequence[Record]]]:
+        """Return the records of a log that are kept and were not read before.
+
+        Of the bases behind the horizon only those that begin a stretch hold what no history says.
+        """
+        archive, covered = ArchivedLog(self._area, log_id), horizon
+        parts: list[AsyncIterator[Sequence[Record]]] = []
+        for offset in await archive.offsets():
+            begins = offset >= horizon and offset >= covered
+            if (begins or offset in extra) and (log_id, offset) not in spared.bases:
+                spared.bases.add((log_id, offset))
+                parts.append(self._places.base(archive, await archive.base(offset)))
+            if begins:
+                covered = await archive.whole_until(offset)
+        after = horizon or Offset(-1)
+        names = ending_after(await self._places.history_names(log_id), after)
+        names = [name for name in names if name not in spared.history]
+        spared.history.update(names)
+        return [*parts, self._places.history(names, after=after, until=None, tolerant=False)]
+
+    async def _require_bases(self, log_id: str, held: set[Offset]) -> None:
+        there = set(await ArchivedLog(self._area, log_id).offsets())
+        for offset in sorted(held - there):
+            raise CorruptionError(
+                f"the base of the hold on offset {offset} is missing: nobody knows what it keeps",
+                hint="take it from a copy of this store, or remove the hold",
+            )
+
+    async def _require_placed(self, log_id: str, wanted: Wanted) -> None:
+        """Require that whatever leads nowhere is known as a gap.
+
+        With another configuration the same records might lead to bytes that would be deleted.
+        """
+        gaps = [
+            *await self._metadata.gaps(self._source),
+            *await kept_gaps(self._area, log_id),
+        ]
+        known = {gap.opened for gap in gaps if gap.reason == MALFORMED_ROW}
+        if unknown := sorted(wanted.unplaced - known):
+            raise RefusedError(
+                f"{len(unknown)} segments of target {self._target!r} have load specs that this"
+                f" configuration cannot read, the first at offset {unknown[0]}",
+                hint="were source.deep_storage or source.other_deep_storages changed? They must"
+                " name all storages that the history speaks of",
+            )
+
+    async def _spare_rows(self, wanted: Wanted) -> None:
+        """Spare what the target's own rows point to, at whatever cut they are."""
+        async with self._metadata.snapshot() as snapshot:
+            if Kind.SEGMENT not in snapshot.kinds:
+                return
+            handles: list[NDArray[Any]] = []
+
+            def visit(chunk: Chunk) -> None:
+                handles.append(chunk.handles)
+
+            await snapshot.scan(Kind.SEGMENT, visit)
+            for found in handles:
+                for at in range(0, len(found), ROWS_PER_FETCH_MAX):
+                    await self._spare_fetched(snapshot, found[at : at + ROWS_PER_FETCH_MAX], wanted)
+
+    async def _spare_fetched(
+        self, snapshot: Snapshot, handles: NDArray[Any], wanted: Wanted
+    ) -> None:
+        for row in await snapshot.fetch(Kind.SEGMENT, handles):
+            if isinstance(row, Segment):
+                try:
+                    location = located(row.payload, self._layout)
+                except MalformedRowError as exc:
+                    raise RefusedError(f"{row.id} on target {self._target!r}: {exc}") from exc
+                if location is not None:
+                    wanted.found.add(place_hash(location))
