@@ -63,13 +63,12 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
-        self._monitoring = Monitoring(settings, self.clock, observer)
-        self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
-        self._tools = Tools(
+        self.monitoring = Monitoring(settings, self.clock, observer)
+        self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),
             clock=self.clock,
-            rng=self._rng,
-            observer=self._monitoring.observer,
+            rng=Random(),  # noqa: S311 - jitter and samples, not cryptography
+            observer=self.monitoring.observer,
         )
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
@@ -135,8 +134,8 @@ class Application:
                 append_bytes_max=watch.append_bytes_max,
             ),
             retry=watch.retry.policy,
-            rng=self._rng,
-            observer=self._monitoring.observer(),
+            rng=self.tools.rng,
+            observer=self.monitoring.observer(),
         )
 
     async def applier(self, name: str, leave: Leave) -> Applier:
@@ -173,7 +172,7 @@ class Application:
     async def renamer_from(self, store: Store, into: str) -> Renamer:
         """Return what does so with nothing but a store."""
         kept = store.target
-        pipeline = Pipeline(store.origin, self.target(into), self._tools)
+        pipeline = Pipeline(store.origin, self.target(into), self.tools)
         if self.target(into) is kept:
             return await pipeline.renamer(kept.storage)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
@@ -181,9 +180,9 @@ class Application:
 
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
         """Open the history that a target keeps in its store; source and log are not asked."""
-        observer = self._monitoring.observer()
+        observer = self.monitoring.observer()
         return await open_store(
-            self.target(name), log_id, workers=self._tools.workers, observer=observer
+            self.target(name), log_id, workers=self.tools.workers, observer=observer
         )
 
     async def restorer_from(self, store: Store, into: str, *, by_reference: bool) -> Restorer:
@@ -197,16 +196,16 @@ class Application:
             raise ConfigError(f"{into!r} cannot be restored from its own store and into itself")
         if by_reference:
             elsewhere = layout(kept.settings.deep_storage)
-            pipeline = Pipeline(store.origin, target, self._tools, elsewhere=elsewhere)
+            pipeline = Pipeline(store.origin, target, self.tools, elsewhere=elsewhere)
             backup = Backup(layout=elsewhere, storage=kept.storage)
             return await pipeline.restorer_by_reference(backup)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
-        pipeline = Pipeline(store.origin, target, self._tools)
+        pipeline = Pipeline(store.origin, target, self.tools)
         return await pipeline.restorer(kept.storage, backup=backup)
 
     async def verifier_from(self, store: Store, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""
-        return await Pipeline(store.origin, self.target(name), self._tools).verifier()
+        return await Pipeline(store.origin, self.target(name), self.tools).verifier()
 
     def base_writer(self, name: str) -> BaseWriter:
         """Return what writes a target's bases when they are due."""
@@ -225,7 +224,7 @@ class Application:
             log=log,
             bases=log,
         )
-        return Pipeline(origin, self.target(name), self._tools)
+        return Pipeline(origin, self.target(name), self.tools)
 
     async def repairer(self, name: str, *, origin: str | None) -> Repairer:
         """Return what puts a target right, from the source or from another target.
@@ -248,18 +247,18 @@ class Application:
         """
         self.target(name)
         return query_verifier(
-            self.settings, name, self._environ, self._rng, self._monitoring.observer()
+            self.settings, name, self._environ, self.tools.rng, self.monitoring.observer()
         )
 
     def blamer(self) -> Blamer:
         """Return what looks for the events that changed something."""
         return Blamer(
-            history=self.history, trail=self._source_reader(), observer=self._monitoring.observer()
+            history=self.history, trail=self._source_reader(), observer=self.monitoring.observer()
         )
 
     def undeletion(self) -> Undeletion:
         """Return what finds out how a datasource was dropped."""
-        return Undeletion(history=self.history, observer=self._monitoring.observer())
+        return Undeletion(history=self.history, observer=self.monitoring.observer())
 
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
@@ -280,7 +279,7 @@ class Application:
             metadata=target.metadata,
             druid=druid,
             resume_timeout_s=target.settings.druid.resume_timeout_s,
-            observer=self._monitoring.observer(target.name),
+            observer=self.monitoring.observer(target.name),
         )
 
     async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
@@ -341,13 +340,17 @@ class Application:
 
     def survey(self) -> Survey:
         """Return what looks at log and targets."""
-        return self._monitoring.survey(self.history)
+        return self.monitoring.survey(self.history)
 
     async def target_status(self, survey: Survey, name: str, log: LogStatus) -> TargetStatus:
         """Return where a target is, and which of its promises are kept."""
         target = self.target(name)
         return await survey.target(
-            name, metadata=target.metadata, log=log, promises=promises(target.settings)
+            name,
+            metadata=target.metadata,
+            area=target.storage.area(),
+            log=log,
+            promises=promises(target.settings),
         )
 
     async def web(self, names: Iterable[str]) -> WebServer | None:
@@ -356,7 +359,7 @@ class Application:
         Raises:
             ConfigError: the port cannot be opened.
         """
-        server = self._monitoring.server(self.history, map(self.target, names))
+        server = self.monitoring.server(self.history, map(self.target, names))
         if server is not None:
             self._stack.push_async_callback(server.close)
             await server.start()
@@ -409,9 +412,9 @@ class Application:
         return History(
             log,
             source=self.source_name,
-            workers=self._tools.workers,
+            workers=self.tools.workers,
             bases=log,
-            observer=self._monitoring.observer(),
+            observer=self.monitoring.observer(),
         )
 
     def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:

@@ -52,7 +52,11 @@ class Monitoring:
         lookout = Lookout(
             survey=self.survey(history, records_per_look_max=web.records_per_look_max),
             targets={
-                one.name: Watched(metadata=one.metadata, promises=promises(one.settings))
+                one.name: Watched(
+                    metadata=one.metadata,
+                    area=one.storage.area(),
+                    promises=promises(one.settings),
+                )
                 for one in targets
             },
             clock=self._clock,
@@ -79,4 +83,5 @@ def promises(settings: TargetSettings) -> Promises:
         rpo=settings.rpo + settings.delay,
         kill_margin_min=settings.kill_margin_min,
         log_margin_min=settings.log_margin_min,
+        drill=settings.drill.promise,
     )

@@ -13,6 +13,7 @@ from replicator.cli import (
     check,
     configuration,
     differences,
+    drill,
     listing,
     points,
     promotion,
@@ -79,6 +80,7 @@ app.command("verify")(verify.verify)
 app.command("repair")(repair.repair)
 app.command("diff")(differences.diff)
 app.command("blame")(blame.blame)
+app.add_typer(drill.app, name="drill")
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 

@@ -8,6 +8,7 @@ from replicator.config.clusters import (
     SourceSettings,
     TargetSettings,
 )
+from replicator.config.drills import DrillSettings, TargetDrillSettings
 from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
 from replicator.config.loading import (
     ENVIRONMENT_PREFIX,
@@ -44,6 +45,7 @@ __all__ = [
     "ENVIRONMENT_PREFIX",
     "AzureStorageSettings",
     "DeepStorageSettings",
+    "DrillSettings",
     "DruidLoginSettings",
     "DruidSettings",
     "Explained",
@@ -68,6 +70,7 @@ __all__ = [
     "SourceDruidSettings",
     "SourceSettings",
     "SqliteLogSettings",
+    "TargetDrillSettings",
     "TargetSettings",
     "TransferSettings",
     "WatchSettings",

@@ -8,8 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from replicator.config.checks import alone, collisions, locks, too_strict, unkept
+from replicator.config.checks import alone, collisions, locks, too_strict, undrilled, unkept
 from replicator.config.clusters import SourceSettings, Targets
+from replicator.config.drills import DrillSettings
 from replicator.config.logs import LogSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.storages import (
@@ -99,6 +100,8 @@ class Settings(Part):
     """How the answers of two Brokers are compared."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
+    drill: DrillSettings = DrillSettings()
+    """Where drills restore to."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
@@ -140,7 +143,11 @@ class Settings(Part):
             raise ValueError(problem)
         quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
         for name, target in self.targets.items():
-            for problem in (*alone(name, target), *too_strict(name, target, quiet_s)):
+            for problem in (
+                *alone(name, target),
+                *too_strict(name, target, quiet_s),
+                *undrilled(name, target),
+            ):
                 raise ValueError(problem)
             if self.source is not None and self.log is not None:
                 for problem in unkept(name, target, self.source, self.log):

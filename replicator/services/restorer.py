@@ -33,6 +33,17 @@ class RestorePlan:
     estimate: Estimate
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
+
+    plan: RestorePlan
+    held: Held
+    """The target's checkpoint, and the epoch under which the rows may be written."""
+    reconciliation: Reconciliation
+    uncopied: tuple[Uncopied, ...]
+
+
 class Restorer:
     """Plans first, then makes the target's rows exactly those of a cut; bytes stay."""
 
@@ -102,6 +113,10 @@ class Restorer:
             GapError: bytes are missing and `accept_gaps` is not given; no row was changed.
             FencedError: somebody else took over; no row was changed.
         """
+        return await self.commit(await self.copy(plan), accept_gaps=accept_gaps)
+
+    async def copy(self, plan: RestorePlan) -> Copied:
+        """Do the first half of `execute`: fence the target and copy the bytes that it lacks."""
         refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
         held = await self._metadata.acquire(self._source)
         found = plan.reconciliation
@@ -116,13 +131,18 @@ class Restorer:
             reached=held.checkpoint,
             by_reference=self._by_reference,
         )
+        return Copied(plan=plan, held=held, reconciliation=found, uncopied=uncopied)
+
+    async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Do the second half of `execute`: write the rows; what it raises is said there."""
+        plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
         gaps = merged(await self._metadata.gaps(self._source), final.gaps)
         if self._archivist is not None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
-        await self._executor.commit(final, epoch=held.epoch)
+        await self._executor.commit(final, epoch=copied.held.epoch)
         self._observer(
             CutApplied(
                 cut=plan.cut.closed.cut,

@@ -12,6 +12,7 @@ from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
+    DrillEnded,
     EpochAcquired,
     GapOpened,
     ObjectCopied,
@@ -76,6 +77,8 @@ class Metrics:
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
 
+        self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
+
     def observer(self, target: str, then: Observer) -> Observer:
         """Return an observer that counts for a target, or the WATCHER, and passes on."""
         self._leader.labels(self._source, target)
@@ -101,6 +104,9 @@ class Metrics:
                 self._rows.labels(self._source, target).inc(observation.rows)
             case GapOpened() | Waiting() | ArchiveDamaged():
                 self._count_trouble(observation, target)
+            case DrillEnded(is_good=is_good):
+                result = "good" if is_good else "bad"
+                self._drills.labels(self._source, target, result).inc()
             case BaseWritten():
                 self._based.labels(self._source, target).set(self._clock.now().timestamp())
             case Progress():
