@@ -53,7 +53,9 @@ async def look(
 ) -> TargetStatus:
     survey = survey or surveyed(pipeline)
     log = await survey.log()
-    return await survey.target("standby", metadata=pipeline.target, log=log, promises=promises)
+    return await survey.target(
+        "standby", metadata=pipeline.target, area=pipeline.area, log=log, promises=promises
+    )
 
 
 def unused(datasource: str, since: datetime, partition: int = 0) -> Segment:

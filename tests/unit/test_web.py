@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_metadata import MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
@@ -56,7 +57,9 @@ class Monitored:
         pipeline.applier = pipeline.new_applier()
         self.lookout = Lookout(
             survey=surveyed(pipeline),
-            targets={"standby": Watched(metadata=self.target, promises=PROMISES)},
+            targets={
+                "standby": Watched(metadata=self.target, area=MemoryArea(), promises=PROMISES)
+            },
             clock=pipeline.clock,
             interval_s=0.01,
         )
