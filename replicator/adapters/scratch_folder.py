@@ -60,7 +60,9 @@ def free_bytes(folder: Path) -> int:
 def _locked(folder: Path) -> int:
     """Return the lock, held until it is closed; a child process does not inherit it."""
     with translated(f"open the scratch folder {folder}"):
-        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(FOLDER_MODE)  # whatever the umask
         found = folder.lstat()
         if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE or folder.is_symlink():
             raise ConfigError(
@@ -82,7 +84,8 @@ def _locked(folder: Path) -> int:
 
 def _make(made: Path) -> None:
     with translated(f"make the scratch folder {made}"):
-        made.mkdir(mode=FOLDER_MODE)
+        made.mkdir()
+        made.chmod(FOLDER_MODE)
 
 
 async def _remove(path: Path, tidy: Tidy) -> None:
