@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
@@ -14,7 +14,6 @@ from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWri
 from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
-from replicator.app.druids import druid_cluster, query_verifier
 from replicator.app.logs import event_log
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.parts import Target, TargetMetadata
@@ -53,7 +52,9 @@ from replicator.services.status import LogStatus, Survey, TargetStatus
 from replicator.services.undeletion import Undeletion
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
-from replicator.web.server import WebServer
+
+if TYPE_CHECKING:
+    from replicator.web.server import WebServer
 
 
 class Application:
@@ -245,6 +246,8 @@ class Application:
         Raises:
             ConfigError: the configuration does not say where one of the two Brokers is.
         """
+        from replicator.app.druids import query_verifier  # noqa: PLC0415 - see `druid`
+
         self.target(name)
         return query_verifier(
             self.settings, name, self._environ, self.tools.rng, self.monitoring.observer()
@@ -298,7 +301,12 @@ class Application:
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid, None when the configuration does not say where it is."""
         settings = self.target(name).settings.druid
-        return None if settings is None else druid_cluster(settings, self._environ)
+        if settings is None:
+            return None
+        # an HTTP client takes a while to import: only where somebody is asked
+        from replicator.app.druids import druid_cluster  # noqa: PLC0415 - see above
+
+        return druid_cluster(settings, self._environ)
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
         """Bring a target to the source's last commit, with nothing left behind.
@@ -353,7 +361,7 @@ class Application:
             promises=promises(target.settings),
         )
 
-    async def web(self, names: Iterable[str]) -> WebServer | None:
+    async def web(self, names: Iterable[str]) -> "WebServer | None":
         """Open the configured port and return what tells of these targets there; None: no port.
 
         Raises:

@@ -78,8 +78,9 @@ class Metrics:
         )
         self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
 
-    def observer(self, target: str, then: Observer) -> Observer:
-        """Return an observer that counts for a target, or the WATCHER, and passes on."""
+    def observer(self, target: str | None, then: Observer) -> Observer:
+        """Return an observer that counts for a target, or the watcher, and passes on."""
+        target = WATCHER if target is None else target
         self._leader.labels(self._source, target)
         for result in ("good", "bad"):
             self._drills.labels(self._source, target, result)
