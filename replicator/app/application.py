@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property, partial
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
@@ -62,7 +62,9 @@ from replicator.services.status import LogStatus, Survey, TargetStatus
 from replicator.services.undeletion import Undeletion
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
-from replicator.web.server import WebServer
+
+if TYPE_CHECKING:
+    from replicator.web.server import WebServer
 
 
 class Application:
@@ -72,13 +74,12 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
-        self._monitoring = Monitoring(settings, self.clock, observer)
-        self._rng = Random()  # noqa: S311 - jitter and samples, not cryptography
-        self._tools = Tools(
+        self.monitoring = Monitoring(settings, self.clock, observer)
+        self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),
             clock=self.clock,
-            rng=self._rng,
-            observer=self._monitoring.observer,
+            rng=Random(),  # noqa: S311 - jitter and samples, not cryptography
+            observer=self.monitoring.observer,
         )
         self._stack = AsyncExitStack()
         self._targets: dict[str, Target] = {}
@@ -144,8 +145,8 @@ class Application:
                 append_bytes_max=watch.append_bytes_max,
             ),
             retry=watch.retry.policy,
-            rng=self._rng,
-            observer=self._monitoring.observer(),
+            rng=self.tools.rng,
+            observer=self.monitoring.observer(),
         )
 
     async def applier(self, name: str, leave: Leave) -> Applier:
@@ -184,7 +185,7 @@ class Application:
         kept = store.target
         elsewhere = layout(kept.settings.deep_storage) if by_reference else None
         backup = Backup(layout=elsewhere or store.about.kept, storage=kept.storage)
-        pipeline = Pipeline(store.origin, self.target(into), self._tools, elsewhere=elsewhere)
+        pipeline = Pipeline(store.origin, self.target(into), self.tools, elsewhere=elsewhere)
         way = self.way(kept.settings.deep_storage, into)
         return await pipeline.appraiser(kept.storage, way, backup=backup, stays=by_reference)
 
@@ -195,7 +196,7 @@ class Application:
 
     async def rates(self, name: str) -> Rates:
         """Return how fast a target was filled until now."""
-        return await RateBook(self.target(name).storage.area(), self._monitoring.observer()).rates()
+        return await RateBook(self.target(name).storage.area(), self.monitoring.observer()).rates()
 
     def storage_digests(self, name: str, into: str) -> dict[str, str]:
         """Return a digest of the settings of each storage that a restore reads or writes."""
@@ -219,7 +220,7 @@ class Application:
     async def renamer_from(self, store: Store, into: str) -> Renamer:
         """Return what does so with nothing but a store."""
         kept = store.target
-        pipeline = Pipeline(store.origin, self.target(into), self._tools)
+        pipeline = Pipeline(store.origin, self.target(into), self.tools)
         if self.target(into) is kept:
             return await pipeline.renamer(kept.storage)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
@@ -227,18 +228,18 @@ class Application:
 
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
         """Open the history that a target keeps in its store; source and log are not asked."""
-        observer = self._monitoring.observer()
+        observer = self.monitoring.observer()
         return await open_store(
             self.target(name),
             log_id,
-            workers=self._tools.workers,
+            workers=self.tools.workers,
             clock=self.clock,
             observer=observer,
         )
 
     async def keeping(self, name: str) -> Keeping:
         """Return what keeps and expires in a target's store; source and log are not asked."""
-        return Keeping(await self.store(name), self._tools)
+        return Keeping(await self.store(name), self.tools)
 
     def points(self, name: str) -> KeptPoints:
         """Return the points and holds in a target's store."""
@@ -264,17 +265,17 @@ class Application:
             raise ConfigError(f"{into!r} cannot be restored from its own store and into itself")
         if by_reference:
             elsewhere = layout(kept.settings.deep_storage)
-            pipeline = Pipeline(store.origin, target, self._tools, elsewhere=elsewhere)
+            pipeline = Pipeline(store.origin, target, self.tools, elsewhere=elsewhere)
             backup = Backup(layout=elsewhere, storage=kept.storage)
-            keep = partial(Keeping(store, self._tools).keep_for, into)
+            keep = partial(Keeping(store, self.tools).keep_for, into)
             return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
         backup = Backup(layout=store.about.kept, storage=kept.storage)
-        pipeline = Pipeline(store.origin, target, self._tools)
+        pipeline = Pipeline(store.origin, target, self.tools)
         return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
 
     async def verifier_from(self, store: Store, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""
-        return await Pipeline(store.origin, self.target(name), self._tools).verifier()
+        return await Pipeline(store.origin, self.target(name), self.tools).verifier()
 
     def base_writer(self, name: str) -> BaseWriter:
         """Return what writes a target's bases when they are due."""
@@ -293,7 +294,7 @@ class Application:
             log=log,
             bases=log,
         )
-        return Pipeline(origin, self.target(name), self._tools)
+        return Pipeline(origin, self.target(name), self.tools)
 
     async def repairer(self, name: str, *, origin: str | None) -> Repairer:
         """Return what puts a target right, from the source or from another target.
@@ -316,18 +317,18 @@ class Application:
         """
         self.target(name)
         return query_verifier(
-            self.settings, name, self._environ, self._rng, self._monitoring.observer()
+            self.settings, name, self._environ, self.tools.rng, self.monitoring.observer()
         )
 
     def blamer(self) -> Blamer:
         """Return what looks for the events that changed something."""
         return Blamer(
-            history=self.history, trail=self._source_reader(), observer=self._monitoring.observer()
+            history=self.history, trail=self._source_reader(), observer=self.monitoring.observer()
         )
 
     def undeletion(self) -> Undeletion:
         """Return what finds out how a datasource was dropped."""
-        return Undeletion(history=self.history, observer=self._monitoring.observer())
+        return Undeletion(history=self.history, observer=self.monitoring.observer())
 
     def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
@@ -348,7 +349,7 @@ class Application:
             metadata=target.metadata,
             druid=druid,
             resume_timeout_s=target.settings.druid.resume_timeout_s,
-            observer=self._monitoring.observer(target.name),
+            observer=self.monitoring.observer(target.name),
         )
 
     async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
@@ -367,7 +368,11 @@ class Application:
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid, None when the configuration does not say where it is."""
         settings = self.target(name).settings.druid
-        return None if settings is None else druid_cluster(settings, self._environ)
+        if settings is None:
+            return None
+        # an HTTP client takes a while to import: only where somebody is asked
+
+        return druid_cluster(settings, self._environ)
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
         """Bring a target to the source's last commit, with nothing left behind.
@@ -409,22 +414,26 @@ class Application:
 
     def survey(self) -> Survey:
         """Return what looks at log and targets."""
-        return self._monitoring.survey(self.history)
+        return self.monitoring.survey(self.history)
 
     async def target_status(self, survey: Survey, name: str, log: LogStatus) -> TargetStatus:
         """Return where a target is, and which of its promises are kept."""
         target = self.target(name)
         return await survey.target(
-            name, metadata=target.metadata, log=log, promises=promises(target.settings)
+            name,
+            metadata=target.metadata,
+            area=target.storage.area(),
+            log=log,
+            promises=promises(target.settings),
         )
 
-    async def web(self, names: Iterable[str]) -> WebServer | None:
+    async def web(self, names: Iterable[str]) -> "WebServer | None":
         """Open the configured port and return what tells of these targets there; None: no port.
 
         Raises:
             ConfigError: the port cannot be opened.
         """
-        server = self._monitoring.server(self.history, map(self.target, names))
+        server = self.monitoring.server(self.history, map(self.target, names))
         if server is not None:
             self._stack.push_async_callback(server.close)
             await server.start()
@@ -477,9 +486,9 @@ class Application:
         return History(
             log,
             source=self.source_name,
-            workers=self._tools.workers,
+            workers=self.tools.workers,
             bases=log,
-            observer=self._monitoring.observer(),
+            observer=self.monitoring.observer(),
         )
 
     def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:

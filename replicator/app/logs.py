@@ -1,60 +1,25 @@
 """Composition of the event log."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from replicator.adapters.kafka_session import Sasl, Session, Tls
-from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
 from replicator.adapters.log_sqlite import SqliteEventLog
 from replicator.config import KafkaLogSettings, LogSettings, SqliteLogSettings
 from replicator.ports import Clock
 
+if TYPE_CHECKING:
+    from replicator.adapters.log_kafka import KafkaEventLog
+
 
 def event_log(
     settings: LogSettings, source: str, clock: Clock, environ: Mapping[str, str]
-) -> SqliteEventLog | KafkaEventLog:
+) -> "SqliteEventLog | KafkaEventLog":
     """Return the log of a source; the caller closes it."""
     match settings:
         case SqliteLogSettings(path=path):
             return SqliteEventLog(path, clock, source)
         case KafkaLogSettings():
-            return KafkaEventLog(
-                _kafka_session(settings, environ),
-                _kafka_topic(settings, source),
-                clock,
-                KafkaLimits(
-                    transaction_timeout_s=settings.transaction_timeout_s,
-                    cursors_max=settings.cursors_max,
-                    fetch_bytes_max=settings.fetch_bytes_max,
-                ),
-            )
+            # Kafka's client takes a while to import: only where there is a Kafka
+            from replicator.app.kafka_logs import kafka_event_log  # noqa: PLC0415 - see above
 
-
-def _kafka_session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> Session:
-    tls, sasl = settings.tls, settings.sasl
-    return Session(
-        bootstrap_servers=settings.bootstrap_servers,
-        request_timeout_s=settings.request_timeout_s,
-        tls=None
-        if tls is None
-        else Tls(ca_file=tls.ca_file, certificate_file=tls.certificate_file, key_file=tls.key_file),
-        sasl=None
-        if sasl is None
-        else Sasl(
-            mechanism=sasl.mechanism,
-            username=sasl.username,
-            password=sasl.password(environ) or "",
-        ),
-    )
-
-
-def _kafka_topic(settings: KafkaLogSettings, source: str) -> TopicSettings:
-    retention = settings.retention
-    return TopicSettings(
-        name=f"{settings.topic_prefix}.{source}.changes",
-        replication_factor=settings.replication_factor,
-        min_insync_replicas=settings.min_insync_replicas,
-        retention_ms=UNLIMITED if retention is None else retention // timedelta(milliseconds=1),
-        record_bytes_max=settings.record_bytes_max,
-    )
+            return kafka_event_log(settings, source, clock, environ)

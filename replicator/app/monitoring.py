@@ -1,6 +1,7 @@
 """Metrics, status and the web server, made from one configuration."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from replicator import __version__
 from replicator.app.parts import Target
@@ -9,10 +10,13 @@ from replicator.model.observation import Observer
 from replicator.ports import Clock
 from replicator.services.history import History
 from replicator.services.status import Promises, Survey
-from replicator.web.gauges import StatusGauges
 from replicator.web.lookout import Lookout, Watched
-from replicator.web.metrics import WATCHER, Metrics
-from replicator.web.server import WebServer
+
+if TYPE_CHECKING:
+    from replicator.web.metrics import Metrics
+    from replicator.web.server import WebServer
+
+# Prometheus' and aiohttp's libraries take a while to import: only where a port is configured.
 
 
 class Monitoring:
@@ -22,13 +26,9 @@ class Monitoring:
         self._settings = settings
         self._clock = clock
         self._observer = observer
-        self._metrics = (
-            Metrics(source=settings.watched.name, version=__version__, clock=clock)
-            if settings.web
-            else None
-        )
+        self._metrics = _metrics(settings, clock) if settings.web else None
 
-    def observer(self, target: str = WATCHER) -> Observer:
+    def observer(self, target: str | None = None) -> Observer:
         """Return the observer of a target's services, or of the watcher."""
         if self._metrics is None:
             return self._observer
@@ -44,7 +44,7 @@ class Monitoring:
             records_per_look_max=records_per_look_max,
         )
 
-    def server(self, history: History, targets: Iterable[Target]) -> WebServer | None:
+    def server(self, history: History, targets: Iterable[Target]) -> "WebServer | None":
         """Return what tells of these targets over HTTP; None when it is not configured."""
         web = self._settings.web
         if web is None or self._metrics is None:
@@ -52,12 +52,19 @@ class Monitoring:
         lookout = Lookout(
             survey=self.survey(history, records_per_look_max=web.records_per_look_max),
             targets={
-                one.name: Watched(metadata=one.metadata, promises=promises(one.settings))
+                one.name: Watched(
+                    metadata=one.metadata,
+                    area=one.storage.area(),
+                    promises=promises(one.settings),
+                )
                 for one in targets
             },
             clock=self._clock,
             interval_s=web.status_interval_s,
         )
+        from replicator.web.gauges import StatusGauges  # noqa: PLC0415 - see above
+        from replicator.web.server import WebServer  # noqa: PLC0415 - see above
+
         gauges = StatusGauges(
             source=self._settings.watched.name,
             lookout=lookout,
@@ -73,10 +80,17 @@ class Monitoring:
         )
 
 
+def _metrics(settings: Settings, clock: Clock) -> "Metrics":
+    from replicator.web.metrics import Metrics  # noqa: PLC0415 - see above
+
+    return Metrics(source=settings.watched.name, version=__version__, clock=clock)
+
+
 def promises(settings: TargetSettings) -> Promises:
     """Return what was promised of a target."""
     return Promises(
         rpo=settings.rpo + settings.delay,
         kill_margin_min=settings.kill_margin_min,
         log_margin_min=settings.log_margin_min,
+        drill=settings.drill.promise,
     )

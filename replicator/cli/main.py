@@ -14,6 +14,7 @@ from replicator.cli import (
     check,
     configuration,
     differences,
+    drill,
     expiring,
     holding,
     listing,
@@ -104,6 +105,7 @@ app.command("blame")(blame.blame)
 app.add_typer(restore_app, name="restore")
 app.add_typer(naming.app, name="points")
 app.add_typer(holding.app, name="hold")
+app.add_typer(drill.app, name="drill")
 app.add_typer(targets.app, name="target")
 app.add_typer(configuration.app, name="config")
 

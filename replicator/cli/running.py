@@ -1,13 +1,14 @@
 """`run`, `watch` and `apply`: the pipeline, together or apart."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.drills import schedule
 from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides
 from replicator.cli.frame import run as run_call
 from replicator.cli.screen import Screen
@@ -113,8 +114,10 @@ def apply(
 
 
 async def _supervised(
-    application: Application, services: dict[str, Service], targets: Iterable[str]
+    application: Application, services: dict[str, Service], targets: Sequence[str]
 ) -> Outcome:
+    if (drills := schedule(application, targets)) is not None:
+        services["drills"] = drills
     if (web := await application.web(targets)) is not None:
         services["web"] = web
     stop = asyncio.Event()

@@ -22,6 +22,7 @@ from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
+    DrillEnded,
     EpochAcquired,
     GapOpened,
     ObjectCopied,
@@ -75,25 +76,8 @@ class Screen:
         match observation:
             case EpochAcquired() | Polled():
                 pass
-            case CutPublished():
-                log.info(
-                    "cut published",
-                    cut=observation.cut,
-                    offset=observation.offset,
-                    events=observation.events,
-                    scanned_rows=observation.scanned_rows,
-                    poll_s=round(observation.poll_s, 3),
-                )
-            case CutApplied():
-                log.info(
-                    "cut applied",
-                    cut=observation.cut,
-                    offset=observation.offset,
-                    rows=observation.rows,
-                    source_time=observation.source_time.isoformat(timespec="milliseconds"),
-                )
-            case BaseWritten(cut=cut, offset=offset, rows=rows):
-                log.info("base written", cut=cut, offset=offset, rows=rows)
+            case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
+                _tell(observation)
             case ObjectCopied():
                 self._count(observation)
             case ProgressMade():
@@ -131,6 +115,45 @@ class Screen:
         self._progress.update(task, completed=made.done, total=made.total, copied=copied)
         if ends:
             self._progress.remove_task(self._tasks.pop(made.what))
+
+
+def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> None:
+    match observation:
+        case CutPublished():
+            log.info(
+                "cut published",
+                cut=observation.cut,
+                offset=observation.offset,
+                events=observation.events,
+                scanned_rows=observation.scanned_rows,
+                poll_s=round(observation.poll_s, 3),
+            )
+        case CutApplied():
+            log.info(
+                "cut applied",
+                cut=observation.cut,
+                offset=observation.offset,
+                rows=observation.rows,
+                source_time=observation.source_time.isoformat(timespec="milliseconds"),
+            )
+        case BaseWritten(cut=cut, offset=offset, rows=rows):
+            log.info("base written", cut=cut, offset=offset, rows=rows)
+        case DrillEnded():
+            _tell_drill(observation)
+        case _:
+            assert_never(observation)
+
+
+def _tell_drill(ended: DrillEnded) -> None:
+    found = ended.evidence
+    if found is None or found.rehearsed is None:
+        log.error("drill failed", reason=ended.failure)
+        return
+    told = {"target": found.target, "offset": found.rehearsed.offset, "rows": found.rehearsed.rows}
+    if ended.is_good:
+        log.info("drill passed", **told, recovery_s=round(found.recovery_s, 3))
+    else:
+        log.error("drill failed", **told, findings=found.findings_count, first=found.findings[:1])
 
 
 def _warn(observation: GapOpened | Waiting | ArchiveDamaged) -> None:

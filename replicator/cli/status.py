@@ -19,6 +19,7 @@ from replicator.cli.frame import (
 )
 from replicator.cli.screen import Screen
 from replicator.services.status import (
+    DRILL,
     KILL_MARGIN,
     LOG_MARGIN,
     RPO,
@@ -113,7 +114,28 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
     elif found.log_margin is not None:
         least = _least(LOG_MARGIN, promises.log_margin_min, broken)
         lines.append(f"{least}the log may trim what it needs {_in(found.log_margin)}")
+    if (drills := _drills(found)) is not None:
+        lines.append(drills)
     return lines
+
+
+def _drills(found: TargetStatus) -> str | None:
+    """Say how old the last good drill is; None where none was promised, and none ever made."""
+    drilled, promise = found.drilled, found.promises.drill
+    if drilled.unknown is not None:
+        text = f"its drills cannot be looked at: {drilled.unknown}"
+    elif drilled.last_good is not None:
+        age = duration_text(found.looked_at - drilled.last_good.ended_at)
+        text = f"the last good drill ended {age} ago"
+    elif drilled.last is not None or promise is not None:
+        text = "no drill was good yet"
+    else:
+        return None
+    if drilled.last is not None and not drilled.last.is_good:
+        text += "; the last one went wrong, see `replicator drill list`"
+    if promise is None or DRILL not in found.broken:
+        return text
+    return f"BROKEN, one each {duration_text(promise)} is promised: {text}"
 
 
 def _least(promise: str, least: timedelta, broken: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from replicator.config.clusters import (
     SourceSettings,
     TargetSettings,
 )
+from replicator.config.drills import DrillSettings, TargetDrillSettings
 from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
 from replicator.config.loading import (
     ENVIRONMENT_PREFIX,
@@ -47,6 +48,7 @@ __all__ = [
     "RESTORE_VERBS",
     "AzureStorageSettings",
     "DeepStorageSettings",
+    "DrillSettings",
     "DruidLoginSettings",
     "DruidSettings",
     "Explained",
@@ -72,6 +74,7 @@ __all__ = [
     "SourceDruidSettings",
     "SourceSettings",
     "SqliteLogSettings",
+    "TargetDrillSettings",
     "TargetSettings",
     "TransferSettings",
     "WatchSettings",

@@ -11,6 +11,9 @@ from replicator.config.storages import (
     overlap,
 )
 
+LATE = 1.1
+"""Share of its interval after which a drill begins at the latest (services/drill_schedule.py)."""
+
 
 def unkept(
     name: str, target: TargetSettings, source: SourceSettings, log: LogSettings
@@ -51,6 +54,16 @@ def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[st
             f"targets.{name}.rpo is shorter than watch.idle_cut_interval_s and"
             f" poll_interval_s together ({quiet_s:g} s): a source without changes would"
             " break the promise"
+        )
+
+
+def undrilled(name: str, target: TargetSettings) -> Iterable[str]:
+    """Say which promise would be broken before the next drill is due."""
+    every, promise = target.drill.every, target.drill.promise
+    if every is not None and promise is not None and promise <= every * LATE:
+        yield (
+            f"targets.{name}.drill.promise is not longer than drill.every and a tenth of it, by"
+            " which a drill may be late: each drill would come after the promise was broken"
         )
 
 

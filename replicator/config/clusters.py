@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from replicator.config.drills import TargetDrillSettings
 from replicator.config.druid import DruidSettings, SourceDruidSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.storages import (
@@ -163,6 +164,8 @@ class TargetSettings(Part):
     """Rows written in one statement; a cut is one transaction, however many it takes."""
     history: HistorySettings = HistorySettings()
     """How its own history is kept."""
+    drill: TargetDrillSettings = TargetDrillSettings()
+    """How often it is proved that the store alone is enough; see `replicator drill`."""
     retry: RetrySettings = RetrySettings()
     """When to try a copy or a transaction again."""
     retention: Duration | None = None

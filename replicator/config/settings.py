@@ -16,9 +16,11 @@ from replicator.config.checks import (
     locks,
     reserved,
     too_strict,
+    undrilled,
     unkept,
 )
 from replicator.config.clusters import SourceSettings, Targets
+from replicator.config.drills import DrillSettings
 from replicator.config.logs import LogSettings
 from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
@@ -111,6 +113,8 @@ class Settings(Part):
     """What requests and bytes cost; default: `restore plan` shows no price."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
+    drill: DrillSettings = DrillSettings()
+    """Where drills restore to."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
@@ -157,6 +161,7 @@ class Settings(Part):
                 hasty(name, target),
                 reserved(name),
                 too_strict(name, target, quiet_s),
+                undrilled(name, target),
             )
             for problem in chain(*checks):
                 raise ValueError(problem)

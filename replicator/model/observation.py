@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from replicator.model.checkpoint import Gap
+from replicator.model.drill import Evidence
 from replicator.model.event import CutNumber, Epoch, Offset
 
 
@@ -103,6 +104,20 @@ class BaseWritten:
     rows: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillEnded:
+    """A drill of a target came to an end, good or bad."""
+
+    evidence: Evidence | None
+    """None: it failed, and says why below."""
+    failure: str | None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all of the cut came back, and was proved."""
+        return self.evidence is not None and self.evidence.is_good
+
+
 Observation: TypeAlias = (
     EpochAcquired
     | Polled
@@ -114,6 +129,7 @@ Observation: TypeAlias = (
     | Progress
     | ArchiveDamaged
     | BaseWritten
+    | DrillEnded
 )
 Observer: TypeAlias = Callable[[Observation], None]
 """Called on the event loop: must not block and must not raise."""

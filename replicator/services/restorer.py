@@ -1,5 +1,7 @@
 """Brings a target to an earlier cut, or another target to any cut."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from replicator.model.checkpoint import Held, merged
@@ -34,6 +36,17 @@ class RestorePlan:
     """The target's checkpoint when the plan was made."""
     reconciliation: Reconciliation
     estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
+
+    plan: RestorePlan
+    held: Held
+    """The target's checkpoint, and the epoch under which the rows may be written."""
+    reconciliation: Reconciliation
+    uncopied: tuple[Uncopied, ...]
 
 
 class Restorer:
@@ -116,12 +129,19 @@ class Restorer:
             TransientError: something is away, or an expiry deletes what is needed; try again.
             FencedError: somebody else took over; no row was changed.
         """
-        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        async with self.leased(plan):
+            return await self.commit(await self.copy(plan), accept_gaps=accept_gaps)
+
+    @asynccontextmanager
+    async def leased(self, plan: RestorePlan) -> AsyncGenerator[None]:
+        """Keep expiries away from what the plan reads, for the length of the block."""
         log_id = (await self._history.span()).log_id
         async with self._leases.taken(log_id, plan.cut.offset):
-            return await self._carry_out(plan, accept_gaps=accept_gaps)
+            yield
 
-    async def _carry_out(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+    async def copy(self, plan: RestorePlan) -> Copied:
+        """Do the first half of `execute`: fence the target and copy the bytes that it lacks."""
+        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
         held = await self._metadata.acquire(self._source)
         await self._guard.look()
         found = plan.reconciliation
@@ -136,6 +156,11 @@ class Restorer:
             reached=held.checkpoint,
             by_reference=self._by_reference,
         )
+        return Copied(plan=plan, held=held, reconciliation=found, uncopied=uncopied)
+
+    async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Do the second half of `execute`: write the rows; what it raises is said there."""
+        plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
@@ -143,7 +168,7 @@ class Restorer:
         if self._archivist is not None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._guard.require_spared(final.picks)
-        await self._executor.commit(final, epoch=held.epoch)
+        await self._executor.commit(final, epoch=copied.held.epoch)
         if self._rates is not None:
             await self._rates.keep()
         self._observer(

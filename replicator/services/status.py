@@ -6,13 +6,18 @@ from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.restore_point import Latest
-from replicator.ports import Clock, MetadataWriter
+from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.backlog import NOTHING, BacklogReader
+from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
+DRILL = "drill.promise"
+DRILLS_LOOK = timedelta(minutes=1)
+"""Between two looks at a target's drills: each asks its store, and drills are days apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Promises:
     rpo: timedelta
     kill_margin_min: timedelta
     log_margin_min: timedelta
+    drill: timedelta | None = None
+    """None: nothing was promised of its drills."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,8 @@ class TargetStatus:
     trimmed: bool
     """Whether it has trimmed one already: the target cannot go on from this log."""
     promises: Promises
+    looked_at: datetime
+    drilled: Drilled
 
     @property
     def kill_margin(self) -> timedelta | None:
@@ -99,6 +108,8 @@ class TargetStatus:
             self.log_margin is not None and self.log_margin < promises.log_margin_min
         ):
             yield LOG_MARGIN
+        if not self.drilled.keeps(promises.drill, self.looked_at):
+            yield DRILL
 
     @property
     def keeps_promise(self) -> bool:
@@ -114,6 +125,8 @@ class _Known:
     needed: Offset = NOTHING
     appended_at: datetime | None = None
     """When the first record from `needed` on was appended."""
+    drilled: Drilled = field(default_factory=Drilled)
+    drills_seen_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,9 +165,15 @@ class Survey:
         return self._log
 
     async def target(
-        self, name: str, *, metadata: MetadataWriter, log: LogStatus, promises: Promises
+        self,
+        name: str,
+        *,
+        metadata: MetadataWriter,
+        area: Area,
+        log: LogStatus,
+        promises: Promises,
     ) -> TargetStatus:
-        """Return where a target is, from its own checkpoint and the log after it."""
+        """Return where a target is, from its own checkpoint, the log after it and its store."""
         held = await metadata.held(self.source)
         checkpoint = held.checkpoint
         gaps = () if checkpoint is None else await metadata.gaps(self.source)
@@ -174,7 +193,19 @@ class Survey:
             log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
             trimmed=trimmed,
             promises=promises,
+            looked_at=self.clock.now(),
+            drilled=await self._drilled(known, area),
         )
+
+    async def _drilled(self, known: _Known, area: Area) -> Drilled:
+        """Return how the drills stand; what was known stays so while the store is away."""
+        now = self.clock.now()
+        if known.drills_seen_at is None or now - known.drills_seen_at >= DRILLS_LOOK:
+            found = await DrillRecord(area).drilled()
+            known.drills_seen_at = now
+            if found.unknown is None or known.drilled.last is None:
+                known.drilled = found
+        return known.drilled
 
     async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from replicator.ports import Clock
-from replicator.services.status import KILL_MARGIN, LOG_MARGIN, RPO
+from replicator.services.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO
 from replicator.web.lookout import Lookout, Seen
 
 OTHERS = "(others)"
@@ -64,7 +64,9 @@ class StatusGauges(Collector):
             for datasource, margin in self._bounded(pending.kill_margins).items():
                 left = (margin - age).total_seconds()
                 families.kill_margin.add_metric((*labels, datasource), left)
-        for promise in (RPO, KILL_MARGIN, LOG_MARGIN):
+        if (drill := status.drilled.last_good) is not None:
+            families.drilled.add_metric(labels, drill.ended_at.timestamp())
+        for promise in (RPO, KILL_MARGIN, LOG_MARGIN, DRILL):
             families.kept.add_metric((*labels, promise), promise not in status.broken)
 
     def _bounded(self, margins: Mapping[str, timedelta]) -> Mapping[str, timedelta]:
@@ -100,6 +102,9 @@ class _Families:
         self.log_margin = self._family(
             "log_retention_margin_seconds",
             "Time until the log could trim what the target still needs.",
+        )
+        self.drilled = self._family(
+            "drill_last_success_timestamp_seconds", "When the last good drill of its store ended."
         )
         self.kept = self._family("promise_kept", "1: kept, 0: broken.", "promise")
 

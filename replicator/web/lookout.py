@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import ReplicatorError
-from replicator.ports import Clock, MetadataWriter
+from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.pause import pause
 from replicator.services.status import LogStatus, Promises, Survey, TargetStatus
 
@@ -16,6 +16,7 @@ class Watched:
     """A target that is looked at."""
 
     metadata: MetadataWriter
+    area: Area
     promises: Promises
 
 
@@ -70,7 +71,11 @@ class Lookout:
     async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
         try:
             status = await self._survey.target(
-                name, metadata=watched.metadata, log=log, promises=watched.promises
+                name,
+                metadata=watched.metadata,
+                area=watched.area,
+                log=log,
+                promises=watched.promises,
             )
         except ReplicatorError as exc:
             self.failures[name] = self._failed(self.failures.get(name), exc)

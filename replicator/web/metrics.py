@@ -12,6 +12,7 @@ from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
+    DrillEnded,
     EpochAcquired,
     GapOpened,
     ObjectCopied,
@@ -75,10 +76,14 @@ class Metrics:
         self._based = gauge(
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
+        self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
 
-    def observer(self, target: str, then: Observer) -> Observer:
-        """Return an observer that counts for a target, or the WATCHER, and passes on."""
+    def observer(self, target: str | None, then: Observer) -> Observer:
+        """Return an observer that counts for a target, or the watcher, and passes on."""
+        target = WATCHER if target is None else target
         self._leader.labels(self._source, target)
+        for result in ("good", "bad"):
+            self._drills.labels(self._source, target, result)
         self._retries.labels(self._source, target)
         self._damaged.labels(self._source, target)
 
@@ -101,12 +106,19 @@ class Metrics:
                 self._rows.labels(self._source, target).inc(observation.rows)
             case GapOpened() | Waiting() | ArchiveDamaged():
                 self._count_trouble(observation, target)
-            case BaseWritten():
-                self._based.labels(self._source, target).set(self._clock.now().timestamp())
+            case BaseWritten() | DrillEnded():
+                self._count_kept(observation, target)
             case Progress():
                 pass
             case _:
                 assert_never(observation)
+
+    def _count_kept(self, observation: BaseWritten | DrillEnded, target: str) -> None:
+        if isinstance(observation, BaseWritten):
+            self._based.labels(self._source, target).set(self._clock.now().timestamp())
+            return
+        result = "good" if observation.is_good else "bad"
+        self._drills.labels(self._source, target, result).inc()
 
     def _count_trouble(
         self, observation: GapOpened | Waiting | ArchiveDamaged, target: str

@@ -56,6 +56,7 @@ def log_json(log: LogStatus) -> dict[str, Any]:
 def target_json(found: TargetStatus) -> dict[str, Any]:
     """Return what is said of one target."""
     checkpoint, pending, promises = found.checkpoint, found.pending, found.promises
+    drilled = found.drilled
     return {
         "target": found.target,
         "cut": checkpoint.cut if checkpoint else None,
@@ -88,6 +89,11 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "rpo_seconds": _seconds(promises.rpo),
         "kill_margin_min_seconds": _seconds(promises.kill_margin_min),
         "log_margin_min_seconds": _seconds(promises.log_margin_min),
+        "last_drill_at": drilled.last.ended_at if drilled.last else None,
+        "last_drill_good": drilled.last.is_good if drilled.last else None,
+        "last_good_drill_at": drilled.last_good.ended_at if drilled.last_good else None,
+        "drills_unknown": drilled.unknown,
+        "drill_promise_seconds": _seconds(promises.drill),
         "keeps_promise": found.keeps_promise,
         "broken_promises": list(found.broken),
     }

@@ -393,6 +393,7 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("targets.standby.rpo", 0, "greater than"),
         ("targets.standby.rpo", "29s", "a source without changes would break the promise"),
         ("targets.standby.rpo", 1e300, "too long"),
+        ("targets.standby.drill", {"every": "7d", "promise": "7d"}, "drill.promise is not longer"),
         ("targets.standby.kill_margin_min", "30d", "not shorter than source.kill_buffer"),
         ("source.kill_buffer", "1h", "not shorter than source.kill_buffer"),
         ("web", {"listen": "9464"}, "pattern"),

@@ -7,12 +7,15 @@ import pytest
 
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_workers import InPlaceWorkers
+from replicator.errors import TransientError
 from replicator.model.event import Offset
 from replicator.model.row import Segment
+from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
 from replicator.services.status import Promises, Survey, TargetStatus
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
+from tests.unit.test_drills import made
 
 PROMISES = Promises(
     rpo=timedelta(seconds=60),
@@ -53,7 +56,9 @@ async def look(
 ) -> TargetStatus:
     survey = survey or surveyed(pipeline)
     log = await survey.log()
-    return await survey.target("standby", metadata=pipeline.target, log=log, promises=promises)
+    return await survey.target(
+        "standby", metadata=pipeline.target, area=pipeline.area, log=log, promises=promises
+    )
 
 
 def unused(datasource: str, since: datetime, partition: int = 0) -> Segment:
@@ -269,3 +274,30 @@ async def test_no_log_is_an_empty_status():
     pipeline = Pipeline()
     found = await look(pipeline)
     assert (found.pending, found.lag_records, found.broken) == (None, None, ("rpo",))
+
+
+async def test_a_drill_is_promised_and_a_store_that_is_away_changes_nothing_known():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    survey = surveyed(pipeline)
+    promised = replace(PROMISES, rpo=30 * DAY, drill=7 * DAY)
+    assert (await look(pipeline)).drilled.last_good is None
+    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    good = replace(made(), ended_at=pipeline.clock.now())
+    await DrillRecord(pipeline.area).keep(good)
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey, promised)).broken == ()
+
+    async def away(prefix: str):
+        raise TransientError("the store is away")
+
+    pipeline.area.names = away  # type: ignore[method-assign]
+    pipeline.clock.move(7 * 86_400 - 60)
+    found = await look(pipeline, survey, promised)
+    assert (found.drilled.last_good, found.broken) == (good, ())
+    pipeline.clock.move(1)
+    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    unseen = await look(pipeline, surveyed(pipeline), promised)
+    assert (unseen.drilled.unknown, unseen.broken) == ("the store is away", ("drill.promise",))

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,19 +13,22 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_metadata import MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
-from replicator.model.observation import GapOpened, Observation, Waiting
+from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
 from replicator.ports import Receipt, Shipment
+from replicator.services.drill_record import DrillRecord
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.lookout import Lookout, Watched
 from replicator.web.metrics import WATCHER, Metrics
 from replicator.web.server import WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
+from tests.unit.test_drills import made
 from tests.unit.test_status import PROMISES, surveyed, unused
 
 Labels = Mapping[str, str]
@@ -47,6 +51,7 @@ class Monitored:
     def __init__(self, *, datasources_max: int = 200) -> None:
         self.pipeline = pipeline = Pipeline()
         self.target = Away(pipeline.clock)
+        self.area = MemoryArea()
         pipeline.target = self.target
         self.passed: list[Observation] = []
         self.metrics = Metrics(source=SOURCE, version="1.2.3", clock=pipeline.clock)
@@ -56,7 +61,7 @@ class Monitored:
         pipeline.applier = pipeline.new_applier()
         self.lookout = Lookout(
             survey=surveyed(pipeline),
-            targets={"standby": Watched(metadata=self.target, promises=PROMISES)},
+            targets={"standby": Watched(metadata=self.target, area=self.area, promises=PROMISES)},
             clock=pipeline.clock,
             interval_s=0.01,
         )
@@ -349,6 +354,22 @@ async def test_other_formats_are_negotiated():
             assert (await answer.text()).endswith("# EOF\n")
         async with client.session.post("/metrics") as answer:
             assert answer.status == 405
+
+
+async def test_drills_are_counted_and_the_last_good_one_has_its_time():
+    monitored = Monitored()
+    good, bad = made(), made(failure="the disk is full")
+    observe = monitored.metrics.observer("standby", monitored.passed.append)
+    observe(DrillEnded(evidence=good, failure=None))
+    observe(DrillEnded(evidence=None, failure=bad.failure))
+    await DrillRecord(monitored.area).keep(good)
+    await DrillRecord(monitored.area).keep(replace(bad, started_at=bad.ended_at + timedelta(1)))
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        for result in ("good", "bad"):
+            assert await client.value("drills_total", target="standby", result=result) == 1
+        told = await client.value("drill_last_success_timestamp_seconds", target="standby")
+        assert told == good.ended_at.timestamp()
 
 
 async def test_the_documentation_names_every_metric_and_no_other():

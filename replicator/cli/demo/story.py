@@ -34,7 +34,6 @@ def demo(
 ) -> None:
     """Replicate, break and restore a recorded Druid on this machine; nothing to configure."""
     try:
-        # not uvloop: it cannot start PostgreSQL as another user, which root has to do
         asyncio.run(_stop(directory) if stop else _demo(_folder(directory), keep=keep))
     except ReplicatorError as exc:
         typer.echo(f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else ""), err=True)

@@ -1,0 +1,143 @@
+"""Drills, made from one configuration: a scratch PostgreSQL and a scratch folder for each."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from replicator import __version__
+from replicator.adapters import embedded_postgresql
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.scratch_folder import free_bytes, scratch
+from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.app.application import Application
+from replicator.app.parts import Target
+from replicator.app.pipeline import Pipeline, Tools
+from replicator.config import (
+    DrillSettings,
+    LocalStorageSettings,
+    PostgresqlSettings,
+    TargetSettings,
+)
+from replicator.model.drill import AnyCut
+from replicator.model.observation import Observer
+from replicator.model.restore_point import Latest
+from replicator.services.drill_record import DrillRecord
+from replicator.services.drill_schedule import DrillSchedule, Scheduled
+from replicator.services.driller import Driller, Rehearsal
+from replicator.services.executor import Backup
+
+DATABASE, SEGMENTS = "postgresql", "segments"
+"""What a scratch folder holds."""
+
+
+def record(application: Application, name: str) -> DrillRecord:
+    """Return the evidence that a target keeps."""
+    return DrillRecord(application.target(name).storage.area())
+
+
+def driller(application: Application, name: str, *, log_id: str | None = None) -> Driller:
+    """Return what drills a target's store.
+
+    Raises:
+        ConfigError: the package of the embedded PostgreSQL is not installed.
+    """
+    embedded_postgresql.require()
+    return Driller(
+        target=name,
+        record=record(application, name),
+        rehearse=lambda observer: _rehearsal(application, name, log_id, observer),
+        bytes_max=application.settings.drill.bytes_max,
+        program=__version__,
+        clock=application.clock,
+        rng=application.tools.rng,
+        observer=application.monitoring.observer(name),
+    )
+
+
+def schedule(application: Application, names: Iterable[str]) -> DrillSchedule | None:
+    """Return the service that drills these targets when they are due; None: none ever is.
+
+    Raises:
+        ConfigError: as for `driller`.
+    """
+    wanted = [
+        Scheduled(
+            target=name,
+            point=AnyCut() if settings.any_cut else Latest(),
+            every=settings.every,
+            again_after=settings.again_after,
+            record=record(application, name),
+            driller=driller(application, name),
+            observer=application.monitoring.observer(name),
+        )
+        for name in names
+        if (settings := application.target(name).settings.drill).every is not None
+    ]
+    if not wanted:
+        return None
+    return DrillSchedule(wanted, clock=application.clock, rng=application.tools.rng)
+
+
+@asynccontextmanager
+async def _rehearsal(
+    application: Application, name: str, log_id: str | None, observer: Observer
+) -> AsyncGenerator[Rehearsal]:
+    """Open a store, and make an empty cluster's metadata and deep storage to restore it to."""
+    settings = application.settings.drill
+    store = await application.store(name, log_id=log_id)
+    async with scratch(settings.folder, _stop_database) as folder:
+        target = await _scratch_target(store.target, folder, settings)
+        tools = Tools(
+            workers=application.tools.workers,
+            clock=application.clock,
+            rng=application.tools.rng,
+            observer=lambda _: observer,
+        )
+        pipeline = Pipeline(store.origin, target, tools)
+        kept = store.target.storage
+        yield Rehearsal(
+            source=store.about.source,
+            windows=store.windows,
+            free_bytes=free_bytes(folder),
+            restorer=await pipeline.restorer(
+                kept,
+                backup=Backup(layout=store.about.kept, storage=kept),
+                kept=store.target,
+            ),
+            verifier=await pipeline.verifier(),
+        )
+
+
+async def _scratch_target(drilled: Target, folder: Path, settings: DrillSettings) -> Target:
+    """Return an empty target like the drilled one, in a scratch folder."""
+    dsn = await embedded_postgresql.start(
+        folder / DATABASE, start_timeout_s=settings.start_timeout_s
+    )
+    metadata = PostgresqlMetadataWriter(dsn)
+    await metadata.create(settings.druid_release, centralized=settings.centralized_schema)
+    storage = LocalDeepStorage(folder / SEGMENTS)
+    await storage.create()
+    return Target(
+        name=f"the drill of {drilled.name}",
+        settings=_scratch_settings(drilled.settings, dsn, folder / SEGMENTS),
+        metadata=metadata,
+        storage=storage,
+    )
+
+
+def _scratch_settings(drilled: TargetSettings, dsn: str, root: Path) -> TargetSettings:
+    url = urlsplit(dsn)
+    without_password = f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}"
+    return drilled.model_copy(
+        update={
+            "metadata": PostgresqlSettings(type="postgresql", url=without_password),
+            "deep_storage": LocalStorageSettings(type="local", root=root),
+            "druid": None,
+            "retention": None,
+        }
+    )
+
+
+async def _stop_database(folder: Path) -> None:
+    await embedded_postgresql.stop(folder / DATABASE)

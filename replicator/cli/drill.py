@@ -1,0 +1,183 @@
+"""`drill`: a restore into a scratch place, its proof, and the evidence of both."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from replicator.app import Application
+from replicator.app.drills import driller, record
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    INTERRUPTED,
+    AsJson,
+    Call,
+    ConfigPath,
+    LogId,
+    Outcome,
+    Overrides,
+    duration_text,
+    run,
+    size_text,
+)
+from replicator.cli.restore import restore_point
+from replicator.cli.screen import Screen
+from replicator.errors import ConfigError
+from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
+from replicator.model.fingerprint import hex_digest
+from replicator.model.restore_point import Latest
+from replicator.services.pause import unless
+from replicator.services.supervisor import stop_on_signals
+
+FAILED = 9
+A_TARGET = "<TARGET>"
+"""No target can be called so."""
+
+
+class _Drills(TyperGroup):
+    """`drill list`, and `drill` with anything else, which is a target's name or an option of it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = [A_TARGET, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Drills,
+    help="Prove that a target's store alone is enough, or list the proofs.",
+    no_args_is_help=True,
+)
+
+
+@app.command(A_TARGET)
+def drill(
+    target: Annotated[str, typer.Argument(help="The target whose store is drilled.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
+    ] = False,
+    log_id: LogId = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
+    call = Call(command="drill", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        point = _point(to_offset, to_time, random=random)
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        work = driller(application, target, log_id=log_id).drill(point)
+        found = await unless(stop, work)
+        if found is None:
+            return _interrupted()
+        return Outcome(
+            result=evidence_json(found),
+            show=lambda console: _show(console, found),
+            exit_code=0 if found.is_good else FAILED,
+        )
+
+    run(call, body)
+
+
+@app.command("list")
+def list_(
+    target: Annotated[
+        str | None, typer.Argument(help="Only this target's.", show_default=False)
+    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="The newest so many of each target.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the evidence that the targets' stores keep of their drills, newest first."""
+    call = Call(
+        command="drill list", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    )
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        names = application.target_names if target is None else [target]
+        found = [
+            evidence for name in names for evidence in await record(application, name).newest(limit)
+        ]
+        return Outcome(
+            result={"drills": [evidence_json(evidence) for evidence in found]},
+            show=lambda console: _show_all(console, found),
+        )
+
+    run(call, body)
+
+
+def _point(to_offset: int | None, to_time: str | None, *, random: bool) -> DrillPoint:
+    if to_offset is None and to_time is None:
+        return AnyCut() if random else Latest()
+    if random:
+        raise ConfigError("--random draws a cut: it does not go with --to-offset and --to-time")
+    return restore_point(to_offset, to_time, None)
+
+
+def _interrupted() -> Outcome:
+    text = "interrupted: nothing of the drill is left, and no evidence was kept"
+    return Outcome(
+        result={"interrupted": True},
+        show=lambda console: console.print(text),
+        exit_code=INTERRUPTED,
+    )
+
+
+def _show(console: Console, found: Evidence) -> None:
+    restored = found.rehearsed
+    if restored is not None:
+        console.print(
+            f"{found.target} restored to cut {restored.cut}: offset {restored.offset},"
+            f" {restored.source_time.isoformat(timespec='milliseconds')}"
+        )
+        console.print(
+            f"  {restored.rows} rows compared, {restored.objects} objects read and checksummed;"
+            f" the log's digest is {hex_digest(restored.digest)}"
+        )
+    for step in found.steps:
+        size = "" if step.size_bytes is None else f", {size_text(step.size_bytes)}"
+        console.print(f"  {step.name:<7} {step.seconds:.1f} s{size}")
+    for finding in found.findings:
+        console.print(f"  BAD {finding}", markup=False)
+    verdict = (
+        f"[green]good[/]: a recovery takes {found.recovery_s:.1f} s"
+        if found.is_good
+        else f"[red]{found.findings_count} differences[/]"
+    )
+    console.print(f"  {verdict}")
+
+
+def _show_all(console: Console, found: Sequence[Evidence]) -> None:
+    if not found:
+        console.print("no drill has left evidence yet")
+        return
+    table = Table("target", "began", "took", "point", "offset", "rows", "recovery", "result")
+    for one in found:
+        table.add_row(
+            one.target,
+            one.started_at.isoformat(timespec="seconds"),
+            duration_text(one.ended_at - one.started_at),
+            one.point,
+            str(one.rehearsed.offset) if one.rehearsed else "-",
+            str(one.rehearsed.rows) if one.rehearsed else "-",
+            f"{one.recovery_s:.1f} s",
+            _result(one),
+        )
+    console.print(table)
+
+
+def _result(one: Evidence) -> str:
+    if one.failure is not None:
+        return f"FAILED: {one.failure}"
+    return "good" if one.is_good else f"BAD: {one.findings_count} differences"

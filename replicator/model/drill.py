@@ -1,0 +1,249 @@
+"""What a drill found, as the drilled target's store keeps it, and when the next one is due."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, TypeAlias
+
+import orjson
+
+from replicator.errors import CorruptionError, GapError
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+
+FORMAT = 1
+DRILLS = "drills"
+FINDINGS_MAX = 100
+"""Of a bad drill so many findings are kept; their number is complete."""
+PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
+RECOVERY = frozenset({PLAN, COPY, ROWS})
+"""The steps that a real recovery has to wait for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyCut:
+    """Any cut that can be restored, drawn by chance."""
+
+
+DrillPoint: TypeAlias = RestorePoint | AnyCut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a drill."""
+
+    name: str
+    """`plan`, `copy`, `rows`, `verify`."""
+    seconds: float
+    size_bytes: int | None = None
+    """Bytes of segments that it moved or read; None: it reads history and rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """The cut that was restored, and what it amounts to."""
+
+    cut: CutNumber
+    offset: Offset
+    source_time: datetime
+    digest: Digest
+    """Of the source's inventory at the cut; the restored rows are compared with the same."""
+    rows: int
+    segments: int
+    objects: int = 0
+    """Places whose bytes were read and checksummed after the restore."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What one drill found; nothing in it changes afterwards."""
+
+    target: str
+    """Whose store was restored."""
+    source: str
+    log_id: str
+    point: str
+    """What was asked for: `latest`, `any`, `offset 4711`, …"""
+    program: str
+    """The version that did it."""
+    started_at: datetime
+    ended_at: datetime
+    rehearsed: Rehearsed | None
+    """None: it failed before there was a plan."""
+    steps: tuple[Step, ...]
+    findings: tuple[str, ...]
+    """At most `FINDINGS_MAX`."""
+    findings_count: int
+    failure: str | None
+    """Why it did not come to its end; None: it did."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all of the cut came back, and was proved."""
+        return self.failure is None and self.findings_count == 0
+
+    @property
+    def recovery_s(self) -> float:
+        """How long a recovery takes, in seconds: all but the proof."""
+        return sum(step.seconds for step in self.steps if step.name in RECOVERY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drilled:
+    """How a target's drills stand."""
+
+    last: Evidence | None = None
+    last_good: Evidence | None = None
+    unknown: str | None = None
+    """Why nobody can say, as the store cannot be read; None: the two above are so."""
+
+    def keeps(self, promise: timedelta | None, now: datetime) -> bool:
+        """Return whether the last good drill is no older than what was promised."""
+        if promise is None:
+            return True
+        return self.last_good is not None and now - self.last_good.ended_at <= promise
+
+
+def next_start(
+    drilled: Drilled, *, every: timedelta, again_after: timedelta, late: float
+) -> datetime | None:
+    """Return when the next drill begins, None: at once.
+
+    Args:
+        drilled: What is known of those before.
+        every: The time between two good ones.
+        again_after: The time after a bad one.
+        late: Share of either by which it is late, so that many targets do not fall into step.
+    """
+    last, good = drilled.last, drilled.last_good
+    starts = []
+    if good is not None:
+        starts.append(good.ended_at + every * (1 + late))
+    if last is not None and not last.is_good:
+        starts.append(last.ended_at + again_after * (1 + late))
+    return max(starts, default=None)
+
+
+def drawn(windows: list[tuple[Offset, Offset]], rng: Random) -> RestorePoint:
+    """Return a point within the windows, each given by its first and its last cut.
+
+    Raises:
+        GapError: there are none.
+    """
+    if not windows:
+        raise GapError("there is no cut to draw from: the store keeps no history that is whole")
+    widths = [last - first + 1 for first, last in windows]
+    first, last = rng.choices(windows, widths)[0]
+    return ToOffset(offset=Offset(rng.randint(first, last)))
+
+
+def point_text(point: DrillPoint) -> str:
+    """Return what was asked for, in words."""
+    match point:
+        case AnyCut():
+            return "any"
+        case Latest():
+            return "latest"
+        case ToOffset(offset=offset):
+            return f"offset {offset}"
+        case BeforeEvent(offset=offset):
+            return f"before offset {offset}"
+        case ToTime(time=time):
+            return f"time {time.isoformat()}"
+
+
+def evidence_name(evidence: Evidence) -> str:
+    """Return the name of its file: by the time it began, so that names ascend with it."""
+    return f"{DRILLS}/{evidence.started_at:%Y%m%dT%H%M%S.%f}Z.json"
+
+
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """Return the document that is kept, and that `drill --json` prints; fields are only added."""
+    return {
+        "format": FORMAT,
+        "target": evidence.target,
+        "source": evidence.source,
+        "log_id": evidence.log_id,
+        "point": evidence.point,
+        "program": evidence.program,
+        "started_at": evidence.started_at,
+        "ended_at": evidence.ended_at,
+        "good": evidence.is_good,
+        "restored": None if evidence.rehearsed is None else _rehearsed_json(evidence.rehearsed),
+        "recovery_seconds": round(evidence.recovery_s, 3),
+        "steps": [
+            {"step": step.name, "seconds": round(step.seconds, 3), "bytes": step.size_bytes}
+            for step in evidence.steps
+        ],
+        "findings_count": evidence.findings_count,
+        "findings": list(evidence.findings),
+        "failure": evidence.failure,
+    }
+
+
+def _rehearsed_json(found: Rehearsed) -> dict[str, Any]:
+    return {
+        "cut": found.cut,
+        "offset": found.offset,
+        "source_time": found.source_time,
+        "digest": hex_digest(found.digest),
+        "rows": found.rows,
+        "segments": found.segments,
+        "objects": found.objects,
+    }
+
+
+def evidence_bytes(evidence: Evidence) -> bytes:
+    """Return the file."""
+    return orjson.dumps(evidence_json(evidence), option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def evidence_of(name: str, data: bytes) -> Evidence:
+    """Return the evidence that a file holds.
+
+    Raises:
+        CorruptionError: it cannot be read; the message names it.
+    """
+    try:
+        return _evidence(orjson.loads(data))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(
+            f"the evidence in {name} cannot be read: {exc}",
+            hint="remove that file: it is evidence of one drill, no restore needs it",
+        ) from exc
+
+
+def _evidence(found: dict[str, Any]) -> Evidence:
+    if found["format"] != FORMAT:
+        raise ValueError(f"it has format {found['format']}")
+    restored = found["restored"]
+    return Evidence(
+        target=found["target"],
+        source=found["source"],
+        log_id=found["log_id"],
+        point=found["point"],
+        program=found["program"],
+        started_at=datetime.fromisoformat(found["started_at"]),
+        ended_at=datetime.fromisoformat(found["ended_at"]),
+        rehearsed=None if restored is None else _rehearsed(restored),
+        steps=tuple(
+            Step(name=step["step"], seconds=step["seconds"], size_bytes=step["bytes"])
+            for step in found["steps"]
+        ),
+        findings=tuple(found["findings"]),
+        findings_count=found["findings_count"],
+        failure=found["failure"],
+    )
+
+
+def _rehearsed(found: dict[str, Any]) -> Rehearsed:
+    return Rehearsed(
+        cut=CutNumber(found["cut"]),
+        offset=Offset(found["offset"]),
+        source_time=datetime.fromisoformat(found["source_time"]),
+        digest=Digest(int(found["digest"], 16)),
+        rows=found["rows"],
+        segments=found["segments"],
+        objects=found["objects"],
+    )

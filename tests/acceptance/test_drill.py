@@ -1,0 +1,162 @@
+"""Drills as their user meets them: a real scratch PostgreSQL, signals, kills, a store that rots."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_store_alone import archive, edited
+
+__all__ = ["user"]
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+OFFSETS = (19, 21)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder that root's PostgreSQL may enter, as another user."""
+    with TemporaryDirectory(prefix="drill-test-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+async def drilled(user: User, scratch: Path) -> Path:
+    """Let an archive follow a source for two cuts; return where it is."""
+    vault = user.folder / "vault"
+    vault.mkdir()
+
+    def change(found: dict[str, Any]) -> None:
+        found["targets"].update(vault=archive(user.folder) | {"drill": {"promise": "7d"}})
+        found["drill"] = {"folder": str(scratch)}
+
+    edited(user, change)
+    for name in ("1-history", "2-publish"):
+        await user.play(name)
+        assert (await user.types("watch", "--once")).code == 0
+        assert (await user.types("apply", "vault", "--once")).code == 0
+    return vault
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.is_file() and "drills" not in path.parts]
+    return {str(path): path.read_bytes() for path in found}
+
+
+def evidence(vault: Path) -> list[dict[str, Any]]:
+    found = sorted((vault / "_replicator" / "drills").glob("*.json"))
+    return [json.loads(path.read_bytes()) for path in found]
+
+
+async def test_a_store_is_drilled_and_its_evidence_kept(user: User, scratch: Path):
+    """Good, by chance, interrupted, killed, rotten: nothing is left but what is said."""
+    vault = await drilled(user, scratch)
+    before = files(vault)
+    await says_that_it_was_promised(user)
+    await drills_the_newest_cut(user, vault, scratch)
+    await ends_on_a_signal(user, scratch)
+    await cleans_up_after_a_kill(user, scratch)
+    assert files(vault) == before
+    assert len(evidence(vault)) == 2
+    await tells_what_is_lost(user, vault, scratch)
+
+
+async def says_that_it_was_promised(user: User) -> None:
+    status = await user.types("status", "--json")
+    assert status.code == 10
+    assert broken(status) == ["drill.promise"]
+
+
+async def drills_the_newest_cut(user: User, vault: Path, scratch: Path) -> None:
+    """Also without source and log: the configuration of a fresh machine has the store alone."""
+    alone = user.folder / "alone.yaml"
+    found = yaml.safe_load(user.config.read_text())
+    kept = {"targets": {"vault": found["targets"]["vault"]}, "drill": found["drill"]}
+    alone.write_text(yaml.safe_dump(kept))
+    said = await User(user.folder, alone, user.source, user.target).types(
+        "drill", "vault", "--json"
+    )
+    assert said.code == 0, said.err
+    assert said.result["good"]
+    assert said.result["restored"]["offset"] == OFFSETS[-1]
+    assert (said.result["restored"]["rows"], said.result["restored"]["objects"]) == (19, 16)
+    assert evidence(vault) == [said.result]
+    nothing_is_left(scratch)
+    status = await user.types("status", "--json")
+    assert broken(status) == []
+    assert vaults(status)["last_good_drill_at"] == said.result["ended_at"]
+
+
+async def ends_on_a_signal(user: User, scratch: Path) -> None:
+    process = await user.starts("drill", "vault")
+    await has_begun(scratch)
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"interrupted" in out
+    nothing_is_left(scratch)
+
+
+async def cleans_up_after_a_kill(user: User, scratch: Path) -> None:
+    """SIGKILL leaves a server and its folder; the next drill ends both, and is good."""
+    process = await user.starts("drill", "vault")
+    await has_begun(scratch)
+    (left,) = scratch.glob("drill-*")
+    pid = int((left / "postgresql" / "postmaster.pid").read_text().split()[0])
+    process.kill()
+    await process.communicate()
+    os.kill(pid, 0)
+    said = await user.types("drill", "vault", "--random")
+    assert said.code == 0, said.err
+    assert "good" in said.out
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    nothing_is_left(scratch)
+
+
+async def tells_what_is_lost(user: User, vault: Path, scratch: Path) -> None:
+    """A flipped byte is a failed proof, a missing object a gap, each with its code."""
+    index = next(path for path in sorted(vault.rglob("*.zip")) if ".replicator" not in path.parts)
+    data = bytearray(index.read_bytes())
+    data[len(data) // 2] ^= 1
+    index.write_bytes(data)
+    rotten = await user.types("drill", "vault", "--to-offset", str(OFFSETS[0]))
+    assert rotten.code == 9, rotten.err
+    shutil.rmtree(index.parent)
+    lost = await user.types("drill", "vault", "--to-offset", str(OFFSETS[0]))
+    assert lost.code == 11, lost.err
+    nothing_is_left(scratch)
+    listed = await user.types("drill", "list", "vault", "--json")
+    assert [one["good"] for one in listed.result["drills"]] == [False, False, True, True]
+    assert all(str(index.parent.name) in one["failure"] for one in listed.result["drills"][:2])
+
+
+async def has_begun(scratch: Path) -> None:
+    """Wait until the scratch server is up and has its tables."""
+    async with asyncio.timeout(120):
+        while not list(scratch.glob("drill-*/segments")):
+            await asyncio.sleep(0.02)
+
+
+def nothing_is_left(scratch: Path) -> None:
+    assert [path.name for path in scratch.iterdir()] == ["lock"]
+
+
+def vaults(status: Said) -> dict[str, Any]:
+    found: list[dict[str, Any]] = status.result["targets"]
+    return next(one for one in found if one["target"] == "vault")
+
+
+def broken(status: Said) -> list[str]:
+    found: list[str] = vaults(status)["broken_promises"]
+    return [promise for promise in found if promise != "rpo"]
