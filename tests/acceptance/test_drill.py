@@ -67,8 +67,9 @@ async def test_a_store_is_drilled_and_its_evidence_kept(user: User, scratch: Pat
     await drills_the_newest_cut(user, vault, scratch)
     await ends_on_a_signal(user, scratch)
     await cleans_up_after_a_kill(user, scratch)
-    assert files(vault) == before
     assert len(evidence(vault)) == 2
+    await are_due_by_schedule(user, vault, scratch)
+    assert files(vault) == before
     await tells_what_is_lost(user, vault, scratch)
 
 
@@ -125,6 +126,20 @@ async def cleans_up_after_a_kill(user: User, scratch: Path) -> None:
     nothing_is_left(scratch)
 
 
+async def are_due_by_schedule(user: User, vault: Path, scratch: Path) -> None:
+    """`apply` drills beside following; a signal ends both."""
+    process = await user.starts("apply", "vault", "--set", "targets.vault.drill.every=1s")
+    async with asyncio.timeout(120):
+        while len(evidence(vault)) < 3:
+            await asyncio.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    assert process.returncode == 0, err
+    assert b"drill passed" in err
+    assert evidence(vault)[-1]["point"] == "any"
+    nothing_is_left(scratch)
+
+
 async def tells_what_is_lost(user: User, vault: Path, scratch: Path) -> None:
     """A flipped byte is a failed proof, a missing object a gap, each with its code."""
     index = min(path for path in vault.rglob("*.smoosh") if ".replicator" not in path.parts)
@@ -139,7 +154,7 @@ async def tells_what_is_lost(user: User, vault: Path, scratch: Path) -> None:
     assert lost.code == 11, lost.err
     nothing_is_left(scratch)
     listed = await user.types("drill", "list", "vault", "--json")
-    assert [one["good"] for one in listed.result["drills"]] == [False, False, True, True]
+    assert [one["good"] for one in listed.result["drills"]] == [False, False, True, True, True]
     assert all(where in one["failure"] for one in listed.result["drills"][:2])
 
 
