@@ -57,7 +57,7 @@ from tests.builders import ROOT, commit, segment
 from tests.unit.pipeline import ORIGIN, RETRY, SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline
 
 SCRATCH = LocalLayout(root="/scratch/segments")
-GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "drill-v1.json"
+GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "drill-v1" / "evidence.json"
 KEPT = LocalLayout(root=TARGET_ROOT)
 
 
