@@ -68,8 +68,8 @@ async def test_a_store_is_drilled_and_its_evidence_kept(user: User, scratch: Pat
     await ends_on_a_signal(user, scratch)
     await cleans_up_after_a_kill(user, scratch)
     assert len(evidence(vault)) == 2
-    await are_due_by_schedule(user, vault, scratch)
     assert files(vault) == before
+    await are_due_by_schedule(user, vault, scratch)
     await tells_what_is_lost(user, vault, scratch)
 
 
