@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import orjson
@@ -27,13 +28,16 @@ from replicator.model.drill import (
     Drilled,
     DrillPoint,
     Evidence,
+    Rehearsed,
     Step,
     drawn,
+    evidence_bytes,
     evidence_name,
     evidence_of,
     next_start,
 )
-from replicator.model.event import Offset
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import Digest
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
 from replicator.model.restore_point import Latest, ToOffset
@@ -53,6 +57,7 @@ from tests.builders import ROOT, commit, segment
 from tests.unit.pipeline import ORIGIN, RETRY, SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline
 
 SCRATCH = LocalLayout(root="/scratch/segments")
+GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "drill-v1" / "evidence.json"
 KEPT = LocalLayout(root=TARGET_ROOT)
 
 
@@ -261,6 +266,19 @@ async def test_the_evidence_is_read_with_any_json_tool():
     assert found["restored"]["source_time"] == cut.closed.source_time.isoformat()
     assert (found["good"], found["findings"], found["failure"]) == (True, [], None)
     assert [step["step"] for step in found["steps"]] == ["plan", "copy", "rows", "verify"]
+
+
+def test_the_golden_evidence_is_read_by_this_release_and_written_alike():
+    data = GOLDEN.read_bytes()
+    assert evidence_of("drills/x.json", data) == golden()
+    assert evidence_bytes(golden()) == data
+    assert evidence_name(golden()) == "drills/20240601T120000.123456Z.json"
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"format": 2}'])
+def test_evidence_of_another_format_is_refused_by_name(data: bytes):
+    with pytest.raises(CorruptionError, match=r"drills/x\.json"):
+        evidence_of("drills/x.json", data)
 
 
 async def test_bytes_that_are_gone_from_the_store_are_a_gap():
@@ -505,6 +523,38 @@ async def test_unless_gives_what_the_work_gives_and_raises_what_it_raises():
 
 
 # --------------------------------------------------------------------------------------- makers
+
+
+def golden() -> Evidence:
+    """A drill that found something, the same on every day."""
+    begun = datetime.fromisoformat("2024-06-01T12:00:00.123456+00:00")
+    return Evidence(
+        target="vault",
+        source="prod",
+        log_id="0123456789abcdef",
+        point="any",
+        program="0.1.0",
+        started_at=begun,
+        ended_at=begun + timedelta(seconds=90),
+        rehearsed=Rehearsed(
+            cut=CutNumber(7),
+            offset=Offset(42),
+            source_time=begun - timedelta(days=1),
+            digest=Digest((1 << 255) + 7),
+            rows=5,
+            segments=3,
+            objects=2,
+        ),
+        steps=(
+            Step(name="plan", seconds=1.5),
+            Step(name="copy", seconds=60.25, size_bytes=1 << 30),
+            Step(name="rows", seconds=2.0),
+            Step(name="verify", seconds=20.0, size_bytes=1 << 30),
+        ),
+        findings=("row wiki_1 is missing or differs",),
+        findings_count=1,
+        failure=None,
+    )
 
 
 def ended_of(drilling: Drilling) -> list[DrillEnded]:
