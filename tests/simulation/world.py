@@ -410,7 +410,7 @@ class World:
 
     async def expire_now_and_then(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await asyncio.sleep(self.rng.expovariate(1 / 20.0))
+            await asyncio.sleep(self.rng.expovariate(1 / 40.0))
             if not stop.is_set():
                 await self.expire()
 
