@@ -24,12 +24,13 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.restore import restore_point
+from replicator.cli.restore import ToOffsetOption, ToPointOption, ToTimeOption, wanted_point
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.model.fingerprint import hex_digest
 from replicator.model.restore_point import Latest
+from replicator.services.kept_points import KeptPoints
 from replicator.services.pause import unless
 from replicator.services.supervisor import stop_on_signals
 
@@ -59,8 +60,9 @@ def drill(
     target: Annotated[str, typer.Argument(help="The target whose store is drilled.")],
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
-    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    to_offset: ToOffsetOption = None,
+    to_time: ToTimeOption = None,
+    to_point: ToPointOption = None,
     random: Annotated[
         bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
     ] = False,
@@ -71,7 +73,9 @@ def drill(
     call = Call(command="drill", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        point = _point(to_offset, to_time, random=random)
+        point = await _point(
+            application.points(target), to_point, to_offset, to_time, random=random
+        )
         stop = asyncio.Event()
         stop_on_signals(stop)
         work = driller(application, target, log_id=log_id).drill(point)
@@ -117,12 +121,19 @@ def list_(
     run(call, body)
 
 
-def _point(to_offset: int | None, to_time: str | None, *, random: bool) -> DrillPoint:
-    if to_offset is None and to_time is None:
+async def _point(
+    points: KeptPoints,
+    name: str | None,
+    to_offset: int | None,
+    to_time: str | None,
+    *,
+    random: bool,
+) -> DrillPoint:
+    if (name, to_offset, to_time) == (None, None, None):
         return AnyCut() if random else Latest()
     if random:
-        raise ConfigError("--random draws a cut: it does not go with --to-offset and --to-time")
-    return restore_point(to_offset, to_time, None)
+        raise ConfigError("--random draws a cut: it does not go with another point")
+    return await wanted_point(points, name, to_offset, to_time, None)
 
 
 def _interrupted() -> Outcome:

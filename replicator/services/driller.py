@@ -22,6 +22,7 @@ from replicator.model.drill import (
     drawn,
     point_text,
 )
+from replicator.model.event import Offset
 from replicator.model.observation import (
     ArchiveDamaged,
     DrillEnded,
@@ -178,7 +179,7 @@ class Driller:
                 copied = await restorer.copy(plan)
             with notes.step(ROWS):
                 await restorer.commit(copied, accept_gaps=False)
-        await self._prove(rehearsal.verifier, rehearsed, notes)
+            await self._prove(rehearsal.verifier, rehearsed, notes)  # it reads the history again
 
     async def _prove(self, verifier: Verifier, rehearsed: Rehearsed, notes: _Notes) -> None:
         begun_s = asyncio.get_running_loop().time()
@@ -192,8 +193,7 @@ class Driller:
     def _point(self, point: DrillPoint, found: Windows) -> RestorePoint:
         match point:
             case AnyCut():
-                spans = [(one.first.offset, one.last.offset) for one in found.windows]
-                return drawn(spans, self._rng)
+                return drawn(_spans(found), self._rng)
             case Latest() if not found.windows:
                 raise GapError(f"the store of target {self._target!r} keeps no whole history")
             case Latest():
@@ -230,3 +230,13 @@ class Driller:
                     pass
 
         return observe
+
+
+def _spans(found: Windows) -> list[tuple[Offset, Offset]]:
+    """Return from which cut to which there is no hole; what has expired is left out."""
+    kept = [one for one in found.windows if one.last.offset >= found.horizon]
+    held = [hold.point.offset for hold in found.held]
+    return [
+        *((max(one.first.offset, found.horizon), one.last.offset) for one in kept),
+        *((offset, offset) for offset in held),
+    ]

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import orjson
 import pytest
@@ -38,6 +39,7 @@ from replicator.model.drill import (
 )
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest
+from replicator.model.keeping import Hold, NamedPoint
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
 from replicator.model.restore_point import Latest, ToOffset
@@ -71,6 +73,8 @@ class Drilling:
     rotten: bool = False
     """The scratch disk alters what is written to it."""
     open_places: int = 0
+    expired: dict[str, Any] = field(default_factory=dict)
+    """What an expiry has changed about the windows."""
     breaks: Exception | None = None
     """Raised when the scratch place is taken down."""
 
@@ -170,7 +174,7 @@ class Drilling:
         )
         return Rehearsal(
             source=SOURCE,
-            windows=await windows(pipeline.area, "log", pipeline.points()),
+            windows=replace(await windows(pipeline.area, "log", pipeline.points()), **self.expired),
             free_bytes=self.free_bytes,
             restorer=restorer,
             verifier=verifier,
@@ -383,6 +387,26 @@ async def test_any_cut_means_a_cut_that_can_be_restored():
         assert evidence.rehearsed is not None
         offsets.add(evidence.rehearsed.offset)
     assert offsets == {3, 5, 7}
+
+
+async def test_what_has_expired_is_not_drawn_unless_it_is_held():
+    point = NamedPoint(
+        name="quarter",
+        log_id="log",
+        offset=Offset(3),
+        cut=CutNumber(1),
+        source_time=datetime.fromisoformat("2024-06-01T00:00:10+00:00"),
+        created_at=datetime.fromisoformat("2024-06-01T00:00:30+00:00"),
+    )
+    held = Hold(point=point, reason="audit", until=None)
+    for holds, wanted in (((), {7}), ((held,), {3, 7})):
+        drilling = await filled(expired={"horizon": Offset(7), "held": holds})
+        offsets = set()
+        for _ in range(10):
+            drilling.pipeline.clock.move(1)
+            found = (await drilling.driller.drill(AnyCut())).rehearsed
+            offsets.add(found.offset if found else None)
+        assert offsets == wanted
 
 
 # ------------------------------------------------------------------------------------ the evidence
