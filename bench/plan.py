@@ -35,6 +35,7 @@ from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Segment
 from replicator.model.wire import encode
+from replicator.ports import MetadataWriter
 from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.executor import CopyLimits, Executor
 from replicator.services.expiry_guard import ExpiryGuard
@@ -98,7 +99,8 @@ async def measure(args: argparse.Namespace) -> bool:
         await connection.close()
         end = await fill(log, args.rows, args.payload_bytes)
         metadata = PostgresqlMetadataWriter(dsn)
-        restorer, executor = await services(log, metadata, args.workers)
+        history = History(log, source=SOURCE, workers=ProcessWorkers(args.workers))
+        restorer, executor = await services(history, metadata)
         idle = resident_bytes()
         reset_peak()
         started_s, cpu_s = perf_counter(), used_s()
@@ -121,16 +123,16 @@ def used_s() -> tuple[float, float]:
 
 
 async def services(
-    log: SqliteEventLog, metadata: PostgresqlMetadataWriter, workers: int
+    history: History, metadata: MetadataWriter, *, root: str = "/druid"
 ) -> tuple[Restorer, Executor]:
     """Return what the application would build."""
     carriage = Carriage(
-        source=LocalLayout(root="/druid"),
+        source=LocalLayout(root=root),
         target=LocalLayout(root=TARGET_ROOT),
         config_names=frozenset(),
         columns=await metadata.columns(),
     )
-    clock, history = SystemClock(), History(log, source=SOURCE, workers=ProcessWorkers(workers))
+    clock = SystemClock()
     executor = Executor(
         source=SOURCE,
         history=history,
@@ -159,7 +161,7 @@ async def services(
         archivist=Archivist(
             source=SOURCE,
             area=MemoryArea(),
-            origin=SourceLayout(main=LocalLayout(root="/druid"), others={}),
+            origin=SourceLayout(main=LocalLayout(root=root), others={}),
             kept=LocalLayout(root=TARGET_ROOT),
             history=history,
             limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
@@ -190,8 +192,8 @@ def show(plan: RestorePlan, rows: int, plan_s: float, peak: int) -> None:
     print(f"  sized              {plan.estimate.size_bytes:,} bytes in {plan.estimate.objects}")
 
 
-async def commit(executor: Executor, metadata: PostgresqlMetadataWriter, plan: RestorePlan) -> None:
-    """Write the rows of a part of the plan in one transaction."""
+async def commit(executor: Executor, metadata: MetadataWriter, plan: RestorePlan) -> float:
+    """Write the rows of a part of the plan in one transaction; return the seconds of a row."""
     whole = plan.reconciliation.plan
     part = Plan(picks=whole.picks[:COMMIT_ROWS], checkpoint=whole.checkpoint)
     held = await metadata.acquire(SOURCE)
@@ -200,6 +202,7 @@ async def commit(executor: Executor, metadata: PostgresqlMetadataWriter, plan: R
     commit_s = perf_counter() - started_s
     print(f"rows written         {len(part.picks)} in {commit_s:.1f} s, ", end="")
     print(f"{len(part.picks) / commit_s:,.0f} rows/s in one transaction")
+    return commit_s / len(part.picks)
 
 
 def main() -> None:

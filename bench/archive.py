@@ -1,0 +1,285 @@
+"""Restoring from the store alone: a base and what came after it, without log and source.
+
+A source of a million segments changes ten million times; its history and its bases are written by
+the target's own archivist, and the log is trimmed behind it. Then a process that has nothing but
+the folder plans a restore of the last cut, into an empty target in memory and into an empty
+PostgreSQL, and writes a part of the rows there.
+"""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from resource import RUSAGE_CHILDREN, getrusage
+from subprocess import run
+from time import perf_counter
+
+import asyncpg
+
+from bench.changes import CUT_EVENTS_MAX, Change, ChangingSource
+from bench.memory import peak_bytes, reset_peak, resident_bytes
+from bench.plan import CHUNK, SOURCE, commit, services, show, used_s
+from bench.stage import SOURCE_ROOT, TABLES, TARGET_ROOT, server
+from replicator.adapters.area_local import LocalArea
+from replicator.adapters.memory_log import MemoryEventLog
+from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.process_workers import ProcessWorkers
+from replicator.adapters.system_clock import SystemClock
+from replicator.model.archive import BASES, HISTORY
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Offset
+from replicator.model.load_spec import LocalLayout, SourceLayout
+from replicator.model.restore_point import Latest
+from replicator.model.wire import encode
+from replicator.ports import MetadataWriter
+from replicator.services.archive import ArchivedLog
+from replicator.services.archivist import ArchiveLimits, Archivist
+from replicator.services.history import History
+from replicator.services.spliced_log import SplicedLog
+
+PLAN_MAX_S, PLAN_MAX_BYTES = 60.0, 500e6
+"""For a million segments; the time is in proportion for fewer."""
+ROWS_MAX_S = 600.0
+"""To write a million rows."""
+OVERHEAD_MAX = 0.25
+"""Of an event's uncompressed size."""
+CUT_SIZES = (10, 100, 2 * CUT_EVENTS_MAX)
+"""Up to how many events there are in a cut."""
+LOG_ID = "bench"
+
+
+class CountingArea(LocalArea):
+    """Counts what is read, and what is written of each kind."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, "_replicator")
+        self.read_files, self.read_bytes = 0, 0
+        self.written_bytes = Counter[str]()
+
+    async def get(self, name: str) -> bytes:
+        """Read a file."""
+        data = await super().get(name)
+        self.read_files += 1
+        self.read_bytes += len(data)
+        return data
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Write a file of the history, or a manifest."""
+        self.written_bytes[name.partition("/")[0]] += len(data)
+        return await super().create(name, data)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        """Write a part of a base."""
+        self.written_bytes[name.partition("/")[0]] += len(data)
+        await super().replace(name, data)
+
+
+@dataclass(slots=True)
+class Sizes:
+    """What the cuts up to some size are, as the log has them and as the history keeps them."""
+
+    cuts: int = 0
+    events: int = 0
+    event_bytes: int = 0
+    kept_bytes: int = 0
+
+
+class Archive:
+    """A target's archivist behind a log that is trimmed after every cut."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.log = MemoryEventLog(SystemClock(), SOURCE, log_id=LOG_ID)
+        self.area = CountingArea(folder)
+        spliced = SplicedLog(self.log, lambda: [self.area], preferred=True)
+        history = History(spliced, source=SOURCE, workers=ProcessWorkers(workers), bases=spliced)
+        self.archivist = Archivist(
+            source=SOURCE,
+            area=self.area,
+            origin=SourceLayout(main=LocalLayout(root=SOURCE_ROOT), others={}),
+            kept=LocalLayout(root=TARGET_ROOT),
+            history=history,
+            limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
+            observer=lambda _: None,
+        )
+        self._cuts = 0
+
+    async def write(self, source: ChangingSource, chunks: Iterable[Sequence[Change]]) -> Sizes:
+        """Write a cut to the log and cover it; return what it is. The log is empty again."""
+        epoch = await self.log.acquire()
+        time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=5 * self._cuts)
+        self._cuts += 1
+        envelope = Envelope(source=SOURCE, cut=CutNumber(self._cuts), epoch=epoch, time=time)
+        kept, cut = self.area.written_bytes[HISTORY], Sizes(cuts=1)
+        for chunk in chunks:
+            documents = [encode(event, envelope) for event in chunk]
+            await self.log.append(documents)
+            cut.events += len(documents)
+            cut.event_bytes += sum(len(document.data) for document in documents)
+        closed = CutClosed(
+            cut=envelope.cut,
+            source_time=time,
+            count=cut.events,
+            digest=source.digest,
+            epoch=epoch,
+        )
+        self.at = ClosedCut(offset=await self.log.append([encode(closed, envelope)]), closed=closed)
+        await self.archivist.cover(self.at, (), whole=True)
+        self.log.trim(Offset(self.at.offset + 1))
+        cut.kept_bytes = self.area.written_bytes[HISTORY] - kept
+        return cut
+
+    async def write_base(self) -> None:
+        """Write a base of the last cut, and say what it took."""
+        read, written = self.area.read_files, self.area.written_bytes[BASES]
+        started_s, cpu_s = perf_counter(), sum(used_s())
+        base = await self.archivist.write_base(self.at)
+        wall_s, cpu_s = perf_counter() - started_s, sum(used_s()) - cpu_s
+        size_bytes = self.area.written_bytes[BASES] - written
+        print(
+            f"base of {base.rows} rows   {wall_s:.1f} s, {cpu_s:.1f} s of processor time,", end=" "
+        )
+        print(f"{size_bytes:,} bytes ({size_bytes / base.rows:.0f} a row),", end=" ")
+        print(f"{self.area.read_files - read} files read", flush=True)
+
+
+async def fill(folder: Path, args: argparse.Namespace) -> bool:
+    """Write the archive; return whether its history is small enough."""
+    archive, source = Archive(folder, args.workers), ChangingSource(args.segments, Random(1))
+    started_s = perf_counter()
+    first = await archive.write(source, source.first(CHUNK))
+    print(f"first cut, and its base  {first.events} events, {perf_counter() - started_s:.0f} s")
+    whole, sizes = Sizes(), {limit: Sizes() for limit in CUT_SIZES}
+    due = [args.events // 2, args.events - args.suffix]
+    while whole.events < args.events:
+        cut = await archive.write(source, [source.cut()])
+        add(whole, cut)
+        add(next(found for limit, found in sizes.items() if cut.events <= limit), cut)
+        if due and whole.events >= due[0]:
+            due.pop(0)
+            await archive.write_base()
+    print(f"history written in {perf_counter() - started_s:.0f} s")
+    for limit, found in sizes.items():
+        tell(f"cuts up to {limit} events", found)
+    tell("all", whole)
+    return whole.kept_bytes <= OVERHEAD_MAX * whole.event_bytes
+
+
+def add(whole: Sizes, part: Sizes) -> None:
+    """Add what a cut is."""
+    whole.cuts += part.cuts
+    whole.events += part.events
+    whole.event_bytes += part.event_bytes
+    whole.kept_bytes += part.kept_bytes
+
+
+def tell(what: str, sizes: Sizes) -> None:
+    """Print how large the history is, next to its events."""
+    print(f"  {what:<24} {sizes.cuts} cuts, {sizes.events} events,", end=" ")
+    print(f"{sizes.event_bytes / sizes.events:.0f} bytes an event,", end=" ")
+    kept, ratio = sizes.kept_bytes / sizes.events, sizes.kept_bytes / sizes.event_bytes
+    print(f"kept in {kept:.0f}: {ratio:.1%}", flush=True)
+
+
+async def restore(folder: Path, dsn: str | None, args: argparse.Namespace) -> bool:
+    """Plan from the store alone, and write rows where there is a server; return: in time."""
+    area = CountingArea(folder)
+    archive = ArchivedLog(area, LOG_ID)
+    workers = ProcessWorkers(args.workers)
+    history = History(archive, source=SOURCE, workers=workers, bases=archive)
+    metadata: MetadataWriter = (
+        MemoryMetadata(SystemClock()) if dsn is None else PostgresqlMetadataWriter(dsn)
+    )
+    restorer, executor = await services(history, metadata, root=SOURCE_ROOT)
+    idle, started_s, cpu_s = resident_bytes(), perf_counter(), used_s()
+    reset_peak()
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    plan_s, peak = perf_counter() - started_s, peak_bytes()
+    own_s, workers_s = (after - before for after, before in zip(used_s(), cpu_s, strict=True))
+    largest_worker = getrusage(RUSAGE_CHILDREN).ru_maxrss * 1024
+    print("into memory" if dsn is None else "into PostgreSQL")
+    show(plan, args.segments, plan_s, peak - idle)
+    print(f"  memory in all      {peak / 1e6:.0f} MB here,", end=" ")
+    print(f"at most {largest_worker / 1e6:.0f} MB in each of {args.workers} workers")
+    print(f"  processor time     {own_s:.1f} s here, {workers_s:.1f} s in workers")
+    print(f"  read               {area.read_files} files, {area.read_bytes:,} bytes", flush=True)
+    good = (
+        plan_s <= PLAN_MAX_S * args.segments / 1e6
+        and peak + largest_worker * (args.workers if args.workers > 1 else 0) <= PLAN_MAX_BYTES
+    )
+    if dsn is None:
+        return good
+    rows_s = await commit(executor, metadata, plan)
+    print(f"  a million of them  {rows_s * 1e6:.0f} s")
+    return good and rows_s * 1e6 <= ROWS_MAX_S
+
+
+async def restore_into_postgresql(folder: Path, args: argparse.Namespace) -> bool:
+    """Do it with a server of its own, in a process of its own."""
+    async with server(args.folder) as (_, dsn):
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(TABLES.read_text())
+        await connection.close()
+        return await alone(args, folder, "--postgresql", dsn)
+
+
+async def alone(args: argparse.Namespace, folder: Path, *more: str) -> bool:
+    """Do a step in a process of its own, whose memory is that of the step."""
+    command = [sys.executable, "-m", "bench.archive", "--archive", str(folder), *more]
+    for name in ("segments", "events", "workers", "suffix"):
+        command += [f"--{name}", str(getattr(args, name))]
+    return (await asyncio.to_thread(run, command, check=False)).returncode == 0
+
+
+async def measure(args: argparse.Namespace) -> bool:
+    """Write an archive, unless one is given to stay, and restore from it."""
+    folder = Path(tempfile.mkdtemp(prefix="replicator-bench-", dir=args.folder))
+    try:
+        steps = [
+            await alone(args, folder, "--fill"),
+            await alone(args, folder, "--restore"),
+            await restore_into_postgresql(folder, args),
+        ]
+    finally:
+        if not args.keep:
+            shutil.rmtree(folder)
+    return all(steps)
+
+
+async def step(args: argparse.Namespace) -> bool:
+    """Do the step that this process is for."""
+    if args.fill:
+        return await fill(args.archive, args)
+    if args.restore or args.postgresql:
+        return await restore(args.archive, args.postgresql, args)
+    return await measure(args)
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--segments", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--suffix", type=int, default=200_000, help="events after the last base")
+    parser.add_argument("--workers", type=int, default=2, help="1: this process alone")
+    parser.add_argument("--folder", type=Path, default=None, help="on a disk with room")
+    parser.add_argument("--keep", action="store_true", help="leave the archive there")
+    parser.add_argument("--archive", type=Path, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--restore", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--postgresql", default=None, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    good = asyncio.run(step(args))
+    if args.archive is None:
+        print("goals met" if good else "GOAL MISSED")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
