@@ -181,20 +181,52 @@ class History:
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, as they are.
 
+        Rows of long ago are read from the newest base among them: there they stand close together,
+        in the log there is all between them that does not count any more.
+
         Raises:
             CorruptionError: one of the offsets holds no record.
         """
-        at = 0
+        at, base = 0, await self._base_among(offsets)
         while at < len(offsets):
-            start = int(offsets[at])
-            until = int(np.searchsorted(offsets, start + self._records_max))
-            wanted = set(offsets[at:until].tolist())
-            records = await self._read(Offset(start), int(offsets[until - 1]) - start + 1)
-            found = [record for record in records if record.offset in wanted]
-            if not found or found[0].offset != start:
-                raise CorruptionError(f"the log has no record at offset {start} any more")
+            found = list[Record]()
+            if base is not None:
+                found = await self._records_of_base(base, offsets[at:])
+            if not found:
+                base, found = None, await self._records_of_log(offsets[at:])
             yield found
             at += len(found)
+
+    async def _base_among(self, offsets: Offsets) -> Offset | None:
+        """Return the newest base not after these offsets, when they are far apart."""
+        if len(offsets) == 0 or offsets[-1] - offsets[0] < self._records_max:
+            return None
+        found = [base for base in await self._base_offsets() if base <= offsets[-1]]
+        return found[-1] if found else None
+
+    async def _records_of_base(self, base: Offset, offsets: Offsets) -> list[Record]:
+        """Return the first of these records from a base, none when it does not have them all."""
+        assert self._bases is not None  # noqa: S101 - for the type checker
+        start = Offset(int(offsets[0]))
+        try:
+            records = await self._bases.read_base(base, start, records_max=self._records_max)
+        except CorruptionError as exc:
+            self.pass_over(exc)
+            return []
+        last = records[-1].offset if records else start - 1
+        wanted = set(offsets[: np.searchsorted(offsets, last, side="right")].tolist())
+        found = [record for record in records if record.offset in wanted]
+        return found if len(found) == len(wanted) else []
+
+    async def _records_of_log(self, offsets: Offsets) -> list[Record]:
+        start = int(offsets[0])
+        until = int(np.searchsorted(offsets, start + self._records_max))
+        wanted = set(offsets[:until].tolist())
+        records = await self._read(Offset(start), int(offsets[until - 1]) - start + 1)
+        found = [record for record in records if record.offset in wanted]
+        if not found or found[0].offset != start:
+            raise CorruptionError(f"the log has no record at offset {start} any more")
+        return found
 
     async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:
         """Read from the log, or where that was trimmed from a base.
