@@ -42,9 +42,11 @@ class SplicedLog:
             return span
         firsts = [span.first]
         for archive in await self._kept(span):
-            offsets = [*await archive.offsets()]
-            if offsets and await archive.whole_until(offsets[0]) >= span.first:
-                firsts.append(offsets[0])
+            until = Offset(0)
+            for base in [*await archive.offsets()]:
+                if base >= until and (until := await archive.whole_until(base)) >= span.first:
+                    firsts.append(base)
+                    break
         return Span(log_id=span.log_id, first=min(firsts), end=span.end)
 
     async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:

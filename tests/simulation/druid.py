@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha1
@@ -41,6 +42,8 @@ class Druid:
         self.deletions: set[asyncio.Task[None]] = set()
         self.done: set[str] = set()
         self.dead: list[tuple[Segment, dict[str, bytes]]] = []
+        self.written = defaultdict[Location, list[tuple[str, dict[str, bytes]]]](list)
+        """All bytes that ever were at a place, each with the time since when."""
 
     def act(self) -> None:
         """Do one random thing."""
@@ -131,7 +134,7 @@ class Druid:
         if old not in self.storage.stored or len(self._users(old)) > 1:
             return
         new = Location(f"archive/{next(self._numbers)}/index/")
-        self.storage.stored[new] = dict(self.storage.stored[old])
+        self._store(new, dict(self.storage.stored[old]), since="")
         payload = json.loads(row.payload)
         payload["loadSpec"] = {"type": "local", "path": f"{ROOT}/{new}"}
         self._commit([replace(row, payload=json.dumps(payload).encode())])
@@ -157,8 +160,8 @@ class Druid:
         location = self._location(row)
         if len(self._users(location)) > 1:
             return
-        self.storage.stored[location] = self._bytes(json.loads(row.payload)["size"])
         now = self._now()
+        self._store(location, self._bytes(json.loads(row.payload)["size"]), since=now)
         self._commit([replace(row, created_date=now, used_status_last_updated=now)])
 
     def resurrect(self) -> None:
@@ -169,8 +172,8 @@ class Druid:
         place = self._location(row)
         if key_of(row) in self.metadata.rows or self._users(place):
             return
-        self.storage.stored[place] = dict(files)
         now = self._now()  # a life of its own: what was copied in the first one may be other bytes
+        self._store(place, dict(files), since=now)
         self._commit([replace(row, created_date=now, used_status_last_updated=now)])
 
     def stream(self) -> None:
@@ -240,9 +243,20 @@ class Druid:
     def _new(self, datasource: str, day: int, version: str, number: int) -> Segment:
         place = f"{datasource}/{DAYS[day]}_{DAYS[day + 1]}/{version}/{next(self._numbers)}/index/"
         size = self._rng.randrange(1, 50)
-        self.storage.stored[Location(place)] = self._bytes(size)
+        self._store(Location(place), self._bytes(size), since=self._now())
         spec = {"type": "local", "path": f"{ROOT}/{place}"}
         return self._row(datasource, day, version, number, spec, size)
+
+    def bytes_since(self, place: Location, since: str) -> list[dict[str, bytes]]:
+        """Return what a row that was created then had at its place, and what came there later."""
+        written = self.written[place]
+        before = [time for time, _ in written if time < since]
+        same = any(time == since for time, _ in written)
+        return [files for _, files in written[max(0, len(before) - (not same)) :]]
+
+    def _store(self, place: Location, files: dict[str, bytes], *, since: str) -> None:
+        self.storage.stored[place] = files
+        self.written[place].append((since, files))
 
     def _bytes(self, size: int) -> dict[str, bytes]:
         return {"00000.smoosh": self._rng.randbytes(size)}

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from replicator.errors import FencedError, TransientError
+from tests.simulation.loss import lose_everything, trim, trim_too_far
 from tests.simulation.virtual_time import VirtualTimeLoop
 from tests.simulation.world import SOURCE, World
 
@@ -37,7 +38,12 @@ MARKS = {
     "gap: object_missing",
     "kept a file and was not told",
     "restored",
+    "restored from the store alone: /archive/segments",
+    "restored from the store alone: /standby/segments",
     "stored and was not told",
+    "the log was trimmed",
+    "the log was trimmed too far",
+    "what lies in a hole was not restored",
 }
 
 
@@ -79,7 +85,11 @@ async def live_and_die(world: World) -> None:
             world.check()
         if world.rng.random() < 0.3:
             await world.restore_from_the_store()
-    await heal(world)
+    if world.rng.random() < 0.2:
+        await trim_too_far(world)
+    else:
+        await heal(world)
+    await lose_everything(world)
 
 
 async def change(world: World, *, times: int) -> None:
@@ -87,6 +97,8 @@ async def change(world: World, *, times: int) -> None:
         world.druid.act()
         await asyncio.sleep(world.rng.expovariate(1 / world.rng.choice([1.0, 10.0, 30.0])))
         world.check()
+        if world.trims and world.rng.random() < 0.2:
+            trim(world)
 
 
 async def try_restore(world: World) -> None:
@@ -122,12 +134,18 @@ async def heal(world: World) -> None:
     assert checkpoint is not None
     assert not checkpoint.standing
     assert world.source.seen[checkpoint.digest] == world.source.rows
+    if world.archive is not None:
+        kept = await world.archive.checkpoint()
+        assert kept is not None
+        assert world.source.seen[kept.digest] == world.source.rows
     note_attempts(world)
     if not {"kill_young", "kill_old", "drop_datasource", "rebirth"} & world.druid.done:
         assert world.open_gaps() == []
 
 
 def note_attempts(world: World) -> None:
+    if world.first_record() > 0:
+        return
     records = world.log._stored.records
     closed = sum(1 for record in records if record.type == "cut.closed")
     counted = sum(_count(record.data) for record in records if record.type == "cut.closed")

@@ -1,7 +1,7 @@
 """A source, a log and a target with a seeded will to fail, and what must hold at every instant."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,6 +54,7 @@ from replicator.services.sparing import Sparing
 from replicator.services.spliced_log import SplicedLog
 from replicator.services.store_places import StorePlaces
 from replicator.services.watcher import Watcher, WatchLimits
+from tests.simulation.archive_target import ArchiveTarget
 from tests.simulation.druid import ROOT, Druid
 from tests.simulation.faults import (
     FlakyArea,
@@ -144,6 +145,9 @@ class World:
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
         self.kill_wait_s = rng.choice([5.0, 60.0])
         self.delay = timedelta(seconds=rng.choice([0.0, 0.0, 90.0]))
+        self.retry = RETRY
+        self.archive = ArchiveTarget(self, SOURCE, ORIGIN) if rng.random() < 0.3 else None
+        self.trims = rng.random() < 0.5
 
     # ------------------------------------------------------------------------------ the processes
 
@@ -152,7 +156,7 @@ class World:
             source=SOURCE,
             metadata=FlakyReader(self.source, self.weather),
             log=FlakyLog(self.log.reopen(), self.weather),
-            history=self.history(preferred=False),
+            history=self.history(self.areas(), preferred=False),
             limits=WatchLimits(
                 poll_interval_s=5.0,
                 jitter=0.2,
@@ -284,10 +288,17 @@ class World:
             clock=self.clock,
         )
 
-    def history(self, *, preferred: bool = True) -> History:
+    def areas(self) -> list[MemoryArea]:
+        """Return the places of all targets' histories."""
+        return [self.area, *([self.archive.area] if self.archive else [])]
+
+    def history(
+        self, areas: Sequence[MemoryArea] | None = None, *, preferred: bool = True
+    ) -> History:
+        """Return the log, and what was trimmed of it from these places; else the standby's own."""
         log = SplicedLog(
             FlakyLog(self.log.reopen(), self.weather),
-            lambda: [FlakyArea(self.area, self.weather)],
+            lambda: [FlakyArea(area, self.weather) for area in areas or [self.area]],
             preferred=preferred,
         )
         return History(
@@ -369,6 +380,9 @@ class World:
             parts.append(Part("watch 2", self._run(self.watcher(), stop)))
         if doubles and self.rng.random() < 0.1:
             parts.append(Part("apply 2", self._run(self.applier(), stop)))
+        if self.archive is not None:
+            parts.append(Part("archive", self._run(self.archive.applier(), stop)))
+            parts.append(Part("archive bases", self._run(self.archive.base_writer(), stop)))
         return parts
 
     def _run(
@@ -395,12 +409,17 @@ class World:
             return
         cut = self.rng.choice(cuts)
         restorer = self.restorer()
+        before = self.checkpoint()
         try:
             plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
             await restorer.execute(plan, accept_gaps=True)
         except GapError:
-            assert cut.offset < await horizon(self.area, "log")
-            self.marks.add("what has expired was not restored")
+            assert self.checkpoint() == before
+            if cut.offset < await horizon(self.area, "log"):
+                self.marks.add("what has expired was not restored")
+            else:
+                assert not await self.is_reachable(cut)
+                self.marks.add("what lies in a hole was not restored")
             return
         held = await self.target.held(SOURCE)
         assert held.checkpoint is not None
@@ -462,6 +481,15 @@ class World:
         await self.holds().create(name, ToOffset(offset=cut.offset), reason="r", until=None)
         self.held[name] = cut
 
+    async def is_reachable(self, cut: ClosedCut) -> bool:
+        """Return whether a base and all records after it are in the store or the log."""
+        first, archive = self.first_record(), ArchivedLog(self.area, "log")
+        bases = [base for base in await archive.offsets() if base <= cut.offset]
+        if not bases or first == 0:
+            return first == 0
+        until = await archive.whole_until(bases[-1])
+        return until > cut.offset or until >= first
+
     def observe(self, observation: Observation) -> None:
         match observation:
             case GapOpened(gap=gap):
@@ -482,7 +510,9 @@ class World:
         self.reached = max(self.reached, checkpoint.offset)
         self.check_rows(checkpoint)
         self.check_bytes()
-        assert self.kept_until() > checkpoint.offset, "the store lacks history of the checkpoint"
+        assert self.kept_until(self.area) > checkpoint.offset, (
+            "the store lacks history of the checkpoint"
+        )
 
     def check_rows(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
@@ -490,11 +520,11 @@ class World:
         gaps = {RowKey(gap.kind, gap.key) for gap in self.gaps() if gap.at(checkpoint.offset)}
         for key in gaps:
             wanted.pop(key, None)
-        present = {key: self._compared(row) for key, row in self.target.rows.items()}
+        present = {key: self.compared(row) for key, row in self.target.rows.items()}
         assert present == wanted
 
-    def wanted(self, rows: Rows) -> dict[RowKey, object]:
-        carriage = self.carriage()
+    def wanted(self, rows: Rows, carriage: Carriage | None = None) -> dict[RowKey, object]:
+        carriage = carriage or self.carriage()
         found: dict[RowKey, object] = {}
         for key, row in rows.items():
             try:
@@ -502,10 +532,10 @@ class World:
             except MalformedRowError:
                 continue
             if carried is not None:
-                found[key] = self._compared(carried)
+                found[key] = self.compared(carried)
         return found
 
-    def _compared(self, row: Row) -> object:
+    def compared(self, row: Row) -> object:
         kind = key_of(row).kind
         return fingerprint(row, columns=COMPARED[kind])
 
@@ -522,10 +552,14 @@ class World:
                 if there is not None:
                     assert there == self.target_storage.stored[location], f"{row.id}: not its bytes"
 
-    def kept_until(self) -> int:
-        """Up to which offset the store has history, by the names of its files."""
-        spans = (history_span(name) for name in self.area.files if name.startswith(HISTORY))
-        bases = (base_offset(name) for name in self.area.files if name.startswith(BASES))
+    def first_record(self) -> int:
+        """From which offset on the log has records."""
+        return self.log._span().first
+
+    def kept_until(self, area: MemoryArea) -> int:
+        """Up to which offset a store has history, by the names of its files."""
+        spans = (history_span(name) for name in area.files if name.startswith(HISTORY))
+        bases = (base_offset(name) for name in area.files if name.startswith(BASES))
         ends = [span[1] for span in spans if span is not None]
         return max([*ends, *[base + 1 for base in bases if base is not None]], default=0)
 
