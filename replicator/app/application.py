@@ -43,6 +43,7 @@ from replicator.ports import (
 )
 from replicator.services.applier import Applier, Leave
 from replicator.services.appraiser import Appraiser
+from replicator.services.archive import kept_gaps
 from replicator.services.archivist import BaseWriter
 from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
@@ -168,7 +169,7 @@ class Application:
             return await self.pipeline(name).restorer(self.source_storage())
         backup = self.target(name)
         return await self.pipeline(into).restorer(
-            backup.storage, backup=_backup(backup), kept=backup
+            backup.storage, backup=await self._backup(backup), kept=backup
         )
 
     async def appraiser(self, name: str, *, into: str) -> Appraiser:
@@ -178,13 +179,15 @@ class Application:
             return await self.pipeline(into).appraiser(self.source_storage(), way, backup=None)
         kept = self.target(name)
         way = self.way(kept.settings.deep_storage, into)
-        return await self.pipeline(into).appraiser(kept.storage, way, backup=_backup(kept))
+        return await self.pipeline(into).appraiser(
+            kept.storage, way, backup=await self._backup(kept)
+        )
 
     async def appraiser_from(self, store: Store, into: str, *, by_reference: bool) -> Appraiser:
         """Return what does so for a restore from a store."""
         kept = store.target
         elsewhere = layout(kept.settings.deep_storage) if by_reference else None
-        backup = Backup(layout=elsewhere or store.about.kept, storage=kept.storage)
+        backup = store.backup(elsewhere)
         pipeline = Pipeline(store.origin, self.target(into), self.tools, elsewhere=elsewhere)
         way = self.way(kept.settings.deep_storage, into)
         return await pipeline.appraiser(kept.storage, way, backup=backup, stays=by_reference)
@@ -214,7 +217,7 @@ class Application:
             return await self.pipeline(name).renamer(self.source_storage())
         backup = self.target(name)
         return await self.pipeline(into).renamer(
-            backup.storage, backup=_backup(backup), kept=backup
+            backup.storage, backup=await self._backup(backup), kept=backup
         )
 
     async def renamer_from(self, store: Store, into: str) -> Renamer:
@@ -223,7 +226,7 @@ class Application:
         pipeline = Pipeline(store.origin, self.target(into), self.tools)
         if self.target(into) is kept:
             return await pipeline.renamer(kept.storage)
-        backup = Backup(layout=store.about.kept, storage=kept.storage)
+        backup = store.backup()
         return await pipeline.renamer(kept.storage, backup=backup, kept=kept)
 
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
@@ -266,10 +269,10 @@ class Application:
         if by_reference:
             elsewhere = layout(kept.settings.deep_storage)
             pipeline = Pipeline(store.origin, target, self.tools, elsewhere=elsewhere)
-            backup = Backup(layout=elsewhere, storage=kept.storage)
+            backup = store.backup(elsewhere)
             keep = partial(Keeping(store, self.tools).keep_for, into)
             return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
-        backup = Backup(layout=store.about.kept, storage=kept.storage)
+        backup = store.backup()
         pipeline = Pipeline(store.origin, target, self.tools)
         return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
 
@@ -307,7 +310,7 @@ class Application:
         if origin == name:
             raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
         other = self.target(origin)
-        return await self.pipeline(name).repairer(other.storage, backup=_backup(other))
+        return await self.pipeline(name).repairer(other.storage, backup=await self._backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.
@@ -498,6 +501,15 @@ class Application:
             preferred=preferred,
         )
 
+    async def _backup(self, target: Target) -> Backup:
+        """Return another target as what bytes come from; its metadata store may be gone."""
+        log_id = (await self._log.span()).log_id
+        return Backup(
+            layout=layout(target.settings.deep_storage),
+            storage=target.storage,
+            gaps=await kept_gaps(target.storage.area(), log_id),
+        )
+
     def _target_metadata(self, target: TargetSettings, storage: TargetStorage) -> TargetMetadata:
         settings = target.metadata
         if settings is None:
@@ -510,7 +522,3 @@ class Application:
             connect_timeout_s=settings.connect_timeout_s,
             statement_timeout_s=settings.statement_timeout_s,
         )
-
-
-def _backup(target: Target) -> Backup:
-    return Backup(layout=layout(target.settings.deep_storage), storage=target.storage)

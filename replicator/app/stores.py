@@ -7,9 +7,11 @@ from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.archive import About
+from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.ports import Clock, Workers
 from replicator.services.archive import ArchivedLog, abouts
+from replicator.services.executor import Backup
 from replicator.services.history import History
 from replicator.services.windows import Windows, newest, windows
 
@@ -32,6 +34,14 @@ class Store:
             layout=self.about.origin,
             log=self.archive,
             bases=self.archive,
+        )
+
+    def backup(self, elsewhere: Layout | None = None) -> Backup:
+        """Return it as what bytes come from; `elsewhere`: as it is configured now."""
+        return Backup(
+            layout=elsewhere or self.about.kept,
+            storage=self.target.storage,
+            gaps=self.windows.gaps,
         )
 
 

@@ -182,6 +182,7 @@ class Applier:
     async def _seed(self, epoch: Epoch, span: Span) -> bool:
         """Bring the target to the newest cut in one step, whatever it holds now."""
         if not await self._history.has_cuts(span):
+            _require_untrimmed(span)
             return False
         if (cut := await self._newest_due()) is None:
             return False
@@ -345,6 +346,20 @@ class Applier:
                 hint="is the source's deep storage the right one, and mounted? If the segments are"
                 " really gone, raise objects_missing_max: they are recorded as gaps then",
             )
+
+
+def _require_untrimmed(span: Span) -> None:
+    """Never wait for the first cut of a log that had some.
+
+    Raises:
+        GapError: it was trimmed.
+    """
+    if span.first > 0:
+        raise GapError(
+            f"the log was trimmed up to offset {span.first} and holds no closed cut any more; no"
+            " store has what it held",
+            hint="raise the log's retention; an empty target can be filled from a new log",
+        )
 
 
 def _picks(cuts: Sequence[CutSpan]) -> Offsets:

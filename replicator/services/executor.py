@@ -1,7 +1,7 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -20,6 +20,7 @@ from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     OBJECT_MISSING,
     OBJECT_TRUNCATED,
+    Gap,
 )
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Keys, Offsets
@@ -95,6 +96,9 @@ class Backup:
 
     layout: Layout
     storage: DeepStorage
+    gaps: Sequence[Gap] = ()
+    """What it could not get; where one says that other bytes are in a row's place, they are not
+    taken for the row's."""
 
 
 class _Copy(NamedTuple):
@@ -164,6 +168,11 @@ class Executor:
         self._carriage = carriage
         self._limits = limits
         self._backup = backup
+        self._changed = {
+            gap.opened: gap
+            for gap in (backup.gaps if backup else ())
+            if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
+        }
         self._rng = rng
         self._observer = observer
         self._slots = asyncio.Semaphore(limits.in_flight_max)
@@ -263,15 +272,8 @@ class Executor:
         return rows, gone
 
     async def _copy_entries(self, entries: Sequence[Entry], *, trust: Trust) -> list[Uncopied]:
-        uncopied: list[Uncopied] = []
         wanted: dict[Location, _Wanted] = {}
-        for entry in entries:
-            if not isinstance(entry.event, RowChanged):
-                continue
-            try:
-                self._place(entry, entry.event.row, wanted)
-            except MalformedRowError as exc:
-                uncopied.append(_uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc)))
+        uncopied = [*self._placed(entries, wanted)]
         copies = {self._aim(place, found.size_bytes): found for place, found in wanted.items()}
         try:
             async with asyncio.TaskGroup() as group:
@@ -284,6 +286,21 @@ class Executor:
             if (failure := task.result()) is not None:
                 uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]
         return uncopied
+
+    def _placed(
+        self, entries: Sequence[Entry], wanted: dict[Location, _Wanted]
+    ) -> Iterator[Uncopied]:
+        """Collect what is wanted at which place; yield the rows that have no bytes to want."""
+        for entry in entries:
+            if not isinstance(entry.event, RowChanged):
+                continue
+            if (gap := self._changed.get(entry.offset)) is not None:
+                yield _uncopied(entry, entry.event.row, gap.reason, gap.detail)
+                continue
+            try:
+                self._place(entry, entry.event.row, wanted)
+            except MalformedRowError as exc:
+                yield _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
 
     def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
         if not isinstance(row, Segment):

@@ -231,7 +231,10 @@ class History:
     async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:
         """Read from the log, or where that was trimmed from a base.
 
-        The first base after a record has it, unless a later cut did without it.
+        The first base after a record has it, unless its cut did without it.
+
+        Raises:
+            GapError: nobody has the record at `start`.
         """
         try:
             return await self._log.read(start, records_max=records_max)
@@ -242,9 +245,12 @@ class History:
             for offset in known:
                 if self._bases is not None and offset >= start:
                     try:
-                        return await self._bases.read_base(offset, start, records_max=records_max)
+                        found = await self._bases.read_base(offset, start, records_max=records_max)
                     except CorruptionError as exc:
                         self.pass_over(exc)
+                    else:
+                        if found and found[0].offset == start:
+                            return found
             raise gap from None
 
     async def base_before(self, until: Offset) -> Base | None:

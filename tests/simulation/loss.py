@@ -1,6 +1,7 @@
 """The log is trimmed while everybody reads it, and in the end nothing but the stores is left."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replicator.adapters.memory_area import MemoryArea
@@ -9,11 +10,12 @@ from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import GapError
 from replicator.model.carriage import Carriage, locate
+from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import LocalLayout
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.services.archive import ArchivedLog
+from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler
@@ -27,13 +29,23 @@ FRESH_ROOT = "/fresh/segments"
 # ------------------------------------------------------------------------------- the log is trimmed
 
 
-def trim(world: World) -> None:
+async def trim(world: World) -> None:
     """Drop records that all stores have, as the retention of a topic would."""
-    reached = min(world.kept_until(area) for area in world.areas())
-    first = world.first_record()
-    if reached > first:
+    reached = await covered(world, world.area, world.checkpoint())
+    if (archive := world.archive) is not None:
+        reached = min(reached, await covered(world, archive.area, await archive.checkpoint()))
+    if reached > (first := world.first_record()):
         world.log.trim(Offset(world.rng.randint(first, reached)))
         world.marks.add("the log was trimmed")
+
+
+async def covered(world: World, area: MemoryArea, checkpoint: Checkpoint | None) -> int:
+    """Return up to where a target has what it needs to go on from its checkpoint."""
+    if checkpoint is None:
+        return 0
+    if checkpoint.standing:  # it goes on from the newest base
+        return world.kept_until(area)
+    return await ArchivedLog(area, "log").whole_until(checkpoint.offset)
 
 
 async def trim_too_far(world: World) -> None:
@@ -81,7 +93,10 @@ class Left:
     area: MemoryArea
     storage: MemoryDeepStorage
     root: str
+    gaps: Sequence[Gap]
+    """As the store itself tells them."""
     excused: frozenset[int]
+    """As the target told them."""
 
 
 async def lose_everything(world: World) -> None:
@@ -91,13 +106,20 @@ async def lose_everything(world: World) -> None:
             area=world.area,
             storage=world.target_storage,
             root=TARGET_ROOT,
+            gaps=await kept_gaps(world.area, "log"),
             excused=frozenset(gap.opened for gap in world.gaps()),
         )
     ]
     if (archive := world.archive) is not None:
         excused = frozenset(gap.opened for gap in await archive.gaps())
         lefts.append(
-            Left(area=archive.area, storage=archive.storage, root=ARCHIVE_ROOT, excused=excused)
+            Left(
+                area=archive.area,
+                storage=archive.storage,
+                root=ARCHIVE_ROOT,
+                gaps=await kept_gaps(archive.area, "log"),
+                excused=excused,
+            )
         )
     world.source_storage.stored.clear()
     world.log.trim((await world.log.span()).end)
@@ -183,7 +205,9 @@ class Fresh:
             metadata=self.metadata,
             carriage=self._carriage(),
             limits=CopyLimits(in_flight_max=3, retry=RETRY),
-            backup=Backup(layout=LocalLayout(root=self._left.root), storage=kept),
+            backup=Backup(
+                layout=LocalLayout(root=self._left.root), storage=kept, gaps=self._left.gaps
+            ),
             rng=self._world.rng,
             observer=self._world.observe,
         )

@@ -98,7 +98,7 @@ async def change(world: World, *, times: int) -> None:
         await asyncio.sleep(world.rng.expovariate(1 / world.rng.choice([1.0, 10.0, 30.0])))
         world.check()
         if world.trims and world.rng.random() < 0.2:
-            trim(world)
+            await trim(world)
 
 
 async def try_restore(world: World) -> None:

@@ -554,7 +554,8 @@ class World:
 
     def first_record(self) -> int:
         """From which offset on the log has records."""
-        return self.log._span().first
+        stored = self.log._stored
+        return stored.records[0].offset if stored.records else stored.end
 
     def kept_until(self, area: MemoryArea) -> int:
         """Up to which offset a store has history, by the names of its files."""
