@@ -25,7 +25,6 @@ from replicator.model.restore_point import Latest
 from replicator.services.drill_record import DrillRecord
 from replicator.services.drill_schedule import DrillSchedule, Scheduled
 from replicator.services.driller import Driller, Rehearsal
-from replicator.services.executor import Backup
 
 DATABASE, SEGMENTS = "postgresql", "segments"
 """What a scratch folder holds."""
@@ -100,11 +99,7 @@ async def _rehearsal(
             source=store.about.source,
             windows=store.windows,
             free_bytes=free_bytes(folder),
-            restorer=await pipeline.restorer(
-                kept,
-                backup=Backup(layout=store.about.kept, storage=kept),
-                kept=store.target,
-            ),
+            restorer=await pipeline.restorer(kept, backup=store.backup(), kept=store.target),
             verifier=await pipeline.verifier(),
         )
 

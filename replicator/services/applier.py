@@ -12,6 +12,7 @@ import numpy as np
 from replicator.errors import CorruptionError, GapError, NotFoundError, RefusedError, TransientError
 from replicator.model.checkpoint import (
     KILLED_BEFORE_COPIED,
+    OBJECT_CHANGED,
     OBJECT_MISSING,
     Checkpoint,
     Gap,
@@ -78,6 +79,8 @@ class _Window:
     passed: list[Gap] = field(default_factory=list)
     hopeless: set[bytes] = field(default_factory=set)
     """Keys of rows that had a gap already: no later cut is awaited for them."""
+    doubted: set[RowKey] = field(default_factory=set)
+    """Rows in whose place the target has other bytes than the source had."""
 
 
 class Applier:
@@ -187,7 +190,8 @@ class Applier:
         if (cut := await self._newest_due()) is None:
             return False
         found = await self._reconciler.reconcile(cut, standing=False)
-        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
+        doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
+        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
         self._refuse_wrong_storage(uncopied)
         known = {gap.opened for gap in found.known_gaps}
         self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
@@ -253,8 +257,12 @@ class Applier:
         for key in again & self._gaps.keys():
             window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             window.hopeless.add(key)
-        for row in await self._executor.copy(span.offsets, trust=Trust.NEVER):
+        for row in await self._executor.copy(
+            span.offsets, trust=Trust.NEVER, doubted=window.doubted
+        ):
             window.uncopied[row.offset] = row
+            if row.reason == OBJECT_CHANGED:
+                window.doubted.add(row.key)
             window.keys[key_hash(row.key)] = row.offset
         window.cuts.append(span)
         self._refuse_wrong_storage(tuple(window.uncopied.values()))
@@ -262,7 +270,9 @@ class Applier:
     async def _copy_again(self) -> None:
         """Try the missing bytes a last time before they become gaps."""
         offsets = np.array(sorted(self._window.uncopied), np.int64)
-        uncopied = await self._executor.copy(offsets, trust=Trust.NEVER)
+        uncopied = await self._executor.copy(
+            offsets, trust=Trust.NEVER, doubted=self._window.doubted
+        )
         self._window.uncopied = {row.offset: row for row in uncopied}
 
     def _awaited(self) -> bool:
@@ -317,12 +327,11 @@ class Applier:
         await self._history.report(self._target, cut.offset)
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
-        self._window, self._deadline_s = _Window(), None
         gaps = await self._metadata.gaps(self._source)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
-        self._gaps = {
-            key_hash(RowKey(gap.kind, gap.key)): gap for gap in gaps if gap.closed is None
-        }
+        self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
+        changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
+        self._window, self._deadline_s = _Window(doubted={*map(_row_key, changed)}), None
         if not self._early:  # otherwise it has read on already
             self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
         self._epoch = epoch
@@ -367,6 +376,10 @@ def _picks(cuts: Sequence[CutSpan]) -> Offsets:
     if len(cuts) == 1:
         return offsets
     return last_words(offsets, np.concatenate([cut.keys for cut in cuts]))
+
+
+def _row_key(gap: Gap) -> RowKey:
+    return RowKey(gap.kind, gap.key)
 
 
 def _any_missing(rows: Iterable[Uncopied]) -> bool:

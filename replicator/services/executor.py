@@ -1,7 +1,7 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
@@ -106,6 +106,8 @@ class _Copy(NamedTuple):
     """Where the bytes come from."""
     target: Location
     size_bytes: int
+    doubted: bool
+    """Whether the bytes at the target's place may be those of what was there before."""
 
     @property
     def unpacks(self) -> bool:
@@ -178,10 +180,13 @@ class Executor:
         self._slots = asyncio.Semaphore(limits.in_flight_max)
         self._source_is_away = False
 
-    async def copy(self, picks: Offsets, *, trust: Trust) -> tuple[Uncopied, ...]:
+    async def copy(
+        self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
+    ) -> tuple[Uncopied, ...]:
         """Bring the bytes of all picked rows to the target; return the rows it cannot have.
 
-        `trust` says what to make of bytes that the target has whole already.
+        `trust` says what to make of bytes that the target has whole already. Those of `doubted`
+        rows were others than the source's once: they count only when the source still says so.
 
         Raises:
             TransientError: a storage was away for longer than the retry policy lasts.
@@ -192,7 +197,7 @@ class Executor:
         began, done = asyncio.get_running_loop().time(), 0
         self._copied_bytes = self._copied_objects = 0
         async for entries in self._history.pick(picks):
-            uncopied += await self._copy_entries(entries, trust=trust)
+            uncopied += await self._copy_entries(entries, trust=trust, doubted=doubted)
             done += len(entries)
             self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
         if self._rates is not None:
@@ -271,10 +276,12 @@ class Executor:
                     raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
         return rows, gone
 
-    async def _copy_entries(self, entries: Sequence[Entry], *, trust: Trust) -> list[Uncopied]:
+    async def _copy_entries(
+        self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]
+    ) -> list[Uncopied]:
         wanted: dict[Location, _Wanted] = {}
         uncopied = [*self._placed(entries, wanted)]
-        copies = {self._aim(place, found.size_bytes): found for place, found in wanted.items()}
+        copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
@@ -313,9 +320,14 @@ class Executor:
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
 
-    def _aim(self, location: Location, size_bytes: int) -> _Copy:
+    def _aim(self, location: Location, found: _Wanted, doubted: Collection[RowKey]) -> _Copy:
         origin = location if self._backup is None else self._backup.layout.place(location)
-        return _Copy(origin, self._carriage.target.place(location), size_bytes)
+        return _Copy(
+            origin,
+            self._carriage.target.place(location),
+            found.size_bytes,
+            doubted=any(key_of(row) in doubted for _, row in found.rows),
+        )
 
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         """Copy one location; return reason and detail when the target cannot have it."""
@@ -354,6 +366,8 @@ class Executor:
         except MissingObjectError as exc:
             if receipt is None:
                 return OBJECT_MISSING, str(exc)
+            if copy.doubted:
+                return OBJECT_CHANGED, f"{copy.origin} had other bytes than were copied; now none"
         except TransientError:
             if receipt is None or trust is Trust.NEVER:
                 raise

@@ -9,9 +9,12 @@ from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.model.carriage import Carriage
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.load_spec import LocalLayout, SourceLayout
+from replicator.model.placing import Placing
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.executor import CopyLimits, Executor
+from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.intents import Intents
 from replicator.services.reconciler import Reconciler
 from tests.simulation.faults import FlakyArea, FlakyStorage
 
@@ -45,6 +48,15 @@ class ArchiveTarget:
             reconciler=self._reconciler(),
             executor=self._executor(),
             archivist=self._archivist(),
+            guard=ExpiryGuard(
+                intents=Intents(
+                    FlakyArea(self.area, world.weather),
+                    clock=world.clock,
+                    clock_skew_max=timedelta(seconds=1),
+                ),
+                history=world.history([self.area]),
+                placing=Placing(source=self._origin, target=LocalLayout(root=ARCHIVE_ROOT)),
+            ),
             limits=ApplyLimits(
                 interval_s=1.0,
                 kill_wait_s=world.kill_wait_s,

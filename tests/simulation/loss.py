@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_metadata import MemoryMetadata
@@ -13,12 +14,17 @@ from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import LocalLayout
+from replicator.model.placing import Placing
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
+from replicator.services.intents import Intents
+from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
+from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
 from tests.simulation.archive_target import ARCHIVE_ROOT
 from tests.simulation.world import ORIGIN, RETRY, SOURCE, TARGET_ROOT, World
@@ -96,29 +102,31 @@ class Left:
     gaps: Sequence[Gap]
     """As the store itself tells them."""
     excused: frozenset[int]
-    """As the target told them."""
+    """As the target told them, and the store: it is told first, and a crash may come between."""
 
 
 async def lose_everything(world: World) -> None:
     """Log and source are gone: a random cut of every run comes back from the store alone."""
+    told = await kept_gaps(world.area, "log")
     lefts = [
         Left(
             area=world.area,
             storage=world.target_storage,
             root=TARGET_ROOT,
-            gaps=await kept_gaps(world.area, "log"),
-            excused=frozenset(gap.opened for gap in world.gaps()),
+            gaps=told,
+            excused=frozenset(gap.opened for gap in [*world.gaps(), *told]),
         )
     ]
     if (archive := world.archive) is not None:
+        told = await kept_gaps(archive.area, "log")
         excused = frozenset(gap.opened for gap in await archive.gaps())
         lefts.append(
             Left(
                 area=archive.area,
                 storage=archive.storage,
                 root=ARCHIVE_ROOT,
-                gaps=await kept_gaps(archive.area, "log"),
-                excused=excused,
+                gaps=told,
+                excused=excused | {gap.opened for gap in told},
             )
         )
     world.source_storage.stored.clear()
@@ -178,6 +186,7 @@ class Fresh:
             assert self.storage.stored[location] in had, f"{row.id}: not its bytes"
 
     def _restorer(self) -> Restorer:
+        clock = self._world.clock
         return Restorer(
             source=SOURCE,
             target="fresh",
@@ -192,6 +201,20 @@ class Fresh:
             ),
             executor=self._executor(),
             archivist=None,
+            guard=ExpiryGuard(
+                intents=Intents(
+                    self.storage.area(), clock=clock, clock_skew_max=timedelta(seconds=1)
+                ),
+                history=self._history,
+                placing=Placing(source=ORIGIN, target=LocalLayout(root=FRESH_ROOT)),
+            ),
+            leases=RestoreLeases(
+                areas={"left": self._left.area},
+                points=KeptPoints(self._left.area, clock=clock),
+                clock=clock,
+                limits=LeaseLimits(lease=timedelta(seconds=60), renewal=timedelta(seconds=10)),
+                rng=self._world.rng,
+            ),
             observer=self._world.observe,
         )
 
