@@ -2,19 +2,24 @@
 
 from collections.abc import Mapping
 from random import Random
+from typing import TYPE_CHECKING
 
-from replicator.adapters.druid_broker import DruidBroker
-from replicator.adapters.druid_http import DruidAddress, DruidHttp
-from replicator.adapters.druid_request import DruidLogin
 from replicator.config import DruidLoginSettings, DruidSettings, Settings, SourceDruidSettings
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
 from replicator.ports import DruidCluster, QueryBroker
 from replicator.services.query_verifier import QueryLimits, QueryVerifier
 
+if TYPE_CHECKING:
+    from replicator.adapters.druid_request import DruidLogin
+
+# The HTTP client takes a while to import: only where a Druid is asked.
+
 
 def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidCluster:
     """Return a target's Overlord and Coordinator."""
+    from replicator.adapters.druid_http import DruidAddress, DruidHttp  # noqa: PLC0415 - see above
+
     return DruidHttp(
         DruidAddress(
             coordinator_url=settings.coordinator_url,
@@ -63,10 +68,14 @@ def _broker(
             f"{where}.druid.broker_url is not configured: there is nobody to ask",
             hint=f"say {where}.druid.broker_url: http://host:8082, a Broker or a Router",
         )
+    from replicator.adapters.druid_broker import DruidBroker  # noqa: PLC0415 - see above
+
     return DruidBroker(settings.broker_url, _login(settings, environ), query_timeout_s=timeout_s)
 
 
-def _login(settings: DruidLoginSettings, environ: Mapping[str, str]) -> DruidLogin:
+def _login(settings: DruidLoginSettings, environ: Mapping[str, str]) -> "DruidLogin":
+    from replicator.adapters.druid_request import DruidLogin  # noqa: PLC0415 - see above
+
     return DruidLogin(
         username=settings.username, password=settings.password(environ), ca_file=settings.ca_file
     )
