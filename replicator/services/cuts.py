@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Offset
 from replicator.model.fingerprint import (
@@ -67,11 +67,22 @@ class CutReader:
     ) -> None:
         """Fold all further cuts that are closed at or before `until`.
 
-        After a TransientError the same call with the same `folding` goes on where it stopped.
+        After a TransientError the same call with the same `folding` goes on where it stopped. Where
+        the log was trimmed it goes on from a later base, when there is one.
         """
         self._parts = []
         if self.at == 0:
             await self._begin_from_base(folding, rule, until, seen)
+        try:
+            await self._fold_on(folding, rule, until, seen)
+        except GapError:  # it was trimmed while it was read
+            base = await self._history.base_before(until)
+            if base is None or base.offset < self.at:
+                raise
+            await self._begin_from_base(folding, rule, until, seen)
+            await self._fold_on(folding, rule, until, seen)
+
+    async def _fold_on(self, folding: Folding, rule: Rule, until: Offset, seen: Seen) -> None:
         count = 0
         async with self._history.readings(self.at, until, rule) as readings:
             async for reading in readings:

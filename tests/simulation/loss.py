@@ -72,6 +72,7 @@ async def trim_too_far(world: World) -> None:
             assert part.task.done(), f"{part.name} goes on without the records that it needs"
             assert isinstance(part.task.exception(), GapError), part.name
         part.task.cancel()
+    await asyncio.wait([part.task for part in parts])
     world.check()
     assert world.checkpoint() == before, "something was applied behind a hole"
     world.marks.add("the log was trimmed too far")

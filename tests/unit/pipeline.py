@@ -20,7 +20,7 @@ from replicator.ports import MetadataWriter
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.executor import CopyLimits, Executor
+from replicator.services.executor import Backup, CopyLimits, Executor
 from replicator.services.expirer import Expirer
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
@@ -75,6 +75,7 @@ class Pipeline:
     records_max: int = 5
     delay: timedelta = timedelta(0)
     file_bytes_max: int = 5_000
+    backup: Backup | None = None
 
     def __post_init__(self) -> None:
         self.source = MemoryMetadata(self.clock, target=False)
@@ -311,6 +312,7 @@ class Pipeline:
             metadata=metadata,
             carriage=self.carriage(),
             limits=CopyLimits(in_flight_max=2, retry=RETRY),
+            backup=self.backup,
             rng=Random(1),
             observer=self.seen.append,
         )

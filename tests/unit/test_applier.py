@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from replicator.errors import CorruptionError, FencedError, RefusedError
+from replicator.model.restore_point import Latest
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from tests.builders import (
     ROOT,
@@ -227,6 +228,42 @@ async def test_other_bytes_in_the_same_place_are_a_gap_and_the_old_ones_stay():
     await pipeline.follow()
     assert pipeline.gaps() == [(segment().id, "object_changed", True)]
     assert pipeline.target_storage.stored[location] == before
+
+
+async def test_other_bytes_do_not_become_right_because_the_source_has_none_any_more():
+    """The row changes and is killed while the target is behind: it has no bytes of that life."""
+    pipeline = await seeded(segment())
+    pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": b"y" * 1967}
+    reborn = replace(segment(), created_date="2024-08-01T00:00:00.000Z")
+    pipeline.source.rows[key_of(reborn)] = reborn
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.source.rows[key_of(reborn)] = replace(reborn, used=False)
+    await pipeline.cut()
+    pipeline.kill(reborn)
+    await pipeline.follow()
+    assert pipeline.gaps() == [
+        (segment().id, "object_changed", False),
+        (segment().id, "object_changed", True),
+    ]
+    assert segment().id not in pipeline.target_ids()
+
+
+async def test_nor_when_the_target_is_filled_anew():
+    pipeline = await seeded(segment())
+    pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": b"y" * 1967}
+    reborn = replace(segment(), created_date="2024-08-01T00:00:00.000Z")
+    pipeline.source.rows[key_of(reborn)] = reborn
+    await pipeline.cut()
+    await pipeline.follow()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=True)
+    pipeline.source_storage.stored.clear()
+    pipeline.applier = pipeline.new_applier(resume=True)
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    assert segment().id not in pipeline.target_ids()
 
 
 async def test_too_many_missing_objects_are_a_wrong_mount():

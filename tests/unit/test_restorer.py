@@ -5,14 +5,19 @@ from datetime import timedelta
 
 import pytest
 
+from replicator.adapters.memory_metadata import MemoryMetadata
+from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.errors import GapError, NotFoundError, RefusedError, TransientError
 from replicator.model.checkpoint import KILLED_BEFORE_COPIED, OBJECT_CHANGED
 from replicator.model.event import Offset
-from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.model.load_spec import LocalLayout
+from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, key_of
+from replicator.services.archive import kept_gaps
+from replicator.services.executor import Backup
 from replicator.services.verifier import Level
 from tests.builders import commit, rules, segment, supervisor
-from tests.unit.pipeline import SIZE_BYTES, SOURCE, Pipeline, place_of
+from tests.unit.pipeline import SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline, place_of
 
 WIKI, ORDERS = segment(), segment("orders")
 
@@ -260,3 +265,27 @@ async def test_other_bytes_in_a_place_are_remembered_when_a_later_cut_speaks_of_
     )
     await pipeline.restorer().execute(plan, accept_gaps=True)
     assert pipeline.target_ids() == set()
+
+
+async def test_what_a_store_knows_to_be_other_bytes_is_not_taken_from_it():
+    """Its gaps are all that says so: the source is gone, and its receipts fit the old bytes."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI, ORDERS)
+    await pipeline.cut()
+    await pipeline.follow()
+    reborn = replace(WIKI, created_date="2024-02-02T00:00:00.000Z")
+    pipeline.publish(reborn)
+    pipeline.source_storage.stored[place_of(reborn)] = {"00000.smoosh": b"y" * SIZE_BYTES}
+    await pipeline.cut()
+    await pipeline.follow()
+    kept = pipeline.target_storage
+    gaps = await kept_gaps(pipeline.area, "log")
+    backup = Backup(layout=LocalLayout(root=TARGET_ROOT), storage=kept, gaps=gaps)
+    pipeline.target, pipeline.target_storage = MemoryMetadata(pipeline.clock), MemoryDeepStorage()
+    pipeline.source_storage, pipeline.backup = kept, backup
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    with pytest.raises(GapError, match="other bytes"):
+        await pipeline.restorer().execute(plan, accept_gaps=False)
+    assert pipeline.target_ids() == set()
+    await pipeline.restorer().execute(plan, accept_gaps=True)
+    assert pipeline.target_ids() == {ORDERS.id}
