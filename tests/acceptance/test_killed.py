@@ -146,7 +146,9 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
         running = []
         for args in (("watch",), ("apply", "standby")):
             first = await world.starts(*args)
-            await asyncio.sleep(2.0)
+            async with asyncio.timeout(60):
+                while "cut " not in first.err:  # published or applied: it leads
+                    await asyncio.sleep(0.1)
             second = await world.starts(*args)
             try:
                 ended = await first.ended(within_s=30)

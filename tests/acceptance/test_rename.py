@@ -1,12 +1,11 @@
 """`restore --rename` as its user meets it: beside the live one, and gone again."""
 
-import asyncio
 import json
 import signal
 
 import pytest
 
-from tests.acceptance.test_cli import User, ids, user
+from tests.acceptance.test_cli import User, ids, user, working
 from tests.servers.postgresql import connected
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -37,7 +36,7 @@ async def test_a_dropped_datasource_comes_back_under_another_name(user: User):
         assert payload.get("identifier", row["id"]) == row["id"]
     assert {row["id"] for row in rows} == found
     await user.play("2-publish")
-    await asyncio.sleep(3)
+    await working(running)
     running.send_signal(signal.SIGTERM)
     await running.communicate()
     assert running.returncode == 0
