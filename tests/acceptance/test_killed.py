@@ -146,12 +146,10 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
         running = []
         for args in (("watch",), ("apply", "standby")):
             first = await world.starts(*args)
-            async with asyncio.timeout(60):
-                while "cut " not in first.err:  # published or applied: it leads
-                    await asyncio.sleep(0.1)
+            await first.says("cut ", within_s=60)  # published or applied: it leads
             second = await world.starts(*args)
             try:
-                ended = await first.ended(within_s=30)
+                ended = await first.ended(within_s=60)
             except TimeoutError:
                 raise AssertionError(f"{first.err[-2000:]}\n---\n{second.err[-2000:]}") from None
             assert ended.code == 7, ended.err
