@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_cli import Said, User, ids, user
+from tests.servers.postgresql import execute
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -17,7 +18,7 @@ STEPS = ("1-history", "2-publish", "3-overwrite", "4c-drop", "5-accident")
 
 
 async def story(user: User) -> list[int]:
-    """Each step in a cut of its own, and a base of each."""
+    """Each step in a cut of its own, and a base of each; then one more cut."""
     offsets = []
     for step in STEPS:
         await user.cut(step)
@@ -30,6 +31,13 @@ async def story(user: User) -> list[int]:
         assert held.code == 0, held.err
         removed = await user.types("hold", "remove", f"base-{len(offsets)}", "--on", "standby")
         assert removed.code == 0
+    await execute(
+        user.source,
+        "UPDATE druid_segments SET used_status_last_updated = '2031-01-01T00:00:00.000Z'"
+        " WHERE id = (SELECT min(id) FROM druid_segments)",
+    )
+    assert (await user.types("watch", "--once")).code == 0
+    assert (await user.types("apply", "standby", "--once")).code == 0
     return offsets
 
 
