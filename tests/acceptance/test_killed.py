@@ -173,9 +173,11 @@ async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_on
     assert (await world.types("apply", "standby", "--once")).code == 0
     points = (await world.types("points", "--json")).result["points"]
     early, late = points[0]["offset"], points[-1]["offset"]
-    contents = {}
+    contents, took_s = {}, 0.0
     for offset in (early, late):
+        began_s = asyncio.get_running_loop().time()
         ended = await restored(world, offset)
+        took_s = max(took_s, asyncio.get_running_loop().time() - began_s)
         assert ended.code in {0, 3}, ended.err
         contents[offset] = await present_rows(world.target_dsn)
     assert contents[early] != contents[late]
@@ -183,7 +185,7 @@ async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_on
     for number in range(24):
         offset = early if number % 2 == 0 else late
         process = await world.starts(*restoring(offset))
-        await asyncio.sleep(world.rng.uniform(0.05, 0.6))
+        await asyncio.sleep(world.rng.uniform(0.05, 1.5 * took_s))
         await process.kill()
         found = await present_rows(world.target_dsn)
         assert found in contents.values()

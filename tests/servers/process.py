@@ -66,7 +66,9 @@ class Running:
 
     @property
     def err(self) -> str:
-        return (self._folder / "err").read_text()
+        """What it has written to stderr; its file comes with it."""
+        path = self._folder / "err"
+        return path.read_text() if path.exists() else ""
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended; its id stays its own until `ended` knows of it."""
