@@ -43,7 +43,6 @@ MARKS = {
     "stored and was not told",
     "the log was trimmed",
     "the log was trimmed too far",
-    "what lies in a hole was not restored",
 }
 
 
