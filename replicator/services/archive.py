@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -25,6 +26,7 @@ from replicator.model.archive import (
 )
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.keeping import HOLDS, hold_of
 from replicator.ports import Area, Span
 from replicator.services.archive_files import Files, MissingFileError
 from replicator.services.intents import horizon
@@ -284,8 +286,12 @@ class ArchivedLog:
             if until <= bar:
                 continue  # it has expired
             found.append(f"there is no history from offset {start} to {until}, and no base")
+        held = await held_offsets(self._area, self._log_id)
         for offset in self._bases:
-            found += await self._damages_of(offset)
+            # What an expiry leaves of a base goes with the next one: so it is with the base of a
+            # hold that was refused because the expiry had come first.
+            if offset >= bar or offset in held:
+                found += await self._damages_of(offset)
         return found
 
     def _holes(self) -> list[tuple[Offset, Offset]]:
@@ -343,6 +349,21 @@ class ArchivedLog:
             raise GapError(
                 f"the archive holds no records of log {self._log_id} from offset {start} to {until}"
             )
+
+
+async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
+    """Return the cuts of a log that holds speak of, those that have ended as well.
+
+    Raises:
+        CorruptionError: a hold is altered.
+    """
+    found = set[Offset]()
+    for name in await area.names(f"{HOLDS}/"):
+        with suppress(NotFoundError):  # removed meanwhile
+            point = hold_of(name, await area.get(name)).point
+            if point.log_id == log_id:
+                found.add(point.offset)
+    return frozenset(found)
 
 
 async def abouts(area: Area) -> Sequence[About]:

@@ -18,6 +18,7 @@ from replicator.model.archive import (
     Part,
     about_json,
     about_name,
+    base_folder,
     gaps_json,
     gaps_name,
     history_name,
@@ -129,6 +130,7 @@ class Archivist:
             rows=len(ledger),
             parts=tuple(parts),
         )
+        await self._require_parts(base)
         await self._area.create(manifest_name(archive.log_id, cut.offset), manifest(base))
         self._tail = None
         self._observer(BaseWritten(cut=cut.closed.cut, offset=cut.offset, rows=base.rows))
@@ -198,6 +200,13 @@ class Archivist:
         if batch:
             parts.append(await self._write_part(log_id, cut, batch))
         return parts
+
+    async def _require_parts(self, base: Base) -> None:
+        """Require that no expiry took what was just written: a manifest names what is there."""
+        there = await self._area.names(base_folder(base.log_id, base.offset))
+        written = {part_name(base.log_id, base.offset, part.start) for part in base.parts}
+        if gone := written.difference(there):
+            raise TransientError(f"{min(gone)} was taken away: an expiry is at work in this store")
 
     async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> Part:
         start = records[0].offset

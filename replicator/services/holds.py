@@ -10,7 +10,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY
+from replicator.model.archive import BASES, HISTORY, manifest_name
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.keeping import (
     HOLDS,
@@ -92,8 +92,9 @@ class Holds:
         cut = await self._history.find(point)
         named = point_at(cut, name=name, log_id=self._archive.log_id, now=self._clock.now())
         hold = Hold(point=named, reason=reason, until=until)
+        had_base = cut.offset in await self._archive.offsets()
         await self._write(hold, cut)
-        await self._require_unexpired(hold)
+        await self._require_unexpired(hold, had_base=had_base)
         return hold
 
     async def _write(self, hold: Hold, cut: ClosedCut) -> None:
@@ -115,7 +116,7 @@ class Holds:
             raise NotFoundError(f"there is no hold {name!r} on target {self._target!r}")
         await self._area.delete(file)
 
-    async def _require_unexpired(self, hold: Hold) -> None:
+    async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:
         """Look for expiries that were announced meanwhile; a later one sees the hold.
 
         One that was announced before may not have seen it, unless another hold keeps the cut.
@@ -127,6 +128,8 @@ class Holds:
         if any(o.point.offset == offset and o.point.name != hold.point.name for o in others):
             return
         await self._area.delete(file_name(HOLDS, hold.point.name))
+        if not had_base:  # the expiry may take its files, and did not know of the manifest
+            await self._area.delete(manifest_name(log_id, offset))
         await self._points.refuse_expired(log_id, offset)
 
     async def _require_run(self, cut: ClosedCut) -> None:

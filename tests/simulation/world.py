@@ -570,7 +570,13 @@ class World:
         What has a gap there is excused.
         """
         archive = ArchivedLog(self.area, "log")
-        history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
+        history = History(
+            archive,
+            source=SOURCE,
+            workers=InPlaceWorkers(),
+            bases=archive,
+            observer=self.observe,  # of a hold that was killed while an expiry took its base
+        )
         runs, faults = await archive.runs()
         assert not faults
         assert not await archive.damages()

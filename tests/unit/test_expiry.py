@@ -230,6 +230,41 @@ async def test_holds_are_refused_with_words():
         await holds.remove("nobody")
 
 
+async def test_a_damaged_base_of_a_hold_is_named_also_when_all_around_it_has_expired():
+    pipeline, days = await story()
+    await pipeline.holds().create("audit", ToOffset(offset=days[1]), reason="r", until=None)
+    await expire(pipeline)
+    name = next(n for n in files(pipeline, f"{BASES}/log/{days[1]:020}") if n.endswith(".zst"))
+    del pipeline.area.files[name]
+    assert [name in one for one in await ArchivedLog(pipeline.area, "log").damages()] == [True]
+
+
+async def test_a_hold_that_an_expiry_overtakes_leaves_no_half_of_a_base():
+    """The expiry takes what of the base is there; the manifest comes later."""
+    pipeline, _ = await story()
+    pipeline.publish(segment("clicks", partition=9))
+    await pipeline.cut()
+    await pipeline.follow()
+    between = (await newest(pipeline)).offset
+    for number in range(4):
+        await day(pipeline, segment("orders", partition=20 + number))
+    plan = await pipeline.planner().plan(timedelta(days=1), storage=False)
+    holds = pipeline.holds()
+    create = holds._archivist.write_base
+
+    async def overtaken(cut: ClosedCut) -> object:
+        base = await create(cut)
+        expired = await pipeline.expirer().carry_out(plan, orphans=False)
+        assert expired.number == 1
+        return base
+
+    holds._archivist.write_base = overtaken  # type: ignore[method-assign,assignment]
+    with pytest.raises(GapError, match="has expired"):
+        await holds.create("late", ToOffset(offset=between), reason="r", until=None)
+    assert files(pipeline, f"{BASES}/log/{between:020}/manifest") == []
+    assert not await ArchivedLog(pipeline.area, "log").damages()
+
+
 async def test_a_hold_whose_base_is_gone_stops_the_expiry():
     pipeline, days = await story()
     await pipeline.holds().create("audit", ToOffset(offset=days[1]), reason="r", until=None)
@@ -626,6 +661,7 @@ async def test_a_hold_and_an_expiry_at_once_never_both_win(*, hold_first: bool):
         ended = began.done()
         held, expired = await outcomes(began, asyncio.create_task(second), hold_first=hold_first)
         assert isinstance(expired, Expired)
+        assert not await ArchivedLog(pipeline.area, "log").damages()
         if isinstance(held, Exception):
             assert isinstance(held, GapError | TransientError)
             assert await pipeline.points().holds() == []
