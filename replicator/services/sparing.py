@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from replicator.errors import CorruptionError, MalformedRowError, RefusedError
+from replicator.errors import CorruptionError, MalformedRowError, RefusedError, TransientError
 from replicator.model.carriage import located
 from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
 from replicator.model.event import Offset, Record
@@ -143,8 +143,13 @@ class Sparing:
         return [*parts, self._places.history(names, after=after, until=None, tolerant=False)]
 
     async def _require_bases(self, log_id: str, held: set[Offset]) -> None:
-        there = set(await ArchivedLog(self._area, log_id).offsets())
-        for offset in sorted(held - there):
+        gone = held - set(await ArchivedLog(self._area, log_id).offsets())
+        if not gone:
+            return
+        still = {hold.point.offset for hold in await self._points.holds_in_force(log_id)}
+        for offset in sorted(gone):
+            if offset not in still:
+                raise TransientError(f"the hold on offset {offset} was removed meanwhile")
             raise CorruptionError(
                 f"the base of the hold on offset {offset} is missing: nobody knows what it keeps",
                 hint="take it from a copy of this store, or remove the hold",

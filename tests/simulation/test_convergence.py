@@ -121,7 +121,7 @@ async def heal(world: World) -> None:
     world.weather.fault_probability = 0.0
     stop = asyncio.Event()
     parts = world.start(stop, doubles=False)
-    await asyncio.sleep(300.0 if world.archive is None else 900.0)  # it may have had no base yet
+    await asyncio.sleep(900.0)  # where a request takes a second, a cut takes twenty
     for part in parts:
         assert not part.task.done(), f"{part.name} ended"
     stop.set()

@@ -28,6 +28,7 @@ from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
+from replicator.model.keeping import HOLDS, file_name
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.placing import Placing
@@ -443,6 +444,9 @@ class World:
         except (TransientError, RefusedError, FencedError, NotFoundError) as exc:
             self.marks.add(f"expiry: {type(exc).__name__}")
             return
+        except CorruptionError:
+            self.remove_half_made_holds()
+            return
         self.check()
         if expired.number:
             self.marks.add("expired")
@@ -452,6 +456,18 @@ class World:
             self.marks.add("orphans were removed")
         if expired.spared:
             self.marks.add("what was asked for again was spared")
+
+    def remove_half_made_holds(self) -> None:
+        """Do what the hint says: a hold that was killed while an expiry overtook it keeps nothing.
+
+        Nobody was ever told that it holds.
+        """
+        names = {name for name in self.area.files if name.startswith(HOLDS)}
+        half = names - {file_name(HOLDS, name) for name in self.held}
+        assert half, "what must be kept cannot be read"
+        for name in half:
+            del self.area.files[name]
+        self.marks.add("a hold was killed while an expiry overtook it")
 
     async def hold_now_and_then(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
