@@ -165,7 +165,8 @@ class Restorer:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
         gaps = merged(await self._metadata.gaps(self._source), final.gaps)
-        if self._archivist is not None:
+        # One datasource's bytes are no cut: a store must not say that it can restore all of it.
+        if self._archivist is not None and plan.datasource is None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._guard.require_spared(final.picks)
         await self._executor.commit(final, epoch=copied.held.epoch)

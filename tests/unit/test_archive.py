@@ -51,6 +51,7 @@ from replicator.services.archive import ArchivedLog
 from replicator.services.cuts import fold
 from replicator.services.executor import Executor
 from replicator.services.history import History
+from replicator.services.verifier import Level
 from replicator.services.windows import windows
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
@@ -477,3 +478,20 @@ async def lived(pipeline: Pipeline) -> int:
                 deaths += 1
                 pipeline.applier = pipeline.new_applier()
     return deaths
+
+
+async def test_a_restore_of_one_datasource_says_nothing_of_the_whole_cut():
+    """Only its bytes were asked for: the store must not promise the others' for that cut."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    before = (await windows(pipeline.area, "log", pipeline.points())).windows
+    wanted, other = segment("wanted"), segment("other")
+    pipeline.publish(wanted, other)
+    await pipeline.cut()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(Latest(), datasource=wanted.datasource, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    assert place_of(wanted) in pipeline.target_storage.stored
+    assert place_of(other) not in pipeline.target_storage.stored
+    assert (await windows(pipeline.area, "log", pipeline.points())).windows == before
+    assert (await pipeline.verifier().verify(Level.EXISTS)).is_good
