@@ -142,12 +142,10 @@ class History:
             yield [entry_of(record, self._source) for record in records]
 
     async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
-        """Yield what the rows at the given ascending offsets amount to.
-
-        It is done here: to hand the records on to a worker would cost as much.
-        """
-        async for records in self.records(offsets):
-            yield tally(records)
+        """Yield what the rows at the given ascending offsets amount to."""
+        async with self._workers.each(tally, self.records(offsets)) as tallies:
+            async for found in tallies:
+                yield found
 
     async def segment_words(
         self, start: Offset, until: Offset
