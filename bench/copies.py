@@ -28,7 +28,7 @@ from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
-from replicator.services.executor import AHEAD_BYTES_MAX
+from replicator.services.executor import ahead_bytes_max
 from tests.servers.proxy import proxy
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 
@@ -126,7 +126,6 @@ class Plain:
 
 async def copy(url: str, load: Load, target_bucket: str, *, stream: bool) -> None:
     """Copy as the executor does: is it there, what is it, store it."""
-    ahead = load.size_bytes <= AHEAD_BYTES_MAX
     reader = S3Reader(address(url, "source"), pace=Pace(), sizes=Sizes())
     origin: DeepStorageReader = Plain(reader) if stream else reader
     target = storage(url, target_bucket)
@@ -135,6 +134,7 @@ async def copy(url: str, load: Load, target_bucket: str, *, stream: bool) -> Non
     async def one(place: Location) -> None:
         async with slots:
             if await target.receipt(place) is None:
+                ahead = load.size_bytes <= ahead_bytes_max(target, origin, place)
                 objects = tuple(await reader.objects(place, ahead=ahead))
                 await target.put(place, Shipment(origin=origin, place=place, objects=objects))
 

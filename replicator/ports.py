@@ -649,6 +649,13 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        """Return whether the service may copy by itself what is at a place of `origin`.
+
+        Then its bytes need not come here, and are not to be fetched ahead.
+        """
+        ...
+
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         """Store a shipment whole or not at all, durably, and return what was stored.
 

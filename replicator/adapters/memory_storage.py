@@ -12,6 +12,7 @@ from replicator.ports import (
     AREAS,
     Checked,
     Clock,
+    DeepStorageReader,
     Known,
     Receipt,
     Shipment,
@@ -71,6 +72,10 @@ class MemoryDeepStorage:
             return None
         sizes = {checked.name: checked.size_bytes for checked in receipt.objects}
         return receipt if sizes == {name: len(data) for name, data in found.items()} else None
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        del origin, location
+        return False
 
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         if location.split("/", 1)[0] in AREAS:

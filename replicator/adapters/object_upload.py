@@ -10,7 +10,8 @@ from replicator.adapters.object_bucket import MIB, Bucket, Writer
 from replicator.adapters.pacing import InFlight
 from replicator.adapters.packing import Packing
 from replicator.errors import CorruptionError, ReplicatorError
-from replicator.ports import Checked, Shipment, StoredObject
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, DeepStorageReader, Shipment, StoredObject
 
 PARTS_MAX = 9_500
 """S3 takes 10,000 parts; a packed segment can be larger than its files together."""
@@ -83,6 +84,10 @@ class Upload(Protocol):
 
 class ServerCopy(Protocol):
     """Copies within the storage service, without the bytes coming here."""
+
+    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+        """Return whether what is at this place is in the same service, and not denied so far."""
+        ...
 
     async def run(self, key: str, contents: Contents) -> Checked | None:
         """Copy the one object that the contents are; None when it cannot be done here.

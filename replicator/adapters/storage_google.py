@@ -13,7 +13,8 @@ from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError
-from replicator.ports import Checked
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, DeepStorageReader
 
 GOOGLE = "https://storage.googleapis.com"
 COPY_BYTES_MIN = MIB
@@ -73,24 +74,34 @@ class GoogleServerCopy:
         self._bucket, self._object_bytes_min = bucket, object_bytes_min
         self._denied = False
 
+    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+        return self._within(origin, place) is not None
+
     async def run(self, key: str, contents: Contents) -> Checked | None:
-        origin, place = contents.shipment.origin, contents.shipment.place
-        if isinstance(origin, SourceStorages):
-            origin, place = origin.at(place)
+        within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
-        if stored is None or not isinstance(origin, ObjectStorageReader) or self._denied:
+        if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
             return None
-        source = origin.bucket
-        if not isinstance(source, GoogleBucket) or source.service != self._bucket.service:
-            return None
-        if stored.size_bytes < self._object_bytes_min:
-            return None
+        source, origin_key = within
         try:
-            await self._bucket.copy_from(source, origin.key(place), stored.tag, key)
+            await self._bucket.copy_from(source, origin_key, stored.tag, key)
         except ConfigError:
             self._denied = True  # these credentials cannot read there
             return None
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
+
+    def _within(
+        self, origin: DeepStorageReader, place: Location
+    ) -> tuple[GoogleBucket, str] | None:
+        """Return the bucket of the same service that a place is in, and its key there."""
+        if isinstance(origin, SourceStorages):
+            origin, place = origin.at(place)
+        if not isinstance(origin, ObjectStorageReader) or self._denied:
+            return None
+        bucket = origin.bucket
+        if not isinstance(bucket, GoogleBucket) or bucket.service != self._bucket.service:
+            return None
+        return bucket, origin.key(place)
 
 
 def _http(address: GoogleAddress) -> HttpSession:

@@ -31,7 +31,16 @@ from replicator.adapters.local_places import local_places
 from replicator.adapters.local_reader import PIECE_BYTES, LocalDeepStorageReader
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
+from replicator.ports import (
+    OWN_AREA,
+    Checked,
+    DeepStorageReader,
+    Known,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
 
 PROBE_BYTES = 4096
 PAGE_PLACES_MAX = 1000
@@ -84,6 +93,10 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def receipt(self, location: Location) -> Receipt | None:
         return await finished(lambda: self._receipt(location))
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        del origin, location
+        return False
 
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         _require_names(location, shipment.objects)

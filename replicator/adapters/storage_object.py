@@ -28,7 +28,16 @@ from replicator.errors import (
     ReplicatorError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import OWN_AREA, Checked, Known, Receipt, Shipment, StoredObject, StoredPlace
+from replicator.ports import (
+    OWN_AREA,
+    Checked,
+    DeepStorageReader,
+    Known,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
 
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
@@ -97,6 +106,9 @@ class ObjectStorage(ObjectStorageReader):
             self._absent.clear()
         self._absent.add(key)
         return None
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        return self._server_copy is not None and self._server_copy.reaches(origin, location)
 
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         if not location.endswith("/"):

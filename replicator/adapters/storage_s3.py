@@ -21,7 +21,7 @@ from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Clock, StoredObject
+from replicator.ports import Checked, Clock, DeepStorageReader, StoredObject
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
@@ -114,17 +114,15 @@ class S3ServerCopy:
         self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
         self._denied = False
 
+    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+        return self._within(origin, place) is not None
+
     async def run(self, key: str, contents: Contents) -> Checked | None:
-        origin, place = contents.shipment.origin, contents.shipment.place
-        if isinstance(origin, SourceStorages):
-            origin, place = origin.at(place)
+        within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
-        if stored is None or not isinstance(origin, S3Reader | S3Storage) or self._denied:
+        if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
             return None
-        if origin.address.service != self._address.service:
-            return None
-        if stored.size_bytes < self._object_bytes_min:
-            return None
+        origin, place = within
         origin.forget(place)
         copy = _Copy(origin.address.bucket, origin.key(place), key, stored)
         try:
@@ -135,6 +133,16 @@ class S3ServerCopy:
             copied = None  # these credentials cannot read there
         self._denied = copied is None
         return copied
+
+    def _within(
+        self, origin: DeepStorageReader, place: Location
+    ) -> tuple[S3Reader | S3Storage, Location] | None:
+        """Return the bucket of the same service that a place is in, None: it is elsewhere."""
+        if isinstance(origin, SourceStorages):
+            origin, place = origin.at(place)
+        if not isinstance(origin, S3Reader | S3Storage) or self._denied:
+            return None
+        return (origin, place) if origin.address.service == self._address.service else None
 
     async def _copy_object(self, copy: "_Copy") -> Checked | None:
         """Copy by one request; None when the service does not say the copy's SHA-256."""

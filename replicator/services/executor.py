@@ -42,11 +42,13 @@ from replicator.services.history import History
 from replicator.services.rates import RateBook
 from replicator.services.unpacking import Unpacking, unpacked
 
-AHEAD_BYTES_MAX = 4 << 20
+AHEAD_BYTES_MAX = 16 << 20
 """Segments up to this, unpacked, are fetched by the request that looks at them.
 
-Larger ones may be copied by the service itself or read in ranges, and what was fetched is lost.
+Larger ones are read in ranges even where they are packed, and what was fetched is lost.
 """
+AHEAD_IN_SERVICE_BYTES_MAX = 1 << 20
+"""The same where the service can copy by itself, which it is asked for from here on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,8 +384,8 @@ class Executor:
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        ahead = copy.size_bytes <= AHEAD_BYTES_MAX
         storage, place = self._reading(copy)
+        ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
         objects = tuple(await storage.objects(place, ahead=ahead))
         shipment = _Watched(origin=storage, place=place, objects=objects)
         if place.endswith("/") and shipment.size_bytes < copy.size_bytes:
@@ -434,6 +436,11 @@ class Executor:
         if receipt.copied_from == objects:
             return True
         return await storage.check(place) == receipt.origin
+
+
+def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
+    """Return up to which size a segment's bytes are asked for before all is known of them."""
+    return AHEAD_IN_SERVICE_BYTES_MAX if target.copies_from(origin, place) else AHEAD_BYTES_MAX
 
 
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

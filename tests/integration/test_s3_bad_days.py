@@ -25,6 +25,11 @@ from replicator.errors import (
 )
 from replicator.model.load_spec import Location
 from replicator.ports import Clock, Receipt, Shipment
+from replicator.services.executor import (
+    AHEAD_BYTES_MAX,
+    AHEAD_IN_SERVICE_BYTES_MAX,
+    ahead_bytes_max,
+)
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.servers.process import PROJECT
 from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
@@ -332,6 +337,7 @@ async def test_the_service_copies_on_its_own_where_it_can(s3: S3, front: Proxy, 
         receipt = await target.put(ONE, shipment)
         assert receipt.objects == checked({"": LARGE})
         assert front.kinds() == ["HEAD", "PUT", "PUT receipt"], "no byte passed this process"
+        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_IN_SERVICE_BYTES_MAX
         assert await target.receipt(ONE) == receipt
     await is_whole(s3, bucket)
 
@@ -370,10 +376,17 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
     front.decide = decide
     async with storage(front.url, bucket) as target:
         receipt = await target.put(ONE, shipment)
+        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_BYTES_MAX
     assert copies["denied"] == 1
     assert receipt.objects == checked({"": LARGE})
     assert Counter(front.kinds())["UploadPart"] == PARTS
     await is_whole(s3, bucket)
+
+
+async def test_another_service_copies_nothing_so_bytes_are_fetched_at_once(s3: S3, bucket: str):
+    elsewhere = S3Reader(s3_address("http://127.0.0.1:9", bucket), pace=Pace(), sizes=SIZES)
+    async with storage(s3.url, bucket) as target:
+        assert ahead_bytes_max(target, elsewhere, ONE) == AHEAD_BYTES_MAX
 
 
 async def test_nothing_is_copied_over_what_is_there(s3: S3, bucket: str):

@@ -20,6 +20,7 @@ from replicator.ports import (
     Area,
     Checked,
     DeepStorage,
+    DeepStorageReader,
     EventLogWriter,
     Known,
     MetadataReader,
@@ -192,6 +193,9 @@ class FlakyStorage:
 
     async def receipt(self, location: Location) -> Receipt | None:
         return await self._storage.receipt(location)
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        return self._storage.copies_from(origin, location)
 
     async def put(self, location: Location, shipment: Shipment) -> Receipt:
         await self._weather.before()
