@@ -176,18 +176,18 @@ class Applier:
         refuse_promoted(checkpoint, self._target)
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
-            return await self._seed(held.epoch, span)
+            return await self._seed(held.epoch, span, standing=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, held.epoch)
         return await self._follow(held.epoch)
 
-    async def _seed(self, epoch: Epoch, span: Span) -> bool:
+    async def _seed(self, epoch: Epoch, span: Span, *, standing: Checkpoint | None = None) -> bool:
         """Bring the target to the newest cut in one step, whatever it holds now."""
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
             return False
-        if (cut := await self._newest_due()) is None:
+        if (cut := await self._start(standing)) is None:
             return False
         found = await self._reconciler.reconcile(cut, standing=False)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
@@ -230,6 +230,18 @@ class Applier:
             await self._executor.copy(span.offsets, trust=Trust.NEVER)
             early.append(span)
         return early.popleft() if early and self._is_due(early[0].at) else None
+
+    async def _start(self, standing: Checkpoint | None) -> ClosedCut | None:
+        """Return the cut to begin with, None when none is due yet.
+
+        A restore can be ahead of the delay: then the target stays there until it is caught up with.
+        """
+        due = await self._newest_due()
+        if standing is None or standing.datasource is not None:
+            return due
+        if due is not None and due.offset >= standing.offset:
+            return due
+        return await self._history.find(ToOffset(offset=standing.offset))
 
     async def _newest_due(self) -> ClosedCut | None:
         """Return the newest cut whose time has come, None when there is none yet."""

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, MalformedRowError, RefusedError, TransientError
+from replicator.model.archive import Base
 from replicator.model.carriage import located
 from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
 from replicator.model.event import Offset, Record
@@ -133,7 +134,7 @@ class Sparing:
             begins = offset >= horizon and offset >= covered
             if (begins or offset in extra) and (log_id, offset) not in spared.bases:
                 spared.bases.add((log_id, offset))
-                parts.append(self._places.base(archive, await archive.base(offset)))
+                parts.append(self._places.base(archive, await listed_base(archive, offset)))
             if begins:
                 covered = await archive.whole_until(offset)
         after = horizon or Offset(-1)
@@ -199,3 +200,20 @@ class Sparing:
                     raise RefusedError(f"{row.id} on target {self._target!r}: {exc}") from exc
                 if location is not None:
                     wanted.found.add(place_hash(location))
+
+
+async def listed_base(archive: ArchivedLog, offset: Offset) -> Base:
+    """Return a base that was listed a moment ago.
+
+    Raises:
+        TransientError: it went meanwhile, with a hold that was refused or with another expiry.
+        CorruptionError: it is altered.
+    """
+    try:
+        return await archive.base(offset)
+    except CorruptionError as exc:
+        if offset in await archive.offsets():
+            raise
+        raise TransientError(
+            f"the base at offset {offset} was removed while it was looked at", hint="run it again"
+        ) from exc

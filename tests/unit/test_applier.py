@@ -373,3 +373,28 @@ async def test_a_delayed_target_that_starts_anew_goes_on_from_its_checkpoint():
     pipeline.clock.move(7 * 3600)
     await pipeline.follow()
     assert pipeline.applied_cuts() == [1, 2, 3]
+
+
+async def test_a_delayed_target_that_was_restored_ahead_waits_there_and_never_goes_back():
+    pipeline = Pipeline(delay=timedelta(hours=6))
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    pipeline.clock.move(7 * 3600)
+    await pipeline.follow()
+    pipeline.publish(segment("b"))
+    await pipeline.cut()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    pipeline.publish(segment("c"))
+    await pipeline.cut()
+    pipeline.applier = pipeline.new_applier(resume=True)
+    await pipeline.follow()
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert (checkpoint.cut, checkpoint.standing) == (2, False)
+    pipeline.clock.move(7 * 3600)
+    await pipeline.follow()
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.cut == 3

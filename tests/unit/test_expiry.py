@@ -19,7 +19,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY
+from replicator.model.archive import BASES, HISTORY, manifest_name
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.keeping import RESTORES, RestoreLease, file_name, lease_json
 from replicator.model.load_spec import LocalLayout, Location
@@ -33,6 +33,7 @@ from replicator.services.cuts import fold
 from replicator.services.expirer import Expired
 from replicator.services.expiry_planner import ExpiryPlan
 from replicator.services.history import History
+from replicator.services.sparing import listed_base
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
 from tests.unit.test_renamer import renamer
@@ -593,6 +594,17 @@ async def test_an_expiry_during_a_restore_takes_nothing_from_it():
     assert refused[0] == (days[1], 0)
     assert place_of(WIKI) in stored(pipeline)
     assert WIKI.id in pipeline.target_ids()
+
+
+async def test_a_base_that_goes_while_it_is_looked_at_is_looked_for_again():
+    """A hold that is refused takes its base along, after an expiry has listed it."""
+    pipeline, days = await story()
+    area, name = pipeline.area, manifest_name("log", days[2])
+    archive = ArchivedLog(area, "log")
+    assert days[2] in await archive.offsets()
+    del area.files[name]
+    with pytest.raises(TransientError, match="removed while it was looked at"):
+        await listed_base(archive, days[2])
 
 
 # ------------------------------------------------------------------------------------------ crashes
