@@ -586,6 +586,10 @@ class Receipt:
         return replace(self, copied_from=truth.copied_from) if same else None
 
 
+Piece: TypeAlias = bytes | memoryview
+"""Bytes on their way, as a client library gave them: to copy them costs as much as to hash them."""
+
+
 class DeepStorageReader(Protocol):
     """Read side of a deep storage; a source's storage is handed over as this."""
 
@@ -603,7 +607,7 @@ class DeepStorageReader(Protocol):
 
     def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         """Yield an object's bytes from `start` up to `end` (excluded), in pieces of bounded size.
 
         Raises:
@@ -634,7 +638,7 @@ class Shipment:
 
     def read(
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         """Yield the bytes of one of the objects, as the origin's `read` does."""
         return self.origin.read(self.place, stored, start=start, end=end)
 

@@ -28,6 +28,7 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
+from replicator.ports import Piece
 
 CHUNK_UNIT = 256 << 10
 """A resumable upload takes multiples of this, but for the last chunk."""
@@ -110,7 +111,7 @@ class GoogleBucket:
     async def create(
         self,
         key: str,
-        data: bytes,
+        data: Piece,
         metadata: Mapping[str, str] | None = None,
         *,
         retained: bool = True,
@@ -119,7 +120,7 @@ class GoogleBucket:
         del retained
         return await self._insert(key, data, metadata, {"ifGenerationMatch": "0"})
 
-    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
         del retained
         await self._insert(key, data, None, {})
@@ -181,7 +182,7 @@ class GoogleBucket:
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
 
     async def send(
-        self, session: str, key: str, data: bytes, headers: Mapping[str, str]
+        self, session: str, key: str, data: Piece, headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """Send a chunk of a resumable upload; return the object after the last one."""
         doing = f"cannot write {key}"
@@ -211,7 +212,7 @@ class GoogleBucket:
                 await response.read()
 
     async def _insert(
-        self, key: str, data: bytes, metadata: Mapping[str, str] | None, params: Mapping[str, str]
+        self, key: str, data: Piece, metadata: Mapping[str, str] | None, params: Mapping[str, str]
     ) -> bool:
         doing = f"cannot write {key}"
         await self._pace.request()
@@ -296,7 +297,7 @@ class GoogleWriter:
         self._rest = bytearray()
         self._sent = self._crc = 0
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Add bytes; whole chunks are sent, but for the last one, which `complete` sends."""
         self._crc = crc32c(data, self._crc)
         self._rest += data

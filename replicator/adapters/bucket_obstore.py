@@ -23,6 +23,7 @@ from obstore.store import AzureStore, S3Store
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, TransientError
+from replicator.ports import Piece
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
@@ -76,9 +77,9 @@ class ObstoreBucket:
                 self._require_bucket(exc)
                 return None
 
-        async def rest() -> bytes:
+        async def rest() -> Piece:
             with self._translated(f"cannot read {key}"):
-                data = bytes(await found.bytes_async())
+                data = memoryview(await found.bytes_async())
             await self._pace.transfer(len(data))
             return data
 
@@ -101,7 +102,7 @@ class ObstoreBucket:
 
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         """Yield a range of an object that still has this tag: one GET.
 
         Raises:
@@ -114,7 +115,7 @@ class ObstoreBucket:
         found = await self._got(key, tag, start, end)
         if end - start <= piece_bytes:
             with self._translated(doing):
-                whole = bytes(await found.bytes_async())
+                whole = memoryview(await found.bytes_async())
             await self._pace.transfer(len(whole))
             yield whole
             return
@@ -125,7 +126,7 @@ class ObstoreBucket:
             if piece is None:
                 return
             await self._pace.transfer(len(piece))
-            yield bytes(piece)
+            yield memoryview(piece)
 
     async def _got(self, key: str, tag: str, start: int, end: int) -> "obstore.GetResult":
         options: obstore.GetOptions = {"range": (start, end)}
@@ -149,7 +150,7 @@ class ObstoreBucket:
     async def create(
         self,
         key: str,
-        data: bytes,
+        data: Piece,
         metadata: Mapping[str, str] | None = None,
         *,
         retained: bool = True,
@@ -175,7 +176,7 @@ class ObstoreBucket:
                 raise
         return True
 
-    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there."""
         del retained
         await self._pace.request()
@@ -237,7 +238,7 @@ class ObstoreWriter:
             store, key, buffer_size=part_bytes, max_concurrency=1
         )
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Add bytes at the end."""
         await self._pace.request()
         await self._pace.transfer(len(data))

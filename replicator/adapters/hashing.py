@@ -4,6 +4,7 @@ from functools import partial
 from hashlib import sha256
 
 from replicator.adapters.in_thread import finished
+from replicator.ports import Piece
 
 SMALL_BYTES = 256 << 10
 """Hashed in 0.2 ms; a thread costs half of that."""
@@ -16,7 +17,7 @@ class Sha256:
         self._hash = sha256()
         self.size_bytes = 0
 
-    async def add(self, data: bytes) -> None:
+    async def add(self, data: Piece) -> None:
         """Take the next bytes."""
         self.size_bytes += len(data)
         if len(data) <= SMALL_BYTES:
@@ -29,7 +30,7 @@ class Sha256:
         return self._hash.hexdigest()
 
 
-async def sha256_of(data: bytes) -> str:
+async def sha256_of(data: Piece) -> str:
     """Return the checksum of some bytes."""
     checksum = Sha256()
     await checksum.add(data)

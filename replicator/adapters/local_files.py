@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, TransientError
+from replicator.ports import Piece
 
 ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.EACCES: ConfigError,
@@ -119,7 +120,7 @@ class Writing:
         self._sha256 = sha256()
         self.size_bytes = 0
 
-    def piece(self, data: bytes) -> None:
+    def piece(self, data: Piece) -> None:
         """Add bytes at the end."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +131,7 @@ class Writing:
         while rest:
             rest = rest[self._file.write(rest) :]
 
-    def end(self, data: bytes) -> str:
+    def end(self, data: Piece) -> str:
         """Add the last bytes, make all of them durable and return their SHA-256."""
         self.piece(data)
         if self._file is not None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from replicator.ports import Piece
+
 MIB = 1 << 20
 PAGE_OBJECTS_MAX = 1000
 """What S3 and Google list by one request."""
@@ -33,14 +35,14 @@ class Begun:
     """An object whose bytes may be on their way."""
 
     stat: Stat
-    rest: Callable[[], Awaitable[bytes]] | None
+    rest: Callable[[], Awaitable[Piece]] | None
     """Gives all bytes, once; None when they have to be asked for."""
 
 
 class Writer(Protocol):
     """Writes one object in pieces, in their order; nothing is there before `complete`."""
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Add bytes at the end."""
         ...
 
@@ -89,7 +91,7 @@ class Bucket(Protocol):
 
     def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         """Yield a range of an object that still has this tag.
 
         Raises:
@@ -101,7 +103,7 @@ class Bucket(Protocol):
     async def create(
         self,
         key: str,
-        data: bytes,
+        data: Piece,
         metadata: Mapping[str, str] | None = None,
         *,
         retained: bool = True,
@@ -112,7 +114,7 @@ class Bucket(Protocol):
         """
         ...
 
-    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
         """Store an object of our own, whatever was there; locked as by `create`."""
         ...
 

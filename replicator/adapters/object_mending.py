@@ -70,7 +70,7 @@ class Mending:
             await self._bucket.clear(key)
             return await self._put(location, shipment)
         async with self._in_flight.hold(contents.about_bytes):
-            data = b"".join([piece async for piece in contents.pieces()])
+            data = await contents.whole()
             contents.require_size(len(data))
             whole = Checked(name="", size_bytes=len(data), sha256=await sha256_of(data))
             copied_from, files = shipment.objects, contents.files
@@ -95,7 +95,7 @@ class Mending:
             checksum = await self._upload.run(key, contents)
         else:
             async with self._in_flight.hold(stored.size_bytes):
-                data = b"".join([piece async for piece in contents.pieces()])
+                data = await contents.whole()
                 contents.require_size(len(data))
                 checksum = await sha256_of(data)
                 await self._bucket.replace(key, data, retained=True)

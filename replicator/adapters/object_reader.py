@@ -6,7 +6,7 @@ from replicator.adapters.hashing import Sha256
 from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, listed
 from replicator.errors import MissingObjectError, RefusedError, TransientError
 from replicator.model.load_spec import Location
-from replicator.ports import AREAS, Checked, StoredObject
+from replicator.ports import AREAS, Checked, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
 """As many as can be copied at once; none is in memory before it is read."""
@@ -75,7 +75,7 @@ class ObjectStorageReader:
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         end = stored.size_bytes if end is None else end
         begun = self._ahead.pop(location, None)
         if begun is not None and begun.rest is not None and begun.stat.tag == stored.tag:

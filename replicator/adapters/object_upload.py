@@ -11,7 +11,7 @@ from replicator.adapters.pacing import InFlight
 from replicator.adapters.packing import Packing
 from replicator.errors import CorruptionError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, DeepStorageReader, Shipment, StoredObject
+from replicator.ports import Checked, DeepStorageReader, Piece, Shipment, StoredObject
 
 PARTS_MAX = 9_500
 """S3 takes 10,000 parts; a packed segment can be larger than its files together."""
@@ -46,7 +46,7 @@ class Contents:
         """The size, of a packed segment about."""
         return self.shipment.size_bytes if self.stored is None else self.stored.size_bytes
 
-    def range(self, start: int, end: int) -> AsyncIterator[bytes]:
+    def range(self, start: int, end: int) -> AsyncIterator[Piece]:
         """Yield some of the bytes of contents that are not packed."""
         return self.shipment.read(self._whole, start=start, end=end)
 
@@ -55,11 +55,16 @@ class Contents:
         """The files that were packed, known after the last piece."""
         return () if self._packing is None else tuple(self._packing.files)
 
-    def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[Piece]:
         """Yield all bytes."""
         if self._packing is not None:
             return self._packing.pieces()
         return self.shipment.read(self._whole)
+
+    async def whole(self) -> Piece:
+        """Return all bytes at once; what came in one piece is not copied."""
+        pieces = [piece async for piece in self.pieces()]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def require_size(self, size_bytes: int) -> None:
         """Raise a CorruptionError when other than the announced bytes arrived."""

@@ -17,7 +17,7 @@ from replicator.adapters.bucket_obstore import ObstoreBucket
 from replicator.adapters.pacing import Pace
 from replicator.adapters.s3_session import crc_text, error_code
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
-from replicator.ports import Clock
+from replicator.ports import Clock, Piece
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -79,7 +79,7 @@ class LockedBucket(ObstoreBucket):
     async def create(
         self,
         key: str,
-        data: bytes,
+        data: Piece,
         metadata: Mapping[str, str] | None = None,
         *,
         retained: bool = True,
@@ -90,7 +90,7 @@ class LockedBucket(ObstoreBucket):
             return False
         return True
 
-    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
         await self._put(key, data, {}, retained=retained)
 
     async def delete(self, key: str) -> None:
@@ -192,7 +192,7 @@ class LockedBucket(ObstoreBucket):
         )
 
     async def _put(
-        self, key: str, data: bytes, metadata: Mapping[str, str], *, retained: bool, **how: Any
+        self, key: str, data: Piece, metadata: Mapping[str, str], *, retained: bool, **how: Any
     ) -> None:
         client = await self._asking.client()
         await self._asking.pace()
@@ -202,7 +202,7 @@ class LockedBucket(ObstoreBucket):
             await client.put_object(
                 Bucket=self._bucket,
                 Key=key,
-                Body=data,
+                Body=bytes(data),  # the SDK takes no memoryview
                 Metadata=metadata,
                 ChecksumCRC64NVME=crc_text(crc64nvme(data)),
                 **lock,

@@ -17,7 +17,7 @@ from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_lock import S3Lock
 from replicator.adapters.s3_session import S3Address, crc_text, s3_client, translated
 from replicator.errors import CorruptionError, MissingObjectError
-from replicator.ports import Clock
+from replicator.ports import Clock, Piece
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -300,7 +300,7 @@ async def _send_range(sending: _Sending, contents: Contents, part: _Range) -> No
     await sending.part(part.number, data)
 
 
-async def _cut(pieces: AsyncIterator[bytes], part_bytes: int) -> AsyncIterator[bytes]:
+async def _cut(pieces: AsyncIterator[Piece], part_bytes: int) -> AsyncIterator[bytes]:
     """Yield the same bytes in parts of one size, the last one smaller."""
     rest = bytearray()
     async for piece in pieces:

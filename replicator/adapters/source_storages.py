@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from replicator.model.load_spec import Location, storage_of
-from replicator.ports import Checked, DeepStorageReader, StoredObject
+from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 
 
 class SourceStorages:
@@ -23,7 +23,7 @@ class SourceStorages:
 
     def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         storage, key = self.at(location)
         return storage.read(key, stored, start=start, end=end)
 

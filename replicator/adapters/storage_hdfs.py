@@ -23,7 +23,7 @@ from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
-from replicator.ports import OWN_AREA, Clock
+from replicator.ports import OWN_AREA, Clock, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 STANDBY = "StandbyException"
@@ -165,7 +165,7 @@ class HdfsFolder:
     async def create(
         self,
         key: str,
-        data: bytes,
+        data: Piece,
         metadata: Mapping[str, str] | None = None,
         *,
         retained: bool = True,
@@ -175,7 +175,7 @@ class HdfsFolder:
         aside = await self._written_aside(key, [data])
         return await self._placed(aside, key)
 
-    async def replace(self, key: str, data: bytes, *, retained: bool = False) -> None:
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
         """Store a file of our own, whatever was there."""
         del retained
         aside = await self._written_aside(key, [data])
@@ -206,7 +206,7 @@ class HdfsFolder:
                 return
             folder, _, _ = folder.rpartition("/")
 
-    async def append(self, aside: str, data: bytes) -> None:
+    async def append(self, aside: str, data: Piece) -> None:
         """Add bytes to a file that nobody sees yet."""
         doing = f"cannot write {aside}"
         place = await self._redirected("POST", aside, "APPEND", doing, {})
@@ -247,7 +247,7 @@ class HdfsFolder:
                 raise TransientError(f"{self.name}: the folder of {key} was removed meanwhile")
         return placed
 
-    async def _written_aside(self, key: str, pieces: Sequence[bytes]) -> str:
+    async def _written_aside(self, key: str, pieces: Sequence[Piece]) -> str:
         aside, doing = f"{UNFINISHED}/{uuid4().hex}", f"cannot write {key}"
         place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
         if place is None:
@@ -255,7 +255,7 @@ class HdfsFolder:
         await self._send("PUT", place, pieces, doing)
         return aside
 
-    async def _send(self, method: str, place: str, pieces: Sequence[bytes], doing: str) -> None:
+    async def _send(self, method: str, place: str, pieces: Sequence[Piece], doing: str) -> None:
         data = b"".join(pieces)
         await self._pace.request()
         await self._pace.transfer(len(data))
@@ -326,7 +326,7 @@ class HdfsWriter:
     def __init__(self, folder: HdfsFolder, key: str, aside: str) -> None:
         self._folder, self._key, self._aside = folder, key, aside
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Piece) -> None:
         """Add bytes at the end."""
         if data:
             await self._folder.append(self._aside, data)

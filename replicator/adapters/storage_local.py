@@ -36,6 +36,7 @@ from replicator.ports import (
     Checked,
     DeepStorageReader,
     Known,
+    Piece,
     Receipt,
     Shipment,
     StoredObject,
@@ -164,7 +165,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
         doing = f"cannot write {location}{wanted.name} to {self._root}"
         try:
-            last = b""
+            last: Piece = b""
             async for piece in shipment.read(wanted):
                 if last:
                     with translated(doing):

@@ -223,7 +223,7 @@ class ObjectStorage(ObjectStorageReader):
 
     async def _put_small(self, location: Location, contents: Contents) -> Receipt:
         async with self._in_flight.hold(contents.about_bytes):
-            data = b"".join([piece async for piece in contents.pieces()])
+            data = await contents.whole()
             contents.require_size(len(data))
             checksum = await sha256_of(data)
             receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
@@ -307,7 +307,7 @@ class ObjectStorage(ObjectStorageReader):
                 await self._require_equal(key, stored, checksum)
             return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
         async with self._in_flight.hold(stored.size_bytes):
-            data = b"".join([piece async for piece in contents.pieces()])
+            data = await contents.whole()
             contents.require_size(len(data))
             checksum = await sha256_of(data)
             if await self._bucket.create(key, data):

@@ -34,6 +34,7 @@ from replicator.ports import (
     DeepStorage,
     DeepStorageReader,
     MetadataWriter,
+    Piece,
     Receipt,
     Shipment,
     StoredObject,
@@ -125,7 +126,7 @@ class _Watched(Shipment):
 
     def read(
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         self.reads.append(stored)
         return self.origin.read(self.place, stored, start=start, end=end)
 

@@ -13,7 +13,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
 
 from replicator.errors import CorruptionError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, DeepStorageReader, StoredObject
+from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 from replicator.services.structure import entries_of_zip
 
 DIRECTORY_BYTES_MAX = 16 << 20
@@ -45,7 +45,7 @@ class Unpacking:
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         """Yield a file's bytes, from its beginning on inflated whatever `start` is.
 
         Raises:
@@ -97,7 +97,7 @@ class Unpacking:
         except (BadZipFile, ValueError) as exc:
             raise CorruptionError(f"{packed} is no zip that can be read: {exc}") from exc
 
-    async def _inflated(self, location: Location, name: str) -> AsyncIterator[bytes]:
+    async def _inflated(self, location: Location, name: str) -> AsyncIterator[Piece]:
         packed, entries = await self._opened(location)
         entry, place = entries[name], Location(location.removesuffix("/"))
         if entry.compress_type not in {ZIP_DEFLATED, ZIP_STORED}:

@@ -28,6 +28,7 @@ from replicator.ports import (
     Checked,
     Clock,
     DeepStorage,
+    Piece,
     SegmentMender,
     SegmentRemover,
     Shipment,
@@ -88,7 +89,7 @@ class Origin:
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         self.reads += 1
         data = self.files.get(stored.name)
         if data is None:

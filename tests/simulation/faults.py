@@ -25,6 +25,7 @@ from replicator.ports import (
     Known,
     MetadataReader,
     MetadataWriter,
+    Piece,
     Receipt,
     SegmentRemover,
     Shipment,
@@ -181,7 +182,7 @@ class FlakyStorage:
 
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[Piece]:
         await self._weather.before()
         async for piece in self._storage.read(location, stored, start=start, end=end):
             yield piece
