@@ -116,6 +116,10 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
         lines.append(f"{least}the log may trim what it needs {_in(found.log_margin)}")
     if (drills := _drills(found)) is not None:
         lines.append(drills)
+    if found.proved:
+        ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}
+        text = ", ".join(f"{level} {duration_text(age)} ago" for level, age in ages.items())
+        lines.append(f"last verified: {text}")
     return lines
 
 

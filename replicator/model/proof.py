@@ -15,7 +15,9 @@ from replicator.model.extent import windows
 FORMAT = 1
 PROOFS = "proofs"
 _TIME = "%Y%m%dT%H%M%S.%fZ"
-_NAME = re.compile(rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|bad)\.json")
+_NAME = re.compile(
+    rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
+)
 CHECKSUM = "checksum"
 
 
@@ -46,9 +48,13 @@ class Proof:
 
     @property
     def name(self) -> str:
-        """The name of its file: when, what and how it ended can be read from a listing."""
+        """The name of its file: when, what and how it ended can be read from a listing.
+
+        What was good and only about a part of the target is `part`, and proves nothing of the rest.
+        """
         time = self.proved_at.astimezone(UTC).strftime(_TIME)
-        return f"{PROOFS}/{time}-{self.level}-{'good' if self.good else 'bad'}.json"
+        verdict = "bad" if not self.good else "part" if self.partial else "good"
+        return f"{PROOFS}/{time}-{self.level}-{verdict}.json"
 
 
 def proof_json(proof: Proof) -> bytes:

@@ -1,10 +1,11 @@
 """How far each target is, what threatens what it does not have yet, and which promises are kept."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from replicator.errors import NotFoundError
+from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
@@ -13,11 +14,12 @@ from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.backlog import NOTHING, BacklogReader
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
+from replicator.services.proofs import last_proved
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 DRILL = "drill.promise"
-DRILLS_LOOK = timedelta(minutes=1)
-"""Between two looks at a target's drills: each asks its store, and drills are days apart."""
+STORE_LOOK = timedelta(minutes=1)
+"""Between two looks at drills and proofs in a target's store, which are days apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class TargetStatus:
     promises: Promises
     looked_at: datetime
     drilled: Drilled
+    proved: Mapping[str, datetime] = field(default_factory=dict)
+    """When each level of `verify` was last good for the whole target."""
 
     @property
     def kill_margin(self) -> timedelta | None:
@@ -126,7 +130,8 @@ class _Known:
     appended_at: datetime | None = None
     """When the first record from `needed` on was appended."""
     drilled: Drilled = field(default_factory=Drilled)
-    drills_seen_at: datetime | None = None
+    proved: Mapping[str, datetime] = field(default_factory=dict)
+    store_seen_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,6 +187,7 @@ class Survey:
         end = log.last.offset if log.last and needs else reached
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _Known(BacklogReader(self.history)))
+        await self._look_into_store(known, area)
         return TargetStatus(
             target=name,
             checkpoint=checkpoint,
@@ -194,18 +200,21 @@ class Survey:
             trimmed=trimmed,
             promises=promises,
             looked_at=self.clock.now(),
-            drilled=await self._drilled(known, area),
+            drilled=known.drilled,
+            proved=known.proved,
         )
 
-    async def _drilled(self, known: _Known, area: Area) -> Drilled:
-        """Return how the drills stand; what was known stays so while the store is away."""
+    async def _look_into_store(self, known: _Known, area: Area) -> None:
+        """See how drills and proofs stand; what was known stays so while the store is away."""
         now = self.clock.now()
-        if known.drills_seen_at is None or now - known.drills_seen_at >= DRILLS_LOOK:
-            found = await DrillRecord(area).drilled()
-            known.drills_seen_at = now
-            if found.unknown is None or known.drilled.last is None:
-                known.drilled = found
-        return known.drilled
+        if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
+            return
+        known.store_seen_at = now
+        found = await DrillRecord(area).drilled()
+        if found.unknown is None or known.drilled.last is None:
+            known.drilled = found
+        with suppress(TransientError, ConfigError):  # `drilled.unknown` says so of the same store
+            known.proved = await last_proved(area)
 
     async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from replicator.ports import Clock
-from replicator.services.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO
+from replicator.services.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO, TargetStatus
 from replicator.web.lookout import Lookout, Seen
 
 OTHERS = "(others)"
@@ -64,10 +64,16 @@ class StatusGauges(Collector):
             for datasource, margin in self._bounded(pending.kill_margins).items():
                 left = (margin - age).total_seconds()
                 families.kill_margin.add_metric((*labels, datasource), left)
-        if (drill := status.drilled.last_good) is not None:
-            families.drilled.add_metric(labels, drill.ended_at.timestamp())
+        self._add_proved(families, status)
         for promise in (RPO, KILL_MARGIN, LOG_MARGIN, DRILL):
             families.kept.add_metric((*labels, promise), promise not in status.broken)
+
+    def _add_proved(self, families: "_Families", status: TargetStatus) -> None:
+        labels = self._source, status.target
+        if (drill := status.drilled.last_good) is not None:
+            families.drilled.add_metric(labels, drill.ended_at.timestamp())
+        for level, proved_at in status.proved.items():
+            families.proved.add_metric((*labels, level), proved_at.timestamp())
 
     def _bounded(self, margins: Mapping[str, timedelta]) -> Mapping[str, timedelta]:
         """Return the smallest margins by name, and the smallest of all others together."""
@@ -105,6 +111,11 @@ class _Families:
         )
         self.drilled = self._family(
             "drill_last_success_timestamp_seconds", "When the last good drill of its store ended."
+        )
+        self.proved = self._family(
+            "verify_last_success_timestamp_seconds",
+            "When a `verify` of all of the target last found nothing wrong.",
+            "level",
         )
         self.kept = self._family("promise_kept", "1: kept, 0: broken.", "promise")
 

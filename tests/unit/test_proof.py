@@ -63,7 +63,8 @@ def test_what_proves_less_does_not_count():
 def test_names_say_when_a_level_was_last_good():
     later = replace(PROOF, proved_at=NOW + timedelta(hours=1), findings=2)
     rows = replace(PROOF, level="rows", proved_at=NOW - timedelta(days=1))
-    names = [PROOF.name, later.name, rows.name, "proofs/else.txt"]
+    part = replace(PROOF, level="exists", partial=True)
+    names = [PROOF.name, later.name, rows.name, part.name, "proofs/else.txt"]
     assert last_good(names) == {"checksum": NOW, "rows": NOW - timedelta(days=1)}
 
 

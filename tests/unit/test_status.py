@@ -9,6 +9,7 @@ from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import TransientError
 from replicator.model.event import Offset
+from replicator.model.proof import proof_json
 from replicator.model.row import Segment
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
@@ -16,6 +17,7 @@ from replicator.services.status import Promises, Survey, TargetStatus
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
 from tests.unit.test_drills import made
+from tests.unit.test_proof import PROOF
 
 PROMISES = Promises(
     rpo=timedelta(seconds=60),
@@ -301,3 +303,23 @@ async def test_a_drill_is_promised_and_a_store_that_is_away_changes_nothing_know
     assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
     unseen = await look(pipeline, surveyed(pipeline), promised)
     assert (unseen.drilled.unknown, unseen.broken) == ("the store is away", ("drill.promise",))
+
+
+async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_store_is_away():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    survey = surveyed(pipeline)
+    assert (await look(pipeline, survey)).proved == {}
+    proof = replace(PROOF, proved_at=pipeline.clock.now())
+    await pipeline.area.create(proof.name, proof_json(proof))
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+
+    async def away(prefix: str):
+        raise TransientError("the store is away")
+
+    pipeline.area.names = away  # type: ignore[method-assign]
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}

@@ -20,6 +20,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
 from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
+from replicator.model.proof import proof_json
 from replicator.ports import Receipt, Shipment
 from replicator.services.drill_record import DrillRecord
 from replicator.web.gauges import OTHERS, StatusGauges
@@ -29,6 +30,7 @@ from replicator.web.server import WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.test_drills import made
+from tests.unit.test_proof import PROOF
 from tests.unit.test_status import PROMISES, surveyed, unused
 
 Labels = Mapping[str, str]
@@ -370,6 +372,18 @@ async def test_drills_are_counted_and_the_last_good_one_has_its_time():
             assert await client.value("drills_total", target="standby", result=result) == 1
         told = await client.value("drill_last_success_timestamp_seconds", target="standby")
         assert told == good.ended_at.timestamp()
+
+
+async def test_the_last_good_verification_of_each_level_has_its_time():
+    monitored = Monitored()
+    later = replace(PROOF, proved_at=PROOF.proved_at + timedelta(hours=1))
+    for proof in (PROOF, replace(later, findings=1), replace(later, partial=True)):
+        await monitored.area.create(proof.name, proof_json(proof))
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        name = "verify_last_success_timestamp_seconds"
+        told = await client.value(name, target="standby", level="checksum")
+        assert told == PROOF.proved_at.timestamp()
 
 
 async def test_the_documentation_names_every_metric_and_no_other():
