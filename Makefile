@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	&& command -v $$name && break; done)
 
 # How many runs of the simulation: each seed is one history of faults.
-SEEDS ?= $(if $(filter true 1,$(CI)),75,50)
+SEEDS ?= $(if $(filter true 1,$(CI)),1000,100)
 WORKERS ?= 2
 ARGS ?=
 KEEP ?=
