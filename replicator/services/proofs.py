@@ -1,6 +1,6 @@
 """Keeps what was proved of a target in its store, so that nobody needs to remember it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from replicator.model.extent import Extent
@@ -9,7 +9,6 @@ from replicator.model.proof import (
     Coverage,
     Proof,
     coverage,
-    last_good,
     proof_json,
     proof_of,
 )
@@ -54,15 +53,6 @@ async def keep_proof(
     for name in names[:-KEPT_MAX]:
         await area.delete(name)
     return coverage(await _read(area, names[-READ_MAX:]), now=now, within=COVERED_WITHIN)
-
-
-async def last_proved(area: Area) -> Mapping[str, datetime]:
-    """Return when each level was last proved good of the whole target; one listing.
-
-    Raises:
-        TransientError, ConfigError: as for `Area.names`.
-    """
-    return last_good(await area.names(f"{PROOFS}/"))
 
 
 async def _read(area: Area, names: Sequence[str]) -> list[Proof]:

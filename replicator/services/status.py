@@ -9,12 +9,12 @@ from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
+from replicator.model.proof import PROOFS, last_good
 from replicator.model.restore_point import Latest
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.backlog import NOTHING, BacklogReader
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
-from replicator.services.proofs import last_proved
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 DRILL = "drill.promise"
@@ -214,7 +214,7 @@ class Survey:
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
         with suppress(TransientError, ConfigError):  # `drilled.unknown` says so of the same store
-            known.proved = await last_proved(area)
+            known.proved = last_good(await area.names(f"{PROOFS}/"))
 
     async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog
