@@ -3,46 +3,39 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import cached_property, partial
+from functools import cached_property
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.process_workers import ProcessWorkers
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.system_clock import SystemClock
 from replicator.app.druids import druid_cluster, query_verifier
 from replicator.app.keeping import Keeping
 from replicator.app.logs import event_log
+from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.parts import Target, TargetMetadata, kept_points
+from replicator.app.parts import Target, kept_points
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
-from replicator.app.storages import Storages, TargetStorage, layout, source_layout
+from replicator.app.storages import Storages, layout, source_layout
 from replicator.app.stores import Store, open_store
-from replicator.app.ways import digests, source_storages, way
 from replicator.config import (
-    DeepStorageSettings,
     Settings,
-    TargetSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.observation import Observer
 from replicator.model.rates import Rates
-from replicator.model.requests import Way
 from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
     DeepStorageReader,
     DruidCluster,
     EventLogWriter,
-    SourceReader,
 )
 from replicator.services.applier import Applier, Leave
-from replicator.services.appraiser import Appraiser
 from replicator.services.archive import kept_gaps
 from replicator.services.archivist import BaseWriter
 from replicator.services.blame import Blamer
@@ -55,9 +48,7 @@ from replicator.services.naming import Naming
 from replicator.services.promoter import Promoter
 from replicator.services.query_verifier import QueryVerifier
 from replicator.services.rates import RateBook
-from replicator.services.renamer import Renamer
 from replicator.services.repairer import Repairer
-from replicator.services.restorer import Restorer
 from replicator.services.spliced_log import SplicedLog
 from replicator.services.status import LogStatus, Survey, TargetStatus
 from replicator.services.undeletion import Undeletion
@@ -154,80 +145,9 @@ class Application:
         """Return the applier of one target."""
         return await self.pipeline(name).applier(self.source_storage(), leave)
 
-    async def restorer(self, name: str, *, into: str | None) -> Restorer:
-        """Return what restores a target, or another one from its bytes.
-
-        Raises:
-            ConfigError: an archive is to be restored in place: it has no rows.
-        """
-        if into is None or into == name:
-            if self.target(name).settings.metadata is None:
-                raise ConfigError(
-                    f"target {name!r} is an archive: there is nothing in it to bring back",
-                    hint="say --into, and the target that is to have what the archive keeps",
-                )
-            return await self.pipeline(name).restorer(self.source_storage())
-        backup = self.target(name)
-        return await self.pipeline(into).restorer(
-            backup.storage, backup=await self._backup(backup), kept=backup
-        )
-
-    async def appraiser(self, name: str, *, into: str) -> Appraiser:
-        """Return what finds out what a restore costs."""
-        if into == name:
-            way = self.way(self.settings.watched.deep_storage, into)
-            return await self.pipeline(into).appraiser(self.source_storage(), way, backup=None)
-        kept = self.target(name)
-        way = self.way(kept.settings.deep_storage, into)
-        return await self.pipeline(into).appraiser(
-            kept.storage, way, backup=await self._backup(kept)
-        )
-
-    async def appraiser_from(self, store: Store, into: str, *, by_reference: bool) -> Appraiser:
-        """Return what does so for a restore from a store."""
-        kept = store.target
-        elsewhere = layout(kept.settings.deep_storage) if by_reference else None
-        backup = store.backup(elsewhere)
-        pipeline = Pipeline(store.origin, self.target(into), self.tools, elsewhere=elsewhere)
-        way = self.way(kept.settings.deep_storage, into)
-        return await pipeline.appraiser(kept.storage, way, backup=backup, stays=by_reference)
-
-    def way(self, origin: DeepStorageSettings, into: str) -> Way:
-        """Return the way of bytes to a target."""
-        target = self.target(into).settings.deep_storage
-        return way(origin, target, part_bytes=self.settings.transfer.part_bytes)
-
     async def rates(self, name: str) -> Rates:
         """Return how fast a target was filled until now."""
         return await RateBook(self.target(name).storage.area(), self.monitoring.observer()).rates()
-
-    def storage_digests(self, name: str, into: str) -> dict[str, str]:
-        """Return a digest of the settings of each storage that a restore reads or writes."""
-        names = {f"targets.{one}": self.target(one).settings.deep_storage for one in {name, into}}
-        source = self.settings.source
-        return digests({**names, **(source_storages(source) if source is not None else {})})
-
-    async def renamer(self, name: str, *, into: str) -> Renamer:
-        """Return what restores a datasource of a target under another name, there or elsewhere.
-
-        Raises:
-            ConfigError: the target that is written to is an archive.
-        """
-        if into == name:
-            return await self.pipeline(name).renamer(self.source_storage())
-        backup = self.target(name)
-        return await self.pipeline(into).renamer(
-            backup.storage, backup=await self._backup(backup), kept=backup
-        )
-
-    async def renamer_from(self, store: Store, into: str) -> Renamer:
-        """Return what does so with nothing but a store."""
-        kept = store.target
-        pipeline = Pipeline(store.origin, self.target(into), self.tools)
-        if self.target(into) is kept:
-            return await pipeline.renamer(kept.storage)
-        backup = store.backup()
-        return await pipeline.renamer(kept.storage, backup=backup, kept=kept)
 
     async def store(self, name: str, *, log_id: str | None = None) -> Store:
         """Open the history that a target keeps in its store; source and log are not asked."""
@@ -256,25 +176,6 @@ class Application:
             history=self.history,
             clock=self.clock,
         )
-
-    async def restorer_from(self, store: Store, into: str, *, by_reference: bool) -> Restorer:
-        """Return what brings a target to a cut of a store, with nothing but the store.
-
-        Raises:
-            ConfigError: the store and the target are the same.
-        """
-        target, kept = self.target(into), store.target
-        if target is kept:
-            raise ConfigError(f"{into!r} cannot be restored from its own store and into itself")
-        if by_reference:
-            elsewhere = layout(kept.settings.deep_storage)
-            pipeline = Pipeline(store.origin, target, self.tools, elsewhere=elsewhere)
-            backup = store.backup(elsewhere)
-            keep = partial(Keeping(store, self.tools).keep_for, into)
-            return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
-        backup = store.backup()
-        pipeline = Pipeline(store.origin, target, self.tools)
-        return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
 
     async def verifier_from(self, store: Store, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""
@@ -310,7 +211,7 @@ class Application:
         if origin == name:
             raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
         other = self.target(origin)
-        return await self.pipeline(name).repairer(other.storage, backup=await self._backup(other))
+        return await self.pipeline(name).repairer(other.storage, backup=await self.backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.
@@ -326,7 +227,7 @@ class Application:
     def blamer(self) -> Blamer:
         """Return what looks for the events that changed something."""
         return Blamer(
-            history=self.history, trail=self._source_reader(), observer=self.monitoring.observer()
+            history=self.history, trail=self.source_metadata(), observer=self.monitoring.observer()
         )
 
     def undeletion(self) -> Undeletion:
@@ -373,8 +274,6 @@ class Application:
         settings = self.target(name).settings.druid
         if settings is None:
             return None
-        # an HTTP client takes a while to import: only where somebody is asked
-
         return druid_cluster(settings, self._environ)
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
@@ -457,25 +356,14 @@ class Application:
             self._targets[name] = Target(
                 name=name,
                 settings=settings,
-                metadata=self._target_metadata(settings, storage),
+                metadata=target_metadata(settings.metadata, storage, self.clock, self._environ),
                 storage=storage,
             )
         return self._targets[name]
 
-    def source_metadata(self) -> SourceReader:
+    def source_metadata(self) -> PostgresqlMetadataReader:
         """Return the source's metadata store, read only."""
-        return self._source_reader()
-
-    def _source_reader(self) -> PostgresqlMetadataReader:
-        settings = self.settings.watched.metadata
-        return PostgresqlMetadataReader(
-            settings.url,
-            password=settings.password(self._environ),
-            table_prefix=settings.table_prefix,
-            schema=settings.schema_,
-            connect_timeout_s=settings.connect_timeout_s,
-            statement_timeout_s=settings.statement_timeout_s,
-        )
+        return metadata_reader(self.settings.watched.metadata, self._environ)
 
     def source_storage(self) -> DeepStorageReader:
         """Return the source's deep storage, read only."""
@@ -501,24 +389,11 @@ class Application:
             preferred=preferred,
         )
 
-    async def _backup(self, target: Target) -> Backup:
+    async def backup(self, target: Target) -> Backup:
         """Return another target as what bytes come from; its metadata store may be gone."""
         log_id = (await self._log.span()).log_id
         return Backup(
             layout=layout(target.settings.deep_storage),
             storage=target.storage,
             gaps=await kept_gaps(target.storage.area(), log_id),
-        )
-
-    def _target_metadata(self, target: TargetSettings, storage: TargetStorage) -> TargetMetadata:
-        settings = target.metadata
-        if settings is None:
-            return ArchiveMetadata(storage.area(), self.clock)
-        return PostgresqlMetadataWriter(
-            settings.url,
-            password=settings.password(self._environ),
-            table_prefix=settings.table_prefix,
-            schema=settings.schema_,
-            connect_timeout_s=settings.connect_timeout_s,
-            statement_timeout_s=settings.statement_timeout_s,
         )

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.restoring import Place
 from replicator.cli import restore
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
@@ -84,7 +85,7 @@ def plan(
             planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
         )
         asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
-        file = PlanFile(asked=asked, world=_world(application, planned, asked))
+        file = PlanFile(asked=asked, world=_world(application, place, planned))
         prices = application.settings.prices
         shown = {
             "made_at": application.clock.now(),
@@ -115,7 +116,7 @@ def run_plan(
     async def body(application: Application, screen: Screen) -> Outcome:
         found = plan_of(_read(file))
         asked = found.asked
-        place = restore.Place(
+        place = Place(
             target=asked.target,
             into=asked.into,
             from_store=asked.from_store,
@@ -130,7 +131,7 @@ def run_plan(
         )
         if _is_done(planned):
             return _outcome(planned, asked, screen, (), already=True)
-        if changes := found.world.changes(_world(application, planned, asked)):
+        if changes := found.world.changes(_world(application, place, planned)):
             raise RefusedError(
                 f"nothing was changed: the plan was made for another world: {'; '.join(changes)}",
                 hint="make it again with `replicator restore plan`, and read it",
@@ -148,7 +149,7 @@ def _is_done(planned: RestorePlan) -> bool:
     return plan.is_empty and planned.held.checkpoint == plan.checkpoint
 
 
-def _asked(place: restore.Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> Asked:
+def _asked(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> Asked:
     log_id = planned.reconciliation.plan.checkpoint.log_id
     return Asked(
         target=place.target,
@@ -162,7 +163,7 @@ def _asked(place: restore.Place, planned: RestorePlan, *, adopt: bool, accept_ga
     )
 
 
-def _world(application: Application, planned: RestorePlan, asked: Asked) -> World:
+def _world(application: Application, place: Place, planned: RestorePlan) -> World:
     found = planned.reconciliation
     return World(
         log_id=found.plan.checkpoint.log_id,
@@ -170,7 +171,7 @@ def _world(application: Application, planned: RestorePlan, asked: Asked) -> Worl
         cut_digest=hex_digest(planned.cut.closed.digest),
         checkpoint=checkpoint_text(planned.held.checkpoint),
         rows=hex_digest(found.present),
-        storages=application.storage_digests(asked.target, asked.into),
+        storages=place.storage_digests(application),
     )
 
 

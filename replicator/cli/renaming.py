@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.restoring import Place
 from replicator.cli.frame import Outcome, agree, size_text
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
@@ -78,7 +79,7 @@ async def forget(
     application: Application, target: str, datasource: str, *, dry_run: bool, yes: bool
 ) -> Outcome:
     """Show what would be removed, ask, and do it."""
-    renamer = await application.renamer(target, into=target)
+    renamer = await Place(target=target, into=target).renamer(application)
     plan = await renamer.plan_forget(datasource)
     text = (
         f"forget {datasource} of {target}, restored from {plan.renamed.original} at cut"

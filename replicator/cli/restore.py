@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.restoring import Place
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
     AsJson,
@@ -29,11 +30,9 @@ from replicator.model.event import Offset
 from replicator.model.keeping import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
-from replicator.services.appraiser import Appraiser
 from replicator.services.executor import Uncopied
 from replicator.services.kept_points import KeptPoints
-from replicator.services.renamer import Renamer
-from replicator.services.restorer import RestorePlan, Restorer
+from replicator.services.restorer import RestorePlan
 
 PARTLY_DONE = 3
 TargetName = Annotated[
@@ -68,7 +67,7 @@ DATASOURCES_SHOWN_MAX = 20
 class Wish:
     """What was asked for on the command line."""
 
-    place: "Place"
+    place: Place
     point: RestorePoint
     datasource: str | None
     dry_run: bool
@@ -80,45 +79,6 @@ class Wish:
     def changed(self) -> str:
         """The target that is written to."""
         return self.place.into
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Whose bytes are used, and what is changed."""
-
-    target: str
-    into: str
-    from_store: bool = False
-    """Whether nothing but the target's store is asked."""
-    log_id: str | None = None
-    by_reference: bool = False
-
-    async def restorer(self, application: Application) -> Restorer:
-        """Return what carries it out."""
-        if not self.from_store:
-            return await application.restorer(self.target, into=self.into)
-        store = await application.store(self.target, log_id=self.log_id)
-        return await application.restorer_from(store, self.into, by_reference=self.by_reference)
-
-    async def appraiser(self, application: Application) -> Appraiser:
-        """Return what finds out what it costs."""
-        if not self.from_store:
-            return await application.appraiser(self.target, into=self.into)
-        store = await application.store(self.target, log_id=self.log_id)
-        return await application.appraiser_from(store, self.into, by_reference=self.by_reference)
-
-    async def renamer(self, application: Application) -> Renamer:
-        """Return what does it under another name.
-
-        Raises:
-            ConfigError: bytes in a store of another target are not shared.
-        """
-        if not self.from_store:
-            return await application.renamer(self.target, into=self.into)
-        if self.by_reference:
-            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
-        store = await application.store(self.target, log_id=self.log_id)
-        return await application.renamer_from(store, self.into)
 
 
 def restore(

@@ -12,6 +12,7 @@ import yaml
 
 from replicator import config
 from replicator.app import Application
+from replicator.app.restoring import Place
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.restore_point import RestorePoint, ToOffset, ToTime
@@ -103,7 +104,7 @@ async def last_cut(application: Application) -> ClosedCut:
 
 
 async def restore(stage: Stage, point: RestorePoint) -> None:
-    restorer = await stage.application.restorer("standby", into=None)
+    restorer = await Place(target="standby", into="standby").restorer(stage.application)
     plan = await restorer.plan(point, datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=True)
 

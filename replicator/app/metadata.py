@@ -1,0 +1,44 @@
+"""Metadata stores, made from the settings of a source or a target."""
+
+from collections.abc import Mapping
+
+from replicator.adapters.metadata_archive import ArchiveMetadata
+from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
+from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.app.parts import TargetMetadata
+from replicator.app.storages import TargetStorage
+from replicator.config import MetadataSettings
+from replicator.ports import Clock
+
+
+def metadata_reader(
+    settings: MetadataSettings, environ: Mapping[str, str]
+) -> PostgresqlMetadataReader:
+    """Return a source's metadata store, read only."""
+    return PostgresqlMetadataReader(
+        settings.url,
+        password=settings.password(environ),
+        table_prefix=settings.table_prefix,
+        schema=settings.schema_,
+        connect_timeout_s=settings.connect_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+
+
+def target_metadata(
+    settings: MetadataSettings | None,
+    storage: TargetStorage,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> TargetMetadata:
+    """Return a target's metadata store; an archive's checkpoint is in its storage."""
+    if settings is None:
+        return ArchiveMetadata(storage.area(), clock)
+    return PostgresqlMetadataWriter(
+        settings.url,
+        password=settings.password(environ),
+        table_prefix=settings.table_prefix,
+        schema=settings.schema_,
+        connect_timeout_s=settings.connect_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
