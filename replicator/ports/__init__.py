@@ -1,0 +1,73 @@
+"""Everything the services need from outside, as small Protocols with written promises."""
+
+from replicator.ports.area import Area
+from replicator.ports.druid import DruidCluster, QueryBroker, Served
+from replicator.ports.log import Bases, EventLog, EventLogWriter, Span
+from replicator.ports.machine import Clock, Workers
+from replicator.ports.metadata import (
+    SAMPLES_MAX,
+    AuditRow,
+    AuditTrail,
+    Chunk,
+    MetadataReader,
+    MetadataWriter,
+    NewMetadata,
+    NewStorage,
+    Snapshot,
+    SourceReader,
+    Transaction,
+    Visit,
+)
+from replicator.ports.storage import (
+    AREAS,
+    OWN_AREA,
+    Checked,
+    DeepStorage,
+    DeepStorageReader,
+    Known,
+    Piece,
+    Receipt,
+    SegmentMender,
+    SegmentRemover,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
+
+__all__ = [
+    "AREAS",
+    "OWN_AREA",
+    "SAMPLES_MAX",
+    "Area",
+    "AuditRow",
+    "AuditTrail",
+    "Bases",
+    "Checked",
+    "Chunk",
+    "Clock",
+    "DeepStorage",
+    "DeepStorageReader",
+    "DruidCluster",
+    "EventLog",
+    "EventLogWriter",
+    "Known",
+    "MetadataReader",
+    "MetadataWriter",
+    "NewMetadata",
+    "NewStorage",
+    "Piece",
+    "QueryBroker",
+    "Receipt",
+    "SegmentMender",
+    "SegmentRemover",
+    "Served",
+    "Shipment",
+    "Snapshot",
+    "SourceReader",
+    "Span",
+    "StoredObject",
+    "StoredPlace",
+    "Transaction",
+    "Visit",
+    "Workers",
+]

@@ -1,0 +1,79 @@
+"""Druid itself, asked by its APIs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from replicator.model.answer import Answer, Measure
+from replicator.model.interval import Interval
+from replicator.model.promotion import SupervisorState
+
+
+class DruidCluster(Protocol):
+    """A target's Overlord and Coordinator, asked and told by HTTP."""
+
+    async def supervisor(self, id_: str) -> SupervisorState | None:
+        """Return what the Overlord says of a supervisor, None when it does not know it.
+
+        Raises:
+            TransientError: no answer, or one that says to try later.
+            ConfigError: access is denied.
+        """
+        ...
+
+    async def supervise(self, spec: bytes) -> None:
+        """Hand in a supervisor's spec, which replaces one of the same id.
+
+        Raises:
+            TransientError: as for `supervisor`; the spec may have been taken.
+            ConfigError: access is denied, or the Overlord refuses the spec.
+        """
+        ...
+
+    async def tiers(self) -> frozenset[str]:
+        """Return the tiers that have Historicals now."""
+        ...
+
+    async def properties(self) -> Mapping[str, str]:
+        """Return the Coordinator's runtime properties, secrets hidden by Druid itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """An interval in which a Broker sees segments of a datasource."""
+
+    interval: Interval
+    is_realtime: bool
+    """Whether a task is ingesting into it: what it answers is not all published yet."""
+
+
+class QueryBroker(Protocol):
+    """A cluster's Broker. It can only be asked, so the source's may be handed over as this.
+
+    Raises, from every method:
+        TransientError: no answer, none in time, or one that says to try later.
+        ConfigError: access is denied, or the Broker refuses the query; the message says why.
+    """
+
+    async def datasources(self) -> Sequence[str]:
+        """Return the datasources that it knows, sorted."""
+        ...
+
+    async def served(self, datasource: str) -> Sequence[Served]:
+        """Return the intervals of the segments that answer for a datasource, each once."""
+        ...
+
+    async def columns(self, datasource: str) -> Mapping[str, str]:
+        """Return each column with its SQL type, none when it does not know the datasource."""
+        ...
+
+    async def measure(
+        self, datasource: str, measures: Sequence[Measure], interval: Interval
+    ) -> Answer:
+        """Return what the rows of an interval come to, computed now and not cached.
+
+        Raises:
+            NotFoundError: it does not know the datasource (any more).
+        """
+        ...

@@ -1,0 +1,247 @@
+"""Druid's metadata store, of a source and of a target."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+from numpy.typing import NDArray
+
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import Epoch
+from replicator.model.ledger import Keys, Marks
+from replicator.model.renaming import Renamed
+from replicator.model.row import Kind, Row, RowKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A part of one table as a scan sees it: no payloads, three parallel columns."""
+
+    keys: Keys
+    """`key_hash` of each row."""
+    marks: Marks
+    """`fingerprint` of each row, computed where the row is."""
+    handles: NDArray[Any]
+    """Lead back to the rows within the same snapshot; of no meaning outside it."""
+
+
+Visit: TypeAlias = Callable[[Chunk], None]
+"""Called with each chunk of a scan; must not block."""
+
+
+class Snapshot(Protocol):
+    """A metadata store at one instant: every call sees the same rows."""
+
+    taken_at: datetime
+    """The database's own clock when the snapshot was taken, UTC."""
+    kinds: frozenset[Kind]
+    """The tables that this store has."""
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        """Visit every row of one kind once, in no order, a bounded number at a time.
+
+        Of append-only tables only the newest row of each key is a row. With `datasources`, only
+        rows whose `datasource` is one of them; kinds without one then have no rows.
+
+        Raises:
+            TransientError: the database is gone; the snapshot is lost, take a new one.
+            ConfigError: a table, a column or a privilege is missing; the message names it.
+        """
+        ...
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        """Return the rows behind handles of this snapshot, whole, in no order."""
+        ...
+
+
+class MetadataReader(Protocol):
+    """Read side of a metadata store; a source cluster is handed over as this and nothing else."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Open a snapshot for the length of the block: one transaction that only reads.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: a table, a column or a privilege is missing; the message names it.
+        """
+        ...
+
+
+SAMPLES_MAX = 100
+"""More kinds of load specs than this are no source that one configuration describes."""
+
+
+class SourceReader(MetadataReader, Protocol):
+    """What is asked of a source beside its rows."""
+
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        """Return id and payload of one segment for each kind of load spec among all rows.
+
+        A kind is a type and a bucket or container; there may be more than one sample of a kind,
+        and at most `SAMPLES_MAX`.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
+    async def running_tasks(self) -> Sequence[str]:
+        """Return the ids of the tasks that the source's Overlord has not ended.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row of `druid_audit`: what somebody asked a Coordinator or an Overlord to do."""
+
+    id: int
+    audit_key: str
+    """A datasource, a task, a supervisor, or a name of `druid_config`."""
+    type: str
+    author: str
+    comment: str
+    created_date: str
+    """By the clock of the Druid process that was asked."""
+    payload: bytes
+
+
+class AuditTrail(Protocol):
+    """What a source's Druid has written down about who did what."""
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        """Return the rows whose key is `about` or whose payload names it, oldest first.
+
+        Of more than `rows_max` rows between the two times (both included) the newest.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: there is no such table, or the role may not read it.
+        """
+        ...
+
+
+class Transaction(Protocol):
+    """Changes of a target that become visible together."""
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        """Make rows exist with this content (already carried, see model/carriage.py).
+
+        For segments, schemas and indexing states `used_status_last_updated` becomes
+        max(now, existing + 1 ms) and never the source's value: Druid's segment cache ignores a row
+        whose timestamp does not move forward, and its kill tasks count their days from it. A row
+        that is already so is left alone. Supervisors and rules are appended, as Druid does.
+        Columns that the target does not have are left out; an extra one is refused.
+
+        Raises:
+            ConfigError: a row has a column with a value that the target's table does not know.
+        """
+        ...
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        """Make rows not exist, with all their older versions; absent ones are no error."""
+        ...
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        """Make rows not exist that are known by their key hash only."""
+        ...
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        """Set the checkpoint, and open or close gaps (one per key and opening offset)."""
+        ...
+
+    async def note_renamed(self, renamed: Renamed) -> None:
+        """Remember that rows of a datasource belong to no cut.
+
+        Raises:
+            RefusedError: there is such a datasource already.
+        """
+        ...
+
+    async def forget_renamed(self, datasource: str) -> None:
+        """Remember it no longer; an unknown one is no error."""
+        ...
+
+
+class MetadataWriter(MetadataReader, Protocol):
+    """Write side of a target's metadata store, given only to the executor.
+
+    Its snapshots compute fingerprints over `columns` only, so that they compare with carried rows.
+    """
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        """Return, for each table there is, the columns by which rows are compared.
+
+        Those are the columns that the table has, less those that the target writes by its own rule
+        (`Table.target_owned`).
+        """
+        ...
+
+    async def acquire(self, source: str) -> Held:
+        """Become the writer for one source: a new epoch, and the checkpoint as it stands.
+
+        From the return on, no transaction of an older epoch can commit. Our own tables are made
+        when they are missing.
+        """
+        ...
+
+    async def held(self, source: str) -> Held:
+        """Return the checkpoint without becoming the writer; epoch 0 when there is none."""
+        ...
+
+    async def gaps(self, source: str) -> Sequence[Gap]:
+        """Return all gaps ever recorded, oldest first."""
+        ...
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        """Return the datasources whose rows belong to no cut, by name."""
+        ...
+
+    def transaction(self, source: str, epoch: Epoch) -> AbstractAsyncContextManager[Transaction]:
+        """Open one transaction: it commits when the block ends and leaves nothing on an error.
+
+        Raises:
+            FencedError: on entry or at the end, when a newer epoch has acquired the target; nothing
+                was changed.
+            TransientError: the database is gone. At the end of the block that leaves open whether
+                it was committed: read the checkpoint.
+        """
+        ...
+
+
+class NewMetadata(Protocol):
+    """A target's metadata store before anything is written to it."""
+
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        """Make our own tables, and Druid's when there are none; return whether Druid's were made.
+
+        `release` is that of the target's Druid, like `33.0.0`, `centralized` whether it keeps
+        segment schemas (`druid.centralizedDatasourceSchema.enabled`).
+
+        Raises:
+            NotFoundError: there are none, and no release was said; nothing was made.
+            ConfigError: the release's tables are not known, or a privilege is missing.
+        """
+        ...
+
+
+class NewStorage(Protocol):
+    """A target's deep storage before anything is written to it."""
+
+    async def create(self) -> None:
+        """Make the place where everything is stored, when it is not there.
+
+        Raises:
+            ConfigError: this process may not; the message says where.
+            TransientError: as for `put`.
+        """
+        ...
