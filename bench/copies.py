@@ -29,7 +29,7 @@ from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
-from replicator.services.executor import ahead_bytes_max
+from replicator.services.copier import ahead_bytes_max
 from tests.servers.proxy import proxy
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 

@@ -37,7 +37,8 @@ from replicator.model.row import Segment
 from replicator.model.wire import encode
 from replicator.ports import MetadataWriter
 from replicator.services.archivist import ArchiveLimits, Archivist
-from replicator.services.executor import CopyLimits, Executor
+from replicator.services.copier import CopyLimits
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.intents import Intents

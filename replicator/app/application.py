@@ -40,8 +40,8 @@ from replicator.services.archive import kept_gaps
 from replicator.services.archivist import BaseWriter
 from replicator.services.blame import Blamer
 from replicator.services.checkup import Checkup
+from replicator.services.copier import Backup
 from replicator.services.creation import Created, create
-from replicator.services.executor import Backup
 from replicator.services.history import History
 from replicator.services.kept_points import KeptPoints
 from replicator.services.naming import Naming

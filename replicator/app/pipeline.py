@@ -18,7 +18,8 @@ from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.appraiser import Appraiser
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.copier import Backup, CopyLimits
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.rates import RateBook

@@ -11,7 +11,7 @@ from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.ports import Clock, Workers
 from replicator.services.archive import ArchivedLog, abouts
-from replicator.services.executor import Backup
+from replicator.services.copier import Backup
 from replicator.services.history import History
 from replicator.services.windows import Windows, newest, windows
 

@@ -40,7 +40,7 @@ from replicator.model.plan_file import (
 from replicator.model.requests import Prices
 from replicator.model.restore_point import ToOffset
 from replicator.services.appraiser import Appraisal
-from replicator.services.executor import Uncopied
+from replicator.services.copier import Uncopied
 from replicator.services.restorer import RestorePlan
 
 SHOWN_MAX = 20

@@ -11,7 +11,7 @@ from replicator.cli.frame import Outcome, agree, size_text
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
-from replicator.services.executor import Uncopied
+from replicator.services.copier import Uncopied
 from replicator.services.renamer import ForgetPlan, RenamePlan, Renamer
 
 PARTLY_DONE = 3

@@ -30,7 +30,7 @@ from replicator.model.event import Offset
 from replicator.model.keeping import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
-from replicator.services.executor import Uncopied
+from replicator.services.copier import Uncopied
 from replicator.services.kept_points import KeptPoints
 from replicator.services.restorer import RestorePlan
 

@@ -28,8 +28,9 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import Clock, MetadataWriter, Span
 from replicator.services.archivist import Archivist
+from replicator.services.copier import Trust, Uncopied
 from replicator.services.cuts import CutReader, CutSpan
-from replicator.services.executor import Executor, Trust, Uncopied
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.pause import pause

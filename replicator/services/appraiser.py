@@ -14,7 +14,7 @@ from replicator.model.rates import Rates
 from replicator.model.requests import Requests, Way
 from replicator.model.row import Segment, datasource_of
 from replicator.ports import DeepStorage, DeepStorageReader, StoredObject
-from replicator.services.executor import Backup
+from replicator.services.copier import Backup
 from replicator.services.history import History
 from replicator.services.rates import RateBook
 

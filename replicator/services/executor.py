@@ -1,145 +1,27 @@
 """Carries out plans: the only code that writes to a target."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
-from typing import NamedTuple, TypeAlias
 
 from replicator.errors import (
     CorruptionError,
-    MalformedRowError,
-    MissingObjectError,
-    TransientError,
-    worst,
 )
-from replicator.model.carriage import Carriage, check_segment, locate
-from replicator.model.checkpoint import (
-    MALFORMED_ROW,
-    OBJECT_CHANGED,
-    OBJECT_MISSING,
-    OBJECT_TRUNCATED,
-    Gap,
-)
+from replicator.model.carriage import Carriage
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Keys, Offsets
-from replicator.model.load_spec import Layout, Location
-from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
+from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Plan
 from replicator.model.renaming import Renamed, renamed
-from replicator.model.retry import RetryPolicy
-from replicator.model.row import Kind, Row, RowKey, Segment, datasource_of, key_of
+from replicator.model.row import Kind, Row, RowKey, key_of
 from replicator.ports import (
     DeepStorage,
     DeepStorageReader,
     MetadataWriter,
-    Piece,
-    Receipt,
-    Shipment,
-    StoredObject,
 )
+from replicator.services.copier import Backup, Copier, CopyLimits, Trust, Uncopied
 from replicator.services.history import History
 from replicator.services.rates import RateBook
-from replicator.services.unpacking import Unpacking, unpacked
-
-AHEAD_BYTES_MAX = 16 << 20
-"""Segments up to this, unpacked, are fetched by the request that looks at them.
-
-Larger ones are read in ranges even where they are packed, and what was fetched is lost.
-"""
-AHEAD_IN_SERVICE_BYTES_MAX = 1 << 20
-"""The same where the service can copy by itself, which it is asked for from here on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyLimits:
-    """How much is copied at once, and how stubbornly."""
-
-    in_flight_max: int
-    retry: RetryPolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Uncopied:
-    """An event whose row the target cannot have, and why."""
-
-    offset: Offset
-    key: RowKey
-    datasource: str
-    reason: str
-    """One of `GAP_REASONS`."""
-    detail: str
-
-
-_Failure: TypeAlias = tuple[str, str]
-"""Reason and detail."""
-
-
-class Trust(Enum):
-    """Whether bytes that the target has are taken as they are, or compared with the source's.
-
-    The place may have been written again since, with another segment under the same id.
-    """
-
-    NEVER = "never"
-    """While following: what is asked for is what the source has now."""
-    WITHOUT_SOURCE = "without_source"
-    """Compare while the source is there; a restore must also work when it is gone."""
-    ALWAYS = "always"
-    """For what was applied here before: the source may have gone on since."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backup:
-    """Another target that bytes come from.
-
-    They must be what its receipts say, so that a backup that has rotted is not spread.
-    """
-
-    layout: Layout
-    storage: DeepStorage
-    gaps: Sequence[Gap] = ()
-    """What it could not get; where one says that other bytes are in a row's place, they are not
-    taken for the row's."""
-
-
-class _Copy(NamedTuple):
-    origin: Location
-    """Where the bytes come from."""
-    target: Location
-    size_bytes: int
-    doubted: bool
-    """Whether the bytes at the target's place may be those of what was there before."""
-
-    @property
-    def unpacks(self) -> bool:
-        """Whether a segment that was packed for its store becomes a folder again."""
-        return self.target.endswith("/") and not self.origin.endswith("/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Watched(Shipment):
-    """A shipment that knows whether its bytes went through this process."""
-
-    reads: list[StoredObject] = field(default_factory=list)
-
-    def read(
-        self, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[Piece]:
-        self.reads.append(stored)
-        return self.origin.read(self.place, stored, start=start, end=end)
-
-    @property
-    def was_read(self) -> bool:
-        """Whether anything was; a storage that copies by itself reads nothing here."""
-        return bool(self.reads)
-
-
-@dataclass(slots=True)
-class _Wanted:
-    rows: list[tuple[Entry, Segment]] = field(default_factory=list)
-    size_bytes: int = 0
 
 
 class Executor:
@@ -163,50 +45,26 @@ class Executor:
         observer: Observer,
         rates: RateBook | None = None,
     ) -> None:
-        self._rates = rates
-        self._copied_bytes = self._copied_objects = 0
-        self._source = source
-        self._history = history
-        self._source_storage = source_storage
-        self._target_storage = target_storage
-        self._metadata = metadata
-        self._carriage = carriage
-        self._limits = limits
-        self._backup = backup
-        self._changed = {
-            gap.opened: gap
-            for gap in (backup.gaps if backup else ())
-            if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
-        }
-        self._rng = rng
-        self._observer = observer
-        self._slots = asyncio.Semaphore(limits.in_flight_max)
-        self._source_is_away = False
+        self._source, self._history = source, history
+        self._metadata, self._carriage = metadata, carriage
+        self._observer, self._rates = observer, rates
+        self._copier = Copier(
+            history=history,
+            source_storage=source_storage,
+            target_storage=target_storage,
+            carriage=carriage,
+            limits=limits,
+            backup=backup,
+            rng=rng,
+            observer=observer,
+            rates=rates,
+        )
 
     async def copy(
         self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
     ) -> tuple[Uncopied, ...]:
-        """Bring the bytes of all picked rows to the target; return the rows it cannot have.
-
-        `trust` says what to make of bytes that the target has whole already. Those of `doubted`
-        rows were others than the source's once: they count only when the source still says so.
-
-        Raises:
-            TransientError: a storage was away for longer than the retry policy lasts.
-            CorruptionError: bytes arrived that are not what the source has.
-        """
-        self._source_is_away = False
-        uncopied: list[Uncopied] = []
-        began, done = asyncio.get_running_loop().time(), 0
-        self._copied_bytes = self._copied_objects = 0
-        async for entries in self._history.pick(picks):
-            uncopied += await self._copy_entries(entries, trust=trust, doubted=doubted)
-            done += len(entries)
-            self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
-        if self._rates is not None:
-            took_s = asyncio.get_running_loop().time() - began
-            await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
-        return tuple(sorted(uncopied, key=lambda row: row.offset))
+        """Bring the bytes of all picked rows to the target, as `Copier.copy` does."""
+        return await self._copier.copy(picks, trust=trust, doubted=doubted)
 
     async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
         """Make the plan's rows, gaps and checkpoint true in one transaction.
@@ -278,181 +136,3 @@ class Executor:
                 case _:
                     raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
         return rows, gone
-
-    async def _copy_entries(
-        self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]
-    ) -> list[Uncopied]:
-        wanted: dict[Location, _Wanted] = {}
-        uncopied = [*self._placed(entries, wanted)]
-        copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
-        for task, copy in tasks.items():
-            if (failure := task.result()) is not None:
-                uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]
-        return uncopied
-
-    def _placed(
-        self, entries: Sequence[Entry], wanted: dict[Location, _Wanted]
-    ) -> Iterator[Uncopied]:
-        """Collect what is wanted at which place; yield the rows that have no bytes to want."""
-        for entry in entries:
-            if not isinstance(entry.event, RowChanged):
-                continue
-            if (gap := self._changed.get(entry.offset)) is not None:
-                yield _uncopied(entry, entry.event.row, gap.reason, gap.detail)
-                continue
-            try:
-                self._place(entry, entry.event.row, wanted)
-            except MalformedRowError as exc:
-                yield _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
-
-    def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
-        if not isinstance(row, Segment):
-            self._carriage.carried(row)
-            return
-        size_bytes = check_segment(row)
-        if (location := locate(row, self._carriage.source)) is not None:
-            self._carriage.target.place(location)  # refused here, while the row is at hand
-            found = wanted.setdefault(location, _Wanted())
-            found.rows.append((entry, row))
-            found.size_bytes = max(found.size_bytes, size_bytes)
-
-    def _aim(self, location: Location, found: _Wanted, doubted: Collection[RowKey]) -> _Copy:
-        origin = location if self._backup is None else self._backup.layout.place(location)
-        return _Copy(
-            origin,
-            self._carriage.target.place(location),
-            found.size_bytes,
-            doubted=any(key_of(row) in doubted for _, row in found.rows),
-        )
-
-    async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        """Copy one location; return reason and detail when the target cannot have it."""
-        async with self._slots:
-            if trust is Trust.WITHOUT_SOURCE:
-                return await self._copy_perhaps_without_source(copy)
-            for delay_s in self._limits.retry.delays_s(self._rng):
-                try:
-                    return await self._copy_once(copy, trust=trust)
-                except TransientError as exc:
-                    self._observer(
-                        Waiting(what=f"copy {copy.origin}", reason=str(exc), delay_s=delay_s)
-                    )
-                    await asyncio.sleep(delay_s)
-            return await self._copy_once(copy, trust=trust)
-
-    async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
-        """Give the source as many chances as ever, but once it is away do not wait again."""
-        for delay_s in self._limits.retry.delays_s(self._rng):
-            if self._source_is_away:
-                break
-            try:
-                return await self._copy_once(copy, trust=Trust.NEVER)
-            except TransientError:
-                await asyncio.sleep(delay_s)
-        self._source_is_away = True
-        return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
-
-    async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        receipt = await self._target_storage.receipt(copy.target)
-        try:
-            if receipt is None:
-                return await self._copy_new(copy)
-            if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
-                return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
-        except MissingObjectError as exc:
-            if receipt is None:
-                return OBJECT_MISSING, str(exc)
-            if copy.doubted:
-                return OBJECT_CHANGED, f"{copy.origin} had other bytes than were copied; now none"
-        except TransientError:
-            if receipt is None or trust is Trust.NEVER:
-                raise
-        self._observer(
-            ObjectCopied(
-                location=copy.target,
-                size_bytes=_size_bytes(receipt),
-                reused=True,
-                streamed=False,
-            )
-        )
-        return None
-
-    async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        storage, place = self._reading(copy)
-        ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
-        objects = tuple(await storage.objects(place, ahead=ahead))
-        shipment = _Watched(origin=storage, place=place, objects=objects)
-        if place.endswith("/") and shipment.size_bytes < copy.size_bytes:
-            # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
-            return OBJECT_TRUNCATED, (
-                f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
-                f" {copy.size_bytes}"
-            )
-        stored = await self._target_storage.put(copy.target, shipment)
-        await self._compare_receipts(copy, stored)
-        self._copied_bytes += _size_bytes(stored)
-        self._copied_objects += 1
-        self._observer(
-            ObjectCopied(
-                location=copy.target,
-                size_bytes=_size_bytes(stored),
-                reused=False,
-                streamed=shipment.was_read,
-            )
-        )
-        return None
-
-    def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
-        """Return how the bytes of a copy are read, and by which place."""
-        if copy.unpacks:
-            return Unpacking(self._source_storage), unpacked(copy.origin)
-        return self._source_storage, copy.origin
-
-    async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:
-        if self._backup is None:
-            return
-        receipt = await self._backup.storage.receipt(copy.origin)
-        same = receipt is not None and (
-            receipt.packed == stored.objects if copy.unpacks else receipt.objects == stored.origin
-        )
-        if not same:
-            raise CorruptionError(
-                f"the bytes of {copy.origin} are not those of the backup's receipt"
-            )
-
-    async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
-        """Whether the source's objects are still those that were copied.
-
-        The same names, sizes and tags are enough; with other tags the bytes decide.
-        """
-        storage, place = self._reading(copy)
-        objects = tuple(await storage.objects(place))
-        if receipt.copied_from == objects:
-            return True
-        return await storage.check(place) == receipt.origin
-
-
-def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
-    """Return up to which size a segment's bytes are asked for before all is known of them."""
-    return AHEAD_IN_SERVICE_BYTES_MAX if target.copies_from(origin, place) else AHEAD_BYTES_MAX
-
-
-def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
-    return Uncopied(
-        offset=entry.offset,
-        key=key_of(row),
-        datasource=datasource_of(row) or "",
-        reason=reason,
-        detail=detail,
-    )
-
-
-def _size_bytes(receipt: Receipt) -> int:
-    return sum(stored.size_bytes for stored in receipt.objects)

@@ -17,8 +17,8 @@ from replicator.model.plan import Estimate, Plan
 from replicator.model.reading import Carried, Scope
 from replicator.model.row import Kind, RowKey, Supervisor
 from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.services.copier import Uncopied
 from replicator.services.cuts import fold
-from replicator.services.executor import Uncopied
 from replicator.services.history import History
 
 DEFAULT_RULES = RowKey(Kind.RULES, "_default")

@@ -9,7 +9,8 @@ from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut
 from replicator.model.ledger import Offsets
 from replicator.model.row import RowKey
-from replicator.services.executor import Executor, Trust, Uncopied
+from replicator.services.copier import Trust, Uncopied
+from replicator.services.executor import Executor
 
 SHOWN_MAX = 10
 

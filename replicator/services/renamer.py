@@ -16,8 +16,9 @@ from replicator.model.renaming import Renamed, Served, is_datasource
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind
 from replicator.ports import MetadataWriter
+from replicator.services.copier import Uncopied
 from replicator.services.cuts import fold
-from replicator.services.executor import Executor, Uncopied
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, refuse_promoted, scanned, without_keys

@@ -29,7 +29,8 @@ from replicator.ports import (
     SegmentMender,
     Shipment,
 )
-from replicator.services.executor import Backup, CopyLimits, Executor, Uncopied
+from replicator.services.copier import Backup, CopyLimits, Uncopied
+from replicator.services.executor import Executor
 from replicator.services.reconciler import Reconciler, refuse_promoted
 from replicator.services.recovery import recover
 from replicator.services.unpacking import Unpacking, unpacked

@@ -11,7 +11,8 @@ from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
 from replicator.ports import MetadataWriter
 from replicator.services.archivist import Archivist
-from replicator.services.executor import Executor, Uncopied
+from replicator.services.copier import Uncopied
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.rates import RateBook

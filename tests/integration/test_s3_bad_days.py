@@ -25,11 +25,7 @@ from replicator.errors import (
 )
 from replicator.model.load_spec import Location
 from replicator.ports import Clock, Receipt, Shipment
-from replicator.services.executor import (
-    AHEAD_BYTES_MAX,
-    AHEAD_IN_SERVICE_BYTES_MAX,
-    ahead_bytes_max,
-)
+from replicator.services.copier import AHEAD_BYTES_MAX, AHEAD_IN_SERVICE_BYTES_MAX, ahead_bytes_max
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.servers.process import PROJECT
 from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy

@@ -12,7 +12,8 @@ from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.placing import Placing
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.executor import CopyLimits, Executor
+from replicator.services.copier import CopyLimits
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.intents import Intents
 from replicator.services.reconciler import Reconciler

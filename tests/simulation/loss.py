@@ -18,7 +18,8 @@ from replicator.model.placing import Placing
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
 from replicator.services.archive import ArchivedLog, kept_gaps
-from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.copier import Backup, CopyLimits
+from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
 from replicator.services.intents import Intents

@@ -39,8 +39,9 @@ from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.copier import CopyLimits
 from replicator.services.cuts import fold
-from replicator.services.executor import CopyLimits, Executor
+from replicator.services.executor import Executor
 from replicator.services.expirer import Expirer
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner

@@ -20,7 +20,8 @@ from replicator.ports import MetadataWriter
 from replicator.services.applier import Applier, ApplyLimits, Leave
 from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.copier import Backup, CopyLimits
+from replicator.services.executor import Executor
 from replicator.services.expirer import Expirer
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner

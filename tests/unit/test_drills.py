@@ -45,10 +45,11 @@ from replicator.model.observation import DrillEnded, Observation, Observer, Wait
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist
+from replicator.services.copier import Backup, CopyLimits
 from replicator.services.drill_record import DrillRecord
 from replicator.services.drill_schedule import DrillSchedule, Scheduled
 from replicator.services.driller import EMPTY_BYTES, Driller, Rehearsal
-from replicator.services.executor import Backup, CopyLimits, Executor
+from replicator.services.executor import Executor
 from replicator.services.history import History
 from replicator.services.pause import unless
 from replicator.services.reconciler import Reconciler

@@ -19,7 +19,7 @@ from replicator.model.load_spec import LocalLayout
 from replicator.model.renaming import renamed
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, key_of
-from replicator.services.executor import Uncopied
+from replicator.services.copier import Uncopied
 from replicator.services.renamer import Renamer
 from replicator.services.verifier import Level
 from tests.builders import VERSION, commit, rules, segment, segment_payload, supervisor

@@ -14,7 +14,7 @@ from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment, key_of
 from replicator.ports import Receipt, StoredObject
-from replicator.services.executor import Backup, CopyLimits
+from replicator.services.copier import Backup, CopyLimits
 from replicator.services.repairer import CheckedOrigin, Repair, Repairer
 from replicator.services.verifier import Level, Verification
 from tests.builders import segment

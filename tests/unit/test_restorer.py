@@ -14,7 +14,7 @@ from replicator.model.load_spec import LocalLayout
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, key_of
 from replicator.services.archive import kept_gaps
-from replicator.services.executor import Backup
+from replicator.services.copier import Backup
 from replicator.services.verifier import Level
 from tests.builders import commit, rules, segment, supervisor
 from tests.unit.pipeline import SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline, place_of
