@@ -24,8 +24,9 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
+from replicator.model.glance import glance
 from replicator.model.row import Kind, datasource_of
-from replicator.model.wire import Parsed, RowTold, decode, glance, parse
+from replicator.model.wire import Parsed, RowTold, decode, parse
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 

@@ -12,12 +12,13 @@ from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
 from replicator.model.backlog import SegmentWord
 from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
+from replicator.model.glance import segment_word
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Kind, Row
-from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode, segment_word
+from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode
 from replicator.ports import Bases, EventLog, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000

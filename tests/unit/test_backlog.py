@@ -12,9 +12,9 @@ from replicator.errors import CorruptionError
 from replicator.model import backlog as module
 from replicator.model.backlog import Backlog, SegmentWord
 from replicator.model.event import Offset
+from replicator.model.glance import segment_word
 from replicator.model.kill_margin import UNKNOWN, USED, kill_margins_ms
 from replicator.model.row import Kind, Segment
-from replicator.model.wire import segment_word
 from tests.builders import (
     ONE_OF_EACH,
     changed,

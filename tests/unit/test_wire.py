@@ -23,8 +23,9 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, fingerprint
+from replicator.model.glance import glance
 from replicator.model.row import TABLES, Kind, Row, RowKey, key_of
-from replicator.model.wire import EVENT_TYPES, decode, encode, event_type, glance, schema_name
+from replicator.model.wire import EVENT_TYPES, decode, encode, event_type, schema_name
 from tests.builders import (
     ONE_OF_EACH,
     TIME,
