@@ -99,6 +99,10 @@ def _state(found: TargetStatus) -> str:
 def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
     """Say what is promised and broken, and what comes nearer."""
     lines, broken, promises = [], found.broken, found.promises
+    if (catch_up := found.catch_up) is not None:
+        rate = found.rates.bytes_per_s
+        text = f", at {size_text(int(rate))}/s" if rate is not None else ""
+        lines.append(f"what waits takes about {duration_text(catch_up)}{text}")
     if RPO in broken:
         lag = "has no cut yet" if found.lag is None else f"lags {duration_text(found.lag)}"
         lines.append(f"BROKEN, it {lag}, at most {duration_text(promises.rpo)} is promised")

@@ -10,11 +10,13 @@ from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.proof import PROOFS, last_good
+from replicator.model.rates import Rates
 from replicator.model.restore_point import Latest
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.backlog import NOTHING, BacklogReader
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
+from replicator.services.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 DRILL = "drill.promise"
@@ -84,6 +86,20 @@ class TargetStatus:
     drilled: Drilled
     proved: Mapping[str, datetime] = field(default_factory=dict)
     """When each level of `verify` was last good for the whole target."""
+    rates: Rates = field(default_factory=Rates)
+    """How fast it was filled until now."""
+
+    @property
+    def catch_up(self) -> timedelta | None:
+        """How long what waits takes at the measured rates; None: nothing waits, or none is known.
+
+        Compressed bytes are fewer than `pending` says, so it is rather less.
+        """
+        if self.pending is None or not self.lag_records:
+            return None
+        size_bytes = self.pending.size_bytes
+        seconds = self.rates.seconds(size_bytes=size_bytes, rows=self.lag_records)
+        return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def kill_margin(self) -> timedelta | None:
@@ -131,6 +147,7 @@ class _Known:
     """When the first record from `needed` on was appended."""
     drilled: Drilled = field(default_factory=Drilled)
     proved: Mapping[str, datetime] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)
     store_seen_at: datetime | None = None
 
 
@@ -202,10 +219,11 @@ class Survey:
             looked_at=self.clock.now(),
             drilled=known.drilled,
             proved=known.proved,
+            rates=known.rates,
         )
 
     async def _look_into_store(self, known: _Known, area: Area) -> None:
-        """See how drills and proofs stand; what was known stays so while the store is away."""
+        """See how drills, proofs and rates stand; what was known stays while the store is away."""
         now = self.clock.now()
         if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
             return
@@ -215,6 +233,7 @@ class Survey:
             known.drilled = found
         with suppress(TransientError, ConfigError):  # `drilled.unknown` says so of the same store
             known.proved = last_good(await area.names(f"{PROOFS}/"))
+            known.rates = await RateBook(area, lambda _: None).rates()
 
     async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog

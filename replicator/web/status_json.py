@@ -70,6 +70,8 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "lag_records": found.lag_records,
         "pending_objects": pending.objects if pending else None,
         "pending_bytes": pending.size_bytes if pending else None,
+        "bytes_per_second": found.rates.bytes_per_s,
+        "catch_up_seconds": _seconds(found.catch_up),
         "gaps": [
             {
                 "row": gap.key,

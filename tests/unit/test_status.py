@@ -10,9 +10,11 @@ from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import TransientError
 from replicator.model.event import Offset
 from replicator.model.proof import proof_json
+from replicator.model.rates import Rates
 from replicator.model.row import Segment
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
+from replicator.services.rates import RateBook
 from replicator.services.status import Promises, Survey, TargetStatus
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
@@ -323,3 +325,19 @@ async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_stor
     pipeline.area.names = away  # type: ignore[method-assign]
     pipeline.clock.move(60)
     assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+
+
+async def test_how_long_what_waits_takes_is_told_by_what_was_measured():
+    pipeline = await pipeline_behind(segment("wiki"), segment("wiki", 1))
+    found = await look(pipeline)
+    assert (found.rates, found.catch_up) == (Rates(), None), "nothing was measured yet"
+    book = RateBook(pipeline.area, lambda _: None)
+    await book.copied(1967, 1, 0.5)
+    await book.wrote(30, 10.0)
+    await book.keep()
+    found = await look(pipeline)
+    assert found.rates.bytes_per_s == 2 * 1967
+    assert found.lag_records == 3
+    assert found.catch_up == timedelta(seconds=1 + 1)
+    await pipeline.follow()
+    assert (await look(pipeline)).catch_up is None, "nothing waits"
