@@ -1,7 +1,7 @@
 """Keeps a target's own history beside its bytes, so that a restore needs nothing else."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
@@ -92,7 +92,7 @@ class Archivist:
         self._gaps: frozenset[Gap] | None = None
         self._told = False
 
-    async def cover(self, cut: ClosedCut, gaps: Iterable[Gap], *, whole: bool) -> None:
+    async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
         """Make sure that the cut can be restored from the store alone, as far as it is history.
 
         `whole` says that the bytes of every cut on the way there were asked for too. Otherwise, or
@@ -252,26 +252,37 @@ class Archivist:
             await self._area.replace(name, data)
         self._told = True
 
-    async def _keep_gaps(self, cut: ClosedCut, gaps: Iterable[Gap]) -> None:
+    async def _keep_gaps(self, cut: ClosedCut, gaps: Sequence[Gap]) -> None:
         """Keep the target's gaps, so that they are known when its metadata store is not there.
 
         What an attempt has kept whose checkpoint was never written stays true of the cuts before
         this one: their history may be here, and was not asked for again.
         """
-        log_id = (await self._opened()).log_id
         if self._gaps is None:
-            self._gaps = frozenset(await kept_gaps(self._area, log_id))
-        told = {(gap.key, gap.opened): gap for gap in gaps}
-        passed = [
-            replace(gap, closed=cut.offset) if gap.closed is None else gap
-            for gap in self._gaps
-            if (gap.key, gap.opened) not in told
-        ]
-        wanted = frozenset([*told.values(), *passed])
-        if wanted != self._gaps:
-            ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
-            await self._area.replace(gaps_name(log_id), gaps_json(ordered))
-            self._gaps = wanted
+            self._gaps = await self._kept_gaps()
+        if _with_gaps(self._gaps, cut, gaps) == self._gaps:
+            return
+        # One that was shut out, and does not know it yet, must not take away what its successor has
+        # kept: what is there now counts, and not what was there when this process began.
+        wanted = _with_gaps(await self._kept_gaps(), cut, gaps)
+        ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
+        name = gaps_name((await self._opened()).log_id)
+        await self._area.replace(name, gaps_json(ordered))
+        self._gaps = wanted
+
+    async def _kept_gaps(self) -> frozenset[Gap]:
+        return frozenset(await kept_gaps(self._area, (await self._opened()).log_id))
+
+
+def _with_gaps(kept: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]) -> frozenset[Gap]:
+    """Return what is known of gaps once a cut has those: others from before end with it."""
+    told = {(gap.key, gap.opened): gap for gap in gaps}
+    others = [
+        replace(gap, closed=cut.offset) if gap.closed is None and gap.opened < cut.offset else gap
+        for gap in kept
+        if (gap.key, gap.opened) not in told
+    ]
+    return frozenset([*told.values(), *others])
 
 
 class BaseWriter:

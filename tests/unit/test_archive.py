@@ -1,6 +1,7 @@
 """The files of a target's history: what a golden copy holds, and what is noticed of damage."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,7 +48,7 @@ from replicator.model.reading import Recorded
 from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of
 from replicator.model.wire import encode
-from replicator.services.archive import ArchivedLog
+from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.cuts import fold
 from replicator.services.executor import Executor
 from replicator.services.history import History
@@ -403,6 +404,24 @@ async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(
     assert [gap.at(first.offset) for gap in found.gaps] == [True]
     assert [gap.at(last.offset) for gap in found.gaps] == [False]
     assert pipeline.gaps() == []
+
+
+async def test_who_was_shut_out_takes_no_gap_away_from_its_successor():
+    """A restore to an earlier cut, too, leaves what is known of later ones: their history stays."""
+    pipeline = Pipeline()
+    pipeline.publish(segment("a"), segment("b"))
+    await pipeline.cut()
+    early = await pipeline.history().find(Latest())
+    old, new = pipeline.archivist(), pipeline.archivist()
+    await old.cover(early, (), whole=True)
+    pipeline.publish(segment("lost"))
+    await pipeline.cut()
+    late = await pipeline.history().find(Latest())
+    lost = replace(golden_gap(), opened=Offset(late.offset - 1), closed=None)
+    await new.cover(late, [lost], whole=True)
+    mine = replace(lost, key="another", opened=Offset(early.offset - 1))
+    await old.cover(early, [mine], whole=True)
+    assert set(await kept_gaps(pipeline.area, "log")) == {mine, lost}
 
 
 class KilledArea(MemoryArea):
