@@ -217,7 +217,8 @@ async def wanted_point(
         return restore_point(to_offset, to_time, before)
     if (to_offset, to_time, before) != (None, None, None):
         raise ConfigError("say --to-point alone, or another point")
-    return ToOffset(offset=(await points.point(checked_name(name))).offset)
+    point = await points.point(checked_name(name))
+    return ToOffset(offset=point.offset, log_id=point.log_id)
 
 
 def restore_point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:

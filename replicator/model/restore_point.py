@@ -16,6 +16,8 @@ class ToOffset:
     """The last cut whose closing record is at or before this offset."""
 
     offset: Offset
+    log_id: str | None = None
+    """The log that the offset counts in, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

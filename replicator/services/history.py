@@ -8,7 +8,7 @@ from typing import assert_never
 
 import numpy as np
 
-from replicator.errors import CorruptionError, GapError
+from replicator.errors import CorruptionError, GapError, RefusedError
 from replicator.model.archive import Base
 from replicator.model.backlog import SegmentWord
 from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
@@ -298,8 +298,10 @@ class History:
 
         Raises:
             GapError: the log has no such cut; the message names the nearest ones.
+            RefusedError: the point is one of another log.
         """
         span = await self._log.span()
+        _require_log(point, span)
         match point:
             case Latest():
                 found = await self._last_cut(span, span.end)
@@ -322,9 +324,7 @@ class History:
 
     async def _refuse_hole(self, cut: ClosedCut, point: RestorePoint) -> None:
         """Never round to a cut when nobody knows whether it was the last one before the point."""
-        if self._bases is None or point in {ToOffset(offset=cut.offset), Latest()}:
-            return
-        if point == ToTime(time=cut.closed.source_time):
+        if self._bases is None or _is_exactly(point, cut):
             return
         end = await self._bases.whole_until(cut.offset)
         after = await self._bases.resume(end)
@@ -419,6 +419,28 @@ def closed_cut(record: Record) -> ClosedCut:
     if not isinstance(entry.event, CutClosed):
         raise CorruptionError(f"the record at offset {entry.offset} is not what its type says")
     return ClosedCut(offset=entry.offset, closed=entry.event)
+
+
+def _require_log(point: RestorePoint, span: Span) -> None:
+    if isinstance(point, ToOffset) and point.log_id not in {None, span.log_id}:
+        raise RefusedError(
+            f"that point is offset {point.offset} of log {point.log_id}, and this is log"
+            f" {span.log_id}, whose offsets are others",
+            hint="bring it back from the store alone: --from STORE --log ID --into TARGET",
+        )
+
+
+def _is_exactly(point: RestorePoint, cut: ClosedCut) -> bool:
+    """Whether the point names this cut itself, and not a moment after which it is the last."""
+    match point:
+        case Latest():
+            return True
+        case ToOffset(offset=offset):
+            return offset == cut.offset
+        case ToTime(time=time):
+            return time == cut.closed.source_time
+        case BeforeEvent():
+            return False
 
 
 def _words(point: RestorePoint) -> str:

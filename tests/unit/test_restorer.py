@@ -289,3 +289,15 @@ async def test_what_a_store_knows_to_be_other_bytes_is_not_taken_from_it():
     assert pipeline.target_ids() == set()
     await pipeline.restorer().execute(plan, accept_gaps=True)
     assert pipeline.target_ids() == {ORDERS.id}
+
+
+async def test_a_named_point_counts_in_the_log_that_it_was_named_in():
+    """A log that was made anew gives the same offsets to other cuts."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    history = pipeline.history()
+    cut = await history.find(ToOffset(offset=Offset(1), log_id="log"))
+    assert cut == await history.find(ToOffset(offset=Offset(1)))
+    with pytest.raises(RefusedError, match="of log lost, and this is log log"):
+        await history.find(ToOffset(offset=Offset(1), log_id="lost"))
