@@ -40,8 +40,9 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.wire import CUT_CLOSED
 from replicator.ports import Area, MetadataWriter
 from replicator.services.archive import ArchivedLog, kept_gaps
+from replicator.services.closed_cuts import closed_cut
 from replicator.services.cuts import fold
-from replicator.services.history import History, closed_cut
+from replicator.services.history import History
 from replicator.services.pause import pause
 
 

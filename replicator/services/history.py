@@ -4,26 +4,24 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
-from typing import assert_never
 
 import numpy as np
 
-from replicator.errors import CorruptionError, GapError, RefusedError
+from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
 from replicator.model.backlog import SegmentWord
-from replicator.model.event import ClosedCut, CutClosed, Entry, Offset, Record, RowChanged
+from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.glance import segment_word
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
-from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind, Row
-from replicator.model.wire import CHANGED_TYPE, CUT_CLOSED, decode
+from replicator.model.wire import CHANGED_TYPE
 from replicator.ports import Bases, EventLog, Span, Workers
+from replicator.services.closed_cuts import ClosedCuts
 
 RECORDS_PER_READ_MAX = 2_000
-CLOCK_SKEW_MAX = timedelta(hours=1)
-"""How far the log's clock may be behind the source database's for a time to be found."""
 
 
 class History:
@@ -56,6 +54,9 @@ class History:
         self._records_max = records_per_read_max
         self._observer = observer
         self._known: Sequence[Offset] = ()
+        self._cuts = ClosedCuts(
+            log, bases=bases, records_per_read_max=records_per_read_max, pass_over=self.pass_over
+        )
 
     async def span(self) -> Span:
         """Return which offsets can be read now."""
@@ -294,166 +295,13 @@ class History:
         self._observer(ArchiveDamaged(reason=str(damage)))
 
     async def find(self, point: RestorePoint) -> ClosedCut:
-        """Return the cut that a restore point means.
-
-        Raises:
-            GapError: the log has no such cut; the message names the nearest ones.
-            RefusedError: the point is one of another log.
-        """
-        span = await self._log.span()
-        _require_log(point, span)
-        match point:
-            case Latest():
-                found = await self._last_cut(span, span.end)
-            case ToOffset(offset=offset):
-                if offset >= span.end:
-                    raise await self._outside(span, f"offset {offset} is beyond the log's end")
-                found = await self._last_cut(span, Offset(offset + 1))
-            case BeforeEvent(offset=offset):
-                if offset >= span.end:
-                    raise await self._outside(span, f"offset {offset} is beyond the log's end")
-                found = await self._last_cut(span, offset)
-            case ToTime(time=time):
-                found = await self._last_cut_at(span, time)
-            case _:
-                assert_never(point)
-        if found is None:
-            raise await self._outside(span, f"no cut was closed {_words(point)}")
-        await self._refuse_hole(found, point)
-        return found
-
-    async def _refuse_hole(self, cut: ClosedCut, point: RestorePoint) -> None:
-        """Never round to a cut when nobody knows whether it was the last one before the point."""
-        if self._bases is None or _is_exactly(point, cut):
-            return
-        end = await self._bases.whole_until(cut.offset)
-        after = await self._bases.resume(end)
-        if after is None or await self.cuts(Offset(cut.offset + 1), end):
-            return
-        later = await self.cuts(end, Offset(after + self._records_max))
-        places = " and ".join(_place(one) for one in [cut, *later[:1]])
-        raise GapError(
-            f"what was {_words(point)} is in a hole of the archive; the nearest cuts are {places}"
-        )
+        """Return the cut that a restore point means, as `ClosedCuts.find` does."""
+        return await self._cuts.find(point)
 
     async def has_cuts(self, span: Span) -> bool:
         """Return whether the log holds a closed cut at all."""
-        return await self._last_cut(span, span.end) is not None
+        return await self._cuts.any(span)
 
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
-        found = {cut.offset: cut async for cut in self._base_cuts(start, end)}
-        while start < end:
-            try:
-                records = await self._log.read(start, records_max=self._records_max)
-            except GapError:
-                start = await self._after_hole(start, end)
-                continue
-            if not records:
-                break
-            closing = (r for r in records if r.type == CUT_CLOSED and r.offset < end)
-            found.update((record.offset, closed_cut(record)) for record in closing)
-            start = Offset(records[-1].offset + 1)
-        return [found[offset] for offset in sorted(found)]
-
-    async def _base_cuts(self, start: Offset, end: Offset) -> AsyncIterator[ClosedCut]:
-        for offset in await self._base_offsets():
-            if self._bases is not None and start <= offset < end:
-                try:
-                    yield (await self._bases.base(offset)).cut
-                except CorruptionError as exc:
-                    self.pass_over(exc)
-
-    async def _after_hole(self, start: Offset, end: Offset) -> Offset:
-        if self._bases is None:
-            raise GapError(f"the log has no records at offset {start} any more")
-        found = await self._bases.resume(start)
-        return end if found is None else Offset(max(start + 1, found))
-
-    async def _last_cut(
-        self, span: Span, end: Offset, *, until: datetime | None = None
-    ) -> ClosedCut | None:
-        """Return the last cut closed before `end`, looking back in growing steps."""
-        step = self._records_max
-        while end > span.first:
-            start = Offset(max(span.first, end - step))
-            for cut in reversed(await self.cuts(start, end)):
-                if until is None or cut.closed.source_time <= until:
-                    return cut
-            end, step = start, step * 4
-        return None
-
-    async def _last_cut_at(self, span: Span, time: datetime) -> ClosedCut | None:
-        last = await self._last_cut(span, span.end)
-        if last is not None and time > last.closed.source_time:
-            raise await self._outside(
-                span,
-                f"{time.isoformat()} is later than the last cut: what came after it is unknown",
-            )
-        end = await self._log.offset_at(time + CLOCK_SKEW_MAX)
-        return await self._last_cut(span, span.end if end is None else end, until=time)
-
-    async def _outside(self, span: Span, what: str) -> GapError:
-        last = await self._last_cut(span, span.end)
-        if last is None:
-            return GapError(
-                f"{what}: the log holds no closed cut yet", hint="run `replicator watch`"
-            )
-        first = await self._first_cut(span)
-        return GapError(f"{what}; the log can restore from {_place(first)} to {_place(last)}")
-
-    async def _first_cut(self, span: Span) -> ClosedCut:
-        start = span.first
-        while not (found := await self.cuts(start, Offset(start + self._records_max))):
-            start = Offset(start + self._records_max)
-        return found[0]
-
-
-def closed_cut(record: Record) -> ClosedCut:
-    """Return the cut that a closing record closes.
-
-    Raises:
-        CorruptionError: it cannot be decoded, or is no closing record.
-    """
-    entry = decode(record)
-    if not isinstance(entry.event, CutClosed):
-        raise CorruptionError(f"the record at offset {entry.offset} is not what its type says")
-    return ClosedCut(offset=entry.offset, closed=entry.event)
-
-
-def _require_log(point: RestorePoint, span: Span) -> None:
-    if isinstance(point, ToOffset) and point.log_id not in {None, span.log_id}:
-        raise RefusedError(
-            f"that point is offset {point.offset} of log {point.log_id}, and this is log"
-            f" {span.log_id}, whose offsets are others",
-            hint="bring it back from the store alone: --from STORE --log ID --into TARGET",
-        )
-
-
-def _is_exactly(point: RestorePoint, cut: ClosedCut) -> bool:
-    """Whether the point names this cut itself, and not a moment after which it is the last."""
-    match point:
-        case Latest():
-            return True
-        case ToOffset(offset=offset):
-            return offset == cut.offset
-        case ToTime(time=time):
-            return time == cut.closed.source_time
-        case BeforeEvent():
-            return False
-
-
-def _words(point: RestorePoint) -> str:
-    match point:
-        case Latest():
-            return "yet"
-        case ToOffset(offset=offset):
-            return f"at or before offset {offset}"
-        case BeforeEvent(offset=offset):
-            return f"before offset {offset}"
-        case ToTime(time=time):
-            return f"at or before {time.isoformat()}"
-
-
-def _place(cut: ClosedCut) -> str:
-    return f"offset {cut.offset} ({cut.closed.source_time.isoformat()})"
+        return await self._cuts.between(start, end)

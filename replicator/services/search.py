@@ -7,7 +7,8 @@ from replicator.model.event import ClosedCut, CutNumber, Epoch, Offset, Record
 from replicator.model.mention import Mention
 from replicator.model.observation import Observer, Progress
 from replicator.model.wire import CUT_CLOSED
-from replicator.services.history import History, closed_cut
+from replicator.services.closed_cuts import closed_cut
+from replicator.services.history import History
 
 
 class Witness(Protocol):
