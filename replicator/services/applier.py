@@ -23,13 +23,14 @@ from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Offsets, items
 from replicator.model.observation import CutApplied, EpochAcquired, GapOpened, Observer, Waiting
 from replicator.model.plan import Plan, last_words
-from replicator.model.restore_point import Latest, ToOffset, ToTime
+from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import Clock, MetadataWriter, Span
 from replicator.services.archivist import Archivist
 from replicator.services.copier import Trust, Uncopied
 from replicator.services.cuts import CutReader, CutSpan
+from replicator.services.delay import Delay
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
@@ -114,7 +115,7 @@ class Applier:
         self._guard = guard
         self._limits = limits
         self._leave = leave
-        self._clock = clock
+        self._delay = Delay(history, clock, limits.delay)
         self._rng = rng
         self._observer = observer
         self._reader = CutReader(history)
@@ -188,7 +189,7 @@ class Applier:
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
             return False
-        if (cut := await self._start(standing)) is None:
+        if (cut := await self._delay.start(standing)) is None:
             return False
         found = await self._reconciler.reconcile(cut, standing=False)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
@@ -226,38 +227,11 @@ class Applier:
         while sum(len(span.offsets) for span in early) < EARLY_EVENTS_MAX:
             if (span := await self._reader.next()) is None:
                 break
-            if not early and self._is_due(span.at):
+            if not early and self._delay.is_due(span.at):
                 return span
             await self._executor.copy(span.offsets, trust=Trust.NEVER)
             early.append(span)
-        return early.popleft() if early and self._is_due(early[0].at) else None
-
-    async def _start(self, standing: Checkpoint | None) -> ClosedCut | None:
-        """Return the cut to begin with, None when none is due yet.
-
-        A restore can be ahead of the delay: then the target stays there until it is caught up with.
-        """
-        due = await self._newest_due()
-        if standing is None or standing.datasource is not None:
-            return due
-        if due is not None and due.offset >= standing.offset:
-            return due
-        return await self._history.find(ToOffset(offset=standing.offset))
-
-    async def _newest_due(self) -> ClosedCut | None:
-        """Return the newest cut whose time has come, None when there is none yet."""
-        last = await self._history.find(Latest())
-        if self._is_due(last):
-            return last
-        try:
-            return await self._history.find(ToTime(time=self._clock.now() - self._limits.delay))
-        except GapError:
-            return None
-
-    def _is_due(self, cut: ClosedCut) -> bool:
-        return cut.closed.source_time <= self._clock.now() - self._limits.delay or (
-            not self._limits.delay
-        )
+        return early.popleft() if early and self._delay.is_due(early[0].at) else None
 
     async def _take(self, span: CutSpan) -> None:
         """Copy a cut's bytes and add it to the window."""
