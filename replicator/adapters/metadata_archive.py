@@ -21,7 +21,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import gap_json, gap_of_json
+from replicator.model.archive_notes import gap_json, gap_of_json
 from replicator.model.checkpoint import Checkpoint, Gap, Held, merged
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest

@@ -6,7 +6,7 @@ from replicator.app.parts import Target, kept_points
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.archive import About
+from replicator.model.archive_notes import About
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.ports import Clock, Workers

@@ -10,7 +10,7 @@ without this program; `FORMAT` moves when it changes, and a golden copy of each 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,20 +20,15 @@ import cramjam
 import orjson
 
 from replicator.errors import CorruptionError
-from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Epoch, Offset, Record
 from replicator.model.fingerprint import Digest, hex_digest
-from replicator.model.layout_json import (
-    layout_json,
-    layout_of,
-    source_layout_json,
-    source_layout_of,
-)
-from replicator.model.load_spec import Layout, SourceLayout
-from replicator.model.row import Kind
 
+HINT = (
+    "it was altered or cut short; take it from a copy of this store, or restore a point that does"
+    " not need it (`replicator points` lists them)"
+)
 FORMAT = 1
-HISTORY, BASES, GAPS, ABOUT = "history", "bases", "gaps", "about"
+HISTORY, BASES = "history", "bases"
 OFFSET_DIGITS = 20
 """Names sort as their offsets do; a Kafka offset has at most 19 digits."""
 _NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst")
@@ -128,11 +123,6 @@ def manifest_name(log_id: str, offset: Offset) -> str:
     return f"{base_folder(log_id, offset)}manifest.json"
 
 
-def gaps_name(log_id: str) -> str:
-    """Return the name of the file with a target's gaps in the cuts of a log."""
-    return f"{GAPS}/{log_id}.json"
-
-
 def history_span(name: str) -> tuple[Offset, Offset] | None:
     """Return the start and the end in a history file's name, None when it is no such name."""
     found = _NAME.fullmatch(name.rpartition("/")[2])
@@ -175,7 +165,7 @@ def unpack(name: str, data: bytes) -> ArchiveFile:
     try:
         return _unpack(name, bytes(cramjam.zstd.decompress(data)))
     except (cramjam.DecompressionError, ValueError, KeyError, TypeError, IndexError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
 
 
 def manifest(base: Base) -> bytes:
@@ -217,103 +207,8 @@ def base_of(name: str, data: bytes) -> Base:
         )
         _require(manifest_name(base.log_id, base.offset) == name, "it is that of another base")
     except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
     return base
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What the records of a history cannot say: where its load specs lead, and what is kept."""
-
-    source: str
-    log_id: str
-    origin: SourceLayout
-    """How the source's storages write load specs."""
-    kept: Layout
-    """How this store keeps what is at any of their places."""
-
-
-def about_name(log_id: str) -> str:
-    """Return the name of the file that says what a history is about."""
-    return f"{ABOUT}/{log_id}.json"
-
-
-def about_json(about: About) -> bytes:
-    """Return what a history is about as a document."""
-    found = {
-        "format": FORMAT,
-        "source": about.source,
-        "log_id": about.log_id,
-        "origin": source_layout_json(about.origin),
-        "kept": layout_json(about.kept),
-    }
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2)
-
-
-def about_of(name: str, data: bytes) -> About:
-    """Return what a history is about.
-
-    Raises:
-        CorruptionError: it cannot be read.
-    """
-    try:
-        found = orjson.loads(data)
-        _require(found["format"] == FORMAT, f"it has format {found['format']}")
-        return About(
-            source=found["source"],
-            log_id=found["log_id"],
-            origin=source_layout_of(found["origin"]),
-            kept=layout_of(found["kept"]),
-        )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
-
-
-def gap_json(gap: Gap) -> Mapping[str, Any]:
-    """Return a gap as a JSON object."""
-    return {
-        "kind": gap.kind.value,
-        "key": gap.key,
-        "datasource": gap.datasource,
-        "reason": gap.reason,
-        "detail": gap.detail,
-        "opened": gap.opened,
-        "closed": gap.closed,
-    }
-
-
-def gap_of_json(found: Mapping[str, Any]) -> Gap:
-    """Return the gap that `gap_json` gave.
-
-    Raises:
-        ValueError, KeyError, TypeError: it did not give this.
-    """
-    return Gap(**{**found, "kind": Kind(found["kind"])})
-
-
-def gaps_json(gaps: Iterable[Gap]) -> bytes:
-    """Return gaps as a document."""
-    return orjson.dumps({"format": FORMAT, "gaps": [gap_json(gap) for gap in gaps]})
-
-
-def gaps_of(name: str, data: bytes) -> tuple[Gap, ...]:
-    """Return the gaps that a document holds.
-
-    Raises:
-        CorruptionError: it cannot be read.
-    """
-    try:
-        found = orjson.loads(data)
-        _require(found["format"] == FORMAT, f"it has format {found['format']}")
-        return tuple(gap_of_json(gap) for gap in found["gaps"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=_HINT) from exc
-
-
-_HINT = (
-    "it was altered or cut short; take it from a copy of this store, or restore a point that does"
-    " not need it (`replicator points` lists them)"
-)
 
 
 def _unpack(name: str, body: bytes) -> ArchiveFile:

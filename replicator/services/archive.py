@@ -9,21 +9,17 @@ from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.archive import (
-    ABOUT,
     BASES,
     HISTORY,
-    About,
     Base,
-    about_of,
     base_of,
     base_offset,
-    gaps_name,
-    gaps_of,
     history_span,
     manifest_name,
     part_name,
     unpack,
 )
+from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.keeping import HOLDS, hold_of

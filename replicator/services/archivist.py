@@ -12,15 +12,10 @@ from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.archive import (
     BASES,
     HISTORY,
-    About,
     Base,
     Header,
     Part,
-    about_json,
-    about_name,
     base_folder,
-    gaps_json,
-    gaps_name,
     history_name,
     manifest,
     manifest_name,
@@ -29,6 +24,7 @@ from replicator.model.archive import (
     record_line,
     unpack,
 )
+from replicator.model.archive_notes import About, about_json, about_name, gaps_json, gaps_name
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.ledger import Offsets

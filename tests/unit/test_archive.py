@@ -14,15 +14,10 @@ from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import (
     BASES,
     HISTORY,
-    About,
     Base,
     Header,
     Part,
-    about_json,
-    about_of,
     base_of,
-    gaps_json,
-    gaps_of,
     history_name,
     manifest,
     manifest_name,
@@ -30,6 +25,7 @@ from replicator.model.archive import (
     record_line,
     unpack,
 )
+from replicator.model.archive_notes import About, about_json, about_of, gaps_json, gaps_of
 from replicator.model.checkpoint import OBJECT_MISSING, Gap
 from replicator.model.event import (
     ClosedCut,

@@ -1,0 +1,120 @@
+"""What a store says beside its history: whose it is, and what its target could not get."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from replicator.errors import CorruptionError
+from replicator.model.archive import FORMAT, HINT
+from replicator.model.checkpoint import Gap
+from replicator.model.layout_json import (
+    layout_json,
+    layout_of,
+    source_layout_json,
+    source_layout_of,
+)
+from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.row import Kind
+
+GAPS, ABOUT = "gaps", "about"
+
+
+def gaps_name(log_id: str) -> str:
+    """Return the name of the file with a target's gaps in the cuts of a log."""
+    return f"{GAPS}/{log_id}.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the records of a history cannot say: where its load specs lead, and what is kept."""
+
+    source: str
+    log_id: str
+    origin: SourceLayout
+    """How the source's storages write load specs."""
+    kept: Layout
+    """How this store keeps what is at any of their places."""
+
+
+def about_name(log_id: str) -> str:
+    """Return the name of the file that says what a history is about."""
+    return f"{ABOUT}/{log_id}.json"
+
+
+def about_json(about: About) -> bytes:
+    """Return what a history is about as a document."""
+    found = {
+        "format": FORMAT,
+        "source": about.source,
+        "log_id": about.log_id,
+        "origin": source_layout_json(about.origin),
+        "kept": layout_json(about.kept),
+    }
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2)
+
+
+def about_of(name: str, data: bytes) -> About:
+    """Return what a history is about.
+
+    Raises:
+        CorruptionError: it cannot be read.
+    """
+    try:
+        found = orjson.loads(data)
+        _require_format(found)
+        return About(
+            source=found["source"],
+            log_id=found["log_id"],
+            origin=source_layout_of(found["origin"]),
+            kept=layout_of(found["kept"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
+
+
+def gap_json(gap: Gap) -> Mapping[str, Any]:
+    """Return a gap as a JSON object."""
+    return {
+        "kind": gap.kind.value,
+        "key": gap.key,
+        "datasource": gap.datasource,
+        "reason": gap.reason,
+        "detail": gap.detail,
+        "opened": gap.opened,
+        "closed": gap.closed,
+    }
+
+
+def gap_of_json(found: Mapping[str, Any]) -> Gap:
+    """Return the gap that `gap_json` gave.
+
+    Raises:
+        ValueError, KeyError, TypeError: it did not give this.
+    """
+    return Gap(**{**found, "kind": Kind(found["kind"])})
+
+
+def gaps_json(gaps: Iterable[Gap]) -> bytes:
+    """Return gaps as a document."""
+    return orjson.dumps({"format": FORMAT, "gaps": [gap_json(gap) for gap in gaps]})
+
+
+def gaps_of(name: str, data: bytes) -> tuple[Gap, ...]:
+    """Return the gaps that a document holds.
+
+    Raises:
+        CorruptionError: it cannot be read.
+    """
+    try:
+        found = orjson.loads(data)
+        _require_format(found)
+        return tuple(gap_of_json(gap) for gap in found["gaps"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
+
+
+def _require_format(found: Mapping[str, Any]) -> None:
+    if found["format"] != FORMAT:
+        raise ValueError(f"it has format {found['format']}")
