@@ -7,6 +7,7 @@ the name is taken, so of two that create it at once one gets it.
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -44,6 +45,9 @@ class LocalArea:
 
     async def delete(self, name: str) -> None:
         await finished(lambda: self._delete(name))
+
+    async def extend(self, name: str, until: datetime) -> None:
+        """Do nothing: a folder has no locks."""
 
     # ------------------------------------------------------------------------------ in a thread
 

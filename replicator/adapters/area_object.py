@@ -1,6 +1,7 @@
 """Our own files at a target in a bucket, below `<prefix>/_replicator/`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from replicator.adapters.object_bucket import MIB, Bucket, listed
 from replicator.errors import MissingObjectError, NotFoundError
@@ -46,3 +47,7 @@ class ObjectArea:
 
     async def delete(self, name: str) -> None:
         await self._bucket.delete(self._folder + name)
+
+    async def extend(self, name: str, until: datetime) -> None:
+        if not await self._bucket.extend(self._folder + name, until):
+            raise NotFoundError(f"{self._bucket.name}: there is no {self._folder}{name}")

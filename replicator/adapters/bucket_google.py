@@ -181,6 +181,11 @@ class GoogleBucket:
         """Remove an object; it may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
 
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: retention policies of the bucket are its owner's."""
+        del key, until
+        return True
+
     async def send(
         self, session: str, key: str, data: Piece, headers: Mapping[str, str]
     ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ halves the CPU that a copy takes (bench/copies.py; docs/decisions/0008-object-st
 
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -196,6 +196,11 @@ class ObstoreBucket:
         await self._pace.request()
         with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
+
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: obstore knows no locks."""
+        del key, until
+        return True
 
     def _require_bucket(self, exc: FileNotFoundError) -> None:
         if any(words in str(exc) for words in GONE):

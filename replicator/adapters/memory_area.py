@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from replicator.errors import NotFoundError
 
@@ -11,6 +12,8 @@ class MemoryArea:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.locked: dict[str, datetime] = {}
+        """Until when; nothing is refused."""
 
     async def names(self, prefix: str) -> Sequence[str]:
         await asyncio.sleep(0)
@@ -33,3 +36,9 @@ class MemoryArea:
     async def delete(self, name: str) -> None:
         await asyncio.sleep(0)
         self.files.pop(name, None)
+
+    async def extend(self, name: str, until: datetime) -> None:
+        await asyncio.sleep(0)
+        if name not in self.files:
+            raise NotFoundError(f"memory: there is no {name}")
+        self.locked[name] = max(until, self.locked.get(name, until))

@@ -130,6 +130,10 @@ class Bucket(Protocol):
         """Make that nothing stands at a key: where older versions are kept, they stay."""
         ...
 
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Lock an object until then, where the bucket has locks; False: there is no object."""
+        ...
+
 
 async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
     """Return all objects below a folder of few, sorted by key."""

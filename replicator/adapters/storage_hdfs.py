@@ -195,6 +195,11 @@ class HdfsFolder:
         """Make that nothing stands at a key."""
         await self.delete(key)
 
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: HDFS has no locks."""
+        del key, until
+        return True
+
     async def delete(self, key: str) -> None:
         """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
         await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")

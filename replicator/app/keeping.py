@@ -4,6 +4,8 @@ from replicator.app.parts import intents, kept_points
 from replicator.app.pipeline import Pipeline, Tools
 from replicator.app.storages import layout
 from replicator.app.stores import Store
+from replicator.config import S3StorageSettings
+from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.keeping import Hold
 from replicator.model.placing import Placing
@@ -12,6 +14,7 @@ from replicator.services.expirer import Expirer
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.history import RECORDS_PER_READ_MAX
 from replicator.services.holds import Holds
+from replicator.services.locker import Locker
 from replicator.services.sparing import Sparing
 from replicator.services.store_places import StorePlaces
 
@@ -76,6 +79,31 @@ class Keeping:
             history=self._store.history,
             clock=self._tools.clock,
             limits=self._limits(),
+            retry=self._target.settings.retry.policy,
+            rng=self._tools.rng,
+            observer=self._observer,
+        )
+
+    async def locker(self) -> Locker:
+        """Return what locks what is kept.
+
+        Raises:
+            ConfigError: the target's storage has no locks.
+        """
+        name, storage = self._target.name, self._target.settings.deep_storage
+        if not isinstance(storage, S3StorageSettings) or storage.object_lock is None:
+            raise ConfigError(
+                f"nothing on target {name!r} can be locked: its storage has no `object_lock`",
+                hint=f"set targets.{name}.deep_storage.object_lock, on a bucket that has it",
+            )
+        return Locker(
+            planner=await self.planner(),
+            sparing=await self._sparing(),
+            places=self._places(),
+            area=self._area,
+            remover=self._target.storage,
+            clock=self._tools.clock,
+            in_flight_max=self._target.settings.copies_in_flight_max,
             retry=self._target.settings.retry.policy,
             rng=self._tools.rng,
             observer=self._observer,

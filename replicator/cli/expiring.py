@@ -70,7 +70,7 @@ def expire(
     async def body(application: Application, _: Screen) -> Outcome:
         wish = _Wish(
             target=target,
-            retention=_retention(application, target, retention),
+            retention=retention_of(application, target, retention),
             orphans=orphans,
             storage=listing,
             dry_run=dry_run,
@@ -102,7 +102,13 @@ async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) ->
     )
 
 
-def _retention(application: Application, target: str, given: str | None) -> timedelta:
+def retention_of(application: Application, target: str, given: str | None) -> timedelta:
+    """Return how long a target keeps what expires, as it was asked for or configured.
+
+    Raises:
+        ConfigError: what was asked for is no such time.
+        RefusedError: neither says anything.
+    """
     if given is not None:
         try:
             if (asked := duration(given)) > timedelta(0):

@@ -18,6 +18,7 @@ from replicator.cli import (
     expiring,
     holding,
     listing,
+    locking,
     naming,
     plans,
     promotion,
@@ -95,6 +96,7 @@ app.command("apply")(running.apply)
 app.command("status")(status.status)
 app.command("log")(listing.log)
 app.command("expire")(expiring.expire)
+app.command("lock")(locking.lock)
 app.command("undelete")(undelete.undelete)
 app.command("promote")(promotion.promote)
 app.command("failover")(promotion.failover)

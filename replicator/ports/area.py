@@ -1,6 +1,7 @@
 """Our own files at a target."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 
@@ -36,4 +37,12 @@ class Area(Protocol):
 
     async def delete(self, name: str) -> None:
         """Remove a file; an absent one is no error."""
+        ...
+
+    async def extend(self, name: str, until: datetime) -> None:
+        """Keep a file from being removed by anybody until then, as `SegmentRemover.extend` does.
+
+        Raises:
+            NotFoundError: there is none, and the storage has locks.
+        """
         ...

@@ -74,6 +74,21 @@ class Sparing:
             RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
         """
         checkpoint = await self.checkpoint()
+        parts = await self.kept(log_id, horizon, spared)
+        await self._places.gather(chained(parts), spared.wanted, what="read what is kept")
+        is_read = spared.with_rows and checkpoint is not None
+        if is_read or await self._is_elsewhere(checkpoint, log_id, horizon):
+            await self._spare_rows(spared.wanted)
+        await self._require_placed(log_id, spared.wanted)
+
+    async def kept(
+        self, log_id: str, horizon: Offset, spared: Spared
+    ) -> list[AsyncIterator[Sequence[Record]]]:
+        """Return the records that must stay and were not read before, of all logs.
+
+        Raises:
+            RefusedError, CorruptionError, TransientError: as for `spare`.
+        """
         extra = {hold.point.offset for hold in await self._points.holds_in_force(log_id)}
         await self._require_bases(log_id, {offset for offset in extra if offset < horizon})
         if (standing := await self.standing()) is not None:
@@ -82,11 +97,7 @@ class Sparing:
         for other in await self._places.logs():
             if other != log_id:
                 parts += await self._sources(other, Offset(0), set(), spared)
-        await self._places.gather(chained(parts), spared.wanted, what="read what is kept")
-        is_read = spared.with_rows and checkpoint is not None
-        if is_read or await self._is_elsewhere(checkpoint, log_id, horizon):
-            await self._spare_rows(spared.wanted)
-        await self._require_placed(log_id, spared.wanted)
+        return parts
 
     async def checkpoint(self) -> Checkpoint | None:
         """Return where the target is.

@@ -254,3 +254,6 @@ class FlakyArea:
     async def delete(self, name: str) -> None:
         await self._weather.before()
         await self._area.delete(name)
+
+    async def extend(self, name: str, until: datetime) -> None:
+        await self._area.extend(name, until)

@@ -29,6 +29,7 @@ from replicator.services.history import History
 from replicator.services.holds import Holds
 from replicator.services.intents import Intents
 from replicator.services.kept_points import KeptPoints
+from replicator.services.locker import Locker
 from replicator.services.reconciler import Reconciler
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
@@ -279,6 +280,20 @@ class Pipeline:
             history=self.history(),
             clock=self.clock,
             limits=EXPIRY,
+            retry=RETRY,
+            rng=Random(1),
+            observer=self.seen.append,
+        )
+
+    def locker(self) -> Locker:
+        return Locker(
+            planner=self.planner(),
+            sparing=self.sparing(),
+            places=self.places(),
+            area=self.area,
+            remover=self.target_storage,
+            clock=self.clock,
+            in_flight_max=4,
             retry=RETRY,
             rng=Random(1),
             observer=self.seen.append,
