@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -471,3 +472,18 @@ async def test_a_locked_target(
                 await client.delete_object(
                     Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"]
                 )
+        ended = await run("lock", "standby", "--set", "targets.standby.retention=60d")
+        assert ended.code == 0, f"{ended.out}{ended.err}"
+        assert (ended.result["places"], ended.result["missing"]) == (len(segments), [])
+        until = datetime.fromisoformat(ended.result["locked_until"])
+        for one in versions:
+            if "/_replicator/" in one["Key"] and not {"history", "bases"} & set(
+                one["Key"].split("/")
+            ):
+                continue
+            head = await client.head_object(Bucket=bucket, Key=one["Key"])
+            assert abs(head["ObjectLockRetainUntilDate"] - until) < timedelta(seconds=2), one["Key"]
+        target.pop("object_lock")
+        refused = await run("lock", "standby")
+        assert refused.code == 2
+        assert "has no `object_lock`" in refused.err + refused.out

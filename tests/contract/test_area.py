@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -70,6 +71,13 @@ async def test_what_is_deleted_is_gone_and_may_be_gone_already(area: Area):
     with pytest.raises(NotFoundError, match=r"a\.json"):
         await area.get("points/a.json")
     assert await area.create("points/a.json", b"again") is True
+
+
+async def test_what_is_locked_for_longer_stays_as_it_is(area: Area):
+    """Where there are locks tests/integration/test_s3_object_lock.py looks at them."""
+    await area.create("history/log/1.zst", b"first")
+    await area.extend("history/log/1.zst", datetime(2100, 1, 1, tzinfo=UTC))
+    assert await area.get("history/log/1.zst") == b"first"
 
 
 async def test_large_files_come_back_whole(area: Area):

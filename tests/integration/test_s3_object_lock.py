@@ -15,7 +15,13 @@ from replicator.adapters.s3_lock import S3Lock
 from replicator.adapters.s3_session import s3_bucket, s3_client
 from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
-from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
+from replicator.errors import (
+    ConfigError,
+    MissingObjectError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.load_spec import Location
 from replicator.ports import Shipment
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
@@ -190,6 +196,16 @@ async def test_our_own_immutable_files_are_locked_and_the_others_are_not(
     await area.delete("points")
     assert await area.names("") == ["history/1"]
     assert list(await locks(s3, bucket)) == ["druid/segments/_replicator/history/1"]
+
+
+async def test_our_own_files_are_locked_for_longer(s3: S3, bucket: str, target: S3Storage):
+    area = ObjectArea(target.bucket, "druid/segments/_replicator")
+    await area.create("history/1", b"once")
+    until = (SystemClock().now() + timedelta(days=2)).replace(microsecond=0)
+    await area.extend("history/1", until)
+    assert set((await locks(s3, bucket)).values()) == {until}
+    with pytest.raises(NotFoundError):
+        await area.extend("history/2", until)
 
 
 async def test_a_folder_that_was_half_stored_is_taken_over(s3: S3, bucket: str, target: S3Storage):
