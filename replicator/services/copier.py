@@ -1,4 +1,4 @@
-"""Brings bytes to a target: the only code that writes to its deep storage."""
+"""Brings the bytes of segments to a target's deep storage, and proves them on the way."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence

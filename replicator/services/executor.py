@@ -1,12 +1,10 @@
-"""Carries out plans: the only code that writes to a target."""
+"""Carries out plans: bytes first, then rows, gaps and checkpoint in one transaction."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
-from replicator.errors import (
-    CorruptionError,
-)
+from replicator.errors import CorruptionError
 from replicator.model.carriage import Carriage
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Keys, Offsets
@@ -14,11 +12,7 @@ from replicator.model.observation import Observer, Progress
 from replicator.model.plan import Plan
 from replicator.model.renaming import Renamed, renamed
 from replicator.model.row import Kind, Row, RowKey, key_of
-from replicator.ports import (
-    DeepStorage,
-    DeepStorageReader,
-    MetadataWriter,
-)
+from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter
 from replicator.services.copier import Backup, Copier, CopyLimits, Trust, Uncopied
 from replicator.services.history import History
 from replicator.services.rates import RateBook
