@@ -239,19 +239,29 @@ class History:
         try:
             return await self._log.read(start, records_max=records_max)
         except GapError as gap:
-            known = self._known
-            if not known or known[-1] < start:
-                known = await self._base_offsets()
-            for offset in known:
-                if self._bases is not None and offset >= start:
-                    try:
-                        found = await self._bases.read_base(offset, start, records_max=records_max)
-                    except CorruptionError as exc:
+            found = await self._first_of_bases(self._known, start, records_max)
+            if not found:  # some may have expired since they were listed, others have come
+                listed = await self._base_offsets()
+                found = await self._first_of_bases(listed, start, records_max)
+            if not found:
+                raise gap from None
+            return found
+
+    async def _first_of_bases(
+        self, offsets: Sequence[Offset], start: Offset, records_max: int
+    ) -> Sequence[Record]:
+        """Return records from `start` on out of the first base that has it, none: no one does."""
+        for offset in offsets:
+            if self._bases is not None and offset >= start:
+                try:
+                    found = await self._bases.read_base(offset, start, records_max=records_max)
+                except CorruptionError as exc:
+                    if offset in await self._base_offsets():
                         self.pass_over(exc)
-                    else:
-                        if found and found[0].offset == start:
-                            return found
-            raise gap from None
+                else:
+                    if found and found[0].offset == start:
+                        return found
+        return ()
 
     async def base_before(self, until: Offset) -> Base | None:
         """Return the newest base at or before an offset whose manifest is whole."""
