@@ -15,7 +15,8 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ class Area:
         path = self._receipt_path(location)
         try:
             found = orjson.loads(path.read_bytes())
-            return _kept(found, location)
+            stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            return _kept(found, location, stored_at)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as exc:
@@ -180,10 +182,11 @@ def _name(location: Location) -> str:
     return sha256(location.encode()).hexdigest()
 
 
-def _kept(found: dict[str, Any], location: Location) -> Kept:
+def _kept(found: dict[str, Any], location: Location, stored_at: datetime) -> Kept:
     if found["format"] != FORMAT or found["location"] != location:
         raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
-    return Kept(receipt=receipt_of(found), inode=found["inode"])
+    receipt = replace(receipt_of(found), stored_at=stored_at)
+    return Kept(receipt=receipt, inode=found["inode"])
 
 
 def _try_lock(path: Path) -> int | None:

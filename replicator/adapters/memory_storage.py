@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -71,7 +72,9 @@ class MemoryDeepStorage:
         if receipt is None or found is None:
             return None
         sizes = {checked.name: checked.size_bytes for checked in receipt.objects}
-        return receipt if sizes == {name: len(data) for name, data in found.items()} else None
+        if sizes != {name: len(data) for name, data in found.items()}:
+            return None
+        return replace(receipt, stored_at=self.stored_at.get(location))
 
     def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
         del origin, location

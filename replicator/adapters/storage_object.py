@@ -7,6 +7,7 @@ prefix, written last: without a receipt nothing counts as there, and no row poin
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from secrets import token_bytes, token_hex
 from types import TracebackType
@@ -269,7 +270,7 @@ class ObjectStorage(ObjectStorageReader):
         kept = carried(location, stat) or await self._receipts.kept(location)
         if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
             return None
-        return kept
+        return replace(kept, stored_at=stat.stored_at)
 
     # ------------------------------------------------------------------------------- a folder
 
@@ -340,9 +341,11 @@ class ObjectStorage(ObjectStorageReader):
     async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
         if (kept := await self._receipts.kept(location)) is None:
             return None
-        found = {one.key[len(key) :]: one.size_bytes for one in await listed(self._bucket, key)}
-        whole = found == {one.name: one.size_bytes for one in kept.objects}
-        return kept if whole else None
+        there = await listed(self._bucket, key)
+        sizes = {one.key[len(key) :]: one.size_bytes for one in there}
+        if sizes != {one.name: one.size_bytes for one in kept.objects}:
+            return None
+        return replace(kept, stored_at=max((one.stored_at for one in there), default=None))
 
 
 def _require_folder(location: Location, shipment: Shipment) -> None:

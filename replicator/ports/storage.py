@@ -1,7 +1,7 @@
 """Druid's deep storage: the bytes of segments."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -43,6 +43,8 @@ class Receipt:
     """Sorted by name."""
     packed: tuple[Checked, ...] = ()
     """The files that were packed into the one object, sorted by name; none: it is a plain copy."""
+    stored_at: datetime | None = field(default=None, compare=False)
+    """When that was, by the storage's own clock, UTC; None: it does not say."""
 
     @property
     def origin(self) -> tuple[Checked, ...]:

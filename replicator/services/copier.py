@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from random import Random
 from typing import NamedTuple, TypeAlias
@@ -40,6 +41,8 @@ from replicator.services.history import History
 from replicator.services.rates import RateBook
 from replicator.services.unpacking import Unpacking, unpacked
 
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""How far the clocks of the source's Druid and of the target's storage may differ."""
 AHEAD_BYTES_MAX = 16 << 20
 """Segments up to this, unpacked, are fetched by the request that looks at them.
 
@@ -108,6 +111,18 @@ class _Copy(NamedTuple):
     size_bytes: int
     doubted: bool
     """Whether the bytes at the target's place may be those of what was there before."""
+    born: datetime | None
+    """When the youngest of its rows was made that has bytes of its own; None: it does not count."""
+
+    def doubt(self, receipt: Receipt) -> str | None:
+        """Return why what is stored may not be the rows' where the source cannot be compared."""
+        if self.doubted:
+            return f"{self.origin} had other bytes than were copied; now none"
+        stored_at = receipt.stored_at
+        if self.born is None or stored_at is None or stored_at >= self.born - CLOCK_SKEW_MAX:
+            return None
+        # The id was given out again, and with it the place.
+        return f"{self.origin} cannot be read, and what was copied from there is older than the row"
 
     @property
     def unpacks(self) -> bool:
@@ -249,6 +264,7 @@ class Copier:
             self._carriage.target.place(location),
             found.size_bytes,
             doubted=any(key_of(row) in doubted for _, row in found.rows),
+            born=max(filter(None, [_born(row) for _, row in found.rows]), default=None),
         )
 
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
@@ -279,20 +295,19 @@ class Copier:
         return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
 
     async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        receipt = await self._target_storage.receipt(copy.target)
+        if (receipt := await self._target_storage.receipt(copy.target)) is None:
+            return await self._copy_what_is_there(copy)
         try:
-            if receipt is None:
-                return await self._copy_new(copy)
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
                 return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
-        except MissingObjectError as exc:
-            if receipt is None:
-                return OBJECT_MISSING, str(exc)
-            if copy.doubted:
-                return OBJECT_CHANGED, f"{copy.origin} had other bytes than were copied; now none"
+        except MissingObjectError:
+            if (doubt := copy.doubt(receipt)) is not None:
+                return OBJECT_CHANGED, doubt
         except TransientError:
-            if receipt is None or trust is Trust.NEVER:
+            if trust is Trust.NEVER:
                 raise
+            if (doubt := copy.doubt(receipt)) is not None:
+                return OBJECT_CHANGED, doubt
         self._observer(
             ObjectCopied(
                 location=copy.target,
@@ -302,6 +317,12 @@ class Copier:
             )
         )
         return None
+
+    async def _copy_what_is_there(self, copy: _Copy) -> _Failure | None:
+        try:
+            return await self._copy_new(copy)
+        except MissingObjectError as exc:
+            return OBJECT_MISSING, str(exc)
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         storage, place = self._reading(copy)
@@ -361,6 +382,16 @@ class Copier:
 def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
     """Return up to which size a segment's bytes are asked for before all is known of them."""
     return AHEAD_IN_SERVICE_BYTES_MAX if target.copies_from(origin, place) else AHEAD_BYTES_MAX
+
+
+def _born(segment: Segment) -> datetime | None:
+    """Return when a row was made that does not share the bytes of an older one."""
+    if segment.upgraded_from_segment_id is not None:
+        return None
+    try:
+        return datetime.fromisoformat(segment.created_date)
+    except ValueError:
+        return None
 
 
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

@@ -31,7 +31,7 @@ class ArchiveTarget:
     def __init__(self, world: "World", source: str, origin: SourceLayout) -> None:
         self._world, self._source, self._origin = world, source, origin
         self.area = MemoryArea()
-        self.storage = MemoryDeepStorage()
+        self.storage = MemoryDeepStorage(world.clock)
 
     async def checkpoint(self) -> Checkpoint | None:
         return (await self._truth().held(self._source)).checkpoint
