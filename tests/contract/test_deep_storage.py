@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from zipfile import ZipFile
@@ -10,6 +11,7 @@ import pytest
 
 from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.adapters.storage_object import ObjectStorage
+from replicator.adapters.system_clock import SystemClock
 from replicator.errors import (
     CorruptionError,
     MissingObjectError,
@@ -74,6 +76,17 @@ async def test_what_was_put_is_there_with_its_receipt(store: Store):
         (name, len(data)) for name, data in FILES.items()
     ]
     assert await read(store, PLACE, "00000.smoosh") == FILES["00000.smoosh"]
+
+
+@pytest.mark.parametrize("place", [PLACE, ONE])
+async def test_a_receipt_says_when_the_bytes_were_stored(store: Store, place: Location):
+    before = SystemClock().now()
+    files = FILES if place == PLACE else {"": b"small"}
+    await store.storage.put(place, await shipped(files, place=place))
+    receipt = await store.storage.receipt(place)
+    assert receipt is not None
+    assert receipt.stored_at is not None
+    assert abs(receipt.stored_at - before) < timedelta(minutes=1)
 
 
 async def test_a_range_of_an_object_is_read(store: Store):

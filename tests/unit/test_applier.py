@@ -230,6 +230,34 @@ async def test_other_bytes_in_the_same_place_are_a_gap_and_the_old_ones_stay():
     assert pipeline.target_storage.stored[location] == before
 
 
+async def reborn_and_gone(*, upgraded_from: str | None = None) -> Pipeline:
+    """The id was given out again, and nobody has compared the new bytes before they went."""
+    pipeline = await seeded()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    made = (pipeline.clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    reborn = replace(segment(), created_date=made, upgraded_from_segment_id=upgraded_from)
+    pipeline.source.rows[key_of(reborn)] = reborn
+    del pipeline.source_storage.stored[place_of(segment())]
+    await pipeline.cut(move_s=2 * 86_400)
+    await pipeline.follow()
+    return pipeline
+
+
+async def test_bytes_older_than_the_row_are_not_its_own_when_the_source_has_none_any_more():
+    pipeline = await reborn_and_gone()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    assert pipeline.target_ids() == {segment("seed").id}
+
+
+async def test_an_upgraded_row_shares_the_bytes_of_an_older_one():
+    """Concurrent append and replace: they stay right when the source has killed them."""
+    pipeline = await reborn_and_gone(upgraded_from="another")
+    assert pipeline.gaps() == []
+    assert pipeline.target_ids() == {segment("seed").id, segment().id}
+
+
 async def test_other_bytes_do_not_become_right_because_the_source_has_none_any_more():
     """The row changes and is killed while the target is behind: it has no bytes of that life."""
     pipeline = await seeded(segment())
