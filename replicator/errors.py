@@ -4,7 +4,8 @@ Anything else that escapes is a bug and crashes. `exit_code` is the process's ex
 error ends a command (see docs/reference.md); `hint` says what to do next.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 
 class ReplicatorError(Exception):
@@ -88,3 +89,14 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(exc)
         else:
             yield exc
+
+
+@contextmanager
+def worst_alone() -> Generator[None]:
+    """Raise the worst failure of a group alone, where all of its failures are expected ones."""
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        if (one := worst(failures)) is None:
+            raise
+        raise one from failures

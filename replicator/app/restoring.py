@@ -11,6 +11,7 @@ from replicator.app.stores import Store
 from replicator.app.ways import digests, source_storages, way
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
+from replicator.model.load_spec import Layout
 from replicator.model.requests import Way
 from replicator.services.appraiser import Appraiser
 from replicator.services.renamer import Renamer
@@ -97,19 +98,18 @@ class Place:
                 f"{self.into!r} cannot be restored from its own store and into itself"
             )
         pipeline = self._pipeline(application, store)
+        backup = store.backup(self._elsewhere(store))
         if not self.by_reference:
-            return await pipeline.restorer(kept.storage, backup=store.backup(), kept=kept)
-        backup = store.backup(layout(kept.settings.deep_storage))
+            return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
         keep = partial(Keeping(store, application.tools).keep_for, self.into)
         return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
 
     async def _appraiser_from(self, application: Application, store: Store) -> Appraiser:
         kept = store.target
-        elsewhere = layout(kept.settings.deep_storage) if self.by_reference else None
         return await self._pipeline(application, store).appraiser(
             kept.storage,
             self._way(application, kept.settings.deep_storage),
-            backup=store.backup(elsewhere),
+            backup=store.backup(self._elsewhere(store)),
             stays=self.by_reference,
         )
 
@@ -122,9 +122,12 @@ class Place:
         return await pipeline.renamer(kept.storage, backup=store.backup(), kept=kept)
 
     def _pipeline(self, application: Application, store: Store) -> Pipeline:
-        kept = layout(store.target.settings.deep_storage) if self.by_reference else None
-        target = application.target(self.into)
-        return Pipeline(store.origin, target, application.tools, elsewhere=kept)
+        target, elsewhere = application.target(self.into), self._elsewhere(store)
+        return Pipeline(store.origin, target, application.tools, elsewhere=elsewhere)
+
+    def _elsewhere(self, store: Store) -> Layout | None:
+        """Return where bytes stay that are not copied."""
+        return layout(store.target.settings.deep_storage) if self.by_reference else None
 
     def _way(self, application: Application, origin: DeepStorageSettings) -> Way:
         """Return the way of the bytes."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from replicator.errors import MalformedRowError, MissingObjectError, worst
+from replicator.errors import MalformedRowError, MissingObjectError, worst_alone
 from replicator.model.carriage import Carriage, check_segment, locate
 from replicator.model.event import Entry, RowChanged
 from replicator.model.ledger import Offsets
@@ -151,14 +151,10 @@ class Appraiser:
             for place in places:
                 self._count(place, place.size_bytes, found)
             return
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 for place in places:
                     group.create_task(self._look(place, found))
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
 
     async def _look(self, place: _Place, found: Appraisal) -> None:
         async with self._slots:

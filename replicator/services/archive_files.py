@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 
-from replicator.errors import CorruptionError, NotFoundError, worst
+from replicator.errors import CorruptionError, NotFoundError, worst_alone
 from replicator.model.archive import ArchiveFile, unpack
 from replicator.model.event import Offset
 from replicator.ports import Area
@@ -70,13 +70,9 @@ class Files:
     async def _fetch(self, places: range) -> None:
         self._packed.clear()
         wanted = [place for place in places if place < len(self.names)]
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._get(self.names[place])) for place in wanted]
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
         self._packed = {place: task.result() for place, task in zip(wanted, tasks, strict=True)}
 
     async def _get(self, name: str) -> bytes | None:

@@ -13,7 +13,7 @@ from replicator.errors import (
     MalformedRowError,
     MissingObjectError,
     TransientError,
-    worst,
+    worst_alone,
 )
 from replicator.model.carriage import Carriage, check_segment, locate
 from replicator.model.checkpoint import (
@@ -219,13 +219,9 @@ class Copier:
         wanted: dict[Location, _Wanted] = {}
         uncopied = [*self._placed(entries, wanted)]
         copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:
                 uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]

@@ -16,7 +16,7 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
-    worst,
+    worst_alone,
 )
 from replicator.model.archive import manifest_name
 from replicator.model.intent import (
@@ -250,14 +250,10 @@ class Expirer:
         locked = len(expired.locked)
         for at in range(0, len(locations), REMOVALS_PER_BATCH):
             await lease.extend()
-            try:
+            with worst_alone():
                 async with asyncio.TaskGroup() as group:
                     for location in locations[at : at + REMOVALS_PER_BATCH]:
                         group.create_task(self._remove_one(location, lease, expired))
-            except BaseExceptionGroup as failures:
-                if (one := worst(failures)) is None:
-                    raise
-                raise one from failures
         return len(locations) - (len(expired.locked) - locked)
 
     async def _remove_one(self, location: Location, lease: _Lease, expired: Expired) -> None:

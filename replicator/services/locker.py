@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from replicator.errors import MissingObjectError, NotFoundError, TransientError, worst
+from replicator.errors import MissingObjectError, NotFoundError, TransientError, worst_alone
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress, Waiting
 from replicator.model.placing import Pending
@@ -117,14 +117,10 @@ class Locker:
         self, names: Sequence[str], locks: Sequence[Callable[[], Awaitable[None]]], locked: Locked
     ) -> int:
         missing = len(locked.missing)
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 for name, lock in zip(names, locks, strict=True):
                     group.create_task(self._one(name, lock, locked))
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
         return len(names) - (len(locked.missing) - missing)
 
     async def _one(self, name: str, lock: Callable[[], Awaitable[None]], locked: Locked) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
-from replicator.errors import NotFoundError, TransientError, worst
+from replicator.errors import NotFoundError, TransientError, worst_alone
 from replicator.model.answer import (
     ROWS,
     Answer,
@@ -255,13 +255,9 @@ async def _together(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     async def result(call: Callable[[], Awaitable[T]]) -> T:
         return await call()
 
-    try:
+    with worst_alone():
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(result(call)) for call in calls]
-    except BaseExceptionGroup as failures:
-        if (one := worst(failures)) is None:
-            raise
-        raise one from failures
     return [task.result() for task in tasks]
 
 

@@ -14,7 +14,7 @@ from replicator.errors import (
     NotFoundError,
     RefusedError,
     TransientError,
-    worst,
+    worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.extent import Extent
@@ -175,14 +175,10 @@ class Repairer:
         return repair
 
     async def _mend_all(self, damaged: Sequence[Damaged], repair: Repair) -> None:
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 for one in damaged:
                     group.create_task(self._mend(one, repair))
-        except BaseExceptionGroup as failures:
-            if (failure := worst(failures)) is None:
-                raise
-            raise failure from failures
 
     async def _mend(self, damaged: Damaged, repair: Repair) -> None:
         async with self._slots:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TypeAlias
 
-from replicator.errors import TransientError, worst
+from replicator.errors import TransientError, worst_alone
 from replicator.model.event import Offset
 from replicator.model.keeping import RESTORES, RestoreLease, file_name, lease_json
 from replicator.ports import Area, Clock
@@ -72,18 +72,15 @@ class RestoreLeases:
         """
         name = file_name(RESTORES, f"{self._rng.getrandbits(ID_BITS):032x}")
         try:
-            until = await self._write(name, log_id, offset)
-            await self.refuse_expired(log_id, offset)  # whoever announces later sees the lease
-            if self._keep is not None:
-                await self._keep(offset)
-            async with asyncio.TaskGroup() as group:
-                renewing = group.create_task(self._renew(name, log_id, offset, until))
-                yield
-                renewing.cancel()
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
+            with worst_alone():
+                until = await self._write(name, log_id, offset)
+                await self.refuse_expired(log_id, offset)  # whoever announces later sees the lease
+                if self._keep is not None:
+                    await self._keep(offset)
+                async with asyncio.TaskGroup() as group:
+                    renewing = group.create_task(self._renew(name, log_id, offset, until))
+                    yield
+                    renewing.cancel()
         finally:
             await self._give_back(name)
 

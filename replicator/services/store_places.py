@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from replicator.errors import CorruptionError, NotFoundError, worst
+from replicator.errors import CorruptionError, NotFoundError, worst_alone
 from replicator.model.archive import BASES, HISTORY, Base, history_span, unpack
 from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
@@ -139,13 +139,9 @@ class StorePlaces:
             return ()
 
     async def _fetched(self, names: Sequence[str]) -> list[bytes | None]:
-        try:
+        with worst_alone():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._get(name)) for name in names]
-        except BaseExceptionGroup as failures:
-            if (one := worst(failures)) is None:
-                raise
-            raise one from failures
         return [task.result() for task in tasks]
 
     async def _get(self, name: str) -> bytes | None:
