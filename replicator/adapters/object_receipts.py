@@ -1,4 +1,8 @@
-"""Receipts in a bucket: metadata of a small object, or `_replicator/receipts/…` after the bytes."""
+"""Receipts in a bucket: metadata of the object, or `_replicator/receipts/…` after the bytes.
+
+What the service copies by itself gets its metadata before anybody knows its checksum. Where the
+service keeps that and tells it, the metadata leaves it out.
+"""
 
 from array import array
 from bisect import bisect_left
@@ -20,6 +24,8 @@ METADATA = "replicatorreceipt"
 METADATA_BYTES_MAX = 1800
 """S3 takes 2 KB of metadata, names included."""
 FORMAT = 1
+WITHOUT_CHECKSUM = 2
+"""The format of one that leaves the checksum to the service."""
 NOTED_BYTES = 16
 """Of each receipt's name: two of ten million are the same once in 10^24 storages."""
 
@@ -96,23 +102,29 @@ def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
 
 
 def carried(location: Location, stat: Stat) -> Receipt | None:
-    """Return the receipt that an object carries itself.
+    """Return the receipt that an object carries itself, its checksum '' where the service has it.
+
+    That of another place does not count: it came along when somebody copied the object.
 
     Raises:
         CorruptionError: it carries one that cannot be read.
     """
     text = stat.metadata.get(METADATA)
-    return None if text is None else _read(text.encode(), location)
+    return None if text is None else _read(text.encode(), location, may_be_foreign=True)
 
 
 def document(location: Location, receipt: Receipt) -> bytes:
     """Return a receipt as the bytes that are stored."""
-    return orjson.dumps({"format": FORMAT, "location": location, **receipt_json(receipt)})
+    whole = all(stored.sha256 for stored in receipt.objects)
+    format_ = FORMAT if whole else WITHOUT_CHECKSUM
+    return orjson.dumps({"format": format_, "location": location, **receipt_json(receipt)})
 
 
-def _read(text: bytes, location: Location) -> Receipt:
+def _read(text: bytes, location: Location, *, may_be_foreign: bool = False) -> Receipt | None:
     try:
         found = orjson.loads(text)
+        if may_be_foreign and found["location"] != location:
+            return None
         _require_own(found, location)
         return receipt_of(found)
     except (ValueError, KeyError, TypeError) as exc:
@@ -123,5 +135,5 @@ def _read(text: bytes, location: Location) -> Receipt:
 
 
 def _require_own(found: dict[str, Any], location: Location) -> None:
-    if found["format"] != FORMAT or found["location"] != location:
+    if found["format"] not in {FORMAT, WITHOUT_CHECKSUM} or found["location"] != location:
         raise ValueError(f"it is of format {found['format']} for {found['location']!r}")

@@ -1,6 +1,6 @@
 """One object on its way into a bucket: what it holds, how it is cut, who stores it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -94,13 +94,21 @@ class ServerCopy(Protocol):
         """Return whether what is at this place is in the same service, and not denied so far."""
         ...
 
-    async def run(self, key: str, contents: Contents) -> Checked | None:
+    async def run(
+        self, key: str, contents: Contents, metadata: Mapping[str, str]
+    ) -> Checked | None:
         """Copy the one object that the contents are; None when it cannot be done here.
+
+        With a SHA-256 it has this metadata, and `sha256` gives it again; with '' it has none of it.
 
         Raises:
             MissingObjectError: it is gone.
             CorruptionError: the copy has another checksum than the original.
         """
+        ...
+
+    async def sha256(self, key: str) -> str | None:
+        """Return the SHA-256 that the service keeps of an object, None when it keeps none."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Google Cloud Storage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,10 @@ class GoogleServerCopy:
     def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
         return self._within(origin, place) is not None
 
-    async def run(self, key: str, contents: Contents) -> Checked | None:
+    async def run(
+        self, key: str, contents: Contents, metadata: Mapping[str, str]
+    ) -> Checked | None:
+        del metadata
         within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
@@ -89,6 +93,9 @@ class GoogleServerCopy:
             self._denied = True  # these credentials cannot read there
             return None
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
+
+    async def sha256(self, key: str) -> None:
+        del key
 
     def _within(
         self, origin: DeepStorageReader, place: Location

@@ -1,8 +1,8 @@
 """A deep storage in a bucket, whoever runs it: objects with a receipt, and none half written.
 
-A small object carries its receipt as metadata and is stored by one request. What is stored in parts
-or in several objects has its receipt in an object of its own, `_replicator/receipts/…` below the
-prefix, written last: without a receipt nothing counts as there, and no row points to it.
+What one request stores carries its receipt as metadata. What is stored in parts or in several
+objects has its receipt in an object of its own, `_replicator/receipts/…` below the prefix, written
+last: without a receipt nothing counts as there, and no row points to it.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -157,7 +157,7 @@ class ObjectStorage(ObjectStorageReader):
     async def kept(self, location: Location) -> Receipt | None:
         key = self.key(location)
         if not location.endswith("/") and (stat := await self._bucket.stat(key)) is not None:
-            return carried(location, stat) or await self._receipts.kept(location)
+            return await self._kept(location, stat)
         return await self._receipts.kept(location)
 
     async def vouch(self, location: Location, receipt: Receipt) -> None:
@@ -210,15 +210,19 @@ class ObjectStorage(ObjectStorageReader):
         if key not in self._absent and await self._bucket.stat(key) is not None:
             return None
         self._absent.discard(key)
+        unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
+        receipt = Receipt(objects=(unread,), copied_from=contents.shipment.objects)
+        metadata = metadata_of(location, receipt)
         try:
-            copied = await self._server_copy.run(key, contents)
+            copied = await self._server_copy.run(key, contents, metadata or {})
         except FileExistsError:
             return None
         if copied is None:
             return None
-        if not copied.sha256:
-            (copied,) = await self.check(location)
-        receipt = Receipt(objects=(copied,), copied_from=contents.shipment.objects)
+        if copied.sha256 and metadata is not None:
+            return replace(receipt, objects=(copied,))
+        checked = (copied,) if copied.sha256 else await self.check(location)
+        receipt = replace(receipt, objects=checked)
         await self._receipts.keep(location, receipt)
         return receipt
 
@@ -267,10 +271,22 @@ class ObjectStorage(ObjectStorageReader):
         return receipt
 
     async def _object_receipt(self, location: Location, stat: Stat) -> Receipt | None:
-        kept = carried(location, stat) or await self._receipts.kept(location)
+        kept = await self._kept(location, stat)
         if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
             return None
         return replace(kept, stored_at=stat.stored_at)
+
+    async def _kept(self, location: Location, stat: Stat) -> Receipt | None:
+        return await self._carried(location, stat) or await self._receipts.kept(location)
+
+    async def _carried(self, location: Location, stat: Stat) -> Receipt | None:
+        """Return the receipt that an object carries, with the checksum that the service keeps."""
+        if (receipt := carried(location, stat)) is None or receipt.objects[0].sha256:
+            return receipt
+        sha256 = None if self._server_copy is None else await self._server_copy.sha256(stat.key)
+        if sha256 is None:
+            return None
+        return replace(receipt, objects=(replace(receipt.objects[0], sha256=sha256),))
 
     # ------------------------------------------------------------------------------- a folder
 

@@ -5,6 +5,7 @@ resumed, copies within the service, and cleaning up after uploads that nobody fi
 """
 
 from base64 import b64decode
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,6 +96,7 @@ class _Copy(NamedTuple):
     origin: str
     key: str
     stored: StoredObject
+    metadata: Mapping[str, str]
 
 
 class S3ServerCopy:
@@ -117,14 +119,16 @@ class S3ServerCopy:
     def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
         return self._within(origin, place) is not None
 
-    async def run(self, key: str, contents: Contents) -> Checked | None:
+    async def run(
+        self, key: str, contents: Contents, metadata: Mapping[str, str]
+    ) -> Checked | None:
         within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
             return None
         origin, place = within
         origin.forget(place)
-        copy = _Copy(origin.address.bucket, origin.key(place), key, stored)
+        copy = _Copy(origin.address.bucket, origin.key(place), key, stored, metadata)
         try:
             if stored.size_bytes > self._object_bytes_max:
                 return await self._copy_parts(copy)
@@ -133,6 +137,18 @@ class S3ServerCopy:
             copied = None  # these credentials cannot read there
         self._denied = copied is None
         return copied
+
+    async def sha256(self, key: str) -> str | None:
+        client = await self._uploads.client()
+        await self._uploads.pace()
+        try:
+            with self._uploads.translated(f"cannot ask for the checksum of {key}"):
+                found = await client.head_object(
+                    Bucket=self._address.bucket, Key=key, ChecksumMode="ENABLED"
+                )
+        except MissingObjectError:
+            return None  # removed since it was looked at
+        return _sha256(found.get("ChecksumSHA256"))
 
     def _within(
         self, origin: DeepStorageReader, place: Location
@@ -147,7 +163,7 @@ class S3ServerCopy:
     async def _copy_object(self, copy: "_Copy") -> Checked | None:
         """Copy by one request; None when the service does not say the copy's SHA-256."""
         client = await self._uploads.client()
-        bucket, origin, key, stored = copy
+        bucket, origin, key, stored, metadata = copy
         await self._uploads.pace()
         with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             try:
@@ -157,6 +173,8 @@ class S3ServerCopy:
                     CopySource={"Bucket": bucket, "Key": origin},
                     CopySourceIfMatch=_match(stored.tag),
                     ChecksumAlgorithm="SHA256",
+                    Metadata=metadata,
+                    MetadataDirective="REPLACE",
                     IfNoneMatch="*",
                     **self._uploads.locking(),
                 )
@@ -174,14 +192,14 @@ class S3ServerCopy:
                 f" {stored.tag}",
                 hint="remove it; it is copied again",
             )
-        if not (checksum := result.get("ChecksumSHA256")) or "-" in checksum:
+        if (sha256 := _sha256(result.get("ChecksumSHA256"))) is None:
             return None
-        return Checked(name="", size_bytes=stored.size_bytes, sha256=b64decode(checksum).hex())
+        return Checked(name="", size_bytes=stored.size_bytes, sha256=sha256)
 
     async def _copy_parts(self, copy: "_Copy") -> Checked:
         """Copy by ranges; the checksum of the whole is left to be read."""
         client = await self._uploads.client()
-        bucket, origin, key, stored = copy
+        bucket, origin, key, stored, _ = copy
         ours, parts = self._address.bucket, list["CompletedPartTypeDef"]()
         with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             upload = await client.create_multipart_upload(
@@ -214,6 +232,11 @@ class S3ServerCopy:
                 )
                 raise
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
+
+
+def _sha256(told: str | None) -> str | None:
+    """Return a checksum that S3 tells of a whole object; that of parts is another."""
+    return None if not told or "-" in told else b64decode(told).hex()
 
 
 def _match(tag: str) -> str:

@@ -301,6 +301,18 @@ async def test_google_copies_on_its_own(request: pytest.FixtureRequest, gcs: Gcs
             await target.put(ONE, await Origin({"": LARGE[::-1]}).shipment(ONE))
 
 
+async def test_a_copy_within_google_does_not_have_the_receipt_of_its_original(gcs: Gcs):
+    gcs.bucket(source := fresh("archive"))
+    gcs.bucket(name := fresh("target"))
+    place, data = Location("renamed/index.zip"), LARGE[: 2 * MIB]
+    async with google_target(gcs.url, source) as archive, google_target(gcs.url, name) as target:
+        await archive.put(ONE, await Origin({"": data}).shipment(ONE))
+        objects = tuple(await archive.objects(ONE))
+        receipt = await target.put(place, Shipment(origin=archive, place=ONE, objects=objects))
+        assert receipt.copied_from == objects
+        assert await target.receipt(place) == receipt
+
+
 async def test_google_does_not_copy_what_was_written_meanwhile(gcs: Gcs):
     gcs.bucket(name := fresh("target"))
     async with (

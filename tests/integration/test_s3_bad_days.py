@@ -20,6 +20,7 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     MissingObjectError,
+    RefusedError,
     ReplicatorError,
     TransientError,
 )
@@ -36,6 +37,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(240), pytest.mark.xdist_grou
 
 ONE = Location("wiki/2024-01-01_2024-01-02/v1/0/index.zip")
 LARGE = Random(2).randbytes(17 * MIB)  # three whole parts of 5 MiB and a rest
+SMALL = LARGE[: 2 * MIB]  # stored by one request, and large enough to be copied by the service
 PARTS = 4
 MULTIPART = ["CreateMultipartUpload", *["UploadPart"] * PARTS, "CompleteMultipartUpload"]
 
@@ -58,9 +60,16 @@ class LaterClock:
         return SystemClock().now() + timedelta(days=3)
 
 
-def storage(url: str, bucket: str, *, secret: str = S3_SECRET, clock: Clock | None = None):
+def storage(
+    url: str,
+    bucket: str,
+    prefix: str = "druid/segments",
+    *,
+    secret: str = S3_SECRET,
+    clock: Clock | None = None,
+) -> S3Storage:
     return S3Storage(
-        s3_address(url, bucket, secret=secret),
+        s3_address(url, bucket, prefix=prefix, secret=secret),
         pace=Pace(),
         in_flight=InFlight(64 * MIB),
         sizes=SIZES,
@@ -332,10 +341,54 @@ async def test_the_service_copies_on_its_own_where_it_can(s3: S3, front: Proxy, 
         assert await target.receipt(ONE) is None
         receipt = await target.put(ONE, shipment)
         assert receipt.objects == checked({"": LARGE})
-        assert front.kinds() == ["HEAD", "PUT", "PUT receipt"], "no byte passed this process"
+        assert front.kinds() == ["HEAD", "PUT"], "no byte passed this process"
         assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_IN_SERVICE_BYTES_MAX
+        front.seen.clear()
         assert await target.receipt(ONE) == receipt
+        assert front.kinds() == ["HEAD", "HEAD"], "one more for the checksum that S3 keeps"
+        assert await target.kept(ONE) == receipt
     await is_whole(s3, bucket)
+
+
+async def test_a_copy_whose_checksum_s3_does_not_keep_counts_as_not_there(s3: S3, bucket: str):
+    """Its metadata alone proves nothing: somebody may have written other bytes with the same."""
+    shipment = await shipped_from(s3.url, bucket, LARGE)
+    async with storage(s3.url, bucket) as target:
+        receipt = await target.put(ONE, shipment)
+        key = target.key(ONE)
+        stat = await target.bucket.stat(key)
+        assert stat is not None
+        await target.bucket.delete(key)
+        await target.bucket.create(key, LARGE[::-1], stat.metadata)
+        assert await target.receipt(ONE) is None
+        with pytest.raises(RefusedError, match="other bytes"):
+            await target.put(ONE, shipment)
+        await target.bucket.delete(key)
+        await target.bucket.create(key, LARGE, stat.metadata)
+        assert await target.put(ONE, shipment) == receipt, "equal bytes are adopted"
+        assert await target.receipt(ONE) == receipt
+
+
+async def test_a_copy_does_not_have_the_receipt_of_its_original(s3: S3, bucket: str):
+    """A restore under another name copies from one target to another."""
+    place = Location("renamed/index.zip")
+    async with storage(s3.url, bucket, "archive") as archive, storage(s3.url, bucket) as target:
+        await archive.put(ONE, await Origin({"": SMALL}).shipment(ONE))
+        objects = tuple(await archive.objects(ONE))
+        receipt = await target.put(place, Shipment(origin=archive, place=ONE, objects=objects))
+        assert receipt.copied_from == objects
+        assert await target.receipt(place) == receipt
+
+
+async def test_a_receipt_that_came_along_when_somebody_copied_does_not_count(s3: S3, bucket: str):
+    elsewhere = Location("elsewhere/index.zip")
+    async with storage(s3.url, bucket) as target:
+        receipt = await target.put(ONE, await Origin({"": SMALL}).shipment(ONE))
+        stat = await target.bucket.stat(target.key(ONE))
+        assert stat is not None
+        await target.bucket.create(target.key(elsewhere), SMALL, stat.metadata)
+        assert await target.receipt(elsewhere) is None
+        assert await target.receipt(ONE) == receipt
 
 
 async def test_very_large_objects_are_copied_by_ranges(s3: S3, front: Proxy, bucket: str):
