@@ -38,7 +38,14 @@ AT_ONCE = 16
 IN_FLIGHT_BYTES = 48 * MIB
 STREAM_WALL_MAX, STREAM_CPU_MAX, SERVER_WALL_MAX = 1.0, 1.5, 1.05
 MEMORY_MAX_BYTES = 300 * MIB
-ROUNDS = 7
+WARM_UP_ROUNDS = 1
+"""What comes first waits for what was written before, and for the server's memory to grow."""
+ROUNDS = 5
+IDLE_S = 2.0
+"""Before either side: a virtual machine gives back memory that is free, and takes it again slowly.
+
+Our process starts for that long before it is measured; rclone's does not.
+"""
 FIRST = Location("first/index.zip")
 
 
@@ -200,6 +207,7 @@ def rclone(program: str, url: str, load: Load, bucket: str, *, stream: bool) -> 
         *("--s3-no-check-bucket", "--multi-thread-cutoff", "8M", "--multi-thread-chunk-size", "8M"),
         *(("--disable", "copy") if stream else ()),
     ]
+    sleep(IDLE_S)
     start = perf_counter()
     with subprocess.Popen(command, env={**os.environ, **env}) as process:
         peak = 0
@@ -226,19 +234,22 @@ def compare(server: S3, load: Load, program: str | None, *, stream: bool) -> lis
     print(f"\n{load.name}: {load.count} x {load.size_bytes:,} bytes,"
           f" {'streamed' if stream else 'copied by the service'}")  # fmt: skip
     found: dict[str, list[Cost]] = {"ours": [], "rclone": []}
-    for number in range(ROUNDS):
+    for number in range(WARM_UP_ROUNDS + ROUNDS):
         for side in ("ours", "rclone") if number % 2 == 0 else ("rclone", "ours"):
             if side == "rclone" and program is None:
                 continue
             bucket = f"{side}-{load.name}-{number}-{int(stream)}"
             folder = server.bucket(bucket)
+            os.sync()  # what the side before has written is not this one's to wait for
             cost = (
                 ours(server.url, load, bucket, stream=stream)
                 if side == "ours"
                 else rclone(str(program), server.url, load, bucket, stream=stream)
             )
-            print(f"  {side:6} {cost}", flush=True)
-            found[side].append(cost)
+            counts = number >= WARM_UP_ROUNDS
+            print(f"  {side:6} {cost}{'' if counts else '  (warm-up)'}", flush=True)
+            if counts:
+                found[side].append(cost)
             shutil.rmtree(folder)
     counted = asyncio.run(_counted(server, load, stream=stream))
     print(f"  requests of one object: {dict(counted)}")
