@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from replicator.adapters.object_bucket import Bucket, Listed
-from replicator.adapters.object_receipts import METADATA, Noted
+from replicator.adapters.object_receipts import Noted, carries
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredPlace
 
@@ -91,7 +91,7 @@ class ObjectPlaces:
                 stat = await self._bucket.stat(key)
             if stat is None:
                 del found[number]  # removed meanwhile
-            elif METADATA in stat.metadata:
+            elif carries(place.location, stat):
                 found[number] = replace(place, has_receipt=True)
 
         async with asyncio.TaskGroup() as group:

@@ -113,6 +113,14 @@ def carried(location: Location, stat: Stat) -> Receipt | None:
     return None if text is None else _read(text.encode(), location, may_be_foreign=True)
 
 
+def carries(location: Location, stat: Stat) -> bool:
+    """Whether an object has a receipt of its own place; one that cannot be read is none."""
+    try:
+        return carried(location, stat) is not None
+    except CorruptionError:
+        return False
+
+
 def document(location: Location, receipt: Receipt) -> bytes:
     """Return a receipt as the bytes that are stored."""
     whole = all(stored.sha256 for stored in receipt.objects)

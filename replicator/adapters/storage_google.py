@@ -7,7 +7,6 @@ from pathlib import Path
 from replicator.adapters.bucket_google import GoogleBucket
 from replicator.adapters.google_token import GoogleToken
 from replicator.adapters.http_session import HttpSession
-from replicator.adapters.object_bucket import MIB
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
@@ -15,11 +14,10 @@ from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError
 from replicator.model.load_spec import Location
+from replicator.model.requests import SERVER_SIDE_MIN_BYTES
 from replicator.ports import Checked, DeepStorageReader
 
 GOOGLE = "https://storage.googleapis.com"
-COPY_BYTES_MIN = MIB
-"""Below it, reading and writing takes less than asking for a copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +69,8 @@ class GoogleServerCopy:
     It tells no SHA-256, so the copy is read once for it: what is saved is sending the bytes back.
     """
 
-    def __init__(self, bucket: GoogleBucket, *, object_bytes_min: int = COPY_BYTES_MIN) -> None:
-        self._bucket, self._object_bytes_min = bucket, object_bytes_min
+    def __init__(self, bucket: GoogleBucket) -> None:
+        self._bucket = bucket
         self._denied = False
 
     def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
@@ -84,7 +82,7 @@ class GoogleServerCopy:
         del metadata
         within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
-        if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
+        if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None
         source, origin_key = within
         try:

@@ -22,6 +22,7 @@ from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
+from replicator.model.requests import SERVER_SIDE_MIN_BYTES
 from replicator.ports import Checked, Clock, DeepStorageReader, StoredObject
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 COPY_OBJECT_BYTES_MAX = 5 << 30
 """S3 copies up to 5 GiB in one request."""
 COPY_PART_BYTES = 512 * MIB
-COPY_OBJECT_BYTES_MIN = MIB
-"""Below it, reading and writing through obstore takes less than asking for a copy."""
 
 
 class S3Reader(ObjectStorageReader):
@@ -107,12 +106,10 @@ class S3ServerCopy:
         uploads: S3Uploads,
         address: S3Address,
         *,
-        object_bytes_min: int = COPY_OBJECT_BYTES_MIN,
         object_bytes_max: int = COPY_OBJECT_BYTES_MAX,
         part_bytes: int = COPY_PART_BYTES,
     ) -> None:
         self._uploads, self._address = uploads, address
-        self._object_bytes_min = object_bytes_min
         self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
         self._denied = False
 
@@ -124,7 +121,7 @@ class S3ServerCopy:
     ) -> Checked | None:
         within = self._within(contents.shipment.origin, contents.shipment.place)
         stored = contents.stored
-        if within is None or stored is None or stored.size_bytes < self._object_bytes_min:
+        if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None
         origin, place = within
         origin.forget(place)

@@ -10,8 +10,11 @@ MIB = 1 << 20
 GIB = 1 << 30
 SERVER_SIDE_MIN_BYTES = MIB
 """Smaller objects are read and written here: that takes less than asking for a copy."""
-READ_WHOLE_MAX_BYTES = 4 * MIB
-"""Up to this an object is looked at by the request that reads it."""
+AHEAD_MAX_BYTES = 16 * MIB
+"""Segments up to this, unpacked, are fetched by the request that looks at them.
+
+Larger ones are read in ranges even where they are packed, and what was fetched is lost.
+"""
 READS_ITSELF = frozenset({"local"})
 """Storages that are asked nothing over a network."""
 
@@ -51,8 +54,9 @@ class Way:
         """Return what one object costs that is not at the target yet, looking included."""
         found = self.look()
         if self.is_server_side(size_bytes):
-            google = self.target == "google"
-            return found.plus(_look(self.origin)).plus(Requests(2 if google else 0, 2))
+            # Google's copy is looked at and read for its checksum, which S3 tells
+            done = Requests(get=3, put=2) if self.target == "google" else Requests(put=1)
+            return found.plus(_look(self.origin)).plus(done)
         found = found.plus(self._read(size_bytes))
         return found.plus(self._store(size_bytes))
 
@@ -61,7 +65,7 @@ class Way:
             return Requests()
         if self.origin in {"google", "hdfs"}:
             return Requests(get=2 if self.origin == "google" else 4)
-        if size_bytes <= READ_WHOLE_MAX_BYTES:
+        if size_bytes <= min(AHEAD_MAX_BYTES, self.part_bytes):
             return Requests(get=1)
         parts = self._parts(size_bytes) if self.target == "s3" else 1
         return Requests(get=1 + parts)

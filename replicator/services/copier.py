@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from random import Random
 from typing import NamedTuple, TypeAlias
 
@@ -26,7 +27,8 @@ from replicator.model.checkpoint import (
 from replicator.model.event import Entry, Offset, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Layout, Location
-from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
+from replicator.model.observation import ObjectCopied, Observer, Progress
+from replicator.model.requests import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.ports import (
@@ -38,18 +40,12 @@ from replicator.ports import (
     StoredObject,
 )
 from replicator.services.history import History
+from replicator.services.patience import Patience
 from replicator.services.rates import RateBook
 from replicator.services.unpacking import Unpacking, unpacked
 
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """How far the clocks of the source's Druid and of the target's storage may differ."""
-AHEAD_BYTES_MAX = 16 << 20
-"""Segments up to this, unpacked, are fetched by the request that looks at them.
-
-Larger ones are read in ranges even where they are packed, and what was fetched is lost.
-"""
-AHEAD_IN_SERVICE_BYTES_MAX = 1 << 20
-"""The same where the service can copy by itself, which it is asked for from here on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +181,7 @@ class Copier:
         }
         self._rng = rng
         self._observer = observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.in_flight_max)
         self._source_is_away = False
 
@@ -268,15 +265,8 @@ class Copier:
         async with self._slots:
             if trust is Trust.WITHOUT_SOURCE:
                 return await self._copy_perhaps_without_source(copy)
-            for delay_s in self._limits.retry.delays_s(self._rng):
-                try:
-                    return await self._copy_once(copy, trust=trust)
-                except TransientError as exc:
-                    self._observer(
-                        Waiting(what=f"copy {copy.origin}", reason=str(exc), delay_s=delay_s)
-                    )
-                    await asyncio.sleep(delay_s)
-            return await self._copy_once(copy, trust=trust)
+            attempt = partial(self._copy_once, copy, trust=trust)
+            return await self._patience.tried(f"copy {copy.origin}", attempt)
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
         """Give the source as many chances as ever, but once it is away do not wait again."""
@@ -377,7 +367,7 @@ class Copier:
 
 def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
     """Return up to which size a segment's bytes are asked for before all is known of them."""
-    return AHEAD_IN_SERVICE_BYTES_MAX if target.copies_from(origin, place) else AHEAD_BYTES_MAX
+    return SERVER_SIDE_MIN_BYTES if target.copies_from(origin, place) else AHEAD_MAX_BYTES
 
 
 def _born(segment: Segment) -> datetime | None:

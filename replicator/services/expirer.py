@@ -42,6 +42,7 @@ from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlan, ExpiryP
 from replicator.services.history import History
 from replicator.services.intents import Intents
 from replicator.services.kept_points import KeptPoints
+from replicator.services.patience import Patience
 from replicator.services.sparing import Sparing
 from replicator.services.store_places import StorePlaces, chained
 
@@ -139,7 +140,8 @@ class Expirer:
         self._intents, self._points = intents, points
         self._places, self._area, self._remover = places, area, remover
         self._archivist, self._history, self._clock = archivist, history, clock
-        self._limits, self._retry, self._rng, self._observer = limits, retry, rng, observer
+        self._limits, self._observer = limits, observer
+        self._patience = Patience(retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.removals_in_flight_max)
 
     async def carry_out(self, plan: ExpiryPlan, *, orphans: bool) -> Expired:
@@ -279,16 +281,12 @@ class Expirer:
 
     async def _tried(self, remove: Callable[[], Awaitable[None]], lease: _Lease, what: str) -> None:
         """Remove something, again after a failure that may pass, and never without time left."""
-        for delay_s in self._retry.delays_s(self._rng):
+
+        async def attempt() -> None:
             lease.require()
-            try:
-                return await remove()
-            except TransientError as exc:
-                waiting = Waiting(what=f"remove {what}", reason=str(exc), delay_s=delay_s)
-                self._observer(waiting)
-                await asyncio.sleep(delay_s)
-        lease.require()
-        return await remove()
+            await remove()
+
+        await self._patience.tried(f"remove {what}", attempt)
 
     async def _finish(self, intent: Intent, *, carried_out: bool) -> None:
         done = done_json(Done(carried_out=carried_out))

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from replicator.errors import MissingObjectError, NotFoundError, TransientError, worst_alone
+from replicator.errors import MissingObjectError, NotFoundError, worst_alone
 from replicator.model.load_spec import Location
-from replicator.model.observation import Observer, Progress, Waiting
+from replicator.model.observation import Observer, Progress
 from replicator.model.placing import Pending
 from replicator.model.retry import RetryPolicy
 from replicator.ports import Area, Clock, SegmentRemover
 from replicator.services.expiry_planner import ExpiryPlan, ExpiryPlanner
+from replicator.services.patience import Patience
 from replicator.services.sparing import Spared, Sparing
 from replicator.services.store_places import StorePlaces, chained
 
@@ -69,7 +70,8 @@ class Locker:
         """
         self._planner, self._sparing, self._places = planner, sparing, places
         self._area, self._remover, self._clock = area, remover, clock
-        self._retry, self._rng, self._observer = retry, rng, observer
+        self._observer = observer
+        self._patience = Patience(retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(in_flight_max)
 
     async def lock(self, retention: timedelta) -> Locked:
@@ -126,15 +128,6 @@ class Locker:
     async def _one(self, name: str, lock: Callable[[], Awaitable[None]], locked: Locked) -> None:
         async with self._slots:
             try:
-                await self._tried(name, lock)
+                await self._patience.tried(f"lock {name}", lock)
             except (MissingObjectError, NotFoundError) as exc:
                 locked.missing.append(str(exc))
-
-    async def _tried(self, name: str, lock: Callable[[], Awaitable[None]]) -> None:
-        for delay_s in self._retry.delays_s(self._rng):
-            try:
-                return await lock()
-            except TransientError as exc:
-                self._observer(Waiting(what=f"lock {name}", reason=str(exc), delay_s=delay_s))
-                await asyncio.sleep(delay_s)
-        return await lock()

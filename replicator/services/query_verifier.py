@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import TypeVar
 
-from replicator.errors import NotFoundError, TransientError, worst_alone
+from replicator.errors import NotFoundError, worst_alone
 from replicator.model.answer import (
     ROWS,
     Answer,
@@ -28,6 +28,7 @@ from replicator.model.interval import Interval, stretches
 from replicator.model.observation import Observer, Progress, Waiting
 from replicator.model.retry import RetryPolicy
 from replicator.ports import QueryBroker
+from replicator.services.patience import Patience
 
 T = TypeVar("T")
 MS_PER_S = 1000
@@ -123,6 +124,7 @@ class QueryVerifier:
         self._limits = limits
         self._rng = rng
         self._observer = observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
 
     async def verify(self, *, extent: Extent = WHOLE) -> QueryVerification:
         """Return on what the Brokers do not agree; `extent` says how many intervals are asked for.
@@ -148,15 +150,16 @@ class QueryVerifier:
         return found
 
     async def _datasources(self) -> list[str]:
-        source = await self._patiently(self._source.datasources)
-        target = await self._patiently(self._target.datasources)
+        source = await self._patience.tried("ask for datasources", self._source.datasources)
+        target = await self._patience.tried("ask for datasources", self._target.datasources)
         return sorted({*source, *target})
 
     async def _subject(self, name: str) -> _Subject:
         columns, intervals, ingesting = [], set[Interval](), set[Interval]()
         for broker in (self._source, self._target):
-            columns.append(await self._patiently(partial(broker.columns, name)))
-            for one in await self._patiently(partial(broker.served, name)):
+            asking = f"ask what {name} holds"
+            columns.append(await self._patience.tried(asking, partial(broker.columns, name)))
+            for one in await self._patience.tried(asking, partial(broker.served, name)):
                 intervals.add(one.interval)
                 if one.is_realtime:
                     ingesting.add(one.interval)
@@ -214,10 +217,12 @@ class QueryVerifier:
         self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
     ) -> Answer:
         """Ask for all measures, some columns at a time; an unknown datasource has none."""
-        found: dict[Measure, int | float | str | None] = {}
+        asking, found = f"query {name}", dict[Measure, int | float | str | None]()
         for some in _by_columns(asked, self._limits.columns_per_query_max):
             try:
-                found |= await self._patiently(partial(broker.measure, name, some, interval))
+                found |= await self._patience.tried(
+                    asking, partial(broker.measure, name, some, interval)
+                )
             except NotFoundError:
                 return {}
         return found
@@ -238,15 +243,6 @@ class QueryVerifier:
         what, reason = "ask both Brokers again", f"{count} intervals differ"
         self._observer(Waiting(what=what, reason=reason, delay_s=delay_s))
         await asyncio.sleep(delay_s)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        for delay_s in self._limits.retry.delays_s(self._rng):
-            try:
-                return await ask()
-            except TransientError as exc:
-                self._observer(Waiting(what="a query", reason=str(exc), delay_s=delay_s))
-                await asyncio.sleep(delay_s)
-        return await ask()
 
 
 async def _together(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from random import Random
 
@@ -13,13 +14,12 @@ from replicator.errors import (
     MissingObjectError,
     NotFoundError,
     RefusedError,
-    TransientError,
     worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
-from replicator.model.observation import ObjectCopied, Observer, Progress, Waiting
+from replicator.model.observation import ObjectCopied, Observer, Progress
 from replicator.ports import (
     Checked,
     DeepStorage,
@@ -31,6 +31,7 @@ from replicator.ports import (
 )
 from replicator.services.copier import Backup, CopyLimits, Uncopied
 from replicator.services.executor import Executor
+from replicator.services.patience import Patience
 from replicator.services.reconciler import Reconciler, refuse_promoted
 from replicator.services.recovery import recover
 from replicator.services.unpacking import Unpacking, unpacked
@@ -139,7 +140,8 @@ class Repairer:
         self._metadata, self._storage, self._mender = metadata, storage, mender
         self._origin, self._verifier = origin, verifier
         self._reconciler, self._executor = reconciler, executor
-        self._limits, self._rng, self._observer = limits, rng, observer
+        self._observer = observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.in_flight_max)
 
     async def plan(self, level: Level, *, extent: Extent) -> Verification:
@@ -182,14 +184,8 @@ class Repairer:
 
     async def _mend(self, damaged: Damaged, repair: Repair) -> None:
         async with self._slots:
-            for delay_s in self._limits.retry.delays_s(self._rng):
-                try:
-                    return await self._mend_or_say(damaged, repair)
-                except TransientError as exc:
-                    what = f"repair {damaged.place}"
-                    self._observer(Waiting(what=what, reason=str(exc), delay_s=delay_s))
-                    await asyncio.sleep(delay_s)
-            return await self._mend_or_say(damaged, repair)
+            attempt = partial(self._mend_or_say, damaged, repair)
+            await self._patience.tried(f"repair {damaged.place}", attempt)
 
     async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
         try:

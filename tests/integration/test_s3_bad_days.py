@@ -25,8 +25,9 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location
+from replicator.model.requests import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.ports import Clock, Receipt, Shipment
-from replicator.services.copier import AHEAD_BYTES_MAX, AHEAD_IN_SERVICE_BYTES_MAX, ahead_bytes_max
+from replicator.services.copier import ahead_bytes_max
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.servers.process import PROJECT
 from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
@@ -342,7 +343,7 @@ async def test_the_service_copies_on_its_own_where_it_can(s3: S3, front: Proxy, 
         receipt = await target.put(ONE, shipment)
         assert receipt.objects == checked({"": LARGE})
         assert front.kinds() == ["HEAD", "PUT"], "no byte passed this process"
-        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_IN_SERVICE_BYTES_MAX
+        assert ahead_bytes_max(target, shipment.origin, ONE) == SERVER_SIDE_MIN_BYTES
         front.seen.clear()
         assert await target.receipt(ONE) == receipt
         assert front.kinds() == ["HEAD", "HEAD"], "one more for the checksum that S3 keeps"
@@ -389,6 +390,9 @@ async def test_a_receipt_that_came_along_when_somebody_copied_does_not_count(s3:
         await target.bucket.create(target.key(elsewhere), SMALL, stat.metadata)
         assert await target.receipt(elsewhere) is None
         assert await target.receipt(ONE) == receipt
+        places = [place async for page in target.places(frozenset().__contains__) for place in page]
+        ours = {place.location: place.has_receipt for place in places}
+        assert ours == {ONE: True, elsewhere: False}, "it is nothing that we may remove"
 
 
 async def test_very_large_objects_are_copied_by_ranges(s3: S3, front: Proxy, bucket: str):
@@ -425,7 +429,7 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
     front.decide = decide
     async with storage(front.url, bucket) as target:
         receipt = await target.put(ONE, shipment)
-        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_BYTES_MAX
+        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_MAX_BYTES
     assert copies["denied"] == 1
     assert receipt.objects == checked({"": LARGE})
     assert Counter(front.kinds())["UploadPart"] == PARTS
@@ -435,7 +439,7 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
 async def test_another_service_copies_nothing_so_bytes_are_fetched_at_once(s3: S3, bucket: str):
     elsewhere = S3Reader(s3_address("http://127.0.0.1:9", bucket), pace=Pace(), sizes=SIZES)
     async with storage(s3.url, bucket) as target:
-        assert ahead_bytes_max(target, elsewhere, ONE) == AHEAD_BYTES_MAX
+        assert ahead_bytes_max(target, elsewhere, ONE) == AHEAD_MAX_BYTES
 
 
 async def test_nothing_is_copied_over_what_is_there(s3: S3, bucket: str):
