@@ -137,8 +137,10 @@ class MemoryMetadata:
         kept = self.sources.get(source, Bookkeeping(Epoch(0)))
         return Held(checkpoint=kept.checkpoint, epoch=kept.epoch, applied_at=kept.applied_at)
 
-    async def gaps(self, source: str) -> Sequence[Gap]:
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         kept = self.sources.get(source, Bookkeeping(Epoch(0)))
+        if kept.checkpoint is None or kept.checkpoint.log_id != log_id:
+            return []
         return sorted(kept.gaps.values(), key=lambda gap: (gap.opened, gap.key))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
@@ -269,6 +271,8 @@ class MemoryTransaction:
         self._metadata.supervisor_id = self._supervisor_id
         kept = self._metadata.sources[self._source]
         for checkpoint, gaps in self._recorded:
+            if kept.checkpoint is not None and kept.checkpoint.log_id != checkpoint.log_id:
+                kept.gaps.clear()
             kept.checkpoint, kept.applied_at = checkpoint, self._now
             kept.gaps.update({(gap.key, gap.opened): gap for gap in gaps})
         changed = kept.renamed | self._renamed

@@ -86,8 +86,8 @@ class ArchiveMetadata:
     async def held(self, source: str) -> Held:
         return _held(await self._last(source))
 
-    async def gaps(self, source: str) -> Sequence[Gap]:
-        gaps = (await self._last(source)).gaps
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        gaps = _gaps_of(await self._last(source), log_id)
         return sorted(gaps, key=lambda gap: (gap.opened, gap.key))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
@@ -108,7 +108,7 @@ class ArchiveMetadata:
             epoch=epoch,
             checkpoint=transaction.checkpoint,
             applied_at=self._clock.now(),
-            gaps=merged(last.gaps, transaction.gaps),
+            gaps=merged(_gaps_of(last, transaction.checkpoint.log_id), transaction.gaps),
         )
         if not await self._create(source, new):
             raise FencedError(f"the archive of {source!r} has another writer than epoch {epoch}")
@@ -193,6 +193,11 @@ def _require_epoch(source: str, epoch: Epoch, last: _State) -> None:
         raise FencedError(
             f"archive: epoch {epoch} of source {source!r} is not the newest ({newest})"
         )
+
+
+def _gaps_of(state: _State, log_id: str) -> tuple[Gap, ...]:
+    followed = state.checkpoint is not None and state.checkpoint.log_id == log_id
+    return state.gaps if followed else ()
 
 
 def _held(state: _State) -> Held:

@@ -20,8 +20,10 @@ from replicator.adapters.postgresql_sql import (
     GAP_COLUMNS,
     Shape,
     checkpoint_table_sql,
+    forget_gaps_sql,
     forget_renamed_sql,
     gap_table_sql,
+    gaps_sql,
     note_renamed_sql,
     quoted,
     record_checkpoint_sql,
@@ -108,9 +110,9 @@ class PostgresqlMetadataWriter:
         rows = await self._read_own(self._checkpoints, query, source)
         return _held(rows[0]) if rows else Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
-    async def gaps(self, source: str) -> Sequence[Gap]:
-        query = f"SELECT * FROM {self._gaps} WHERE source = $1 ORDER BY opened, key"  # noqa: S608 - quoted names
-        return [_gap(row) for row in await self._read_own(self._gaps, query, source)]
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        query = gaps_sql(self._gaps, self._checkpoints)
+        return [_gap(row) for row in await self._read_own(self._gaps, query, source, log_id)]
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
@@ -179,11 +181,11 @@ class PostgresqlMetadataWriter:
                 f" ({found or 'nobody has acquired it'})"
             )
 
-    async def _read_own(self, table: str, query: str, source: str) -> list[asyncpg.Record]:
+    async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
             if not await _exists(session, table):
                 return []
-            return await session.fetch(f"read {table}", query, source)
+            return await session.fetch(f"read {table}", query, *args)
 
 
 class PostgresqlTransaction:
@@ -238,6 +240,12 @@ class PostgresqlTransaction:
             await self._remove(shape, remove_hashed_sql(shape), items(keys))
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        await self._session.execute(
+            f"forget {self._gaps} of another log",
+            forget_gaps_sql(self._gaps, self._checkpoints),
+            checkpoint.source,
+            checkpoint.log_id,
+        )
         written = await self._session.execute(
             f"write {self._checkpoints}",
             record_checkpoint_sql(self._checkpoints),

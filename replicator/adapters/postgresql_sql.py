@@ -274,6 +274,22 @@ def record_checkpoint_sql(relation: str) -> str:
     )
 
 
+def gaps_sql(gaps: str, checkpoints: str) -> str:
+    """Return the query for the gaps of the log that a target follows: $1 the source, $2 the log."""
+    return (
+        f"SELECT gap.* FROM {gaps} AS gap JOIN {checkpoints} AS at USING (source)"  # noqa: S608 - quoted names
+        " WHERE gap.source = $1 AND at.log_id = $2 ORDER BY gap.opened, gap.key"
+    )
+
+
+def forget_gaps_sql(gaps: str, checkpoints: str) -> str:
+    """Return the statement that removes the gaps of another log than $2; $1 is the source."""
+    return (
+        f"DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
+        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2"
+    )
+
+
 def record_gaps_sql(relation: str) -> str:
     """Return the statement that opens or closes gaps: $1 is the source, then GAP_COLUMNS."""
     names = ", ".join(GAP_COLUMNS)

@@ -81,13 +81,13 @@ def points(
 
 async def _kept(application: Application, name: str) -> _Kept:
     target, source = application.target(name), application.source_name
-    checkpoint = (await target.metadata.held(source)).checkpoint
+    held = await target.metadata.held(source)
     log_id = (await application.history.span()).log_id
     found = await windows(target.storage.area(), log_id, application.points(name))
     return _Kept(
         target=name,
-        until=checkpoint.offset if checkpoint else None,
-        gaps=tuple(await target.metadata.gaps(source)),
+        until=held.reached_in(log_id),
+        gaps=tuple(await target.metadata.gaps(source, log_id)),
         windows=found if found.windows else None,
         named=tuple(await application.points(name).points()),
     )

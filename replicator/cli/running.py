@@ -30,6 +30,13 @@ Adopt = Annotated[
         " does not have go.",
     ),
 ]
+NewLog = Annotated[
+    bool,
+    typer.Option(
+        "--new-log",
+        help="The log that the target followed is lost: go over to the configured one.",
+    ),
+]
 
 
 def run(
@@ -40,6 +47,7 @@ def run(
     ] = None,
     resume: Resume = False,
     adopt: Adopt = False,
+    new_log: NewLog = False,
 ) -> None:
     """Watch the source and keep every target up with it, in one process."""
 
@@ -47,7 +55,7 @@ def run(
         names = target or application.target_names
         services: dict[str, Service] = {"watch": application.watcher()}
         for name in names:
-            leave = Leave(resume=resume, adopt=adopt)
+            leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
             services[f"apply {name}"] = await application.applier(name, leave)
             services[f"bases {name}"] = application.base_writer(name)
         return await _supervised(application, services, names)
@@ -81,12 +89,14 @@ def apply(
     once: Once = False,
     resume: Resume = False,
     adopt: Adopt = False,
+    new_log: NewLog = False,
     as_json: AsJson = False,
 ) -> None:
     """Keep one target up with the log."""
 
     async def body(application: Application, screen: Screen) -> Outcome:
-        applier = await application.applier(target, Leave(resume=resume, adopt=adopt))
+        leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
+        applier = await application.applier(target, leave)
         if not once:
             bases = application.base_writer(target)
             services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}

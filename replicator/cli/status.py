@@ -90,6 +90,8 @@ def _state(found: TargetStatus) -> str:
         return "nothing applied yet"
     if checkpoint.promoted:
         return "promoted: a primary of its own"
+    if found.other_log:
+        return "follows another log: `apply --new-log` goes over to this one"
     if checkpoint.standing:
         only = f" of {checkpoint.datasource}" if checkpoint.datasource else ""
         return f"standing{only} after a restore"

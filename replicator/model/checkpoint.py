@@ -38,6 +38,12 @@ class Held:
     epoch: Epoch
     applied_at: datetime | None
 
+    def reached_in(self, log_id: str) -> Offset | None:
+        """Return the offset that the target is at, None when it is at none of this log."""
+        if self.checkpoint is None or self.checkpoint.log_id != log_id:
+            return None
+        return self.checkpoint.offset
+
 
 KILLED_BEFORE_COPIED = "killed_before_copied"
 OBJECT_MISSING = "object_missing"

@@ -156,7 +156,10 @@ class Transaction(Protocol):
         ...
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
-        """Set the checkpoint, and open or close gaps (one per key and opening offset)."""
+        """Set the checkpoint, and open or close gaps (one per key and opening offset).
+
+        With a checkpoint of another log than before, the gaps of that one are forgotten.
+        """
         ...
 
     async def note_renamed(self, renamed: Renamed) -> None:
@@ -198,8 +201,11 @@ class MetadataWriter(MetadataReader, Protocol):
         """Return the checkpoint without becoming the writer; epoch 0 when there is none."""
         ...
 
-    async def gaps(self, source: str) -> Sequence[Gap]:
-        """Return all gaps ever recorded, oldest first."""
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        """Return all gaps ever recorded by the offsets of this log, oldest first.
+
+        There are none when the checkpoint is of another log: its offsets mean other events.
+        """
         ...
 
     async def renamed(self, source: str) -> Sequence[Renamed]:

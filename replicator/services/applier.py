@@ -40,6 +40,7 @@ from replicator.services.reconciler import (
     checkpoint_at,
     gap_of,
     refuse_foreign_rows,
+    refuse_other_log,
     refuse_promoted,
     without,
 )
@@ -69,6 +70,8 @@ class Leave:
     """Go on after a restore in place."""
     adopt: bool = False
     """Take over a target that holds rows this tool did not write."""
+    new_log: bool = False
+    """Go over to the configured log: the one that the target followed is lost."""
 
 
 @dataclass(slots=True)
@@ -174,25 +177,30 @@ class Applier:
             if not self._leave.adopt:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
             return await self._seed(held.epoch, span)
-        _check_agreement(checkpoint, span, self._target)
         refuse_promoted(checkpoint, self._target)
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
-            return await self._seed(held.epoch, span, standing=checkpoint)
+        if checkpoint.log_id != span.log_id and self._leave.new_log:
+            return await self._seed(held.epoch, span, followed=checkpoint)
+        _check_agreement(checkpoint, span, self._target)
+        if checkpoint.standing:
+            return await self._seed(held.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, held.epoch)
         return await self._follow(held.epoch)
 
-    async def _seed(self, epoch: Epoch, span: Span, *, standing: Checkpoint | None = None) -> bool:
+    async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
         """Bring the target to the newest cut in one step, whatever it holds now."""
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
             return False
-        if (cut := await self._delay.start(standing)) is None:
+        same_log = followed is not None and followed.log_id == span.log_id
+        if (cut := await self._delay.start(followed if same_log else None)) is None:
             return False
         found = await self._reconciler.reconcile(cut, standing=False)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
+        doubted |= await self._reconciler.doubted(followed, span.log_id)
         uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
         self._refuse_wrong_storage(uncopied)
         known = {gap.opened for gap in found.known_gaps}
@@ -281,9 +289,7 @@ class Applier:
         last = window.cuts[-1].at
         plan = Plan(
             picks=_picks(window.cuts),
-            checkpoint=checkpoint_at(
-                last, self._source, (await self._history.span()).log_id, standing=False
-            ),
+            checkpoint=checkpoint_at(last, self._source, await self._log_id(), standing=False),
             gaps=tuple(window.passed),
         )
         plan = without(plan, tuple(window.uncopied.values()))
@@ -293,9 +299,8 @@ class Applier:
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
         """Have the history in the target's store before its checkpoint says that it is there."""
-        await self._archivist.cover(
-            cut, merged(await self._metadata.gaps(self._source), changed), whole=whole
-        )
+        known = await self._metadata.gaps(self._source, await self._log_id())
+        await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
     async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
         await self._executor.commit(plan, epoch=epoch)
@@ -314,7 +319,7 @@ class Applier:
         await self._history.report(self._target, cut.offset)
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
-        gaps = await self._metadata.gaps(self._source)
+        gaps = await self._metadata.gaps(self._source, checkpoint.log_id)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
@@ -322,6 +327,9 @@ class Applier:
         if not self._early:  # otherwise it has read on already
             self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
         self._epoch = epoch
+
+    async def _log_id(self) -> str:
+        return (await self._history.span()).log_id
 
     def _refuse_standing(self, checkpoint: Checkpoint) -> None:
         if self._leave.resume:
@@ -375,12 +383,7 @@ def _any_missing(rows: Iterable[Uncopied]) -> bool:
 
 def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
     """Refuse to go on from a checkpoint that is not a place in this log."""
-    if checkpoint.log_id != span.log_id:
-        raise CorruptionError(
-            f"target {target!r} follows log {checkpoint.log_id}, the configured log is"
-            f" {span.log_id}",
-            hint="configure the log that this target was filled from, or use an empty target",
-        )
+    refuse_other_log(checkpoint, span.log_id, target)
     if checkpoint.offset >= span.end:
         raise CorruptionError(
             f"target {target!r} is at offset {checkpoint.offset}, the log ends at {span.end}:"

@@ -328,6 +328,8 @@ class BaseWriter:
         checkpoint = (await self._metadata.held(self._source)).checkpoint
         if checkpoint is None or checkpoint.standing or checkpoint.promoted:
             return False
+        if checkpoint.log_id != (await self._history.span()).log_id:
+            return False  # it has not gone over to this log, or it never will
         if not await self._archivist.base_is_due(checkpoint):
             return False
         await self._archivist.write_base(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from replicator.errors import MalformedRowError, RefusedError
+from replicator.errors import CorruptionError, MalformedRowError, RefusedError
 from replicator.model.carriage import Carriage, supervised_datasource
-from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
@@ -71,7 +71,9 @@ class Reconciler:
         Only the rows of `datasource` when one is given. With `without_gaps` the rows that the
         target is known not to have are not wanted; otherwise the plan tries them again.
         """
-        gaps = [gap for gap in await self._metadata.gaps(self._source) if gap.at(cut.offset)]
+        log_id = (await self._history.span()).log_id
+        recorded = await self._metadata.gaps(self._source, log_id)
+        gaps = [gap for gap in recorded if gap.at(cut.offset)]
         scope = await self._scope(datasource, cut)
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
         ledger = await self._wanted(cut, scope, excluded)
@@ -85,12 +87,11 @@ class Reconciler:
                 )
                 for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
             }
-        span = await self._history.span()
         plan = Plan(
             picks=_with_gaps(comparison.lacking(), ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
-                cut, self._source, span.log_id, standing=standing, datasource=datasource
+                cut, self._source, log_id, standing=standing, datasource=datasource
             ),
             gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
         )
@@ -100,6 +101,16 @@ class Reconciler:
             known_gaps=tuple(gaps),
             present=Digest(present[0] % DIGEST_MODULUS),
         )
+
+    async def doubted(self, reached: Checkpoint | None, log_id: str) -> frozenset[RowKey]:
+        """Return the rows of which another log, that the target followed, has said one thing.
+
+        That the target has other bytes than theirs in their places.
+        """
+        if reached is None or reached.log_id == log_id:
+            return frozenset()
+        gaps = await self._metadata.gaps(self._source, reached.log_id)
+        return frozenset(RowKey(one.kind, one.key) for one in gaps if one.reason == OBJECT_CHANGED)
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return what the plan means in segments, rows, objects and bytes."""
@@ -242,6 +253,20 @@ def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
             f"target {target!r} was promoted at cut {checkpoint.cut} and is a cluster of its own",
             hint="to protect it, make it the `source` of a configuration; to follow the old source"
             " again, start from an empty metadata store",
+        )
+
+
+def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
+    """Refuse to hold a target against a log that it does not follow: its offsets are others.
+
+    Raises:
+        CorruptionError: it follows another one.
+    """
+    if checkpoint.log_id != log_id:
+        raise CorruptionError(
+            f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
+            hint="configure the log that this target was filled from; if that is lost,"
+            " `replicator apply TARGET --new-log` goes over to this one",
         )
 
 

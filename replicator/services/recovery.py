@@ -1,12 +1,12 @@
 """Bringing back the bytes of rows that a target had before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from replicator.errors import GapError
-from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
-from replicator.model.event import ClosedCut
+from replicator.model.checkpoint import OBJECT_CHANGED, Gap
+from replicator.model.event import ClosedCut, Offset
 from replicator.model.ledger import Offsets
 from replicator.model.row import RowKey
 from replicator.services.copier import Trust, Uncopied
@@ -20,21 +20,23 @@ async def recover(
     picks: Offsets,
     *,
     gaps: Sequence[Gap],
-    reached: Checkpoint | None,
+    reached: Offset | None,
+    doubted: Collection[RowKey] = (),
     by_reference: bool = False,
 ) -> tuple[Uncopied, ...]:
     """Copy what the target does not have whole; what it has is trusted, with one exception.
 
     Where a gap says that the source wrote other bytes to the same place, the target has the bytes
     of what was there before. What was applied up to `reached` is not compared with the source, and
-    nothing is that stays where it is (`by_reference`).
+    nothing is that stays where it is (`by_reference`). Other bytes than those of `doubted` rows may
+    be in their places, as was known of another log.
     """
     changed = [_known(gap) for gap in gaps if gap.reason == OBJECT_CHANGED]
     wanted = np.setdiff1d(picks, [row.offset for row in changed])
-    applied = (wanted <= (reached.offset if reached else -1)) | by_reference
+    applied = (wanted <= (-1 if reached is None else reached)) | by_reference
     copied = (
         *await executor.copy(wanted[applied], trust=Trust.ALWAYS),
-        *await executor.copy(wanted[~applied], trust=Trust.WITHOUT_SOURCE),
+        *await executor.copy(wanted[~applied], trust=Trust.WITHOUT_SOURCE, doubted=doubted),
     )
     barred = (row for row in changed if row.offset in picks)
     return (*copied, *barred)

@@ -21,7 +21,13 @@ from replicator.services.cuts import fold
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
-from replicator.services.reconciler import Reconciler, refuse_promoted, scanned, without_keys
+from replicator.services.reconciler import (
+    Reconciler,
+    refuse_other_log,
+    refuse_promoted,
+    scanned,
+    without_keys,
+)
 from replicator.services.recovery import not_whole, recover
 from replicator.services.restore_lease import RestoreLeases
 
@@ -118,14 +124,18 @@ class Renamer:
         """
         log_id = (await self._history.span()).log_id
         async with self._leases.taken(log_id, plan.cut.offset):
-            return await self._carry_out(plan, accept_gaps=accept_gaps)
+            return await self._carry_out(plan, log_id, accept_gaps=accept_gaps)
 
-    async def _carry_out(self, plan: RenamePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+    async def _carry_out(
+        self, plan: RenamePlan, log_id: str, *, accept_gaps: bool
+    ) -> tuple[Uncopied, ...]:
         await self._guard.look()
         held = await self._metadata.held(self._source)
         refuse_promoted(held.checkpoint, self._target)
         gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
-        uncopied = await recover(self._executor, plan.picks, gaps=gaps, reached=held.checkpoint)
+        uncopied = await recover(
+            self._executor, plan.picks, gaps=gaps, reached=held.reached_in(log_id)
+        )
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         epoch = await self._epoch()
@@ -157,6 +167,7 @@ class Renamer:
         checkpoint = (await self._metadata.held(self._source)).checkpoint
         followed = empty()
         if checkpoint is not None:
+            refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
             rule = Carried(carriage=self._carriage, scope=Scope(datasource=datasource))
             followed = await fold(self._history, checkpoint.offset, rule)
         async with self._metadata.snapshot() as snapshot:
@@ -179,7 +190,8 @@ class Renamer:
         )
 
     async def _gaps(self) -> list[Gap]:
-        return list(await self._metadata.gaps(self._source))
+        log_id = (await self._history.span()).log_id
+        return list(await self._metadata.gaps(self._source, log_id))
 
     async def _epoch(self) -> Epoch:
         """Return the epoch of whoever owns the target, a first one when nobody ever did."""

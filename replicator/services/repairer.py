@@ -32,7 +32,7 @@ from replicator.ports import (
 from replicator.services.copier import Backup, CopyLimits, Uncopied
 from replicator.services.executor import Executor
 from replicator.services.patience import Patience
-from replicator.services.reconciler import Reconciler, refuse_promoted
+from replicator.services.reconciler import Reconciler, refuse_other_log, refuse_promoted
 from replicator.services.recovery import recover
 from replicator.services.unpacking import Unpacking, unpacked
 from replicator.services.verifier import Damaged, Level, Verification, Verifier, cut_of, scope_of
@@ -254,10 +254,11 @@ class Repairer:
             datasource=scope_of(checkpoint, datasource),
             without_gaps=True,
         )
+        refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target)
         if found.plan.is_empty:
             return
         repair.uncopied = await recover(
-            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint
+            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
         )
         picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
         plan = replace(found.plan, picks=picks, checkpoint=checkpoint)

@@ -150,11 +150,13 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, standing=True, datasource=plan.datasource
             )
+        log_id = found.plan.checkpoint.log_id
         uncopied = await recover(
             self._executor,
             found.plan.picks,
             gaps=found.known_gaps,
-            reached=held.checkpoint,
+            reached=held.reached_in(log_id),
+            doubted=await self._reconciler.doubted(held.checkpoint, log_id),
             by_reference=self._by_reference,
         )
         return Copied(plan=plan, held=held, reconciliation=found, uncopied=uncopied)
@@ -165,7 +167,7 @@ class Restorer:
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
-        gaps = merged(await self._metadata.gaps(self._source), final.gaps)
+        gaps = merged(await self._metadata.gaps(self._source, final.checkpoint.log_id), final.gaps)
         # One datasource's bytes are no cut: a store must not say that it can restore all of it.
         if self._archivist is not None and plan.datasource is None:
             await self._archivist.cover(plan.cut, gaps, whole=False)

@@ -172,10 +172,9 @@ class Sparing:
 
         With another configuration the same records might lead to bytes that would be deleted.
         """
-        gaps = [
-            *await self._metadata.gaps(self._source),
-            *await kept_gaps(self._area, log_id),
-        ]
+        gaps = list(await self._metadata.gaps(self._source, log_id))
+        for one in await self._places.logs():
+            gaps += await kept_gaps(self._area, one)
         known = {gap.opened for gap in gaps if gap.reason == MALFORMED_ROW}
         if unknown := sorted(wanted.unplaced - known):
             raise RefusedError(

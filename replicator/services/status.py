@@ -72,7 +72,10 @@ class TargetStatus:
     lag: timedelta | None
     """Now less the source's time of the cut that the target is at; None before the first cut."""
     lag_records: int | None
-    """Records of the log after the target's cut, up to the last closed one."""
+    """Records of the log after the target's cut, up to the last closed one; None: unknown, or it
+    follows another log."""
+    other_log: bool
+    """Whether it follows another log than the configured one, and so no more."""
     gaps: tuple[Gap, ...]
     """Those of the cut that the target is at."""
     pending: Pending | None
@@ -198,7 +201,7 @@ class Survey:
         """Return where a target is, from its own checkpoint, the log after it and its store."""
         held = await metadata.held(self.source)
         checkpoint = held.checkpoint
-        gaps = () if checkpoint is None else await metadata.gaps(self.source)
+        gaps = () if checkpoint is None else await metadata.gaps(self.source, checkpoint.log_id)
         reached = NOTHING if checkpoint is None else checkpoint.offset
         needs = log.last is not None and _follows(held, log)
         end = log.last.offset if log.last and needs else reached
@@ -210,7 +213,8 @@ class Survey:
             checkpoint=checkpoint,
             applied_at=held.applied_at,
             lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
-            lag_records=max(0, log.last.offset - reached) if log.last else None,
+            lag_records=_lag_records(held, log),
+            other_log=_is_elsewhere(held, log),
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,
             log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
@@ -260,6 +264,18 @@ class Survey:
         if known.appended_at is None:
             return log.kept_for
         return known.appended_at + log.kept_for - self.clock.now()
+
+
+def _is_elsewhere(held: Held, log: LogStatus) -> bool:
+    return bool(held.checkpoint and log.log_id and held.checkpoint.log_id != log.log_id)
+
+
+def _lag_records(held: Held, log: LogStatus) -> int | None:
+    """Return how many records of this log come after the target's cut."""
+    if log.last is None or _is_elsewhere(held, log):
+        return None
+    reached = held.checkpoint.offset if held.checkpoint else NOTHING
+    return max(0, log.last.offset - reached)
 
 
 def _follows(held: Held, log: LogStatus) -> bool:

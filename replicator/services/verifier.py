@@ -21,7 +21,7 @@ from replicator.model.row import Segment, key_of
 from replicator.ports import Area, DeepStorage, MetadataWriter, Receipt
 from replicator.services.archive import ArchivedLog
 from replicator.services.history import History
-from replicator.services.reconciler import Reconciler, Reconciliation
+from replicator.services.reconciler import Reconciler, Reconciliation, refuse_other_log
 from replicator.services.structure import fault_in_zip
 
 FINDINGS_MAX = 1_000
@@ -157,13 +157,14 @@ class Verifier:
 
         Raises:
             NotFoundError: nothing was applied to the target yet, or only another datasource.
-            CorruptionError: the log itself does not add up.
+            CorruptionError: the log itself does not add up, or the target follows another one.
         """
         checkpoint = (await self._metadata.held(self._source)).checkpoint
         if checkpoint is None:
             raise NotFoundError(
                 f"target {self._target!r} has no checkpoint: nothing was applied to it yet"
             )
+        refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
         found = await self._reconciler.reconcile(
             cut_of(checkpoint),
             standing=checkpoint.standing,

@@ -75,7 +75,8 @@ class World:
         async with Application(config.load(self.config, {}), {}, lambda _: None) as application:
             cuts = await application.history.cuts(Offset(0), (await application.history.span()).end)
             assert [cut.closed.cut for cut in cuts] == list(range(1, len(cuts) + 1))
-            gaps = list(await application.target("standby").metadata.gaps("prod"))
+            log_id = (await application.history.span()).log_id
+            gaps = list(await application.target("standby").metadata.gaps("prod", log_id))
             lost = {RowKey(gap.kind, gap.key) for gap in gaps if gap.closed is None}
             assert not lost & held.rows.keys(), "a row whose bytes are there was given up"
             stage = Stage(application, self.druid, self.target_dsn, self.folder / "target")

@@ -653,7 +653,7 @@ async def test_a_removed_row_can_be_written_again_in_the_same_transaction(store:
 async def test_a_target_that_nobody_wrote_to_has_no_checkpoint_and_no_gaps(store: Store):
     nothing = Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
     assert await store.target.held(SOURCE) == nothing
-    assert list(await store.target.gaps(SOURCE)) == []
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
     await store.target.acquire("another")
     assert await store.target.held(SOURCE) == nothing
 
@@ -693,8 +693,8 @@ async def test_two_sources_of_one_target_have_each_their_own(store: Store):
     async with store.target.transaction(SOURCE, east.epoch):
         pass
     assert (await store.target.held(SOURCE)).checkpoint is None
-    assert list(await store.target.gaps(SOURCE)) == []
-    assert list(await store.target.gaps("west")) == [GAP]
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
+    assert list(await store.target.gaps("west", CHECKPOINT.log_id)) == [GAP]
 
 
 async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
@@ -705,11 +705,27 @@ async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
         await transaction.record(CHECKPOINT, [again, GAP])
     async with store.target.transaction(SOURCE, held.epoch) as transaction:
         await transaction.record(CHECKPOINT, [replace(GAP, closed=Offset(60)), other])
-    assert list(await store.target.gaps(SOURCE)) == [
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == [
         other,
         replace(GAP, closed=Offset(60)),
         again,
     ]
+
+
+async def test_gaps_of_another_log_are_forgotten_when_its_successor_is_recorded(store: Store):
+    """Their offsets would be read as those of other events."""
+    held, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
+    async with store.target.transaction("west", west.epoch) as transaction:
+        await transaction.record(replace(CHECKPOINT, source="west"), [GAP])
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    assert list(await store.target.gaps(SOURCE, "log-2")) == []
+    other = replace(GAP, key="wiki_1")
+    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(replace(CHECKPOINT, log_id="log-2"), [other])
+    assert list(await store.target.gaps(SOURCE, "log-2")) == [other]
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
+    assert list(await store.target.gaps("west", CHECKPOINT.log_id)) == [GAP]
 
 
 async def test_renamed_datasources_are_remembered_for_each_source(store: Store):
@@ -741,7 +757,7 @@ async def test_a_renamed_datasource_that_is_there_is_refused_and_nothing_is_writ
 
     with pytest.raises(RefusedError):
         await note_again()
-    assert list(await store.target.gaps(SOURCE)) == []
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
     assert list(await store.target.renamed(SOURCE)) == [RENAMED]
 
 
@@ -764,7 +780,11 @@ async def change_everything(store: Store, epoch: Epoch, then: Callable[[], Await
 
 async def everything(store: Store) -> tuple[Mapping[RowKey, Row], Held, Sequence[Gap]]:
     held = await store.target.held(SOURCE)
-    return await rows_of(store.source), held, list(await store.target.gaps(SOURCE))
+    return (
+        await rows_of(store.source),
+        held,
+        list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)),
+    )
 
 
 async def prepared(store: Store) -> Epoch:

@@ -226,7 +226,8 @@ async def restore_each(stage: Stage, rng: Random, held: Mapping[Offset, Held]) -
     for number, offset in enumerate(offsets):
         by_time = number % 5 == 0
         await restore(stage, ToTime(time=times[offset]) if by_time else ToOffset(offset=offset))
-        gaps = list(await metadata.gaps("prod"))
+        log_id = (await stage.application.history.span()).log_id
+        gaps = list(await metadata.gaps("prod", log_id))
         await check(stage, offset, held[offset], gaps)
         whole += not any(gap.at(offset) for gap in gaps)
     assert whole > len(offsets) // 4, "most cuts have gaps: kills should not be that frequent"

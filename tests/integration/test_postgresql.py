@@ -608,7 +608,7 @@ WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
     "upsert": ("druid_segments", upsert_segment),
     "acquire": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).acquire(SOURCE)),
     "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).held(SOURCE)),
-    "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE)),
+    "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE, "log-1")),
     "renamed": ("replicator_renamed", lambda dsn: PostgresqlMetadataWriter(dsn).renamed(SOURCE)),
 }
 

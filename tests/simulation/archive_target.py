@@ -37,7 +37,7 @@ class ArchiveTarget:
         return (await self._truth().held(self._source)).checkpoint
 
     async def gaps(self) -> list[Gap]:
-        return list(await self._truth().gaps(self._source))
+        return list(await self._truth().gaps(self._source, "log"))
 
     def applier(self) -> Applier:
         world = self._world

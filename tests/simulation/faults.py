@@ -155,8 +155,8 @@ class FlakyWriter:
         await self._weather.before()
         return await self._metadata.held(source)
 
-    async def gaps(self, source: str) -> Sequence[Gap]:
-        return await self._metadata.gaps(source)
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        return await self._metadata.gaps(source, log_id)
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         return await self._metadata.renamed(source)

@@ -108,7 +108,12 @@ class Pipeline:
         )
 
     def new_applier(
-        self, *, resume: bool = False, adopt: bool = False, into: MetadataWriter | None = None
+        self,
+        *,
+        resume: bool = False,
+        adopt: bool = False,
+        new_log: bool = False,
+        into: MetadataWriter | None = None,
     ) -> Applier:
         metadata = into or self.target
         return Applier(
@@ -127,7 +132,7 @@ class Pipeline:
                 retry=RETRY,
                 delay=self.delay,
             ),
-            leave=Leave(resume=resume, adopt=adopt),
+            leave=Leave(resume=resume, adopt=adopt, new_log=new_log),
             clock=self.clock,
             rng=Random(1),
             observer=self.seen.append,

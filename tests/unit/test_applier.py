@@ -6,9 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from replicator.adapters.memory_log import MemoryEventLog
 from replicator.errors import CorruptionError, FencedError, RefusedError
+from replicator.model.observation import ObjectCopied
 from replicator.model.restore_point import Latest
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.services.archive import kept_gaps
+from replicator.services.verifier import Level
 from tests.builders import (
     ROOT,
     commit,
@@ -347,6 +351,109 @@ async def test_another_log_is_refused():
     pipeline.log._stored.log_id = "another"
     with pytest.raises(CorruptionError, match="follows log log, the configured log is another"):
         await pipeline.new_applier().apply_next()
+
+
+async def with_a_lost_log(pipeline: Pipeline) -> None:
+    """Put an empty log in the place of the one that the target follows; its watcher comes."""
+    pipeline.log = MemoryEventLog(pipeline.clock, SOURCE, log_id="new")
+    pipeline.watcher = pipeline.new_watcher()
+    await pipeline.cut()
+
+
+async def test_a_target_goes_over_to_the_log_that_replaces_a_lost_one():
+    """Its rows become those of that log's newest cut; bytes that are right are not copied again."""
+    kept, dropped, fresh = segment("kept"), segment("dropped"), segment("fresh")
+    pipeline = await seeded(kept, dropped)
+    pipeline.kill(dropped)
+    pipeline.publish(fresh)
+    await with_a_lost_log(pipeline)
+    pipeline.seen.clear()
+    pipeline.applier = pipeline.new_applier(new_log=True)
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment("seed").id, kept.id, fresh.id}
+    copied = [one.location for one in pipeline.seen if isinstance(one, ObjectCopied)]
+    assert copied == [place_of(fresh)], "only what is new"
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert (checkpoint.log_id, checkpoint.cut, checkpoint.standing) == ("new", 1, False)
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert segment("later").id in pipeline.target_ids()
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
+async def test_gaps_of_a_lost_log_do_not_become_those_of_other_events():
+    """Their offsets are those of other rows there, which they must not excuse."""
+    pipeline = await seeded()
+    pipeline.publish(segment("lost"))
+    pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
+    pipeline.kill(segment("lost"))
+    pipeline.publish(*(segment(name) for name in "abcd"))
+    await with_a_lost_log(pipeline)
+    pipeline.applier = pipeline.new_applier(new_log=True)
+    await pipeline.follow()
+    assert pipeline.gaps() == []
+    assert [gap.key for gap in await kept_gaps(pipeline.area, "log")] == [segment("lost").id]
+    assert list(await kept_gaps(pipeline.area, "new")) == []
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
+@pytest.mark.parametrize("restored", [False, True])
+async def test_what_a_lost_log_said_of_changed_bytes_is_not_forgotten(*, restored: bool):
+    """The target has the bytes of an id's former life, and the source has none to compare."""
+    pipeline = await seeded(segment())
+    pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": b"y" * 1967}
+    reborn = replace(segment(), created_date="2024-01-01T00:00:00.000Z")
+    pipeline.source.rows[key_of(reborn)] = reborn
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    del pipeline.source_storage.stored[place_of(segment())]
+    await with_a_lost_log(pipeline)
+    if restored:
+        plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+        await pipeline.restorer().execute(plan, accept_gaps=True)
+    pipeline.applier = pipeline.new_applier(new_log=True, resume=True)
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    assert pipeline.target_ids() == {segment("seed").id}
+
+
+async def test_a_target_that_stands_still_does_not_go_over_to_another_log_by_itself():
+    pipeline = await seeded(segment())
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    await pipeline.restorer().execute(plan, accept_gaps=False)
+    pipeline.publish(segment("later"))
+    await with_a_lost_log(pipeline)
+    with pytest.raises(RefusedError, match="stands still"):
+        await pipeline.new_applier(new_log=True).apply_next()
+    pipeline.applier = pipeline.new_applier(new_log=True, resume=True)
+    await pipeline.follow()
+    assert segment("later").id in pipeline.target_ids()
+
+
+async def test_a_new_log_without_a_cut_is_waited_for():
+    pipeline = await seeded(segment())
+    pipeline.log = MemoryEventLog(pipeline.clock, SOURCE, log_id="new")
+    await pipeline.log.acquire()
+    assert not await pipeline.new_applier(new_log=True).apply_next()
+    assert pipeline.target_ids() == {segment("seed").id, segment().id}
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.log_id == "log"
+
+
+async def test_nothing_is_proved_or_written_down_by_another_log():
+    pipeline = await seeded(segment())
+    await with_a_lost_log(pipeline)
+    with pytest.raises(CorruptionError, match="the configured log is new"):
+        await pipeline.verifier().verify(Level.ROWS)
+    assert not await pipeline.base_writer().write_if_due()
 
 
 async def test_checkpoint_and_rows_agree_after_each_cut():

@@ -50,10 +50,10 @@ async def test_what_was_recorded_is_held(archive: ArchiveMetadata):
     found = await archive.held(SOURCE)
     assert (found.epoch, found.checkpoint) == (1, CHECKPOINT)
     assert found.applied_at == HandClock().now()
-    assert await archive.gaps(SOURCE) == [GAP]
+    assert await archive.gaps(SOURCE, CHECKPOINT.log_id) == [GAP]
     again = await archive.acquire(SOURCE)
     assert (again.epoch, again.checkpoint) == (2, CHECKPOINT)
-    assert await archive.gaps(SOURCE) == [GAP]
+    assert await archive.gaps(SOURCE, CHECKPOINT.log_id) == [GAP]
 
 
 async def test_gaps_are_merged(archive: ArchiveMetadata):
@@ -61,7 +61,16 @@ async def test_gaps_are_merged(archive: ArchiveMetadata):
     await committed(archive, held.epoch, CHECKPOINT)
     async with archive.transaction(SOURCE, held.epoch) as transaction:
         await transaction.record(CHECKPOINT, [replace(GAP, closed=Offset(9))])
-    assert await archive.gaps(SOURCE) == [replace(GAP, closed=Offset(9))]
+    assert await archive.gaps(SOURCE, CHECKPOINT.log_id) == [replace(GAP, closed=Offset(9))]
+
+
+async def test_gaps_of_another_log_are_forgotten(archive: ArchiveMetadata):
+    held = await archive.acquire(SOURCE)
+    await committed(archive, held.epoch, CHECKPOINT)
+    assert await archive.gaps(SOURCE, "new") == []
+    async with archive.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(replace(CHECKPOINT, log_id="new"), [])
+    assert await archive.gaps(SOURCE, "new") == []
 
 
 async def test_a_transaction_that_fails_leaves_nothing(archive: ArchiveMetadata):

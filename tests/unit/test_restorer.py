@@ -255,7 +255,7 @@ async def test_other_bytes_in_a_place_are_remembered_when_a_later_cut_speaks_of_
     del pipeline.source.rows[key_of(doomed)]
     await pipeline.cut()
     await pipeline.follow()
-    reasons = {gap.reason for gap in await pipeline.target.gaps(SOURCE)}
+    reasons = {gap.reason for gap in await pipeline.target.gaps(SOURCE, "log")}
     assert reasons == {OBJECT_CHANGED, KILLED_BEFORE_COPIED}
     history = pipeline.history()
     span = await history.span()
