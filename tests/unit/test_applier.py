@@ -449,9 +449,16 @@ async def test_a_new_log_without_a_cut_is_waited_for():
 
 
 async def test_nothing_is_proved_or_written_down_by_another_log():
+    """Somebody configures the former log again."""
     pipeline = await seeded(segment())
+    former = pipeline.log
+    pipeline.publish(segment("b"), segment("c"))
+    pipeline.clock.move(30 * 86_400)
     await with_a_lost_log(pipeline)
-    with pytest.raises(CorruptionError, match="the configured log is new"):
+    pipeline.applier = pipeline.new_applier(new_log=True)
+    await pipeline.follow()
+    pipeline.log = former
+    with pytest.raises(CorruptionError, match="follows log new, the configured log is log"):
         await pipeline.verifier().verify(Level.ROWS)
     assert not await pipeline.base_writer().write_if_due()
 
