@@ -91,7 +91,7 @@ def _state(found: TargetStatus) -> str:
     if checkpoint.promoted:
         return "promoted: a primary of its own"
     if found.other_log:
-        return "follows another log: `apply --new-log` goes over to this one"
+        return "of another log"
     if checkpoint.standing:
         only = f" of {checkpoint.datasource}" if checkpoint.datasource else ""
         return f"standing{only} after a restore"
@@ -115,11 +115,7 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
             f"{least}the source's kill could delete bytes of {nearest} that are not copied"
             f" {_in(margin)}"
         )
-    if found.trimmed:
-        lines.append(f"BROKEN, the log begins at offset {log.first}: what it needs was trimmed")
-    elif found.log_margin is not None:
-        least = _least(LOG_MARGIN, promises.log_margin_min, broken)
-        lines.append(f"{least}the log may trim what it needs {_in(found.log_margin)}")
+    lines += _of_the_log(found, log)
     if (drills := _drills(found)) is not None:
         lines.append(drills)
     if found.proved:
@@ -127,6 +123,18 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
         text = ", ".join(f"{level} {duration_text(age)} ago" for level, age in ages.items())
         lines.append(f"last verified: {text}")
     return lines
+
+
+def _of_the_log(found: TargetStatus, log: LogStatus) -> list[str]:
+    if found.other_log:
+        command = f"replicator apply {found.target} --new-log"
+        return [f"follows another log; if that is lost, `{command}` goes over to this one"]
+    if found.trimmed:
+        return [f"BROKEN, the log begins at offset {log.first}: what it needs was trimmed"]
+    if found.log_margin is None:
+        return []
+    least = _least(LOG_MARGIN, found.promises.log_margin_min, found.broken)
+    return [f"{least}the log may trim what it needs {_in(found.log_margin)}"]
 
 
 def _drills(found: TargetStatus) -> str | None:

@@ -1,0 +1,111 @@
+"""The log is gone, source and targets live: they go over to a new one, and lose nothing."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_store_alone import archive, edited, rows
+
+__all__ = ["user"]
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+TARGETS = ("standby", "vault")
+
+
+async def with_two_cuts(user: User) -> list[list[tuple[Any, ...]]]:
+    """Let both targets follow; return what the source's rows were at each cut."""
+    (user.folder / "vault").mkdir()
+    edited(user, lambda found: found["targets"].update(vault=archive(user.folder)))
+    held: list[list[tuple[Any, ...]]] = []
+    for name in ("1-history", "2-publish"):
+        await user.play(name)
+        await published(user)
+        for target in TARGETS:
+            assert (await user.types("apply", target, "--once")).code == 0
+        held.append(await rows(user.source))
+    return held
+
+
+async def published(user: User) -> None:
+    said = await user.types("watch", "--once")
+    assert said.code == 0, said.err
+
+
+def log_of(vault: Path) -> str:
+    (found,) = (vault / "_replicator" / "history").iterdir()
+    return found.name
+
+
+async def test_targets_go_over_to_a_new_log(user: User):
+    first, second = await with_two_cuts(user)
+    lost = log_of(user.folder / "vault")
+    for path in user.folder.glob("log.sqlite*"):
+        path.unlink()
+    await user.play("3-overwrite")
+    await published(user)
+    await says_what_has_happened(user)
+    await goes_over(user)
+    assert await rows(user.target) == await rows(user.source) != second
+    await user.play("4c-drop")
+    await published(user)
+    for target in TARGETS:
+        assert (await user.types("apply", target, "--once")).code == 0
+    await brings_back_what_was_before(user, lost, first, second)
+
+
+async def says_what_has_happened(user: User) -> None:
+    """Nothing is changed before somebody says so."""
+    before = await rows(user.target)
+    for command in ("apply", "verify", "repair"):
+        said = await user.types(command, "standby", *(["--once"] if command == "apply" else []))
+        assert said.code == 9, said.out
+        assert "--new-log" in said.err
+    status = await user.types("status")
+    assert "`replicator apply standby --new-log`" in " ".join(status.out.split())
+    told = (await user.types("status", "--json")).result["targets"]
+    assert [one["follows_other_log"] for one in told] == [True, True]
+    assert [one["lag_records"] for one in told] == [None, None]
+    assert await rows(user.target) == before
+
+
+async def goes_over(user: User) -> None:
+    """What the overwrite has brought is copied; all else is there and right."""
+    copied = []
+    for target in TARGETS:
+        said = await user.types("apply", target, "--once", "--new-log", "--json")
+        assert said.code == 0, said.err
+        copied.append(said.result["objects_copied"])
+        proof = await user.types("verify", target, "--level", "checksum", "--json")
+        assert (proof.code, proof.result["good"]) == (0, True), proof.out
+    assert copied[0] == copied[1]
+    assert 0 < copied[0] < len(await rows(user.source))
+    status = await user.types("status", "--json")
+    assert [one["follows_other_log"] for one in status.result["targets"]] == [False, False]
+
+
+async def brings_back_what_was_before(
+    user: User, lost: str, first: list[tuple[Any, ...]], second: list[tuple[Any, ...]]
+) -> None:
+    """The store keeps the lost log's history, also through an expiry, and the way back is open."""
+    expired = await user.types("expire", "vault", "--retention", "1s", "--yes", "--json")
+    assert expired.code == 0, expired.err
+    points = await user.types("points", "--from", "vault", "--log", lost, "--all", "--json")
+    for point, held in zip(points.result["points"], (first, second), strict=True):
+        said = await restored(user, lost, point["offset"])
+        assert said.code == 0, said.err
+        assert await rows(user.target) == held
+    again = await user.types("apply", "standby", "--once", "--resume", "--new-log")
+    assert again.code == 0, again.err
+    assert await rows(user.target) == await rows(user.source)
+    shutil.rmtree(user.folder / "source")
+    proof = await user.types("verify", "standby", "--level", "checksum", "--json")
+    assert (proof.code, proof.result["good"]) == (0, True), proof.out
+
+
+async def restored(user: User, log_id: str, offset: int) -> Said:
+    wanted = ("--log", log_id, "--to-offset", str(offset), "--yes")
+    return await user.types("restore", "--from", "vault", "--into", "standby", *wanted)
