@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.app import Application
+from replicator.app.parts import Target
 from replicator.app.stores import Store
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
@@ -24,6 +25,7 @@ from replicator.cli.screen import Screen
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.keeping import NamedPoint
+from replicator.services.archive import kept_logs
 from replicator.services.windows import Windows, windows
 
 
@@ -37,6 +39,8 @@ class _Kept:
     windows: Windows | None
     """By its own store alone; None: it keeps no history of this log."""
     named: tuple[NamedPoint, ...]
+    other_logs: tuple[str, ...]
+    """Further logs that its store has histories of."""
 
 
 def points(
@@ -60,7 +64,7 @@ def points(
         else:
             store = await application.store(from_, log_id=log_id)
             named = await application.points(from_).points()
-            history, kept = store.history, [_kept_alone(store, named)]
+            history, kept = store.history, [await _kept_alone(store, named)]
         span = await history.span()
         cuts = await history.cuts(span.first, span.end)
         shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
@@ -90,10 +94,15 @@ async def _kept(application: Application, name: str) -> _Kept:
         gaps=tuple(await target.metadata.gaps(source, log_id)),
         windows=found if found.windows else None,
         named=tuple(await application.points(name).points()),
+        other_logs=await _other_logs(target, log_id),
     )
 
 
-def _kept_alone(store: Store, named: list[NamedPoint]) -> _Kept:
+async def _other_logs(target: Target, log_id: str) -> tuple[str, ...]:
+    return tuple(one for one in await kept_logs(target.storage.area()) if one != log_id)
+
+
+async def _kept_alone(store: Store, named: list[NamedPoint]) -> _Kept:
     found = store.windows
     return _Kept(
         target=store.target.name,
@@ -101,6 +110,7 @@ def _kept_alone(store: Store, named: list[NamedPoint]) -> _Kept:
         gaps=found.gaps,
         windows=found,
         named=tuple(point for point in named if point.log_id == found.log_id),
+        other_logs=await _other_logs(store.target, found.log_id),
     )
 
 
@@ -120,6 +130,7 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
         "target": window.target,
         "checkpoint_offset": window.until,
         "log_id": found.log_id if found else None,
+        "other_logs": list(window.other_logs),
         "windows": [
             {"first": _place_json(one.first), "last": _place_json(one.last)}
             for one in (found.windows if found else ())
@@ -186,6 +197,9 @@ def _show(
     console.print(table)
     for window in windows:
         _show_windows(console, window)
+        for log_id in window.other_logs:
+            command = f"points --from {window.target} --log {log_id}"
+            console.print(f"{window.target} keeps another log, too: `{command}`", markup=False)
         _show_named(console, window)
         for gap in window.gaps:
             until = f"to {gap.closed}" if gap.closed is not None else "still open"

@@ -371,6 +371,12 @@ async def abouts(area: Area) -> Sequence[About]:
     return [about_of(name, await area.get(name)) for name in await area.names(f"{ABOUT}/")]
 
 
+async def kept_logs(area: Area) -> Sequence[str]:
+    """Return of which logs a store keeps histories, by the names of its files alone."""
+    names = await area.names(f"{ABOUT}/")
+    return [name.removeprefix(f"{ABOUT}/").removesuffix(".json") for name in names]
+
+
 async def kept_gaps(area: Area, log_id: str) -> Sequence[Gap]:
     """Return the gaps that a store has in the cuts of a log.
 

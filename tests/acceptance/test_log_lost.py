@@ -1,13 +1,19 @@
 """The log is gone, source and targets live: they go over to a new one, and lose nothing."""
 
+import asyncio
 import shutil
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_killed import kafka_log
 from tests.acceptance.test_store_alone import archive, edited, rows
+from tests.servers.kafka import Kafka
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -40,11 +46,39 @@ def log_of(vault: Path) -> str:
     return found.name
 
 
-async def test_targets_go_over_to_a_new_log(user: User):
+Lose: TypeAlias = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture(params=["sqlite", "kafka"])
+def lose(request: pytest.FixtureRequest, user: User) -> Lose:
+    """Return what takes the log away."""
+    if request.param == "kafka":
+        broker: Kafka = request.getfixturevalue("own_kafka")
+        edited(user, lambda found: found.update(log=kafka_log(broker)))
+        return partial(topic_deleted, broker)
+
+    async def removed() -> None:
+        for path in user.folder.glob("log.sqlite*"):
+            path.unlink()
+
+    return removed
+
+
+async def topic_deleted(broker: Kafka) -> None:
+    topic = "replicator.prod.changes"
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic])
+    async with asyncio.timeout(30):
+        while topic in await admin.list_topics():
+            await asyncio.sleep(0.1)
+    await admin.close()
+
+
+async def test_targets_go_over_to_a_new_log(user: User, lose: Lose):
     first, second = await with_two_cuts(user)
     lost = log_of(user.folder / "vault")
-    for path in user.folder.glob("log.sqlite*"):
-        path.unlink()
+    await lose()
     await user.play("3-overwrite")
     await published(user)
     await says_what_has_happened(user)
@@ -91,6 +125,8 @@ async def brings_back_what_was_before(
     user: User, lost: str, first: list[tuple[Any, ...]], second: list[tuple[Any, ...]]
 ) -> None:
     """The store keeps the lost log's history, also through an expiry, and the way back is open."""
+    known = await user.types("points", "--json")
+    assert [one["other_logs"] for one in known.result["targets"]] == [[lost], [lost]]
     expired = await user.types("expire", "vault", "--retention", "1s", "--yes", "--json")
     assert expired.code == 0, expired.err
     points = await user.types("points", "--from", "vault", "--log", lost, "--all", "--json")

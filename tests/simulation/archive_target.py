@@ -36,8 +36,8 @@ class ArchiveTarget:
     async def checkpoint(self) -> Checkpoint | None:
         return (await self._truth().held(self._source)).checkpoint
 
-    async def gaps(self) -> list[Gap]:
-        return list(await self._truth().gaps(self._source, "log"))
+    async def gaps(self, log_id: str) -> list[Gap]:
+        return list(await self._truth().gaps(self._source, log_id))
 
     def applier(self) -> Applier:
         world = self._world
@@ -65,7 +65,7 @@ class ArchiveTarget:
                 retry=world.retry,
                 delay=timedelta(),
             ),
-            leave=Leave(resume=True),
+            leave=Leave(resume=True, new_log=True),
             clock=world.clock,
             rng=world.rng,
             observer=world.observe,

@@ -48,11 +48,11 @@ async def trim(world: World) -> None:
 
 async def covered(world: World, area: MemoryArea, checkpoint: Checkpoint | None) -> int:
     """Return up to where a target has what it needs to go on from its checkpoint."""
-    if checkpoint is None:
+    if checkpoint is None or checkpoint.log_id != world.log_id:
         return 0
     if checkpoint.standing:  # it goes on from the newest base
-        return world.kept_until(area)
-    return await ArchivedLog(area, "log").whole_until(checkpoint.offset)
+        return world.kept_until(area, world.log_id)
+    return await ArchivedLog(area, world.log_id).whole_until(checkpoint.offset)
 
 
 async def trim_too_far(world: World) -> None:
@@ -61,7 +61,7 @@ async def trim_too_far(world: World) -> None:
     What the stores have can be restored as before.
     """
     world.weather.fault_probability = 0.0
-    reached = max(world.kept_until(area) for area in world.areas())
+    reached = max(world.kept_until(area, world.log_id) for area in world.areas())
     await publish_beyond(world, reached)
     end = (await world.log.span()).end
     world.log.trim(Offset(world.rng.randint(reached + 1, end)))
@@ -98,6 +98,7 @@ async def publish_beyond(world: World, reached: int) -> None:
 class Left:
     """What is left of a target, and the offsets of the rows that it could not get."""
 
+    log_id: str
     area: MemoryArea
     storage: MemoryDeepStorage
     root: str
@@ -109,36 +110,48 @@ class Left:
 
 async def lose_everything(world: World) -> None:
     """Log and source are gone: a random cut of every run comes back from the store alone."""
-    told = await kept_gaps(world.area, "log")
-    lefts = [
-        Left(
-            area=world.area,
-            storage=world.target_storage,
-            root=TARGET_ROOT,
-            gaps=told,
-            excused=frozenset(gap.opened for gap in [*world.gaps(), *told]),
-        )
-    ]
-    if (archive := world.archive) is not None:
-        told = await kept_gaps(archive.area, "log")
-        excused = frozenset(gap.opened for gap in await archive.gaps())
-        lefts.append(
-            Left(
-                area=archive.area,
-                storage=archive.storage,
-                root=ARCHIVE_ROOT,
-                gaps=told,
-                excused=excused | {gap.opened for gap in told},
-            )
-        )
+    logs = (*world.lost, world.log_id)
+    lefts = [left for log_id in logs for left in await lefts_of(world, log_id)]
     world.source_storage.stored.clear()
     world.log.trim((await world.log.span()).end)
     for left in lefts:
         await restore_alone(world, left)
 
 
+async def lefts_of(world: World, log_id: str) -> list[Left]:
+    """Return what the stores have of one log."""
+    told = await kept_gaps(world.area, log_id)
+    seen = world.lost.get(log_id, frozenset())
+    if world.follows() and log_id == world.log_id:
+        seen |= {gap.opened for gap in world.gaps()}
+    lefts = [
+        Left(
+            log_id=log_id,
+            area=world.area,
+            storage=world.target_storage,
+            root=TARGET_ROOT,
+            gaps=told,
+            excused=seen | {gap.opened for gap in told},
+        )
+    ]
+    if (archive := world.archive) is not None:
+        told = await kept_gaps(archive.area, log_id)
+        gaps = [*await archive.gaps(log_id), *told]
+        lefts.append(
+            Left(
+                log_id=log_id,
+                area=archive.area,
+                storage=archive.storage,
+                root=ARCHIVE_ROOT,
+                gaps=told,
+                excused=frozenset(gap.opened for gap in gaps),
+            )
+        )
+    return lefts
+
+
 async def restore_alone(world: World, left: Left) -> None:
-    archive = ArchivedLog(left.area, "log")
+    archive = ArchivedLog(left.area, left.log_id)
     history = History(
         archive,
         source=SOURCE,

@@ -41,6 +41,7 @@ MARKS = {
     "restored from the store alone: /archive/segments",
     "restored from the store alone: /standby/segments",
     "stored and was not told",
+    "the log was lost",
     "the log was trimmed",
     "the log was trimmed too far",
 }
@@ -77,18 +78,34 @@ async def live_and_die(world: World) -> None:
             part.task.cancel()
         for part in parts:
             await settle(part.task)
-        if world.rng.random() < 0.4:
-            await try_restore(world)
-        if world.rng.random() < 0.3:  # also while the target stands at an old cut
-            await world.expire()
-            world.check()
-        if world.rng.random() < 0.3:
-            await world.restore_from_the_store()
-    if world.rng.random() < 0.2:
+        await interfere(world)
+    if world.rng.random() < 0.2 and await all_follow(world):
         await trim_too_far(world)
     else:
         await heal(world)
     await lose_everything(world)
+
+
+async def interfere(world: World) -> None:
+    """Do what people do between two lives of the processes."""
+    if world.rng.random() < 0.4:
+        await try_restore(world)
+    if world.rng.random() < 0.3:  # also while the target stands at an old cut
+        await world.expire()
+        world.check()
+    if world.rng.random() < 0.3:
+        await world.restore_from_the_store()
+    if world.rng.random() < 0.05:
+        world.lose_log()
+
+
+async def all_follow(world: World) -> bool:
+    """Whether every target that is at a cut is at one of the configured log, which there is."""
+    archive = None if world.archive is None else await world.archive.checkpoint()
+    return world.log_is_made and all(
+        checkpoint is None or checkpoint.log_id == world.log_id
+        for checkpoint in (world.checkpoint(), archive)
+    )
 
 
 async def change(world: World, *, times: int) -> None:

@@ -138,10 +138,13 @@ class World:
         self.target_storage = MemoryDeepStorage(clock)
         self.clock = clock
         self.retention = timedelta(seconds=rng.choice([20.0, 60.0, 300.0]))
-        self.held: dict[str, ClosedCut] = {}
+        self.held: dict[str, tuple[str, ClosedCut]] = {}
+        """What is held, and in which log."""
         self.holds_made = 0
-        self.reached = -1
-        """The newest cut that the target ever was at: what is beyond is still on its way."""
+        self.reached = dict[str, int]()
+        """By log the newest cut that the target ever was at: what is beyond is on its way."""
+        self.lost: dict[str, frozenset[int]] = {}
+        """The logs that were lost, and the events of each whose rows the target has a gap for."""
         self.area = MemoryArea()
         self.druid = Druid(rng, self.source, self.source_storage)
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
@@ -188,7 +191,7 @@ class World:
                 retry=RETRY,
                 delay=self.delay,
             ),
-            leave=Leave(resume=resume),
+            leave=Leave(resume=resume, new_log=True),
             clock=self.clock,
             rng=self.rng,
             observer=self.observe,
@@ -279,7 +282,7 @@ class World:
         )
 
     def holds(self) -> Holds:
-        archive = ArchivedLog(self.flaky_area(), "log")
+        archive = ArchivedLog(self.flaky_area(), self.log_id)
         return Holds(
             target="standby",
             area=self.flaky_area(),
@@ -405,7 +408,10 @@ class World:
         history = History(
             self.log.reopen(), source=SOURCE, workers=InPlaceWorkers(), records_per_read_max=100
         )
-        span = await history.span()
+        try:
+            span = await history.span()
+        except NotFoundError:
+            return  # nobody has made it yet
         cuts = await history.cuts(span.first, span.end)
         if not cuts:
             return
@@ -417,7 +423,7 @@ class World:
             await restorer.execute(plan, accept_gaps=True)
         except GapError:
             assert self.checkpoint() == before
-            if cut.offset < await horizon(self.area, "log"):
+            if cut.offset < await horizon(self.area, self.log_id):
                 self.marks.add("what has expired was not restored")
             else:
                 assert not await self.is_reachable(cut)
@@ -484,7 +490,7 @@ class World:
                 self.marks.add(f"hold: {type(exc).__name__}")
 
     async def hold(self) -> None:
-        archive = ArchivedLog(self.area, "log")
+        archive = ArchivedLog(self.area, self.log_id)
         history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
         runs, _ = await archive.runs()
         if not runs:
@@ -496,11 +502,11 @@ class World:
         self.holds_made += 1
         name = f"hold-{self.holds_made}"
         await self.holds().create(name, ToOffset(offset=cut.offset), reason="r", until=None)
-        self.held[name] = cut
+        self.held[name] = self.log_id, cut
 
     async def is_reachable(self, cut: ClosedCut) -> bool:
         """Return whether a base and all records after it are in the store or the log."""
-        first, archive = self.first_record(), ArchivedLog(self.area, "log")
+        first, archive = self.first_record(), ArchivedLog(self.area, self.log_id)
         bases = [base for base in await archive.offsets() if base <= cut.offset]
         if not bases or first == 0:
             return first == 0
@@ -524,10 +530,11 @@ class World:
         if checkpoint is None:
             assert not self.target.rows
             return
-        self.reached = max(self.reached, checkpoint.offset)
+        log_id = checkpoint.log_id
+        self.reached[log_id] = max(self.reached.get(log_id, -1), checkpoint.offset)
         self.check_rows(checkpoint)
         self.check_bytes()
-        assert self.kept_until(self.area) > checkpoint.offset, (
+        assert self.kept_until(self.area, log_id) > checkpoint.offset, (
             "the store lacks history of the checkpoint"
         )
 
@@ -574,10 +581,11 @@ class World:
         stored = self.log._stored
         return stored.records[0].offset if stored.records else stored.end
 
-    def kept_until(self, area: MemoryArea) -> int:
-        """Up to which offset a store has history, by the names of its files."""
-        spans = (history_span(name) for name in area.files if name.startswith(HISTORY))
-        bases = (base_offset(name) for name in area.files if name.startswith(BASES))
+    def kept_until(self, area: MemoryArea, log_id: str) -> int:
+        """Up to which offset a store has history of a log, by the names of its files."""
+        files = [name for name in area.files if f"/{log_id}/" in name]
+        spans = (history_span(name) for name in files if name.startswith(HISTORY))
+        bases = (base_offset(name) for name in files if name.startswith(BASES))
         ends = [span[1] for span in spans if span is not None]
         return max([*ends, *[base + 1 for base in bases if base is not None]], default=0)
 
@@ -586,7 +594,11 @@ class World:
 
         What has a gap there is excused.
         """
-        archive = ArchivedLog(self.area, "log")
+        for log_id in (*self.lost, self.log_id):
+            await self._restore_from(log_id)
+
+    async def _restore_from(self, log_id: str) -> None:
+        archive = ArchivedLog(self.area, log_id)
         history = History(
             archive,
             source=SOURCE,
@@ -600,18 +612,18 @@ class World:
         for run in runs:
             cuts = await history.cuts(run.base.offset, run.end)
             assert cuts[0].offset == run.base.offset
-            cuts = [cut for cut in cuts if cut.offset <= self.reached]
+            cuts = [cut for cut in cuts if cut.offset <= self.reached.get(log_id, -1)]
             for cut in self.rng.sample(cuts, min(3, len(cuts))):
-                await self.look_at(history, cut)
-        for cut in self.held.values():
-            if cut.offset > self.reached:
+                await self.look_at(history, log_id, cut)
+        for its_log, cut in self.held.values():
+            if its_log != log_id or cut.offset > self.reached.get(log_id, -1):
                 continue
-            await self.look_at(history, cut)
-            if cut.offset < await horizon(self.area, "log"):
+            await self.look_at(history, log_id, cut)
+            if cut.offset < await horizon(self.area, log_id):
                 self.marks.add("a hold kept what would have expired")
         self.marks.add(f"{min(len(runs), 2)} runs")
 
-    async def look_at(self, history: History, cut: ClosedCut) -> None:
+    async def look_at(self, history: History, log_id: str, cut: ClosedCut) -> None:
         found = await history.find(ToOffset(offset=cut.offset))
         ledger = await fold(history, found.offset, Recorded())
         assert ledger.digest == cut.closed.digest
@@ -621,7 +633,7 @@ class World:
                 assert isinstance(entry.event, RowChanged)
                 rows[key_of(entry.event.row)] = (entry.offset, entry.event.row)
         assert {key: row for key, (_, row) in rows.items()} == self.source.seen[cut.closed.digest]
-        gaps = await kept_gaps(self.area, "log")
+        gaps = await kept_gaps(self.area, log_id)
         excused = {gap.opened for gap in gaps if gap.at(cut.offset)}
         for offset, row in rows.values():
             if isinstance(row, Segment) and offset not in excused:
@@ -631,6 +643,28 @@ class World:
     def checkpoint(self) -> Checkpoint | None:
         kept = self.target.sources.get(SOURCE)
         return kept.checkpoint if kept else None
+
+    @property
+    def log_id(self) -> str:
+        """The log that is configured."""
+        return self.log._stored.log_id
+
+    @property
+    def log_is_made(self) -> bool:
+        """Whether a watcher has ever acquired it."""
+        return self.log._stored.epoch > 0
+
+    def lose_log(self) -> None:
+        """Put an empty log in its place, as somebody would who has lost it."""
+        excused = frozenset(gap.opened for gap in self.gaps() if self.follows())
+        self.lost[self.log_id] = excused | self.lost.get(self.log_id, frozenset())
+        self.log = MemoryEventLog(self.clock, SOURCE, log_id=f"log-{len(self.lost) + 1}")
+        self.marks.add("the log was lost")
+
+    def follows(self) -> bool:
+        """Whether the target is at a cut of the configured log."""
+        checkpoint = self.checkpoint()
+        return checkpoint is not None and checkpoint.log_id == self.log_id
 
     def gaps(self) -> list[Gap]:
         kept = self.target.sources.get(SOURCE)
