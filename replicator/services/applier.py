@@ -180,10 +180,10 @@ class Applier:
         refuse_promoted(checkpoint, self._target)
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
-        if checkpoint.log_id != span.log_id and self._leave.new_log:
-            return await self._seed(held.epoch, span, followed=checkpoint)
-        _check_agreement(checkpoint, span, self._target)
-        if checkpoint.standing:
+        goes_over = self._leave.new_log and checkpoint.log_id != span.log_id
+        if not goes_over:
+            _check_agreement(checkpoint, span, self._target)
+        if checkpoint.standing or goes_over:
             return await self._seed(held.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
@@ -388,5 +388,6 @@ def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
         raise CorruptionError(
             f"target {target!r} is at offset {checkpoint.offset}, the log ends at {span.end}:"
             " the log has lost what was already applied",
-            hint="restore the log's newest copy; nothing was changed",
+            hint="restore the log's newest copy; when there is none, put it away, so that the"
+            " watcher makes a new one, and go over to that with --new-log; nothing was changed",
         )
