@@ -238,19 +238,11 @@ def compare(server: S3, load: Load, program: str | None, *, stream: bool) -> lis
         for side in ("ours", "rclone") if number % 2 == 0 else ("rclone", "ours"):
             if side == "rclone" and program is None:
                 continue
-            bucket = f"{side}-{load.name}-{number}-{int(stream)}"
-            folder = server.bucket(bucket)
-            os.sync()  # what the side before has written is not this one's to wait for
-            cost = (
-                ours(server.url, load, bucket, stream=stream)
-                if side == "ours"
-                else rclone(str(program), server.url, load, bucket, stream=stream)
-            )
+            cost = measured(server, load, program if side == "rclone" else None, stream=stream)
             counts = number >= WARM_UP_ROUNDS
             print(f"  {side:6} {cost}{'' if counts else '  (warm-up)'}", flush=True)
             if counts:
                 found[side].append(cost)
-            shutil.rmtree(folder)
     counted = asyncio.run(_counted(server, load, stream=stream))
     print(f"  requests of one object: {dict(counted)}")
     missed = []
@@ -267,6 +259,18 @@ def compare(server: S3, load: Load, program: str | None, *, stream: bool) -> lis
     if stream and load.size_bytes > MIB and cpu > STREAM_CPU_MAX:
         missed.append(f"{load.name}: CPU {cpu:.2f}")
     return missed
+
+
+def measured(server: S3, load: Load, program: str | None, *, stream: bool) -> Cost:
+    """Copy once into a fresh bucket, by us or by rclone, which is this program."""
+    folder = server.bucket(bucket := f"target-{load.name}")
+    os.sync()  # what the side before has written is not this one's to wait for
+    try:
+        if program is None:
+            return ours(server.url, load, bucket, stream=stream)
+        return rclone(program, server.url, load, bucket, stream=stream)
+    finally:
+        shutil.rmtree(folder)
 
 
 async def _counted(server: S3, load: Load, *, stream: bool) -> Counter[str]:

@@ -326,13 +326,12 @@ def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
 
 
 def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, ...]:
-    """Close the gaps whose rows the cut does not have any more."""
+    """Close the gaps whose rows the cut does not have any more.
+
+    One that was closed later, by a target that jumped over this cut, ends here.
+    """
     current = set(ledger.offsets[np.isin(ledger.offsets, [gap.opened for gap in gaps])].tolist())
-    return tuple(
-        replace(gap, closed=cut.offset)
-        for gap in gaps
-        if gap.opened not in current and gap.closed is None
-    )
+    return tuple(replace(gap, closed=cut.offset) for gap in gaps if gap.opened not in current)
 
 
 def _ingests_into(supervisor: Supervisor) -> str | None:

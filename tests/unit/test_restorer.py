@@ -267,6 +267,34 @@ async def test_other_bytes_in_a_place_are_remembered_when_a_later_cut_speaks_of_
     assert pipeline.target_ids() == set()
 
 
+async def test_a_gap_does_not_reach_further_than_the_cut_that_had_the_row_again():
+    """The target has jumped over that cut, so only a later one was known to do without the gap."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI)
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.publish(ORDERS)
+    pipeline.source_storage.stored.pop(place_of(ORDERS))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(ORDERS.id, "object_missing", True)]
+    await restore(pipeline, Latest(), accept_gaps=True)
+    pipeline.publish(replace(ORDERS, used=False))  # its bytes are back
+    await pipeline.cut()
+    pipeline.publish(segment(partition=1))
+    await pipeline.cut()
+    pipeline.applier = pipeline.new_applier(resume=True)
+    await pipeline.follow()
+    cuts = await pipeline.history().cuts(Offset(0), (await pipeline.log.span()).end)
+    (gap,) = await pipeline.target.gaps(SOURCE, "log")
+    assert gap.closed == cuts[3].offset, "it jumped over the third cut"
+    await restore(pipeline, ToOffset(offset=cuts[2].offset))
+    assert pipeline.target_ids() == {WIKI.id, ORDERS.id}
+    (gap,) = await pipeline.target.gaps(SOURCE, "log")
+    assert gap.closed == cuts[2].offset
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).gaps == ()
+
+
 async def test_what_a_store_knows_to_be_other_bytes_is_not_taken_from_it():
     """Its gaps are all that says so: the source is gone, and its receipts fit the old bytes."""
     pipeline = Pipeline()
