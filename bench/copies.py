@@ -245,14 +245,19 @@ def compare(server: S3, load: Load, program: str | None, *, stream: bool) -> lis
                 found[side].append(cost)
     counted = asyncio.run(_counted(server, load, stream=stream))
     print(f"  requests of one object: {dict(counted)}")
+    return missed_of(load, found["ours"], found["rclone"], stream=stream)
+
+
+def missed_of(load: Load, us: list[Cost], them: list[Cost], *, stream: bool) -> list[str]:
+    """Print how both sides compare; return the goals that are missed."""
     missed = []
-    if max(cost.peak_bytes for cost in found["ours"]) > MEMORY_MAX_BYTES:
+    if max(cost.peak_bytes for cost in us) > MEMORY_MAX_BYTES:
         missed.append(f"{load.name}: memory")
-    if not found["rclone"]:
+    if not them:
         print("  rclone is not there: go install github.com/rclone/rclone@latest")
         return missed
-    wall = median([c.wall_s for c in found["ours"]]) / median([c.wall_s for c in found["rclone"]])
-    cpu = median([c.cpu_s for c in found["ours"]]) / median([c.cpu_s for c in found["rclone"]])
+    wall = median([c.wall_s for c in us]) / median([c.wall_s for c in them])
+    cpu = median([c.cpu_s for c in us]) / median([c.cpu_s for c in them])
     print(f"  {wall:.2f} of rclone's wall time, {cpu:.2f} of its CPU (medians)")
     if wall > (STREAM_WALL_MAX if stream else SERVER_WALL_MAX):
         missed.append(f"{load.name}: wall time {wall:.2f}")
