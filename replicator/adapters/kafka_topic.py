@@ -97,13 +97,19 @@ async def make(session: Session, wanted: TopicSettings) -> Described:
 
     Raises:
         ConfigError: it has a setting with which history would be lost; the hint says what to do.
+        TransientError: no broker answers, or one does not know yet that it was made.
     """
     async with _admin(session) as admin:
         with suppress(NotFoundError):
             return await _checked(session, admin, wanted)
         await _create(session, admin, wanted)
         await _appeared(session, wanted.name)
-        return await _checked(session, admin, wanted)
+        try:
+            return await _checked(session, admin, wanted)
+        except NotFoundError as exc:  # another broker was asked, which has not heard of it yet
+            raise TransientError(
+                f"topic {wanted.name} was made, and not all brokers at {session.servers} know it yet"
+            ) from exc
 
 
 async def retention(session: Session, wanted: TopicSettings) -> timedelta | None:
