@@ -108,7 +108,7 @@ async def make(session: Session, wanted: TopicSettings) -> Described:
             return await _checked(session, admin, wanted)
         except NotFoundError as exc:  # another broker was asked, which has not heard of it yet
             raise TransientError(
-                f"topic {wanted.name} was made, and not all brokers at {session.servers} know it yet"
+                f"topic {wanted.name} was made, and not all of {session.servers} know it yet"
             ) from exc
 
 
