@@ -154,6 +154,22 @@ async def test_asking_for_a_topic_does_not_make_it(kafka_broker: Kafka, logs: Lo
     await admin.close()
 
 
+async def test_a_topic_that_a_broker_does_not_know_yet_is_waited_for(
+    kafka_broker: Kafka, logs: Logs, monkeypatch: pytest.MonkeyPatch
+):
+    """Of several brokers one may hear of a new topic later than the one that was asked first."""
+
+    async def unheard_of(*_: object) -> None:
+        raise NotFoundError("there is no topic yet")
+
+    log = logs(session(kafka_broker.bootstrap), topic())
+    with monkeypatch.context() as patched:
+        patched.setattr("replicator.adapters.kafka_topic._checked", unheard_of)
+        with pytest.raises(TransientError, match="know it yet"):
+            await log.acquire()
+    assert await log.acquire() == 1
+
+
 async def test_a_topic_made_anew_under_the_old_name_is_another_log(kafka_broker: Kafka, logs: Logs):
     wanted, server = topic(), session(kafka_broker.bootstrap)
     log = logs(server, wanted)
