@@ -20,7 +20,6 @@ from replicator.adapters.postgresql_sql import (
     GAP_COLUMNS,
     Shape,
     checkpoint_table_sql,
-    forget_gaps_sql,
     forget_renamed_sql,
     gap_table_sql,
     gaps_sql,
@@ -240,15 +239,9 @@ class PostgresqlTransaction:
             await self._remove(shape, remove_hashed_sql(shape), items(keys))
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
-        await self._session.execute(
-            f"forget {self._gaps} of another log",
-            forget_gaps_sql(self._gaps, self._checkpoints),
-            checkpoint.source,
-            checkpoint.log_id,
-        )
         written = await self._session.execute(
             f"write {self._checkpoints}",
-            record_checkpoint_sql(self._checkpoints),
+            record_checkpoint_sql(self._checkpoints, self._gaps),
             checkpoint.source,
             checkpoint.log_id,
             checkpoint.offset,

@@ -265,10 +265,15 @@ def forget_renamed_sql(relation: str) -> str:
     return f"DELETE FROM {relation} WHERE source = $1 AND datasource = $2"  # noqa: S608 - quoted names
 
 
-def record_checkpoint_sql(relation: str) -> str:
-    """Return the statement that sets a source's checkpoint; `acquire` made the row."""
+def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
+    """Return the statement that sets a source's checkpoint; `acquire` made the row.
+
+    Gaps of another log than the new one, $2, go in the same round trip.
+    """
     return (
-        f'UPDATE {relation} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'  # noqa: S608 - quoted names
+        f"WITH forgotten AS (DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
+        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2)"
+        f' UPDATE {checkpoints} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'
         " digest = $6, standing = $7, promoted = $8, datasource = $9, applied_at = $10"
         " WHERE source = $1"
     )
@@ -279,14 +284,6 @@ def gaps_sql(gaps: str, checkpoints: str) -> str:
     return (
         f"SELECT gap.* FROM {gaps} AS gap JOIN {checkpoints} AS at USING (source)"  # noqa: S608 - quoted names
         " WHERE gap.source = $1 AND at.log_id = $2 ORDER BY gap.opened, gap.key"
-    )
-
-
-def forget_gaps_sql(gaps: str, checkpoints: str) -> str:
-    """Return the statement that removes the gaps of another log than $2; $1 is the source."""
-    return (
-        f"DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
-        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2"
     )
 
 
