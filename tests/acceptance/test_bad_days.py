@@ -14,6 +14,7 @@ import yaml
 
 from replicator.model.row import Segment
 from tests.acceptance.test_killed import World, restored, restoring, set_up
+from tests.folders import files_below
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import present_rows
 from tests.servers.postgresql import Postgresql, connected
@@ -151,7 +152,7 @@ def large_object(world: World) -> str:
 async def begun(process: Running, root: Path) -> set[Path]:
     """Wait until a part of the large object is in the target; return where it is."""
     while process.is_running:
-        parts = {path for path in root.rglob("*") if is_large(path)}
+        parts = {path for path in files_below(root) if is_large(path)}
         if parts:
             return parts
         await asyncio.sleep(0.005)
@@ -160,7 +161,7 @@ async def begun(process: Running, root: Path) -> set[Path]:
 
 def is_large(path: Path) -> bool:
     try:
-        return path.is_file() and path.stat().st_size > 1 << 20
+        return path.stat().st_size > 1 << 20
     except FileNotFoundError:  # renamed meanwhile
         return False
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.druids import User, cluster, write_config
 from tests.acceptance.test_two_druids import DAYS, Acts, Stream
+from tests.folders import files_below
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import processes
@@ -99,7 +100,7 @@ async def test_unpacked_segments_are_packed_so_that_druid_reads_them_from_s3(
 
 async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
     """Druid's own killer on the target removes exactly its segments' objects."""
-    before = {str(path) for path in bucket.rglob("*.zip")}
+    before = zips(bucket)
     interval = f"{DAYS[0]}/{DAYS[1]}"
     doomed = {path for path in before if f"/{DAYS[0]}T" in path}
     assert doomed
@@ -107,5 +108,9 @@ async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
     await user.standby.client.mark_unused("wiki", interval)
     await user.standby.client.kill_unused("wiki", interval)
     async with asyncio.timeout(60):
-        while {str(path) for path in bucket.rglob("*.zip")} != before - doomed:
+        while zips(bucket) != before - doomed:
             await asyncio.sleep(0.3)
+
+
+def zips(bucket: Path) -> set[str]:
+    return {str(path) for path in files_below(bucket) if path.suffix == ".zip"}
