@@ -11,7 +11,7 @@ from replicator.adapters.druid_request import DruidLogin, answered, asked
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.answer import Answer, Measure, What
 from replicator.model.interval import Interval, interval
-from replicator.ports import Served
+from replicator.ports import Availability, Served
 
 PATH = "/druid/v2/sql"
 WHOSE = "a Broker, or of a Router"
@@ -53,6 +53,23 @@ WHERE datasource = {0} AND ((is_published = 1 AND is_overshadowed = 0) OR is_rea
 GROUP BY 1, 2
 """
 
+# The rows of a segment are 0 until the Broker has asked it; a tombstone has none for ever.
+AVAILABILITY = """
+SELECT COUNT(*) AS "published",
+  SUM(CASE WHEN is_available = 1 THEN 1 ELSE 0 END) AS "served",
+  SUM(CASE WHEN is_available = 1 AND is_overshadowed = 0 THEN num_rows ELSE 0 END) AS "rows",
+  SUM(CASE WHEN is_available = 1 AND is_overshadowed = 0 AND num_rows = 0
+    AND shard_spec NOT LIKE '%tombstone%' THEN 1 ELSE 0 END) AS "unread",
+  SUM(CASE WHEN is_available = 0 AND is_overshadowed = 0 THEN 1 ELSE 0 END) AS "unserved"
+FROM sys.segments WHERE is_published = 1
+"""
+UNSERVED_SHOWN_MAX = 100
+UNSERVED = f"""
+SELECT segment_id FROM sys.segments
+WHERE is_published = 1 AND is_available = 0 AND is_overshadowed = 0
+ORDER BY 1 LIMIT {UNSERVED_SHOWN_MAX}
+"""  # noqa: S608 - a number of ours
+
 
 class DruidBroker:
     """A `QueryBroker`; each query is a connection of its own, for a query costs more."""
@@ -92,6 +109,24 @@ class DruidBroker:
             raise
         found = rows[0] if rows else {}
         return {measure: found.get(f"m{number}") for number, measure in enumerate(measures)}
+
+    async def availability(self, used: int) -> Availability:
+        """Return how much of its cluster's published segments is served.
+
+        Args:
+            used: How many are used by its metadata store, which the Coordinator reads later.
+        """
+        rows = await self._rows(AVAILABILITY)
+        found = rows[0] if rows else {}  # of no segments Druid says nothing, not even zeros
+        unserved = await self._rows(UNSERVED) if found.get("unserved") else []
+        return Availability(
+            served=found.get("served") or 0,
+            rows=found.get("rows") or 0,
+            unread=found.get("unread") or 0,
+            unknown=max(0, used - (found.get("published") or 0)),
+            unserved=found.get("unserved") or 0,
+            unserved_ids=[str(row["segment_id"]) for row in unserved],
+        )
 
     async def _rows(self, query: str) -> list[dict[str, Any]]:
         timeout_ms = round(self._timeout_s * 1000)

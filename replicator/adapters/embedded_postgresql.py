@@ -8,7 +8,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from replicator.adapters.in_thread import finished
+from replicator.adapters.local_port import free_ports
 from replicator.errors import ConfigError, TransientError
 
 SYSTEM_USER: Final = "druid-replicator"
@@ -70,7 +70,7 @@ async def start(
     await _prepare(data_dir)
     attempts = 1 if port is not None else PORT_ATTEMPTS_MAX
     for attempt in range(1, attempts + 1):
-        chosen = port if port is not None else _free_port()
+        chosen = port if port is not None else free_ports(1)[0]
         ended = await _start(data_dir, chosen, fsync=fsync, start_timeout_s=start_timeout_s)
         if ended.code == 0:
             return _dsn(chosen)
@@ -232,13 +232,6 @@ async def _check_reach(data_dir: Path) -> None:
                 f"the user {SYSTEM_USER}, as whom root starts PostgreSQL, cannot enter {path}",
                 hint="choose a directory whose parents everybody may enter, or do not run as root",
             )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _log_tail(data_dir: Path) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from replicator import __version__
@@ -17,6 +18,8 @@ from replicator.config import (
     DrillSettings,
     LocalStorageSettings,
     PostgresqlSettings,
+    ScratchDruidSettings,
+    Settings,
     TargetSettings,
 )
 from replicator.model.drill import AnyCut
@@ -25,8 +28,14 @@ from replicator.model.restore_point import Latest
 from replicator.services.drill_record import DrillRecord
 from replicator.services.drill_schedule import DrillSchedule, Scheduled
 from replicator.services.driller import Driller, Rehearsal
+from replicator.services.trial import DruidTrial, TrialLimits
 
-DATABASE, SEGMENTS = "postgresql", "segments"
+if TYPE_CHECKING:
+    from replicator.adapters.scratch_druid import Distribution
+
+# The HTTP client takes a while to import: only where a Druid is tried.
+
+DATABASE, SEGMENTS, DRUID = "postgresql", "segments", "druid"
 """What a scratch folder holds."""
 
 
@@ -39,9 +48,12 @@ def driller(application: Application, name: str, *, log_id: str | None = None) -
     """Return what drills a target's store.
 
     Raises:
-        ConfigError: the package of the embedded PostgreSQL is not installed.
+        ConfigError: the package of the embedded PostgreSQL is not installed, or there is no Druid
+            where the configuration says.
     """
     embedded_postgresql.require()
+    if (druid := application.settings.drill.druid) is not None:
+        _ = _distribution(application.settings, druid).release
     return Driller(
         target=name,
         record=record(application, name),
@@ -86,7 +98,10 @@ async def _rehearsal(
     settings = application.settings.drill
     store = await application.store(name, log_id=log_id)
     async with scratch(settings.folder, _stop_database) as folder:
-        target = await _scratch_target(store.target, folder, settings)
+        dsn = await embedded_postgresql.start(
+            folder / DATABASE, start_timeout_s=settings.start_timeout_s
+        )
+        target = await _scratch_target(store.target, folder, dsn, settings)
         tools = Tools(
             workers=application.tools.workers,
             clock=application.clock,
@@ -101,14 +116,56 @@ async def _rehearsal(
             free_bytes=free_bytes(folder),
             restorer=await pipeline.restorer(kept, backup=store.backup(), kept=store.target),
             verifier=await pipeline.verifier(),
+            trial=_trial(application, folder, dsn, observer),
         )
 
 
-async def _scratch_target(drilled: Target, folder: Path, settings: DrillSettings) -> Target:
-    """Return an empty target like the drilled one, in a scratch folder."""
-    dsn = await embedded_postgresql.start(
-        folder / DATABASE, start_timeout_s=settings.start_timeout_s
+def _trial(
+    application: Application, folder: Path, dsn: str, observer: Observer
+) -> DruidTrial | None:
+    druid, queries = application.settings.drill.druid, application.settings.queries
+    if druid is None:
+        return None
+    from replicator.adapters.scratch_druid import ScratchDruid  # noqa: PLC0415 - see above
+
+    return DruidTrial(
+        ScratchDruid(
+            _distribution(application.settings, druid),
+            folder / DRUID,
+            dsn=dsn,
+            deep_storage=folder / SEGMENTS,
+        ),
+        limits=TrialLimits(
+            stall_timeout_s=druid.stall_timeout.total_seconds(),
+            in_flight_max=queries.in_flight_max,
+            columns_per_query_max=queries.columns_per_query_max,
+            interval_min_s=queries.interval_min_s,
+            retry=queries.retry.policy,
+        ),
+        rng=application.tools.rng,
+        observer=observer,
     )
+
+
+def _distribution(settings: Settings, druid: ScratchDruidSettings) -> "Distribution":
+    from replicator.adapters.scratch_druid import Distribution  # noqa: PLC0415 - see above
+
+    return Distribution(
+        home=druid.home,
+        java=druid.java,
+        extensions=druid.extensions,
+        properties=druid.properties,
+        heap_bytes_max=druid.heap_bytes_max,
+        disk_bytes_max=settings.drill.bytes_max,
+        start_timeout_s=druid.start_timeout_s,
+        query_timeout_s=settings.queries.query_timeout_s,
+    )
+
+
+async def _scratch_target(
+    drilled: Target, folder: Path, dsn: str, settings: DrillSettings
+) -> Target:
+    """Return an empty target like the drilled one, in a scratch folder."""
     metadata = PostgresqlMetadataWriter(dsn)
     await metadata.create(settings.druid_release, centralized=settings.centralized_schema)
     storage = LocalDeepStorage(folder / SEGMENTS)

@@ -156,6 +156,10 @@ def _show(console: Console, found: Evidence) -> None:
             f"  {restored.rows} rows compared, {restored.objects} objects read and checksummed;"
             f" the log's digest is {hex_digest(restored.digest)}"
         )
+    if (trial := found.trial) is not None:
+        console.print(
+            f"  Druid {trial.release} loaded {trial.segments} segments and read {trial.rows} rows"
+        )
     for step in found.steps:
         size = "" if step.size_bytes is None else f", {size_text(step.size_bytes)}"
         console.print(f"  {step.name:<7} {step.seconds:.1f} s{size}")

@@ -9,7 +9,7 @@ from replicator.config.clusters import (
     SourceSettings,
     TargetSettings,
 )
-from replicator.config.drills import DrillSettings, TargetDrillSettings
+from replicator.config.drills import DrillSettings, ScratchDruidSettings, TargetDrillSettings
 from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
 from replicator.config.loading import (
     ENVIRONMENT_PREFIX,
@@ -70,6 +70,7 @@ __all__ = [
     "RemoteStorage",
     "RetrySettings",
     "S3StorageSettings",
+    "ScratchDruidSettings",
     "Settings",
     "SourceDruidSettings",
     "SourceSettings",

@@ -6,7 +6,29 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import AbsolutePath, Duration, Part, Size
+from replicator.config.values import AbsolutePath, AsTuple, Duration, Part, Size
+
+
+class ScratchDruidSettings(Part):
+    """A release of Druid that a drill starts over what it restored, to load and read all of it."""
+
+    home: AbsolutePath
+    """Folder that Druid's download was unpacked to, of the release that the real cluster runs."""
+    java: Annotated[str, Field(min_length=1)] = "java"
+    """The Java to run it with: a name on the path, or a path."""
+    extensions: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AsTuple] = ()
+    """Extensions that the segments need, like `druid-datasketches`."""
+    properties: Annotated[tuple[Annotated[str, Field(pattern=r"^[^=\s]+=.*$")], ...], AsTuple] = ()
+    """Runtime properties of the real cluster that decide how segments are read, like `name=value`.
+
+    What says where a Druid's metadata, segments and ports are is not taken from here.
+    """
+    heap_bytes_max: Annotated[Size, Field(ge=128 << 20)] = 1 << 30
+    """Heap of each of its three servers; each takes 256 MiB beside it, and ZooKeeper 128 MiB."""
+    start_timeout_s: Annotated[int, Field(ge=1, le=3600)] = 180
+    """Longest wait for all of them to be healthy, in seconds."""
+    stall_timeout: Duration = timedelta(minutes=10)
+    """Time without one more segment loaded after which those that are left are findings."""
 
 
 class DrillSettings(Part):
@@ -18,7 +40,7 @@ class DrillSettings(Part):
     """What one drill may take of that disk.
 
     The plan's estimate is held against it beforehand: bytes unpacked, some 4 KiB a row, and 128 MiB
-    for the database.
+    for the database; with `druid` the bytes once more, as a Historical unpacks what it loads.
     """
     druid_release: Annotated[str, Field(pattern=r"^\d+(\.\d+){0,2}$")] = "37"
     """Whose tables are made; the newest known has all columns that older ones have."""
@@ -26,6 +48,8 @@ class DrillSettings(Part):
     """Whether with the tables of `druid.centralizedDatasourceSchema.enabled`."""
     start_timeout_s: Annotated[int, Field(ge=1, le=3600)] = 60
     """Longest wait for the embedded PostgreSQL to start, in seconds."""
+    druid: ScratchDruidSettings | None = None
+    """What is restored is read by this Druid, too; default: rows and bytes are compared only."""
 
 
 class TargetDrillSettings(Part):

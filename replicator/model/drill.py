@@ -17,6 +17,7 @@ DRILLS = "drills"
 FINDINGS_MAX = 100
 """Of a bad drill so many findings are kept; their number is complete."""
 PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
+LOAD, QUERY = "load", "query"
 RECOVERY = frozenset({PLAN, COPY, ROWS})
 """The steps that a real recovery has to wait for."""
 
@@ -34,7 +35,7 @@ class Step:
     """One step of a drill."""
 
     name: str
-    """`plan`, `copy`, `rows`, `verify`."""
+    """`plan`, `copy`, `rows`, `verify`, and with a Druid `load`, `query`."""
     seconds: float
     size_bytes: int | None = None
     """Bytes of segments that it moved or read; None: it reads history and rows."""
@@ -56,6 +57,18 @@ class Rehearsed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What a Druid made of the restored rows and bytes."""
+
+    release: str
+    """Which Druid, like `33.0.0`."""
+    segments: int
+    """That it served."""
+    rows: int
+    """That it counted while it read every column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What one drill found; nothing in it changes afterwards."""
 
@@ -71,6 +84,8 @@ class Evidence:
     ended_at: datetime
     rehearsed: Rehearsed | None
     """None: it failed before there was a plan."""
+    trial: Trial | None = None
+    """None: no Druid was tried, or it did not come to that."""
     steps: tuple[Step, ...]
     findings: tuple[str, ...]
     """At most `FINDINGS_MAX`."""
@@ -171,6 +186,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
         "ended_at": evidence.ended_at,
         "good": evidence.is_good,
         "restored": None if evidence.rehearsed is None else _rehearsed_json(evidence.rehearsed),
+        "druid": None if evidence.trial is None else _trial_json(evidence.trial),
         "recovery_seconds": round(evidence.recovery_s, 3),
         "steps": [
             {"step": step.name, "seconds": round(step.seconds, 3), "bytes": step.size_bytes}
@@ -192,6 +208,10 @@ def _rehearsed_json(found: Rehearsed) -> dict[str, Any]:
         "segments": found.segments,
         "objects": found.objects,
     }
+
+
+def _trial_json(found: Trial) -> dict[str, Any]:
+    return {"release": found.release, "segments": found.segments, "rows": found.rows}
 
 
 def evidence_bytes(evidence: Evidence) -> bytes:
@@ -217,7 +237,7 @@ def evidence_of(name: str, data: bytes) -> Evidence:
 def _evidence(found: dict[str, Any]) -> Evidence:
     if found["format"] != FORMAT:
         raise ValueError(f"it has format {found['format']}")
-    restored = found["restored"]
+    restored, trial = found["restored"], found.get("druid")  # older evidence lacks it
     return Evidence(
         target=found["target"],
         source=found["source"],
@@ -227,6 +247,7 @@ def _evidence(found: dict[str, Any]) -> Evidence:
         started_at=datetime.fromisoformat(found["started_at"]),
         ended_at=datetime.fromisoformat(found["ended_at"]),
         rehearsed=None if restored is None else _rehearsed(restored),
+        trial=None if trial is None else _trial(trial),
         steps=tuple(
             Step(name=step["step"], seconds=step["seconds"], size_bytes=step["bytes"])
             for step in found["steps"]
@@ -247,3 +268,7 @@ def _rehearsed(found: dict[str, Any]) -> Rehearsed:
         segments=found["segments"],
         objects=found["objects"],
     )
+
+
+def _trial(found: dict[str, Any]) -> Trial:
+    return Trial(release=found["release"], segments=found["segments"], rows=found["rows"])

@@ -1,7 +1,14 @@
 """Everything the services need from outside, as small Protocols with written promises."""
 
 from replicator.ports.area import Area
-from replicator.ports.druid import DruidCluster, QueryBroker, Served
+from replicator.ports.druid import (
+    Availability,
+    DruidCluster,
+    QueryBroker,
+    RunningDruid,
+    ScratchDruid,
+    Served,
+)
 from replicator.ports.log import Bases, EventLog, EventLogWriter, Span
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
@@ -41,6 +48,7 @@ __all__ = [
     "Area",
     "AuditRow",
     "AuditTrail",
+    "Availability",
     "Bases",
     "Checked",
     "Chunk",
@@ -58,6 +66,8 @@ __all__ = [
     "Piece",
     "QueryBroker",
     "Receipt",
+    "RunningDruid",
+    "ScratchDruid",
     "SegmentMender",
     "SegmentRemover",
     "Served",

@@ -1,6 +1,7 @@
 """Druid itself, asked by its APIs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,5 +76,49 @@ class QueryBroker(Protocol):
 
         Raises:
             NotFoundError: it does not know the datasource (any more).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """How much of what a Druid should serve it serves."""
+
+    served: int
+    """Segments that answer queries, tombstones among them."""
+    rows: int
+    """Of those, as the segments themselves say."""
+    unread: int
+    """Of those, segments that the Broker has not asked for their columns and rows yet."""
+    unknown: int
+    """Used segments in the metadata store that the Coordinator does not know, or not yet."""
+    unserved: int
+    """Segments that it knows, that no other overshadows, and that nothing serves."""
+    unserved_ids: Sequence[str]
+    """Some of those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningDruid:
+    """A Druid that was started for a while."""
+
+    broker: QueryBroker
+    availability: Callable[[], Awaitable[Availability]]
+    """Raises:
+        TransientError: its Broker does not say.
+    """
+
+
+class ScratchDruid(Protocol):
+    """A Druid of our own over scratch metadata and a scratch deep storage."""
+
+    release: str
+    """Which one, like `33.0.0`."""
+
+    def running(self) -> AbstractAsyncContextManager[RunningDruid]:
+        """Start it; after the block, and when this process is killed, nothing of it runs.
+
+        Raises:
+            TransientError: it does not start; the message has its last words.
         """
         ...

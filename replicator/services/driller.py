@@ -11,7 +11,9 @@ from replicator.errors import GapError, RefusedError, ReplicatorError
 from replicator.model.drill import (
     COPY,
     FINDINGS_MAX,
+    LOAD,
     PLAN,
+    QUERY,
     ROWS,
     VERIFY,
     AnyCut,
@@ -19,6 +21,7 @@ from replicator.model.drill import (
     Evidence,
     Rehearsed,
     Step,
+    Trial,
     drawn,
     point_text,
 )
@@ -37,6 +40,7 @@ from replicator.model.restore_point import Latest, RestorePoint, ToOffset
 from replicator.ports import Clock
 from replicator.services.drill_record import DrillRecord
 from replicator.services.restorer import Restorer
+from replicator.services.trial import DruidTrial
 from replicator.services.verifier import Level, Verifier
 from replicator.services.windows import Windows
 
@@ -56,6 +60,8 @@ class Rehearsal:
     """Of the disk that the scratch place is on."""
     restorer: Restorer
     verifier: Verifier
+    trial: DruidTrial | None = None
+    """None: no Druid is there to try what was restored."""
 
 
 Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
@@ -68,6 +74,7 @@ class _Notes:
 
     copied_bytes: int = 0
     rehearsed: Rehearsed | None = None
+    trial: Trial | None = None
     steps: list[Step] = field(default_factory=list)
     findings: tuple[str, ...] = ()
     findings_count: int = 0
@@ -139,6 +146,7 @@ class Driller:
                 started_at=started_at,
                 ended_at=self._clock.now(),
                 rehearsed=notes.rehearsed,
+                trial=notes.trial,
                 steps=tuple(notes.steps),
                 findings=notes.findings,
                 findings_count=notes.findings_count,
@@ -173,13 +181,15 @@ class Driller:
             rows=estimate.segments + estimate.other_rows,
             segments=estimate.segments,
         )
-        self._refuse_crowding(estimate, rehearsal.free_bytes)
+        self._refuse_crowding(estimate, rehearsal)
         async with restorer.leased(plan):
             with notes.step(COPY):
                 copied = await restorer.copy(plan)
             with notes.step(ROWS):
                 await restorer.commit(copied, accept_gaps=False)
             await self._prove(rehearsal.verifier, rehearsed, notes)  # it reads the history again
+        if rehearsal.trial is not None and not notes.findings_count:
+            await self._try(rehearsal.trial, notes)
 
     async def _prove(self, verifier: Verifier, rehearsed: Rehearsed, notes: _Notes) -> None:
         begun_s = asyncio.get_running_loop().time()
@@ -189,6 +199,15 @@ class Driller:
         notes.rehearsed = replace(rehearsed, rows=found.rows, objects=found.objects)
         notes.findings_count = found.findings_count
         notes.findings = tuple(found.findings[:FINDINGS_MAX])
+
+    async def _try(self, trial: DruidTrial, notes: _Notes) -> None:
+        """Let a Druid read what was proved; of what is wrong already there is nothing to learn."""
+        tried = await trial.run()
+        notes.trial = tried.trial
+        notes.steps.append(Step(name=LOAD, seconds=tried.load_s))
+        notes.steps.append(Step(name=QUERY, seconds=tried.query_s))
+        notes.findings_count = tried.findings_count
+        notes.findings = tuple(tried.findings[:FINDINGS_MAX])
 
     def _point(self, point: DrillPoint, found: Windows) -> RestorePoint:
         match point:
@@ -201,10 +220,11 @@ class Driller:
             case _:
                 return point
 
-    def _refuse_crowding(self, estimate: Estimate, free_bytes: int) -> None:
+    def _refuse_crowding(self, estimate: Estimate, rehearsal: Rehearsal) -> None:
         """Refuse what would not fit before any of it is copied."""
-        rows = estimate.segments + estimate.other_rows
-        needed = estimate.size_bytes + rows * ROW_BYTES + EMPTY_BYTES
+        rows, free_bytes = estimate.segments + estimate.other_rows, rehearsal.free_bytes
+        copies = 1 if rehearsal.trial is None else 2  # a Historical unpacks what it loads
+        needed = copies * estimate.size_bytes + rows * ROW_BYTES + EMPTY_BYTES
         said = f"a drill of target {self._target!r} may take {needed} bytes"
         if needed > self._bytes_max:
             raise RefusedError(

@@ -6,21 +6,18 @@ looked at again, a bounded number of times, before it is said.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import TypeVar
 
-from replicator.errors import NotFoundError, worst_alone
+from replicator.errors import NotFoundError
 from replicator.model.answer import (
-    ROWS,
     Answer,
     Difference,
     Measure,
     Verdict,
     judge,
-    measures,
     unmeasured,
 )
 from replicator.model.extent import WHOLE, Extent
@@ -29,8 +26,8 @@ from replicator.model.observation import Observer, Progress, Waiting
 from replicator.model.retry import RetryPolicy
 from replicator.ports import QueryBroker
 from replicator.services.patience import Patience
+from replicator.services.questions import answer, questions, together
 
-T = TypeVar("T")
 MS_PER_S = 1000
 
 
@@ -167,8 +164,8 @@ class QueryVerifier:
         source, target = columns
         return _Subject(
             name=name,
-            source=_questions(source),
-            target=_questions(target),
+            source=questions(source),
+            target=questions(target),
             intervals=stretches(intervals, shortest_ms=shortest_ms),
             ingesting=sorted(ingesting),
             unmeasured=unmeasured({**target, **source}),
@@ -195,14 +192,14 @@ class QueryVerifier:
     ) -> list[Disagreement]:
         quiet = [interval for interval in some if not subject.is_ingesting(interval)]
         into.ingesting += len(some) - len(quiet)
-        found = await _together([partial(self._judge, subject, one) for one in quiet])
+        found = await together([partial(self._judge, subject, one) for one in quiet])
         suspects = [one for one in found if one.verdict is not Verdict.GOOD]
         into.verdicts[Verdict.GOOD] += len(found) - len(suspects)
         return suspects
 
     async def _judge(self, subject: _Subject, interval: Interval) -> Disagreement:
         name = subject.name
-        source, target = await _together(
+        source, target = await together(
             [
                 partial(self._answer, self._source, name, subject.source, interval),
                 partial(self._answer, self._target, name, subject.target, interval),
@@ -216,16 +213,14 @@ class QueryVerifier:
     async def _answer(
         self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
     ) -> Answer:
-        """Ask for all measures, some columns at a time; an unknown datasource has none."""
-        asking, found = f"query {name}", dict[Measure, int | float | str | None]()
-        for some in _by_columns(asked, self._limits.columns_per_query_max):
-            try:
-                found |= await self._patience.tried(
-                    asking, partial(broker.measure, name, some, interval)
-                )
-            except NotFoundError:
-                return {}
-        return found
+        """Ask for all measures; an unknown datasource has none."""
+        most = self._limits.columns_per_query_max
+        try:
+            return await answer(
+                broker, name, asked, interval, columns_max=most, patience=self._patience
+            )
+        except NotFoundError:
+            return {}
 
     async def _again(
         self, suspects: Sequence[Disagreement], found: QueryVerification
@@ -243,27 +238,3 @@ class QueryVerifier:
         what, reason = "ask both Brokers again", f"{count} intervals differ"
         self._observer(Waiting(what=what, reason=reason, delay_s=delay_s))
         await asyncio.sleep(delay_s)
-
-
-async def _together(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
-    """Await all at once and return what they return, in their order."""
-
-    async def result(call: Callable[[], Awaitable[T]]) -> T:
-        return await call()
-
-    with worst_alone():
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(result(call)) for call in calls]
-    return [task.result() for task in tasks]
-
-
-def _questions(columns: Mapping[str, str]) -> list[Measure]:
-    return [ROWS, *measures(columns)] if columns else []
-
-
-def _by_columns(asked: Sequence[Measure], columns_max: int) -> list[list[Measure]]:
-    columns = list(dict.fromkeys(measure.column for measure in asked))
-    return [
-        [measure for measure in asked if measure.column in columns[start : start + columns_max]]
-        for start in range(0, len(columns), columns_max)
-    ]

@@ -8,9 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import aiohttp
 
+from tests.folders import files_below
 from tests.servers import fetching
 from tests.servers.server import CHEAP_START, Server, free_ports
 
@@ -201,6 +203,19 @@ class Druid:
                 "druid.segmentCache.locations": "[]",
             },
         }
+
+
+def distribution(folder: Path) -> Path:
+    """Lay the release out as its download does: jars in lib, each extension in a folder."""
+    home = fetching.home("druid", sources="onejvm")
+    extension = folder / "extensions" / "postgresql-metadata-storage"
+    extension.mkdir(parents=True)
+    (folder / "lib").symlink_to(home / "lib")
+    classes = home / "classes"
+    with ZipFile(extension / "postgresql-metadata-storage.jar", "w") as jar:
+        for path in files_below(classes):
+            jar.write(path, path.relative_to(classes))
+    return folder
 
 
 class Client:

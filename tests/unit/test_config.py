@@ -681,6 +681,8 @@ def test_the_other_choices_of_the_reference_can_be_used_as_they_are(tmp_path: Pa
     assert found.log.bootstrap_servers == ("kafka-1.example:9092", "kafka-2.example:9092")
     assert found.watched.deep_storage.type == "azure"
     assert found.targets["standby"].deep_storage.type == "s3"
+    assert found.drill.druid is not None
+    assert found.drill.druid.home == Path("/opt/apache-druid-33.0.0")
 
 
 def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:
@@ -690,7 +692,7 @@ def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:
     if other:
         others = "\n".join(re.findall(r"^#\| (.*)$", text, flags=re.MULTILINE))
         found = yaml.safe_load(uncomment(others) if defaults else others)
-        chosen["log"] = found["log"]
+        chosen["log"], chosen["drill"] = found["log"], found["drill"]
         chosen["source"] |= found["source"]
         chosen["targets"]["standby"] |= found["targets"]["standby"]
     return chosen

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from replicator.adapters.memory_area import MemoryArea
+from replicator.adapters.memory_broker import MemoryBroker
 from replicator.adapters.memory_metadata import MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.memory_workers import InPlaceWorkers
@@ -31,6 +32,7 @@ from replicator.model.drill import (
     Evidence,
     Rehearsed,
     Step,
+    Trial,
     drawn,
     evidence_bytes,
     evidence_name,
@@ -48,7 +50,7 @@ from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.copier import Backup, CopyLimits
 from replicator.services.drill_record import DrillRecord
 from replicator.services.drill_schedule import DrillSchedule, Scheduled
-from replicator.services.driller import EMPTY_BYTES, Driller, Rehearsal
+from replicator.services.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
 from replicator.services.executor import Executor
 from replicator.services.history import History
 from replicator.services.pause import unless
@@ -58,9 +60,11 @@ from replicator.services.verifier import Verifier
 from replicator.services.windows import windows
 from tests.builders import ROOT, commit, segment
 from tests.unit.pipeline import ORIGIN, RETRY, SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline
+from tests.unit.test_query_verifier import wiki
+from tests.unit.test_trial import ALL, Scratch, availability
 
 SCRATCH = LocalLayout(root="/scratch/segments")
-GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "drill-v1" / "evidence.json"
+GOLDEN = Path(__file__).parent.parent / "schemas" / "golden" / "drill-v1"
 KEPT = LocalLayout(root=TARGET_ROOT)
 
 
@@ -76,6 +80,8 @@ class Drilling:
     open_places: int = 0
     expired: dict[str, Any] = field(default_factory=dict)
     """What an expiry has changed about the windows."""
+    druid: Scratch | None = None
+    """What tries the restored cluster."""
     breaks: Exception | None = None
     """Raised when the scratch place is taken down."""
 
@@ -179,6 +185,7 @@ class Drilling:
             free_bytes=self.free_bytes,
             restorer=restorer,
             verifier=verifier,
+            trial=None if self.druid is None else self.druid.trial(),
         )
 
     def schedule(self, **options) -> DrillSchedule:
@@ -261,6 +268,48 @@ async def test_a_good_drill_leaves_evidence_and_nothing_else(
     assert [ended.is_good for ended in ended_of(drilling)] == [True]
 
 
+async def test_a_druid_reads_what_was_proved():
+    drilling = await filled(druid=Scratch(MemoryBroker({"wiki": wiki()}), ALL))
+    evidence = await drilling.driller.drill(Latest())
+    assert evidence.is_good
+    assert evidence.trial == Trial(release="33.0.0", segments=5, rows=15)
+    names = [step.name for step in evidence.steps]
+    assert names == ["plan", "copy", "rows", "verify", "load", "query"]
+    (kept,) = await drilling.record.newest(5)
+    assert kept.trial == evidence.trial
+    assert evidence.recovery_s == sum(step.seconds for step in evidence.steps[:3])
+
+
+async def test_what_a_druid_cannot_load_makes_a_drill_bad():
+    look = availability(served=0, rows=0, unserved=200, unserved_ids=("wiki_1",))
+    drilling = await filled(druid=Scratch(MemoryBroker({}), look, stall_timeout_s=0))
+    evidence = await drilling.driller.drill(Latest())
+    assert (evidence.is_good, evidence.findings_count, evidence.failure) == (False, 200, None)
+    assert evidence.findings == ("segment wiki_1 is not loaded by any Historical",)
+    assert [ended.is_good for ended in ended_of(drilling)] == [False]
+
+
+async def test_no_druid_is_started_over_what_is_wrong_already():
+    druid = Scratch(MemoryBroker({"wiki": wiki()}), ALL)
+    drilling = await filled(rotten=True, druid=druid)
+    evidence = await drilling.driller.drill(Latest())
+    assert (evidence.is_good, evidence.trial, druid.starts) == (False, None, 0)
+
+
+async def test_a_druid_needs_the_room_of_all_bytes_once_more():
+    druid = Scratch(MemoryBroker({"wiki": wiki()}), ALL)
+    drilling = await filled(druid=druid)
+    rows = 3
+    once = 2 * SIZE_BYTES + rows * ROW_BYTES + EMPTY_BYTES
+    drilling.free_bytes = once + 2 * SIZE_BYTES - 1
+    with pytest.raises(RefusedError, match=f"may take {once + 2 * SIZE_BYTES} bytes"):
+        await drilling.driller.drill(Latest())
+    drilling.free_bytes += 1
+    drilling.pipeline.clock.move(1)
+    assert (await drilling.driller.drill(Latest())).is_good
+    assert druid.starts == 1
+
+
 async def test_the_evidence_is_read_with_any_json_tool():
     drilling = await filled()
     await drilling.driller.drill(Latest())
@@ -274,9 +323,11 @@ async def test_the_evidence_is_read_with_any_json_tool():
 
 
 def test_the_golden_evidence_is_read_by_this_release_and_written_alike():
-    data = GOLDEN.read_bytes()
-    assert evidence_of("drills/x.json", data) == golden()
-    assert evidence_bytes(golden()) == data
+    data = (GOLDEN / "evidence-with-druid.json").read_bytes()
+    with_druid = replace(golden(), trial=Trial(release="33.0.0", segments=3, rows=1234))
+    assert evidence_of("drills/x.json", data) == with_druid
+    assert evidence_bytes(with_druid) == data
+    assert evidence_of("drills/x.json", (GOLDEN / "evidence.json").read_bytes()) == golden()
     assert evidence_name(golden()) == "drills/20240601T120000.123456Z.json"
 
 

@@ -11,7 +11,7 @@ from replicator.adapters.druid_request import DruidLogin
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.answer import ROWS, Measure, What
 from replicator.model.interval import Interval, interval
-from replicator.ports import Served
+from replicator.ports import Availability, Served
 from tests.servers.fake_http import Fake, serving
 
 DAY = interval("2026-01-01", "2026-01-02")
@@ -101,3 +101,20 @@ async def test_refusals(
     fake.status, fake.body = status, body
     with pytest.raises(error):
         await broker(url).measure("wiki", [ROWS], DAY)
+
+
+async def test_how_much_is_served_and_what_the_coordinator_does_not_know_yet(fake: Fake, url: str):
+    row = {"published": 7, "served": 7, "rows": 100, "unread": 1, "unserved": 0}
+    fake.body = [row]
+    found = await broker(url).availability(used=9)
+    assert found == Availability(
+        served=7, rows=100, unread=1, unknown=2, unserved=0, unserved_ids=[]
+    )
+    assert "sys.segments" in asked(fake)["query"]
+
+
+async def test_of_no_segments_druid_says_nothing_not_even_zeros(fake: Fake, url: str):
+    """Seen with Druid 33.0.0: the sums of no rows are no row."""
+    fake.body = []
+    found = await broker(url).availability(used=3)
+    assert (found.served, found.unknown, found.unserved, found.rows) == (0, 3, 0, 0)

@@ -1,0 +1,152 @@
+"""Has a Druid of our own load what was restored, and read all of it.
+
+A checksum says that bytes are what they were; that they are segments which a Druid can read was
+never proved by it, not even on the day they were copied.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.answer import ROWS, Measure
+from replicator.model.drill import Trial
+from replicator.model.interval import Interval, stretches
+from replicator.model.observation import Observer, Progress
+from replicator.model.retry import RetryPolicy
+from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
+from replicator.services.patience import Patience
+from replicator.services.questions import answer, questions, together
+
+LOOK_S = 1.0
+"""Time between two looks at what is loaded, in seconds."""
+READ_WAIT_S = 30.0
+"""Longest wait for the Broker to ask one more loaded segment for its columns, in seconds.
+
+It asks once a second; a segment without rows, which is rare, looks like one that was not asked."""
+MS_PER_S = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLimits:
+    """How long is waited, and how much is asked at once."""
+
+    stall_timeout_s: float
+    """Without one more segment loaded."""
+    in_flight_max: int
+    columns_per_query_max: int
+    interval_min_s: float
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """How a trial ended."""
+
+    trial: Trial
+    load_s: float
+    """From the start of the Druid until everything was loaded, or nothing more was."""
+    query_s: float
+    findings: Sequence[str]
+    """Of segments that are not loaded some are named."""
+    findings_count: int
+
+
+class DruidTrial:
+    """A service over a Druid that is started for it."""
+
+    def __init__(
+        self, druid: ScratchDruid, *, limits: TrialLimits, rng: Random, observer: Observer
+    ) -> None:
+        self._druid, self._limits, self._observer = druid, limits, observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+
+    async def run(self) -> Tried:
+        """Return what Druid made of it.
+
+        Raises:
+            TransientError: the Druid does not start, or does not say what it serves.
+        """
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        async with self._druid.running() as running:
+            found = await self._loaded(running)
+            loaded_s = loop.time()
+            rows, findings = await self._read(running.broker)
+        if not findings and rows != found.rows:
+            findings = [
+                f"a Broker counts {rows} rows, and the segments it serves have {found.rows}"
+            ]
+        return Tried(
+            trial=Trial(release=self._druid.release, segments=found.served, rows=rows),
+            load_s=loaded_s - begun_s,
+            query_s=loop.time() - loaded_s,
+            findings=[*_unloaded(found), *findings],
+            findings_count=found.unserved + found.unknown + len(findings),
+        )
+
+    async def _loaded(self, running: RunningDruid) -> Availability:
+        """Wait until all is served, or until for some time nothing more is."""
+        loop = asyncio.get_running_loop()
+        best, since_s = (0, 0), loop.time()
+        while True:
+            found = await self._patience.tried("ask what is loaded", running.availability)
+            missing = found.unserved + found.unknown
+            total = found.served + missing
+            what = "load segments into a Druid"
+            self._observer(Progress(what=what, done=found.served, total=total, unit="segments"))
+            if not missing and not found.unread:
+                return found
+            if (now := (found.served, found.served - found.unread)) > best:
+                best, since_s = now, loop.time()
+            limit_s = self._limits.stall_timeout_s if missing else READ_WAIT_S
+            if loop.time() - since_s > limit_s:
+                return found
+            await asyncio.sleep(LOOK_S)
+
+    async def _read(self, broker: QueryBroker) -> tuple[int, list[str]]:
+        """Ask for something of every column of every interval; return the rows, and what failed."""
+        rows, findings = 0, list[str]()
+        for name in await self._patience.tried("ask for datasources", broker.datasources):
+            asking = f"ask what {name} holds"
+            columns = await self._patience.tried(asking, partial(broker.columns, name))
+            served = await self._patience.tried(asking, partial(broker.served, name))
+            intervals = stretches(
+                (one.interval for one in served),
+                shortest_ms=round(self._limits.interval_min_s * MS_PER_S),
+            )
+            step = self._limits.in_flight_max
+            for start in range(0, len(intervals), step):
+                some = intervals[start : start + step]
+                asked = questions(columns)
+                found = await together([partial(self._count, broker, name, asked, i) for i in some])
+                rows += sum(one for one in found if isinstance(one, int))
+                findings += [one for one in found if isinstance(one, str)]
+        return rows, findings
+
+    async def _count(
+        self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
+    ) -> int | str:
+        """Return how many rows were read, or why they were not."""
+        try:
+            found = await answer(
+                broker,
+                name,
+                asked,
+                interval,
+                columns_max=self._limits.columns_per_query_max,
+                patience=self._patience,
+            )
+        except (TransientError, ConfigError, NotFoundError) as exc:
+            return f"{name} {interval}: a Broker cannot read it: {exc}"
+        rows = found.get(ROWS)
+        return rows if isinstance(rows, int) else 0
+
+
+def _unloaded(found: Availability) -> list[str]:
+    texts = [f"segment {id_} is not loaded by any Historical" for id_ in found.unserved_ids]
+    if found.unknown:
+        texts.append(f"{found.unknown} used segments are not known to a Coordinator")
+    return texts

@@ -1,0 +1,114 @@
+"""Drills whose restored segments a real Druid loads and reads."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from replicator.cli.demo.recording import DATA, steps
+from tests.acceptance.test_cli import User, user
+from tests.acceptance.test_drill import drilled, evidence, nothing_is_left, scratch
+from tests.acceptance.test_store_alone import edited
+from tests.servers.druid import distribution
+
+__all__ = ["scratch", "user"]
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+
+QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+"""For Java, which says so on its standard error."""
+
+
+@pytest.fixture
+def druid_home(druid_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", QUICK)
+    return distribution(druid_folder / "apache-druid")
+
+
+async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
+    user: User, scratch: Path, druid_home: Path
+):
+    """Good; killed in its middle; and segments that never were any, though no byte is altered."""
+    vault = await drilled(user, scratch)
+    edited(user, lambda found: found["drill"].update(druid={"home": str(druid_home)}))
+    await refuses_what_is_not_a_druid(user, scratch)
+
+    said = await user.types("drill", "vault", "--json")
+    assert said.code == 0, said.err
+    rows = recorded_rows("2-publish")
+    assert said.result["druid"] == {"release": "33.0.0", "segments": 16, "rows": rows}
+    assert [step["step"] for step in said.result["steps"]][-3:] == ["verify", "load", "query"]
+    nothing_is_left(scratch)
+    assert not servers_in(scratch)
+
+    await leaves_no_server_when_it_is_killed(user, scratch)
+    await tells_which_segments_are_none(user, vault)
+    nothing_is_left(scratch)
+
+
+async def refuses_what_is_not_a_druid(user: User, scratch: Path) -> None:
+    said = await user.types("drill", "vault", "--set", f"drill.druid.home={scratch}")
+    assert said.code == 2
+    assert f"{scratch}" in said.err
+    assert not list(scratch.iterdir())
+
+
+async def leaves_no_server_when_it_is_killed(user: User, scratch: Path) -> None:
+    process = await user.starts("drill", "vault")
+    async with asyncio.timeout(120):
+        while len(servers_in(scratch)) < 4:
+            await asyncio.sleep(0.1)
+    process.kill()
+    await process.communicate()
+    async with asyncio.timeout(10):
+        while servers_in(scratch):
+            await asyncio.sleep(0.1)
+
+
+async def tells_which_segments_are_none(user: User, vault: Path) -> None:
+    """What is broken at the source is copied as it is: its checksum is right ever since."""
+    broken = await publishes_a_broken_segment(user)
+    said = await user.types("drill", "vault", "--set", "drill.druid.stall_timeout=8s")
+    assert said.code == 9, said.err
+    newest = evidence(vault)[-1]
+    assert (newest["good"], newest["failure"], newest["findings_count"]) == (False, None, 1)
+    assert newest["findings"] == [f"segment {broken} is not loaded by any Historical"]
+    assert (await user.types("verify", "vault", "--level", "checksum")).code == 0
+
+
+async def publishes_a_broken_segment(user: User) -> str:
+    """A day is written again; one of its files is none that Druid knows."""
+    step = steps()["3-overwrite"]
+    (place,) = [one for one in step.objects_added if one.startswith("orders/")]
+    (broken,) = [one["id"] for one in step.upsert["segments"] if one["datasource"] == "orders"]
+    version = user.folder / "archive" / place / "version.bin"
+    version.write_bytes(b"\xff" * version.stat().st_size)
+    await user.play("3-overwrite")
+    for verb in (("watch", "--once"), ("apply", "vault", "--once")):
+        said = await user.types(*verb)
+        assert said.code == 0, said.err
+    return str(broken)
+
+
+def recorded_rows(step: str) -> int:
+    """How many rows the recorded Druid's own Broker counted."""
+    answers = json.loads((DATA / "queries.json").read_text())["answers"][step]
+    return sum(day["rows"] for days in answers.values() for day in days)
+
+
+def servers_in(folder: Path) -> set[int]:
+    """Pids of the Java processes that work in a folder."""
+    return {
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if is_in(path, folder)
+    }
+
+
+def is_in(command: Path, folder: Path) -> bool:
+    try:
+        words = command.read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        return False
+    return words[0].endswith(b"java") and any(bytes(folder) in word for word in words)
