@@ -11,6 +11,7 @@ from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_drill import drilled, evidence, nothing_is_left, scratch
 from tests.acceptance.test_store_alone import edited
 from tests.servers.druid import distribution
+from tests.servers.postgresql import connected
 
 __all__ = ["scratch", "user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
 """For Java, which says so on its standard error."""
+
+PAUSED = '"pauseCoordination":true'
 
 
 @pytest.fixture
@@ -33,6 +36,7 @@ async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
     vault = await drilled(user, scratch)
     edited(user, lambda found: found["drill"].update(druid={"home": str(druid_home)}))
     await refuses_what_is_not_a_druid(user, scratch)
+    await is_told_to_load_nothing_here(user)
 
     said = await user.types("drill", "vault", "--json")
     assert said.code == 0, said.err
@@ -52,6 +56,25 @@ async def refuses_what_is_not_a_druid(user: User, scratch: Path) -> None:
     assert said.code == 2
     assert f"{scratch}" in said.err
     assert not list(scratch.iterdir())
+
+
+async def is_told_to_load_nothing_here(user: User) -> None:
+    """A tier that only the real cluster has, and a Coordinator that is to stand still."""
+    async with connected(user.source) as connection:
+        for table, column, key, said, instead in (
+            ("rules", "datasource", "orders", '"_default_tier"', '"hot"'),
+            ("config", "name", "coordinator.config", '"pauseCoordination":false', PAUSED),
+        ):
+            text = f"replace(convert_from(payload, 'UTF8'), '{said}', '{instead}')"
+            changed = f"UPDATE druid_{table} SET payload = {text}::bytea WHERE {column} = $1"
+            assert await connection.execute(changed, key) == "UPDATE 1"
+    await replicates(user)
+
+
+async def replicates(user: User) -> None:
+    for verb in (("watch", "--once"), ("apply", "vault", "--once")):
+        said = await user.types(*verb)
+        assert said.code == 0, said.err
 
 
 async def leaves_no_server_when_it_is_killed(user: User, scratch: Path) -> None:
@@ -85,9 +108,7 @@ async def publishes_a_broken_segment(user: User) -> str:
     version = user.folder / "archive" / place / "version.bin"
     version.write_bytes(b"\xff" * version.stat().st_size)
     await user.play("3-overwrite")
-    for verb in (("watch", "--once"), ("apply", "vault", "--once")):
-        said = await user.types(*verb)
-        assert said.code == 0, said.err
+    await replicates(user)
     return str(broken)
 
 
