@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from replicator.adapters.metadata_archive import ArchiveMetadata
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.postgresql_session import Options
 from replicator.app.parts import TargetMetadata
 from replicator.app.storages import TargetStorage
 from replicator.config import MetadataSettings
@@ -15,14 +16,7 @@ def metadata_reader(
     settings: MetadataSettings, environ: Mapping[str, str]
 ) -> PostgresqlMetadataReader:
     """Return a source's metadata store, read only."""
-    return PostgresqlMetadataReader(
-        settings.url,
-        password=settings.password(environ),
-        table_prefix=settings.table_prefix,
-        schema=settings.schema_,
-        connect_timeout_s=settings.connect_timeout_s,
-        statement_timeout_s=settings.statement_timeout_s,
-    )
+    return PostgresqlMetadataReader(settings.url, **_options(settings, environ))
 
 
 def target_metadata(
@@ -34,8 +28,11 @@ def target_metadata(
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
     if settings is None:
         return ArchiveMetadata(storage.area(), clock)
-    return PostgresqlMetadataWriter(
-        settings.url,
+    return PostgresqlMetadataWriter(settings.url, **_options(settings, environ))
+
+
+def _options(settings: MetadataSettings, environ: Mapping[str, str]) -> Options:
+    return Options(
         password=settings.password(environ),
         table_prefix=settings.table_prefix,
         schema=settings.schema_,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
 ):
     """Good; killed in its middle; and segments that never were any, though no byte is altered."""
     vault = await drilled(user, scratch)
-    edited(user, lambda found: found["drill"].update(druid={"home": str(druid_home)}))
+    edited(user, lambda found: with_druid(found, druid_home))
     await refuses_what_is_not_a_druid(user, scratch)
     await is_told_to_load_nothing_here(user)
 
@@ -49,6 +50,11 @@ async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
     await leaves_no_server_when_it_is_killed(user, scratch)
     await tells_which_segments_are_none(user, vault)
     nothing_is_left(scratch)
+
+
+def with_druid(found: dict[str, Any], home: Path) -> None:
+    found["drill"]["druid"] = {"home": str(home), "stall_timeout": "2m"}
+    found["targets"]["vault"]["config_names"] = ["coordinator.config", "lookupsConfig"]
 
 
 async def refuses_what_is_not_a_druid(user: User, scratch: Path) -> None:
@@ -92,7 +98,7 @@ async def leaves_no_server_when_it_is_killed(user: User, scratch: Path) -> None:
 async def tells_which_segments_are_none(user: User, vault: Path) -> None:
     """What is broken at the source is copied as it is: its checksum is right ever since."""
     broken = await publishes_a_broken_segment(user)
-    said = await user.types("drill", "vault", "--set", "drill.druid.stall_timeout=8s")
+    said = await user.types("drill", "vault", "--set", "drill.druid.stall_timeout=20s")
     assert said.code == 9, said.err
     newest = evidence(vault)[-1]
     assert (newest["good"], newest["failure"], newest["findings_count"]) == (False, None, 1)
