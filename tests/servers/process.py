@@ -66,9 +66,8 @@ class Running:
 
     @property
     def err(self) -> str:
-        """What it has written to stderr; its file comes with it."""
-        path = self._folder / "err"
-        return path.read_text() if path.exists() else ""
+        """What it has written to stderr."""
+        return (self._folder / "err").read_text()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended; its id stays its own until `ended` knows of it."""
@@ -125,6 +124,8 @@ class Processes:
         number = next(self._numbers)
         folder = self._folder / str(number)
         folder.mkdir()
+        for name in ("out", "err"):
+            (folder / name).touch()  # here: a child may be killed before it has opened them
         request = {
             "number": number,
             "args": args,
@@ -274,11 +275,11 @@ def _prepare(request: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(request["folder"])
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    flags = os.O_WRONLY | os.O_APPEND
     opened = [
         os.open(request["stdin"], os.O_RDONLY),
-        os.open(folder / "out", flags, 0o666),
-        os.open(folder / "err", flags, 0o666),
+        os.open(folder / "out", flags),
+        os.open(folder / "err", flags),
     ]
     for number, descriptor in enumerate(opened):
         os.dup2(descriptor, number)

@@ -13,6 +13,8 @@ class _JumpingSelector(selectors.SelectSelector):
     now_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout == 0:  # something is ready to run; nothing here waits for a real socket
+            return []
         ready = super().select(0)
         if ready:
             return ready
