@@ -55,13 +55,13 @@ GROUP BY 1, 2
 
 # The rows of a segment are 0 until the Broker has asked it; a tombstone has none for ever.
 AVAILABILITY = """
-SELECT COUNT(*) AS "published",
+SELECT datasource, COUNT(*) AS "published",
   SUM(CASE WHEN is_available = 1 THEN 1 ELSE 0 END) AS "served",
   SUM(CASE WHEN is_available = 1 AND is_overshadowed = 0 THEN num_rows ELSE 0 END) AS "rows",
   SUM(CASE WHEN is_available = 1 AND is_overshadowed = 0 AND num_rows = 0
     AND shard_spec NOT LIKE '%tombstone%' THEN 1 ELSE 0 END) AS "unread",
   SUM(CASE WHEN is_available = 0 AND is_overshadowed = 0 THEN 1 ELSE 0 END) AS "unserved"
-FROM sys.segments WHERE is_published = 1
+FROM sys.segments WHERE is_published = 1 GROUP BY 1
 """
 UNSERVED_SHOWN_MAX = 100
 UNSERVED = f"""
@@ -116,16 +116,16 @@ class DruidBroker:
         Args:
             used: How many are used by its metadata store, which the Coordinator reads later.
         """
-        rows = await self._rows(AVAILABILITY)
-        found = rows[0] if rows else {}  # of no segments Druid says nothing, not even zeros
-        unserved = await self._rows(UNSERVED) if found.get("unserved") else []
+        found = await self._rows(AVAILABILITY)
+        unserved = sum(row["unserved"] for row in found)
+        named = await self._rows(UNSERVED) if unserved else []
         return Availability(
-            served=found.get("served") or 0,
-            rows=found.get("rows") or 0,
-            unread=found.get("unread") or 0,
-            unknown=max(0, used - (found.get("published") or 0)),
-            unserved=found.get("unserved") or 0,
-            unserved_ids=[str(row["segment_id"]) for row in unserved],
+            served=sum(row["served"] for row in found),
+            rows={str(row["datasource"]): row["rows"] for row in found},
+            unread=sum(row["unread"] for row in found),
+            unknown=max(0, used - sum(row["published"] for row in found)),
+            unserved=unserved,
+            unserved_ids=[str(row["segment_id"]) for row in named],
         )
 
     async def _rows(self, query: str) -> list[dict[str, Any]]:

@@ -86,8 +86,8 @@ class Availability:
 
     served: int
     """Segments that answer queries, tombstones among them."""
-    rows: int
-    """Of those, as the segments themselves say."""
+    rows: Mapping[str, int]
+    """Of those that no other overshadows, by datasource, as the segments themselves say."""
     unread: int
     """Of those, segments that the Broker has not asked for their columns and rows yet."""
     unknown: int

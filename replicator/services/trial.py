@@ -5,9 +5,10 @@ never proved by it, not even on the day they were copied.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from random import Random
 
 from replicator.errors import ConfigError, NotFoundError, TransientError
@@ -54,6 +55,27 @@ class Tried:
     findings_count: int
 
 
+@dataclass(slots=True, kw_only=True)
+class _Read:
+    """What was read of one datasource."""
+
+    name: str
+    intervals: Sequence[Interval] = ()
+    """Of its segments, ascending, each once."""
+    rows: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def compared(self, said: Mapping[str, int]) -> Iterator[str]:
+        """Yield what is wrong with the number of rows, given what the segments say.
+
+        Nothing can be said where intervals overlap: there a segment is hidden in part, as a month
+        of which one day was written again.
+        """
+        hidden = any(one.overlaps(other) for one, other in pairwise(self.intervals))
+        if not hidden and self.rows != (rows := said.get(self.name, 0)):
+            yield f"{self.name}: a Broker counts {self.rows} rows, its segments have {rows}"
+
+
 class DruidTrial:
     """A service over a Druid that is started for it."""
 
@@ -74,17 +96,21 @@ class DruidTrial:
         async with self._druid.running() as running:
             found = await self._loaded(running)
             loaded_s = loop.time()
-            rows, findings = await self._read(running.broker)
-        if not findings and rows != found.rows:
-            findings = [
-                f"a Broker counts {rows} rows, and the segments it serves have {found.rows}"
-            ]
+            names = sorted({*found.rows, *await self._names(running)})
+            read = [await self._read(running.broker, name) for name in names]
+        findings = [*_unloaded(found), *(text for one in read for text in one.findings)]
+        if not findings:
+            findings = [text for one in read for text in one.compared(found.rows)]
         return Tried(
-            trial=Trial(release=self._druid.release, segments=found.served, rows=rows),
+            trial=Trial(
+                release=self._druid.release,
+                segments=found.served,
+                rows=sum(one.rows for one in read),
+            ),
             load_s=loaded_s - begun_s,
             query_s=loop.time() - loaded_s,
-            findings=[*_unloaded(found), *findings],
-            findings_count=found.unserved + found.unknown + len(findings),
+            findings=findings,
+            findings_count=len(findings) + found.unserved - len(found.unserved_ids),
         )
 
     async def _loaded(self, running: RunningDruid) -> Availability:
@@ -106,25 +132,27 @@ class DruidTrial:
                 return found
             await asyncio.sleep(LOOK_S)
 
-    async def _read(self, broker: QueryBroker) -> tuple[int, list[str]]:
-        """Ask for something of every column of every interval; return the rows, and what failed."""
-        rows, findings = 0, list[str]()
-        for name in await self._patience.tried("ask for datasources", broker.datasources):
-            asking = f"ask what {name} holds"
-            columns = await self._patience.tried(asking, partial(broker.columns, name))
-            served = await self._patience.tried(asking, partial(broker.served, name))
-            intervals = stretches(
-                (one.interval for one in served),
-                shortest_ms=round(self._limits.interval_min_s * MS_PER_S),
-            )
-            step = self._limits.in_flight_max
-            for start in range(0, len(intervals), step):
-                some = intervals[start : start + step]
-                asked = questions(columns)
-                found = await together([partial(self._count, broker, name, asked, i) for i in some])
-                rows += sum(one for one in found if isinstance(one, int))
-                findings += [one for one in found if isinstance(one, str)]
-        return rows, findings
+    async def _names(self, running: RunningDruid) -> Sequence[str]:
+        return await self._patience.tried("ask for datasources", running.broker.datasources)
+
+    async def _read(self, broker: QueryBroker, name: str) -> _Read:
+        """Ask for something of every column of every interval of a datasource."""
+        asking, read = f"ask what {name} holds", _Read(name=name)
+        asked = questions(await self._patience.tried(asking, partial(broker.columns, name)))
+        served = await self._patience.tried(asking, partial(broker.served, name))
+        read.intervals = sorted({one.interval for one in served})
+        shortest_ms = round(self._limits.interval_min_s * MS_PER_S)
+        parts = stretches(read.intervals, shortest_ms=shortest_ms)
+        for start in range(0, len(parts), self._limits.in_flight_max):
+            some = parts[start : start + self._limits.in_flight_max]
+            for found in await together(
+                [partial(self._count, broker, name, asked, part) for part in some]
+            ):
+                if isinstance(found, str):
+                    read.findings.append(found)
+                else:
+                    read.rows += found
+        return read
 
     async def _count(
         self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
@@ -145,8 +173,8 @@ class DruidTrial:
         return rows if isinstance(rows, int) else 0
 
 
-def _unloaded(found: Availability) -> list[str]:
-    texts = [f"segment {id_} is not loaded by any Historical" for id_ in found.unserved_ids]
+def _unloaded(found: Availability) -> Iterator[str]:
+    for id_ in found.unserved_ids:
+        yield f"segment {id_} is not loaded by any Historical"
     if found.unknown:
-        texts.append(f"{found.unknown} used segments are not known to a Coordinator")
-    return texts
+        yield f"{found.unknown} used segments are not known to a Coordinator"

@@ -281,7 +281,7 @@ async def test_a_druid_reads_what_was_proved():
 
 
 async def test_what_a_druid_cannot_load_makes_a_drill_bad():
-    look = availability(served=0, rows=0, unserved=200, unserved_ids=("wiki_1",))
+    look = availability(served=0, rows={}, unserved=200, unserved_ids=("wiki_1",))
     drilling = await filled(druid=Scratch(MemoryBroker({}), look, stall_timeout_s=0))
     evidence = await drilling.driller.drill(Latest())
     assert (evidence.is_good, evidence.findings_count, evidence.failure) == (False, 200, None)

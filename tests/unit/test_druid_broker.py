@@ -104,17 +104,22 @@ async def test_refusals(
 
 
 async def test_how_much_is_served_and_what_the_coordinator_does_not_know_yet(fake: Fake, url: str):
-    row = {"published": 7, "served": 7, "rows": 100, "unread": 1, "unserved": 0}
-    fake.body = [row]
+    whole = {"published": 4, "served": 4, "rows": 100, "unread": 0, "unserved": 0}
+    new = {"published": 3, "served": 3, "rows": 0, "unread": 2, "unserved": 0}
+    fake.body = [{"datasource": "wiki", **whole}, {"datasource": "orders", **new}]
     found = await broker(url).availability(used=9)
     assert found == Availability(
-        served=7, rows=100, unread=1, unknown=2, unserved=0, unserved_ids=[]
+        served=7,
+        rows={"wiki": 100, "orders": 0},
+        unread=2,
+        unknown=2,
+        unserved=0,
+        unserved_ids=[],
     )
     assert "sys.segments" in asked(fake)["query"]
 
 
-async def test_of_no_segments_druid_says_nothing_not_even_zeros(fake: Fake, url: str):
-    """Seen with Druid 33.0.0: the sums of no rows are no row."""
+async def test_a_coordinator_that_knows_no_segment_knows_none_of_the_used(fake: Fake, url: str):
     fake.body = []
     found = await broker(url).availability(used=3)
-    assert (found.served, found.unknown, found.unserved, found.rows) == (0, 3, 0, 0)
+    assert (found.served, found.unknown, found.unserved, found.rows) == (0, 3, 0, {})

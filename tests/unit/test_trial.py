@@ -13,13 +13,13 @@ from replicator.model.answer import Answer, Measure
 from replicator.model.drill import Trial
 from replicator.model.interval import Interval
 from replicator.model.observation import Observation, Progress
-from replicator.ports import Availability, RunningDruid
+from replicator.ports import Availability, RunningDruid, Served
 from replicator.services.trial import READ_WAIT_S, DruidTrial, TrialLimits, Tried
 from tests.simulation.virtual_time import VirtualTimeLoop
 from tests.unit.pipeline import RETRY
 from tests.unit.test_query_verifier import DAY, wiki
 
-ALL = Availability(served=5, rows=15, unread=0, unknown=0, unserved=0, unserved_ids=())
+ALL = Availability(served=5, rows={"wiki": 15}, unread=0, unknown=0, unserved=0, unserved_ids=())
 
 
 class Scratch:
@@ -63,13 +63,16 @@ class Scratch:
             return runner.run(self.trial().run())
 
 
-def availability(**other: int | Sequence[str]) -> Availability:
+def availability(**other: object) -> Availability:
     found: dict[str, object] = {name: getattr(ALL, name) for name in Availability.__slots__}
     return Availability(**(found | other))  # type: ignore[arg-type]
 
 
 def test_all_is_loaded_and_every_column_of_every_interval_is_read():
-    druid = Scratch(MemoryBroker({"wiki": wiki(), "orders": wiki(2)}), availability(rows=21))
+    druid = Scratch(
+        MemoryBroker({"wiki": wiki(), "orders": wiki(2)}),
+        availability(rows={"wiki": 15, "orders": 6}),
+    )
     tried = druid.tried()
     assert tried.trial == Trial(release="33.0.0", segments=5, rows=21)
     assert not tried.findings
@@ -86,9 +89,9 @@ def test_all_is_loaded_and_every_column_of_every_interval_is_read():
 
 def test_it_is_waited_for_the_coordinator_the_historical_and_the_broker():
     looks = (
-        availability(served=0, rows=0, unknown=5),
-        availability(served=2, rows=0, unserved=3, unserved_ids=("a", "b", "c"), unread=2),
-        availability(rows=0, unread=5),
+        availability(served=0, rows={}, unknown=5),
+        availability(served=2, rows={}, unserved=3, unserved_ids=("a", "b", "c"), unread=2),
+        availability(rows={}, unread=5),
         ALL,
     )
     druid = Scratch(MemoryBroker({"wiki": wiki()}), *looks)
@@ -98,7 +101,7 @@ def test_it_is_waited_for_the_coordinator_the_historical_and_the_broker():
 
 
 def test_what_is_not_loaded_in_time_is_named_and_the_rest_is_read():
-    look = availability(served=3, rows=9, unserved=3, unserved_ids=("a", "b"), unknown=4)
+    look = availability(served=3, rows={}, unserved=3, unserved_ids=("a", "b"), unknown=4)
     druid = Scratch(MemoryBroker({"wiki": wiki(3)}), look)
     tried = druid.tried()
     assert tried.trial == Trial(release="33.0.0", segments=3, rows=9)
@@ -107,7 +110,7 @@ def test_what_is_not_loaded_in_time_is_named_and_the_rest_is_read():
         "segment b is not loaded by any Historical",
         "4 used segments are not known to a Coordinator",
     ]
-    assert tried.findings_count == 3 + 4
+    assert tried.findings_count == 3 + 1
 
 
 def test_each_segment_that_is_loaded_gives_the_others_their_time_again():
@@ -166,7 +169,22 @@ def test_rows_that_a_broker_does_not_find_are_a_finding():
         {"wiki": MemoryDatasource(wiki().columns, wiki().served, wiki().rows[1:])}
     )
     tried = Scratch(broker, ALL).tried()
-    assert tried.findings == ["a Broker counts 14 rows, and the segments it serves have 15"]
+    assert tried.findings == ["wiki: a Broker counts 14 rows, its segments have 15"]
+
+
+def test_a_datasource_that_the_broker_does_not_list_is_missed():
+    """One without rows, all of tombstones, is no table of Druid's either."""
+    look = availability(rows={"wiki": 15, "orders": 6, "erased": 0})
+    tried = Scratch(MemoryBroker({"wiki": wiki()}), look).tried()
+    assert tried.findings == ["orders: a Broker counts 0 rows, its segments have 6"]
+
+
+def test_a_segment_that_is_hidden_in_part_has_rows_that_nobody_counts():
+    """A month of which a day was written again."""
+    month = Served(interval=Interval(0, 31 * DAY), is_realtime=False)
+    part = MemoryDatasource(wiki().columns, [month, *wiki().served], wiki().rows)
+    tried = Scratch(MemoryBroker({"wiki": part}), availability(rows={"wiki": 900})).tried()
+    assert not tried.findings
 
 
 def test_a_druid_that_says_nothing_is_no_verdict():
