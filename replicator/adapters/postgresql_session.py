@@ -180,6 +180,11 @@ class Session:
                 if not self._connection.is_closed():
                     raise
                 raise TransientError(f"{self._name}: {doing}: the connection is lost") from exc
+            except asyncpg.InternalClientError as exc:
+                # the server has ended the session, and asyncpg has read its word but not yet the
+                # end of the connection (https://github.com/MagicStack/asyncpg/issues/784)
+                text = f"{self._name}: {doing}: the connection is lost: {exc}"
+                raise TransientError(text) from exc
 
 
 @asynccontextmanager
@@ -196,7 +201,9 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Session
     finally:
         # closing tells the server to forget the transaction at once
         try:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(
+                OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+            ):
                 await connection.close(timeout=database.connect_timeout_s)
         finally:
             connection.terminate()

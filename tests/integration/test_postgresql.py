@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import asyncpg
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import start, stop
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.postgresql_session import Database, connect
+from replicator.adapters.postgresql_session import Database, Session, connect
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
@@ -698,6 +699,29 @@ async def test_many_may_acquire_at_once_and_each_gets_its_own_epoch(druid_dsn: s
             group.create_task(PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)) for _ in range(6)
         ]
     assert sorted(task.result().epoch for task in tasks) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_session_that_the_server_ends_is_a_lost_connection_at_any_moment(druid_dsn: str):
+    """Also between its last word and the connection's end, when asyncpg calls it a client's."""
+    database, causes = Database(dsn=druid_dsn), set[type[BaseException | None]]()
+
+    async def goes_on(session: Session, turns: int) -> None:
+        while True:
+            for _ in range(turns % 8):
+                await asyncio.sleep(0)
+            await session.execute("go on", "SELECT 1")
+
+    async with connect(database) as other:
+        for turns in range(1000):
+            async with connect(database) as session:
+                pid = await session.value("ask", "SELECT pg_backend_pid()")
+                await other.execute("end it", "SELECT pg_terminate_backend($1)", pid)
+                with pytest.raises(TransientError) as caught:
+                    await goes_on(session, turns)
+                causes.add(type(caught.value.__cause__))
+            if asyncpg.InternalClientError in causes:
+                return
+    raise AssertionError("the moment that this is about was never met")
 
 
 async def test_a_writer_that_hangs_loses_its_transaction_to_the_next(druid_dsn: str):
