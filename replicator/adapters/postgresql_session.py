@@ -43,6 +43,10 @@ def _lost(text: str) -> TransientError:
     return TransientError(text)
 
 
+def _ended(text: str) -> TransientError:
+    return TransientError(f"{text}: the connection is lost")
+
+
 def _late(text: str) -> TransientError:
     return TransientError(f"{text.removesuffix(': ')}: no answer in time")
 
@@ -97,6 +101,9 @@ ERRORS: ErrorMap = {
     asyncpg.NotNullViolationError: _unfit,
     asyncpg.InvalidTextRepresentationError: _unfit,
     asyncpg.StringDataRightTruncationError: _unfit,
+    # the server has ended the session, and asyncpg has read its word but not yet the connection's
+    # end (https://github.com/MagicStack/asyncpg/issues/784)
+    asyncpg.InternalClientError: _ended,
     TimeoutError: _late,
     OSError: _lost,  # refused, reset, unknown host
 }
@@ -180,11 +187,6 @@ class Session:
                 if not self._connection.is_closed():
                     raise
                 raise TransientError(f"{self._name}: {doing}: the connection is lost") from exc
-            except asyncpg.InternalClientError as exc:
-                # the server has ended the session, and asyncpg has read its word but not yet the
-                # end of the connection (https://github.com/MagicStack/asyncpg/issues/784)
-                text = f"{self._name}: {doing}: the connection is lost: {exc}"
-                raise TransientError(text) from exc
 
 
 @asynccontextmanager
