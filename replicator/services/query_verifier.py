@@ -21,14 +21,12 @@ from replicator.model.answer import (
     unmeasured,
 )
 from replicator.model.extent import WHOLE, Extent
-from replicator.model.interval import Interval, stretches
+from replicator.model.interval import Interval
 from replicator.model.observation import Observer, Progress, Waiting
 from replicator.model.retry import RetryPolicy
 from replicator.ports import QueryBroker
 from replicator.services.patience import Patience
-from replicator.services.questions import answer, questions, together
-
-MS_PER_S = 1000
+from replicator.services.questions import answer, parts, questions, together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +158,12 @@ class QueryVerifier:
                 intervals.add(one.interval)
                 if one.is_realtime:
                     ingesting.add(one.interval)
-        shortest_ms = round(self._limits.interval_min_s * MS_PER_S)
         source, target = columns
         return _Subject(
             name=name,
             source=questions(source),
             target=questions(target),
-            intervals=stretches(intervals, shortest_ms=shortest_ms),
+            intervals=parts(intervals, shortest_s=self._limits.interval_min_s),
             ingesting=sorted(ingesting),
             unmeasured=unmeasured({**target, **source}),
         )

@@ -7,16 +7,22 @@ from typing import TypeVar
 
 from replicator.errors import worst_alone
 from replicator.model.answer import ROWS, Answer, Measure, Number, measures
-from replicator.model.interval import Interval
+from replicator.model.interval import Interval, stretches
 from replicator.ports import QueryBroker
 from replicator.services.patience import Patience
 
 _Result = TypeVar("_Result")
+MS_PER_S = 1000
 
 
 def questions(columns: Mapping[str, str]) -> list[Measure]:
     """Return all that is asked of a datasource; nothing of one without columns."""
     return [ROWS, *measures(columns)] if columns else []
+
+
+def parts(intervals: Iterable[Interval], *, shortest_s: float) -> list[Interval]:
+    """Return what is asked for at once: no interval is cut, and short ones go together."""
+    return stretches(intervals, shortest_ms=round(shortest_s * MS_PER_S))
 
 
 async def answer(

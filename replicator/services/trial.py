@@ -14,12 +14,12 @@ from random import Random
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.answer import ROWS, Measure
 from replicator.model.drill import Trial
-from replicator.model.interval import Interval, stretches
+from replicator.model.interval import Interval
 from replicator.model.observation import Observer, Progress
 from replicator.model.retry import RetryPolicy
 from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
 from replicator.services.patience import Patience
-from replicator.services.questions import answer, questions, together
+from replicator.services.questions import answer, parts, questions, together
 
 LOOK_S = 1.0
 """Time between two looks at what is loaded, in seconds."""
@@ -27,7 +27,6 @@ READ_WAIT_S = 30.0
 """Longest wait for the Broker to ask one more loaded segment for its columns, in seconds.
 
 It asks once a second; a segment without rows, which is rare, looks like one that was not asked."""
-MS_PER_S = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +140,9 @@ class DruidTrial:
         asked = questions(await self._patience.tried(asking, partial(broker.columns, name)))
         served = await self._patience.tried(asking, partial(broker.served, name))
         read.intervals = sorted({one.interval for one in served})
-        shortest_ms = round(self._limits.interval_min_s * MS_PER_S)
-        parts = stretches(read.intervals, shortest_ms=shortest_ms)
-        for start in range(0, len(parts), self._limits.in_flight_max):
-            some = parts[start : start + self._limits.in_flight_max]
+        wanted = parts(read.intervals, shortest_s=self._limits.interval_min_s)
+        for start in range(0, len(wanted), self._limits.in_flight_max):
+            some = wanted[start : start + self._limits.in_flight_max]
             for found in await together(
                 [partial(self._count, broker, name, asked, part) for part in some]
             ):
