@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 
 from replicator.adapters.dependent_process import DependentProcess
 from replicator.adapters.druid_broker import DruidBroker
-from replicator.adapters.druid_request import DruidLogin
+from replicator.adapters.druid_request import DruidLogin, asked
 from replicator.adapters.druid_tables import PREFIX
 from replicator.adapters.local_files import translated
 from replicator.adapters.local_port import free_ports
@@ -36,6 +35,7 @@ BUFFER_BYTES = 25 * MIB
 """Of direct memory for one running query of a server."""
 DIRECT_BYTES_MAX = 256 * MIB
 """For each JVM; five such buffers, and what compression takes."""
+ZOOKEEPER_HEAP_BYTES_MAX = 128 * MIB
 MAIN = ("org.apache.druid.cli.Main", "server")
 ZOOKEEPER = "org.apache.zookeeper.server.ZooKeeperServerMain"
 SERVICES = re.compile(r"druid-services-(.+)\.jar")
@@ -125,43 +125,49 @@ class ScratchDruid:
         ports = {"coordinator": coordinator, "historical": historical, "broker": broker}
         self._configure(zookeeper, ports)
         async with AsyncExitStack() as stack:
-            servers = [self._start("zookeeper", [ZOOKEEPER, str(self._folder / "zoo.cfg")])]
-            stack.push_async_callback(servers[0].stop)
-            for role in ports:
-                servers.append(self._start(role, [*MAIN, role]))
+            servers = []
+            for name, command in self._commands(ports).items():
+                servers.append(DependentProcess(name, command, self._folder / f"{name}.log"))
                 stack.push_async_callback(servers[-1].stop)
             await self._healthy(servers, ports.values())
-            yield self._asked(broker)
+            yield self._running(broker)
 
-    def _asked(self, port: int) -> RunningDruid:
+    def _running(self, port: int) -> RunningDruid:
         timeout_s = self._distribution.query_timeout_s
-        asked = DruidBroker(f"http://{HOST}:{port}", DruidLogin(), query_timeout_s=timeout_s)
+        broker = DruidBroker(f"http://{HOST}:{port}", DruidLogin(), query_timeout_s=timeout_s)
 
         async def availability() -> Availability:
             async with connect(Database(dsn=self._dsn)) as session:
                 used = int(await session.value("count used segments", USED))
-            return await asked.availability(used)
+            return await broker.availability(used)
 
-        return RunningDruid(broker=asked, availability=availability)
+        return RunningDruid(broker=broker, availability=availability)
 
     async def _take_orders_out(self) -> None:
         async with connect(Database(dsn=self._dsn)) as session:
             for table in TAKEN_OUT:
                 await session.execute(f"empty {PREFIX}{table}", f"DELETE FROM {PREFIX}{table}")  # noqa: S608 - our own names
 
-    def _start(self, name: str, main: Sequence[str]) -> DependentProcess:
-        heap = self._distribution.heap_bytes_max if main[:2] == list(MAIN) else 128 * MIB
-        home = self._distribution.home
-        command = [
-            *(self._distribution.java, "-server", f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError"),
+    def _commands(self, roles: Iterable[str]) -> dict[str, list[str]]:
+        """Return what starts each server, ZooKeeper first."""
+        heap = self._distribution.heap_bytes_max
+        zookeeper = (ZOOKEEPER, str(self._folder / "zoo.cfg"))
+        return {
+            "zookeeper": self._command("zookeeper", zookeeper, ZOOKEEPER_HEAP_BYTES_MAX),
+            **{role: self._command(role, (*MAIN, role), heap) for role in roles},
+        }
+
+    def _command(self, name: str, main: Sequence[str], heap_bytes_max: int) -> list[str]:
+        wanted, folder = self._distribution, self._folder
+        return [
+            *(wanted.java, "-server", f"-Xmx{heap_bytes_max}", "-XX:+ExitOnOutOfMemoryError"),
             f"-XX:MaxDirectMemorySize={DIRECT_BYTES_MAX}",
-            *("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", f"-Djava.io.tmpdir={self._folder}"),
+            *("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", f"-Djava.io.tmpdir={folder}"),
             "-Djava.util.logging.manager=org.apache.logging.log4j.jul.LogManager",
             *(f"--add-exports={one}=ALL-UNNAMED" for one in EXPORTED),
             *(f"--add-opens={one}=ALL-UNNAMED" for one in OPENED),
-            *("-cp", f"{self._folder / name}:{self._folder / 'common'}:{home}/lib/*", *main),
+            *("-cp", f"{folder / name}:{folder / 'common'}:{wanted.home}/lib/*", *main),
         ]
-        return DependentProcess(name, command, self._folder / f"{name}.log")
 
     async def _healthy(self, servers: Sequence[DependentProcess], ports: Iterable[int]) -> None:
         """Wait until all three say that they are."""
@@ -253,14 +259,11 @@ class ScratchDruid:
 
 
 async def _is_healthy(port: int) -> bool:
-    timeout = aiohttp.ClientTimeout(total=HEALTH_TIMEOUT_S)
+    url = f"http://{HOST}:{port}/status/health"
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"http://{HOST}:{port}/status/health") as answer,
-        ):
+        async with asked(DruidLogin(), "GET", url, timeout_s=HEALTH_TIMEOUT_S) as answer:
             return answer.ok
-    except (aiohttp.ClientError, TimeoutError):
+    except TransientError:
         return False
 
 

@@ -45,9 +45,14 @@ async def drilled(user: User, scratch: Path) -> Path:
     edited(user, change)
     for name in ("1-history", "2-publish"):
         await user.play(name)
-        assert (await user.types("watch", "--once")).code == 0
-        assert (await user.types("apply", "vault", "--once")).code == 0
+        await replicates(user)
     return vault
+
+
+async def replicates(user: User) -> None:
+    for verb in (("watch", "--once"), ("apply", "vault", "--once")):
+        said = await user.types(*verb)
+        assert said.code == 0, said.err
 
 
 def files(folder: Path) -> dict[str, bytes]:

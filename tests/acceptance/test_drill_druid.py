@@ -9,7 +9,7 @@ import pytest
 
 from replicator.cli.demo.recording import DATA, steps
 from tests.acceptance.test_cli import User, user
-from tests.acceptance.test_drill import drilled, evidence, nothing_is_left, scratch
+from tests.acceptance.test_drill import drilled, evidence, nothing_is_left, replicates, scratch
 from tests.acceptance.test_store_alone import edited
 from tests.servers.druid import distribution
 from tests.servers.postgresql import connected
@@ -75,12 +75,6 @@ async def is_told_to_load_nothing_here(user: User) -> None:
             changed = f"UPDATE druid_{table} SET payload = {text}::bytea WHERE {column} = $1"
             assert await connection.execute(changed, key) == "UPDATE 1"
     await replicates(user)
-
-
-async def replicates(user: User) -> None:
-    for verb in (("watch", "--once"), ("apply", "vault", "--once")):
-        said = await user.types(*verb)
-        assert said.code == 0, said.err
 
 
 async def leaves_no_server_when_it_is_killed(user: User, scratch: Path) -> None:

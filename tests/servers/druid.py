@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import aiohttp
 
+from replicator.adapters.scratch_druid import EXPORTED, OPENED
 from tests.folders import files_below
 from tests.servers import fetching
 from tests.servers.server import CHEAP_START, Server, free_ports
@@ -24,10 +25,6 @@ MIB = 1 << 20
 
 Row: TypeAlias = dict[str, Any]
 
-OPENED = (
-    "java.base/java.nio", "java.base/java.io", "java.base/java.lang", "java.base/sun.nio.ch",
-    "java.base/jdk.internal.ref", "jdk.management/com.sun.management.internal",
-)  # fmt: skip
 STANDBY = {
     "druid.coordinator.kill.on": "false",
     "druid.coordinator.kill.supervisor.on": "false",
@@ -437,7 +434,6 @@ def kafka_supervisor(datasource: str, topic: str, bootstrap: str) -> dict[str, A
     }
 
 
-EXPORTED = ("java.base/jdk.internal.ref", "java.base/jdk.internal.misc")
 LOG4J = """\
 <Configuration status="WARN">
   <Appenders>

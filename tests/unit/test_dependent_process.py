@@ -17,7 +17,6 @@ import sys, time
 from pathlib import Path
 from replicator.adapters.dependent_process import DependentProcess
 server = DependentProcess("server", sys.argv[2:], Path(sys.argv[1]))
-print("started", flush=True)
 time.sleep(600)
 """
 
@@ -68,7 +67,7 @@ async def test_one_that_ends_by_itself_leaves_its_code_and_its_last_words(tmp_pa
 async def test_it_ends_when_its_parent_is_killed(tmp_path: Path):
     log = tmp_path / "log"
     command = [sys.executable, "-c", PARENT, str(log), *SAYS_ITS_PID]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen(command) as parent:
         pid = await pid_in(log)
         assert _is_running(pid)
         parent.kill()
