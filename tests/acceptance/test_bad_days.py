@@ -183,6 +183,7 @@ async def waits_for_a_row(process: Running, dsn: str) -> None:
             if await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                " AND backend_type = 'client backend'"
             ):
                 return
             await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import signal
 
 import pytest
 import yaml
@@ -32,7 +31,8 @@ async def test_a_plan_is_written_read_and_carried_out_once(user: User):
     assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
     process = await user.starts("restore", "run", str(path), "--yes")
     await asyncio.sleep(0.9)
-    process.send_signal(signal.SIGKILL)
+    if process.returncode is None:
+        process.kill()
     await process.communicate()
     done = await user.types("restore", "run", str(path), "--yes", "--json")
     assert (done.code, done.result["done"]) == (0, True), done.err

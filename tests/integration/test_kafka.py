@@ -378,7 +378,7 @@ async def test_a_writer_that_slept_too_long_is_told_so_and_not_that_it_was_repla
 
     async def slowly(*args: object) -> tuple[int, int]:
         found = await send(*args)  # type: ignore[arg-type]
-        await asyncio.sleep(13)  # the broker looks for silent writers every ten seconds
+        await asyncio.sleep(8)  # the broker looks for silent writers every second
         return found
 
     with monkeypatch.context() as patch:

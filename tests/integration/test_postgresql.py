@@ -626,6 +626,7 @@ async def until_waiting(dsn: str) -> None:
     query = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND backend_type = 'client backend'"
     )
     async with connected(dsn) as connection, asyncio.timeout(20):
         while not await connection.fetchval(query):
@@ -636,7 +637,8 @@ async def terminate_waiting(dsn: str) -> None:
     await execute(
         dsn,
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND backend_type = 'client backend'",
     )
 
 
