@@ -464,7 +464,7 @@ def test_parts_grow_with_the_object():
 @pytest.mark.parametrize("kind", ["UploadPart", "CompleteMultipartUpload"])
 async def test_the_server_says_how_long_to_wait(s3: S3, front: Proxy, bucket: str, kind: str):
     """Retry-After of a 503 holds up everything that is asked of this storage."""
-    front.decide = lambda r: Refuse(503, retry_after="2") if r.kind == kind else None
+    front.decide = lambda r: Refuse(503, retry_after="5") if r.kind == kind else None
     loop = asyncio.get_running_loop()
     async with storage(front.url, bucket) as target:
         with pytest.raises(TransientError):
@@ -472,6 +472,6 @@ async def test_the_server_says_how_long_to_wait(s3: S3, front: Proxy, bucket: st
         front.decide = lambda _: None
         start = loop.time()
         await target.receipt(Location("wiki/other.zip"))
-        assert 1.5 < loop.time() - start < 10
+        assert 2.5 < loop.time() - start < 20
         await target.put(ONE, await shipment())
     await is_whole(s3, bucket)

@@ -8,7 +8,7 @@ import pytest
 
 from replicator.errors import FencedError, TransientError
 from tests.simulation.loss import lose_everything, trim, trim_too_far
-from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.virtual_time import in_virtual_time
 from tests.simulation.world import SOURCE, World
 
 # The virtual loop finds hangs itself; a wall-clock alarm inside a callback is swallowed by asyncio.
@@ -66,8 +66,7 @@ def test_the_rare_roads_are_travelled():
 
 
 def simulate(world: World) -> None:
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(live_and_die(world))
+    in_virtual_time(live_and_die(world))
 
 
 async def live_and_die(world: World) -> None:

@@ -1,6 +1,5 @@
 """What a Druid made of a restored cluster: all of it read, or it is said what was not."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -15,7 +14,7 @@ from replicator.model.interval import Interval
 from replicator.model.observation import Observation, Progress
 from replicator.ports import Availability, RunningDruid, Served
 from replicator.services.trial import READ_WAIT_S, DruidTrial, TrialLimits, Tried
-from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import RETRY
 from tests.unit.test_query_verifier import DAY, wiki
 
@@ -59,8 +58,7 @@ class Scratch:
         return DruidTrial(self, limits=limits, rng=Random(1), observer=self.observe)
 
     def tried(self) -> Tried:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(self.trial().run())
+        return in_virtual_time(self.trial().run())
 
 
 def availability(**other: object) -> Availability:
