@@ -22,7 +22,7 @@ from tests.servers.process import Processes, Running, processes
 from tests.simulation.druid import ROOT
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 LARGE_BYTES = 256 << 20
 WRITTEN = 60

@@ -18,7 +18,7 @@ from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, connected, execute
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ __all__ = ["scratch"]
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("stores"),
 ]
 

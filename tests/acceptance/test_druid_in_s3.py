@@ -17,7 +17,7 @@ from tests.servers.stores import S3
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("druid"),
 ]
 

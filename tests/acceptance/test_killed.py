@@ -22,7 +22,7 @@ from tests.servers.postgresql import Postgresql
 from tests.servers.process import Ended, Processes, Running, processes
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 QUICK = {"attempts_max": 20, "delay_initial_s": 0.05, "delay_max_s": 0.5}
 

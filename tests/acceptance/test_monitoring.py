@@ -19,7 +19,7 @@ from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, execute
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 FAST = [
     *("--set", "web.listen=127.0.0.1:0", "--set", "web.status_interval_s=0.1"),

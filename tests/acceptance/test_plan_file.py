@@ -11,7 +11,7 @@ from tests.acceptance.test_cli import User, ids, user
 from tests.servers.postgresql import execute
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 __all__ = ["user"]
 
 

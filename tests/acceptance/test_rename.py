@@ -9,7 +9,7 @@ from tests.acceptance.test_cli import User, ids, user, working
 from tests.servers.postgresql import connected
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 __all__ = ["user"]
 
 

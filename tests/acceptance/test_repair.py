@@ -13,7 +13,7 @@ from tests.servers.postgresql import Postgresql, execute
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.xdist_group("stores")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 __all__ = ["user"]
 
 

@@ -12,7 +12,7 @@ from tests.servers.postgresql import execute
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 STEPS = ("1-history", "2-publish", "3-overwrite", "4c-drop", "5-accident")
 

@@ -11,7 +11,7 @@ from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Processes, processes
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

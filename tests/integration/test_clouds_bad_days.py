@@ -37,7 +37,7 @@ from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
 from tests.servers.stores import AZURE_ACCOUNT, Azure, Gcs, Hdfs
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240), pytest.mark.xdist_group("stores")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 
 ONE = Location("wiki/2024-01-01_2024-01-02/v1/0/index.zip")
 OTHER = Location("wiki/2024-01-01_2024-01-02/v1/1/index.zip")

@@ -32,7 +32,7 @@ from tests.servers.postgresql import Postgresql, connected
 from tests.simulation.druid import ROOT
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

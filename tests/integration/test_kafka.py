@@ -32,7 +32,7 @@ from replicator.ports import EventLog
 from tests.servers.kafka import PASSWORD, USER, Kafka, KafkaCluster, Security
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 BEGIN = Offset(0)
 
 

@@ -19,7 +19,7 @@ from tests.contract.storages import ALL, Origin, Store
 from tests.unit.pipeline import Pipeline, place_of
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(180), pytest.mark.xdist_group("stores")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 WIKI, ORDERS, CLICKS = segment(), segment("orders"), segment("clicks")
 
 

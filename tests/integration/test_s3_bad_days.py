@@ -34,7 +34,7 @@ from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
 from tests.servers.stores import S3, S3_SECRET
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240), pytest.mark.xdist_group("stores")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 
 ONE = Location("wiki/2024-01-01_2024-01-02/v1/0/index.zip")
 LARGE = Random(2).randbytes(17 * MIB)  # three whole parts of 5 MiB and a rest

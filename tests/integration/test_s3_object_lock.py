@@ -28,7 +28,7 @@ from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_addre
 from tests.servers.stores import S3
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120), pytest.mark.xdist_group("stores")]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 
 ONE = Location("wiki/2024-01-01_2024-01-02/v1/0/index.zip")
 LARGE = Location("wiki/2024-01-01_2024-01-02/v1/1/index.zip")
