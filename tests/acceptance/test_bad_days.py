@@ -17,7 +17,7 @@ from tests.acceptance.test_killed import World, restored, restoring, set_up
 from tests.folders import files_below
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import present_rows
-from tests.servers.postgresql import Postgresql, connected
+from tests.servers.postgresql import WAITS_FOR_A_LOCK, Postgresql, connected
 from tests.servers.process import Processes, Running, processes
 from tests.simulation.druid import ROOT
 
@@ -181,9 +181,7 @@ async def waits_for_a_row(process: Running, dsn: str) -> None:
     async with connected(dsn) as connection:
         while process.is_running and monotonic() < limit_s:
             if await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                " AND backend_type = 'client backend'"
+                f"SELECT count(*) FROM pg_stat_activity WHERE {WAITS_FOR_A_LOCK}"
             ):
                 return
             await asyncio.sleep(0.02)

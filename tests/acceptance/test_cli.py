@@ -270,6 +270,14 @@ async def test_a_second_run_shuts_out_the_first(user: User):
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
 
 
+async def killed(process: asyncio.subprocess.Process, *, after_s: float) -> None:
+    """Kill it then, unless it has ended before."""
+    await asyncio.sleep(after_s)
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()
+
+
 async def working(process: asyncio.subprocess.Process) -> None:
     """Wait until a `run` has closed a cut; its other lines are nobody's business here."""
     assert process.stderr is not None

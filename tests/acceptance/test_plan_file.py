@@ -1,13 +1,12 @@
 """`restore plan` and `restore run` as their user meets them."""
 
-import asyncio
 import json
 import shutil
 
 import pytest
 import yaml
 
-from tests.acceptance.test_cli import User, ids, user
+from tests.acceptance.test_cli import User, ids, killed, user
 from tests.servers.postgresql import execute
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -30,10 +29,7 @@ async def test_a_plan_is_written_read_and_carried_out_once(user: User):
     unasked = await user.types("restore", "run", str(path))
     assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
     process = await user.starts("restore", "run", str(path), "--yes")
-    await asyncio.sleep(0.9)
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
+    await killed(process, after_s=0.9)
     done = await user.types("restore", "run", str(path), "--yes", "--json")
     assert (done.code, done.result["done"]) == (0, True), done.err
     assert len(await ids(user.target, "orders")) == 6

@@ -1,13 +1,11 @@
 """`repair` as its user meets it: on folders, on S3, with a process that is killed."""
 
-import asyncio
-import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.acceptance.test_cli import User, ids, user
+from tests.acceptance.test_cli import User, ids, killed, user
 from tests.contract.storages import fresh
 from tests.servers.postgresql import Postgresql, execute
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
@@ -149,10 +147,7 @@ async def test_sigkill_at_any_moment_repeats_work_and_loses_none(user: User):
         for path in paths:
             flip(path)
         process = await user.starts("repair", "standby", "--yes")
-        await asyncio.sleep(wait_s)
-        if process.returncode is None:
-            process.send_signal(signal.SIGKILL)
-        await process.communicate()
+        await killed(process, after_s=wait_s)
         done = await user.types("repair", "standby", "--yes", "--json")
         assert done.code == 0, done.out
         paths = smooshes(user.folder / "target")

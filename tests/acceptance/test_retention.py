@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_cli import Said, User, ids, user
+from tests.acceptance.test_cli import Said, User, ids, killed, user
 from tests.servers.postgresql import execute
 
 __all__ = ["user"]
@@ -158,10 +158,7 @@ async def test_killed_in_the_middle_it_is_finished_by_the_next(user: User):
     )
     for delay_s in (0.6, 0.8, 1.0):
         process = await user.starts("expire", "standby", "--retention", "1ms", "--yes", *short)
-        await asyncio.sleep(delay_s)
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await killed(process, after_s=delay_s)
         assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
     while (said := await expire(user, "--retention", "1ms", "--yes", *short)).code == 7:
         await asyncio.sleep(0.2)

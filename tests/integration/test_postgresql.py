@@ -35,7 +35,7 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, MetadataReader, Transaction
-from tests.servers.postgresql import Postgresql, connected, execute, put
+from tests.servers.postgresql import WAITS_FOR_A_LOCK, Postgresql, connected, execute, put
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.real
@@ -623,11 +623,7 @@ async def locked(dsn: str, table: str) -> AsyncIterator[int]:
 
 
 async def until_waiting(dsn: str) -> None:
-    query = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        " AND backend_type = 'client backend'"
-    )
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {WAITS_FOR_A_LOCK}"
     async with connected(dsn) as connection, asyncio.timeout(20):
         while not await connection.fetchval(query):
             await asyncio.sleep(0.01)
@@ -636,9 +632,7 @@ async def until_waiting(dsn: str) -> None:
 async def terminate_waiting(dsn: str) -> None:
     await execute(
         dsn,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        " AND backend_type = 'client backend'",
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {WAITS_FOR_A_LOCK}",
     )
 
 

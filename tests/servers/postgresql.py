@@ -13,6 +13,11 @@ from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import start, stop
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
 
+WAITS_FOR_A_LOCK = (
+    "datname = current_database() AND wait_event_type = 'Lock' AND backend_type = 'client backend'"
+)
+"""Of `pg_stat_activity`: a client of this database that does; autovacuum may wait for one, too."""
+
 
 @dataclass
 class Postgresql:
