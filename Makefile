@@ -11,21 +11,24 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& command -v $$name && break; done)
 
-# How many runs of the simulation: each seed is one history of faults.
-SEEDS ?= $(if $(filter true 1,$(CI)),1000,100)
 WORKERS ?= 2
 ARGS ?=
 KEEP ?=
 
-export SEEDS
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test check demo demo-druid bench fix lock clean
+.PHONY: test test-long check demo demo-druid bench fix lock clean
 
+# What gates a change.
 test: check
 	$(BIN)/python -m tests.servers.fetching
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+# The same and the rest: thousands of seeds, hundreds of kills, every cell of each matrix. Hours.
+test-long: check
+	$(BIN)/python -m tests.servers.fetching
+	RING=long $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check

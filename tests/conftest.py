@@ -6,3 +6,5 @@ from hypothesis import settings
 settings.register_profile("calm", deadline=None)
 settings.register_profile("thorough", settings.get_profile("calm"), max_examples=500)
 settings.load_profile("calm")
+
+pytest_plugins = ["tests.report"]

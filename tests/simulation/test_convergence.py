@@ -7,13 +7,14 @@ import orjson
 import pytest
 
 from replicator.errors import FencedError, TransientError
+from tests.rings import times
 from tests.simulation.loss import lose_everything, trim, trim_too_far
 from tests.simulation.virtual_time import in_virtual_time
 from tests.simulation.world import SOURCE, World
 
 # The virtual loop finds hangs itself; a wall-clock alarm inside a callback is swallowed by asyncio.
 pytestmark = pytest.mark.timeout(0)
-SEEDS = int(os.environ.get("SEEDS", "50"))
+SEEDS = int(os.environ.get("SEEDS") or times(100, 5_000))
 LIVES = 8
 MARKS = {
     "1 runs",
