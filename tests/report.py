@@ -1,4 +1,4 @@
-"""A pytest plugin that says where the time of a run went: the total of each ring, the slowest tests.
+"""A pytest plugin that says where the time of a run went: total of each ring, slowest tests.
 
 The figures are wall seconds of tests, several of which run at once: they compare rings with one
 another, and a run with itself.
