@@ -33,13 +33,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 tests[report.nodeid] += report.duration
     if not tests:
         return
-    seconds, count = Counter[str](), Counter[str]()
+    seconds: dict[str, float] = defaultdict(float)
+    count = Counter[str]()
     for nodeid, took in tests.items():
         seconds[ring_of(nodeid)] += took
         count[ring_of(nodeid)] += 1
     terminalreporter.section("seconds of each ring")
-    for ring, took in seconds.most_common():
-        terminalreporter.write_line(f"{took:8.1f} s  {count[ring]:5} tests  {ring}")
+    for ring in sorted(seconds, key=lambda ring: seconds[ring], reverse=True):
+        terminalreporter.write_line(f"{seconds[ring]:8.1f} s  {count[ring]:5} tests  {ring}")
     terminalreporter.section(f"{SLOWEST} slowest tests")
     for nodeid in sorted(tests, key=lambda nodeid: tests[nodeid], reverse=True)[:SLOWEST]:
         terminalreporter.write_line(f"{tests[nodeid]:8.1f} s  {nodeid}")
