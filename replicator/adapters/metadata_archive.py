@@ -28,7 +28,7 @@ from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
-from replicator.ports import Area, Clock, Snapshot, Transaction, Visit
+from replicator.ports import Area, Clock, Obstacle, Snapshot, Transaction, Visit
 
 FORMAT = 1
 KEPT_STATES = 8
@@ -69,6 +69,10 @@ class ArchiveMetadata:
             kind: frozenset(table.columns) - table.local - table.target_owned
             for kind, table in TABLES.items()
         }
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        """Return none: there are no tables."""
+        return ()
 
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         """Do nothing: there are no tables."""

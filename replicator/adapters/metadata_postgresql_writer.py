@@ -15,6 +15,7 @@ import asyncpg
 
 from replicator.adapters import druid_tables
 from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading, take
+from replicator.adapters.postgresql_fitness import obstacles, put_forward
 from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
 from replicator.adapters.postgresql_sql import (
     GAP_COLUMNS,
@@ -46,7 +47,7 @@ from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys, items
 from replicator.model.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
-from replicator.ports import Snapshot, Transaction
+from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 1000
 BATCH_BYTES: Final = 4 << 20
@@ -83,13 +84,20 @@ class PostgresqlMetadataWriter:
             shapes = await discover(session, self._database)
         return {kind: shape.compared for kind, shape in shapes.items()}
 
+    async def obstacles(self) -> Sequence[Obstacle]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+            return await obstacles(session, self._database, shapes)
+
     async def create(self, release: str | None, *, centralized: bool) -> bool:
-        segments = self._database.table(Kind.SEGMENT)
+        segments = relation(self._database.schema, self._database.table(Kind.SEGMENT))
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
                 await self._make_druids_tables(session, release, centralized=centralized)
             await self._make_own_tables(session)
+            for shape in (await discover(session, self._database)).values():
+                await put_forward(session, shape)
         return made
 
     async def acquire(self, source: str) -> Held:
@@ -209,6 +217,8 @@ class PostgresqlTransaction:
         self._renamed = renamed
         self._now = now
         self._shapes: dict[Kind, Shape] | None = None
+        self._put: set[Kind] = set()
+        """Kinds whose sequence is known to be ahead of the rows."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
         for batch in _batches(rows):
@@ -221,6 +231,7 @@ class PostgresqlTransaction:
                     hint="turn the feature on in the target's Druid, or exclude the rows",
                 )
             self._check_extras(shape, batch)
+            await self._put_forward(kind, shape)
             args: list[object] = [_column(batch, name) for name in shape.written]
             if shape.stamped:
                 args.append(_iso_ms(self._now))
@@ -290,6 +301,11 @@ class PostgresqlTransaction:
         if self._shapes is None:
             self._shapes = await discover(self._session, self._database)
         return self._shapes
+
+    async def _put_forward(self, kind: Kind, shape: Shape) -> None:
+        if shape.table.numbered and kind not in self._put:
+            await put_forward(self._session, shape)
+            self._put.add(kind)
 
     def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
         for row in rows:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from replicator.app import Application
 from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
@@ -38,11 +39,11 @@ def create(
         created = await application.create(
             name, release=druid_release, centralized=centralized_schema
         )
-        wrong = _wrong(created)
+        wrong = _wrong(created) or created.tiers_missing or created.obstacles
         return Outcome(
             result=_json(created),
             show=lambda console: _show(console, name, created),
-            exit_code=PARTLY_DONE if wrong or created.tiers_missing else 0,
+            exit_code=PARTLY_DONE if wrong else 0,
         )
 
     run(call, body)
@@ -68,12 +69,15 @@ def _json(created: Created) -> dict[str, Any]:
             for one in REQUIREMENTS
         ],
         "tiers_missing": list(created.tiers_missing),
+        "obstacles": [{"what": one.what, "remedy": one.remedy} for one in created.obstacles],
     }
 
 
 def _show(console: Console, name: str, created: Created) -> None:
     tables = "were made" if created.tables_made else "were there"
     console.print(f"[bold]{name}[/]: Druid's tables {tables}; its deep storage can be written")
+    for obstacle in created.obstacles:
+        console.print(f"[red]BAD [/]  {escape(obstacle.what)}\n      {escape(obstacle.remedy)}")
     if created.judged is None:
         console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
         for one in REQUIREMENTS:

@@ -147,7 +147,8 @@ class Table:
     `required` columns exist in every Druid release this tool reads (25 and later); `optional` ones
     came later or depend on a setting. `local` columns are numbered by each database for itself and
     are not replicated. `target_owned` columns are written by the target's own rule, so rows are
-    compared without them. `newest_by` is the column whose largest value wins where the table keeps
+    compared without them. `numbered` is the column that each database counts up from a sequence.
+    `newest_by` is the column whose largest value wins where the table keeps
     every former row as well.
     """
 
@@ -160,6 +161,7 @@ class Table:
     optional: frozenset[str] = frozenset()
     local: frozenset[str] = frozenset()
     target_owned: frozenset[str] = frozenset()
+    numbered: str | None = None
     newest_by: str | None = None
     always_there: bool = True
 
@@ -207,6 +209,7 @@ TABLES: Mapping[Kind, Table] = {
             payload="payload",
             required=_names("id spec_id created_date payload"),
             target_owned=frozenset({"id", "created_date"}),
+            numbered="id",
             newest_by="id",
         ),
         Table(
@@ -237,6 +240,7 @@ TABLES: Mapping[Kind, Table] = {
                 "created_date datasource fingerprint payload used used_status_last_updated version"
             ),
             local=frozenset({"id"}),
+            numbered="id",
             target_owned=frozenset({"used_status_last_updated"}),
             always_there=False,
         ),

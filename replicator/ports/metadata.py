@@ -224,11 +224,29 @@ class MetadataWriter(MetadataReader, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What keeps a target's tables from being written as they must be."""
+
+    what: str
+    remedy: str
+
+
 class NewMetadata(Protocol):
     """A target's metadata store before anything is written to it."""
 
+    async def obstacles(self) -> Sequence[Obstacle]:
+        """Return what would make a later write fail or go wrong; nothing is changed.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         """Make our own tables, and Druid's when there are none; return whether Druid's were made.
+
+        Sequences that are behind their tables are put forward.
 
         `release` is that of the target's Druid, like `33.0.0`, `centralized` whether it keeps
         segment schemas (`druid.centralizedDatasourceSchema.enabled`).
@@ -238,6 +256,10 @@ class NewMetadata(Protocol):
             ConfigError: the release's tables are not known, or a privilege is missing.
         """
         ...
+
+
+class CheckableMetadata(MetadataWriter, NewMetadata, Protocol):
+    """All that `check` asks of a target's metadata store."""
 
 
 class NewStorage(Protocol):

@@ -10,11 +10,11 @@ from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member
 from replicator.model.row import TABLES, Kind
 from replicator.ports import (
+    CheckableMetadata,
     Chunk,
     Clock,
     DeepStorage,
     DeepStorageReader,
-    MetadataWriter,
     Snapshot,
     SourceReader,
 )
@@ -87,19 +87,25 @@ class Checkup:
         return [Finding(what="log", good=True, detail=detail)]
 
     async def target(
-        self, name: str, metadata: MetadataWriter, storage: DeepStorage
+        self, name: str, metadata: CheckableMetadata, storage: DeepStorage
     ) -> list[Finding]:
         """Read a target's tables and checkpoint, and write, read and remove a probe."""
         findings: list[Finding] = []
         try:
             columns = await metadata.columns()
             held = await metadata.held(self._source)
+            obstacles = await metadata.obstacles()
         except ReplicatorError as exc:
             findings.append(_bad(f"target {name} metadata", exc))
         else:
             at = f"at cut {held.checkpoint.cut}" if held.checkpoint else "nothing applied yet"
             detail = f"{len(columns)} of Druid's tables, {at}"
-            findings.append(Finding(what=f"target {name} metadata", good=True, detail=detail))
+            what = f"target {name} metadata"
+            findings.append(Finding(what=what, good=True, detail=detail))
+            findings += [
+                Finding(what=what, good=False, detail=one.what, hint=one.remedy)
+                for one in obstacles
+            ]
         try:
             await storage.probe()
         except ReplicatorError as exc:

@@ -6,7 +6,7 @@ from replicator.errors import NotFoundError, RefusedError
 from replicator.model.load_rules import LoadRules, tiers
 from replicator.model.row import Kind, Rules
 from replicator.model.standby import Judged, judge
-from replicator.ports import DruidCluster, MetadataReader, NewMetadata, NewStorage
+from replicator.ports import DruidCluster, MetadataReader, NewMetadata, NewStorage, Obstacle
 from replicator.services.promoter import rows_of
 
 
@@ -20,6 +20,8 @@ class Created:
     """The settings of its Druid; None: nobody knows where that is."""
     tiers_missing: tuple[str, ...]
     """Tiers that the source's rules name and the target does not have: nothing would load there."""
+    obstacles: tuple[Obstacle, ...]
+    """What still keeps its tables from being written as they must be."""
 
 
 async def create(
@@ -41,12 +43,14 @@ async def create(
     """
     made = await _made(metadata, release, centralized=centralized)
     await storage.create()
+    obstacles = tuple(await metadata.obstacles())
     if druid is None:
-        return Created(tables_made=made, judged=None, tiers_missing=())
+        return Created(tables_made=made, judged=None, tiers_missing=(), obstacles=obstacles)
     return Created(
         tables_made=made,
         judged=judge(await druid.properties()),
         tiers_missing=await _tiers_missing(source, load_rules, druid),
+        obstacles=obstacles,
     )
 
 

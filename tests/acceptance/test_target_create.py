@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from replicator.model.row import Supervisor
 from tests.acceptance.test_killed import set_up
 from tests.integration.test_every_cut import present_rows
-from tests.servers.postgresql import Postgresql, connected
+from tests.servers.postgresql import Postgresql, connected, execute, put
 from tests.servers.process import Processes, processes
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -88,3 +89,21 @@ async def test_a_druid_that_does_not_answer_is_a_matter_of_trying_later(
             said = await forks.run(*args, "--config", str(config))
             assert said.code in {4, 8}, said.err
             assert "http://127.0.0.1:1" in said.err or "holds nothing" in said.err
+
+
+async def test_a_target_that_was_filled_by_copy_is_put_right(
+    postgresql: Postgresql, tmp_path: Path, forks: Processes
+):
+    async with postgresql.database() as source, postgresql.database() as target:
+        log = {"type": "sqlite", "path": str(tmp_path / "log.sqlite")}
+        config = str(set_up(tmp_path, source, target, log))
+        await put(target, Supervisor(spec_id="wiki", id=102, created_date="", payload=b"{}"))
+        await execute(target, "ALTER TABLE druid_config DROP CONSTRAINT druid_config_pkey")
+        checked = await forks.run("check", "--config", config)
+        assert checked.code == 1
+        assert "druid_supervisors_id_seq stands at 0" in checked.out
+        assert 'ADD PRIMARY KEY ("name")' in checked.out
+        made = await forks.run("target", "create", "standby", "--config", config, "--json")
+        assert made.code == 3
+        (left,) = made.result["obstacles"]
+        assert "druid_config" in left["what"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import ANY
 
 import asyncpg
 import numpy as np
@@ -31,6 +32,7 @@ from replicator.model.row import (
     RowKey,
     Rules,
     Segment,
+    SegmentSchema,
     Supervisor,
     key_of,
 )
@@ -55,6 +57,15 @@ SEGMENT = Segment(
     used=True,
     used_status_last_updated="2026-01-02T03:04:05.678Z",
     payload=b'{"dataSource":"wiki"}',
+)
+SCHEMA = SegmentSchema(
+    fingerprint="E394",
+    created_date="2026-01-02T03:04:05.678Z",
+    datasource="wiki",
+    used=True,
+    used_status_last_updated="2026-01-02T03:04:05.678Z",
+    version=1,
+    payload=b"{}",
 )
 SUPERVISOR = Supervisor(spec_id="wiki", id=1, created_date="", payload=b"{}")
 RULES = Rules(datasource="wiki", id="", version="", payload=b"[]")
@@ -320,6 +331,48 @@ async def test_append_only_tables_are_appended_to_and_emptied_whole(druid_dsn: s
     async with connected(druid_dsn) as connection:
         for table in ("supervisors", "rules"):
             assert await connection.fetchval(f"SELECT count(*) FROM druid_{table}") == 0
+
+
+async def test_a_row_is_the_newest_whatever_its_sequence_says(postgresql: Postgresql):
+    """COPY, a dump and logical replication fill tables and leave their sequences behind."""
+    async with postgresql.database("druid-37-centralized") as dsn:
+        await put(dsn, *(replace(SUPERVISOR, id=number) for number in (1, 2, 102)))
+        await execute(
+            dsn,
+            "INSERT INTO druid_segmentschemas"
+            " (id, created_date, datasource, fingerprint, payload, used,"
+            " used_status_last_updated, version) VALUES (1, '', '', 'old', '', true, '', 1)",
+        )
+        asleep, schema = replace(SUPERVISOR, payload=b"asleep"), replace(SCHEMA, fingerprint="new")
+        async with writing(dsn) as transaction:
+            await transaction.upsert([asleep, replace(asleep, spec_id="other"), schema])
+        assert (await rows_of(PostgresqlMetadataReader(dsn)))[key_of(asleep)] == replace(
+            asleep, id=103, created_date=ANY
+        )
+        async with connected(dsn) as connection:
+            ids = await connection.fetch("SELECT id FROM druid_supervisors ORDER BY id")
+        assert [id_ for (id_,) in ids] == [1, 2, 102, 103, 104]
+        assert await PostgresqlMetadataWriter(dsn).obstacles() == []
+
+
+async def test_what_a_later_write_would_trip_over_is_told_before(druid_dsn: str):
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    assert await writer.obstacles() == []
+    await put(druid_dsn, *(replace(SUPERVISOR, id=number) for number in (1, 102)))
+    (behind,) = await writer.obstacles()
+    assert "druid_supervisors_id_seq stands at 0" in behind.what
+    assert "rows up to 102" in behind.what
+    await writer.create(None, centralized=False)
+    assert await writer.obstacles() == []
+    await execute(
+        druid_dsn,
+        "ALTER TABLE druid_segments DROP CONSTRAINT druid_segments_pkey;"
+        " CREATE UNIQUE INDEX ON druid_segments (id) WHERE used;"
+        " ALTER TABLE druid_supervisors ALTER id DROP DEFAULT",
+    )
+    keyless, uncounted = await writer.obstacles()
+    assert 'ALTER TABLE "public"."druid_segments" ADD PRIMARY KEY ("id")' in keyless.remedy
+    assert 'no sequence counts up "id" of "public"."druid_supervisors"' in uncounted.what
 
 
 async def test_a_used_status_of_null_becomes_now(druid_dsn: str):

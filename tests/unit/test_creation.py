@@ -1,6 +1,6 @@
 """What a target is told before anything is applied to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,6 +9,7 @@ from replicator.errors import NotFoundError, RefusedError
 from replicator.model.load_rules import LoadRules
 from replicator.model.promotion import SupervisorState
 from replicator.model.standby import REQUIREMENTS, Verdict, judge
+from replicator.ports import Obstacle
 from replicator.services.creation import Created, create
 from tests.builders import json_bytes, rules
 from tests.unit.pipeline import Pipeline
@@ -30,6 +31,9 @@ class Place:
         if not self.has_tables and release is None:
             raise NotFoundError("there are no tables of a Druid")
         return not self.has_tables
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        return [] if self.has_tables else [Obstacle(what="no key", remedy="make one")]
 
 
 class Folder:
@@ -81,6 +85,7 @@ async def test_tables_are_made_for_the_release_that_was_said():
     assert "--druid-release" in caught.value.hint
     done = await created(place, None, release="33.0.0", load_rules=LoadRules())
     assert (done.tables_made, done.judged, done.tiers_missing) == (True, None, ())
+    assert done.obstacles == (Obstacle(what="no key", remedy="make one"),)
 
 
 async def test_tiers_that_the_target_does_not_have_are_named_by_their_new_names():
