@@ -289,8 +289,11 @@ class Application:
                     while await applier.apply_next():
                         pass
         except TimeoutError as exc:
+            awaited = applier.awaited
+            waits = f": it waits for the bytes of {', '.join(awaited.keys[:3])}" if awaited else ""
             raise TransientError(
                 f"target {name!r} did not reach the source's last commit within {timeout_s:g} s"
+                f"{waits}"
             ) from exc
 
     async def checkpoint(self, name: str) -> Checkpoint | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 
 from replicator.app.parts import Target, intents, kept_points
@@ -22,6 +23,7 @@ from replicator.services.copier import Backup, CopyLimits
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import RECORDS_PER_READ_MAX, History
+from replicator.services.missing_wait import MissingWait
 from replicator.services.rates import RateBook
 from replicator.services.reconciler import Reconciler
 from replicator.services.renamer import Renamer
@@ -111,9 +113,13 @@ class Pipeline:
             executor=self._executor(carriage, source_storage),
             archivist=self.archivist(),
             guard=self.guard(self._target),
+            missing=MissingWait(
+                self._target.storage.area(),
+                self._tools.clock,
+                timedelta(seconds=settings.kill_wait_s),
+            ),
             limits=ApplyLimits(
                 interval_s=settings.apply_interval_s,
-                kill_wait_s=settings.kill_wait_s,
                 objects_missing_max=settings.objects_missing_max,
                 retry=settings.retry.policy,
                 delay=settings.delay,

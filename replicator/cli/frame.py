@@ -25,6 +25,9 @@ from replicator.model.interval import Interval, interval
 from replicator.web.document import document
 
 INTERRUPTED = 130
+PARTLY_DONE = 3
+NAMED_MAX = 20
+"""So many of what is not done are named to people; a document names all."""
 
 ConfigPath = Annotated[
     Path,

@@ -7,11 +7,19 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.cli.expiring import retention_of
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    PARTLY_DONE,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
 from replicator.cli.screen import Screen
 from replicator.services.locker import Locked
 
-PARTLY_DONE = 3
 SHOWN_MAX = 10
 
 

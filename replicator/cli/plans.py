@@ -13,6 +13,7 @@ from replicator.app.restoring import Place
 from replicator.cli import restore
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    PARTLY_DONE,
     AsJson,
     Call,
     ConfigPath,
@@ -254,7 +255,7 @@ def _outcome(
             "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
         },
         show=lambda console: restore.show_done(console, planned, asked.into, screen, missing),
-        exit_code=restore.PARTLY_DONE if missing else 0,
+        exit_code=PARTLY_DONE if missing else 0,
     )
 
 

@@ -7,14 +7,12 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.frame import Outcome, agree, size_text
+from replicator.cli.frame import PARTLY_DONE, Outcome, agree, size_text
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
 from replicator.services.copier import Uncopied
 from replicator.services.renamer import ForgetPlan, RenamePlan, Renamer
-
-PARTLY_DONE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    PARTLY_DONE,
     AsJson,
     Call,
     ConfigPath,
@@ -34,7 +35,6 @@ from replicator.services.copier import Uncopied
 from replicator.services.kept_points import KeptPoints
 from replicator.services.restorer import RestorePlan
 
-PARTLY_DONE = 3
 TargetName = Annotated[
     str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
 ]

@@ -9,11 +9,21 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.drills import schedule
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    NAMED_MAX,
+    PARTLY_DONE,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    duration_text,
+)
 from replicator.cli.frame import run as run_call
 from replicator.cli.screen import Screen
 from replicator.errors import NotFoundError
-from replicator.services.applier import Leave
+from replicator.services.applier import Applier, Leave
 from replicator.services.supervisor import Service, stop_on_signals, supervise
 
 Once = Annotated[
@@ -101,26 +111,50 @@ def apply(
             bases = application.base_writer(target)
             services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
             return await _supervised(application, services, (target,))
-        cuts = 0
-        while await applier.apply_next():
-            cuts += 1
-        if (
-            not cuts
-            and (await application.target(target).metadata.held(application.source_name)).checkpoint
-            is None
-        ):
-            raise NotFoundError(
-                "the log has no closed cut yet", hint="run `replicator watch --once` first"
-            )
-        result = {
-            "steps": cuts,
-            "objects_copied": screen.copied_objects,
-            "bytes_copied": screen.copied_bytes,
-        }
-        return _done(result, f"{cuts} steps, {screen.copied_objects} segments copied")
+        return await _applied(application, target, applier, screen)
 
     call = Call(command="apply", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run_call(call, body)
+
+
+async def _applied(
+    application: Application, target: str, applier: Applier, screen: Screen
+) -> Outcome:
+    """Apply what is due, and say what could not be."""
+    steps = 0
+    while await applier.apply_next():
+        steps += 1
+    awaited = applier.awaited
+    is_empty = awaited is None and await application.checkpoint(target) is None
+    if is_empty and not await application.history.has_cuts(await application.history.span()):
+        hint = "run `replicator watch --once` first"
+        raise NotFoundError("the log has no closed cut yet", hint=hint)
+    gaps = [gap for gap in screen.gaps if gap.closed is None]
+    result = {
+        "steps": steps,
+        "objects_copied": screen.copied_objects,
+        "bytes_copied": screen.copied_bytes,
+        "waits_for": list(awaited.keys) if awaited else [],
+        "waits_until": awaited.until.isoformat() if awaited else None,
+        "gaps": [{"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in gaps],
+    }
+
+    def show(console: Console) -> None:
+        console.print(f"{steps} steps, {screen.copied_objects} segments copied")
+        if is_empty:
+            delay = application.target(target).settings.delay
+            console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")
+        named = [f"gap: {gap.key}: {gap.reason}: {gap.detail}" for gap in gaps]
+        if awaited:
+            until = awaited.until.isoformat(timespec="seconds")
+            named.append(f"bytes are gone; unless a later cut explains it, a gap from {until} on:")
+            named += [f"waits for: {key}" for key in awaited.keys]
+        for line in named[:NAMED_MAX]:
+            console.print(line, markup=False)
+        if len(named) > NAMED_MAX:
+            console.print(f"… and {len(named) - NAMED_MAX} more, see --json")
+
+    return Outcome(result=result, show=show, exit_code=PARTLY_DONE if awaited or gaps else 0)
 
 
 async def _supervised(

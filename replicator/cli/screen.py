@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
     ArchiveDamaged,
     BaseWritten,
@@ -58,6 +59,8 @@ class Screen:
         self.copied_bytes = 0
         self.copied_objects = 0
         self.reused_objects = 0
+        self.gaps: list[Gap] = []
+        """That were opened."""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -82,7 +85,10 @@ class Screen:
                 self._count(observation)
             case ProgressMade():
                 self._advance(observation)
-            case GapOpened() | Waiting() | ArchiveDamaged():
+            case GapOpened(gap=gap):
+                self.gaps.append(gap)
+                _warn(observation)
+            case Waiting() | ArchiveDamaged():
                 _warn(observation)
             case _:
                 assert_never(observation)

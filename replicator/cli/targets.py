@@ -7,12 +7,19 @@ from rich.console import Console
 from rich.markup import escape
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    PARTLY_DONE,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
 from replicator.cli.screen import Screen
 from replicator.model.standby import REQUIREMENTS, Verdict
 from replicator.services.creation import Created
-
-PARTLY_DONE = 3
 
 app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
 

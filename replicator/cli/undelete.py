@@ -12,6 +12,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    PARTLY_DONE,
     AsJson,
     ConfigPath,
     Outcome,
@@ -19,7 +20,7 @@ from replicator.cli.frame import (
     run,
 )
 from replicator.cli.frame import Call as CommandCall
-from replicator.cli.restore import PARTLY_DONE, Wish, carry_out, restore_point
+from replicator.cli.restore import Wish, carry_out, restore_point
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset

@@ -156,7 +156,8 @@ class TargetSettings(Part):
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long to wait for the log to say that missing bytes were killed, in seconds.
 
-    The next cut says so; the default leaves room for three polls.
+    The next cut says so; the default leaves room for three polls. It counts by the wall clock from
+    the first look of any process, so that a target which short processes feed gets past it.
     """
     apply_interval_s: Positive = 1.0
     """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""

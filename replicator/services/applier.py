@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import numpy as np
@@ -34,6 +34,7 @@ from replicator.services.delay import Delay
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
+from replicator.services.missing_wait import Awaited, MissingWait
 from replicator.services.pause import pause
 from replicator.services.reconciler import (
     Reconciler,
@@ -51,7 +52,6 @@ class ApplyLimits:
     """How the log is followed, and when a missing object becomes a gap."""
 
     interval_s: float
-    kill_wait_s: float
     objects_missing_max: int
     retry: RetryPolicy
     delay: timedelta = timedelta(0)
@@ -102,6 +102,7 @@ class Applier:
         executor: Executor,
         archivist: Archivist,
         guard: ExpiryGuard,
+        missing: MissingWait,
         limits: ApplyLimits,
         leave: Leave,
         clock: Clock,
@@ -116,18 +117,23 @@ class Applier:
         self._executor = executor
         self._archivist = archivist
         self._guard = guard
+        self._missing = missing
         self._limits = limits
         self._leave = leave
+        self._clock = clock
         self._delay = Delay(history, clock, limits.delay)
         self._rng = rng
         self._observer = observer
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
+        self._after: Offset | None = None
         self._gaps: dict[bytes, Gap] = {}
         self._recorded = frozenset[tuple[str, Offset]]()
         self._window = _Window()
         self._early = deque[CutSpan]()
-        self._deadline_s: float | None = None
+        self._told_until: datetime | None = None
+        self.awaited: Awaited | None = None
+        """What the last step did not go on for."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Apply cuts until `stop` is set; a started cut always finishes."""
@@ -150,6 +156,8 @@ class Applier:
     async def apply_next(self) -> bool:
         """Bring the target to its next cut; False when the log has none to go to yet.
 
+        Then `awaited` says whether that is for bytes which a later cut may explain.
+
         Raises:
             TransientError: something is away; the next call starts from the target's checkpoint.
             FencedError: another applier has taken over.
@@ -157,6 +165,7 @@ class Applier:
                 objects are missing than kills can explain.
             CorruptionError: log and target contradict each other.
         """
+        self.awaited = None
         try:
             if self._epoch is None:
                 return await self._lead()
@@ -205,7 +214,8 @@ class Applier:
         self._refuse_wrong_storage(uncopied)
         known = {gap.opened for gap in found.known_gaps}
         self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
-        if _any_missing(row for row in uncopied if row.offset not in known) and self._waits():
+        new = [row for row in uncopied if row.offset not in known]
+        if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may say that they were killed
         plan = without(found.plan, uncopied, found.known_gaps)
         await self._cover(cut, plan.gaps, whole=False)
@@ -220,7 +230,7 @@ class Applier:
             if not self._awaited():
                 await self._apply_window(epoch)
                 return True
-        if not self._awaited() or self._waits():
+        if not (rows := self._awaited()) or await self._waits(rows, self._after):
             return False
         await self._copy_again()
         await self._apply_window(epoch)
@@ -270,19 +280,38 @@ class Applier:
         )
         self._window.uncopied = {row.offset: row for row in uncopied}
 
-    def _awaited(self) -> bool:
-        """Whether a later cut may still say that the missing bytes were killed."""
+    def _awaited(self) -> Sequence[Uncopied]:
+        """Return the rows of which a later cut may still say that they were killed."""
         window = self._window
-        return _any_missing(
+        return _missing(
             row for row in window.uncopied.values() if key_hash(row.key) not in window.hopeless
         )
 
-    def _waits(self) -> bool:
-        """Whether there is still time to wait; the clock starts with the first question."""
-        now_s = asyncio.get_running_loop().time()
-        if self._deadline_s is None:
-            self._deadline_s = now_s + self._limits.kill_wait_s
-        return now_s < self._deadline_s
+    async def _waits(self, rows: Iterable[Uncopied], after: Offset | None) -> bool:
+        """Whether there is still time to wait for the bytes of some of these rows."""
+        if not (missing := _missing(rows)):
+            return False
+        until = await self._missing.until(await self._log_id(), after)
+        if self._missing.is_over(until):
+            return False
+        self.awaited = Awaited(keys=[row.key.key for row in missing], until=until)
+        self._tell_waiting(self.awaited)
+        return True
+
+    def _tell_waiting(self, awaited: Awaited) -> None:
+        if self._told_until == awaited.until:
+            return
+        self._told_until = awaited.until
+        more = f" and {len(awaited.keys) - 1} more" if len(awaited.keys) > 1 else ""
+        left = awaited.until - self._clock.now()
+        self._observer(
+            Waiting(
+                what=f"copy {awaited.keys[0]}{more}",
+                reason="the bytes are gone; unless a later cut says that they were killed, this"
+                f" becomes a gap at {awaited.until.isoformat(timespec='seconds')}",
+                delay_s=left.total_seconds(),
+            )
+        )
 
     async def _apply_window(self, epoch: Epoch) -> None:
         window = self._window
@@ -317,16 +346,17 @@ class Applier:
         )
         await self._start_after(plan.checkpoint, epoch)
         await self._history.report(self._target, cut.offset)
+        await self._missing.end()
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
         gaps = await self._metadata.gaps(self._source, checkpoint.log_id)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
-        self._window, self._deadline_s = _Window(doubted={*map(_row_key, changed)}), None
+        self._window = _Window(doubted={*map(_row_key, changed)})
         if not self._early:  # otherwise it has read on already
             self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
-        self._epoch = epoch
+        self._epoch, self._after = epoch, checkpoint.offset
 
     async def _log_id(self) -> str:
         return (await self._history.span()).log_id
@@ -342,7 +372,7 @@ class Applier:
         )
 
     def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied]) -> None:
-        missing = [row for row in uncopied if row.reason == OBJECT_MISSING]
+        missing = _missing(uncopied)
         if len(missing) > self._limits.objects_missing_max:
             raise RefusedError(
                 f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
@@ -377,8 +407,8 @@ def _row_key(gap: Gap) -> RowKey:
     return RowKey(gap.kind, gap.key)
 
 
-def _any_missing(rows: Iterable[Uncopied]) -> bool:
-    return any(row.reason == OBJECT_MISSING for row in rows)
+def _missing(rows: Iterable[Uncopied]) -> Sequence[Uncopied]:
+    return [row for row in rows if row.reason == OBJECT_MISSING]
 
 
 def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:

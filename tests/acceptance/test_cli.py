@@ -223,6 +223,24 @@ async def test_what_is_missing_at_the_source_is_named_with_its_remedy(user: User
     assert (table.code, "druid_rules" in table.err) == (2, True)
 
 
+async def test_apply_once_names_the_bytes_that_it_waits_for_and_gets_past_them(user: User):
+    """A target that cron feeds: nothing that was left undone exits with 0."""
+    await user.play("1-history")
+    shutil.rmtree(next((user.folder / "source").rglob("index")))
+    assert (await user.types("watch", "--once")).code == 0
+    patient = ("--set", "targets.standby.kill_wait_s=3600")
+    waits = await user.types("apply", "standby", "--once", "--json", *patient)
+    assert (waits.code, waits.result["steps"]) == (3, 0)
+    (segment,) = waits.result["waits_for"]
+    assert waits.result["waits_until"]
+    said = await user.types("apply", "standby", "--once", *patient)
+    assert (said.code, f"waits for: {segment}" in said.out) == (3, True)
+    past = await user.types("apply", "standby", "--once", "--json")
+    assert (past.code, past.result["steps"], past.result["waits_for"]) == (3, 1, [])
+    assert [gap["reason"] for gap in past.result["gaps"]] == ["object_missing"]
+    assert (await user.types("apply", "standby", "--once")).code == 0
+
+
 async def test_a_database_that_is_down_is_a_matter_of_trying_later(user: User):
     text = user.config.read_text()
     port = user.source.rpartition(":")[2].partition("/")[0]

@@ -16,6 +16,7 @@ from replicator.services.copier import CopyLimits
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.intents import Intents
+from replicator.services.missing_wait import MissingWait
 from replicator.services.reconciler import Reconciler
 from tests.simulation.faults import FlakyArea, FlakyStorage
 
@@ -58,9 +59,13 @@ class ArchiveTarget:
                 history=world.history([self.area]),
                 placing=Placing(source=self._origin, target=LocalLayout(root=ARCHIVE_ROOT)),
             ),
+            missing=MissingWait(
+                FlakyArea(self.area, world.weather),
+                world.clock,
+                timedelta(seconds=world.kill_wait_s),
+            ),
             limits=ApplyLimits(
                 interval_s=1.0,
-                kill_wait_s=world.kill_wait_s,
                 objects_missing_max=1000,
                 retry=world.retry,
                 delay=timedelta(),

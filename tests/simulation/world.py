@@ -49,6 +49,7 @@ from replicator.services.history import History
 from replicator.services.holds import Holds
 from replicator.services.intents import Intents, horizon
 from replicator.services.kept_points import KeptPoints
+from replicator.services.missing_wait import MissingWait
 from replicator.services.reconciler import Reconciler
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
@@ -184,9 +185,9 @@ class World:
             executor=self.executor(),
             archivist=self.archivist(),
             guard=self.guard(),
+            missing=MissingWait(self.flaky_area(), self.clock, timedelta(seconds=self.kill_wait_s)),
             limits=ApplyLimits(
                 interval_s=1.0,
-                kill_wait_s=self.kill_wait_s,
                 objects_missing_max=1000,
                 retry=RETRY,
                 delay=self.delay,

@@ -30,6 +30,7 @@ from replicator.services.holds import Holds
 from replicator.services.intents import Intents
 from replicator.services.kept_points import KeptPoints
 from replicator.services.locker import Locker
+from replicator.services.missing_wait import MissingWait
 from replicator.services.reconciler import Reconciler
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
@@ -125,9 +126,9 @@ class Pipeline:
             executor=self.executor(metadata, self.target_storage),
             archivist=self.archivist(),
             guard=self.guard(),
+            missing=MissingWait(self.area, self.clock, timedelta(seconds=self.kill_wait_s)),
             limits=ApplyLimits(
                 interval_s=0.001,
-                kill_wait_s=self.kill_wait_s,
                 objects_missing_max=self.objects_missing_max,
                 retry=RETRY,
                 delay=self.delay,

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.errors import CorruptionError, FencedError, RefusedError
+from replicator.model.event import Offset
 from replicator.model.observation import ObjectCopied
 from replicator.model.restore_point import Latest
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.services.archive import kept_gaps
+from replicator.services.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.verifier import Level
 from tests.builders import (
     ROOT,
@@ -24,7 +27,7 @@ from tests.builders import (
     segment_payload,
     supervisor,
 )
-from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of, soon
+from tests.unit.pipeline import SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
 
 
 async def seeded(*rows: Segment, **options) -> Pipeline:
@@ -144,28 +147,81 @@ async def test_a_segment_killed_before_it_was_copied_is_a_closed_gap():
 
 
 async def test_a_missing_object_is_waited_for_before_it_becomes_a_gap():
-    pipeline = await seeded(kill_wait_s=0.02)
+    pipeline = await seeded(kill_wait_s=30.0)
     pipeline.publish(segment("lost"), segment("other"))
     pipeline.source_storage.stored.pop(place_of(segment("lost")))
     await pipeline.cut()
     assert not await pipeline.applier.apply_next()
+    awaited = pipeline.applier.awaited
+    assert awaited == Awaited(
+        keys=[segment("lost").id], until=pipeline.clock.now() + timedelta(seconds=30)
+    )
     assert pipeline.gaps() == []
     assert segment("other").id not in pipeline.target_ids()
-    await soon(0.03)
+    pipeline.clock.move(30.0)
     await pipeline.follow()
+    assert pipeline.applier.awaited is None
     assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
     assert segment("other").id in pipeline.target_ids()
 
 
+@pytest.mark.parametrize("is_filled", [True, False])
+async def test_the_wait_for_a_missing_object_outlives_the_process(is_filled: bool):
+    """A target that is fed by one short process after the other gets past it, too."""
+    pipeline = await seeded(kill_wait_s=30.0) if is_filled else Pipeline(kill_wait_s=30.0)
+    pipeline.publish(segment("lost"), segment("other"))
+    pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    waited = []
+    for _ in range(4):
+        pipeline.applier = pipeline.new_applier()
+        await pipeline.follow()
+        waited.append(pipeline.applier.awaited is not None)
+        pipeline.clock.move(10.0)
+    assert waited == [True, True, True, False]
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
+    assert segment("other").id in pipeline.target_ids()
+    assert NAME not in pipeline.area.files
+
+
+async def test_a_wait_that_is_over_does_not_shorten_the_next_one():
+    pipeline = await seeded(kill_wait_s=30.0)
+    for name in ("lost", "gone"):
+        pipeline.publish(segment(name))
+        pipeline.source_storage.stored.pop(place_of(segment(name)))
+        await pipeline.cut()
+        assert not await pipeline.new_applier().apply_next()
+        pipeline.clock.move(31.0)
+        pipeline.applier = pipeline.new_applier()
+        await pipeline.follow()
+    assert len(pipeline.gaps()) == 2
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b'{"log_id": "log", "after": 1, "since": 5}'])
+async def test_a_wait_whose_note_cannot_be_read_begins_anew(note: bytes):
+    area, clock = MemoryArea(), HandClock()
+    area.files[NAME] = note
+    wait = MissingWait(area, clock, timedelta(seconds=30))
+    assert await wait.until("log", Offset(1)) == clock.now() + timedelta(seconds=30)
+
+
+async def test_a_clock_that_was_set_back_begins_the_wait_anew():
+    area, clock = MemoryArea(), HandClock()
+    await MissingWait(area, clock, timedelta(seconds=30)).until("log", Offset(1))
+    clock.move(-3600.0)
+    wait = MissingWait(area, clock, timedelta(seconds=30))
+    assert await wait.until("log", Offset(1)) == clock.now() + timedelta(seconds=30)
+
+
 async def test_bytes_that_come_in_time_are_no_gap():
-    pipeline = await seeded(kill_wait_s=0.02)
+    pipeline = await seeded(kill_wait_s=30.0)
     pipeline.publish(segment("late"))
     location = place_of(segment("late"))
     held = pipeline.source_storage.stored.pop(location)
     await pipeline.cut()
     assert not await pipeline.applier.apply_next()
     pipeline.source_storage.stored[location] = held
-    await soon(0.03)
+    pipeline.clock.move(30.0)
     await pipeline.follow()
     assert pipeline.gaps() == []
     assert segment("late").id in pipeline.target_ids()

@@ -1,0 +1,84 @@
+"""Since when a target waits for bytes that are gone, kept beside it: no process begins anew."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from replicator.errors import NotFoundError
+from replicator.model.event import Offset
+from replicator.ports import Area, Clock
+
+NAME = "missing.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Awaited:
+    """Rows whose bytes are gone, while a later cut may still say that they were killed."""
+
+    keys: Sequence[str]
+    until: datetime
+    """Then they become gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a log a target waits."""
+
+    log_id: str
+    after: Offset | None
+    """The checkpoint's; None: nothing was applied yet."""
+
+
+class MissingWait:
+    """How long a target waits at one place for an explanation of bytes that are gone."""
+
+    def __init__(self, area: Area, clock: Clock, limit: timedelta) -> None:
+        self._area, self._clock, self._limit = area, clock, limit
+        self._begun: tuple[_Place, datetime] | None = None
+
+    async def until(self, log_id: str, after: Offset | None) -> datetime:
+        """Return when the wait ends; it begins with the first question that any process asks.
+
+        A clock that was set back since begins it anew, so it is never longer than its limit.
+
+        Raises:
+            TransientError, ConfigError: as for `Area`.
+        """
+        place = _Place(log_id, after)
+        if self._begun is None or self._begun[0] != place:
+            self._begun = place, await self._since(place)
+        return self._begun[1] + self._limit
+
+    def is_over(self, until: datetime) -> bool:
+        """Return whether this time has come."""
+        return self._clock.now() >= until
+
+    async def end(self) -> None:
+        """Forget the wait: the target goes on."""
+        if self._begun is not None and self._limit:
+            await self._area.delete(NAME)
+        self._begun = None
+
+    async def _since(self, place: _Place) -> datetime:
+        now = self._clock.now()
+        if not self._limit:
+            return now
+        kept = await self._kept(place)
+        if kept is not None and kept <= now:
+            return kept
+        note = {"log_id": place.log_id, "after": place.after, "since": now.isoformat()}
+        await self._area.replace(NAME, orjson.dumps(note))
+        return now
+
+    async def _kept(self, place: _Place) -> datetime | None:
+        """Return since when a process waits here; None also when that cannot be read."""
+        try:
+            note = orjson.loads(await self._area.get(NAME))
+            if (note["log_id"], note["after"]) != (place.log_id, place.after):
+                return None
+            since = datetime.fromisoformat(note["since"])
+        except (NotFoundError, ValueError, TypeError, KeyError):
+            return None
+        return since if since.tzinfo is not None else None
