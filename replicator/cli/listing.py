@@ -18,6 +18,7 @@ from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
 from replicator.model.row import datasource_of
 from replicator.model.wire import EVENT_TYPES, event_type
+from replicator.services.datasources import is_known, nearest
 from replicator.services.history import History
 
 FOLLOW_INTERVAL_S = 1.0
@@ -57,6 +58,8 @@ def log(
             return await _follow(application.history, Offset(start), wanted)
         found: list[Entry] = []
         await _collect(application.history, Offset(start), end, wanted, limit, found.append)
+        if datasource is not None and not found:
+            await _require_known(application.history, datasource)
         return Outcome(
             result={"events": [_json(entry) for entry in found]},
             show=lambda console: _show_all(console, found),
@@ -87,6 +90,22 @@ async def _collect(
                 taken += 1
             at = Offset(entry.offset + 1)
     return at
+
+
+async def _require_known(history: History, datasource: str) -> None:
+    """Refuse a datasource that no event speaks of.
+
+    Raises:
+        NotFoundError: so it is; its hint names what may have been meant.
+    """
+    found: list[Entry] = []
+    wanted = _Filter(datasource=datasource, type=None)
+    await _collect(history, Offset(0), None, wanted, 1, found.append)
+    if not found and not await is_known(history, datasource):
+        raise NotFoundError(
+            f"the log has no event of a datasource {datasource!r}",
+            hint=await nearest(history, datasource),
+        )
 
 
 async def _follow(history: History, start: Offset, wanted: _Filter) -> Outcome:

@@ -22,9 +22,9 @@ class Extent:
     structure: bool = False
     """Whether packed segments are looked into."""
     datasource: str | None = None
-    """Only this one, its rows as well; None: all."""
+    """Only this one, its rows and answers as well; None: all."""
     interval: Interval | None = None
-    """Only the bytes of segments that overlap it; None: all."""
+    """Only bytes of segments that overlap it, and answers of such intervals; None: all."""
 
     def is_about(self, segment: Segment) -> bool:
         """Return whether the bytes of a segment belong to it, whatever the share."""
@@ -34,6 +34,12 @@ class Extent:
             return self.interval.overlaps(interval(segment.start, segment.end))
         except ValueError:
             return True  # one that cannot be told is looked at
+
+    def asks(self, datasource: str, interval: Interval, rng: Random) -> bool:
+        """Return whether an interval of a datasource belongs to it."""
+        if self.interval is not None and not self.interval.overlaps(interval):
+            return False
+        return self.holds(f"{datasource} {interval}", rng)
 
     def holds(self, name: str, rng: Random) -> bool:
         """Return whether what has this name belongs to it."""

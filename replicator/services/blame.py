@@ -36,6 +36,7 @@ from replicator.model.mention import Mention, interval_within, kind_of, mention,
 from replicator.model.observation import Observer
 from replicator.model.row import Kind, Row, RowKey, Supervisor
 from replicator.ports import AuditRow, AuditTrail
+from replicator.services.datasources import nearest
 from replicator.services.history import History
 from replicator.services.search import search
 
@@ -100,7 +101,7 @@ class Blamer:
             within = "" if interval is None else f" in {interval}"
             raise NotFoundError(
                 f"the log has no event of a segment or datasource {name!r}{within}",
-                hint="names are exact; `replicator log --datasource NAME` lists events",
+                hint=await nearest(self._history, subject.datasource),
             )
         found = [(self._history.entry(record), after) for record, after in newest.kept]
         rows = await self._before(subject, [(_event(entry), entry.offset) for entry, _ in found])

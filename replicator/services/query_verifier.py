@@ -130,9 +130,11 @@ class QueryVerifier:
         """
         found, suspects = QueryVerification(), list[Disagreement]()
         for name in await self._datasources():
+            if extent.datasource not in {None, name}:
+                continue
             subject = await self._subject(name)
             found.datasources[name] = Intervals(unmeasured=subject.unmeasured)
-            chosen = [i for i in subject.intervals if extent.holds(f"{name} {i}", self._rng)]
+            chosen = [i for i in subject.intervals if extent.asks(name, i, self._rng)]
             room = self._limits.suspects_max - len(suspects)
             suspects += await self._compare(subject, chosen, found.datasources[name], room)
         while suspects and found.repeats < self._limits.repeats_max:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from replicator.errors import CorruptionError, MalformedRowError, RefusedError
+from replicator.errors import CorruptionError, MalformedRowError, NotFoundError, RefusedError
 from replicator.model.carriage import Carriage, supervised_datasource
 from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
@@ -19,6 +19,7 @@ from replicator.model.row import Kind, RowKey, Supervisor
 from replicator.ports import Chunk, MetadataWriter, Snapshot
 from replicator.services.copier import Uncopied
 from replicator.services.cuts import fold
+from replicator.services.datasources import nearest
 from replicator.services.history import History
 
 DEFAULT_RULES = RowKey(Kind.RULES, "_default")
@@ -100,6 +101,29 @@ class Reconciler:
             wanted=ledger,
             known_gaps=tuple(gaps),
             present=Digest(present[0] % DIGEST_MODULUS),
+        )
+
+    async def require_known(
+        self, found: Reconciliation, cut: ClosedCut, datasource: str, target: str
+    ) -> None:
+        """Refuse a datasource that neither the cut nor the target has a row of.
+
+        Raises:
+            NotFoundError: so it is; its hint names what may have been meant.
+        """
+        has_gap = any(gap.datasource == datasource for gap in found.known_gaps)
+        if has_gap or found.plan.surplus or len(found.wanted):
+            return
+        if datasource in {one.datasource for one in await self._metadata.renamed(self._source)}:
+            raise NotFoundError(
+                f"datasource {datasource!r} of target {target!r} was restored under that name and"
+                " is in no cut; nothing was changed",
+                hint="`replicator restore TARGET --forget-renamed NAME` removes it",
+            )
+        raise NotFoundError(
+            f"neither cut {cut.closed.cut} nor target {target!r} has a datasource {datasource!r};"
+            " nothing was changed",
+            hint=await nearest(self._history, datasource),
         )
 
     async def doubted(self, reached: Checkpoint | None, log_id: str) -> frozenset[RowKey]:

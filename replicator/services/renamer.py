@@ -18,6 +18,7 @@ from replicator.model.row import Kind
 from replicator.ports import MetadataWriter
 from replicator.services.copier import Uncopied
 from replicator.services.cuts import fold
+from replicator.services.datasources import nearest
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.history import History
@@ -98,7 +99,8 @@ class Renamer:
         if not estimate.segments:
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {datasource}` says when it had some",
+                hint=f"`replicator blame {datasource}` says when it had some;"
+                f" {await nearest(self._history, datasource)}",
             )
         renamed = Renamed(
             datasource=to,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from replicator.model.checkpoint import Held, merged
+from replicator.model.checkpoint import Checkpoint, Held, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied, Observer
 from replicator.model.plan import Estimate
@@ -104,6 +104,7 @@ class Restorer:
 
         Raises:
             GapError: the log has no such cut, or it has expired.
+            NotFoundError: neither the cut nor the target has a row of the datasource.
             RefusedError: the target holds rows that this tool did not write, without `adopt`.
         """
         cut = await self._history.find(point)
@@ -113,6 +114,8 @@ class Restorer:
         if held.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
         found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
+        if datasource is not None and not _is_at(held, found.plan.checkpoint):
+            await self._reconciler.require_known(found, cut, datasource, self._target)
         estimate = await self._reconciler.estimate(found)
         return RestorePlan(
             cut=cut, datasource=datasource, held=held, reconciliation=found, estimate=estimate
@@ -184,3 +187,8 @@ class Restorer:
             )
         )
         return uncopied
+
+
+def _is_at(held: Held, wanted: Checkpoint) -> bool:
+    """Return whether a target was brought there already: what it has nothing of was no mistake."""
+    return held.checkpoint == wanted

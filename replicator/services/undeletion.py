@@ -21,6 +21,7 @@ from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
 from replicator.model.undeletion import Call, OfDatasource, SegmentState, Timeline, calls
 from replicator.services.cuts import fold
+from replicator.services.datasources import nearest
 from replicator.services.history import History
 from replicator.services.search import search
 
@@ -89,7 +90,7 @@ class Undeletion:
         if tide.last is None or tide.before is None:
             raise NotFoundError(
                 f"the log has no event of a used segment of a datasource {datasource!r}",
-                hint="names are exact; `replicator log --type segment.published` lists segments;"
+                hint=f"{await nearest(self._history, datasource)};"
                 " when the log was trimmed say to which cut: `--to-offset` or `--to-time`",
             )
         if used := tide.used or await self._used(datasource):
@@ -122,7 +123,8 @@ class Undeletion:
         if not len(then):
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {datasource}` says when it had some",
+                hint=f"`replicator blame {datasource}` says when it had some;"
+                f" {await nearest(self._history, datasource)}",
             )
         plan = SourcePlan(cut=cut, now=now, wanted=len(then))
         plan.drop_rules = await self._drop_rules(datasource, now)

@@ -156,7 +156,8 @@ class Verifier:
         `extent` is about objects only, but for its datasource.
 
         Raises:
-            NotFoundError: nothing was applied to the target yet, or only another datasource.
+            NotFoundError: nothing was applied to the target yet, or only another datasource; or
+                neither the cut nor the target has a row of the one that is asked for.
             CorruptionError: the log itself does not add up, or the target follows another one.
         """
         checkpoint = (await self._metadata.held(self._source)).checkpoint
@@ -171,6 +172,10 @@ class Verifier:
             datasource=scope_of(checkpoint, extent.datasource),
             without_gaps=True,
         )
+        if extent.datasource is not None and extent.datasource != checkpoint.datasource:
+            await self._reconciler.require_known(
+                found, cut_of(checkpoint), extent.datasource, self._target
+            )
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )

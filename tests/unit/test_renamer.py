@@ -110,7 +110,9 @@ async def test_the_live_one_goes_on_and_nobody_touches_the_other():
     assert segment(partition=3).id in {row.id for row in of(pipeline, "wiki")}
     assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
     assert not (await repair(pipeline)).did_something
-    for datasource in ("wiki", None, "wiki_old"):
+    with pytest.raises(NotFoundError, match="is in no cut"):
+        await pipeline.restorer().plan(FIRST, datasource="wiki_old", adopt=False)
+    for datasource in ("wiki", None):
         restorer = pipeline.restorer()
         plan = await restorer.plan(FIRST, datasource=datasource, adopt=False)
         await restorer.execute(plan, accept_gaps=False)
