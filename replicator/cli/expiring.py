@@ -64,7 +64,7 @@ def expire(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete bytes and history that no point within the retention, no hold and no restore needs."""
+    """Delete bytes and history that no point in the retention, no hold and no restore needs."""
     call = Call(command="expire", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:

@@ -29,7 +29,7 @@ def lock(
     set_: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lock all that the retention, holds and the target's rows need, for the retention from now.
+    """Lock all that the retention, holds and the target's rows need: the retention from now.
 
     Two requests for each object, or one where the lock lasts long enough.
     """

@@ -1,64 +1,119 @@
-"""`replicator`: one program, one verb a file."""
+"""`replicator`: one program, one verb a file, imported when the verb is asked for."""
 
 import os
 import sys
+from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from replicator.cli import (
-    blame,
-    check,
-    configuration,
-    differences,
-    drill,
-    expiring,
-    holding,
-    listing,
-    locking,
-    naming,
-    plans,
-    promotion,
-    repair,
-    restore,
-    running,
-    status,
-    targets,
-    undelete,
-    verify,
-)
-from replicator.cli.demo import story
-from replicator.cli.screen import configure_logging
-from replicator.config import RESTORE_VERBS
 
-RESTORE = "TARGET"
-"""How the restore itself is shown in a message about its usage."""
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Where a verb is written, and the line that the list of verbs shows of it."""
+
+    place: str
+    """`module:attribute` below `replicator.cli`: a function, or a group of verbs."""
+    help: str
+
+    def command(self, name: str) -> Any:
+        """Import the verb and return its command."""
+        module, _, attribute = self.place.partition(":")
+        found = getattr(import_module(f"replicator.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)  # also where it has one verb only
+            group.name = name
+            return group
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        return typer.main.get_command(alone)
+
+
+VERBS: Final = {
+    "demo": Verb(
+        "demo.story:demo",
+        "Replicate, break and restore a recorded Druid on this machine; nothing to configure.",
+    ),
+    "check": Verb(
+        "check:check",
+        "Read the source, the log and an object of each kind; write a probe to each target.",
+    ),
+    "run": Verb(
+        "running:run", "Watch the source and keep every target up with it, in one process."
+    ),
+    "watch": Verb("running:watch", "Publish the source's changes to the log."),
+    "apply": Verb("running:apply", "Keep one target up with the log."),
+    "status": Verb(
+        "status:status",
+        "Show the log's end, and for each target its cut, its lag, its margins and its gaps.",
+    ),
+    "log": Verb("listing:log", "List the events of the log."),
+    "expire": Verb(
+        "expiring:expire",
+        "Delete bytes and history that no point in the retention, no hold and no restore needs.",
+    ),
+    "lock": Verb(
+        "locking:lock",
+        "Lock all that the retention, holds and the target's rows need: the retention from now.",
+    ),
+    "undelete": Verb(
+        "undelete:undelete",
+        "Bring a datasource back as it was in the last cut in which it had used segments.",
+    ),
+    "promote": Verb(
+        "promotion:promote",
+        "Make a target the primary, with nothing lost: its source was brought to rest before.",
+    ),
+    "failover": Verb(
+        "promotion:failover",
+        "Make a target the primary as it is: its source is gone, and must not come back by itself.",
+    ),
+    "verify": Verb(
+        "verify:verify",
+        "Compare a target's rows, objects and bytes with the log, or its answers with the source.",
+    ),
+    "repair": Verb(
+        "repair:repair",
+        "Find what is wrong with a target and copy it again, one interval after the other.",
+    ),
+    "diff": Verb("differences:diff", "Show which rows differ between two cuts."),
+    "blame": Verb(
+        "blame:blame", "Show the events that changed a segment or a datasource, the newest last."
+    ),
+    "restore": Verb("plans:app", "Bring a target to an earlier cut."),
+    "points": Verb("naming:app", "What can be restored, and cuts by a name."),
+    "hold": Verb("holding:app", "Keep cuts from expiring."),
+    "drill": Verb("drill:app", "Prove that a target's store alone is enough, or list the proofs."),
+    "target": Verb("targets:app", "Prepare a target."),
+    "config": Verb("configuration:app", "Look at the configuration without doing anything."),
+}
+
+
+class Verbs(TyperGroup):
+    """All verbs: `--help` shows them without importing any, which would take most of a second."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=verb.help) for name, verb in VERBS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb that is asked for itself."""
+        name, shown, rest = super().resolve_command(ctx, args)
+        return name, VERBS[name].command(name) if name and shown else shown, rest
+
+
 app = typer.Typer(
     name="replicator",
+    cls=Verbs,
     help="Continuous backup, replication and point-in-time restore for Apache Druid.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
-class RestoreGroup(TyperGroup):
-    """`restore plan` and `restore run`; everything else is `restore TARGET`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take what names no verb for the restore itself."""
-        if not args or args[0] not in RESTORE_VERBS:
-            args = [RESTORE, *args]
-        return super().parse_args(ctx, args)
-
-
-restore_app = typer.Typer(cls=RestoreGroup, help="Bring a target to an earlier cut.")
-restore_app.command(RESTORE, hidden=True)(restore.restore)
-restore_app.command("plan")(plans.plan)
-restore_app.command("run")(plans.run_plan)
 
 
 class LogLevel(Enum):
@@ -85,31 +140,9 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
+    from replicator.cli.screen import configure_logging  # noqa: PLC0415 - `--help` does without
+
     configure_logging(log_level.name, os.environ)
-
-
-app.command("demo")(story.demo)
-app.command("check")(check.check)
-app.command("run")(running.run)
-app.command("watch")(running.watch)
-app.command("apply")(running.apply)
-app.command("status")(status.status)
-app.command("log")(listing.log)
-app.command("expire")(expiring.expire)
-app.command("lock")(locking.lock)
-app.command("undelete")(undelete.undelete)
-app.command("promote")(promotion.promote)
-app.command("failover")(promotion.failover)
-app.command("verify")(verify.verify)
-app.command("repair")(repair.repair)
-app.command("diff")(differences.diff)
-app.command("blame")(blame.blame)
-app.add_typer(restore_app, name="restore")
-app.add_typer(naming.app, name="points")
-app.add_typer(holding.app, name="hold")
-app.add_typer(drill.app, name="drill")
-app.add_typer(targets.app, name="target")
-app.add_typer(configuration.app, name="config")
 
 
 def main() -> None:

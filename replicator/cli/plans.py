@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from replicator.app import Application
 from replicator.app.restoring import Place
@@ -27,6 +28,7 @@ from replicator.cli.frame import (
     size_text,
 )
 from replicator.cli.screen import Screen
+from replicator.config import RESTORE_VERBS
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
 from replicator.model.fingerprint import hex_digest
@@ -287,3 +289,23 @@ def _show(
     for gap in estimate.missing[:SHOWN_MAX]:
         console.print(f"  KNOWN GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
     console.print(f"  `replicator restore run {path}` carries it out", markup=False)
+
+
+RESTORE = "TARGET"
+"""How the restore itself is shown in a message about its usage."""
+
+
+class RestoreGroup(TyperGroup):
+    """`restore plan` and `restore run`; everything else is `restore TARGET`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what names no verb for the restore itself."""
+        if not args or args[0] not in RESTORE_VERBS:
+            args = [RESTORE, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=RestoreGroup, help="Bring a target to an earlier cut.")
+app.command(RESTORE, hidden=True)(restore.restore)
+app.command("plan")(plan)
+app.command("run")(run_plan)

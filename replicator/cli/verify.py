@@ -66,7 +66,7 @@ def verify(
     interval: OneInterval = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a target's rows, objects and bytes with the log, or its answers with the source's."""
+    """Compare a target's rows, objects and bytes with the log, or its answers with the source."""
 
     async def body(application: Application, _: Screen) -> Outcome:
         extent = Extent(

@@ -305,6 +305,9 @@ def _main(args: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    import replicator.cli.main  # noqa: F401 - for the forks
+    from replicator.cli.main import VERBS
+
+    for name, verb in VERBS.items():
+        verb.command(name)  # imported for the forks
 
     _Forking().serve()
