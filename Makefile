@@ -18,7 +18,7 @@ KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test test-long check demo demo-druid bench fix lock clean
+.PHONY: test test-long mutants check demo demo-druid bench fix lock clean
 
 # What gates a change.
 test: check
@@ -29,6 +29,12 @@ test: check
 test-long: check
 	$(BIN)/python -m tests.servers.fetching
 	RING=long $(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(MAKE) mutants ARGS=
+
+# Whether the tests catch the planted bugs, all or those named: make mutants ARGS='expiry-*'.
+mutants: $(READY)
+	$(BIN)/python -m tests.servers.fetching
+	$(BIN)/python -m tests.mutants --workers $(WORKERS) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check
@@ -55,7 +61,7 @@ lock: $(UV)
 	$(UV) lock --default-index https://pypi.org/simple
 
 clean:
-	rm -rf .venv .uv dist .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .uv dist .demo mutants.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find replicator tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml uv.lock $(UV)

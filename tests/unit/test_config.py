@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from replicator.app.pipeline import load_rules
 from replicator.config import (
     Explained,
     KafkaLogSettings,
@@ -768,3 +769,8 @@ def models(model: type[BaseModel] = Settings) -> list[type[BaseModel]]:
 @pytest.mark.parametrize("model", list(dict.fromkeys(models())), ids=lambda model: model.__name__)
 def test_every_setting_says_what_it_is(model: type[BaseModel]):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_a_standby_gets_no_rules_that_drop_unless_it_is_said(file: Path):
+    standby = load(file, {}).targets["standby"]
+    assert not load_rules(standby).with_drops
