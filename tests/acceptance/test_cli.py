@@ -16,6 +16,7 @@ import pytest
 from replicator.cli.demo.recording import RecordedDruid, steps
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, connected, execute
+from tests.servers.tied import tied
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -53,11 +54,12 @@ class User:
 
     async def starts(self, *args: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "replicator", *args, "--config", str(self.config)),
+            *tied(sys.executable, "-m", "replicator", *args, "--config", str(self.config)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "NO_COLOR": "1"},
+            process_group=0,
         )
 
     async def play(self, *names: str) -> None:
@@ -88,7 +90,9 @@ async def user(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[User]:
 
 async def test_the_demo_runs_to_its_end(tmp_path: Path):
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "replicator", "demo"), stdout=asyncio.subprocess.PIPE
+        *tied(sys.executable, "-m", "replicator", "demo"),
+        stdout=asyncio.subprocess.PIPE,
+        process_group=0,
     )
     out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()[-3000:]

@@ -34,6 +34,7 @@ from tests.builders import (
     removed,
     segment,
 )
+from tests.servers.tied import tied
 
 ALL: list[Workers] = [
     InPlaceWorkers(),
@@ -271,22 +272,25 @@ asyncio.run(main())
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_owner_leaves_no_worker(sent: signal.Signals):
     """Workers end with their input, so nothing that the owner does or fails to do keeps them."""
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER],
+    with subprocess.Popen(
+        tied(sys.executable, "-c", OWNER),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
         start_new_session=True,
-    )
-    assert owner.stdout is not None
-    pids = [int(pid) for pid in owner.stdout.readline().split()]
-    assert len(pids) == 2
-    assert owner.pid not in {os.getpgid(pid) for pid in pids}, "Ctrl-C would reach a worker"
-    handles = [os.pidfd_open(pid) for pid in pids]
+    ) as owner:
+        try:
+            assert owner.stdout is not None
+            pids = [int(pid) for pid in owner.stdout.readline().split()]
+            assert len(pids) == 2
+            assert owner.pid not in {os.getpgid(pid) for pid in pids}, "Ctrl-C would reach a worker"
+            handles = [os.pidfd_open(pid) for pid in pids]
 
-    os.killpg(owner.pid, sent)  # as a terminal does it
-    _, said_last = owner.communicate(timeout=30)
+            os.killpg(owner.pid, sent)  # as a terminal does it
+            _, said_last = owner.communicate(timeout=30)
+        finally:
+            owner.kill()
 
     for handle in handles:
         assert ended(handle)

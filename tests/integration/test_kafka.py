@@ -30,6 +30,7 @@ from replicator.errors import (
 from replicator.model.event import Document, Offset
 from replicator.ports import EventLog
 from tests.servers.kafka import PASSWORD, USER, Kafka, KafkaCluster, Security
+from tests.servers.tied import tied
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -292,13 +293,15 @@ async def test_the_consumer_in_the_documentation_runs(kafka_broker: Kafka, logs:
     code = code.replace("replicator.prod.changes", wanted.name)
     code = code.replace("localhost:9092", kafka_broker.bootstrap)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE
+        *tied(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE, process_group=0
     )
     assert process.stdout is not None
-    async with asyncio.timeout(60):
-        line = await process.stdout.readline()
-    process.kill()
-    await process.wait()
+    try:
+        async with asyncio.timeout(60):
+            line = await process.stdout.readline()
+    finally:
+        process.kill()
+        await process.wait()
     assert line.decode().split() == [str(offset), "segment.published", "wiki_1"]
 
 
@@ -324,8 +327,9 @@ async def test_a_writer_killed_in_the_middle_of_an_append_leaves_nothing(
 ):
     wanted, server = topic(), session(kafka_broker.bootstrap)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HALF_AN_APPEND, kafka_broker.bootstrap, wanted.name),
+        *tied(sys.executable, "-c", HALF_AN_APPEND, kafka_broker.bootstrap, wanted.name),
         stdout=asyncio.subprocess.PIPE,
+        process_group=0,
     )
     assert process.stdout is not None
     async with asyncio.timeout(60):

@@ -1,7 +1,6 @@
 """S3 when things go wrong: nothing wrong is ever visible, and the next try finishes the work."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -32,6 +31,7 @@ from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_addre
 from tests.servers.process import PROJECT
 from tests.servers.proxy import Flip, Proxy, Refuse, Request, Reset, proxy
 from tests.servers.stores import S3, S3_SECRET
+from tests.servers.tied import tied
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
@@ -307,12 +307,14 @@ asyncio.run(main())
 
 async def test_a_kill_in_the_middle_of_an_upload(s3: S3, front: Proxy, bucket: str):
     """The next start sends only the parts that the dead process did not."""
-    command = [sys.executable, "-c", CHILD, front.url, bucket]
+    command = tied(sys.executable, "-c", CHILD, front.url, bucket)
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as child:
-        async with asyncio.timeout(60):
-            while Counter(front.kinds())["UploadPart"] < 3:
-                await asyncio.sleep(0.02)
-        child.send_signal(signal.SIGKILL)
+        try:
+            async with asyncio.timeout(60):
+                while Counter(front.kinds())["UploadPart"] < 3:
+                    await asyncio.sleep(0.02)
+        finally:
+            child.kill()
     assert await unfinished(s3, bucket) == [f"druid/segments/{ONE}"]
     async with storage(s3.url, bucket) as target:
         assert await target.receipt(ONE) is None

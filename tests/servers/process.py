@@ -24,6 +24,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests.servers.tied import tie_this_process, tied
+
 PROJECT = Path(__file__).resolve().parents[2]
 NOBODY = "nobody"
 
@@ -163,19 +165,21 @@ class Processes:
 async def fresh(*args: str, within_s: float = 60.0, env: Mapping[str, str] | None = None) -> Ended:
     """Run `python -m replicator` in a new interpreter."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "replicator", *args,
+        *tied(sys.executable, "-m", "replicator", *args),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=PROJECT,
         env=dict(os.environ) | dict(env or {}),
-    )  # fmt: skip
+        process_group=0,
+    )
     try:
         async with asyncio.timeout(within_s):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     assert process.returncode is not None
     return Ended(code=process.returncode, out=out.decode(), err=err.decode())
 
@@ -188,9 +192,9 @@ def processes(folder: Path) -> Iterator[Processes]:
     env.pop("REPLICATOR_CONFIG", None)
     with (folder / "parent.err").open("w") as err:
         parent = subprocess.Popen(
-            [sys.executable, "-m", "tests.servers.process"],
+            tied(sys.executable, "-m", "tests.servers.process"),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True, cwd=PROJECT,
-            env=env,
+            env=env, process_group=0,
         )  # fmt: skip
     with parent:
         try:
@@ -198,7 +202,10 @@ def processes(folder: Path) -> Iterator[Processes]:
         finally:
             assert parent.stdin is not None
             parent.stdin.close()  # it kills what still runs, then ends
-            parent.wait(30)
+            try:
+                parent.wait(30)
+            finally:
+                parent.kill()
 
 
 # ------------------------------------------------------------------- in the forking interpreter
@@ -274,6 +281,7 @@ def _prepare(request: dict[str, Any]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setpgid(0, 0)
     folder = Path(request["folder"])
     flags = os.O_WRONLY | os.O_APPEND
     opened = [
@@ -295,6 +303,7 @@ def _prepare(request: dict[str, Any]) -> None:
         os.setgroups([])
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
+    tie_this_process()
 
 
 def _main(args: Sequence[str]) -> None:

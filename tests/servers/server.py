@@ -1,12 +1,15 @@
 """A server in a process of its own: started until it answers, stopped, killed, started again."""
 
-import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import cycle
 from pathlib import Path
+
+from tests.servers.tied import tied
 
 LOG_TAIL_CHARS = 3000
 POLL_S = 0.1
@@ -36,7 +39,7 @@ class Server:
         """Start it and do not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                tied(*self._command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -83,10 +86,13 @@ def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on, all different.
 
     They are taken below the range from which the system gives ports to outgoing connections, so
-    that one which is given back between two starts is not taken by a client meanwhile.
+    that one which is given back between two starts is not taken by a client meanwhile; and from
+    this process's own block, so that another process that runs tests does not take them either.
     """
     found: list[int] = []
-    for port in range(_begin(), 32_000):
+    block = _block()
+    for _ in range(BLOCK - 1):
+        port = next(block)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -105,12 +111,25 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-_given = 0
+FIRST_PORT, LAST_PORT, BLOCK = 12_000, 32_000, 200
 
 
-def _begin() -> int:
-    """Return where to look: another place for each process and each call."""
-    global _given  # noqa: PLW0603 - one counter for the process
-    _given += 1
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return 20_000 + 4_000 * (worker % 3) + 40 * (_given % 100)
+@cache
+def _block() -> Iterator[int]:
+    """Return ports in turn for ever, of a block whose first one this process holds until its end.
+
+    Held by the system, whoever the user and whatever the folders of another run.
+    """
+    for first in range(FIRST_PORT, LAST_PORT, BLOCK):
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", first))
+        except OSError:
+            holder.close()
+            continue
+        _HELD.append(holder)
+        return cycle(range(first + 1, first + BLOCK))
+    raise RuntimeError("no free block of ports")
+
+
+_HELD: list[socket.socket] = []

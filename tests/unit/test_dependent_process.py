@@ -10,6 +10,7 @@ import pytest
 
 from replicator.adapters.dependent_process import DependentProcess
 from replicator.errors import TransientError
+from tests.servers.tied import tied
 
 SAYS_ITS_PID = ("/bin/sh", "-c", 'echo "pid $$"; exec sleep 600')
 PARENT = """
@@ -66,7 +67,7 @@ async def test_one_that_ends_by_itself_leaves_its_code_and_its_last_words(tmp_pa
 
 async def test_it_ends_when_its_parent_is_killed(tmp_path: Path):
     log = tmp_path / "log"
-    command = [sys.executable, "-c", PARENT, str(log), *SAYS_ITS_PID]
+    command = tied(sys.executable, "-c", PARENT, str(log), *SAYS_ITS_PID)
     with subprocess.Popen(command) as parent:
         pid = await pid_in(log)
         assert _is_running(pid)

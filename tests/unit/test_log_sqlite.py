@@ -24,6 +24,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Offset
+from tests.servers.tied import tied
 
 BEGIN = Offset(0)
 
@@ -117,7 +118,7 @@ async def contents(log: SqliteEventLog) -> list[bytes]:
 
 def child(code: str, path: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(path)],
+        tied(sys.executable, "-c", code, str(path)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.errors import MissingObjectError
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
+from tests.servers.tied import tied
 
 PLACE = Location("wiki/2024/v1/0/index/")
 SIZE_BYTES = 3_000_000
@@ -64,7 +65,7 @@ def root(tmp_path: Path) -> Path:
 
 
 async def test_a_full_disk_leaves_nothing_visible_and_is_a_matter_of_trying_later(root: Path):
-    command = [sys.executable, "-c", CHILD, str(root), "full", PLACE]
+    command = tied(sys.executable, "-c", CHILD, str(root), "full", PLACE)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 8, ended.stderr
     assert "File too large" in ended.stdout
@@ -73,7 +74,7 @@ async def test_a_full_disk_leaves_nothing_visible_and_is_a_matter_of_trying_late
 
 @pytest.mark.parametrize("pieces", [1, 10, 29])
 async def test_a_kill_in_the_middle_leaves_nothing_visible(root: Path, pieces: int):
-    command = [sys.executable, "-c", CHILD, str(root), "slow", PLACE]
+    command = tied(sys.executable, "-c", CHILD, str(root), "slow", PLACE)
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         for _ in range(pieces):

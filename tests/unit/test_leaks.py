@@ -1,0 +1,104 @@
+"""What a test leaves is named, with the test, and removed; what belongs to a fixture stays."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PROJECT = Path(__file__).parents[2]
+PATIENCE = """
+from tests import leaks
+leaks.ENDING_MAX_S = 0.2
+pytest_plugins = ["tests.leaks"]
+"""
+LEAVING = """
+import signal, socket, subprocess, tempfile, time
+from pathlib import Path
+import pytest
+
+LEFT = []
+
+def sleeper(seconds):
+    LEFT.append(subprocess.Popen(["sleep", str(seconds)]))
+    return LEFT[-1]
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    tempfile.mkdtemp(prefix="of-the-server-")
+    process = sleeper(1001)
+    yield process
+    process.kill()
+    process.wait()
+    for path in Path(tempfile.gettempdir()).glob("of-the-server-*"):
+        path.rmdir()
+
+@pytest.fixture(scope="session")
+def careless():
+    return sleeper(1002)
+
+def test_leaves_a_process():
+    sleeper(1003)
+
+def test_leaves_an_orphan_in_a_session_of_its_own_without_environment():
+    subprocess.run("sleep 1004 & exit", shell=True, start_new_session=True, env={})
+
+def test_leaves_a_port():
+    LEFT.append(socket.create_server(("127.0.0.1", 0)))
+
+def test_leaves_a_folder():
+    Path(tempfile.mkdtemp(prefix="left-")).joinpath("file").touch()
+
+def test_leaves_nothing(server, tmp_path):
+    tempfile.TemporaryDirectory().cleanup()
+    (tmp_path / "file").touch()
+    assert server.poll() is None
+
+def test_restarts_the_server_and_leaves_nothing(server):
+    server.kill()
+    server.wait()
+    sleeper(1001)
+
+def test_leaves_what_is_about_to_end():
+    subprocess.Popen(["sleep", "0.05"])
+
+def test_is_the_last(careless):
+    assert LEFT[-2].args == ["sleep", "1001"] and LEFT[-2].poll() is None
+    LEFT[-2].kill()
+"""
+
+
+def test_what_is_left_fails_the_test_by_name_and_is_gone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    """Only what a test's own fixtures do not end; a server of the session stays until its end."""
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    pytester.makeconftest(PATIENCE)
+    pytester.makepyfile(test_leaving=LEAVING)
+    temporary = Path(os.environ["TMPDIR"])
+    before = set(temporary.iterdir())
+
+    found = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
+
+    found.assert_outcomes(passed=8, errors=5)
+    for test, left in {
+        "process": "  process *: sleep 1003",
+        "an_orphan_in_a_session_of_its_own_without_environment": "  process *: sleep 1004",
+        "a_port": "  a socket that listens on port *",
+        "a_folder": "  temporary */left-*",
+    }.items():
+        name = test if test.startswith("a") else f"a_{test}"
+        found.stdout.fnmatch_lines([f"test_leaving.py::test_leaves_{name} left behind:", left])
+    found.stdout.fnmatch_lines(
+        ["test_leaving.py::test_is_the_last left behind:", "  process *: sleep 1002"]
+    )
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_left(path)]
+    assert set(temporary.iterdir()) == before
+
+
+def is_left(command: Path) -> bool:
+    try:
+        return command.read_bytes().startswith(b"sleep\x00100")
+    except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        return False
