@@ -14,10 +14,9 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from replicator.adapters.embedded_postgresql import start, stop
 from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
 from tests.servers.kafka import Kafka
-from tests.servers.postgresql import Postgresql, connected
+from tests.servers.postgresql import connected, started
 from tests.servers.process import processes
 
 POLL_S, DRUID_S, MARGIN_S = 0.5, 3.0, 2.0
@@ -47,8 +46,8 @@ async def counted(one: Cluster, rows: int) -> datetime:
 async def run(args: argparse.Namespace, folder: Path) -> bool:
     """Measure and print; return whether the goal is met."""
     async with AsyncExitStack() as stack:
-        postgresql = Postgresql(await start(folder / "pg", fsync=False), folder / "pg")
-        stack.push_async_callback(stop, folder / "pg")
+        postgresql = await started(folder / "pg")
+        stack.push_async_callback(postgresql.stop)
         kafka = Kafka(folder / "kafka")
         stack.callback(kafka.kill)
         kafka.start()

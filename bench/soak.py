@@ -11,11 +11,10 @@ from random import Random
 
 import yaml
 
-from replicator.adapters.embedded_postgresql import start, stop
 from tests.acceptance.test_killed import kafka_log, set_up
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.servers.kafka import Kafka
-from tests.servers.postgresql import Postgresql
+from tests.servers.postgresql import started
 from tests.servers.process import processes
 
 SETTLED_SHARE = 0.25
@@ -43,7 +42,7 @@ async def changes(druid: DruidOnPostgresql, stop_: asyncio.Event, seconds: float
 
 async def run(args: argparse.Namespace, folder: Path) -> bool:
     """Measure and print; return whether memory stayed flat."""
-    postgresql = Postgresql(await start(folder / "postgresql", fsync=False), folder / "postgresql")
+    postgresql = await started(folder / "postgresql")
     broker = Kafka(folder / "kafka")
     broker.start()
     stop_, found = asyncio.Event(), []
@@ -68,7 +67,7 @@ async def run(args: argparse.Namespace, folder: Path) -> bool:
                 ended = await process.terminate()
     finally:
         broker.kill()
-        await stop(folder / "postgresql")
+        await postgresql.stop()
     settled = found[int(len(found) * SETTLED_SHARE) :]
     growth = settled[-1] / settled[0] - 1
     cuts = ended.err.count("cut applied")

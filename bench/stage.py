@@ -75,7 +75,7 @@ async def server(folder: Path | None) -> AsyncIterator[tuple[Path, str]]:
     made = Path(tempfile.mkdtemp(prefix="replicator-bench-", dir=folder))
     made.chmod(0o755)  # noqa: ASYNC240 - once; root starts the server as another user
     try:
-        async with running(made / "postgresql", start_timeout_s=120) as dsn:
-            yield made, dsn
+        async with running(made / "postgresql", start_timeout_s=120) as server:
+            yield made, server.superuser_dsn
     finally:
         shutil.rmtree(made)

@@ -16,11 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from replicator.adapters.embedded_postgresql import start, stop
 from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
 from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka
-from tests.servers.postgresql import Postgresql
+from tests.servers.postgresql import started
 from tests.servers.process import processes
 
 CONSOLE = Console(highlight=False)
@@ -110,8 +109,8 @@ async def staged() -> AsyncIterator[Stage]:
     folder.chmod(0o755)
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        postgresql = Postgresql(await start(folder / "postgresql"), folder / "postgresql")
-        stack.push_async_callback(stop, folder / "postgresql")
+        postgresql = await started(folder / "postgresql", fsync=True)
+        stack.push_async_callback(postgresql.stop)
         CONSOLE.print("starting Apache Kafka 4.4.0 and two Apache Druid 33.0.0, about 30 s …")
         kafka = Kafka(folder / "kafka")
         stack.callback(kafka.kill)

@@ -4,9 +4,11 @@ Each is the child of a shell that holds a pipe of ours. The pipe ends with us, a
 ends the server: at once, as what it writes is scratch.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from replicator.adapters.in_thread import finished
 from replicator.adapters.local_files import translated
@@ -27,26 +29,48 @@ exit "$code"
 END_MAX_S = 30.0
 """Longest wait for a server that was killed, in seconds."""
 LOG_TAIL_CHARS = 2000
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+class Identity(TypedDict, total=False):
+    """Whom a process runs as; empty: as whoever runs this one."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def environment() -> dict[str, str]:
+    """Return all that a server of ours learns of this process's environment.
+
+    Passwords and keys stand in variables, and a server shows its own to whoever gets into it.
+    """
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
 class DependentProcess:
     """One server, its words in a log file."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
-        """Start it.
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, identity: Identity | None = None
+    ) -> None:
+        """Start it, with an environment that holds no secret of this process.
 
         Raises:
             TransientError: its log file cannot be written.
             ConfigError: this process may not write there.
         """
         self.name, self._log = name, log
-        with translated(f"start {name}"), log.open("ab") as words:
+        with translated(f"start {name}"), os.fdopen(os.open(log, LOG_FLAGS, 0o600), "ab") as words:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
                 ["/bin/sh", "-c", GUARD, "sh", *command],
                 stdin=subprocess.PIPE,
                 stdout=words,
                 stderr=subprocess.STDOUT,
+                cwd="/",
+                env=environment(),
                 start_new_session=True,  # Ctrl-C reaches this process alone
+                **(identity or Identity()),
             )
 
     @property

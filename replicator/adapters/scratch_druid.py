@@ -188,8 +188,9 @@ class ScratchDruid:
         wanted = dict(one.split("=", 1) for one in self._distribution.properties)
         common = wanted | self._common(zookeeper)
         with translated(f"configure a Druid in {folder}"):
+            folder.mkdir(mode=0o700, parents=True)
             for name in ("common", "zookeeper", *ports):
-                (folder / name).mkdir(parents=True, mode=0o700)
+                (folder / name).mkdir(mode=0o700)
             (folder / "common" / "log4j2.xml").write_text(LOG4J)
             _write(folder / "common" / "common.runtime.properties", common)
             for role, port in ports.items():

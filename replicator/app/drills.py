@@ -97,10 +97,10 @@ async def _rehearsal(
     """Open a store, and make an empty cluster's metadata and deep storage to restore it to."""
     settings = application.settings.drill
     store = await application.store(name, log_id=log_id)
-    async with scratch(settings.folder, _stop_database) as folder:
-        dsn = await embedded_postgresql.start(
-            folder / DATABASE, start_timeout_s=settings.start_timeout_s
-        )
+    async with (
+        scratch(settings.folder, _stop_database) as folder,
+        _database(folder, settings) as dsn,
+    ):
         target = await _scratch_target(store.target, folder, dsn, settings)
         tools = Tools(
             workers=application.tools.workers,
@@ -118,6 +118,17 @@ async def _rehearsal(
             verifier=await pipeline.verifier(),
             trial=_trial(application, folder, dsn, observer),
         )
+
+
+@asynccontextmanager
+async def _database(folder: Path, settings: DrillSettings) -> AsyncGenerator[str]:
+    """Run a scratch PostgreSQL, on loopback for a Druid only: Java knows no Unix sockets."""
+    async with embedded_postgresql.running(
+        folder / DATABASE,
+        loopback=None if settings.druid is None else embedded_postgresql.Loopback(),
+        start_timeout_s=settings.start_timeout_s,
+    ) as server:
+        yield server.dsn() if settings.druid is None else server.loopback_dsn()
 
 
 def _trial(
@@ -168,6 +179,7 @@ async def _scratch_target(
     """Return an empty target like the drilled one, in a scratch folder."""
     metadata = PostgresqlMetadataWriter(dsn)
     await metadata.create(settings.druid_release, centralized=settings.centralized_schema)
+    (folder / SEGMENTS).mkdir(mode=0o700)  # a Druid of the drill is this same user
     storage = LocalDeepStorage(folder / SEGMENTS)
     await storage.create()
     return Target(
@@ -180,7 +192,8 @@ async def _scratch_target(
 
 def _scratch_settings(drilled: TargetSettings, dsn: str, root: Path) -> TargetSettings:
     url = urlsplit(dsn)
-    without_password = f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}"
+    login = (url.username or "", url.netloc.rpartition("@")[2])
+    without_password = url._replace(netloc="@".join(login)).geturl()
     return drilled.model_copy(
         update={
             "metadata": PostgresqlSettings(type="postgresql", url=without_password),

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import select
 import shutil
 import signal
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import yaml
 
 from tests.acceptance.test_cli import Said, User, user
 from tests.acceptance.test_store_alone import archive, edited
+from tests.servers.stranger import gets
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -21,8 +24,6 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 NEWEST = 21
 """The offset of the second cut."""
-PORT_LINE = 3
-"""Of postmaster.pid, counted from zero."""
 
 
 @pytest.fixture
@@ -116,18 +117,20 @@ async def ends_on_a_signal(user: User, scratch: Path) -> None:
 
 
 async def cleans_up_after_a_kill(user: User, scratch: Path) -> None:
-    """SIGKILL leaves a server and its folder; the next drill ends both, and is good."""
+    """Meanwhile nobody else gets anything; after SIGKILL the server ends, and the folder next."""
     process = await user.starts("drill", "vault")
     await has_begun(scratch)
     (left,) = scratch.glob("drill-*")
-    port = int((left / "postgresql" / "postmaster.pid").read_text().splitlines()[PORT_LINE])
+    pid = int((left / "postgresql" / "postmaster.pid").read_text().splitlines()[0])
+    server = os.pidfd_open(pid)
+    assert gets(below=scratch, pids=[pid, process.pid]) == {}
     process.kill()
     await process.communicate()
-    assert await answers(port)
+    assert await asyncio.to_thread(select.select, [server], [], [], 30) == ([server], [], [])
+    os.close(server)
     said = await user.types("drill", "vault", "--random")
     assert said.code == 0, said.err
     assert "good" in said.out
-    assert not await answers(port)
     nothing_is_left(scratch)
 
 
@@ -168,17 +171,6 @@ async def has_begun(scratch: Path) -> None:
     async with asyncio.timeout(120):
         while not list(scratch.glob("drill-*/segments")):
             await asyncio.sleep(0.02)
-
-
-async def answers(port: int) -> bool:
-    """Whether a server listens; its process says less: an orphan stays a zombie for a while."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except ConnectionRefusedError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
 
 
 def nothing_is_left(scratch: Path) -> None:

@@ -18,15 +18,20 @@ __all__ = ["scratch", "user"]
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
-QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
-"""For Java, which says so on its standard error."""
+JAVA = """\
+#!/bin/sh
+exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto "$@"
+"""
+"""A quick one: a variable would not reach it."""
 
 PAUSED = '"pauseCoordination":true'
 
 
 @pytest.fixture
-def druid_home(druid_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", QUICK)
+def druid_home(druid_folder: Path) -> Path:
+    java = druid_folder / "java"
+    java.write_text(JAVA)
+    java.chmod(0o755)
     return distribution(druid_folder / "apache-druid")
 
 
@@ -53,7 +58,8 @@ async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
 
 
 def with_druid(found: dict[str, Any], home: Path) -> None:
-    found["drill"]["druid"] = {"home": str(home), "stall_timeout": "2m"}
+    java = str(home.with_name("java"))
+    found["drill"]["druid"] = {"home": str(home), "java": java, "stall_timeout": "2m"}
     found["targets"]["vault"]["config_names"] = ["coordinator.config", "lookupsConfig"]
 
 

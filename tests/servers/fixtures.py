@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from replicator.adapters.embedded_postgresql import start, stop
 from tests.servers import fetching
 from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka, KafkaCluster
-from tests.servers.postgresql import Postgresql
+from tests.servers.postgresql import Postgresql, started
 from tests.servers.stores import S3, Azure, Gcs, Hdfs
 
 
@@ -35,14 +34,13 @@ def on_a_desk_only() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
     # not below tmp_path: root's is closed to the user that the server runs as
-    parent = Path(tempfile.mkdtemp(prefix="replicator-test-pg-"))
+    parent = Path(tempfile.mkdtemp(prefix="pg-"))
     parent.chmod(0o755)
     data_dir = parent / "data"
-    try:
-        yield Postgresql(asyncio.run(start(data_dir, fsync=False)), data_dir)
-    finally:
-        asyncio.run(stop(data_dir))
-        shutil.rmtree(parent)
+    server = asyncio.run(started(data_dir))
+    yield server
+    asyncio.run(server.stop())
+    shutil.rmtree(parent)
 
 
 @pytest.fixture

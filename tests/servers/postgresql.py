@@ -1,5 +1,6 @@
 """A PostgreSQL for tests: a fresh database for each of them, with the tables of a Druid release."""
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from replicator.adapters.druid_tables import LAYOUTS
-from replicator.adapters.embedded_postgresql import start, stop
+from replicator.adapters.embedded_postgresql import ROLE, Loopback, start, stop
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
 
 WAITS_FOR_A_LOCK = (
     "datname = current_database() AND wait_event_type = 'Lock' AND backend_type = 'client backend'"
 )
 """Of `pg_stat_activity`: a client of this database that does; autovacuum may wait for one, too."""
+
+GUARD = 'read -r _; { kill -9 "$(head -n 1 "$1")"; } 2>/dev/null'
+"""For a shell whose standard input ends with us: a server that outlives its starter ends, too."""
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Postgresql:
     dsn: str
     """Of the superuser, for the database `postgres`."""
     data_dir: Path
+    _guard: "subprocess.Popen[bytes]"
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _templates: set[str] = field(default_factory=set)
 
@@ -46,10 +51,17 @@ class Postgresql:
         login = url.netloc.rpartition("@")[0] if role is None else f"{role}:{password}"
         return f"postgresql://{login}@{url.hostname}:{url.port}/{database}"
 
+    async def stop(self) -> None:
+        """End it, and what would have ended it."""
+        await stop(self.data_dir)
+        self._guard.communicate()
+
     async def restart(self) -> None:
         """Stop the server, which ends all connections, and start it at the same port."""
         await stop(self.data_dir)
-        await start(self.data_dir, urlsplit(self.dsn).port, fsync=False)
+        url = urlsplit(self.dsn)
+        loopback = Loopback(port=url.port, password=url.password or "")
+        await start(self.data_dir, loopback=loopback, fsync=False)
 
     async def _template(self, layout: str) -> str:
         if layout not in self._templates:
@@ -62,6 +74,18 @@ class Postgresql:
     async def _execute(self, statement: str) -> None:
         async with connected(self.dsn) as connection:
             await connection.execute(statement)
+
+
+async def started(data_dir: Path, *, fsync: bool = False) -> Postgresql:
+    """Start one; its role is a superuser, as tests make databases and look behind the curtain."""
+    server = await start(data_dir, loopback=Loopback(), fsync=fsync)
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", GUARD, "sh", str(data_dir / "postmaster.pid")],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    await execute(server.superuser_dsn, f"ALTER ROLE {ROLE} SUPERUSER")
+    return Postgresql(server.loopback_dsn("postgres"), data_dir, guard)
 
 
 @asynccontextmanager

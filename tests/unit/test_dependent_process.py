@@ -87,3 +87,19 @@ async def test_a_signal_to_the_group_of_its_parent_does_not_reach_it(tmp_path: P
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path):
     with pytest.raises(TransientError, match=f"start server.*{tmp_path}/none/log"):
         DependentProcess("server", SAYS_ITS_PID, tmp_path / "none" / "log")
+
+
+async def test_it_learns_nothing_of_our_environment_and_nobody_else_reads_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PW", "hush-0815")
+    log = tmp_path / "log"
+    server = DependentProcess("server", ("/bin/sh", "-c", "env"), log)
+    async with asyncio.timeout(20):
+        while server.code is None:
+            await asyncio.sleep(0.01)
+    await server.stop()
+    of_the_shell = {"PWD", "OLDPWD", "SHLVL", "_"}
+    names = {line.partition("=")[0] for line in log.read_text().splitlines()}
+    assert names - of_the_shell == {"PATH", "LC_ALL"}
+    assert log.stat().st_mode & 0o077 == 0

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
@@ -24,8 +23,7 @@ source:
   name: {source}
   metadata:
     type: postgresql
-    url: postgresql://{reader}@127.0.0.1:{port}/{source}   # a role that can only SELECT
-    password_file: {folder}/password
+    url: {source_url}   # a role that can only SELECT
   deep_storage: {{type: local, root: {folder}/{source}-segments}}
 log: {{type: sqlite, path: {folder}/log.sqlite}}
 watch: {{poll_interval_s: 0.5, idle_cut_interval_s: 5}}
@@ -33,16 +31,14 @@ targets:
   {target}:
     metadata:
       type: postgresql
-      url: postgresql://{owner}@127.0.0.1:{port}/{target}
-      password_file: {folder}/password
+      url: {target_url}
     deep_storage: {{type: local, root: {folder}/{target}-segments}}
     apply_interval_s: 0.2
     rpo: 30s
   {other}:
     metadata:
       type: postgresql
-      url: postgresql://{owner}@127.0.0.1:{port}/{other}
-      password_file: {folder}/password
+      url: {other_url}
     deep_storage: {{type: local, root: {folder}/{other}-segments}}
     rpo: 30s
 """
@@ -120,20 +116,15 @@ class Stage:
 async def stage(folder: Path, *, keep: bool) -> AsyncGenerator[Stage]:
     """Set the stage; with `keep` it stays when the block ends."""
     data_dir = folder / "postgresql"
-    dsn = await embedded_postgresql.start(data_dir)
+    server = await embedded_postgresql.start(data_dir)
     try:
-        url = urlsplit(dsn)
-        await _make_databases(dsn, url.password or "")
+        await _make_databases(server)
         for name in (SOURCE, TARGET, OTHER):
             (folder / f"{name}-segments").mkdir()
         RecordedDruid.unpack(folder / "archive")
-        (folder / "password").write_text(url.password or "")
-        (folder / "password").chmod(0o600)
-        names = {"source": SOURCE, "target": TARGET, "other": OTHER, "reader": READER}
-        text = CONFIG.format(folder=folder, port=url.port, owner=url.username, **names)
-        (folder / "replicator.yaml").write_text(text)
-        source = await asyncpg.connect(_database(dsn, SOURCE))
-        target = await asyncpg.connect(_database(dsn, TARGET))
+        (folder / "replicator.yaml").write_text(_configuration(folder, server))
+        source = await asyncpg.connect(server.dsn(SOURCE))
+        target = await asyncpg.connect(server.dsn(TARGET))
         try:
             druid = RecordedDruid(
                 source, root=folder / f"{SOURCE}-segments", archive=folder / "archive"
@@ -147,16 +138,28 @@ async def stage(folder: Path, *, keep: bool) -> AsyncGenerator[Stage]:
             await embedded_postgresql.stop(data_dir)
 
 
-async def _make_databases(dsn: str, password: str) -> None:
-    connection = await asyncpg.connect(dsn)
+def _configuration(folder: Path, server: embedded_postgresql.Server) -> str:
+    return CONFIG.format(
+        folder=folder,
+        source=SOURCE,
+        source_url=server.dsn(SOURCE, role=READER),
+        target=TARGET,
+        target_url=server.dsn(TARGET),
+        other=OTHER,
+        other_url=server.dsn(OTHER),
+    )
+
+
+async def _make_databases(server: embedded_postgresql.Server) -> None:
+    connection = await asyncpg.connect(server.superuser_dsn)
     try:
-        await connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"CREATE ROLE {READER} LOGIN")
         for name in (SOURCE, TARGET, OTHER):
-            await connection.execute(f"CREATE DATABASE {name}")
+            await connection.execute(f"CREATE DATABASE {name} OWNER {embedded_postgresql.ROLE}")
     finally:
         await connection.close()
     for name in (SOURCE, TARGET, OTHER):
-        connection = await asyncpg.connect(_database(dsn, name))
+        connection = await asyncpg.connect(server.dsn(name))
         try:
             await connection.execute(TABLES_DDL.read_text())
             await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
@@ -170,7 +173,3 @@ async def _held(connection: asyncpg.Connection) -> tuple[list[object], list[obje
         "SELECT datasource, commit_metadata_sha1 FROM druid_datasource ORDER BY datasource"
     )
     return [tuple(row) for row in segments], [tuple(row) for row in offsets]
-
-
-def _database(dsn: str, name: str) -> str:
-    return dsn.rpartition("/")[0] + f"/{name}"

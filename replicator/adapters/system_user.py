@@ -1,0 +1,104 @@
+"""Programs that refuse to run as root, like PostgreSQL's: root runs them as a system user.
+
+The user is made when it is missing. Everybody else runs them as themselves.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from replicator.adapters.dependent_process import Identity, environment
+from replicator.adapters.in_thread import finished
+from replicator.errors import ConfigError
+
+NAME: Final = "druid-replicator"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended, and all that it said."""
+
+    code: int
+    output: str
+
+
+async def identity() -> Identity:
+    """Return whom the server runs as; empty: as whoever runs this process."""
+    if os.geteuid() != 0:
+        return {}
+    user = _known() or await _made()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _known() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(NAME)
+    except KeyError:
+        return None
+
+
+async def _made() -> pwd.struct_passwd:
+    program = shutil.which("useradd")
+    if program is None:
+        raise ConfigError(
+            "PostgreSQL refuses to run as root, and there is no useradd to make a user for it",
+            hint="run the command as another user than root",
+        )
+    ended = await _run(
+        program, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin",
+        NAME, who=Identity(),
+    )  # fmt: skip
+    user = _known()  # another process may have made it meanwhile
+    if user is None:
+        raise ConfigError(
+            f"the system user {NAME} cannot be made: {ended.output}",
+            hint="run the command as another user than root",
+        )
+    return user
+
+
+async def run(*command: str, given: str = "") -> Ended:
+    """Run a program to its end as that user, with the environment that servers of ours get.
+
+    Raises:
+        ConfigError: the user is missing and cannot be made.
+    """
+    return await _run(*command, who=await identity(), given=given)
+
+
+async def check_reach(*paths: Path) -> None:
+    """Refuse early what a program would say in riddles: a parent that only root may enter.
+
+    Raises:
+        ConfigError: a folder's name, and what to do.
+    """
+    for path in paths:
+        found = await run("/bin/sh", "-c", 'cd "$1"', "sh", str(path))
+        if found.code != 0:
+            raise ConfigError(
+                f"the user {NAME}, as whom root starts PostgreSQL, cannot enter {path}",
+                hint="choose a directory whose parents everybody may enter, or do not run as root",
+            )
+
+
+async def _run(*command: str, who: Identity, given: str = "") -> Ended:
+    """Run a program to its end: in a thread, as uvloop starts none as another user."""
+
+    def run() -> Ended:
+        done = subprocess.run(  # noqa: S603 - our own commands, no shell
+            command,
+            check=False,
+            input=given.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=environment(),
+            **who,
+        )
+        return Ended(done.returncode, done.stdout.decode(errors="replace").strip())
+
+    return await finished(run)
