@@ -1,7 +1,8 @@
 """Our own files at a target in a folder, `<root>/_replicator/`.
 
 A file is written beside its place, made durable, and linked or renamed into it: a link fails when
-the name is taken, so of two that create it at once one gets it.
+the name is taken, so of two that create it at once one gets it. No other user reads them: history
+and bases hold what Druid's tables hold, passwords of supervisors too.
 """
 
 import os
@@ -12,7 +13,13 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from replicator.adapters.in_thread import finished
-from replicator.adapters.local_files import make_folders, sync, translated, write_durably
+from replicator.adapters.local_files import (
+    PRIVATE_FOLDER,
+    make_folders,
+    sync,
+    translated,
+    write_durably,
+)
 from replicator.errors import NotFoundError, RefusedError, TransientError
 
 UNFINISHED = ".new-"
@@ -99,7 +106,7 @@ class LocalArea:
     @contextmanager
     def _written(self, path: Path, data: bytes) -> Generator[Path]:
         self._require_root()
-        make_folders(path.parent, self._root)
+        make_folders(path.parent, self._root, PRIVATE_FOLDER)
         new = path.with_name(f"{UNFINISHED}{uuid4().hex}")
         try:
             write_durably(new, data)

@@ -24,7 +24,13 @@ from uuid import uuid4
 
 import orjson
 
-from replicator.adapters.local_files import make_folders, sync, write_durably
+from replicator.adapters.local_files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    make_folders,
+    sync,
+    write_durably,
+)
 from replicator.adapters.receipt_json import receipt_json, receipt_of
 from replicator.errors import CorruptionError, TransientError
 from replicator.model.load_spec import Location
@@ -65,11 +71,11 @@ class Area:
             if self._alive is None:
                 self.require_root()
                 for name in ("tmp", "receipts", "locks"):
-                    make_folders(self._top / name, self._root)
+                    make_folders(self._top / name, self._root, PRIVATE_FOLDER)
                 with self._locked(self._top / "lock"):
                     self._remove_dead()
                     self._alive = _lock_file(self._own.with_suffix(".lock"))
-                    self._own.mkdir()
+                    self._own.mkdir(PRIVATE_FOLDER)
             else:
                 self.require_root()
 
@@ -135,7 +141,7 @@ class Area:
         }
         try:
             write_durably(written, orjson.dumps(found))
-            make_folders(path.parent, self._top / "receipts")
+            make_folders(path.parent, self._top / "receipts", PRIVATE_FOLDER)
             written.rename(path)
             sync(path.parent)
         finally:
@@ -191,7 +197,7 @@ def _kept(found: dict[str, Any], location: Location, stored_at: datetime) -> Kep
 
 def _try_lock(path: Path) -> int | None:
     """Return a descriptor that holds the lock until it is closed, None when it is taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -36,6 +36,11 @@ HINTS: dict[int, str] = {
     errno.EXDEV: "keep the whole deep storage on one file system",
 }
 
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""Of what is ours alone: it holds what Druid's tables hold, passwords of supervisors too."""
+FILE, FOLDER = 0o666, 0o777
+"""Less the umask: of what a Druid of another user may have to read."""
+
 
 class Found(NamedTuple):
     """One file below a folder."""
@@ -114,8 +119,8 @@ class Reading:
 class Writing:
     """One new file, written in pieces, its checksum computed on the way."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, mode: int = FILE) -> None:
+        self._path, self._mode = path, mode
         self._file: FileIO | None = None
         self._sha256 = sha256()
         self.size_bytes = 0
@@ -124,7 +129,7 @@ class Writing:
         """Add bytes at the end."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("xb", buffering=0)
+            self._file = FileIO(self._path, "xb", opener=self._made)
         self._sha256.update(data)
         self.size_bytes += len(data)
         rest = memoryview(data)
@@ -144,25 +149,28 @@ class Writing:
         if self._file is not None:
             self._file.close()
 
+    def _made(self, path: str, flags: int) -> int:
+        return os.open(path, flags, self._mode)
+
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file whose bytes survive; its name does so once the folder is synced."""
-    writing = Writing(path)
+    """Write a new file of ours whose bytes survive; its name does so once the folder is synced."""
+    writing = Writing(path, PRIVATE_FILE)
     try:
         writing.end(data)
     finally:
         writing.close()
 
 
-def make_folders(folder: Path, top: Path) -> None:
+def make_folders(folder: Path, top: Path, mode: int = FOLDER) -> None:
     """Make folders below `top`, each durable in the one above.
 
     Those that are there are synced too: whoever made them may have died before it did.
     """
     if folder != top:
-        make_folders(folder.parent, top)
+        make_folders(folder.parent, top, mode)
         with suppress(FileExistsError):
-            folder.mkdir()
+            folder.mkdir(mode)
         sync(folder.parent)
 
 

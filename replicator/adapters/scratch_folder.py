@@ -18,8 +18,8 @@ from replicator.errors import ConfigError, RefusedError
 LOCK = "lock"
 BEGINNING = "drill-"
 """Of the name of each piece of scratch; nothing with another name is ever removed."""
-FOLDER_MODE = 0o711
-"""Everybody may pass, nobody else may look: a database runs as another user when we are root."""
+FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
+"""When we are root, a database runs as another user, and passes; what it passes to is closed."""
 _OTHERS_MAY_WRITE = 0o022
 
 Tidy = Callable[[Path], Awaitable[None]]

@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -77,7 +77,8 @@ class LogFile:
         """Make the log when there is none, durably; a file that holds anything is left alone."""
         _make_folder(self.path.parent)
         with _alone_in(self.path.parent):
-            connection = self._connect("rwc")
+            self._touch()
+            connection = self._connect("rw")
             try:
                 if not self._found_log(connection):
                     self._fill(connection)
@@ -107,6 +108,14 @@ class LogFile:
             return self.path.stat().st_ino
         except FileNotFoundError as exc:
             raise NotFoundError(f"{self.path}: there is no such event log") from exc
+
+    def _touch(self) -> None:
+        """Make an empty file that no other user reads; SQLite gives its companions the same mode.
+
+        The log holds what Druid's tables hold, passwords of supervisors too.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(
@@ -238,7 +247,7 @@ def _make_folder(folder: Path) -> None:
     """Make it with its parents, each of them durable in the one above."""
     if not folder.is_dir():
         _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(0o700, exist_ok=True)
         _fsync_folder(folder.parent)
 
 

@@ -1,5 +1,6 @@
 """`restore plan` and `restore run`: a restore as a file, to be read, agreed to and carried out."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -225,9 +226,15 @@ def _shown(planned: RestorePlan, found: Appraisal, prices: Prices | None) -> dic
 def _write(path: Path, document: dict[str, Any]) -> None:
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     try:
-        path.write_bytes(orjson.dumps(document, option=options))
+        with open(path, "wb", opener=_opened) as file:
+            file.write(orjson.dumps(document, option=options))
     except OSError as exc:
         raise ConfigError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open a new file for this user alone: a plan names what a cluster holds, and what it costs."""
+    return os.open(path, flags, 0o600)
 
 
 def _read(path: Path) -> bytes:
