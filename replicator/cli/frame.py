@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 import uvloop
@@ -16,13 +16,15 @@ from rich.prompt import Prompt
 
 from replicator import config
 from replicator.adapters.system_clock import SystemClock
-from replicator.app import Application
 from replicator.cli.screen import Screen
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
 from replicator.model.interval import Interval, interval
 from replicator.web.document import document
+
+if TYPE_CHECKING:
+    from replicator.app import Application
 
 INTERRUPTED = 130
 PARTLY_DONE = 3
@@ -79,11 +81,12 @@ class Call:
         return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
 
 
-Body = Callable[[Application, Screen], Awaitable[Outcome]]
+Body = Callable[["Application", Screen], Awaitable[Outcome]]
 
 
 def run(call: Call, body: Body) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
+    from replicator.app import Application  # noqa: PLC0415 - `config` does without all services
 
     async def within() -> Outcome:
         with Screen(quiet=call.as_json) as screen:
