@@ -1,7 +1,7 @@
 """A cluster's Broker over HTTP, in Druid SQL of release 25 and later: it is only ever asked."""
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 from replicator.adapters.druid_request import DruidLogin, answered, asked
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.answer import Answer, Measure, What
-from replicator.model.interval import Interval, interval
+from replicator.model.interval import Interval, instant, interval_or_eternity
 from replicator.ports import Availability, Served
 
 PATH = "/druid/v2/sql"
@@ -63,6 +63,8 @@ SELECT datasource, COUNT(*) AS "published",
   SUM(CASE WHEN is_available = 0 AND is_overshadowed = 0 THEN 1 ELSE 0 END) AS "unserved"
 FROM sys.segments WHERE is_published = 1 GROUP BY 1
 """
+SQL_TIME = re.compile(r"(?!0000)\d{4}-.*Z")
+"""Literals of SQL have years from 1 to 9999."""
 UNSERVED_SHOWN_MAX = 100
 UNSERVED = f"""
 SELECT segment_id FROM sys.segments
@@ -85,7 +87,10 @@ class DruidBroker:
     async def served(self, datasource: str) -> Sequence[Served]:
         found = await self._rows(SEGMENTS.format(_text(datasource)))
         return [
-            Served(interval=interval(row["start"], row["end"]), is_realtime=bool(row["realtime"]))
+            Served(
+                interval=interval_or_eternity(str(row["start"]), str(row["end"])),
+                is_realtime=bool(row["realtime"]),
+            )
             for row in found
         ]
 
@@ -147,16 +152,20 @@ class DruidBroker:
 
 
 def _where(interval: Interval) -> str:
-    found = [
-        f"__time {sign} TIMESTAMP '{_timestamp(limit)}'"
-        for sign, limit in ((">=", interval.start), ("<", interval.end))
-        if limit is not None
-    ]
+    found = list[str]()
+    if interval.has_beginning:
+        found.append(_compared(">=", interval.start_ms))
+    if interval.has_end:
+        found.append(_compared("<", interval.end_ms))
     return f" WHERE {' AND '.join(found)}" if found else ""
 
 
-def _timestamp(time: datetime) -> str:
-    return time.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+def _compared(sign: str, ms: int) -> str:
+    """Compare by a literal, by which a Broker chooses segments, where SQL has one for the year."""
+    text = instant(ms)
+    if SQL_TIME.fullmatch(text) is None:
+        return f"TIMESTAMP_TO_MILLIS(__time) {sign} {ms}"
+    return f"__time {sign} TIMESTAMP '{text[:-1].replace('T', ' ')}'"
 
 
 def _name(text: str) -> str:

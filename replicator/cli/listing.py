@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, assert_never
 
 import typer
 from rich.console import Console
@@ -16,7 +16,8 @@ from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outco
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
-from replicator.model.row import datasource_of
+from replicator.model.mention import segment_name
+from replicator.model.row import Kind, datasource_of
 from replicator.model.wire import EVENT_TYPES, event_type
 from replicator.services.datasources import is_known, nearest
 from replicator.services.history import History
@@ -150,14 +151,27 @@ def _subject(entry: Entry) -> str:
 
 
 def _datasource(entry: Entry) -> frozenset[str]:
-    """Return the datasources that an event speaks of; of a removed row only its key is known."""
+    """Return the datasource that an event speaks of; several where an id leaves it open."""
     event = entry.event
     if isinstance(event, RowChanged):
         name = datasource_of(event.row)
         return frozenset() if name is None else frozenset({name})
     if isinstance(event, CutClosed):
         return frozenset()
-    key = event.key.key
+    kind, key = event.key
+    match kind:
+        case Kind.SEGMENT:
+            found = segment_name(key)
+            return _beginnings(key) if found is None else frozenset({found.datasource})
+        case Kind.COMMIT | Kind.RULES | Kind.SUPERVISOR:
+            return frozenset({key})
+        case Kind.CONFIG | Kind.SEGMENT_SCHEMA | Kind.INDEXING_STATE:
+            return frozenset()
+        case _:
+            assert_never(kind)
+
+
+def _beginnings(key: str) -> frozenset[str]:
     return frozenset(key[:at] for at in range(len(key) + 1) if at == len(key) or key[at] == "_")
 
 

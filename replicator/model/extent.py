@@ -5,7 +5,7 @@ from hashlib import sha256
 from math import ceil
 from random import Random
 
-from replicator.model.interval import Interval, interval
+from replicator.model.interval import Interval, interval_or_eternity
 from replicator.model.row import Segment
 
 
@@ -30,10 +30,7 @@ class Extent:
         """Return whether the bytes of a segment belong to it, whatever the share."""
         if self.interval is None:
             return True
-        try:
-            return self.interval.overlaps(interval(segment.start, segment.end))
-        except ValueError:
-            return True  # one that cannot be told is looked at
+        return self.interval.overlaps(interval_or_eternity(segment.start, segment.end))
 
     def asks(self, datasource: str, interval: Interval, rng: Random) -> bool:
         """Return whether an interval of a datasource belongs to it."""

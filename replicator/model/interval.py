@@ -1,13 +1,26 @@
-"""Druid's half-open intervals of time, in milliseconds since 1970, and what they cover together."""
+"""Druid's half-open intervals of time, in milliseconds since 1970, and what they cover together.
 
+Years are those of Joda's ISO calendar, which Druid counts by: Gregorian also before 1582, with a
+year 0 and negative ones before it, and with years of more than four digits.
+"""
+
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ENDLESS_MS = 1 << 62
-"""Druid's eternity ends in the year 146140482, which no calendar of ours reaches."""
-_YEAR_DIGITS = 4
+_MS = timedelta(milliseconds=1)
+FIRST_MS: Final = -(1 << 62)
+"""Druid's eternity begins in the year -146136543 (JodaUtils.MIN_INSTANT)."""
+LAST_MS: Final = (1 << 62) - 1
+"""It ends in the year 146140482 (JodaUtils.MAX_INSTANT)."""
+_CYCLE_YEARS: Final = 400
+_CYCLE_MS: Final = 146_097 * 86_400_000
+"""After 400 years the calendar is the same again, leap years included."""
+_PROXY_YEAR: Final = 2000
+"""First of those 400 years by which Python's own calendar reads and writes any other year."""
+_YEAR = re.compile(r"([+-]?[0-9]{4,9})(?=-)")
 
 
 class Interval(NamedTuple):
@@ -21,17 +34,21 @@ class Interval(NamedTuple):
         return self.start_ms < other.end_ms and other.start_ms < self.end_ms
 
     @property
-    def start(self) -> datetime | None:
-        """Its first instant, None when it has no beginning."""
-        return _datetime(self.start_ms)
+    def has_beginning(self) -> bool:
+        """Whether there is anything before it."""
+        return self.start_ms > FIRST_MS
 
     @property
-    def end(self) -> datetime | None:
-        """The instant after it, None when it has no end."""
-        return _datetime(self.end_ms)
+    def has_end(self) -> bool:
+        """Whether there is anything after it."""
+        return self.end_ms < LAST_MS
 
     def __str__(self) -> str:
-        return f"{_text(self.start_ms)}/{_text(self.end_ms)}"
+        start = instant(self.start_ms) if self.has_beginning else "-inf"
+        return f"{start}/{instant(self.end_ms) if self.has_end else '+inf'}"
+
+
+ETERNITY = Interval(FIRST_MS, LAST_MS)
 
 
 def interval(start: str, end: str) -> Interval:
@@ -44,6 +61,26 @@ def interval(start: str, end: str) -> Interval:
     if not found.start_ms < found.end_ms:
         raise ValueError(f"the interval {start}/{end} is empty")
     return found
+
+
+def interval_or_eternity(start: str, end: str) -> Interval:
+    """Return the interval between two instants; all of time when that cannot be told.
+
+    Nobody passes over what belongs to an interval that cannot be read.
+    """
+    try:
+        return interval(start, end)
+    except ValueError:
+        return ETERNITY
+
+
+def instant(ms: int) -> str:
+    """Return an instant as Druid writes it."""
+    cycles = (ms - _ms_of(datetime(_PROXY_YEAR, 1, 1, tzinfo=UTC))) // _CYCLE_MS
+    proxy = _EPOCH + timedelta(milliseconds=ms - cycles * _CYCLE_MS)
+    year = proxy.year + cycles * _CYCLE_YEARS
+    text = proxy.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{'-' if year < 0 else ''}{abs(year):04}{text[4:]}"
 
 
 def stretches(intervals: Iterable[Interval], *, shortest_ms: int) -> list[Interval]:
@@ -66,23 +103,20 @@ def _are_near(first: Interval, second: Interval, shortest_ms: int) -> bool:
 
 
 def _ms(text: str) -> int:
-    year = text.lstrip("+-").partition("-")[0]
-    if text.startswith("-") or len(year) > _YEAR_DIGITS:
-        return -_ENDLESS_MS if text.startswith("-") else _ENDLESS_MS
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
+    found, cycles = text, 0
+    if (written := _YEAR.match(text)) is not None:
+        cycles, place = divmod(int(written[1]) - _PROXY_YEAR, _CYCLE_YEARS)
+        found = f"{_PROXY_YEAR + place}{text[written.end() :]}"
+    try:
+        time = datetime.fromisoformat(found)
+    except ValueError as exc:
+        raise ValueError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
+    if time.tzinfo is None:
         if "T" in text or " " in text:
             raise ValueError(f"the time {text} has no zone")
-        found = found.replace(tzinfo=UTC)
-    return (found - _EPOCH) // timedelta(milliseconds=1)
+        time = time.replace(tzinfo=UTC)
+    return min(max(_ms_of(time) + cycles * _CYCLE_MS, FIRST_MS), LAST_MS)
 
 
-def _datetime(ms: int) -> datetime | None:
-    return None if abs(ms) >= _ENDLESS_MS else _EPOCH + timedelta(milliseconds=ms)
-
-
-def _text(ms: int) -> str:
-    found = _datetime(ms)
-    if found is None:
-        return "-inf" if ms < 0 else "+inf"
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _ms_of(time: datetime) -> int:
+    return (time - _EPOCH) // _MS

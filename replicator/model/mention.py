@@ -6,17 +6,20 @@ from typing import NamedTuple
 import orjson
 
 from replicator.model.event import CutNumber, Epoch, Record
-from replicator.model.interval import Interval, interval
+from replicator.model.interval import ETERNITY, Interval, interval
 from replicator.model.row import Kind
 from replicator.model.wire import CHANGED_TYPE, REMOVED_TYPE
 
 # Unescaped quotes are the document's own: those of payloads are within a JSON text.
 _SUBJECT = re.compile(rb'"subject":("(?:[^"\\]|\\.)*")')
+_DATASOURCE = re.compile(rb'"datasource":("(?:[^"\\]|\\.)*")')
 _USED = re.compile(rb'"used":(true|false)')
 _ATTEMPT = re.compile(rb'"cut":(\d+),"epoch":(\d+),"data":')
 _INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
-_INTERVAL = re.compile(rf"({_INSTANT})_({_INSTANT})_")
-_UNDERSCORE = re.compile("_")
+_PLACE = re.compile(rf"_(?=({_INSTANT})_({_INSTANT})_(.+))", re.DOTALL | re.ASCII)
+"""Looks ahead, so that places that overlap are all found."""
+_VERSION = re.compile(rf"{_INSTANT}(_\d+)?", re.ASCII)
+"""As Druid gives them, with the number of a partition."""
 _CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
 _REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 
@@ -27,10 +30,24 @@ class Mention(NamedTuple):
     kind: Kind
     key: str
     is_removal: bool
+    datasource: str | None
+    """Of a segment; None where the id of one that is gone does not tell."""
     used: bool | None
     """Of a changed segment."""
     epoch: Epoch
     cut: CutNumber
+
+    def is_of(self, datasource: str) -> bool:
+        """Return whether a segment is, or could be, one of this datasource."""
+        if self.datasource is not None:
+            return self.datasource == datasource
+        return self.key.startswith(f"{datasource}_")
+
+    @property
+    def interval(self) -> Interval:
+        """The segment's, all of time when its id does not tell."""
+        found = segment_name(self.key)
+        return ETERNITY if found is None else found.interval
 
 
 class SegmentName(NamedTuple):
@@ -47,11 +64,13 @@ def mention(record: Record) -> Mention | None:
     if kind is None or subject is None or attempt is None:
         return None
     is_removal = record.type in _REMOVED
+    key = orjson.loads(subject[1])
     is_segment = kind is Kind.SEGMENT and not is_removal
     used = _USED.search(record.data) if is_segment else None
     return Mention(
         kind=kind,
-        key=orjson.loads(subject[1]),
+        key=key,
+        datasource=_datasource(record, key) if kind is Kind.SEGMENT else None,
         is_removal=is_removal,
         used=None if used is None else used[1] == b"true",
         epoch=Epoch(int(attempt[2])),
@@ -60,23 +79,37 @@ def mention(record: Record) -> Mention | None:
 
 
 def segment_name(id_: str) -> SegmentName | None:
-    """Return what a segment's id says, None when it is not like one of Druid's."""
-    for found in _UNDERSCORE.finditer(id_):
-        datasource = id_[: found.start()]
-        if (place := interval_within(id_, datasource)) is not None:
-            return SegmentName(datasource, place)
-    return None
+    """Return what a segment's id says, None when it is not like one of Druid's.
 
-
-def interval_within(id_: str, datasource: str) -> Interval | None:
-    """Return the interval of a segment by its id, None when it is not of this datasource."""
-    if not id_.startswith(f"{datasource}_"):
+    An id is `<datasource>_<start>_<end>_<version>[_<partition>]` (Druid's SegmentId). A datasource
+    may itself end like an id, and a version is an instant like the others, so the rightmost
+    place is taken after which nothing but a version is left.
+    """
+    places = [
+        (SegmentName(id_[: found.start()], ends), found[3])
+        for found in _PLACE.finditer(id_)
+        if (ends := _ends(found[1], found[2])) is not None
+    ]
+    if not places:
         return None
-    found = _INTERVAL.match(id_, len(datasource) + 1)
+    exact = [name for name, rest in places if _VERSION.fullmatch(rest)]
+    return exact[-1] if exact else places[-1][0]
+
+
+def _ends(start: str, end: str) -> Interval | None:
     try:
-        return None if found is None else interval(found[1], found[2])
+        return interval(start, end)
     except ValueError:
         return None
+
+
+def _datasource(record: Record, key: str) -> str | None:
+    """Return whose a segment is: its row says so, where that is gone its id."""
+    if (named := _DATASOURCE.search(record.data)) is not None:
+        found: str = orjson.loads(named[1])
+        return found
+    name = segment_name(key)
+    return None if name is None else name.datasource
 
 
 def kind_of(record: Record) -> Kind | None:

@@ -32,7 +32,7 @@ from replicator.model.event import (
     key_of_event,
 )
 from replicator.model.interval import Interval
-from replicator.model.mention import Mention, interval_within, kind_of, mention, segment_name
+from replicator.model.mention import Mention, kind_of, mention, segment_name
 from replicator.model.observation import Observer
 from replicator.model.row import Kind, Row, RowKey, Supervisor
 from replicator.ports import AuditRow, AuditTrail
@@ -180,7 +180,7 @@ class _Subject:
         self._name = name
         self._interval = interval
         segment = segment_name(name)
-        self._is_segment = segment is not None
+        self._is_like_a_segment = segment is not None
         self.datasource = name if segment is None else segment.datasource
         self._text = orjson.dumps(name)[1:-1]
         self.supervisors = frozenset[str]()
@@ -189,14 +189,14 @@ class _Subject:
     @property
     def has_controls(self) -> bool:
         """Whether rules, offsets and supervisors belong to it."""
-        return not self._is_segment and self._interval is None
+        return not self._is_like_a_segment and self._interval is None
 
     def wanted(self, record: Record) -> Mention | None:
         """Return what a record speaks of when that is the subject's matter."""
         match kind_of(record):
             case Kind.SEGMENT:
                 found = mention(record) if self._text in record.data else None
-                return found if found is not None and self._is_of(found.key) else None
+                return found if found is not None and self._is_of(found) else None
             case Kind.RULES | Kind.COMMIT | Kind.SUPERVISOR as kind:
                 found = mention(record) if self.has_controls else None
                 return found if found is not None and self._controls(kind, found.key) else None
@@ -209,13 +209,13 @@ class _Subject:
             self._name == DEFAULT_RULES
         )
 
-    def _is_of(self, id_: str) -> bool:
-        if self._is_segment:
-            return id_ == self._name
-        found = interval_within(id_, self._name)
-        if found is None:
+    def _is_of(self, found: Mention) -> bool:
+        if self._is_like_a_segment and found.key == self._name:
+            return True
+        if not found.is_of(self._name):
             return False
-        return self._interval is None or found.overlaps(self._interval)
+        self.datasource = self._name  # a datasource may be called like a segment
+        return self._interval is None or found.interval.overlaps(self._interval)
 
     def _controls(self, kind: Kind, key: str) -> bool:
         if kind is Kind.RULES:

@@ -13,9 +13,10 @@ import orjson
 from replicator.errors import MalformedRowError, NotFoundError, RefusedError
 from replicator.model.event import ClosedCut, Record, RowChanged
 from replicator.model.fingerprint import key_hash
+from replicator.model.interval import interval_or_eternity
 from replicator.model.ledger import Ledger, Offsets
 from replicator.model.load_rules import drops
-from replicator.model.mention import Mention, interval_within, kind_of, mention
+from replicator.model.mention import Mention, kind_of, mention
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
@@ -162,9 +163,11 @@ class Undeletion:
             events = (entry.event for entry in entries)
             rows = (event.row for event in events if isinstance(event, RowChanged))
             found += [
-                SegmentState(row.id, place, row.version, row.used)
+                SegmentState(
+                    row.id, interval_or_eternity(row.start, row.end), row.version, row.used
+                )
                 for row in rows
-                if isinstance(row, Segment) and (place := interval_within(row.id, row.datasource))
+                if isinstance(row, Segment)
             ]
         return found
 
@@ -180,7 +183,7 @@ class _Wanted:
         if kind_of(record) is not Kind.SEGMENT or self._text not in record.data:
             return None
         found = mention(record)
-        if found is None or interval_within(found.key, self._datasource) is None:
+        if found is None or not found.is_of(self._datasource):
             return None
         return found
 

@@ -4,17 +4,21 @@ from dataclasses import replace
 
 import pytest
 
+from replicator.cli import listing
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.change import What
-from replicator.model.event import key_of_event
+from replicator.model.event import Entry, Offset, key_of_event
 from replicator.model.interval import interval
-from replicator.model.mention import mention, segment_name
+from replicator.model.mention import SegmentName, mention, segment_name
+from replicator.model.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.wire import encode
 from replicator.ports import AuditRow
 from replicator.services.blame import Blame, Blamer
+from replicator.services.undeletion import Undeletion
 from tests.builders import (
     ONE_OF_EACH,
+    VERSION,
     changed,
     commit,
     cut_closed,
@@ -205,3 +209,68 @@ async def test_names_of_all_kinds_are_found(name: str):
     found = segment_name(odd.id)
     assert found is not None
     assert (found.datasource, Kind.SEGMENT) == (name, key_of(odd).kind)
+
+
+AN_ID = "wiki_2024-01-01T00:00:00.000Z_2024-01-02T00:00:00.000Z_2024-01-03T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+async def test_a_datasource_that_is_called_like_a_segment_is_not_mistaken(partition: int):
+    pipeline, confusing = Pipeline(), segment(AN_ID, partition=partition)
+    pipeline.publish(WIKI, confusing)
+    await pipeline.cut()
+    pipeline.kill(confusing)
+    await pipeline.cut()
+    assert {key for _, key, _ in told(await blame(pipeline, "wiki"))} == {WIKI.id}
+    found = await blame(pipeline, AN_ID)
+    assert found.datasource == AN_ID
+    assert [key for _, key, _ in told(found)] == [confusing.id] * 2
+    assert (await blame(pipeline, confusing.id)).count == 2
+    name = segment_name(confusing.id)
+    assert name is not None
+    assert name.datasource == AN_ID
+    for datasource, ids in (("wiki", [WIKI.id]), (AN_ID, [confusing.id] * 2)):
+        listed: list[Entry] = []
+        wanted = listing._Filter(datasource=datasource, type=None)
+        history = pipeline.history()
+        await listing._collect(history, Offset(0), None, wanted, 9, listed.append)
+        assert [listing._json(one)["subject"] for one in listed] == ids
+        assert [listing._json(one)["datasource"] for one in listed] == [[datasource]] * len(ids)
+
+
+@pytest.mark.parametrize("version", ["v1", "2024-01-03T00:00:00.000Z", "1"])
+@pytest.mark.parametrize("partition", ["", "_7"])
+def test_a_version_can_be_anything(version: str, partition: str):
+    start, end = "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z"
+    found = segment_name(f"a_b_{start}_{end}_{version}{partition}")
+    assert found == SegmentName("a_b", interval(start, end))
+
+
+FAR = [
+    ("-146136543-09-08T08:23:32.096Z", "146140482-04-24T15:36:27.903Z"),
+    ("0000-01-01T00:00:00.000Z", "0001-01-01T00:00:00.000Z"),
+    ("-0044-03-15T00:00:00.000Z", "-0044-03-16T00:00:00.000Z"),
+    ("19940-01-01T00:00:00.000Z", "19941-01-01T00:00:00.000Z"),
+    ("55969-09-28T00:00:00.000Z", "55969-09-29T00:00:00.000Z"),
+]
+
+
+async def test_segments_of_any_year_are_blamed_and_undeleted():
+    pipeline = Pipeline()
+    rows = [
+        segment("far", start=start, end=end, id=f"far_{start}_{end}_{VERSION}")
+        for start, end in FAR
+    ]
+    pipeline.publish(*rows)
+    await pipeline.cut()
+    for row in rows:
+        pipeline.source.rows[key_of(row)] = replace(row, used=False)
+    await pipeline.cut()
+    assert (await blame(pipeline, "far")).count == 2 * len(FAR)
+    assert (await blame(pipeline, "far", within="19940-06-01/19940-07-01")).count == 4
+    undeletion = Undeletion(history=pipeline.history(), observer=pipeline.seen.append)
+    drop = await undeletion.dropped("far")
+    assert (drop.last.cut.closed.cut, drop.last.used) == (1, len(FAR))
+    plan = await undeletion.on_source("far", ToOffset(offset=drop.last.cut.offset))
+    assert (plan.wanted, plan.used) == (len(FAR), 0)
+    assert plan.mark_used == sorted(row.id for row in rows)

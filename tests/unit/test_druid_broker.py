@@ -52,6 +52,25 @@ async def test_numbers_are_asked_for_in_one_query_with_quoted_names(fake: Fake, 
     assert "__time < TIMESTAMP '2026-01-02 00:00:00.000'" in query
 
 
+async def test_years_that_sql_has_no_literal_for_are_asked_for_in_milliseconds(
+    fake: Fake, url: str
+):
+    fake.body = []
+    await broker(url).measure("micros", [ROWS], interval("0000-12-31", "55969-09-29"))
+    query = asked(fake)["query"]
+    assert "TIMESTAMP_TO_MILLIS(__time) >= -62135683200000" in query
+    assert "TIMESTAMP_TO_MILLIS(__time) < 1704067286400000" in query
+
+
+async def test_segments_of_any_year_are_served(fake: Fake, url: str):
+    """One that cannot be told is taken for all of time: it is looked at."""
+    far = ("55969-09-28T00:00:00.000Z", "55969-09-29T00:00:00.000Z")
+    rows = [far, ("odd", "odder")]
+    fake.body = [{"start": start, "end": end, "realtime": 0} for start, end in rows]
+    found = [one.interval for one in await broker(url).served("micros")]
+    assert found == [interval(*far), ETERNITY]
+
+
 async def test_nothing_cached_is_taken_for_a_proof_and_druid_gives_up_in_time(
     fake: Fake,
     url: str,
