@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -61,17 +61,19 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
+class Run:
     """How one run of pytest ended."""
 
     code: int | None
     """None: it did not end in its time."""
-    failed: Sequence[str]
-    timed_out: Sequence[str]
-    errors: Sequence[str]
-    passed: int
-    out: str
-    seconds: float
+    failed: Sequence[str] = ()
+    """Tests that failed in their body."""
+    timed_out: Sequence[str] = ()
+    errors: Sequence[str] = ()
+    """Tests that could not be set up, or ended badly."""
+    passed: int = 0
+    out: str = ""
+    seconds: float = 0.0
 
 
 async def run_all(mutants: Sequence[Mutant], *, workers: int) -> Sequence[Outcome]:
@@ -144,7 +146,7 @@ class _Copy:
             path.write_bytes(kept)
             os.utime(path, (stat.st_atime, stat.st_mtime))
 
-    async def run(self, selection: Selection, module: str) -> _Run:
+    async def run(self, selection: Selection, module: str) -> Run:
         """Run some tests to the first failure."""
         said, out = self._temporary / "said.json", self._temporary / "out"
         said.unlink(missing_ok=True)
@@ -161,7 +163,7 @@ class _Copy:
         finally:
             _kill_left(f"{_MARK}={self._mark}")
         seen = json.loads(said.read_text()) if said.exists() else {}
-        return _Run(
+        return Run(
             code=code,
             failed=seen.get("failed", ()),
             timed_out=seen.get("timed_out", ()),
@@ -201,23 +203,27 @@ async def _try(copy: _Copy, planned: tuple[Mutant, Mutated, str]) -> Outcome:
         return Outcome(mutant=mutant, verdict=Verdict.BROKEN, by=unsound)
     with copy.planted(file):
         run = await copy.run(mutant.selection, file.module)
-    outcome = Outcome(mutant=mutant, verdict=Verdict.CAUGHT, seconds=run.seconds)
+    return judged(mutant, run)
+
+
+def judged(mutant: Mutant, run: Run) -> Outcome:
+    """Return what a run says of the mutant that was planted in it."""
     if run.code == 1 and run.failed:
-        outcome = replace(outcome, by=run.failed[0])
+        verdict, by = Verdict.CAUGHT, run.failed[0]
     elif run.code is None or run.timed_out:
         verdict = Verdict.CAUGHT if mutant.hangs else Verdict.HANGS
-        return replace(outcome, verdict=verdict, by=", ".join(run.timed_out) or "the run")
+        by = run.timed_out[0] if run.timed_out else f"not ended within {RUN_S_MAX} s"
     elif run.code == 0:
         verdict = Verdict.ACCEPTED if mutant.accepted else Verdict.ESCAPED
-        return replace(outcome, verdict=verdict, by=mutant.accepted)
+        by = mutant.accepted
     else:
-        return replace(outcome, verdict=Verdict.BROKEN, by=_story(run))
-    if mutant.accepted:  # the reason is true no more
-        return replace(outcome, verdict=Verdict.BROKEN, by=f"listed as accepted: {outcome.by}")
-    return outcome
+        verdict, by = Verdict.BROKEN, _story(run)
+    if verdict is Verdict.CAUGHT and mutant.accepted:  # the reason is true no more
+        verdict, by = Verdict.BROKEN, f"it is listed as accepted, and caught by {by}"
+    return Outcome(mutant=mutant, verdict=verdict, by=by, seconds=run.seconds)
 
 
-def _story(run: _Run) -> str:
+def _story(run: Run) -> str:
     if run.code is None:
         return f"not ended within {RUN_S_MAX} s"
     tail = " | ".join(run.out.strip().splitlines()[-3:])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import PRODUCT, RINGS, TRAPS, Mutant, StaleError, mutated
-from tests.mutants.run import PROJECT
+from tests.mutants.run import PROJECT, Run, Verdict, judged
 
 MUTANTS_MIN = 80
 CAUGHT_MIN = 0.95
@@ -67,3 +67,24 @@ def test_one_that_does_not_fit_is_named(other: Mutant, words: str):
     mutated(FITS, PROJECT)
     with pytest.raises(StaleError, match=words):
         mutated(other, PROJECT)
+
+
+@pytest.mark.parametrize(
+    ("run", "caught", "accepted", "hangs"),
+    [
+        (Run(code=1, failed=("a", "b")), Verdict.CAUGHT, Verdict.BROKEN, Verdict.CAUGHT),
+        (Run(code=1, errors=("a",)), Verdict.BROKEN, Verdict.BROKEN, Verdict.BROKEN),
+        (Run(code=0, passed=1), Verdict.ESCAPED, Verdict.ACCEPTED, Verdict.ESCAPED),
+        (Run(code=1, timed_out=("a",)), Verdict.HANGS, Verdict.HANGS, Verdict.CAUGHT),
+        (Run(code=None), Verdict.HANGS, Verdict.HANGS, Verdict.CAUGHT),
+        (Run(code=2), Verdict.BROKEN, Verdict.BROKEN, Verdict.BROKEN),
+        (Run(code=4), Verdict.BROKEN, Verdict.BROKEN, Verdict.BROKEN),
+        (Run(code=5), Verdict.BROKEN, Verdict.BROKEN, Verdict.BROKEN),
+    ],
+)
+def test_only_a_test_that_fails_in_its_body_catches(
+    run: Run, caught: Verdict, accepted: Verdict, hangs: Verdict
+):
+    assert judged(FITS, run).verdict is caught
+    assert judged(replace(FITS, accepted="no test can see it"), run).verdict is accepted
+    assert judged(replace(FITS, hangs=True), run).verdict is hangs

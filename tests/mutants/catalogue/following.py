@@ -56,15 +56,6 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         seeds=12,
         trap=14,
     ),
-    Mutant(
-        name="watcher-believes-its-ledger",
-        function="Watcher._lead",
-        old="if self._ledger.digest != self._reader.digest:",
-        new="if False:",
-        loses="A log whose events do not add up is published on, and the fault is never said.",
-        ring="unit",
-        tests="test_watcher.py",
-    ),
     # ------------------------------------------------------------------------------------- applier
     Mutant(
         name="applier-skips-a-cut",
