@@ -23,7 +23,7 @@ from tests.mutants.mutant import Mutant, Mutated, Selection, StaleError, mutated
 from tests.mutants.witness import FILE, MODULE
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
-TEST_S_MAX: Final = 60
+TEST_S_MAX: Final = 120
 """What a test may take that does not say how long it may."""
 RUN_S_MAX: Final = 600
 """What a run of pytest may take; the tests that a mutant names take seconds."""

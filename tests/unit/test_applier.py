@@ -95,6 +95,21 @@ async def test_rows_that_share_a_load_spec_share_one_copy():
     assert len(pipeline.target_storage.stored) == 2
 
 
+async def test_rows_that_share_bytes_that_are_gone_are_gaps_all_of_them():
+    spec = load_spec()
+    upgraded = segment(partition=1, payload=json_bytes(segment_payload(partition=1, loadSpec=spec)))
+    pipeline = Pipeline()
+    pipeline.publish(segment(), upgraded)
+    pipeline.source_storage.stored.clear()
+    await pipeline.cut()
+    await pipeline.follow()
+    assert {(key, reason) for key, reason, _ in pipeline.gaps()} == {
+        (segment().id, "object_missing"),
+        (upgraded.id, "object_missing"),
+    }
+    assert pipeline.target_ids() == set()
+
+
 async def test_a_tombstone_is_a_row_without_bytes():
     tombstone = segment(
         payload=json_bytes(segment_payload(loadSpec={"path": None, "type": "tombstone"}))
@@ -394,10 +409,12 @@ async def test_a_target_with_somebody_elses_rows_is_refused_unless_adopted():
     assert pipeline.target_ids() == {segment().id}
 
 
-async def test_a_checkpoint_ahead_of_the_log_is_refused():
+@pytest.mark.parametrize("left", [0, 2])
+async def test_a_checkpoint_ahead_of_the_log_is_refused(left: int):
+    """Also when nothing but the record that closed its cut is lost."""
     pipeline = await seeded(segment())
-    del pipeline.log._stored.records[:]
-    pipeline.log._stored.end = 0  # type: ignore[assignment]
+    del pipeline.log._stored.records[left:]
+    pipeline.log._stored.end = Offset(left)
     with pytest.raises(CorruptionError, match="the log has lost what was already applied"):
         await pipeline.new_applier().apply_next()
 

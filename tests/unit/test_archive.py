@@ -10,7 +10,7 @@ import pytest
 
 from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.errors import CorruptionError, GapError
+from replicator.errors import CorruptionError, GapError, TransientError
 from replicator.model.archive import (
     BASES,
     HISTORY,
@@ -339,6 +339,63 @@ async def test_bases_are_written_when_they_are_due_and_only_then():
     assert await writer.write_if_due() is False
     (written,) = [one for one in pipeline.seen if isinstance(one, BaseWritten)]
     assert written.rows == 7
+
+
+async def test_a_target_that_stands_writes_no_base():
+    """Its cut is behind its history's end: a base of it would begin a window with a hole."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=1)
+    for day in (1, 2):
+        pipeline.publish(segment(f"day-{day}"))
+        await pipeline.cut(move_s=86_400)
+        await pipeline.follow()
+    cuts = await pipeline.history().cuts(Offset(0), (await pipeline.history().span()).end)
+    restorer = pipeline.restorer()
+    point = ToOffset(offset=cuts[-2].offset)
+    plan = await restorer.plan(point, datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    assert await pipeline.base_writer().write_if_due() is False
+
+
+async def test_a_base_that_does_not_add_up_is_neither_written_nor_read():
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    cut = await pipeline.history().find(Latest())
+    other = replace(cut, closed=replace(cut.closed, digest=Digest(1)))
+    with pytest.raises(CorruptionError, match="does not add up to cut"):
+        await pipeline.archivist().write_base(other)
+    assert manifest_name("log", cut.offset) not in pipeline.area.files
+
+    base = await pipeline.archivist().write_base(cut)
+    archive = ArchivedLog(pipeline.area, "log")
+    strict = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
+    files, name = pipeline.area.files, manifest_name("log", cut.offset)
+    files[name] = manifest(replace(base, rows=base.rows + 1))
+    with pytest.raises(CorruptionError, match="does not add up to its cut"):
+        await fold(strict, cut.offset, Recorded())
+
+    archive = ArchivedLog(pipeline.area, "log")
+    strict = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
+    first, *others = base.parts
+    files[name] = manifest(replace(base, parts=(replace(first, sha256="0" * 64), *others)))
+    with pytest.raises(CorruptionError, match="not the file that its manifest names"):
+        await fold(strict, cut.offset, Recorded())
+
+
+async def test_a_base_whose_files_an_expiry_takes_is_not_finished(monkeypatch: pytest.MonkeyPatch):
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    cut, replace_ = await pipeline.history().find(Latest()), pipeline.area.replace
+
+    async def take_away(name: str, data: bytes) -> None:
+        await replace_(name, data)
+        if name.startswith(BASES):
+            await pipeline.area.delete(name)
+
+    monkeypatch.setattr(pipeline.area, "replace", take_away)
+    with pytest.raises(TransientError, match="an expiry is at work"):
+        await pipeline.archivist().write_base(cut)
+    assert manifest_name("log", cut.offset) not in pipeline.area.files
 
 
 async def test_a_restore_forward_begins_a_new_window():

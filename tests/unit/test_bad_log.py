@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import numpy as np
 import orjson
 import pytest
 
@@ -109,3 +110,11 @@ async def test_a_trimmed_log_is_a_gap_and_no_smaller_inventory(reader: Reader):
     pipeline = await written()
     del pipeline.log._stored.records[:3]
     await is_refused(pipeline, reader, GapError, "begins at offset 3")
+
+
+async def test_a_record_that_a_log_has_lost_is_no_shorter_list():
+    pipeline = await written()
+    del pipeline.log._stored.records[1]
+    with pytest.raises(CorruptionError, match="no record at offset 1 any more"):
+        async for _ in pipeline.history().pick(np.array([1, 3])):
+            pass

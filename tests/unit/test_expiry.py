@@ -34,6 +34,7 @@ from replicator.services.expirer import Expired
 from replicator.services.expiry_planner import ExpiryPlan
 from replicator.services.history import History
 from replicator.services.sparing import listed_base
+from replicator.services.windows import windows
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
 from tests.unit.test_renamer import renamer
@@ -179,6 +180,9 @@ async def test_a_hold_keeps_its_cut_and_nothing_else():
     assert [one.point.name for one in plan.holds] == ["audit"]
     assert (plan.horizon, expired.places) == (days[2], 0)
     await restorable(pipeline, days[1])
+    found = await windows(pipeline.area, "log", pipeline.points())
+    assert [one.first.offset for one in found.windows] == [days[2]], "what expired is offered"
+    assert [one.point.name for one in found.held] == ["audit"]
     with pytest.raises(GapError, match=f"offset {days[1]} .*held as audit"):
         await pipeline.points().refuse_expired("log", days[0])
     await pipeline.points().refuse_expired("log", days[1])

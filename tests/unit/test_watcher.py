@@ -8,7 +8,7 @@ import pytest
 from replicator.errors import CorruptionError, FencedError, TransientError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
-from replicator.model.row import Row
+from replicator.model.row import Row, Segment, key_of
 from replicator.model.wire import decode
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
 from tests.unit.pipeline import Pipeline
@@ -134,6 +134,33 @@ async def test_an_attempt_that_was_given_up_is_not_part_of_the_next_cut(
     assert (closed.cut, closed.count) == (1, 3)
     await pipeline.follow()
     assert len(pipeline.target_ids()) == 3
+
+
+async def test_what_only_a_given_up_attempt_speaks_of_was_never_there(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"), segment("clicks"))
+    log = pipeline.watcher._log
+    append = log.append
+
+    async def append_and_fail(documents):
+        await append(documents)
+        raise TransientError("the answer was lost")
+
+    monkeypatch.setattr(log, "append", append_and_fail)
+    with pytest.raises(TransientError):
+        await pipeline.watcher.poll()
+    monkeypatch.undo()
+    told = (await entries(pipeline))[0].event
+    assert isinstance(told, RowChanged)
+    gone = pipeline.source.rows.pop(key_of(told.row))
+    await pipeline.cut()
+    await pipeline.new_watcher().poll()
+    assert len(await last_cut(pipeline)) == 1, "it saw a row go that was never there"
+    await pipeline.follow()
+    assert isinstance(gone, Segment)
+    assert len(pipeline.target_ids() - {gone.id}) == len(pipeline.target_ids()) == 2
 
 
 async def test_a_log_that_was_altered_is_refused():

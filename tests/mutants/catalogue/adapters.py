@@ -45,15 +45,6 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         tests="test_event_log.py -k sqlite",
     ),
     Mutant(
-        name="sqlite-log-gives-offsets-twice",
-        function="SqliteEventLog._commit",
-        old="end += len(waiting.documents)",
-        new="end += max(1, len(waiting.documents))",
-        loses="Offsets have holes that readers take for records that were lost.",
-        ring="contract",
-        tests="test_event_log.py -k sqlite",
-    ),
-    Mutant(
         name="sqlite-log-writes-to-the-file-before",
         function="Session._opened",
         old="if self._connection is None or self._inode != inode:",
@@ -88,8 +79,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         old='isolation_level="read_committed"',
         new='isolation_level="read_uncommitted"',
         loses="Events of an append that was given up are applied to every target.",
-        ring="contract",
-        tests="test_event_log.py -k 'kafka and (cancelled or killed or span)'",
+        ring="integration",
+        tests="test_kafka.py -k killed_in_the_middle",
         trap=5,
     ),
     Mutant(

@@ -51,7 +51,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="A base that does not add up to its cut is what everything later is restored from.",
         ring="unit",
-        tests="test_archive.py",
+        tests="test_archive.py -k add_up",
     ),
     Mutant(
         name="archivist-writes-a-manifest-without-parts",
@@ -60,7 +60,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if gone := written.difference(written):",
         loses="A base names files that an expiry took while they were written.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_archive.py -k expiry_takes",
     ),
     Mutant(
         name="base-writer-writes-for-a-standing-target",
@@ -69,7 +69,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if checkpoint is None:",
         loses="A base of a cut that the history has left behind begins a window with a hole.",
         ring="unit",
-        tests="test_archive.py",
+        tests="test_archive.py -k that_stands",
     ),
     Mutant(
         name="archive-jumps-over-a-hole",
@@ -87,7 +87,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="A part of another attempt is taken for the one that the manifest names.",
         ring="unit",
-        tests="test_archive.py",
+        tests="test_archive.py -k add_up",
     ),
     Mutant(
         name="archive-counts-what-has-expired",
@@ -96,7 +96,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if runs and offset < runs[-1].end:",
         loses="What has expired is offered, and its restore finds no bytes.",
         ring="unit",
-        tests="test_expiry.py test_drills.py",
+        tests="test_expiry.py -k nothing_else",
     ),
     Mutant(
         name="archive-finds-no-damage",

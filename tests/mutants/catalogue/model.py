@@ -193,7 +193,7 @@ MODEL: Final[Sequence[Mutant]] = (
         new="found[table.payload] = orjson.dumps(orjson.loads(payload)).decode()",
         loses="Payloads come back from the log in other bytes than the source's.",
         ring="unit",
-        tests="test_wire.py",
+        tests="test_applier.py -k byte_for_byte",
         trap=11,
     ),
     Mutant(
