@@ -203,6 +203,26 @@ class Pipeline:
             by_reference=True,
         )
 
+    async def restorer_in_place(self, backup: Backup) -> Restorer:
+        """Return what brings the target to a cut that its own store keeps, of whichever log.
+
+        Every byte is in its place already; what has a receipt counts, and nothing is copied.
+        """
+        carriage = await self.carriage()
+        return Restorer(
+            source=self._origin.source,
+            target=self._target.name,
+            history=self.history(),
+            metadata=self._target.metadata,
+            reconciler=self.reconciler(carriage),
+            executor=self._executor(carriage, backup.storage, backup=backup),
+            archivist=self.archivist(),
+            guard=self.guard(self._target),
+            leases=self._leases(self._target),
+            observer=self._observer,
+            by_reference=True,
+        )
+
     async def renamer(
         self,
         bytes_from: DeepStorageReader,

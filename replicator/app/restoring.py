@@ -5,6 +5,7 @@ from functools import partial
 
 from replicator.app.application import Application
 from replicator.app.keeping import Keeping
+from replicator.app.parts import Target
 from replicator.app.pipeline import Pipeline
 from replicator.app.storages import layout
 from replicator.app.stores import Store
@@ -33,7 +34,7 @@ class Place:
         """Return what carries a restore out.
 
         Raises:
-            ConfigError: an archive is to be restored in place, or a store into its own target.
+            ConfigError: an archive is to be restored in place.
         """
         if self.from_store:
             store = await application.store(self.target, log_id=self.log_id)
@@ -43,11 +44,7 @@ class Place:
             kept = application.target(self.target)
             backup = await application.backup(kept)
             return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
-        if application.target(self.target).settings.metadata is None:
-            raise ConfigError(
-                f"target {self.target!r} is an archive: there is nothing in it to bring back",
-                hint="say --into, and the target that is to have what the archive keeps",
-            )
+        _refuse_archive(application.target(self.target))
         return await pipeline.restorer(application.source_storage())
 
     async def appraiser(self, application: Application) -> Appraiser:
@@ -81,6 +78,11 @@ class Place:
         backup = await application.backup(kept)
         return await pipeline.renamer(kept.storage, backup=backup, kept=kept)
 
+    @property
+    def _is_in_place(self) -> bool:
+        """Whether the bytes are where they are needed."""
+        return self.into == self.target
+
     def storage_digests(self, application: Application) -> dict[str, str]:
         """Return a digest of the settings of each storage that a restore reads or writes."""
         names = {
@@ -92,13 +94,11 @@ class Place:
 
     async def _restorer_from(self, application: Application, store: Store) -> Restorer:
         """Return what needs nothing but the store."""
-        target, kept = application.target(self.into), store.target
-        if target is kept:
-            raise ConfigError(
-                f"{self.into!r} cannot be restored from its own store and into itself"
-            )
-        pipeline = self._pipeline(application, store)
+        kept, pipeline = store.target, self._pipeline(application, store)
         backup = store.backup(self._elsewhere(store))
+        if self._is_in_place:
+            _refuse_archive(kept)
+            return await pipeline.restorer_in_place(backup)
         if not self.by_reference:
             return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
         keep = partial(Keeping(store, application.tools).keep_for, self.into)
@@ -110,7 +110,7 @@ class Place:
             kept.storage,
             self._way(application, kept.settings.deep_storage),
             backup=store.backup(self._elsewhere(store)),
-            stays=self.by_reference,
+            stays=self.by_reference or self._is_in_place,
         )
 
     async def _renamer_from(self, application: Application, store: Store) -> Renamer:
@@ -133,3 +133,11 @@ class Place:
         """Return the way of the bytes."""
         target = application.target(self.into).settings.deep_storage
         return way(origin, target, part_bytes=application.settings.transfer.part_bytes)
+
+
+def _refuse_archive(target: Target) -> None:
+    if target.settings.metadata is None:
+        raise ConfigError(
+            f"target {target.name!r} is an archive: there is nothing in it to bring back",
+            hint="say --into, and the target that is to have what the archive keeps",
+        )

@@ -101,6 +101,7 @@ def _plan_json(plan: Verification) -> dict[str, Any]:
         "bytes_read": plan.read_bytes,
         "objects_left": plan.left,
         "rows_differ": plan.rows_differ,
+        "rows_to_remove": [{"kind": one.kind.value, "row": one.key} for one in plan.surplus],
         "damaged_count": plan.damaged_count,
         "damaged": [_damaged_json(one) for one in plan.damaged],
         "findings_count": plan.findings_count,
@@ -140,14 +141,22 @@ def _show_plan(console: Console, target: str, plan: Verification, origin: str) -
         console.print(f"  {plan.left} objects were not read: --bytes-max was reached")
     if plan.is_good:
         console.print("  [green]nothing to repair[/]")
-    for finding in plan.findings[:SHOWN_MAX]:
-        console.print(f"  BAD {finding}", markup=False)
-    if plan.findings_count > SHOWN_MAX:
-        console.print(f"  and {plan.findings_count - SHOWN_MAX} more")
+    _show_findings(console, plan)
     if plan.damaged:
         console.print(f"  {plan.damaged_count} places are copied again from {origin}")
     if plan.rows_differ:
         console.print("  rows are made those of the cut again; a running applier stops for it")
+
+
+def _show_findings(console: Console, plan: Verification) -> None:
+    for finding in plan.findings[:SHOWN_MAX]:
+        console.print(f"  BAD {finding}", markup=False)
+    if plan.findings_count > SHOWN_MAX:
+        console.print(f"  and {plan.findings_count - SHOWN_MAX} more")
+    for one in plan.surplus[:SHOWN_MAX]:
+        console.print(f"  row that goes: {one.kind.value} {one.key}", markup=False)
+    if len(plan.surplus) > SHOWN_MAX:
+        console.print(f"  and {len(plan.surplus) - SHOWN_MAX} more rows, see --json")
 
 
 def _show_done(console: Console, target: str, plan: Verification, done: Repair) -> None:

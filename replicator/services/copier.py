@@ -305,6 +305,8 @@ class Copier:
         return None
 
     async def _copy_what_is_there(self, copy: _Copy) -> _Failure | None:
+        if self._source_storage is self._target_storage and copy.origin == copy.target:
+            return OBJECT_MISSING, f"{copy.target} is not there any more, or not whole"
         try:
             return await self._copy_new(copy)
         except MissingObjectError as exc:

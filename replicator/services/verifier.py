@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from replicator.errors import (
     CorruptionError,
@@ -15,10 +18,11 @@ from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
 from replicator.model.extent import WHOLE, Extent
+from replicator.model.ledger import Keys
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observer, Progress
-from replicator.model.row import Segment, key_of
-from replicator.ports import Area, DeepStorage, MetadataWriter, Receipt
+from replicator.model.row import Kind, RowKey, Segment, key_of
+from replicator.ports import Area, Chunk, DeepStorage, MetadataWriter, Receipt
 from replicator.services.archive import ArchivedLog
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, Reconciliation, refuse_other_log
@@ -77,6 +81,9 @@ class Verification:
     findings: list[str] = field(default_factory=list)
     """At most `FINDINGS_MAX`, the count below is complete."""
     findings_count: int = 0
+    surplus: list[RowKey] = field(default_factory=list)
+    """Rows that the target has and the cut does not: a repair removes them. At most
+    `FINDINGS_MAX`."""
     damaged: list[Damaged] = field(default_factory=list)
     """At most `DAMAGED_MAX`, each place once."""
     damaged_count: int = 0
@@ -207,8 +214,27 @@ class Verifier:
             for entry in entries:
                 verification.add(f"row {_name(entry)} is missing or differs")
         for kind, keys in found.plan.surplus.items():
-            for _ in keys:
+            names = await self._names(kind, keys[: FINDINGS_MAX - len(verification.surplus)])
+            verification.surplus += [RowKey(kind, name) for name in names]
+            for name in names:
+                verification.add(f"{kind.value} {name} is in the target and not in the cut")
+            for _ in range(len(keys) - len(names)):
                 verification.add(f"a row of {kind.value} is in the target and not in the cut")
+
+    async def _names(self, kind: Kind, keys: Keys) -> list[str]:
+        """Return the names of rows that are known by their hashes, less those gone meanwhile."""
+        handles: list[NDArray[Any]] = []
+
+        def visit(chunk: Chunk) -> None:
+            if (here := np.isin(chunk.keys, keys)).any():
+                handles.append(chunk.handles[here])
+
+        async with self._metadata.snapshot() as snapshot:
+            await snapshot.scan(kind, visit)
+            if not handles:
+                return []
+            rows = await snapshot.fetch(kind, np.concatenate(handles))
+        return sorted({key_of(row).key for row in rows})
 
     async def _objects(
         self, found: Reconciliation, verification: Verification, extent: Extent

@@ -131,8 +131,9 @@ async def brings_back_what_was_before(
     expired = await user.types("expire", "vault", "--retention", "1s", "--yes", "--json")
     assert expired.code == 0, expired.err
     points = await user.types("points", "--from", "vault", "--log", lost, "--all", "--json")
-    for point, held in zip(points.result["points"], (first, second), strict=True):
-        said = await restored(user, lost, point["offset"])
+    stores = ("vault", "standby")  # another store, and the target's own, into itself
+    for store, point, held in zip(stores, points.result["points"], (first, second), strict=True):
+        said = await restored(user, store, lost, point["offset"])
         assert said.code == 0, said.err
         assert await rows(user.target) == held
     again = await user.types("apply", "standby", "--once", "--resume", "--new-log")
@@ -143,9 +144,9 @@ async def brings_back_what_was_before(
     assert (proof.code, proof.result["good"]) == (0, True), proof.out
 
 
-async def restored(user: User, log_id: str, offset: int) -> Said:
+async def restored(user: User, store: str, log_id: str, offset: int) -> Said:
     wanted = ("--log", log_id, "--to-offset", str(offset), "--yes")
-    return await user.types("restore", "--from", "vault", "--into", "standby", *wanted)
+    return await user.types("restore", "--from", store, "--into", "standby", *wanted)
 
 
 async def lets_go_of_it(user: User, lost: str) -> None:

@@ -8,13 +8,18 @@ import pytest
 
 from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
-from replicator.errors import CorruptionError, FencedError, RefusedError
+from replicator.adapters.memory_workers import InPlaceWorkers
+from replicator.errors import CorruptionError, FencedError, GapError, RefusedError
 from replicator.model.event import Offset
+from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import ObjectCopied
-from replicator.model.restore_point import Latest
+from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
-from replicator.services.archive import kept_gaps
+from replicator.services.archive import ArchivedLog, kept_gaps
+from replicator.services.copier import Backup
+from replicator.services.history import History
 from replicator.services.missing_wait import NAME, Awaited, MissingWait
+from replicator.services.restorer import Restorer
 from replicator.services.verifier import Level
 from tests.builders import (
     ROOT,
@@ -454,6 +459,64 @@ async def test_a_target_goes_over_to_the_log_that_replaces_a_lost_one():
     pipeline.applier = pipeline.new_applier()
     await pipeline.follow()
     assert segment("later").id in pipeline.target_ids()
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
+def restorer_in_place(pipeline: Pipeline) -> Restorer:
+    """As `Pipeline.restorer_in_place` of the application wires it: the store's own history."""
+    archive = ArchivedLog(pipeline.area, "log")
+    history = History(
+        archive,
+        source=SOURCE,
+        workers=InPlaceWorkers(),
+        bases=archive,
+        observer=pipeline.seen.append,
+    )
+    pipeline.source_storage = pipeline.target_storage
+    pipeline.backup = Backup(layout=LocalLayout(root=TARGET_ROOT), storage=pipeline.target_storage)
+    pipeline.history = lambda **_: history  # type: ignore[method-assign]
+    return Restorer(
+        source=SOURCE,
+        target="standby",
+        history=history,
+        metadata=pipeline.target,
+        reconciler=pipeline.reconciler(pipeline.target),
+        executor=pipeline.executor(pipeline.target, pipeline.target_storage),
+        archivist=pipeline.archivist(),
+        guard=pipeline.guard(),
+        leases=pipeline.leases(),
+        observer=pipeline.seen.append,
+        by_reference=True,
+    )
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_a_lost_logs_cut_comes_back_into_the_target_that_keeps_it(*, is_whole: bool):
+    """Its bytes are in place; where they are not, no row is changed."""
+    pipeline = await seeded(segment("old"))
+    pipeline.kill(segment("old"))
+    pipeline.publish(segment("fresh"))
+    await with_a_lost_log(pipeline)
+    pipeline.applier = pipeline.new_applier(new_log=True)
+    await pipeline.follow()
+    now = pipeline.target_ids()
+    assert now == {segment("seed").id, segment("fresh").id}
+    if not is_whole:
+        del pipeline.target_storage.stored[place_of(segment("old"))]
+    stored = dict(pipeline.target_storage.stored)
+    restorer = restorer_in_place(pipeline)
+    plan = await restorer.plan(ToOffset(offset=Offset(2)), datasource=None, adopt=False)
+    if not is_whole:
+        with pytest.raises(GapError, match=r"old_.*no row was changed"):
+            await restorer.execute(plan, accept_gaps=False)
+        assert pipeline.target_ids() == now
+        return
+    assert await restorer.execute(plan, accept_gaps=False) == ()
+    assert pipeline.target_ids() == {segment("seed").id, segment("old").id}
+    assert pipeline.target_storage.stored == stored
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert (checkpoint.log_id, checkpoint.offset, checkpoint.standing) == ("log", 2, True)
     assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
 
 

@@ -201,8 +201,9 @@ async def test_verify_names_what_is_wrong():
     found = await pipeline.verifier().verify(Level.ROWS)
     assert found.findings == [
         f"row {WIKI.id} is missing or differs",
-        "a row of segment is in the target and not in the cut",
+        f"segment {segment('foreign').id} is in the target and not in the cut",
     ]
+    assert found.surplus == [key_of(segment("foreign"))]
 
 
 async def test_verify_of_an_empty_target_says_so():
