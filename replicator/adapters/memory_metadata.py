@@ -38,6 +38,7 @@ from replicator.ports import (
     AuditRow,
     Chunk,
     Clock,
+    Freshness,
     MetadataReader,
     Snapshot,
     Transaction,
@@ -112,6 +113,11 @@ class MemoryMetadata:
     async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
         rows = [row for row in self.rows.values() if isinstance(row, Segment)]
         return [(row.id, row.payload) for row in rows[:SAMPLES_MAX]]
+
+    async def freshness(self) -> Freshness:
+        """As a source; it is no replica."""
+        now = self.clock.now()
+        return Freshness(asked_at=now, shows=now, is_replica=False)
 
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""

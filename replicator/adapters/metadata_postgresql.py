@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Unpack
 
@@ -10,12 +10,13 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters.postgresql_freshness import freshness_of
 from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
-from replicator.adapters.postgresql_sql import Shape, fetch_sql, relation, scan_sql
+from replicator.adapters.postgresql_sql import Shape, fetch_sql, scan_sql
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.row import Kind, Row
-from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Snapshot, Visit
+from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Freshness, Snapshot, Visit
 
 CHUNK_ROWS: Final = 16_384
 HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
@@ -54,13 +55,17 @@ class PostgresqlMetadataReader:
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
         async with (
-            connect(self._database, default_transaction_read_only="on") as session,
-            reading(session),
+            self._connect() as session,
+            reading(session, self._database, chunk_rows=self._chunk_rows) as snapshot,
         ):
-            yield await take(session, self._database, chunk_rows=self._chunk_rows)
+            yield snapshot
+
+    async def freshness(self) -> Freshness:
+        async with self._connect() as session:
+            return await freshness_of(session)
 
     async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
-        segments = relation(self._database.schema, f"{self._database.table_prefix}segments")
+        segments = self._database.relation("segments")
         query = f"""
             SELECT id, payload FROM {segments} WHERE id IN (
                 SELECT min(id) FROM (
@@ -70,20 +75,20 @@ class PostgresqlMetadataReader:
                 LIMIT {SAMPLES_MAX}
             ) ORDER BY id
         """  # noqa: S608 - names are quoted
-        async with connect(self._database, default_transaction_read_only="on") as session:
+        async with self._connect() as session:
             found = await session.fetch(f"read {segments}", query)
             return [(row["id"], row["payload"]) for row in found]
 
     async def running_tasks(self) -> Sequence[str]:
-        tasks = relation(self._database.schema, f"{self._database.table_prefix}tasks")
-        async with connect(self._database, default_transaction_read_only="on") as session:
+        tasks = self._database.relation("tasks")
+        async with self._connect() as session:
             query = f"SELECT id FROM {tasks} WHERE active ORDER BY id"  # noqa: S608 - quoted names
             return [row["id"] for row in await session.fetch(f"read {tasks}", query)]
 
     async def audit(
         self, about: str, *, since: datetime, until: datetime, rows_max: int
     ) -> Sequence[AuditRow]:
-        audit = relation(self._database.schema, f"{self._database.table_prefix}audit")
+        audit = self._database.relation("audit")
         quoted = json.dumps(about, ensure_ascii=False)[:-1]
         query = f"""
             SELECT id, audit_key, type, author, comment, created_date, payload FROM {audit}
@@ -95,11 +100,15 @@ class PostgresqlMetadataReader:
         """  # noqa: S608 - names are quoted
         # a payload within a payload is a text: its quotes are escaped
         names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
-        async with connect(self._database, default_transaction_read_only="on") as session:
+        async with self._connect() as session:
             found = await session.fetch(
                 f"read {audit}", query, _iso_ms(since), _iso_ms(until), about, *names, rows_max
             )
         return [AuditRow(**dict(row)) for row in reversed(found)]
+
+    def _connect(self) -> AbstractAsyncContextManager[Session]:
+        """Open a session that cannot write, whatever its transactions say."""
+        return connect(self._database, default_transaction_read_only="on")
 
 
 def _iso_ms(time: datetime) -> str:
@@ -108,25 +117,25 @@ def _iso_ms(time: datetime) -> str:
 
 
 @asynccontextmanager
-async def reading(session: Session) -> AsyncGenerator[None]:
-    """Make the block one transaction that sees one instant and cannot write."""
-    await session.execute("begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    yield
-    await session.execute("end the snapshot", "ROLLBACK")
-
-
-async def take(
+async def reading(
     session: Session, database: Database, *, chunk_rows: int, target: bool = False
-) -> "PostgresqlSnapshot":
-    """Return the snapshot of the transaction that the session is in.
+) -> AsyncGenerator["PostgresqlSnapshot"]:
+    """Make the block one transaction that sees one instant and cannot write.
 
-    Its time is that of BEGIN: what was committed before that is in the snapshot for certain.
+    The tables are locked against TRUNCATE and the like before the snapshot is taken: a table that
+    is emptied and filled again between the two would be empty in it, which it never was for others
+    (https://www.postgresql.org/docs/current/mvcc-caveats.html).
     """
-    taken_at: datetime = await session.value("ask the time", "SELECT transaction_timestamp()")
+    freshness = await freshness_of(session)
     shapes = await discover(session, database)
-    return PostgresqlSnapshot(
-        session, shapes, taken_at.astimezone(UTC), chunk_rows=chunk_rows, target=target
+    tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
+    await session.execute(
+        "begin",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+        f" LOCK TABLE {tables} IN ACCESS SHARE MODE; SELECT",
     )
+    yield PostgresqlSnapshot(session, shapes, freshness.shows, chunk_rows=chunk_rows, target=target)
+    await session.execute("end the snapshot", "ROLLBACK")
 
 
 class PostgresqlSnapshot:

@@ -14,7 +14,7 @@ from typing import Any, Final, Unpack
 import asyncpg
 
 from replicator.adapters import druid_tables
-from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading, take
+from replicator.adapters.metadata_postgresql import CHUNK_ROWS, reading
 from replicator.adapters.postgresql_fitness import obstacles, put_forward
 from replicator.adapters.postgresql_session import Database, Options, Session, connect, discover
 from replicator.adapters.postgresql_sql import (
@@ -76,8 +76,11 @@ class PostgresqlMetadataWriter:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
-        async with connect(self._database) as session, reading(session):
-            yield await take(session, self._database, chunk_rows=self._chunk_rows, target=True)
+        async with (
+            connect(self._database) as session,
+            reading(session, self._database, chunk_rows=self._chunk_rows, target=True) as snapshot,
+        ):
+            yield snapshot
 
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
         async with connect(self._database) as session:
@@ -90,7 +93,7 @@ class PostgresqlMetadataWriter:
             return await obstacles(session, self._database, shapes)
 
     async def create(self, release: str | None, *, centralized: bool) -> bool:
-        segments = relation(self._database.schema, self._database.table(Kind.SEGMENT))
+        segments = self._database.relation(TABLES[Kind.SEGMENT].name)
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
@@ -151,7 +154,7 @@ class PostgresqlMetadataWriter:
         database = self._database
         if release is None:
             raise NotFoundError(f"{database.name}: there are no tables of a Druid")
-        if database.table_prefix != druid_tables.PREFIX:
+        if database.table_prefix.lower() != druid_tables.PREFIX:
             raise ConfigError(
                 f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
                 hint="start the target's Coordinator on the empty database once, it makes them",
@@ -225,8 +228,9 @@ class PostgresqlTransaction:
             kind = KIND_OF[type(batch[0])]
             shape = (await self._discovered()).get(kind)
             if shape is None:
+                table = self._database.relation(TABLES[kind].name)
                 raise ConfigError(
-                    f"{self._database.name}: there is no table {self._database.table(kind)}"
+                    f"{self._database.name}: there is no table {table}"
                     f" for {key_of(batch[0]).key!r}",
                     hint="turn the feature on in the target's Druid, or exclude the rows",
                 )

@@ -2,9 +2,11 @@
 
 Every snapshot and every transaction has a connection of its own. A poll every few seconds does not
 feel the cost, and none can meet a connection that died since the last. Connect directly or through
-a pooler in session mode: the settings below are the session's.
+a pooler in session mode: the settings below are the session's. They are made once it is there, for
+poolers refuse what they do not know of a start-up packet.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,8 +15,8 @@ from typing import Any, TypeAlias, TypedDict
 import asyncpg
 
 from replicator.adapters.boundary import ErrorMap, translate
-from replicator.adapters.postgresql_sql import COLUMNS, Shape, quoted, relation
-from replicator.errors import ConfigError, TransientError
+from replicator.adapters.postgresql_sql import COLUMNS, Shape, literal, quoted, relation
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.row import TABLES, Kind
 
 Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
@@ -36,6 +38,23 @@ DENIED_HINT = (
     "GRANT USAGE ON SCHEMA and GRANT SELECT ON the tables that Druid made; a target's role needs"
     " INSERT, UPDATE and DELETE on them too, USAGE on their sequences and CREATE on the schema"
 )
+SHARED = "a pooler in transaction mode gives this session's server process to others in between"
+SHARED_HINT = (
+    "connect directly, or through a pooler in session mode (PgBouncer: pool_mode=session): settings"
+    " and prepared statements are a session's"
+)
+ASKED_WRONGLY = (
+    "unsupported startup parameter",
+    "authentication failed",
+    "auth failed",
+    "no such user",
+    "no such database",
+)
+"""What no later try makes right, in the words of PgBouncer's src/client.c."""
+POOLER_HINT = "a pooler says so in the server's place: see its configuration and its log"
+PROCESS = "SELECT pg_backend_pid()"
+LOOKS = 3
+"""How often two connections behind a pooler are compared."""
 TABLE_HINT = "check the schema and the table prefix; Druid makes its tables when it first starts"
 
 
@@ -45,6 +64,17 @@ def _lost(text: str) -> TransientError:
 
 def _ended(text: str) -> TransientError:
     return TransientError(f"{text}: the connection is lost")
+
+
+def _of_pooler(text: str) -> ReplicatorError:
+    """Translate what poolers say in the server's place: all of it by one code, outages too."""
+    if any(words in text for words in ASKED_WRONGLY):
+        return ConfigError(text, hint=POOLER_HINT)
+    return TransientError(text, hint=POOLER_HINT)
+
+
+def _shared(text: str) -> ConfigError:
+    return ConfigError(f"{text}: {SHARED}", hint=SHARED_HINT)
 
 
 def _late(text: str) -> TransientError:
@@ -85,6 +115,9 @@ def _too_old(text: str) -> ConfigError:
 ERRORS: ErrorMap = {
     asyncpg.DiskFullError: _disk_full,
     asyncpg.InsufficientResourcesError: _lost,  # too many connections, out of memory
+    asyncpg.ProtocolViolationError: _of_pooler,
+    asyncpg.DuplicatePreparedStatementError: _shared,
+    asyncpg.InvalidSQLStatementNameError: _shared,
     asyncpg.PostgresConnectionError: _lost,
     asyncpg.OperatorInterventionError: _lost,  # shutdown, start-up, statement_timeout
     asyncpg.TransactionRollbackError: _lost,  # serialization, deadlock, conflict with recovery
@@ -109,6 +142,13 @@ ERRORS: ErrorMap = {
 }
 
 
+@dataclass(slots=True)
+class Sharing:
+    """Whether a pooler is known to keep a connection's server process for it alone."""
+
+    excluded: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """Where a metadata store is, and how long its server may take."""
@@ -127,6 +167,8 @@ class Database:
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the transaction, so that a process that
     hangs holds neither the vacuum of a source nor the lock of a target."""
+    sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
+    """What was found out of a pooler on the way."""
 
     @property
     def name(self) -> str:
@@ -137,9 +179,16 @@ class Database:
             return "PostgreSQL"
         return f"PostgreSQL {rest.rpartition('@')[2]}"
 
-    def table(self, kind: Kind) -> str:
-        """Return the table's name; PostgreSQL folds Druid's unquoted names to lower case."""
-        return f"{self.table_prefix}{TABLES[kind].name}".lower()
+    def table(self, name: str) -> str:
+        """Return a table's name in the catalogue, `name` being Druid's without its prefix.
+
+        PostgreSQL folds Druid's unquoted names to lower case.
+        """
+        return f"{self.table_prefix}{name}".lower()
+
+    def relation(self, name: str) -> str:
+        """Return the same for a statement, qualified and quoted."""
+        return relation(self.schema, self.table(name))
 
 
 class Options(TypedDict, total=False):
@@ -197,23 +246,16 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Session
         TransientError: the server cannot be reached now.
         ConfigError: it refuses the user or the database, or the DSN cannot be understood.
     """
-    connection = await _connected(database, settings)
+    connection = await _connected(database)
     try:
+        with translate(ERRORS, f"{database.name}: connect"):
+            await _prepare(connection, database, settings)
         yield Session(connection, database.name)
     finally:
-        # closing tells the server to forget the transaction at once
-        try:
-            with suppress(
-                OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
-            ):
-                await connection.close(timeout=database.connect_timeout_s)
-        finally:
-            connection.terminate()
+        await _disconnect(connection, database)
 
 
-async def _connected(
-    database: Database, settings: Mapping[str, str]
-) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
     with translate(ERRORS, f"{database.name}: connect"):
         try:
             return await asyncpg.connect(
@@ -222,12 +264,6 @@ async def _connected(
                 timeout=database.connect_timeout_s,
                 # the server gives up first and says why; this one is for a server that is gone
                 command_timeout=database.statement_timeout_s + database.connect_timeout_s,
-                server_settings={
-                    **SESSION,
-                    "statement_timeout": _ms(database.statement_timeout_s),
-                    "idle_in_transaction_session_timeout": _ms(database.idle_timeout_s),
-                    **settings,
-                },
             )
         except (asyncpg.ClientConfigurationError, ValueError):
             # asyncpg's words quote the DSN, so neither they nor the cause may be shown
@@ -238,13 +274,64 @@ async def _connected(
             ) from None
 
 
+async def _disconnect(connection: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:
+    """Close a connection, which tells the server to forget the transaction at once."""
+    try:
+        with suppress(
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+        ):
+            await connection.close(timeout=database.connect_timeout_s)
+    finally:
+        connection.terminate()
+
+
+async def _prepare(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    database: Database,
+    settings: Mapping[str, str],
+) -> None:
+    """Make the session's settings, and see that it is a session."""
+    wanted = {
+        **SESSION,
+        "statement_timeout": _ms(database.statement_timeout_s),
+        "idle_in_transaction_session_timeout": _ms(database.idle_timeout_s),
+        **settings,
+    }
+    calls = ", ".join(
+        f"set_config({literal(name)}, {literal(value)}, false)" for name, value in wanted.items()
+    )
+    process: int = await connection.fetchval(f"SELECT pg_backend_pid(), {calls}")
+    # a pooler makes up the process id that it tells at the start
+    if process != connection.get_server_pid() and not database.sharing.excluded:
+        if await _shares(connection, process, database):
+            raise ConfigError(f"{database.name}: {SHARED}", hint=SHARED_HINT)
+        database.sharing.excluded = True
+
+
+async def _shares(
+    connection: "asyncpg.Connection[asyncpg.Record]", process: int, database: Database
+) -> bool:
+    """Return whether a pooler gives one server process to several connections in turn."""
+    ours, theirs = {process}, set[int]()
+    with suppress(TimeoutError):  # it has no other process for us, so this one is ours alone
+        async with asyncio.timeout(database.connect_timeout_s):
+            other = await _connected(database)
+            try:
+                for _ in range(LOOKS):
+                    theirs.add(await other.fetchval(PROCESS))
+                    ours.add(await connection.fetchval(PROCESS))
+            finally:
+                await _disconnect(other, database)
+    return len(ours) > 1 or not ours.isdisjoint(theirs)
+
+
 async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
     """Return the tables as they are.
 
     Raises:
         ConfigError: a table, a column or a privilege is missing; the message names it.
     """
-    names = {database.table(kind): kind for kind in TABLES}
+    names = {database.table(table.name): kind for kind, table in TABLES.items()}
     rows = await session.fetch("read the catalogue", COLUMNS, database.schema, list(names))
     types: dict[Kind, dict[str, str]] = {}
     denied: dict[Kind, list[str]] = {}
@@ -257,7 +344,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
     return {
         kind: Shape(
             table=TABLES[kind],
-            relation=relation(database.schema, database.table(kind)),
+            relation=database.relation(TABLES[kind].name),
             types=found,
         )
         for kind, found in types.items()
@@ -265,7 +352,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
 
 
 def _check(database: Database, kind: Kind, types: Mapping[str, str], denied: list[str]) -> None:
-    name = relation(database.schema, database.table(kind))
+    name = database.relation(TABLES[kind].name)
     if denied:
         raise ConfigError(
             f"{database.name}: the role may not read {_columns(denied)} of {name}",

@@ -24,9 +24,11 @@ from replicator.services.status import (
     LOG_MARGIN,
     RPO,
     LogStatus,
+    SourceStatus,
     TargetStatus,
+    look_at_source,
 )
-from replicator.web.status_json import status_json
+from replicator.web.status_json import source_json, status_json
 
 PROMISE_BROKEN = 10
 
@@ -42,9 +44,10 @@ def status(
         targets = [
             await application.target_status(survey, name, log) for name in application.target_names
         ]
+        source = await look_at_source(application.source_metadata())
         return Outcome(
-            result=status_json(log, targets),
-            show=lambda console: _show(console, log, targets),
+            result={"source": source_json(source), **status_json(log, targets)},
+            show=lambda console: _show(console, source, log, targets),
             exit_code=0 if all(found.keeps_promise for found in targets) else PROMISE_BROKEN,
         )
 
@@ -52,7 +55,13 @@ def status(
     run(call, body)
 
 
-def _show(console: Console, log: LogStatus, targets: list[TargetStatus]) -> None:
+def _show(
+    console: Console, source: SourceStatus, log: LogStatus, targets: list[TargetStatus]
+) -> None:
+    if source.freshness is None:
+        console.print(f"source: cannot be asked: {source.unknown}", markup=False)
+    elif source.freshness.is_replica:
+        console.print(f"source: {source.freshness.text}", markup=False)
     if log.last is None:
         console.print(f"log: {log.records} records, no closed cut yet")
     else:

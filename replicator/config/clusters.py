@@ -71,7 +71,7 @@ class SourceSettings(Part):
     name: SourceName
     """Names the cluster in every event; never change it."""
     metadata: MetadataSettings
-    """Where its metadata store is; a replica that lags by seconds will do."""
+    """Where its metadata store is; a replica will do (docs/postgresql.md)."""
     deep_storage: DeepStorageSettings
     """Where its segments' bytes are."""
     other_deep_storages: OtherStorages = {}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class Snapshot(Protocol):
     """A metadata store at one instant: every call sees the same rows."""
 
     taken_at: datetime
-    """The database's own clock when the snapshot was taken, UTC."""
+    """What was committed before that is in the snapshot for certain: the time by the database's own
+    clock, UTC; on a replica that of what it has replayed."""
     kinds: frozenset[Kind]
     """The tables that this store has."""
 
@@ -75,8 +76,46 @@ SAMPLES_MAX = 100
 """More kinds of load specs than this are no source that one configuration describes."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """How old what a database shows is."""
+
+    asked_at: datetime
+    """By the database's own clock."""
+    shows: datetime
+    """What was committed at the primary before that is there for certain."""
+    is_replica: bool
+    reason: str = ""
+    """Why a replica is behind, where it says so."""
+    is_blind: bool = False
+    """Whether the role may not see when the replica last heard of its primary."""
+
+    @property
+    def behind(self) -> timedelta:
+        """How old that is."""
+        return self.asked_at - self.shows
+
+    @property
+    def text(self) -> str:
+        """The same for a reader, of a replica."""
+        why = f": {self.reason}" if self.reason else ""
+        return (
+            "a replica that shows what was committed until"
+            f" {self.shows.isoformat(timespec='seconds')}"
+            f" ({self.behind.total_seconds():.1f} s ago){why}"
+        )
+
+
 class SourceReader(MetadataReader, Protocol):
     """What is asked of a source beside its rows."""
+
+    async def freshness(self) -> Freshness:
+        """Return how old what a snapshot would show now is.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
 
     async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
         """Return id and payload of one segment for each kind of load spec among all rows.

@@ -355,7 +355,9 @@ class Applier:
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
         self._window = _Window(doubted={*map(_row_key, changed)})
         if not self._early:  # otherwise it has read on already
-            self._reader.skip_to(checkpoint.offset, checkpoint.cut, checkpoint.digest)
+            self._reader.skip_to(
+                checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
+            )
         self._epoch, self._after = epoch, checkpoint.offset
 
     async def _log_id(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
@@ -15,12 +16,15 @@ from replicator.ports import (
     Clock,
     DeepStorage,
     DeepStorageReader,
+    Freshness,
     Snapshot,
     SourceReader,
 )
 from replicator.services.history import History
 
 CLOCK_SKEW_MAX_S = 5.0
+REPLICA_BEHIND_MAX_S = 60.0
+"""More than the default `rpo` is a promise that cannot be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,12 @@ class Checkup:
         try:
             async with self._metadata.snapshot() as snapshot:
                 counts = await self._scan(snapshot)
-                taken_at, kinds = snapshot.taken_at, snapshot.kinds
+                kinds = snapshot.kinds
+            freshness = await self._metadata.freshness()
         except ReplicatorError as exc:
             return [_bad("source metadata", exc)]
         found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
-        skew_s = (self._clock.now() - taken_at).total_seconds()
+        skew_s = (self._clock.now() - freshness.asked_at).total_seconds()
         return [
             Finding(what="source metadata", good=True, detail=found),
             Finding(
@@ -71,6 +76,7 @@ class Checkup:
                 detail=f"{skew_s:+.1f} s between the database and this machine",
                 hint="lag and restore times are counted by the database's clock: mend NTP",
             ),
+            *_replica(freshness),
             *await self._objects(),
         ]
 
@@ -150,6 +156,24 @@ class Checkup:
         async for piece in self._storage.read(location, objects[0]):
             size_bytes += len(piece)
         return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
+
+
+def _replica(freshness: Freshness) -> Iterable[Finding]:
+    if not freshness.is_replica:
+        return
+    detail = freshness.text
+    if freshness.is_blind:
+        detail += (
+            "; GRANT pg_read_all_stats TO the role lets it see when the replica last heard of its"
+            " primary"
+        )
+    yield Finding(
+        what="source replica",
+        good=freshness.behind.total_seconds() <= REPLICA_BEHIND_MAX_S,
+        detail=detail,
+        hint="lag, rpo and --to-time are counted from what the replica shows: see why it is behind,"
+        " or read from the primary",
+    )
 
 
 def _load_spec_type(payload: bytes) -> str:

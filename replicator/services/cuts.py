@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -39,6 +40,8 @@ class CutReader:
     def __init__(self, history: History) -> None:
         self._history = history
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
+        self.source_time: datetime | None = None
+        """Of the last cut; None before the first."""
         self._parts: list[Stretch | Closing] = []
         self._attempt: Attempt | None = None
         self._sum = 0
@@ -106,7 +109,8 @@ class CutReader:
                 self._history.pass_over(exc)
                 bar = Offset(base.offset - 1)
             else:
-                self.skip_to(base.offset, base.cut.closed.cut, base.cut.closed.digest)
+                closed = base.cut.closed
+                self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
                 return
 
     def _fold(self, folding: Folding, part: Stretch | Closing) -> None:
@@ -121,9 +125,12 @@ class CutReader:
             folding.discard()
         folding.extend(part.keys, part.marks, part.removed, part.offsets)
 
-    def skip_to(self, offset: Offset, cut: CutNumber, digest: Digest) -> None:
+    def skip_to(
+        self, offset: Offset, cut: CutNumber, digest: Digest, source_time: datetime
+    ) -> None:
         """Go on after the record at `offset`, which closed a cut that the caller knows already."""
         self.at, self.last, self.digest = Offset(offset + 1), cut, digest
+        self.source_time = source_time
         self._parts = []
         self._forget()
 
@@ -158,7 +165,7 @@ class CutReader:
                 f" {hex_digest(event.digest)}, and the log has {self._count} events with digest"
                 f" {hex_digest(digest)}"
             )
-        self.last, self.digest = event.cut, digest
+        self.last, self.digest, self.source_time = event.cut, digest, event.source_time
         return ClosedCut(offset=closing.offset, closed=event)
 
     def _is_of_attempt(self, event: CutClosed) -> bool:

@@ -8,6 +8,7 @@ taken it; then the operator says which supervisors are to go on.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import assert_never
 
 import numpy as np
@@ -52,6 +53,8 @@ from replicator.services.cuts import fold
 from replicator.services.history import History
 
 POLL_S = 0.5
+BEHIND_MAX = timedelta(seconds=5)
+"""How old what a replica shows of the source may be; one that follows is a second behind."""
 ALL = frozenset({"all"})
 """The wish for every supervisor that was not terminated."""
 
@@ -257,8 +260,15 @@ async def refuse_moving_source(metadata: SourceReader) -> None:
     """Refuse a planned promotion of a source that may still commit something.
 
     Raises:
-        RefusedError: a supervisor is not suspended, or a task runs.
+        RefusedError: a supervisor is not suspended, a task runs, or it shows too little to say so.
     """
+    freshness = await metadata.freshness()
+    if freshness.behind > BEHIND_MAX:
+        raise RefusedError(
+            f"the source's metadata store is {freshness.text}; what was committed since would be"
+            " lost",
+            hint="let it catch up, or name the primary in source.metadata.url, and run this again",
+        )
     rows = await rows_of(metadata, Kind.SUPERVISOR)
     moving = sorted(
         row.spec_id

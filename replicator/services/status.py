@@ -5,14 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.proof import PROOFS, last_good
 from replicator.model.rates import Rates
 from replicator.model.restore_point import Latest
-from replicator.ports import Area, Clock, MetadataWriter
+from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.backlog import NOTHING, BacklogReader
 from replicator.services.drill_record import DrillRecord
 from replicator.services.history import History
@@ -34,6 +34,24 @@ class LogStatus:
     first: Offset
     kept_for: timedelta | None = None
     """How long the log keeps a record; None: until somebody trims it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """How old what the source's metadata store shows is."""
+
+    freshness: Freshness | None
+    """None: it cannot be asked."""
+    unknown: str = ""
+    """Why not."""
+
+
+async def look_at_source(metadata: SourceReader) -> SourceStatus:
+    """Ask the source; one that is away breaks no promise as long as targets keep up."""
+    try:
+        return SourceStatus(freshness=await metadata.freshness())
+    except ReplicatorError as exc:
+        return SourceStatus(freshness=None, unknown=str(exc))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,8 @@ class Watcher:
             source=self._source,
             cut=CutNumber(self._reader.last + 1),
             epoch=epoch,
-            time=snapshot.taken_at,
+            # a replica that lost its primary shows what it showed, and cannot say so any more
+            time=max(snapshot.taken_at, self._reader.source_time or snapshot.taken_at),
         )
         attempt = _Attempt(self._log, envelope, self._ledger, self._limits.append_bytes_max)
         for kind in [*findings.handles]:
@@ -194,7 +195,8 @@ class Watcher:
         async for entries in self._history.pick(findings.unseen):
             await attempt.add([_removed(entry) for entry in entries])
         cut, ledger = await attempt.close()
-        self._reader.skip_to(cut.offset, cut.closed.cut, cut.closed.digest)
+        closed = cut.closed
+        self._reader.skip_to(cut.offset, closed.cut, closed.digest, closed.source_time)
         self._ledger, self._folding, self._epoch = ledger, Folding(ledger), epoch
         return cut, attempt.types
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from replicator.services.status import LogStatus, TargetStatus
+from replicator.services.status import LogStatus, SourceStatus, TargetStatus
 from replicator.web.lookout import Failure, Lookout
 
 
@@ -39,6 +39,17 @@ def _error_json(failure: Failure | None) -> dict[str, str]:
         return {"type": "NotYet", "message": "nothing was looked at yet", "hint": "ask again"}
     error = failure.error
     return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+
+
+def source_json(source: SourceStatus) -> dict[str, Any]:
+    """Return what is said of the source's metadata store."""
+    found = source.freshness
+    return {
+        "replica": found.is_replica if found else None,
+        "shows_until": found.shows if found else None,
+        "behind_seconds": _seconds(found.behind) if found else None,
+        "reason": found.reason if found else source.unknown,
+    }
 
 
 def log_json(log: LogStatus) -> dict[str, Any]:

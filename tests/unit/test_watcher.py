@@ -1,6 +1,7 @@
 """The watcher finds whatever changed, in one consistent cut, and remembers by the log alone."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.row import Row, Segment, key_of
 from replicator.model.wire import decode
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
-from tests.unit.pipeline import Pipeline
+from tests.unit.pipeline import HandClock, Pipeline
 
 
 async def entries(pipeline: Pipeline) -> list[Entry]:
@@ -49,6 +50,18 @@ async def test_a_payload_rewritten_without_any_timestamp_is_seen():
     assert isinstance(event, RowChanged)
     assert event.row == moved
     assert event.previous == fingerprint(segment())
+
+
+async def test_a_cut_is_never_older_than_the_one_before():
+    """A replica that lost its primary shows as much as before, and cannot say so any more."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    first = (await last_cut(pipeline))[-1].envelope.time
+    pipeline.source.clock = HandClock(first - timedelta(hours=1))
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    assert {entry.envelope.time for entry in await last_cut(pipeline)} == {first}
 
 
 async def test_a_row_that_is_back_dated_is_seen():
