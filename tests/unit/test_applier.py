@@ -1,6 +1,7 @@
 """The applier moves a target from cut to cut, bytes before rows, and says what it cannot have."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,12 +10,19 @@ import pytest
 from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.errors import CorruptionError, FencedError, GapError, RefusedError
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    GapError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.event import Offset
-from replicator.model.load_spec import LocalLayout
+from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.ports import StoredObject
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.copier import Backup
 from replicator.services.history import History
@@ -308,6 +316,25 @@ async def test_other_bytes_in_the_same_place_are_a_gap_and_the_old_ones_stay():
     await pipeline.follow()
     assert pipeline.gaps() == [(segment().id, "object_changed", True)]
     assert pipeline.target_storage.stored[location] == before
+
+
+async def test_bytes_are_compared_when_the_source_is_there_again_and_not_taken_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pipeline = await seeded(segment())
+    changed = replace(segment(), used=False)
+    pipeline.source.rows[key_of(changed)] = changed
+    await pipeline.cut()
+
+    async def away(location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        raise TransientError("the storage is away")
+
+    monkeypatch.setattr(pipeline.source_storage, "objects", away)
+    with pytest.raises(TransientError, match="the storage is away"):
+        await pipeline.applier.apply_next()
+    monkeypatch.undo()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == [1, 2]
 
 
 async def reborn_and_gone(*, upgraded_from: str | None = None) -> Pipeline:

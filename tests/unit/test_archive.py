@@ -357,6 +357,15 @@ async def test_a_target_that_stands_writes_no_base():
     assert await pipeline.base_writer().write_if_due() is False
 
 
+async def test_a_history_that_ends_before_its_targets_cut_is_named():
+    pipeline = Pipeline()
+    offsets = await followed(pipeline)
+    del pipeline.area.files[max(n for n in pipeline.area.files if n.startswith(HISTORY))]
+    found = await pipeline.verifier().verify(Level.EXISTS)
+    (finding,) = found.findings
+    assert f"the target is at offset {offsets[-1]}, and its store keeps history up to" in finding
+
+
 async def test_a_base_that_does_not_add_up_is_neither_written_nor_read():
     pipeline = Pipeline()
     await followed(pipeline, cuts=2)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from replicator.errors import (
 )
 from replicator.model.archive import BASES, HISTORY, manifest_name
 from replicator.model.event import ClosedCut, Offset
+from replicator.model.intent import Intent, intent_json, intent_name
 from replicator.model.keeping import RESTORES, RestoreLease, file_name, lease_json
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.placing import Pending, PlaceSet, among, hashes, less, place_hash
@@ -30,13 +32,14 @@ from replicator.model.row import Segment
 from replicator.ports import Shipment
 from replicator.services.archive import ArchivedLog
 from replicator.services.cuts import fold
-from replicator.services.expirer import Expired
+from replicator.services.expirer import Expired, _Lease
 from replicator.services.expiry_planner import ExpiryPlan
 from replicator.services.history import History
+from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.sparing import listed_base
 from replicator.services.windows import windows
 from tests.builders import segment
-from tests.unit.pipeline import SOURCE, Pipeline, place_of
+from tests.unit.pipeline import EXPIRY, SOURCE, Pipeline, place_of
 from tests.unit.test_renamer import renamer
 
 DAY_S = 86_400.0
@@ -112,6 +115,8 @@ async def test_what_no_point_of_the_window_needs_goes():
     for offset in days[2:]:
         await restorable(pipeline, offset)
     assert all(name > f"{BASES}/log/{days[2]:020}" for name in files(pipeline, BASES))
+    archive = ArchivedLog(pipeline.area, "log")
+    assert await archive.whole_until(days[2]) == (await archive.span()).end
     again, nothing = await expire(pipeline)
     assert (again.is_empty, nothing.number) == (True, None)
 
@@ -212,6 +217,9 @@ async def test_a_hold_that_has_ended_keeps_nothing():
     pipeline, days = await story()
     until = pipeline.clock.now() + timedelta(hours=1)
     await pipeline.holds().create("short", ToOffset(offset=days[1]), reason="r", until=until)
+    _, expired = await expire(pipeline)
+    assert expired.places == 0
+    await restorable(pipeline, days[1])
     pipeline.clock.move(3600)
     _, expired = await expire(pipeline)
     assert expired.places == 1
@@ -295,6 +303,23 @@ async def test_a_target_that_stands_at_an_old_cut_keeps_its_rows_bytes_and_its_p
     await pipeline.follow()
     _, expired = await expire(pipeline)
     assert expired.places == 1
+
+
+async def test_a_target_that_stands_between_two_bases_gets_one_of_its_own():
+    pipeline = Pipeline()
+    await day(pipeline, WIKI)
+    pipeline.publish(ORDERS)
+    await pipeline.cut()
+    await pipeline.follow()
+    standing = (await newest(pipeline)).offset
+    pipeline.kill(WIKI, ORDERS)
+    for number in range(4):
+        await day(pipeline, segment("clicks", partition=number))
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=standing), datasource=None, adopt=False)
+    await restorer.execute(plan, accept_gaps=False)
+    await expire(pipeline)
+    await restorable(pipeline, standing)
 
 
 async def test_a_target_of_which_one_datasource_stands_keeps_what_its_rows_point_to():
@@ -537,6 +562,49 @@ async def test_an_expiry_that_takes_too_long_stops():
     await restorable(pipeline, days[3])
 
 
+async def announced(pipeline: Pipeline) -> Intent:
+    """An expiry that has said nothing yet but that it begins: what it condemns is not known."""
+    intent = Intent(
+        number=1,
+        log_id="log",
+        horizon=Offset(0),
+        before=Offset(0),
+        valid_until=pipeline.clock.now() + EXPIRY.lease,
+        places=1,
+    )
+    await pipeline.area.create(intent_name(1), intent_json(intent))
+    return intent
+
+
+async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
+    pipeline = Pipeline()
+    intent = await announced(pipeline)
+    lease = _Lease(pipeline.area, pipeline.clock, EXPIRY, intent)
+    for _ in range(6):
+        pipeline.clock.move(600)
+        await lease.extend()
+    (files_,) = await pipeline.intents().listed()
+    until = await pipeline.intents().valid_until(files_)
+    assert pipeline.clock.now() < until
+    assert intent.valid_until < pipeline.clock.now()
+    assert not await pipeline.intents().is_over(files_)
+    pipeline.clock.time = until
+    assert not await pipeline.intents().is_over(files_), "its machine's clock may be behind"
+    pipeline.clock.time = until + EXPIRY.clock_skew_max
+    assert await pipeline.intents().is_over(files_)
+
+
+async def test_an_expiry_that_does_not_say_what_it_condemns_may_condemn_anything():
+    pipeline = Pipeline()
+    pipeline.publish(WIKI)
+    await pipeline.cut()
+    guard = pipeline.guard()
+    await guard.look()
+    await announced(pipeline)
+    with pytest.raises(TransientError, match="expiry 1 deletes"):
+        await guard.require_spared(np.array([0]))
+
+
 async def test_a_running_restore_keeps_its_cut():
     pipeline, days = await story()
     lease = RestoreLease(
@@ -553,6 +621,35 @@ async def test_a_running_restore_keeps_its_cut():
     plan, expired = await expire(pipeline)
     assert (plan.horizon, expired.places) == (days[2], 1)
     assert name not in pipeline.area.files
+
+
+async def test_a_restore_that_takes_long_says_so_again():
+    pipeline, days = await story()
+    leases = RestoreLeases(
+        areas={"standby": pipeline.area},
+        points=pipeline.points(),
+        clock=pipeline.clock,
+        limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(milliseconds=1)),
+        rng=Random(2),
+    )
+    async with leases.taken("log", days[1]):
+        ((_, begun),) = await pipeline.points().leases()
+        pipeline.clock.move(300)
+        async with asyncio.timeout(10):
+            while (await pipeline.points().leases())[0][1].valid_until == begun.valid_until:
+                await asyncio.sleep(0.001)
+    assert await pipeline.points().leases() == []
+
+
+async def test_no_row_comes_back_while_an_expiry_may_take_its_bytes():
+    pipeline, days = await story()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=days[1]), datasource=None, adopt=False)
+    copied = await restorer.copy(plan)
+    await announced(pipeline)
+    with pytest.raises(TransientError, match="expiry 1 deletes"):
+        await restorer.commit(copied, accept_gaps=False)
+    assert WIKI.id not in pipeline.target_ids()
 
 
 async def test_a_restore_that_begins_after_the_plan_stops_the_expiry():

@@ -16,7 +16,7 @@ from replicator.model.row import CommitMetadata, key_of
 from replicator.services.archive import kept_gaps
 from replicator.services.copier import Backup
 from replicator.services.verifier import Level
-from tests.builders import commit, rules, segment, supervisor
+from tests.builders import commit, config_entry, rules, segment, supervisor
 from tests.unit.pipeline import SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline, place_of
 
 WIKI, ORDERS = segment(), segment("orders")
@@ -128,6 +128,40 @@ async def test_bytes_stay_so_forwards_works_as_well():
     ):
         await restore(pipeline, ToOffset(offset=Offset(offset)))
         assert pipeline.target_ids() == ids
+
+
+async def test_what_is_the_targets_own_stays():
+    pipeline = await follow_from_the_start()
+    own = [key_of(rules("_default")), key_of(config_entry("coordinator.config"))]
+    pipeline.target.rows[own[0]] = rules("_default")
+    pipeline.target.rows[own[1]] = config_entry("coordinator.config")
+    await restore(pipeline, ToOffset(offset=Offset(3)))
+    assert pipeline.target.rows.keys() >= set(own)
+
+
+async def test_a_row_that_looks_right_goes_where_its_bytes_are_known_to_be_anothers():
+    """Its id and its place were given out again; after a restore to before that its row is back."""
+    pipeline = await follow_from_the_start()
+    pipeline.source.rows[key_of(ORDERS)] = ORDERS
+    pipeline.source_storage.stored[place_of(ORDERS)] = {"00000.smoosh": b"y" * SIZE_BYTES}
+    await pipeline.cut()
+    await pipeline.follow()
+    assert [reason for _, reason, _ in pipeline.gaps()] == [OBJECT_CHANGED]
+    await restore(pipeline, ToOffset(offset=Offset(5)))
+    assert ORDERS.id in pipeline.target_ids()
+    await restore(pipeline, Latest(), accept_gaps=True)
+    assert ORDERS.id not in pipeline.target_ids()
+
+
+async def test_a_plan_that_the_target_has_left_behind_is_made_again():
+    pipeline = await follow_from_the_start()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=Offset(5)), datasource=None, adopt=False)
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    await restorer.execute(plan, accept_gaps=False)
+    assert pipeline.target_ids() == {WIKI.id, ORDERS.id, segment(partition=1).id}
 
 
 async def test_the_target_stands_still_until_it_is_told_to_go_on():

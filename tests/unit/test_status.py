@@ -110,6 +110,17 @@ async def test_a_target_behind_says_what_waits_and_what_a_kill_could_take():
     assert (await look(pipeline, promises=tight)).broken == ("kill_margin_min",)
 
 
+async def test_the_gaps_of_the_cut_that_a_target_is_at_are_told_and_no_others():
+    pipeline = await pipeline_behind(segment("wiki"), segment("orders"))
+    pipeline.source_storage.stored.clear()
+    await pipeline.follow()
+    assert {gap.datasource for gap in (await look(pipeline)).gaps} == {"wiki", "orders"}
+    pipeline.kill(segment("orders"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert [gap.datasource for gap in (await look(pipeline)).gaps] == ["wiki"]
+
+
 async def test_a_target_with_nothing_needs_everything():
     pipeline = Pipeline()
     pipeline.publish(segment(), unused("orders", pipeline.clock.now() - 40 * DAY))

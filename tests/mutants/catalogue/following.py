@@ -286,9 +286,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         old="if trust is Trust.NEVER:\n                raise",
         new="pass",
         loses="While the source is away what was stored long ago is taken for what it has now.",
-        ring="simulation",
-        tests="test_convergence.py::test_target_converges_whatever_dies",
-        seeds=12,
+        ring="unit",
+        tests="test_applier.py -k not_taken_meanwhile",
     ),
     Mutant(
         name="copier-stops-at-a-malformed-row",

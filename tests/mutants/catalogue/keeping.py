@@ -224,7 +224,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="pass",
         loses="An expiry that takes longer than one lease is never finished.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k for_as_long",
     ),
     Mutant(
         name="expiry-deletes-history-of-locked-bytes",
@@ -242,7 +242,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="",
         loses="A target that stands at an old cut can be verified and repaired no more.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k two_bases",
     ),
     Mutant(
         name="guard-believes-every-intent-over",
@@ -260,7 +260,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if condemned is not None and among(needed.places(), condemned).any():",
         loses="An expiry whose list cannot be read is taken for one that deletes nothing.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k condemn_anything",
     ),
     Mutant(
         name="intent-is-over-by-our-own-clock",
@@ -269,7 +269,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="return self._clock.now() >= until",
         loses="A machine whose clock is ahead takes an expiry for over that still deletes.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k for_as_long",
     ),
     Mutant(
         name="intent-s-later-leases-are-not-read",
@@ -278,7 +278,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="An expiry that announced a later end is taken for over at its first.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k for_as_long",
     ),
     Mutant(
         name="horizon-moves-without-an-expiry",
@@ -314,7 +314,7 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="return self.until is None",
         loses="A hold with an end keeps nothing from the moment it was made.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k has_ended",
     ),
     Mutant(
         name="expired-points-are-not-refused",
@@ -368,6 +368,6 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if end > offset + 100]",
         loses="The history right behind the horizon is deleted with what is before it.",
         ring="unit",
-        tests="test_expiry.py",
+        tests="test_expiry.py -k window_needs_goes",
     ),
 )
