@@ -10,6 +10,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    LIST_MAX,
     AsJson,
     Call,
     ConfigPath,
@@ -33,7 +34,9 @@ def blame(
         str | None,
         typer.Option("--interval", help="Only segments that overlap it: START/END, dates in UTC."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many events.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many events.")
+    ] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Show the events that changed a segment or a datasource, the newest last."""

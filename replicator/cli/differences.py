@@ -8,11 +8,13 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    LIST_MAX,
     AsJson,
     Call,
     ConfigPath,
     Outcome,
     Overrides,
+    parse_offset,
     parse_time,
     run,
 )
@@ -30,7 +32,9 @@ def diff(
     after: Annotated[str, typer.Argument(help=POINT_HELP)],
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many rows.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many rows.")
+    ] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """Show which rows differ between two cuts."""
@@ -62,7 +66,7 @@ def _point(text: str) -> RestorePoint:
     if text == "latest":
         return Latest()
     if text.isdigit():
-        return ToOffset(offset=Offset(int(text)))
+        return ToOffset(offset=parse_offset(text))
     return ToTime(time=parse_time(text))
 
 

@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 
 from replicator.app import Application
 from replicator.app.drills import driller, record
+from replicator.cli import signals
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
-    INTERRUPTED,
     AsJson,
     Call,
     ConfigPath,
@@ -141,7 +141,7 @@ def _interrupted() -> Outcome:
     return Outcome(
         result={"interrupted": True},
         show=lambda console: console.print(text),
-        exit_code=INTERRUPTED,
+        exit_code=signals.INTERRUPTED,
     )
 
 

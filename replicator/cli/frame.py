@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,18 +17,25 @@ from rich.prompt import Prompt
 
 from replicator import config
 from replicator.adapters.system_clock import SystemClock
+from replicator.cli import signals
 from replicator.cli.screen import Screen
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
+from replicator.model.event import Offset
 from replicator.model.interval import Interval, interval
 from replicator.web.document import document
 
 if TYPE_CHECKING:
     from replicator.app import Application
 
-INTERRUPTED = 130
 PARTLY_DONE = 3
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Times outside are a slip of the hand, and some logs cannot look them up."""
+OFFSET_MAX = 10**18 - 1
+"""More than any log holds; it fits into 64 bits."""
+LIST_MAX = 10_000_000
+"""More is listed by nobody."""
 NAMED_MAX = 20
 """So many of what is not done are named to people; a document names all."""
 
@@ -98,6 +106,7 @@ def run(call: Call, body: Body) -> None:
 
 def finish(call: Call, work: Callable[[], Outcome]) -> None:
     """Do the work, print what came of it, and exit."""
+    signals.begin()
     outcome = _attempted(call, work)
     if call.as_json:
         print_document(call.command, {"result": dict(outcome.result)})
@@ -117,7 +126,7 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
         _fail(call, failure)
     except KeyboardInterrupt:
         print("replicator: interrupted; the next start goes on from here", file=sys.stderr)  # noqa: T201
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(signals.INTERRUPTED) from None
 
 
 def print_document(command: str, content: Mapping[str, Any]) -> None:
@@ -155,7 +164,7 @@ def parse_time(text: str) -> datetime:
     """Return a point in time; it must say its zone.
 
     Raises:
-        ConfigError: it is no ISO-8601 time, or has no zone.
+        ConfigError: it is no ISO-8601 time, has no zone, or nothing was or will be then.
     """
     try:
         time = datetime.fromisoformat(text)
@@ -165,7 +174,20 @@ def parse_time(text: str) -> datetime:
         raise ConfigError(
             f"{text!r} has no zone", hint=f"say {text}Z for UTC, or {text}+01:00 and the like"
         )
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return time.astimezone(UTC)
+
+
+def parse_offset(text: str) -> Offset:
+    """Return an offset.
+
+    Raises:
+        ConfigError: it is no whole number that a log can have.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < len(str(OFFSET_MAX)):
+        return Offset(int(text))
+    raise ConfigError(f"{text!r} is no offset")
 
 
 def parse_interval(text: str) -> Interval:
@@ -211,11 +233,33 @@ def eta_text(seconds: float | None) -> str:
 
 
 def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    async def main() -> Outcome:
-        return await within()
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+        outcome = runner.run(_unless_terminated(within))
+    if outcome is None:
+        signals.say_terminated()
+        raise SystemExit(signals.terminated_code(sys.argv[1:]))
+    return outcome
+
+
+async def _unless_terminated(within: Callable[[], Awaitable[Outcome]]) -> Outcome | None:
+    """Return what came of it; None when SIGTERM ended it, once it has cleaned up after itself."""
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None  # noqa: S101 - for the type checker
+    terminated = asyncio.Event()
+
+    def end() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)  # the second one kills as usual
+        terminated.set()
+        work.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        return await within()
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+        work.uncancel()
+        return None
 
 
 def _fail(call: Call, exc: ReplicatorError) -> NoReturn:

@@ -10,6 +10,7 @@ from rich.table import Table
 from replicator.app import Application
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    OFFSET_MAX,
     AsJson,
     Call,
     ConfigPath,
@@ -38,7 +39,7 @@ def create(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
     to_point: Annotated[str | None, typer.Option("--to-point", help="A named point.")] = None,
-    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     until: Annotated[
         str | None, typer.Option("--until", help="When it ends by itself, with its zone.")

@@ -12,7 +12,17 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    LIST_MAX,
+    OFFSET_MAX,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
 from replicator.cli.screen import Screen
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
@@ -39,9 +49,13 @@ class _Filter:
 def log(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    start: Annotated[int, typer.Option("--from", help="First offset.")] = 0,
-    end: Annotated[int | None, typer.Option("--to", help="Last offset.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many events.")] = 1000,
+    start: Annotated[int, typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset.")] = 0,
+    end: Annotated[
+        int | None, typer.Option("--to", min=0, max=OFFSET_MAX, help="Last offset.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many events.")
+    ] = 1000,
     datasource: Annotated[str | None, typer.Option("--datasource")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this type of event.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as events come.")] = False,

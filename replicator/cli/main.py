@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
@@ -106,6 +107,7 @@ class Verbs(TyperGroup):
         return name, VERBS[name].command(name) if name and shown else shown, rest
 
 
+USAGE: Final = 2
 app = typer.Typer(
     name="replicator",
     cls=Verbs,
@@ -148,9 +150,18 @@ def _root(
 def main() -> None:
     """Run the command line."""
     try:
+        _require_text(sys.argv)
         app()
     except SystemExit as exc:
         _leave(exc)
+
+
+def _require_text(args: Sequence[str]) -> None:
+    try:
+        "".join(args).encode()
+    except UnicodeEncodeError:
+        print("replicator: an argument is not UTF-8", file=sys.stderr)  # noqa: T201
+        raise SystemExit(USAGE) from None
 
 
 def _leave(exc: SystemExit) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.frame import (
+    DEFAULT_CONFIG,
+    OFFSET_MAX,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
 from replicator.cli.points import points
 from replicator.cli.restore import restore_point
 from replicator.cli.screen import Screen
@@ -27,10 +36,11 @@ def create(
     name: Name,
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     before: Annotated[
-        int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+        int | None,
+        typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
     ] = None,
     targets: OnTargets = None,
     as_json: AsJson = False,

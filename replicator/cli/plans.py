@@ -118,7 +118,7 @@ def run_plan(
     )
 
     async def body(application: Application, screen: Screen) -> Outcome:
-        found = plan_of(_read(file))
+        found = plan_of(_read(file), str(file))
         asked = found.asked
         place = Place(
             target=asked.target,

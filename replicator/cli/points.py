@@ -12,6 +12,7 @@ from replicator.app.parts import Target
 from replicator.app.stores import Store
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    LIST_MAX,
     AsJson,
     Call,
     ConfigPath,
@@ -49,7 +50,9 @@ def points(
     set_: Overrides = None,
     from_: FromStore = None,
     log_id: LogId = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many cuts.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="The newest so many cuts.")
+    ] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
     as_json: AsJson = False,
 ) -> None:

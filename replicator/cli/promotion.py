@@ -1,5 +1,6 @@
 """`promote` and `failover`: a standby becomes a primary, planned or because it must."""
 
+from math import isnan
 from typing import Annotated, Any
 
 import typer
@@ -26,6 +27,13 @@ Chosen = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DRAIN_MAX_S = 604_800
+
+
+def _number(value: float) -> float:
+    if isnan(value):
+        raise typer.BadParameter("a number of seconds is expected")
+    return value
 
 
 def promote(
@@ -34,7 +42,13 @@ def promote(
     set_: Overrides = None,
     supervisor: Chosen = None,
     drain_timeout_s: Annotated[
-        float, typer.Option(min=1, help="Longest wait for the target to catch up.")
+        float,
+        typer.Option(
+            min=1,
+            max=DRAIN_MAX_S,
+            callback=_number,
+            help="Longest wait for the target to catch up.",
+        ),
     ] = 600.0,
     dry_run: DryRun = False,
     yes: Yes = False,

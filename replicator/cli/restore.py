@@ -10,6 +10,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    OFFSET_MAX,
     PARTLY_DONE,
     AsJson,
     Call,
@@ -38,10 +39,11 @@ from replicator.services.restorer import RestorePlan
 TargetName = Annotated[
     str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
 ]
-ToOffsetOption = Annotated[int | None, typer.Option("--to-offset", min=0)]
+ToOffsetOption = Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)]
 ToTimeOption = Annotated[str | None, typer.Option("--to-time", help="With its zone.")]
 BeforeOption = Annotated[
-    int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+    int | None,
+    typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
 ]
 ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
 DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]

@@ -12,6 +12,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
+    OFFSET_MAX,
     PARTLY_DONE,
     AsJson,
     ConfigPath,
@@ -38,10 +39,11 @@ def undelete(
     on_source: Annotated[
         bool, typer.Option("--on-source", help="Print what to ask the source's Overlord for.")
     ] = False,
-    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0)] = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     before: Annotated[
-        int | None, typer.Option("--before", min=0, help="The last cut before this event.")
+        int | None,
+        typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

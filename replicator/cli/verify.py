@@ -30,6 +30,7 @@ from replicator.services.proofs import keep_proof
 from replicator.services.query_verifier import QueryVerification
 from replicator.services.verifier import Level, Verification
 
+SHARE_MIN = 1e-6
 FAILED = 9
 HAS_GAPS = 11
 OneDatasource = Annotated[
@@ -118,8 +119,8 @@ def share_of(text: str) -> float:
         share = float(text.removesuffix("%")) / 100
     except ValueError:
         share = 0.0
-    if not text.endswith("%") or not 0 < share <= 1:
-        raise ConfigError(f"--subset {text}: write it like 5%, at most 100%")
+    if not text.endswith("%") or not SHARE_MIN <= share <= 1:
+        raise ConfigError(f"--subset {text}: write it like 5%, between 0.0001% and 100%")
     return share
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
+from math import isfinite
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Self
@@ -27,6 +28,8 @@ from replicator.errors import ConfigError
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _PORT_MAX = 65_535
+_DURATION_MAX_S = 36_500 * 86_400
+"""A century: any time now and that together is one that can be written."""
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 
@@ -35,10 +38,9 @@ def duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     seconds = _quantity(value, _UNIT_S, "a duration is written like 30s, 5m, 12h, 30d")
-    try:
-        return timedelta(seconds=seconds)
-    except (OverflowError, ValueError) as exc:
-        raise ValueError("the duration is too long") from exc
+    if not abs(seconds) <= _DURATION_MAX_S:
+        raise ValueError("the duration is too long: at most 36500d")
+    return timedelta(seconds=seconds)
 
 
 def duration_text(value: timedelta) -> str:
@@ -53,7 +55,7 @@ def duration_text(value: timedelta) -> str:
 def size(value: object) -> int:
     """Read `64MiB`, or a number of bytes."""
     found = _quantity(value, _UNIT_BYTES, "a size is written like 512KiB, 64MiB, 2GiB")
-    if found != int(found):
+    if not isfinite(found) or found != int(found):
         raise ValueError("a size is a whole number of bytes")
     return int(found)
 

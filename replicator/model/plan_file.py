@@ -1,10 +1,12 @@
 """A restore as a file: what was asked for, and the world in which it was planned."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from replicator.errors import ConfigError
 from replicator.model.checkpoint import Checkpoint
@@ -12,6 +14,7 @@ from replicator.model.event import Offset
 from replicator.model.fingerprint import hex_digest
 
 SCHEMA = "replicator.plan.v1"
+_Part = TypeVar("_Part", "Asked", "World")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +81,46 @@ def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": SCHEMA, **shown, "asked": asdict(plan.asked), "world": asdict(plan.world)}
 
 
-def plan_of(data: bytes) -> PlanFile:
-    """Return the plan that a file holds.
+def plan_of(data: bytes, path: str) -> PlanFile:
+    """Return the plan that a file holds; `path` names the file, for whoever looks.
 
     Raises:
-        ConfigError: it is no plan, or one of another release.
+        ConfigError: it is no plan, one of another release, or altered.
     """
     try:
         found = orjson.loads(data)
-        if found["schema"] != SCHEMA:
-            raise ConfigError(f"the plan is of schema {found['schema']!r}, this release: {SCHEMA}")
-        return PlanFile(asked=Asked(**found["asked"]), world=World(**found["world"]))
-    except (ValueError, KeyError, TypeError) as exc:
-        raise ConfigError(f"the file is no plan that `restore plan` wrote: {exc}") from exc
+    except ValueError as exc:
+        raise _no_plan(path, str(exc)) from exc
+    if not isinstance(found, dict) or "schema" not in found:
+        raise _no_plan(path, "`schema` is missing")
+    if found["schema"] != SCHEMA:
+        raise ConfigError(
+            f"the plan {path} is of schema {found['schema']!r}, this release: {SCHEMA}"
+        )
+    return PlanFile(
+        asked=_part(found, "asked", Asked, path), world=_part(found, "world", World, path)
+    )
+
+
+def _part(document: Mapping[str, Any], name: str, type_: type[_Part], path: str) -> _Part:
+    """Return one of the two parts that are read, whose members must be there and of their types."""
+    found = document.get(name)
+    if not isinstance(found, dict):
+        raise _no_plan(path, f"`{name}` is {'wrong' if name in document else 'missing'}")
+    known = {one.name for one in fields(type_)}
+    if unknown := sorted(found.keys() - known):
+        raise _no_plan(path, f"`{name}.{unknown[0]}` is not known")
+    try:
+        return TypeAdapter(type_).validate_json(orjson.dumps(found), strict=True)
+    except ValidationError as exc:
+        first: ErrorDetails = exc.errors(include_url=False)[0]
+        place = ".".join(map(str, (name, *first["loc"])))
+        said = "missing" if first["type"].startswith("missing") else f"wrong: {first['msg']}"
+        raise _no_plan(path, f"`{place}` is {said}") from exc
+
+
+def _no_plan(path: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path} is no plan that `restore plan` wrote: {why}",
+        hint="make it again with `replicator restore plan`",
+    )

@@ -44,7 +44,7 @@ def test_a_plan_is_read_as_it_was_written():
     plan = PlanFile(asked=ASKED, world=WORLD)
     document = plan_document(plan, {"segments": 3})
     assert document["schema"] == "replicator.plan.v1"
-    assert plan_of(json.dumps(document).encode()) == plan
+    assert plan_of(json.dumps(document).encode(), "plan.json") == plan
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,39 @@ def test_a_plan_is_read_as_it_was_written():
     [b"", b"[]", b"{}", b'{"schema":"replicator.plan.v2"}', b'{"schema":"replicator.plan.v1"}'],
 )
 def test_what_is_no_plan_is_refused(data: bytes):
-    with pytest.raises(ConfigError, match="plan"):
-        plan_of(data)
+    with pytest.raises(ConfigError, match=r"worse\.json"):
+        plan_of(data, "worse.json")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "said"),
+    [
+        ("asked", {"target": None}, "`asked.target` is wrong"),
+        ("asked", {"target": ["a"]}, "`asked.target` is wrong"),
+        ("asked", {"adopt": "yes"}, "`asked.adopt` is wrong"),
+        ("asked", {"more": 1}, "`asked.more` is not known"),
+        ("world", {"cut_offset": "7"}, "`world.cut_offset` is wrong"),
+        ("world", {"storages": []}, "`world.storages` is wrong"),
+    ],
+)
+def test_the_member_of_a_plan_that_is_wrong_is_named(part: str, change: dict[str, Any], said: str):
+    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {})
+    document[part] |= change
+    with pytest.raises(ConfigError) as refused:
+        plan_of(json.dumps(document).encode(), "worse.json")
+    assert said in str(refused.value)
+    assert "worse.json" in str(refused.value)
+
+
+@pytest.mark.parametrize(("part", "member"), [("asked", ""), ("world", ""), ("asked", "into")])
+def test_the_member_of_a_plan_that_is_missing_is_named(part: str, member: str):
+    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {})
+    if member:
+        del document[part][member]
+    else:
+        del document[part]
+    with pytest.raises(ConfigError, match=f"`{part}.*` is"):
+        plan_of(json.dumps(document).encode(), "worse.json")
 
 
 @pytest.mark.parametrize(

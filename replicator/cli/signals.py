@@ -1,0 +1,49 @@
+"""What a signal ends, before the verb's own work begins and while it is done.
+
+Nothing is imported here but what the interpreter has: the rest of the program takes a second, and
+a signal may come in that second.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+INTERRUPTED = 130
+TERMINATED = 143
+FOLLOWING = frozenset({"run", "watch", "apply"})
+"""Verbs that go on until they are told to stop."""
+
+
+def terminated_code(args: Sequence[str]) -> int:
+    """Return the exit code of a verb that SIGTERM ends: to stop is what a following one is for."""
+    follows = not FOLLOWING.isdisjoint(args[:1]) and "--once" not in args
+    return 0 if follows else TERMINATED
+
+
+def leave_early() -> None:
+    """Let signals end the process at once, while it has not begun to do anything."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+
+
+def begin() -> None:
+    """Let signals unwind what is being done from here on: work is in hand."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _unwind)
+
+
+def say_terminated() -> None:
+    """Say how a verb ended that was in the middle of its work."""
+    print("replicator: terminated; the next start goes on from here", file=sys.stderr)  # noqa: T201
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    said = "interrupted" if number == signal.SIGINT else "terminated"
+    os.write(2, f"replicator: {said} before it began; nothing was done\n".encode())
+    os._exit(INTERRUPTED if number == signal.SIGINT else terminated_code(sys.argv[1:]))
+
+
+def _unwind(_: int, __: FrameType | None) -> None:
+    raise SystemExit(terminated_code(sys.argv[1:]))
