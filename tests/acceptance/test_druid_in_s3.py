@@ -18,7 +18,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("druid"),
+    pytest.mark.xdist_group("jvms"),
 ]
 
 

@@ -17,7 +17,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("druid"),
+    pytest.mark.xdist_group("jvms"),
 ]
 ROWS = 'SELECT COUNT(*) AS "rows", MAX(n) AS "last" FROM "clicks"'
 MESSAGES = 'SELECT COUNT(*) AS "messages" FROM (SELECT DISTINCT n FROM "clicks")'

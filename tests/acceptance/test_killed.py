@@ -230,6 +230,7 @@ async def test_the_broker_is_killed_while_everything_runs(
         await world.settles()
 
 
+@pytest.mark.xdist_group("jvms")
 async def test_several_targets_follow_one_log_and_a_new_one_is_seeded_meanwhile(
     postgresql: Postgresql, tmp_path: Path, forks: Processes, kafka_broker: Kafka
 ):

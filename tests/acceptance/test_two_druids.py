@@ -22,7 +22,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("druid"),  # two JVMs at a time are enough
+    pytest.mark.xdist_group("jvms"),  # two JVMs at a time are enough
 ]
 
 Act: TypeAlias = Callable[[], Coroutine[Any, Any, None]]

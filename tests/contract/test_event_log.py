@@ -102,7 +102,10 @@ Make: TypeAlias = Callable[[Path, SetClock, AsyncExitStack], Place]
 PLACES: dict[str, Make] = {"memory": memory, "sqlite": sqlite}
 
 
-@pytest.fixture(params=[*PLACES, pytest.param("kafka", marks=pytest.mark.real)])
+KAFKA = pytest.param("kafka", marks=[pytest.mark.real, pytest.mark.xdist_group("jvms")])
+
+
+@pytest.fixture(params=[*PLACES, KAFKA])
 def make(request: pytest.FixtureRequest) -> Make:
     if request.param in PLACES:
         return PLACES[request.param]

@@ -33,7 +33,7 @@ from tests.servers.kafka import PASSWORD, USER, Kafka, KafkaCluster, Security
 from tests.servers.tied import tied
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("jvms")]
 BEGIN = Offset(0)
 
 

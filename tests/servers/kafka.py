@@ -1,6 +1,8 @@
 """A real Apache Kafka: one broker that is its own controller, or three that hold a quorum."""
 
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +65,7 @@ class Kafka:
         (folder / "server.properties").write_text(
             self._properties(node_id, controller, voters, replicas)
         )
-        self._format()
+        self._format(node_id)
         self._jvm = Server(
             ["java", "-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
             folder / "kafka.log",
@@ -82,7 +84,7 @@ class Kafka:
         (self.folder / "kafka.log").write_text("")
         self._jvm.launch()
 
-    def wait(self, *, within_s: float = 90.0) -> None:
+    def wait(self, *, within_s: float = 180.0) -> None:
         log = self.folder / "kafka.log"
         self._jvm.wait(lambda: "Kafka Server started" in log.read_text(), within_s=within_s)
 
@@ -139,9 +141,28 @@ class Kafka:
             }
         return "".join(f"{name}={value}\n" for name, value in lines.items())
 
-    def _format(self) -> None:
-        if (self.folder / "data" / "meta.properties").exists():
+    def _format(self, node_id: int) -> None:
+        """Make its data folder, the first time with Kafka's own tool, which is a JVM."""
+        data = self.folder / "data"
+        if (data / "meta.properties").exists():
             return
+        kind = "sasl" if self.security.has_sasl else "open"
+        formatted = self._home / f"formatted-{node_id}-{kind}"
+        if not formatted.exists():
+            self._format_by_tool()
+            new = Path(tempfile.mkdtemp(dir=self._home))
+            shutil.copytree(data, new / "data")
+            try:
+                (new / "data").rename(formatted)
+            except OSError:
+                if not formatted.exists():  # no other broker was quicker
+                    raise
+            finally:
+                shutil.rmtree(new)
+        else:
+            shutil.copytree(formatted, data)
+
+    def _format_by_tool(self) -> None:
         scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
         subprocess.run(
             ["java", "-Xmx128m", *self._java("kafka.tools.StorageTool", "")[:-1], "format", "-t",
@@ -153,6 +174,7 @@ class Kafka:
     def _java(self, main: str, properties: str) -> list[str]:
         return [
             *CHEAP_START,
+            f"-Djava.io.tmpdir={self.folder}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
             *("-cp", fetching.class_path(self._home), main),
             str(self.folder / properties),

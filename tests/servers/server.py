@@ -13,8 +13,12 @@ from tests.servers.tied import tied
 
 LOG_TAIL_CHARS = 3000
 POLL_S = 0.1
-CHEAP_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-"""Serial collector and first compiler only: the quickest start on few cores."""
+CHEAP_START = (
+    *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+    "-XX:-UsePerfData",
+)
+"""Serial collector and first compiler only: the quickest start on few cores. And no file in /tmp,
+where Java keeps its figures whatever TMPDIR says."""
 
 
 class Server:

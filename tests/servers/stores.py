@@ -23,7 +23,7 @@ AZURE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 """Azurite's own, in its documentation."""
-START_MAX_S = 60.0
+START_MAX_S = 180.0
 
 
 class S3:
@@ -155,7 +155,8 @@ class Hdfs:
         self.user = os.environ.get("USER") or "root"
         self.server = Server(
             [
-                *("java", "-Xmx384m", *CHEAP_START, "-cp", fetching.class_path(home)),
+                *("java", "-Xmx384m", *CHEAP_START, f"-Djava.io.tmpdir={folder}"),
+                *("-cp", fetching.class_path(home)),
                 *("minihdfs.MiniHdfs", str(folder / "dfs"), str(rpc), str(self.port)),
             ],
             folder / "hdfs.log",
