@@ -8,7 +8,8 @@ from typing import Protocol, cast
 
 import pytest
 
-from replicator.errors import NotFoundError
+from replicator.adapters.area_local import LocalArea
+from replicator.errors import NotFoundError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Area
 from tests.contract.storages import ALL, Origin, Store
@@ -92,3 +93,13 @@ async def test_no_segment_can_be_stored_among_our_files(store: Store):
             Location("_replicator/history/index.zip"),
             await Origin({"": b"x"}).shipment(Location("a/index.zip")),
         )
+
+
+async def test_a_root_that_is_gone_is_no_empty_history(tmp_path: Path):
+    area = LocalArea(tmp_path / "gone", "_replicator")
+    with pytest.raises(TransientError, match="is it mounted"):
+        await area.names("history/")
+    with pytest.raises(TransientError, match="is it mounted"):
+        await area.get("history/log/1.zst")
+    with pytest.raises(TransientError, match="is it mounted"):
+        await area.create("history/log/1.zst", b"first")

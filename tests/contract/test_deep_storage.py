@@ -320,6 +320,9 @@ async def test_a_root_that_is_gone_is_no_missing_object(
             await made.storage.objects(PLACE)
         with pytest.raises(TransientError):
             await made.storage.put(PLACE, await shipped())
+        (tmp_path / "storage").mkdir()  # where it would be mounted
+        with pytest.raises(TransientError, match="is empty, as when it is not mounted"):
+            await made.storage.objects(PLACE)
 
 
 async def test_a_copy_is_never_a_hard_link(tmp_path: Path, request: pytest.FixtureRequest):

@@ -531,6 +531,15 @@ def test_a_lock_needs_to_know_for_how_long(file: Path):
     assert found.targets["standby"].retention == timedelta(days=30)
 
 
+def test_an_expiry_is_over_before_others_take_it_for_over(file: Path):
+    """Nothing of it may be under way any more when its margin is used up."""
+    slow = {"type": "s3", "bucket": "b", "request_timeout_s": 600.0}
+    flags: dict[str, object] = {"targets.standby.deep_storage": slow}
+    assert "expiry.margin is not longer than" in refusal(file, flags=flags)
+    longer = {**flags, "targets.standby.expiry": {"lease": "60m", "margin": "11m"}}
+    assert load(file, {}, longer).targets["standby"].expiry.margin == timedelta(minutes=11)
+
+
 @pytest.mark.parametrize("key", ["deep_storage", "other_deep_storages.archive"])
 def test_a_lock_at_the_source_is_refused(file: Path, key: str):
     locked = {"type": "s3", "bucket": "b", "object_lock": {"mode": "governance"}}

@@ -45,6 +45,13 @@ async def test_a_supervisor_is_read_as_druid_33_tells_it(fake: Fake, url: str):
     assert fake.asked[0][:2] == ("GET", "/druid/indexer/v1/supervisor/clicks/status")
 
 
+async def test_a_supervisor_that_sleeps_is_seen_to_sleep(fake: Fake, url: str):
+    fake.body = {"payload": {"suspended": True, "state": "SUSPENDED", "activeTasks": []}}
+    assert await druid(url).supervisor("clicks") == SupervisorState(
+        is_suspended=True, state="SUSPENDED", starts=()
+    )
+
+
 async def test_a_supervisor_that_the_overlord_does_not_know_is_none(fake: Fake, url: str):
     fake.status, fake.body = 404, "Cannot find any supervisor with id: [clicks]"
     assert await druid(url).supervisor("clicks") is None

@@ -227,6 +227,7 @@ async def test_verify_names_what_is_wrong():
     assert (await pipeline.verifier().verify(Level.EXISTS)).is_good
     found = await pipeline.verifier().verify(Level.CHECKSUM)
     assert found.findings == [f"object {location}00000.smoosh has other bytes than were stored"]
+    assert not found.is_good
     del pipeline.target_storage.stored[location]
     found = await pipeline.verifier().verify(Level.EXISTS)
     assert found.findings == [f"object {location} is missing or not whole"]

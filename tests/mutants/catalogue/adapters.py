@@ -342,7 +342,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="A mount that is gone makes every segment a gap.",
         ring="contract",
-        tests="test_deep_storage.py -k local",
+        tests="test_deep_storage.py -k root_that_is_gone",
     ),
     Mutant(
         name="folder-follows-links-out-of-the-root",
@@ -351,7 +351,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         new="if False and not AREAS.isdisjoint(",
         loses="A link in the storage leads reads and writes to any place of the machine.",
         ring="contract",
-        tests="test_deep_storage.py -k local",
+        tests="test_deep_storage.py -k leads_out",
     ),
     Mutant(
         name="folder-reads-a-file-that-is-being-written",
@@ -379,7 +379,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="A history on a mount that is gone looks like one that was never written.",
         ring="contract",
-        tests="test_area.py -k local",
+        tests="test_area.py -k root_that_is_gone",
     ),
     Mutant(
         name="removal-leaves-the-receipt",

@@ -41,7 +41,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         new="target.expiry.margin.total_seconds() < 0",
         loses="A request to delete is still under way when others take the expiry for over.",
         ring="unit",
-        tests="test_config.py",
+        tests="test_config.py -k take_it_for_over",
     ),
     Mutant(
         name="lock-without-a-length",
