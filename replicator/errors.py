@@ -70,8 +70,16 @@ class MissingObjectError(GapError):
     """The bytes that a load spec names are not in this deep storage."""
 
 
+class UnreadableObjectError(GapError):
+    """The bytes of one place cannot be read, while others can: record a gap for it and go on."""
+
+
 class MalformedRowError(ReplicatorError):
     """One row cannot be carried to a target as it is: record a gap for it and go on."""
+
+
+class MisplacedError(MalformedRowError):
+    """Its load spec leads to no configured storage: where all do so, the settings are wrong."""
 
 
 def worst(group: BaseExceptionGroup[BaseException]) -> ReplicatorError | None:

@@ -22,7 +22,12 @@ from obstore.store import AzureStore, S3Store
 
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
-from replicator.errors import ConfigError, MissingObjectError, TransientError
+from replicator.errors import (
+    ConfigError,
+    MissingObjectError,
+    TransientError,
+    UnreadableObjectError,
+)
 from replicator.ports import Piece
 
 if TYPE_CHECKING:
@@ -38,6 +43,18 @@ DENIED = ("status code: 401", "status code: 403")
 """What is not said by an exception of its own, when a listing is denied."""
 BUSY = ("status code: 429", "status code: 503")
 """The library does not show the server's Retry-After."""
+NO_PATH = ("contained empty path segment", "Error parsing Path")
+"""What the library says of a key in a listing that is no path of its own."""
+
+
+class UnsayableKeyError(ConfigError):
+    """An object's key is none that obstore can say."""
+
+
+def is_sayable(key: str) -> bool:
+    """Return whether obstore asks for this key and not for another, or for none."""
+    names = key.split("/")
+    return {"", ".", ".."}.isdisjoint(names) and not any(one < " " or one == "\x7f" for one in key)
 
 
 class ObstoreBucket:
@@ -57,7 +74,12 @@ class ObstoreBucket:
         self._pace = pace
 
     async def stat(self, key: str) -> Stat | None:
-        """Return an object's size, tag and metadata, None when there is none: one HEAD."""
+        """Return an object's size, tag and metadata, None when there is none: one HEAD.
+
+        Raises:
+            UnreadableObjectError: the library cannot say its key.
+        """
+        self._require_sayable(key)
         await self._pace.request()
         with self._translated(f"cannot look at {key}"):
             try:
@@ -69,6 +91,7 @@ class ObstoreBucket:
 
     async def begin(self, key: str) -> Begun | None:
         """Return an object with its bytes on their way: one GET."""
+        self._require_sayable(key)
         await self._pace.request()
         with self._translated(f"cannot read {key}"):
             try:
@@ -88,13 +111,19 @@ class ObstoreBucket:
     async def pages(
         self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the objects below a folder; a request gives a thousand (Azure: five thousand)."""
+        """Yield the objects below a folder; a request gives a thousand (Azure: five thousand).
+
+        Raises:
+            UnsayableKeyError: there is one whose key is no path.
+        """
+        if prefix:
+            self._require_sayable(prefix.rstrip("/"))
         stream = aiter(
             obstore.list(self._store, prefix=prefix or None, chunk_size=page_objects_max)
         )
         while True:
             await self._pace.request()
-            with self._translated(f"cannot list {prefix or 'it'}"):
+            with self._translated(f"cannot list {prefix or 'it'}"), _keys_said(self.name):
                 page = await anext(stream, None)
             if page is None:
                 return
@@ -202,6 +231,14 @@ class ObstoreBucket:
         del key, until
         return True
 
+    def _require_sayable(self, key: str) -> None:
+        if not is_sayable(key):
+            raise UnreadableObjectError(
+                f"{key!r} of {self.name} begins with a slash or has an empty name, and the library"
+                " for it cannot ask for such a key",
+                hint="copy it to a key without, and let its load spec say so",
+            )
+
     def _require_bucket(self, exc: FileNotFoundError) -> None:
         if any(words in str(exc) for words in GONE):
             raise TransientError(
@@ -230,6 +267,20 @@ class ObstoreBucket:
                     f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
                 ) from exc
             raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+
+
+@contextmanager
+def _keys_said(name: str) -> Generator[None]:
+    try:
+        yield
+    except (BaseError, ValueError) as exc:
+        if any(words in str(exc) for words in NO_PATH):
+            raise UnsayableKeyError(
+                f"{name} cannot be listed because of a key in it: {_brief(exc)}",
+                hint="remove or rename the object named above: its key begins with a slash or has"
+                " an empty name, which the library for this storage cannot list",
+            ) from exc
+        raise
 
 
 class ObstoreWriter:

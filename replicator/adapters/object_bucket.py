@@ -136,6 +136,41 @@ class Bucket(Protocol):
 
 
 async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
-    """Return all objects below a folder of few, sorted by key."""
-    found = [one async for page in bucket.pages(prefix) for one in page]
-    return sorted(found, key=lambda one: one.key)
+    """Return all files below a folder of few, sorted by key."""
+    found = [one async for page in files(bucket.pages(prefix), prefix) for one in page]
+    folders = {key[:at] for key in (one.key for one in found) for at in _slashes(key)}
+    real = [one for one in found if one.size_bytes or one.key not in folders]
+    return sorted(real, key=lambda one: one.key)
+
+
+async def files(
+    pages: AsyncIterator[Sequence[Listed]], prefix: str
+) -> AsyncIterator[Sequence[Listed]]:
+    """Yield the objects of a listing that are no folder.
+
+    Consoles, file system gateways and accounts with a hierarchical namespace list folders as
+    objects of no bytes: by the folder's name, with a slash (which obstore drops), or with Hadoop's
+    ending (S3Utils.isDirectoryPlaceholder). What no other object lies below can be a file.
+    """
+    held: Listed | None = None
+    async for page in pages:
+        found = list[Listed]()
+        for one in page:
+            if held is not None and not one.key.startswith(f"{held.key}/"):
+                found.append(held)
+            held = None
+            if one.size_bytes:
+                found.append(one)
+            elif not _names_folder(one.key, prefix):
+                held = one
+        yield found
+    if held is not None:
+        yield [held]
+
+
+def _names_folder(key: str, prefix: str) -> bool:
+    return key.endswith(("/", "_$folder$")) or key == prefix.rstrip("/")
+
+
+def _slashes(key: str) -> list[int]:
+    return [at for at, one in enumerate(key) if one == "/"]

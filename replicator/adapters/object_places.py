@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from replicator.adapters.object_bucket import Bucket, Listed
+from replicator.adapters.object_bucket import Bucket, Listed, files
 from replicator.adapters.object_receipts import Noted, carries
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredPlace
@@ -18,7 +18,7 @@ class ObjectPlaces:
     """What stands below a prefix and is not known; for one listing only."""
 
     def __init__(self, bucket: Bucket, prefix: str, noted: Noted, known: Known) -> None:
-        """Take what is listed; `prefix` has no slash at its end."""
+        """Take what is listed; `prefix` is what all keys begin with, '' for a whole bucket."""
         self._bucket, self._prefix = bucket, prefix
         self._noted, self._known = noted, known
         self._folder = ""
@@ -28,7 +28,7 @@ class ObjectPlaces:
 
     async def pages(self) -> AsyncIterator[Sequence[StoredPlace]]:
         """Yield the places, about as many at once as a request lists."""
-        async for page in self._bucket.pages(self._prefix):
+        async for page in files(self._bucket.pages(self._prefix), self._prefix):
             ended = [place for one in page if (place := self._ended_by(one)) is not None]
             if found := await self._looked_at(ended):
                 yield found
@@ -50,7 +50,7 @@ class ObjectPlaces:
         return before
 
     def _place(self, one: Listed) -> StoredPlace | None:
-        name = one.key[len(self._prefix) :].lstrip("/")
+        name = one.key[len(self._prefix) :]
         if name.split("/", 1)[0] in AREAS:
             return None
         location = self._owner_of(name.rpartition("/")[0]) or Location(name)
@@ -86,9 +86,8 @@ class ObjectPlaces:
         turns, found = asyncio.Semaphore(LOOKS_MAX), dict(enumerate(places))
 
         async def look(number: int, place: StoredPlace) -> None:
-            key = f"{self._prefix}/{place.location}" if self._prefix else place.location
             async with turns:
-                stat = await self._bucket.stat(key)
+                stat = await self._bucket.stat(self._prefix + place.location)
             if stat is None:
                 del found[number]  # removed meanwhile
             elif carries(place.location, stat):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from replicator.adapters.hashing import Sha256
 from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, listed
 from replicator.errors import MissingObjectError, RefusedError, TransientError
-from replicator.model.load_spec import Location
+from replicator.model.load_spec import Location, key_prefix
 from replicator.ports import AREAS, Checked, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
@@ -27,11 +27,12 @@ class ObjectStorageReader:
 
         Args:
             bucket: Where it is.
-            prefix: What all keys of this cluster begin with, '' for the whole bucket.
+            prefix: What all keys of this cluster begin with, '' for the whole bucket; as Druid has
+                it, so that slashes before and in it are parts of the keys.
             piece_bytes: How much is read at once.
             close: What is to be closed with it.
         """
-        self._bucket, self._prefix = bucket, prefix.strip("/")
+        self._bucket, self._prefix = bucket, key_prefix(prefix)
         self._piece_bytes, self._close = piece_bytes, close
         self._ahead: dict[Location, Begun] = {}
 
@@ -108,13 +109,13 @@ class ObjectStorageReader:
         Raises:
             RefusedError: it is no place below the prefix, or in our own area.
         """
-        parts = location.removesuffix("/").split("/")
-        if not {"", ".", ".."}.isdisjoint(parts) or parts[0] in AREAS:
+        names = location.split("/")
+        if not any(names) or not {".", ".."}.isdisjoint(names) or names[0] in AREAS:
             raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
         return self._below(location)
 
     def _below(self, name: str) -> str:
-        return f"{self._prefix}/{name}" if self._prefix else name
+        return self._prefix + name
 
     async def _require_any(self) -> None:
         """A wrong prefix must never look like segments that were killed."""

@@ -4,6 +4,7 @@ What the service copies by itself gets its metadata before anybody knows its che
 service keeps that and tells it, the metadata leaves it out.
 """
 
+import re
 from array import array
 from bisect import bisect_left
 from hashlib import sha256
@@ -28,6 +29,8 @@ WITHOUT_CHECKSUM = 2
 """The format of one that leaves the checksum to the service."""
 NOTED_BYTES = 16
 """Of each receipt's name: two of ten million are the same once in 10^24 storages."""
+
+_NAME = re.compile(r"/([0-9a-f]{64})\.json$")
 
 
 class Receipts:
@@ -64,8 +67,8 @@ class Receipts:
         found = bytearray()
         async for page in self._bucket.pages(self._folder):
             for one in page:
-                name = one.key.rpartition("/")[2].removesuffix(".json")
-                found += bytes.fromhex(name)[:NOTED_BYTES]
+                if (name := _NAME.search(one.key)) is not None:  # a folder is none, nor is a stray
+                    found += bytes.fromhex(name[1])[:NOTED_BYTES]
         return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
 
     def key(self, location: Location) -> str:

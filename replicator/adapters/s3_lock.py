@@ -5,15 +5,14 @@ version or a marker; the locked version stays. https://docs.aws.amazon.com/Amazo
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 
-from replicator.adapters.bucket_obstore import ObstoreBucket
+from replicator.adapters.bucket_s3 import Asking, S3Bucket
 from replicator.adapters.pacing import Pace
 from replicator.adapters.s3_session import crc_text, error_code
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
@@ -48,23 +47,7 @@ class S3Lock:
         }
 
 
-class Asking(Protocol):
-    """Who asks S3 what obstore has no call for."""
-
-    async def client(self) -> "S3Client":
-        """Return the client."""
-        ...
-
-    async def pace(self) -> None:
-        """Wait for this storage's turn."""
-        ...
-
-    def translated(self, doing: str) -> AbstractContextManager[None]:
-        """Raise our errors for the SDK's."""
-        ...
-
-
-class LockedBucket(ObstoreBucket):
+class LockedBucket(S3Bucket):
     """A bucket with object lock: what it creates is locked, what it deletes goes in all versions.
 
     Small objects are stored by the SDK, because obstore has no word for a lock.
@@ -73,8 +56,8 @@ class LockedBucket(ObstoreBucket):
     def __init__(
         self, store: "S3Store", bucket: str, *, lock: S3Lock, asking: Asking, pace: Pace
     ) -> None:
-        super().__init__(store, f"s3://{bucket}", pace=pace)
-        self._bucket, self._lock, self._asking = bucket, lock, asking
+        super().__init__(store, bucket, asking=asking, pace=pace)
+        self._lock = lock
 
     async def create(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import md5
@@ -14,8 +14,9 @@ from replicator.adapters.hashing import Sha256
 from replicator.adapters.in_thread import finished
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.s3_asking import S3Asking
 from replicator.adapters.s3_lock import S3Lock
-from replicator.adapters.s3_session import S3Address, crc_text, s3_client, translated
+from replicator.adapters.s3_session import S3Address, crc_text, translated
 from replicator.errors import CorruptionError, MissingObjectError
 from replicator.ports import Clock, Piece
 
@@ -56,23 +57,17 @@ class S3Uploads:
     ) -> None:
         self._address, self._pace, self._sizes = address, pace, sizes
         self._in_flight, self._clock, self._retention = in_flight, clock, lock
-        self._stack = AsyncExitStack()
-        self._opened: S3Client | None = None
+        self._asking = S3Asking(address, pace)
         self._begun: dict[str, str] | None = None
         self._lock = asyncio.Lock()
 
     async def close(self) -> None:
         """Give up connections."""
-        self._opened = None
-        await self._stack.aclose()
+        await self._asking.close()
 
     async def client(self) -> "S3Client":
         """Return the one client, opened at its first use."""
-        async with self._lock:
-            if (client := self._opened) is None:
-                client = await self._stack.enter_async_context(s3_client(self._address))
-                self._opened = client
-            return client
+        return await self._asking.client()
 
     async def run(self, key: str, contents: Contents) -> str:
         client = await self.client()
@@ -90,11 +85,11 @@ class S3Uploads:
 
     async def pace(self) -> None:
         """Wait for this storage's turn."""
-        await self._pace.request()
+        await self._asking.pace()
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
         """Raise our errors for the SDK's."""
-        return translated(self._address.bucket, doing, self._pace)
+        return self._asking.translated(doing)
 
     def locking(self) -> dict[str, Any]:
         """Return what a request says that stores an object, where objects are locked."""

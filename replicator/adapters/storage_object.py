@@ -28,7 +28,7 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
 )
-from replicator.model.load_spec import Location
+from replicator.model.load_spec import Location, is_plain
 from replicator.ports import (
     OWN_AREA,
     Checked,
@@ -89,6 +89,11 @@ class ObjectStorage(ObjectStorageReader):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def key(self, location: Location) -> str:
+        if not is_plain(location):
+            raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
+        return super().key(location)
 
     def area(self) -> ObjectArea:
         """Return where our own files are kept."""

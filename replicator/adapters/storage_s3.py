@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from replicator.adapters.bucket_s3 import S3Bucket
 from replicator.adapters.object_bucket import MIB, listed
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.s3_asking import S3Asking
 from replicator.adapters.s3_lock import LockedBucket, S3Lock
-from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_bucket, s3_store
+from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_store
 from replicator.adapters.s3_uploads import S3Uploads
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
@@ -37,7 +39,9 @@ class S3Reader(ObjectStorageReader):
     """A `DeepStorageReader` of an S3 bucket."""
 
     def __init__(self, address: S3Address, *, pace: Pace, sizes: Sizes) -> None:
-        super().__init__(s3_bucket(address, pace), address.prefix, piece_bytes=sizes.part_bytes)
+        asking = S3Asking(address, pace)
+        bucket = S3Bucket(s3_store(address), address.bucket, asking=asking, pace=pace)
+        super().__init__(bucket, address.prefix, piece_bytes=sizes.part_bytes, close=asking.close)
         self.address = address
 
 
@@ -57,12 +61,11 @@ class S3Storage(ObjectStorage):
         uploads = S3Uploads(
             address, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
         )
-        self._locked = None
+        store, self._locked = s3_store(address), None
         if lock is not None:
-            store = s3_store(address)
             self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
         super().__init__(
-            self._locked or s3_bucket(address, pace),
+            self._locked or S3Bucket(store, address.bucket, asking=uploads, pace=pace),
             address.prefix,
             upload=uploads,
             in_flight=in_flight,

@@ -10,9 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from replicator.config.drills import TargetDrillSettings
 from replicator.config.druid import DruidSettings, SourceDruidSettings
 from replicator.config.retries import RetrySettings
-from replicator.config.storages import (
-    DeepStorageSettings,
-)
+from replicator.config.storages import DeepStorageSettings, require_plain_prefix
 from replicator.config.values import (
     Delay,
     Duration,
@@ -190,6 +188,11 @@ class TargetSettings(Part):
     """
     log_margin_min: Duration = timedelta(days=1)
     """The promise that the log keeps what this target still needs for at least so long."""
+
+    @model_validator(mode="after")
+    def _writable(self) -> Self:
+        require_plain_prefix(self.deep_storage)
+        return self
 
 
 Targets = Annotated[Mapping[TargetName, TargetSettings], BeforeValidator(nothing_is_empty)]

@@ -15,10 +15,11 @@ from replicator.config.values import (
     Size,
     secret_of,
 )
+from replicator.model.load_spec import key_prefix
 
 Name = Annotated[str, Field(min_length=1)]
-Prefix = Annotated[str, Field(pattern=r"^([^/]+(/[^/]+)*/?)?$", max_length=512)]
-"""Without a slash before it; one at its end makes no difference."""
+Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=512)]
+"""As Druid has it, slashes at its beginning and its end too: its keys have them."""
 Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
 """Container and path: two storages meet when one path begins with the other in one container."""
 
@@ -255,6 +256,24 @@ def overlap(one: Place, other: Place) -> bool:
     (container, path), (other_container, other_path) = one, other
     shared = min(len(path), len(other_path))
     return container == other_container and path[:shared] == other_path[:shared]
+
+
+def require_plain_prefix(storage: DeepStorageSettings) -> None:
+    """Refuse a prefix below which nothing is written here.
+
+    Raises:
+        ValueError: it begins with a slash, or has empty names.
+    """
+    prefix = (
+        "" if isinstance(storage, LocalStorageSettings | HdfsStorageSettings) else storage.prefix
+    )
+    plain = "/".join(_names(prefix))
+    if key_prefix(prefix) != key_prefix(plain):
+        raise ValueError(
+            f"deep_storage.prefix of a target is {prefix!r}: write {plain!r}. A key that begins"
+            " with a slash or has an empty name is only read here, never written, and Druid reads"
+            " each segment where its row says, whatever its own base key is"
+        )
 
 
 def _names(prefix: str) -> tuple[str, ...]:

@@ -49,12 +49,14 @@ KILLED_BEFORE_COPIED = "killed_before_copied"
 OBJECT_MISSING = "object_missing"
 OBJECT_CHANGED = "object_changed"
 OBJECT_TRUNCATED = "object_truncated"
+OBJECT_UNREADABLE = "object_unreadable"
 MALFORMED_ROW = "malformed_row"
 GAP_REASONS = (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
     OBJECT_CHANGED,
     OBJECT_TRUNCATED,
+    OBJECT_UNREADABLE,
     MALFORMED_ROW,
 )
 

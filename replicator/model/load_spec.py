@@ -4,6 +4,11 @@ A load spec, not a segment's id, names bytes: several rows can share one (concur
 replace), tombstones have none. Places are relative to the storage's root, so that the same layout
 can be kept in another storage, one segment a directory: Druid's killer for local storage deletes
 the directory above the object (LocalDataSegmentKiller).
+
+A key in a bucket is opaque: Druid joins `druid.storage.baseKey` and a segment's path by a slash
+(S3Utils.constructSegmentPath, GoogleDataSegmentPusher.buildPath), so that a base key that ends in
+one makes keys with two. Such a place is read by its own key, and kept elsewhere without the empty
+name. Paths of file systems are names between slashes, however many.
 """
 
 import re
@@ -11,16 +16,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NewType, Protocol
 
-from replicator.errors import MalformedRowError
+from replicator.errors import MalformedRowError, MisplacedError
 
 Location = NewType("Location", str)
 """A key relative to a deep storage's root; a trailing slash means all objects below it.
 
-In one of a source's other storages it begins with `//<name>/`.
+In one of a source's other storages it begins with `//<name>/`. In a bucket names may be empty.
 """
+
+OWN_AREA = "_replicator"
+"""Where our own files are kept, below a target's root."""
+AREAS = frozenset({".replicator", OWN_AREA})
+"""Names at a storage's root that are ours; no segment is stored there, and none read."""
 
 TOMBSTONE = "tombstone"
 PACKED = "index.zip"
+KEY_BYTES_MAX = 1024
+"""Of S3 and Google; Azure counts as many characters."""
+NAME_BYTES_MAX = 255
+"""Of one name in a file system, and in HDFS (dfs.namenode.fs-limits.max-component-length)."""
 _ODD_NAMES = frozenset({"", ".", ".."})
 _HDFS_NAME = re.compile(r"(?P<partition>\d+)_(?:(?P<unique>[^/_]+)_)?index\.(?P<ending>[a-z0-9.]+)")
 _INSTANT = r"([-+]?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d\.\d{3}Z)"
@@ -69,11 +83,11 @@ class LocalLayout:
         if _is_tombstone(load_spec, "local"):
             return None
         path = _text(load_spec, "path")
-        return _below(self.root, path.removeprefix("file:"), path)
+        return _in_folder(self.root, path.removeprefix("file:"), path)
 
     def place(self, location: Location) -> Location:
         """Return the same path, in a directory of its own; it stays packed or unpacked."""
-        return _separate(location)
+        return _short_names(_placed(_separate(location)))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's LocalDataSegmentPusher writes it."""
@@ -104,7 +118,8 @@ class S3Layout:
 
     def place(self, location: Location) -> Location:
         """Return the same key, packed unless it need not be."""
-        return _readable(_pack(location) if self.packed else _separate(location), "s3_zip")
+        place = _pack(location) if self.packed else _separate(location)
+        return _short_key(self.prefix, _readable(_placed(place), "s3_zip"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's S3DataSegmentPusher writes it."""
@@ -133,7 +148,7 @@ class GoogleLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path, packed: no release reads folders from there yet."""
-        return _readable(_pack(location), "google")
+        return _short_key(self.prefix, _readable(_placed(_pack(location)), "google"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's GoogleDataSegmentPusher writes it."""
@@ -163,7 +178,8 @@ class AzureLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed: no release reads folders from there yet."""
-        return _readable(_without_colons(_pack(location)), "azure")
+        place = _readable(_without_colons(_placed(_pack(location))), "azure")
+        return _short_key(self.prefix, place)
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's AzureDataSegmentPusher writes it."""
@@ -194,11 +210,11 @@ class HdfsLayout:
         if _is_tombstone(load_spec, "hdfs"):
             return None
         told = _text(load_spec, "path")
-        return _below(self.root, re.sub(r"^hdfs://[^/]*", "", told), told)
+        return _in_folder(self.root, re.sub(r"^hdfs://[^/]*", "", told), told)
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed, in a directory of its own."""
-        return _without_colons(_pack(location))
+        return _short_names(_without_colons(_placed(_pack(location))))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's HdfsDataSegmentPusher writes it."""
@@ -227,12 +243,12 @@ class SourceLayout:
             except MalformedRowError as exc:
                 refusals.append(exc)
             else:
-                return Location(f"//{name}/{location}") if location and name else location
+                return None if location is None else _of_storage(name, location)
         kind = [exc for exc in refusals if not isinstance(exc, _AnotherTypeError)]
         if kind:
             raise kind[0]
         types = " and ".join(sorted({str(exc.args[1]) for exc in refusals}))
-        raise MalformedRowError(
+        raise MisplacedError(
             f"its load spec has type {load_spec.get('type')!r}, the source's storages read {types}"
         )
 
@@ -246,7 +262,7 @@ class SourceLayout:
         return (self.others[name] if name else self.main).load_spec(key)
 
 
-class _AnotherTypeError(MalformedRowError):
+class _AnotherTypeError(MisplacedError):
     """The load spec is of another type than this storage reads."""
 
     def __init__(self, found: object, reads: str) -> None:
@@ -281,24 +297,109 @@ def _text(load_spec: Mapping[str, Any], name: str) -> str:
 
 def _require_container(load_spec: Mapping[str, Any], name: str, ours: str) -> None:
     if (found := _text(load_spec, name)) != ours:
-        raise MalformedRowError(
-            f"its load spec names the {name} {found!r}, this storage is {ours!r}"
-        )
+        raise MisplacedError(f"its load spec names the {name} {found!r}, this storage is {ours!r}")
 
 
-def _below(root: str, path: str, told: str) -> Location:
-    prefix = root.rstrip("/") + "/" if root else ""
-    relative = path.removeprefix(prefix)
-    if (prefix and relative == path) or not _is_plain(relative):
-        raise MalformedRowError(
-            f"its load spec names {told!r}, which is not a place below the deep storage's root"
-            f" {prefix or '(the whole container)'}"
-        )
-    return Location(relative)
+def key_prefix(prefix: str) -> str:
+    """Return what the keys of all objects begin with, '' for a whole bucket.
+
+    A base key with slashes at its end and one without have the same places below them: what a
+    Druid with the one writes has an empty name more than what one with the other does.
+    """
+    return prefix.rstrip("/") + "/" if prefix else ""
+
+
+def is_plain(location: str) -> bool:
+    """Return whether a place stays where it seems to be, on any file system and in any bucket."""
+    names = location.removesuffix("/").split("/")
+    return _ODD_NAMES.isdisjoint(names) and location.isprintable()
+
+
+def _below(prefix: str, key: str, told: str) -> Location:
+    """Return an object's key below the prefix, as it is."""
+    above = key_prefix(prefix)
+    names = key.removeprefix(above).split("/")
+    if (
+        not key.startswith(above)
+        or not any(names)
+        or not {".", ".."}.isdisjoint(names)
+        or not key.isprintable()
+    ):
+        raise _misplaced(told, above or "(the whole container)")
+    return Location(key.removeprefix(above))
+
+
+def _in_folder(root: str, path: str, told: str) -> Location:
+    """Return a path below a folder; doubled slashes and `.` say nothing in a file system."""
+    above, names = _names(root), _names(path)
+    relative = names[len(above) :]
+    if (
+        path[:1] != "/"
+        or names[: len(above)] != above
+        or not relative
+        or ".." in relative
+        or not path.isprintable()
+    ):
+        raise _misplaced(told, root.rstrip("/") + "/")
+    return Location("/".join(relative) + ("/" if path.endswith("/") else ""))
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in path.split("/") if name not in {"", "."}]
+
+
+def _misplaced(told: str, root: str) -> MalformedRowError:
+    return MisplacedError(
+        f"its load spec names {told!r}, which is not a place below the deep storage's root {root}"
+    )
 
 
 def _join(prefix: str, location: Location) -> str:
-    return f"{prefix.strip('/')}/{location}" if prefix.strip("/") else location
+    return key_prefix(prefix) + location
+
+
+def _of_storage(name: str, location: Location) -> Location:
+    """Return a place as `storage_of` reads it."""
+    return Location(f"//{name}/{location}") if name or location.startswith("//") else location
+
+
+def _placed(location: Location) -> Location:
+    """Return a place without empty names: nobody but Druid's own pusher needs them.
+
+    Raises:
+        MalformedRowError: it is in our own area, so no target can keep it.
+    """
+    if location[0] == "/" or "//" in location:
+        tail = "/" if location[-1] == "/" else ""
+        location = Location("/".join(filter(None, location.split("/"))) + tail)
+    if location.split("/", 1)[0] in AREAS:
+        raise MalformedRowError(
+            f"its bytes would be in {location}, and {location.split('/', 1)[0]!r} is the folder of"
+            " this program's own files; ingest it again under another datasource's name"
+        )
+    return location
+
+
+def _short_names(location: Location) -> Location:
+    if len(location) * 4 <= NAME_BYTES_MAX:
+        return location
+    longest = max(location.split("/"), key=lambda name: len(name.encode()))
+    if len(longest.encode()) > NAME_BYTES_MAX:
+        raise MalformedRowError(
+            f"its place has a name of {len(longest.encode())} bytes, a file system keeps"
+            f" {NAME_BYTES_MAX}: {longest}"
+        )
+    return location
+
+
+def _short_key(prefix: str, location: Location) -> Location:
+    if 4 * (len(prefix) + len(location) + 1) <= KEY_BYTES_MAX:
+        return location
+    if (size_bytes := len(_join(prefix, location).encode())) > KEY_BYTES_MAX:
+        raise MalformedRowError(
+            f"its place has a key of {size_bytes} bytes, a bucket keeps {KEY_BYTES_MAX}: {location}"
+        )
+    return location
 
 
 def _separate(location: Location) -> Location:
@@ -330,9 +431,3 @@ def _readable(location: Location, type_: str) -> Location:
             f" type {type_!r}"
         )
     return location
-
-
-def _is_plain(relative: str) -> bool:
-    """Return whether a path stays where it seems to be, on any file system."""
-    names = relative.removesuffix("/").split("/")
-    return _ODD_NAMES.isdisjoint(names) and relative.isprintable()

@@ -1,5 +1,6 @@
 """Everything the services need from outside, as small Protocols with written promises."""
 
+from replicator.model.load_spec import AREAS, OWN_AREA
 from replicator.ports.area import Area
 from replicator.ports.druid import (
     Availability,
@@ -29,8 +30,6 @@ from replicator.ports.metadata import (
     Visit,
 )
 from replicator.ports.storage import (
-    AREAS,
-    OWN_AREA,
     Checked,
     DeepStorage,
     DeepStorageReader,

@@ -7,11 +7,6 @@ from typing import Protocol, TypeAlias
 
 from replicator.model.load_spec import Location
 
-OWN_AREA = "_replicator"
-"""Where our own files are kept, below a target's root."""
-AREAS = frozenset({".replicator", OWN_AREA})
-"""Names at a storage's root that are ours; no segment is stored there, and none read."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class StoredObject:

@@ -9,7 +9,14 @@ from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, GapError, NotFoundError, RefusedError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    GapError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.checkpoint import (
     KILLED_BEFORE_COPIED,
     OBJECT_CHANGED,
@@ -163,6 +170,7 @@ class Applier:
             FencedError: another applier has taken over.
             RefusedError: the target holds foreign rows, stands still after a restore, or more
                 objects are missing than kills can explain.
+            ConfigError: there are segments, and the configured storages are those of none.
             CorruptionError: log and target contradict each other.
         """
         self.awaited = None
@@ -211,7 +219,7 @@ class Applier:
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
         doubted |= await self._reconciler.doubted(followed, span.log_id)
         uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
-        self._refuse_wrong_storage(uncopied)
+        await self._refuse_wrong_storage(uncopied, is_newest=True)
         known = {gap.opened for gap in found.known_gaps}
         self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
         new = [row for row in uncopied if row.offset not in known]
@@ -270,7 +278,8 @@ class Applier:
                 window.doubted.add(row.key)
             window.keys[key_hash(row.key)] = row.offset
         window.cuts.append(span)
-        self._refuse_wrong_storage(tuple(window.uncopied.values()))
+        is_newest = (await self._history.span()).end == span.at.offset + 1
+        await self._refuse_wrong_storage(tuple(window.uncopied.values()), is_newest=is_newest)
 
     async def _copy_again(self) -> None:
         """Try the missing bytes a last time before they become gaps."""
@@ -373,7 +382,15 @@ class Applier:
             hint="`replicator apply --resume` follows the source again, also what was undone",
         )
 
-    def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied]) -> None:
+    async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
+        misplaced = [row for row in uncopied if row.misplaced]
+        if misplaced and is_newest and not await self._reconciler.has_segments():
+            raise ConfigError(
+                f"none of {len(misplaced)} segments is in a configured deep storage of the source,"
+                f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
+                hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
+                " or name their storage in `source.other_deep_storages`; nothing was changed",
+            )
         missing = _missing(uncopied)
         if len(missing) > self._limits.objects_missing_max:
             raise RefusedError(

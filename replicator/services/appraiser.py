@@ -4,7 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from replicator.errors import MalformedRowError, MissingObjectError, worst_alone
+from replicator.errors import (
+    MalformedRowError,
+    MissingObjectError,
+    UnreadableObjectError,
+    worst_alone,
+)
 from replicator.model.carriage import Carriage, check_segment, locate
 from replicator.model.event import Entry, RowChanged
 from replicator.model.ledger import Offsets
@@ -164,7 +169,7 @@ class Appraiser:
                 return
             try:
                 objects = await self._origin.objects(place.origin)
-            except MissingObjectError as exc:
+            except (MissingObjectError, UnreadableObjectError) as exc:
                 found.misses(place.row.id, str(exc))
                 return
         self._count(place, sum(stored.size_bytes for stored in objects), found)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -12,8 +12,10 @@ from typing import NamedTuple, TypeAlias
 from replicator.errors import (
     CorruptionError,
     MalformedRowError,
+    MisplacedError,
     MissingObjectError,
     TransientError,
+    UnreadableObjectError,
     worst_alone,
 )
 from replicator.model.carriage import Carriage, check_segment, locate
@@ -22,6 +24,7 @@ from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     OBJECT_MISSING,
     OBJECT_TRUNCATED,
+    OBJECT_UNREADABLE,
     Gap,
 )
 from replicator.model.event import Entry, Offset, RowChanged
@@ -66,6 +69,8 @@ class Uncopied:
     reason: str
     """One of `GAP_REASONS`."""
     detail: str
+    misplaced: bool = False
+    """Whether its load spec leads to no configured storage, as does each of those with it."""
 
 
 _Failure: TypeAlias = tuple[str, str]
@@ -167,7 +172,7 @@ class Copier:
         rates: RateBook | None,
     ) -> None:
         self._rates = rates
-        self._copied_bytes = self._copied_objects = 0
+        self._copied_bytes = self._copied_objects = self._places = 0
         self._history = history
         self._source_storage = source_storage
         self._target_storage = target_storage
@@ -198,6 +203,7 @@ class Copier:
             CorruptionError: bytes arrived that are not what the source has.
         """
         self._source_is_away = False
+        self._places = 0
         uncopied: list[Uncopied] = []
         began, done = asyncio.get_running_loop().time(), 0
         self._copied_bytes = self._copied_objects = 0
@@ -208,6 +214,8 @@ class Copier:
         if self._rates is not None:
             took_s = asyncio.get_running_loop().time() - began
             await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
+        if self._places:
+            uncopied = [replace(row, misplaced=False) for row in uncopied]
         return tuple(sorted(uncopied, key=lambda row: row.offset))
 
     async def _copy_entries(
@@ -215,6 +223,7 @@ class Copier:
     ) -> list[Uncopied]:
         wanted: dict[Location, _Wanted] = {}
         uncopied = [*self._placed(entries, wanted)]
+        self._places += len(wanted)
         copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
         with worst_alone():
             async with asyncio.TaskGroup() as group:
@@ -237,7 +246,8 @@ class Copier:
             try:
                 self._place(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
-                yield _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
+                row = _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
+                yield replace(row, misplaced=isinstance(exc, MisplacedError))
 
     def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
         if not isinstance(row, Segment):
@@ -286,7 +296,7 @@ class Copier:
         try:
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
                 return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
-        except MissingObjectError:
+        except (MissingObjectError, UnreadableObjectError):
             if (doubt := copy.doubt(receipt)) is not None:
                 return OBJECT_CHANGED, doubt
         except TransientError:
@@ -311,6 +321,8 @@ class Copier:
             return await self._copy_new(copy)
         except MissingObjectError as exc:
             return OBJECT_MISSING, str(exc)
+        except UnreadableObjectError as exc:
+            return OBJECT_UNREADABLE, f"{exc}; {exc.hint}"
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         storage, place = self._reading(copy)

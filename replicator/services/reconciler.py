@@ -58,6 +58,7 @@ class Reconciler:
         self._metadata = metadata
         self._carriage = carriage
         self._observer = observer
+        self._has_segments = False
 
     async def reconcile(
         self,
@@ -175,6 +176,13 @@ class Reconciler:
                 if kind in snapshot.kinds
             ]
         return sum(map(len, found))
+
+    async def has_segments(self) -> bool:
+        """Return whether the target has a row of any segment; asked when none can be placed."""
+        if not self._has_segments:
+            async with self._metadata.snapshot() as snapshot:
+                self._has_segments = len(await scanned(snapshot, Kind.SEGMENT)) > 0
+        return self._has_segments
 
     async def _apart(self, snapshot: Snapshot) -> Mapping[Kind, Keys]:
         """Return the rows that are in no log, those of renamed datasources."""

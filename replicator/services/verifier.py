@@ -13,6 +13,7 @@ from replicator.errors import (
     MalformedRowError,
     MissingObjectError,
     NotFoundError,
+    UnreadableObjectError,
 )
 from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
@@ -273,7 +274,7 @@ class Verifier:
                 await self._structure(location, verification)
             if verification.level is Level.CHECKSUM:
                 await self._checksums(looked, receipt, verification, extent)
-        except MissingObjectError as exc:
+        except (MissingObjectError, UnreadableObjectError) as exc:
             verification.damage(looked, str(exc))
 
     async def _checksums(

@@ -11,6 +11,7 @@ from replicator.adapters.memory_area import MemoryArea
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import (
+    ConfigError,
     CorruptionError,
     FencedError,
     GapError,
@@ -292,6 +293,47 @@ async def test_a_malformed_row_is_a_gap_and_the_rest_goes_on(payload: bytes):
     await pipeline.follow()
     assert pipeline.gaps() == [(segment().id, "malformed_row", False)]
     assert segment().id in pipeline.target_ids()
+
+
+def misplaced(datasource: str) -> Segment:
+    spec = {"type": "local", "path": f"/elsewhere/{datasource}/0/index/"}
+    payload = segment_payload(datasource=datasource, loadSpec=spec)
+    return segment(datasource, payload=json_bytes(payload))
+
+
+@pytest.mark.parametrize("empty_before", [True, False])
+async def test_a_source_whose_segments_are_all_elsewhere_is_not_replicated_for_show(
+    empty_before: bool,
+):
+    """With a wrong prefix every segment was a gap, and apply said that all was well."""
+    pipeline = Pipeline()
+    if empty_before:
+        pipeline.publish(rules())
+        await pipeline.cut()
+        await pipeline.follow()
+    pipeline.source.rows |= {key_of(row): row for row in (misplaced("a"), misplaced("b"))}
+    await pipeline.cut()
+    with pytest.raises(ConfigError, match="none of 2 segments is in a configured deep") as refused:
+        await pipeline.applier.apply_next()
+    assert "/elsewhere/a/0/index/" in str(refused.value)
+    assert "its prefix is Druid's own" in refused.value.hint
+    assert pipeline.gaps() == []
+
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment().id}
+    assert [(reason, is_open) for _, reason, is_open in pipeline.gaps()] == [
+        ("malformed_row", True)
+    ] * 2
+
+
+async def test_one_segment_that_is_elsewhere_is_a_gap():
+    pipeline = await seeded()
+    pipeline.source.rows[key_of(misplaced("a"))] = misplaced("a")
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("a").id, "malformed_row", True)]
 
 
 async def test_fewer_bytes_than_the_payload_says_are_a_gap():

@@ -504,6 +504,8 @@ def test_a_root_that_only_begins_like_another_is_allowed(file: Path):
         ("", "druid", True),
         ("druid/segments", "druid/segments2", False),
         ("a", "b", False),
+        ("druid/", "druid//segments", True),
+        ("/druid", "druid", True),
     ],
 )
 def test_two_prefixes_of_one_bucket_that_meet_are_refused(prefix: str, other: str, meet: bool):
@@ -514,6 +516,18 @@ def test_two_prefixes_of_one_bucket_that_meet_are_refused(prefix: str, other: st
     assert overlap(one.place, two.place) is meet
     elsewhere = S3StorageSettings.model_validate({"type": "s3", "bucket": "c", "prefix": prefix})
     assert not overlap(one.place, elsewhere.place)
+
+
+@pytest.mark.parametrize("prefix", ["druid/", "druid//", "/druid", "a//b/", "/"])
+def test_a_sources_prefix_is_druids_own_and_a_targets_is_plain(file: Path, prefix: str):
+    bucket = {"type": "s3", "bucket": "b", "prefix": prefix}
+    load(file, {}, {"source.deep_storage": bucket})
+    if prefix in {"druid/", "druid//"}:
+        load(file, {}, {"targets.standby.deep_storage": bucket})
+        return
+    plain = "/".join(name for name in prefix.split("/") if name)
+    found = refusal(file, flags={"targets.standby.deep_storage": bucket})
+    assert f"deep_storage.prefix of a target is {prefix!r}: write {plain!r}" in found
 
 
 def test_a_target_in_one_of_the_sources_other_storages_is_refused(file: Path):

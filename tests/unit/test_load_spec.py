@@ -14,6 +14,7 @@ from replicator.model.load_spec import (
     Location,
     S3Layout,
     SourceLayout,
+    is_plain,
 )
 from replicator.model.payload import member
 from tests.builders import ROOT, recorded_segments
@@ -43,6 +44,8 @@ def test_a_load_spec_leads_back_to_its_place(place: Location, root: str):
         ("/druid/segments/wiki/0/index/", "wiki/0/index/"),
         ("/druid/segments/wiki/0/index.zip", "wiki/0/index.zip"),
         ("file:/druid/segments/wiki/0/index.zip", "wiki/0/index.zip"),
+        ("file:///druid/segments/wiki/0/index.zip", "wiki/0/index.zip"),
+        ("/druid/segments//wiki/./0//index/", "wiki/0/index/"),
     ],
 )
 def test_a_place_is_relative_to_the_root(path: str, place: str):
@@ -64,15 +67,11 @@ def test_a_place_is_the_same_for_every_segment_that_druid_wrote():
     [
         "/etc/passwd",
         "file:/etc/passwd",
-        "file:///druid/segments/wiki",
         "/druid/segments",
         "/druid/segments/",
         "/druid/segments//",
-        "/druid/segments//etc/passwd",
         "/druid/segments/../secrets",
         "/druid/segments/wiki/../../../etc",
-        "/druid/segments/wiki/./0",
-        "/druid/segments/wiki//0",
         "/druid/segments/..",
         "/druid/segments2/wiki",
         "druid/segments/wiki",
@@ -163,6 +162,61 @@ def test_a_segment_has_a_directory_of_its_own_in_names_that_the_storage_allows(
 ):
     """Druid's killer for local storage removes the directory above the object."""
     assert CLOUDS[to].place(Location(place)) == placed
+
+
+DRUIDS_KEYS = [
+    # the base key, what Druid's pusher makes of it, and what can be set here
+    ("druid_deep_storage/", "druid_deep_storage//wiki/0/index.zip", "druid_deep_storage/"),
+    ("druid_deep_storage/", "druid_deep_storage//wiki/0/index.zip", "druid_deep_storage"),
+    ("druid_deep_storage/", "druid_deep_storage//wiki/0/index.zip", ""),
+    ("druid//", "druid///wiki/0/index.zip", "druid//"),
+    ("druid//", "druid///wiki/0/index.zip", "druid"),
+    ("/druid/segments", "/druid/segments/wiki/0/index.zip", "/druid/segments"),
+    ("/druid/segments", "/druid/segments/wiki/0/index.zip", ""),
+    ("/druid/segments/", "/druid/segments//wiki/0/index.zip", "/druid/segments/"),
+    ("druid//segments", "druid//segments/wiki/0/index.zip", "druid//segments"),
+    ("/", "//wiki/0/index.zip", "/"),
+    ("/", "//wiki/0/index.zip", ""),
+    ("", "wiki/0/index.zip", ""),
+]
+
+
+@pytest.mark.parametrize(("base_key", "key", "prefix"), DRUIDS_KEYS)
+@pytest.mark.parametrize("to", ["s3", "google"])
+def test_a_key_is_what_druid_made_of_its_base_key(to: str, base_key: str, key: str, prefix: str):
+    assert key == "/".join([*([base_key] if base_key else []), "wiki/0/index.zip"])
+    if to == "s3":
+        layout: Layout = S3Layout(bucket="b", prefix=prefix)
+        spec: dict[str, object] = {"type": "s3_zip", "bucket": "b", "key": key, "S3Schema": "s3n"}
+    else:
+        layout = GoogleLayout(bucket="b", prefix=prefix)
+        spec = {"type": "google", "bucket": "b", "path": key}
+    source = SourceLayout(main=layout, others={"wiki": layout})
+    place = source.locate(spec)
+
+    assert place is not None
+    assert source.load_spec(place) == spec
+    placed = [target.place(place) for target in CLOUDS.values()]
+    tail = "wiki/0/index.zip"
+    assert all(one == tail or (not prefix and one.endswith(f"/{tail}")) for one in placed)
+    assert all(is_plain(one) for one in placed)
+
+
+@pytest.mark.parametrize("to", CLOUDS)
+@pytest.mark.parametrize("place", ["_replicator/0/index.zip", "//old//_replicator/0/index.zip"])
+def test_no_segment_is_kept_in_the_folder_of_our_own_files(to: str, place: str):
+    with pytest.raises(
+        MalformedRowError, match="'_replicator' is the folder of this program's own"
+    ):
+        CLOUDS[to].place(Location(place))
+
+
+@pytest.mark.parametrize("to", ["local", "hdfs", "s3", "google", "azure"])
+def test_a_name_that_a_storage_cannot_keep_is_refused(to: str):
+    fits = "d" * 255 if to in {"local", "hdfs"} else "d" * 900
+    CLOUDS[to].place(Location(f"{fits}/index.zip"))
+    with pytest.raises(MalformedRowError, match=r"its place has a (name|key) of"):
+        CLOUDS[to].place(Location(f"{fits}{fits}/index.zip"))
 
 
 def test_what_druid_cannot_read_there_is_refused():

@@ -30,7 +30,7 @@ class Listing:
     async def pages(self, prefix: str, **_: int) -> AsyncIterator[Sequence[Listed]]:
         for start in range(0, len(self.keys), self.page_objects):
             yield [
-                Listed(key=f"{prefix}/{key}", size_bytes=1, tag="", stored_at=NOW)
+                Listed(key=f"{prefix}{key}", size_bytes=1, tag="", stored_at=NOW)
                 for key in self.keys[start : start + self.page_objects]
             ]
 
@@ -58,7 +58,7 @@ async def test_each_object_belongs_to_one_place(
     listing = Listing(sorted(keys), page_objects)
     places = ObjectPlaces(
         listing,  # type: ignore[arg-type]  # it is only listed
-        "p",
+        "p/",
         Noted(np.frombuffer(digests, dtype=f"S{NOTED_BYTES}")),
         lambda location: location in known,
     )
