@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -26,7 +26,10 @@ from replicator.errors import ConfigError, MissingObjectError, RefusedError, Tra
 from replicator.ports import OWN_AREA, Clock, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
-STANDBY = "StandbyException"
+PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
+"""What a name node says that stands by, is starting, or is in safe mode; another may be at work."""
+AWAY = frozenset({502, 503, 504})
+"""What a proxy says of one that is gone, or one that cannot answer now."""
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
 """Nobody goes on with a file that is older; the copy of one object takes minutes."""
@@ -284,28 +287,51 @@ class HdfsFolder:
     async def _asked(
         self, method: str, key: str, op: str, doing: str, params: Mapping[str, str] | None = None
     ) -> dict[str, Any] | None:
-        """Ask the active name node; None when there is no such file."""
-        for _ in self._address.urls:
-            await self._pace.request()
-            url = f"{self._url}/webhdfs/v1{quote(f'{self._root}/{key}'.rstrip('/'))}"
-            with reached(self.name, doing):
+        """Ask the name node that is active now; None when there is no such file.
+
+        The one that answered last is asked first. What it did before its answer was lost is done
+        again by the next one, which tells that something is there, or is gone.
+        """
+        asking = _Asking(method, key, {"op": op, **self._who, **(params or {})})
+        urls, begin, refusals = self._address.urls, self._active, list[TransientError]()
+        for number in range(len(urls)):
+            at = (begin + number) % len(urls)
+            try:
+                found = await self._asked_one(urls[at], asking, doing)
+            except _PassedOverError as exc:
+                refusals.append(exc)
+            else:
+                self._active = at
+                return found
+        if len(refusals) == 1:
+            raise TransientError(str(refusals[0])) from refusals[0]
+        told = "; ".join(map(str, refusals))
+        raise TransientError(
+            f"{self.name}: {doing}: no name node is active: {told}",
+            hint="check that one of them is up, active and out of safe mode",
+        )
+
+    async def _asked_one(self, url: str, asking: "_Asking", doing: str) -> dict[str, Any] | None:
+        await self._pace.request()
+        path = quote(f"{self._root}/{asking.key}".rstrip("/"))
+        try:
+            with reached(f"{self.name} at {url}", doing):
                 async with self._http.session().request(
-                    method, url, params={"op": op, **self._who, **(params or {})}
+                    asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
                 ) as response:
                     text = await response.read()
-                    if response.status == HTTPStatus.NOT_FOUND:
-                        return None
-                    if STANDBY.encode() not in text:
-                        await self._require(response, doing)
-                        found: dict[str, Any] = orjson.loads(text)
-                        return found
-            self._active += 1
-        raise TransientError(f"{self.name}: {doing}: all name nodes are standing by")
-
-    @property
-    def _url(self) -> str:
-        urls = self._address.urls
-        return urls[self._active % len(urls)].rstrip("/")
+        except TransientError as exc:
+            raise _PassedOverError(str(exc)) from exc
+        if response.status == HTTPStatus.NOT_FOUND:
+            return None
+        elsewhere = len(self._address.urls) > 1 and response.status in AWAY
+        if elsewhere or any(word in text for word in PASSED_OVER):
+            brief = text.decode(errors="replace")[:300]
+            raise _PassedOverError(f"{self.name} at {url}: {doing}: {response.status} {brief}")
+        await self._require(response, doing)
+        with reached(self.name, doing):
+            found: dict[str, Any] = orjson.loads(text)
+        return found
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
         if response.ok:
@@ -323,6 +349,18 @@ class HdfsFolder:
         if NOT_EMPTY in text:
             raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
         raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
+
+
+class _Asking(NamedTuple):
+    """What is asked of a name node."""
+
+    method: str
+    key: str
+    params: Mapping[str, str]
+
+
+class _PassedOverError(TransientError):
+    """This name node is not at work; another may be."""
 
 
 class HdfsWriter:
