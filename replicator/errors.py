@@ -74,6 +74,14 @@ class UnreadableObjectError(GapError):
     """The bytes of one place cannot be read, while others can: record a gap for it and go on."""
 
 
+class ArchivedObjectError(UnreadableObjectError):
+    """They are in a tier that is not read directly: somebody must bring them back first."""
+
+
+class DeniedObjectError(UnreadableObjectError):
+    """Who asks may read others, not this one."""
+
+
 class MalformedRowError(ReplicatorError):
     """One row cannot be carried to a target as it is: record a gap for it and go on."""
 

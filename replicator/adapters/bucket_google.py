@@ -19,10 +19,16 @@ from awscrt.checksums import crc32c
 
 from replicator.adapters.google_token import GoogleToken
 from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, in_pieces, reached
-from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.object_bucket import (
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
-    ConfigError,
     CorruptionError,
     MissingObjectError,
     ReplicatorError,
@@ -266,7 +272,9 @@ class GoogleBucket:
         if limited or response.status in BUSY:
             self._pace.refused(asked_to_wait_s(response.headers))
         denied = response.status in DENIED and not limited
-        error: type[ReplicatorError] = ConfigError if denied else TransientError
+        error: type[ReplicatorError] = DeniedKeyError if denied else TransientError
+        if response.status == HTTPStatus.BAD_REQUEST:
+            error = RejectedKeyError  # also of an object under a key of its writer
         hint = "check the credentials and what they may do there" if denied else ""
         raise error(said, hint=hint)
 

@@ -20,9 +20,18 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, S3Store
 
-from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.object_bucket import (
+    ARCHIVED_HINT,
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
 from replicator.adapters.pacing import Pace
 from replicator.errors import (
+    ArchivedObjectError,
     ConfigError,
     MissingObjectError,
     TransientError,
@@ -39,6 +48,10 @@ Store: TypeAlias = S3Store | AzureStore
 GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 """What servers say when not the object but the whole bucket is missing."""
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+ARCHIVED = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
+"""What S3 and Azure say of an object in an archive tier."""
+REJECTED = "status code: 400"
+"""Also of an object that is encrypted by a key of its writer, or by one that is disabled."""
 DENIED = ("status code: 401", "status code: 403")
 """What is not said by an exception of its own, when a listing is denied."""
 BUSY = ("status code: 429", "status code: 503")
@@ -250,7 +263,8 @@ class ObstoreBucket:
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as exc:
-            raise ConfigError(
+            _require_unarchived(exc, f"{self.name}: {doing}")
+            raise DeniedKeyError(
                 f"{self.name}: {doing}: access denied: {_brief(exc)}", hint=_denied(str(exc))
             ) from exc
         except FileNotFoundError as exc:
@@ -260,6 +274,9 @@ class ObstoreBucket:
                 raise TransientError(
                     f"{self.name} does not exist", hint="make it, or correct its name"
                 ) from exc
+            _require_unarchived(exc, f"{self.name}: {doing}")
+            if REJECTED in str(exc) and not any(words in str(exc) for words in SKEWED):
+                raise RejectedKeyError(f"{self.name}: {doing}: {_brief(exc)}") from exc
             if any(words in str(exc) for words in BUSY):
                 self._pace.refused()
             if any(words in str(exc) for words in (*SKEWED, *DENIED)):
@@ -267,6 +284,11 @@ class ObstoreBucket:
                     f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
                 ) from exc
             raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+
+
+def _require_unarchived(exc: Exception, doing: str) -> None:
+    if any(words in str(exc) for words in ARCHIVED):
+        raise ArchivedObjectError(f"{doing}: {_brief(exc)}", hint=ARCHIVED_HINT) from exc
 
 
 @contextmanager

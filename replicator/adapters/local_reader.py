@@ -1,19 +1,31 @@
 """Reading a deep storage in a folder, in pieces, and never out of the folder."""
 
+import errno
 import os
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from replicator.adapters.in_thread import finished
 from replicator.adapters.local_files import Found, Reading, files_at, translated
-from replicator.errors import MissingObjectError, RefusedError, TransientError
+from replicator.errors import (
+    DeniedObjectError,
+    MissingObjectError,
+    RefusedError,
+    TransientError,
+    UnreadableObjectError,
+)
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Checked, StoredObject
 
 PIECE_BYTES = 1 << 20
+OF_ITS_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+OF_ONE_PERHAPS = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+FILES_TRIED_MAX = 1000
+"""To tell what is wrong with one file from what is wrong with all."""
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"
@@ -83,7 +95,13 @@ class LocalDeepStorageReader:
 
     def _files(self, location: Location) -> list[Found]:
         with self._reading(location):
-            found = files_at(self._path(location))
+            path = self._path(location)
+            if location.endswith("/") and path.exists() and not path.is_dir():
+                raise UnreadableObjectError(
+                    f"{path} is a file, its load spec names a folder",
+                    hint="put the segment's folder there",
+                )
+            found = files_at(path)
             if not found:
                 raise FileNotFoundError(f"{location} holds no file")
             return found
@@ -127,6 +145,34 @@ class LocalDeepStorageReader:
             except (FileNotFoundError, NotADirectoryError) as exc:
                 self._require_root()
                 raise MissingObjectError(f"{what} is not in {self._root}") from exc
+            except OSError as exc:
+                self._judge(exc, what)
+                raise
+
+    def _judge(self, exc: OSError, what: str) -> None:
+        """Raise what an error means that is one file's alone, by whether another can be read."""
+        if exc.errno in OF_ITS_NAME:
+            raise UnreadableObjectError(
+                f"{what} of {self._root}: {exc.strerror}", hint="no file can have such a name there"
+            ) from exc
+        if exc.errno in OF_ONE_PERHAPS and self._can_read_another(exc.filename):
+            denied = exc.errno != errno.EIO
+            raise (DeniedObjectError if denied else UnreadableObjectError)(
+                f"{what} of {self._root}: {exc.strerror} (other files can be read)",
+                hint="give this process's user the rights on it" if denied else "look at the disk",
+            ) from exc
+
+    def _can_read_another(self, path: object) -> bool:
+        """Try a few files of the root; folders that cannot be listed are passed over."""
+        found = (Path(folder, name) for folder, _, names in os.walk(self._root) for name in names)
+        for other in islice(found, FILES_TRIED_MAX):
+            try:
+                if str(other) != str(path) and other.is_file():
+                    with other.open("rb") as file:
+                        return bool(file.read(1))
+            except OSError:
+                continue
+        return False
 
     def _require_root(self) -> None:
         """A mount that is gone must never look like segments that were killed."""

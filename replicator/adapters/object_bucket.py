@@ -5,11 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from replicator.errors import ConfigError, TransientError
 from replicator.ports import Piece
 
 MIB = 1 << 20
 PAGE_OBJECTS_MAX = 1000
 """What S3 and Google list by one request."""
+ARCHIVED_HINT = (
+    "bring the object back from its archive tier (S3: RestoreObject, Azure: rehydrate), and leave"
+    " what Druid still uses out of the lifecycle rule that moved it"
+)
+
+
+class DeniedKeyError(ConfigError):
+    """The server denied a request about a key: it may deny all, or this one."""
+
+
+class RejectedKeyError(TransientError):
+    """The server found fault with a request about a key: with all such, or with this key's."""
+
+
+OF_ONE_PERHAPS = (DeniedKeyError, RejectedKeyError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

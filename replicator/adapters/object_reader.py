@@ -3,13 +3,31 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from replicator.adapters.hashing import Sha256
-from replicator.adapters.object_bucket import MIB, Begun, Bucket, Listed, listed
-from replicator.errors import MissingObjectError, RefusedError, TransientError
+from replicator.adapters.object_bucket import (
+    MIB,
+    OF_ONE_PERHAPS,
+    Begun,
+    Bucket,
+    Listed,
+    RejectedKeyError,
+    listed,
+)
+from replicator.errors import (
+    ConfigError,
+    DeniedObjectError,
+    GapError,
+    MissingObjectError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
 from replicator.model.load_spec import Location, key_prefix
 from replicator.ports import AREAS, Checked, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
 """As many as can be copied at once; none is in memory before it is read."""
+LOOKS_OF_PAGE, LOOKS_MAX, PAGES_LOOKED_AT = 4, 16, 20
+"""How many objects are tried, and pages listed, to tell what is wrong with one from all."""
 
 
 class ObjectStorageReader:
@@ -35,6 +53,7 @@ class ObjectStorageReader:
         self._bucket, self._prefix = bucket, key_prefix(prefix)
         self._piece_bytes, self._close = piece_bytes, close
         self._ahead: dict[Location, Begun] = {}
+        self._read_last = ""
 
     async def close(self) -> None:
         """Give up connections."""
@@ -48,17 +67,22 @@ class ObjectStorageReader:
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         key = self.key(location)
-        if location.endswith("/"):
-            found: Sequence[Listed] = await listed(self._bucket, key)
-        elif ahead:
-            found = await self._begun(location, key)
-        else:
-            stat = await self._bucket.stat(key)
-            found = [] if stat is None else [stat]
+        try:
+            found = await self._found(location, key, ahead=ahead)
+        except OF_ONE_PERHAPS as exc:
+            raise await self._judged(key, exc) from exc
         if not found:
             await self._require_any()
             raise MissingObjectError(f"{key} is not in {self._bucket.name}")
         return [_stored(one, key) for one in found]
+
+    async def _found(self, location: Location, key: str, *, ahead: bool) -> Sequence[Listed]:
+        if location.endswith("/"):
+            return await listed(self._bucket, key)
+        if ahead:
+            return await self._begun(location, key)
+        stat = await self._bucket.stat(key)
+        return [] if stat is None else [stat]
 
     async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
         """Look at an object that is read next by the request that reads it, if it is small."""
@@ -78,19 +102,20 @@ class ObjectStorageReader:
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
         end = stored.size_bytes if end is None else end
-        begun = self._ahead.pop(location, None)
+        begun, key = self._ahead.pop(location, None), self.key(location) + stored.name
         if begun is not None and begun.rest is not None and begun.stat.tag == stored.tag:
             yield (await begun.rest())[start:end]
+            self._read_last = key
             return
         pieces = self._bucket.read(
-            self.key(location) + stored.name,
-            tag=stored.tag,
-            start=start,
-            end=end,
-            piece_bytes=self._piece_bytes,
+            key, tag=stored.tag, start=start, end=end, piece_bytes=self._piece_bytes
         )
-        async for piece in pieces:
-            yield piece
+        try:
+            async for piece in pieces:
+                yield piece
+        except OF_ONE_PERHAPS as exc:
+            raise await self._judged(key, exc) from exc
+        self._read_last = key
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
         return tuple([await self._check(location, one) for one in await self.objects(location)])
@@ -113,6 +138,43 @@ class ObjectStorageReader:
         if not any(names) or not {".", ".."}.isdisjoint(names) or names[0] in AREAS:
             raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
         return self._below(location)
+
+    async def _judged(self, key: str, exc: ReplicatorError) -> ReplicatorError:
+        """Return what a refusal of one key means, by whether another object can be read now."""
+        async for other in self._others(key):
+            if await self._can_read(other):
+                return DeniedObjectError(
+                    f"{exc} (others can be read)",
+                    hint="let the credentials read this object too: its own owner, access list or"
+                    " encryption key says who may",
+                )
+        return exc
+
+    async def _others(self, key: str) -> AsyncIterator[str]:
+        """Yield a few other keys: what was read last, and some from here and there."""
+        if self._read_last not in {"", key}:
+            yield self._read_last
+        pages, looks = 0, 0
+        try:
+            async for page in self._bucket.pages(self._prefix):
+                others = [one.key for one in page if one.size_bytes and one.key != key]
+                for other in others[:: max(1, len(others) // LOOKS_OF_PAGE)][:LOOKS_OF_PAGE]:
+                    yield other
+                    looks += 1
+                pages += 1
+                if pages >= PAGES_LOOKED_AT or looks >= LOOKS_MAX:
+                    return
+        except (ConfigError, RejectedKeyError):
+            return  # that may not be listed says nothing of what may be read
+
+    async def _can_read(self, key: str) -> bool:
+        try:
+            if (stat := await self._bucket.stat(key)) is None:
+                return False
+            read = self._bucket.read(key, tag=stat.tag, start=0, end=1, piece_bytes=1)
+            return [piece async for piece in read] != []
+        except (*OF_ONE_PERHAPS, GapError):
+            return False
 
     def _below(self, name: str) -> str:
         return self._prefix + name

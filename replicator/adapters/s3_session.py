@@ -18,8 +18,14 @@ from obstore.store import S3Store
 
 from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, client_options
 from replicator.adapters.http_session import BUSY, asked_to_wait_s
+from replicator.adapters.object_bucket import ARCHIVED_HINT, DeniedKeyError
 from replicator.adapters.pacing import Pace
-from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
+from replicator.errors import (
+    ArchivedObjectError,
+    ConfigError,
+    MissingObjectError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from aiobotocore.session import ClientCreatorContext
@@ -40,6 +46,7 @@ DENIED = frozenset(
         "SignatureDoesNotMatch",
     }
 )
+ARCHIVED = "InvalidObjectState"
 MISSING = frozenset({"404", "NoSuchKey"})
 EXISTS = frozenset({"412", "PreconditionFailed"})
 IMPOSSIBLE = frozenset({"InvalidRequest", "NotImplemented"})
@@ -161,19 +168,25 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
         if answer.get("HTTPStatusCode") in BUSY:
             pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
         said = f"s3://{bucket}: {doing}: {exc}"
-        if code in EXISTS:
-            raise FileExistsError(said) from exc
-        if code in DENIED:
-            raise ConfigError(
-                said, hint="check the credentials, what they may do there, and this machine's clock"
-            ) from exc
-        if code in MISSING or code == "NoSuchUpload":
-            raise (MissingObjectError if code in MISSING else TransientError)(said) from exc
-        if code in IMPOSSIBLE:
-            raise RefusedError(said) from exc
-        raise TransientError(said) from exc
+        raise _meant(code, said) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {exc}") from exc
+
+
+def _meant(code: str, said: str) -> Exception:
+    if code in EXISTS:
+        return FileExistsError(said)
+    if code == ARCHIVED:
+        return ArchivedObjectError(said, hint=ARCHIVED_HINT)
+    if code in DENIED:
+        return DeniedKeyError(
+            said, hint="check the credentials, what they may do there, and this machine's clock"
+        )
+    if code in MISSING:
+        return MissingObjectError(said)
+    if code in IMPOSSIBLE:
+        return ConfigError(said, hint="this server cannot do what is asked of it")
+    return TransientError(said)
 
 
 def crc_text(crc: int) -> str:

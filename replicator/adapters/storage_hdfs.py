@@ -17,12 +17,19 @@ import orjson
 from aiohttp import ClientResponse
 
 from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, in_pieces, reached
-from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.object_bucket import (
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.storage_object import ObjectStorage
-from replicator.errors import ConfigError, MissingObjectError, RefusedError, TransientError
+from replicator.errors import MissingObjectError, RefusedError, TransientError
 from replicator.ports import OWN_AREA, Clock, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
@@ -30,6 +37,8 @@ PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
 """What a name node says that stands by, is starting, or is in safe mode; another may be at work."""
 AWAY = frozenset({502, 503, 504})
 """What a proxy says of one that is gone, or one that cannot answer now."""
+ENCRYPTED = "AuthorizationException"
+"""Of an encryption zone whose key this user may not use."""
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
 """Nobody goes on with a file that is older; the copy of one object takes minutes."""
@@ -340,10 +349,12 @@ class HdfsFolder:
         if response.status == HTTPStatus.NOT_FOUND:
             raise MissingObjectError(f"{self.name}: {doing}: {text}")
         if response.status in {401, 403} and any(word in text for word in DENIED):
-            raise ConfigError(
+            raise DeniedKeyError(
                 f"{self.name}: {doing}: access denied: {text}",
                 hint="set `user`, or the token, to somebody who may",
             )
+        if response.status == HTTPStatus.FORBIDDEN and ENCRYPTED in text:
+            raise RejectedKeyError(f"{self.name}: {doing}: {response.status} {text}")
         if response.status in BUSY:
             self._pace.refused(asked_to_wait_s(response.headers))
         if NOT_EMPTY in text:

@@ -49,14 +49,20 @@ KILLED_BEFORE_COPIED = "killed_before_copied"
 OBJECT_MISSING = "object_missing"
 OBJECT_CHANGED = "object_changed"
 OBJECT_TRUNCATED = "object_truncated"
+OBJECT_ARCHIVED = "object_archived"
+OBJECT_DENIED = "object_denied"
 OBJECT_UNREADABLE = "object_unreadable"
+PLACE_REFUSED = "place_refused"
 MALFORMED_ROW = "malformed_row"
 GAP_REASONS = (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
     OBJECT_CHANGED,
     OBJECT_TRUNCATED,
+    OBJECT_ARCHIVED,
+    OBJECT_DENIED,
     OBJECT_UNREADABLE,
+    PLACE_REFUSED,
     MALFORMED_ROW,
 )
 

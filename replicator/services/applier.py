@@ -20,7 +20,9 @@ from replicator.errors import (
 from replicator.model.checkpoint import (
     KILLED_BEFORE_COPIED,
     OBJECT_CHANGED,
+    OBJECT_DENIED,
     OBJECT_MISSING,
+    PLACE_REFUSED,
     Checkpoint,
     Gap,
     merged,
@@ -390,6 +392,14 @@ class Applier:
                 f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
                 hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
                 " or name their storage in `source.other_deep_storages`; nothing was changed",
+            )
+        refused = [row for row in uncopied if row.reason in {OBJECT_DENIED, PLACE_REFUSED}]
+        if len(refused) > self._limits.objects_missing_max:
+            raise RefusedError(
+                f"{len(refused)} segments cannot be read or stored, the first is"
+                f" {refused[0].key.key} ({refused[0].detail})",
+                hint="is this about all of them? If it is really about each, raise"
+                " objects_missing_max: they are recorded as gaps then",
             )
         missing = _missing(uncopied)
         if len(missing) > self._limits.objects_missing_max:

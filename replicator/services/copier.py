@@ -1,7 +1,7 @@
 """Brings the bytes of segments to a target's deep storage, and proves them on the way."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -10,10 +10,14 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from replicator.errors import (
+    ArchivedObjectError,
     CorruptionError,
+    DeniedObjectError,
     MalformedRowError,
     MisplacedError,
     MissingObjectError,
+    RefusedError,
+    ReplicatorError,
     TransientError,
     UnreadableObjectError,
     worst_alone,
@@ -21,10 +25,13 @@ from replicator.errors import (
 from replicator.model.carriage import Carriage, check_segment, locate
 from replicator.model.checkpoint import (
     MALFORMED_ROW,
+    OBJECT_ARCHIVED,
     OBJECT_CHANGED,
+    OBJECT_DENIED,
     OBJECT_MISSING,
     OBJECT_TRUNCATED,
     OBJECT_UNREADABLE,
+    PLACE_REFUSED,
     Gap,
 )
 from replicator.model.event import Entry, Offset, RowChanged
@@ -73,6 +80,10 @@ class Uncopied:
     """Whether its load spec leads to no configured storage, as does each of those with it."""
 
 
+_UNREADABLE: Mapping[type[UnreadableObjectError], str] = {
+    ArchivedObjectError: OBJECT_ARCHIVED,
+    DeniedObjectError: OBJECT_DENIED,
+}
 _Failure: TypeAlias = tuple[str, str]
 """Reason and detail."""
 
@@ -188,7 +199,7 @@ class Copier:
         self._observer = observer
         self._patience = Patience(limits.retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.in_flight_max)
-        self._source_is_away = False
+        self._source_is_away = self._probed = False
 
     async def copy(
         self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
@@ -202,7 +213,7 @@ class Copier:
             TransientError: a storage was away for longer than the retry policy lasts.
             CorruptionError: bytes arrived that are not what the source has.
         """
-        self._source_is_away = False
+        self._source_is_away = self._probed = False
         self._places = 0
         uncopied: list[Uncopied] = []
         began, done = asyncio.get_running_loop().time(), 0
@@ -291,8 +302,25 @@ class Copier:
         return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
 
     async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
+        try:
+            return await self._copy_unless_there(copy, trust=trust)
+        except MissingObjectError as exc:
+            return OBJECT_MISSING, str(exc)
+        except UnreadableObjectError as exc:
+            return _UNREADABLE.get(type(exc), OBJECT_UNREADABLE), _with_hint(exc)
+        except RefusedError as exc:
+            # One row must not stop the others; but a target that takes nothing must stop them all.
+            await self._require_storage_works()
+            return PLACE_REFUSED, _with_hint(exc)
+
+    async def _require_storage_works(self) -> None:
+        if not self._probed:
+            await self._target_storage.probe()
+            self._probed = True
+
+    async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         if (receipt := await self._target_storage.receipt(copy.target)) is None:
-            return await self._copy_what_is_there(copy)
+            return await self._copy_new(copy)
         try:
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
                 return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
@@ -314,23 +342,17 @@ class Copier:
         )
         return None
 
-    async def _copy_what_is_there(self, copy: _Copy) -> _Failure | None:
+    async def _copy_new(self, copy: _Copy) -> _Failure | None:
         if self._source_storage is self._target_storage and copy.origin == copy.target:
             return OBJECT_MISSING, f"{copy.target} is not there any more, or not whole"
-        try:
-            return await self._copy_new(copy)
-        except MissingObjectError as exc:
-            return OBJECT_MISSING, str(exc)
-        except UnreadableObjectError as exc:
-            return OBJECT_UNREADABLE, f"{exc}; {exc.hint}"
-
-    async def _copy_new(self, copy: _Copy) -> _Failure | None:
         storage, place = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
         objects = tuple(await storage.objects(place, ahead=ahead))
         shipment = _Watched(origin=storage, place=place, objects=objects)
-        if place.endswith("/") and shipment.size_bytes < copy.size_bytes:
-            # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0)
+        least_bytes = copy.size_bytes if place.endswith("/") else min(copy.size_bytes, 1)
+        if shipment.size_bytes < least_bytes:
+            # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0),
+            # and a packed one is not empty
             return OBJECT_TRUNCATED, (
                 f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
                 f" {copy.size_bytes}"
@@ -402,6 +424,10 @@ def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
         reason=reason,
         detail=detail,
     )
+
+
+def _with_hint(exc: ReplicatorError) -> str:
+    return f"{exc}; {exc.hint}" if exc.hint else str(exc)
 
 
 def _size_bytes(receipt: Receipt) -> int:

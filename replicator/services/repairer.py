@@ -11,6 +11,7 @@ import numpy as np
 
 from replicator.errors import (
     CorruptionError,
+    GapError,
     MissingObjectError,
     NotFoundError,
     RefusedError,
@@ -190,7 +191,7 @@ class Repairer:
     async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
         try:
             await self._mend_once(damaged, repair)
-        except (MissingObjectError, CorruptionError, RefusedError) as exc:
+        except (GapError, CorruptionError, RefusedError) as exc:
             repair.unmended.append(Unmended(damaged=damaged, reason=str(exc)))
 
     async def _mend_once(self, damaged: Damaged, repair: Repair) -> None:
@@ -240,7 +241,7 @@ class Repairer:
     async def _here(self, place: Location) -> tuple[Checked, ...]:
         try:
             return await self._storage.check(place)
-        except MissingObjectError:
+        except GapError:
             return ()
 
     async def _rows(self, repair: Repair, datasource: str | None) -> None:

@@ -29,6 +29,8 @@ class NameNodes:
     states: list[str]
     files: dict[str, bytes] = field(default_factory=dict)
     urls: list[str] = field(default_factory=list)
+    denied: set[str] = field(default_factory=set)
+    """Paths of which nothing is told."""
 
     async def answer(self, node: int, request: web.Request) -> web.StreamResponse:
         state = self.states[node]
@@ -39,6 +41,8 @@ class NameNodes:
             return _remote_exception(status, name)
         path = unquote(request.rel_url.raw_path).removeprefix("/webhdfs/v1").rstrip("/")
         op = request.query["op"]
+        if path in self.denied:
+            return _remote_exception(*DENIED)
         if op in {"OPEN", "CREATE", "APPEND"}:
             if op != "CREATE" and path not in self.files:
                 return _remote_exception(404, "FileNotFoundException")
