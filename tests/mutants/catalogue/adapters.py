@@ -8,6 +8,33 @@ from tests.mutants.mutant import Mutant
 ADAPTERS: Final[Sequence[Mutant]] = (
     # ------------------------------------------------------------------------------ log in a file
     Mutant(
+        name="obstore-asks-for-another-key",
+        function="is_sayable",
+        old='{"", ".", ".."}.isdisjoint(names) and',
+        new="",
+        loses="The bytes of another object are taken for a segment's whose key begins in a slash.",
+        ring="unit",
+        tests="test_odd_keys.py",
+    ),
+    Mutant(
+        name="dead-name-node-is-not-passed-over",
+        function="HdfsFolder._asked_one",
+        old="raise _PassedOverError(str(exc)) from exc",
+        new="raise",
+        loses="With its first name node gone an HDFS that works is not replicated.",
+        ring="unit",
+        tests="test_name_nodes.py",
+    ),
+    Mutant(
+        name="denied-to-one-is-denied-to-all",
+        function="ObjectStorageReader._can_read",
+        old="return [piece async for piece in read] != []",
+        new="return False",
+        loses="One object of another account stops the replication of all others.",
+        ring="unit",
+        tests="test_one_rows_trouble.py",
+    ),
+    Mutant(
         name="sqlite-log-does-not-reach-the-disk",
         function="_writer_pragmas",
         old='"synchronous = FULL"',

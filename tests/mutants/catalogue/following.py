@@ -236,9 +236,27 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     # -------------------------------------------------------------------------------------- copier
     Mutant(
+        name="copier-stops-at-a-refused-place",
+        function="Copier._copy_once",
+        old="return PLACE_REFUSED, _with_hint(exc)",
+        new="raise",
+        loses="One segment that the target cannot keep stops the replication of all others.",
+        ring="unit",
+        tests="test_one_rows_trouble.py",
+    ),
+    Mutant(
+        name="copier-takes-a-broken-target-for-a-refused-place",
+        function="Copier._copy_once",
+        old="await self._require_storage_works()",
+        new="pass",
+        loses="A target that takes nothing is filled with rows that are left out.",
+        ring="unit",
+        tests="test_one_rows_trouble.py",
+    ),
+    Mutant(
         name="copier-takes-fewer-bytes",
         function="Copier._copy_new",
-        old="shipment.size_bytes < copy.size_bytes",
+        old="shipment.size_bytes < least_bytes",
         new="False",
         loses="A segment that the source holds in part is copied as if it were whole.",
         ring="unit",
@@ -282,7 +300,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="copier-trusts-while-the-source-is-away",
-        function="Copier._copy_once",
+        function="Copier._copy_unless_there",
         old="if trust is Trust.NEVER:\n                raise",
         new="pass",
         loses="While the source is away what was stored long ago is taken for what it has now.",
@@ -292,7 +310,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-stops-at-a-malformed-row",
         function="Copier._placed",
-        old="yield _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))",
+        old="yield replace(row, misplaced=isinstance(exc, MisplacedError))",
         new="raise",
         loses="One row that nobody can read stops the replication of all others.",
         ring="unit",

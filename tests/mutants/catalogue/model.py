@@ -224,9 +224,9 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="load-spec-may-leave-the-root",
-        function="_is_plain",
-        old="return _ODD_NAMES.isdisjoint(names) and relative.isprintable()",
-        new="return relative.isprintable()",
+        function="_in_folder",
+        old='or ".." in relative',
+        new="",
         loses="A row of the source makes the replicator write outside its storage.",
         ring="unit",
         tests="test_load_spec.py",
