@@ -31,6 +31,7 @@ GRACE_S: Final = 15
 """What a run may take to end what it has started."""
 _MARK: Final = "MUTANT_RUN"
 """An environment variable by which what a run leaves behind is found."""
+_FOLDER: Final = "mutants-"
 _Item = TypeVar("_Item")
 _Made = TypeVar("_Made")
 
@@ -283,13 +284,34 @@ def _kill_left(mark: str) -> None:
 @contextmanager
 def _copies(workers: int) -> Iterator[Sequence[_Copy]]:
     run, forking = uuid4().hex, context()
-    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
+    _remove_dead()
+    with tempfile.TemporaryDirectory(
+        prefix=f"{_FOLDER}{os.getpid()}-", ignore_cleanup_errors=True
+    ) as folder:
         Path(folder).chmod(0o755)  # a database server does not run as root
         made = list[_Copy]()
         for number in range(workers):
             (place := Path(folder) / str(number)).mkdir()
             made.append(_Copy(place, f"{run}-{number}", forking))
         yield made
+
+
+def _remove_dead() -> None:
+    """Remove what a runner left that was killed with no time to clean up."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 async def _each(

@@ -515,8 +515,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         old="if checksum.size_bytes != stored.size_bytes:",
         new="if False:",
         loses="A file that broke off on its way is packed as if it were whole.",
-        ring="contract",
-        tests="test_deep_storage.py -k 's3 and packed'",
+        ring="unit",
+        tests="test_unpacking.py -k breaks_off",
     ),
     Mutant(
         name="workers-answer-out-of-order",
