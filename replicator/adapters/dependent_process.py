@@ -67,7 +67,7 @@ class DependentProcess:
                 stdin=subprocess.PIPE,
                 stdout=words,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=log.parent,  # what it writes by a relative name is scratch as well
                 env=environment(),
                 start_new_session=True,  # Ctrl-C reaches this process alone
                 **(identity or Identity()),

@@ -159,8 +159,9 @@ class ScratchDruid:
 
     def _command(self, name: str, main: Sequence[str], heap_bytes_max: int) -> list[str]:
         wanted, folder = self._distribution, self._folder
+        java = Path(shutil.which(wanted.java) or wanted.java).absolute()
         return [
-            *(wanted.java, "-server", f"-Xmx{heap_bytes_max}", "-XX:+ExitOnOutOfMemoryError"),
+            *(str(java), "-server", f"-Xmx{heap_bytes_max}", "-XX:+ExitOnOutOfMemoryError"),
             f"-XX:MaxDirectMemorySize={DIRECT_BYTES_MAX}",
             *("-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", f"-Djava.io.tmpdir={folder}"),
             "-Djava.util.logging.manager=org.apache.logging.log4j.jul.LogManager",

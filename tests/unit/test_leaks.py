@@ -76,7 +76,7 @@ def test_what_is_left_fails_the_test_by_name_and_is_gone(
 
     That no process is left is seen by this test's own guard.
     """
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT), prepend=os.pathsep)
     pytester.makeconftest(PATIENCE)
     pytester.makepyfile(test_leaving=LEAVING)
     temporary = Path(os.environ["TMPDIR"])
