@@ -9,6 +9,7 @@ It has a folder for temporary files of its own, so that two runs at once never s
 """
 
 import ctypes
+import fcntl
 import gc
 import os
 import shutil
@@ -32,6 +33,9 @@ POLL_S: Final = 0.01
 COMMAND_CHARS: Final = 200
 PASSABLE: Final = 0o711
 """Of a folder that a PostgreSQL started by root gets through, as another user."""
+RUN_FOLDER: Final = "replicator-run-"
+LOCKED_WITHIN_S: Final = 60.0
+"""How long after it is made a run's folder may not be locked yet."""
 FORKING: Final = "tests.servers.process"
 """An interpreter that may live long, while each of its forks belongs to a test."""
 
@@ -41,6 +45,34 @@ class Process(NamedTuple):
 
     pid: int
     started: str
+
+
+class Run:
+    """The folder of one run, locked while that lives; what killed runs have left is removed."""
+
+    def __init__(self, parent: Path) -> None:
+        for left in parent.glob(f"{RUN_FOLDER}*"):
+            _remove_unless_locked(left)
+        self.folder = Path(tempfile.mkdtemp(prefix=RUN_FOLDER, dir=parent))
+        self.folder.chmod(PASSABLE)
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # gone meanwhile, or another user's
+        return
+    try:
+        age_s = time.time() - os.fstat(lock).st_mtime  # noqa: TID251 - a file's time is the system's
+        if age_s > LOCKED_WITHIN_S:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +239,7 @@ def _listening() -> set[int]:
 # ------------------------------------------------------------------------------------------ hooks
 
 GUARD: Final = pytest.StashKey[Guard]()
-RUN: Final = pytest.StashKey[Path]()
+RUN: Final = pytest.StashKey["Run"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -217,9 +249,8 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         # pytest's own folders stay where they are: the next run looks for them there
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-        config.stash[RUN] = Path(tempfile.mkdtemp(prefix="replicator-"))
-        config.stash[RUN].chmod(PASSABLE)
-        folder = config.stash[RUN] / "main"
+        config.stash[RUN] = Run(Path(tempfile.gettempdir()))
+        folder = config.stash[RUN].folder / "main"
     folder.mkdir()
     folder.chmod(PASSABLE)
     os.environ["TMPDIR"] = str(folder)
@@ -231,7 +262,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the run's folder."""
     if RUN in config.stash:
-        shutil.rmtree(config.stash[RUN])
+        shutil.rmtree(config.stash[RUN].folder)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 """What a test leaves is named, with the test, and removed; what belongs to a fixture stays."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -74,13 +75,19 @@ def test_what_is_left_fails_the_test_by_name_and_is_gone(
 ):
     """Only what a test's own fixtures do not end; a server of the session stays until its end.
 
-    That no process is left is seen by this test's own guard.
+    That no process is left is seen by this test's own guard. What a killed run left goes first.
     """
     monkeypatch.setenv("PYTHONPATH", str(PROJECT), prepend=os.pathsep)
     pytester.makeconftest(PATIENCE)
     pytester.makepyfile(test_leaving=LEAVING)
     temporary = Path(os.environ["TMPDIR"])
     before = set(temporary.iterdir())
+    dead, alive = (temporary / f"replicator-run-{name}" for name in ("dead", "alive"))
+    for folder in (dead, alive):
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
 
     found = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
 
@@ -96,4 +103,6 @@ def test_what_is_left_fails_the_test_by_name_and_is_gone(
     found.stdout.fnmatch_lines(
         ["test_leaving.py::test_is_the_last left behind:", "  process *: sleep 1002"]
     )
-    assert set(temporary.iterdir()) == before
+    assert set(temporary.iterdir()) == before | {alive}
+    os.close(lock)
+    alive.rmdir()
