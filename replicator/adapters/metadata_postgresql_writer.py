@@ -94,6 +94,8 @@ class PostgresqlMetadataWriter:
 
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.relation(TABLES[Kind.SEGMENT].name)
+        if release is not None:
+            druid_tables.statements(release, centralized=centralized)  # also where none is made
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:

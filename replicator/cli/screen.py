@@ -26,6 +26,7 @@ from replicator.model.observation import (
     DrillEnded,
     EpochAcquired,
     GapOpened,
+    LogBegun,
     ObjectCopied,
     Observation,
     Polled,
@@ -33,6 +34,7 @@ from replicator.model.observation import (
 )
 from replicator.model.observation import Progress as ProgressMade
 
+NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 log = structlog.get_logger("replicator")
@@ -79,6 +81,8 @@ class Screen:
         match observation:
             case EpochAcquired() | Polled():
                 pass
+            case LogBegun(log_id=log_id):
+                log.warning("a new log begins", log_id=log_id, hint=NEW_LOG)
             case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
                 _tell(observation)
             case ObjectCopied():

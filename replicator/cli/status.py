@@ -62,7 +62,9 @@ def _show(
         console.print(f"source: cannot be asked: {source.unknown}", markup=False)
     elif source.freshness.is_replica:
         console.print(f"source: {source.freshness.text}", markup=False)
-    if log.last is None:
+    if not log.log_id:
+        console.print("log: there is none")
+    elif log.last is None:
         console.print(f"log: {log.records} records, no closed cut yet")
     else:
         last = log.last
@@ -99,6 +101,8 @@ def _state(found: TargetStatus) -> str:
         return "nothing applied yet"
     if checkpoint.promoted:
         return "promoted: a primary of its own"
+    if found.log_gone:
+        return "its log is gone"
     if found.other_log:
         return "of another log"
     if checkpoint.standing:
@@ -114,7 +118,7 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
         rate = found.rates.bytes_per_s
         text = f", at {size_text(int(rate))}/s" if rate is not None else ""
         lines.append(f"what waits takes about {duration_text(catch_up)}{text}")
-    if RPO in broken:
+    if RPO in broken and not found.log_gone:
         lag = "has no cut yet" if found.lag is None else f"lags {duration_text(found.lag)}"
         lines.append(f"BROKEN, it {lag}, at most {duration_text(promises.rpo)} is promised")
     if found.pending and (margin := found.kill_margin) is not None:
@@ -135,15 +139,25 @@ def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
 
 
 def _of_the_log(found: TargetStatus, log: LogStatus) -> list[str]:
+    if found.log_gone:
+        return [
+            "BROKEN, the log that it follows is not there: is its volume mounted?",
+            f"if it is lost, let the watcher make a new one, then `{_goes_over(found)}`",
+        ]
     if found.other_log:
-        command = f"replicator apply {found.target} --new-log"
-        return [f"follows another log; if that is lost, `{command}` goes over to this one"]
+        return [
+            f"follows another log; if that is lost, `{_goes_over(found)}` goes over to this one"
+        ]
     if found.trimmed:
         return [f"BROKEN, the log begins at offset {log.first}: what it needs was trimmed"]
     if found.log_margin is None:
         return []
     least = _least(LOG_MARGIN, found.promises.log_margin_min, found.broken)
     return [f"{least}the log may trim what it needs {_in(found.log_margin)}"]
+
+
+def _goes_over(found: TargetStatus) -> str:
+    return f"replicator apply {found.target} --new-log"
 
 
 def _drills(found: TargetStatus) -> str | None:

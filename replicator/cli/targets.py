@@ -49,7 +49,7 @@ def create(
         wrong = _wrong(created) or created.tiers_missing or created.obstacles
         return Outcome(
             result=_json(created),
-            show=lambda console: _show(console, name, created),
+            show=lambda console: _show(console, name, created, druid_release),
             exit_code=PARTLY_DONE if wrong else 0,
         )
 
@@ -80,8 +80,10 @@ def _json(created: Created) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, name: str, created: Created) -> None:
+def _show(console: Console, name: str, created: Created, release: str | None) -> None:
     tables = "were made" if created.tables_made else "were there"
+    if release is not None and not created.tables_made:
+        tables += f" and are left as they are, --druid-release {release} or not"
     console.print(f"[bold]{name}[/]: Druid's tables {tables}; its deep storage can be written")
     for obstacle in created.obstacles:
         console.print(f"[red]BAD [/]  {escape(obstacle.what)}\n      {escape(obstacle.remedy)}")

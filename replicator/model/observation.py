@@ -18,6 +18,13 @@ class EpochAcquired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogBegun:
+    """The watcher found a log without a record, or made it: a new history begins."""
+
+    log_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """The source was asked and answered, whether anything had changed or not."""
 
@@ -120,6 +127,7 @@ class DrillEnded:
 
 Observation: TypeAlias = (
     EpochAcquired
+    | LogBegun
     | Polled
     | CutPublished
     | ObjectCopied

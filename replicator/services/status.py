@@ -92,6 +92,8 @@ class TargetStatus:
     lag_records: int | None
     """Records of the log after the target's cut, up to the last closed one; None: unknown, or it
     follows another log."""
+    log_gone: bool
+    """Whether it follows a log and there is none."""
     other_log: bool
     """Whether it follows another log than the configured one, and so no more."""
     gaps: tuple[Gap, ...]
@@ -131,8 +133,9 @@ class TargetStatus:
     def broken(self) -> tuple[str, ...]:
         """The promises that are broken, by the names of their settings.
 
-        A target that stands still on purpose may lag, but what it needs must not go; one that was
-        promoted needs nothing any more.
+        Without its log a target gets nothing any more, whatever its lag is still. One that stands
+        still on purpose may lag, but what it needs must not go; one that was promoted needs nothing
+        any more.
         """
         return tuple(self._broken())
 
@@ -141,7 +144,7 @@ class TargetStatus:
         if checkpoint is not None and checkpoint.promoted:
             return
         stands = checkpoint is not None and checkpoint.standing
-        if not stands and (self.lag is None or self.lag > promises.rpo):
+        if self.log_gone or (not stands and (self.lag is None or self.lag > promises.rpo)):
             yield RPO
         if self.kill_margin is not None and self.kill_margin < promises.kill_margin_min:
             yield KILL_MARGIN
@@ -232,6 +235,7 @@ class Survey:
             applied_at=held.applied_at,
             lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
             lag_records=_lag_records(held, log),
+            log_gone=held.checkpoint is not None and not log.log_id,
             other_log=_is_elsewhere(held, log),
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,

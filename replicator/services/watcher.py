@@ -28,6 +28,7 @@ from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty,
 from replicator.model.observation import (
     CutPublished,
     EpochAcquired,
+    LogBegun,
     Observer,
     Polled,
     Progress,
@@ -159,6 +160,8 @@ class Watcher:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
         self._epoch = epoch
         self._observer(EpochAcquired(epoch=epoch))
+        if span.end == 0:
+            self._observer(LogBegun(log_id=span.log_id))
 
     async def _compare(self, snapshot: Snapshot) -> _Findings:
         comparison, findings = Comparison(self._ledger), _Findings()

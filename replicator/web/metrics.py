@@ -15,6 +15,7 @@ from replicator.model.observation import (
     DrillEnded,
     EpochAcquired,
     GapOpened,
+    LogBegun,
     ObjectCopied,
     Observation,
     Observer,
@@ -108,7 +109,7 @@ class Metrics:
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
-            case Progress():
+            case Progress() | LogBegun():
                 pass
             case _:
                 assert_never(observation)

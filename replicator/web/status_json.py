@@ -76,6 +76,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "standing": checkpoint.standing if checkpoint else False,
         "promoted": checkpoint.promoted if checkpoint else False,
         "datasource": checkpoint.datasource if checkpoint else None,
+        "log_gone": found.log_gone,
         "follows_other_log": found.other_log,
         "applied_at": found.applied_at,
         "lag_seconds": _seconds(found.lag),

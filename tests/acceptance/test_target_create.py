@@ -63,10 +63,12 @@ async def present_rows_or_none(dsn: str, release: str) -> object:
     return {} if release.startswith("25") else await present_rows(dsn)
 
 
+@pytest.mark.parametrize("tables", [None, "druid-33"], ids=["empty", "filled"])
 async def test_a_release_whose_tables_are_not_known_is_left_to_druid(
-    postgresql: Postgresql, tmp_path: Path, forks: Processes
+    postgresql: Postgresql, tmp_path: Path, forks: Processes, tables: str | None
 ):
-    async with postgresql.database() as source, postgresql.database(None) as target:
+    """Also where nothing is to be made: an option is never left unread."""
+    async with postgresql.database() as source, postgresql.database(tables) as target:
         log = {"type": "sqlite", "path": str(tmp_path / "log.sqlite")}
         config = set_up(tmp_path, source, target, log)
         said = await forks.run(

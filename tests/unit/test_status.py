@@ -7,8 +7,10 @@ import pytest
 
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.errors import TransientError
+from replicator.cli.status import _threats
+from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
+from replicator.model.observation import LogBegun
 from replicator.model.proof import proof_json
 from replicator.model.rates import Rates
 from replicator.model.row import Segment
@@ -352,3 +354,33 @@ async def test_how_long_what_waits_takes_is_told_by_what_was_measured():
     assert found.catch_up == timedelta(seconds=1 + 1)
     await pipeline.follow()
     assert (await look(pipeline)).catch_up is None, "nothing waits"
+
+
+class GoneLog(MemoryEventLog):
+    """A log of which there is nothing."""
+
+    async def span(self):
+        raise NotFoundError("there is no such event log")
+
+
+async def test_a_target_whose_log_is_gone_keeps_no_promise():
+    """Long before its lag says so: nothing can reach it any more."""
+    pipeline = Pipeline()
+    assert not (await look(pipeline)).log_gone, "there was none yet"
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    assert (await look(pipeline)).broken == ()
+    survey = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
+    found = await look(pipeline, survey)
+    assert (found.log_gone, found.broken) == (True, ("rpo",))
+    assert "is its volume mounted?" in _threats(found, await survey.log())[0]
+
+
+async def test_a_new_log_is_told_of_once():
+    pipeline = Pipeline()
+    await pipeline.cut()
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    assert [one for one in pipeline.seen if isinstance(one, LogBegun)] == [LogBegun(log_id="log")]
