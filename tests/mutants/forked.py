@@ -6,12 +6,16 @@ imported before the fork: those come from the folder that a run is given.
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Final
 
-PRELOAD = (
+from tests.servers.tied import tie_this_process
+
+PRELOAD: Final = (
     "aiohttp",
     "aiokafka",
     "asyncpg",
@@ -57,6 +61,8 @@ def start(
 
 
 def _run(project: Path, arguments: Sequence[str], environment: dict[str, str], out: Path) -> None:
+    tie_this_process()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has it ignored
     os.setsid()
     _write_to(out)
     os.environ.clear()

@@ -1,11 +1,8 @@
 """A pytest plugin that says which product was tested, and what failed in which way."""
 
-import ctypes
 import importlib
 import json
 import os
-import signal
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +10,6 @@ import pytest
 
 MODULE: Final = "MUTANT_MODULE"
 FILE: Final = "MUTANT_WITNESS"
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Witness:
@@ -47,7 +43,6 @@ class Witness:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Import what is tested, and refuse to test another product than this folder's."""
-    _end_with_parent()
     for name in ("replicator", os.environ[MODULE]):
         try:
             found = importlib.import_module(name).__file__
@@ -56,10 +51,3 @@ def pytest_configure(config: pytest.Config) -> None:
         if found is None or config.rootpath not in Path(found).parents:
             raise pytest.UsageError(f"{name} is {found}, not of {config.rootpath}")
     config.pluginmanager.register(Witness(), "mutant-witness")
-
-
-def _end_with_parent() -> None:
-    """Have this process interrupted when the runner dies, also where interrupts are ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -20,7 +20,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY, manifest_name
+from replicator.model.archive import BASES, HISTORY, history_name, manifest_name
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.intent import Intent, intent_json, intent_name
 from replicator.model.keeping import RESTORES, RestoreLease, file_name, lease_json
@@ -37,6 +37,7 @@ from replicator.services.expiry_planner import ExpiryPlan
 from replicator.services.history import History
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.sparing import listed_base
+from replicator.services.store_places import beginning_until, ending_after
 from replicator.services.windows import windows
 from tests.builders import segment
 from tests.unit.pipeline import EXPIRY, SOURCE, Pipeline, place_of
@@ -800,6 +801,13 @@ async def outcomes(
 
 
 # --------------------------------------------------------------------------------- sets of places
+
+
+def test_a_file_goes_once_all_of_its_records_are_before_the_horizon():
+    spans = [(0, 5), (5, 9), (9, 12)]
+    names = [history_name("log", Offset(start), Offset(end)) for start, end in spans]
+    assert [ending_after(names, Offset(at)) for at in (3, 4, 8)] == [names, names[1:], names[2:]]
+    assert [beginning_until(names, Offset(at)) for at in (4, 5)] == [names[:1], names[:2]]
 
 
 def test_places_are_counted_once_and_taken_once():

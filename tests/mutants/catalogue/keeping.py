@@ -368,6 +368,6 @@ KEEPING: Final[Sequence[Mutant]] = (
         new="if end > offset + 100]",
         loses="The history right behind the horizon is deleted with what is before it.",
         ring="unit",
-        tests="test_expiry.py -k window_needs_goes",
+        tests="test_expiry.py -k goes_once_all",
     ),
 )
