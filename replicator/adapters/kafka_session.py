@@ -43,7 +43,8 @@ Options: TypeAlias = dict[str, Any]
 """Keyword arguments that all of aiokafka's clients share."""
 
 STOP_S = 5.0
-_LOGIN_HINT = "correct log.tls or log.sasl; the brokers' own log says more"
+_LOGIN_HINT = "correct log.tls, log.sasl or the setting that is named; the brokers' log says more"
+_SAID_HINT = "the brokers answered so: their log says more; it may pass"
 _ACL_HINT = (
     "the principal needs Describe, Read, Write, Create and DescribeConfigs on the topic, Write and"
     " Describe on the transactional id of the same name, and Read on the targets' groups"
@@ -127,6 +128,34 @@ def _denied(message: str) -> ConfigError:
     return ConfigError(message, hint=_ACL_HINT)
 
 
+def _ahead(message: str) -> TransientError:
+    """Translate the refusal of a time that is more than `message.timestamp.after.max.ms` ahead."""
+    return TransientError(
+        f"{message}: the broker takes this machine's clock for wrong",
+        hint="set this machine's clock and the brokers' right (NTP): the topic's"
+        " message.timestamp.after.max.ms says how far ahead a writer may be, an hour by default",
+    )
+
+
+def _unfit(message: str) -> ConfigError:
+    return ConfigError(message, hint=_LOGIN_HINT)
+
+
+def _no_topic(message: str) -> NotFoundError:
+    return NotFoundError(message, hint="`replicator watch` makes the topic; see log.topic_prefix")
+
+
+def _too_large(message: str) -> ConfigError:
+    return ConfigError(
+        message,
+        hint="raise log.record_bytes_max and the topic's max.message.bytes: one row is larger",
+    )
+
+
+def _said(message: str) -> TransientError:
+    return TransientError(message, hint=_SAID_HINT)
+
+
 _FENCED: tuple[type[Exception], ...] = (
     kafka.ProducerFenced,
     kafka.InvalidProducerEpoch,
@@ -150,13 +179,17 @@ _SETTINGS: tuple[type[Exception], ...] = (
     kafka.InvalidTransactionTimeout,
 )
 _LASTING = (*_SETTINGS, ssl.SSLCertVerificationError)
-_ERRORS: ErrorMap = {
+ERRORS: ErrorMap = {
     **dict.fromkeys(_FENCED, FencedError),
     **dict.fromkeys(_DENIED, _denied),
-    **dict.fromkeys(_SETTINGS, ConfigError),
-    kafka.UnknownTopicOrPartitionError: NotFoundError,
-    kafka.MessageSizeTooLargeError: ConfigError,
+    **dict.fromkeys(_SETTINGS, _unfit),
+    kafka.UnknownTopicOrPartitionError: _no_topic,
+    kafka.MessageSizeTooLargeError: _too_large,
+    kafka.InvalidTimestampError: _ahead,
+    kafka.BrokerResponseError: _said,
     kafka.KafkaError: TransientError,
+    kafka.ConsumerStoppedError: TransientError,
+    kafka.IllegalOperation: _said,
     OSError: TransientError,
     TimeoutError: TransientError,
 }
@@ -168,7 +201,7 @@ def translated(doing: str) -> Generator[None]:
     reasons: list[Exception] = []
     token = _heard.set(reasons)
     try:
-        with translate(_ERRORS, doing):
+        with translate(ERRORS, doing):
             yield
     except TransientError as exc:
         if lasting := [reason for reason in reasons if isinstance(reason, _LASTING)]:

@@ -35,6 +35,7 @@ HINTS: dict[int, str] = {
     errno.EROFS: "mount the disk named above for writing",
     errno.EXDEV: "keep the whole deep storage on one file system",
 }
+HINT = "look at the disk, the mount and the folder named above, then run the command again"
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Of what is ours alone: it holds what Druid's tables hold, passwords of supervisors too."""
@@ -58,7 +59,7 @@ def translated(doing: str) -> Generator[None]:
     except OSError as exc:
         code = exc.errno or 0
         kind = ERRNO_ERRORS.get(code, TransientError)
-        raise kind(f"{doing}: {exc}", hint=HINTS.get(code, "")) from exc
+        raise kind(f"{doing}: {exc}", hint=HINTS.get(code, HINT)) from exc
 
 
 def files_at(path: Path) -> list[Found]:

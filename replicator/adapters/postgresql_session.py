@@ -14,9 +14,10 @@ from typing import Any, TypeAlias, TypedDict
 
 import asyncpg
 
-from replicator.adapters.boundary import ErrorMap, translate
+from replicator.adapters.boundary import translate
+from replicator.adapters.postgresql_errors import ERRORS, SHARED, SHARED_HINT, TABLE_HINT
 from replicator.adapters.postgresql_sql import COLUMNS, Shape, literal, quoted, relation
-from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind
 
 Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
@@ -34,112 +35,9 @@ SESSION: Mapping[str, str] = {
     "row_security": "off",
 }
 
-DENIED_HINT = (
-    "GRANT USAGE ON SCHEMA and GRANT SELECT ON the tables that Druid made; a target's role needs"
-    " INSERT, UPDATE and DELETE on them too, USAGE on their sequences and CREATE on the schema"
-)
-SHARED = "a pooler in transaction mode gives this session's server process to others in between"
-SHARED_HINT = (
-    "connect directly, or through a pooler in session mode (PgBouncer: pool_mode=session): settings"
-    " and prepared statements are a session's"
-)
-ASKED_WRONGLY = (
-    "unsupported startup parameter",
-    "authentication failed",
-    "auth failed",
-    "no such user",
-    "no such database",
-)
-"""What no later try makes right, in the words of PgBouncer's src/client.c."""
-POOLER_HINT = "a pooler says so in the server's place: see its configuration and its log"
 PROCESS = "SELECT pg_backend_pid()"
 LOOKS = 3
 """How often two connections behind a pooler are compared."""
-TABLE_HINT = "check the schema and the table prefix; Druid makes its tables when it first starts"
-
-
-def _lost(text: str) -> TransientError:
-    return TransientError(text)
-
-
-def _ended(text: str) -> TransientError:
-    return TransientError(f"{text}: the connection is lost")
-
-
-def _of_pooler(text: str) -> ReplicatorError:
-    """Translate what poolers say in the server's place: all of it by one code, outages too."""
-    if any(words in text for words in ASKED_WRONGLY):
-        return ConfigError(text, hint=POOLER_HINT)
-    return TransientError(text, hint=POOLER_HINT)
-
-
-def _shared(text: str) -> ConfigError:
-    return ConfigError(f"{text}: {SHARED}", hint=SHARED_HINT)
-
-
-def _late(text: str) -> TransientError:
-    return TransientError(f"{text.removesuffix(': ')}: no answer in time")
-
-
-def _disk_full(text: str) -> TransientError:
-    return TransientError(
-        f"{text}: the disk of the PostgreSQL server is full",
-        hint="free space on the PostgreSQL server's disk, then run the command again",
-    )
-
-
-def _refused(text: str) -> ConfigError:
-    return ConfigError(text, hint="check user, password and pg_hba.conf of the server named above")
-
-
-def _no_database(text: str) -> ConfigError:
-    return ConfigError(text, hint="check the database's name in the DSN")
-
-
-def _denied(text: str) -> ConfigError:
-    return ConfigError(text, hint=DENIED_HINT)
-
-
-def _no_table(text: str) -> ConfigError:
-    return ConfigError(text, hint=TABLE_HINT)
-
-
-def _unfit(text: str) -> ConfigError:
-    return ConfigError(text, hint="the table cannot hold a row of the source: compare its columns")
-
-
-def _too_old(text: str) -> ConfigError:
-    return ConfigError(text, hint="PostgreSQL 11 or later is needed, it brought sha256()")
-
-
-ERRORS: ErrorMap = {
-    asyncpg.DiskFullError: _disk_full,
-    asyncpg.InsufficientResourcesError: _lost,  # too many connections, out of memory
-    asyncpg.ProtocolViolationError: _of_pooler,
-    asyncpg.DuplicatePreparedStatementError: _shared,
-    asyncpg.InvalidSQLStatementNameError: _shared,
-    asyncpg.PostgresConnectionError: _lost,
-    asyncpg.OperatorInterventionError: _lost,  # shutdown, start-up, statement_timeout
-    asyncpg.TransactionRollbackError: _lost,  # serialization, deadlock, conflict with recovery
-    asyncpg.IdleInTransactionSessionTimeoutError: _lost,
-    asyncpg.LockNotAvailableError: _lost,
-    asyncpg.ReadOnlySQLTransactionError: _lost,  # the primary moved: a later try may find it
-    asyncpg.InvalidAuthorizationSpecificationError: _refused,
-    asyncpg.InvalidCatalogNameError: _no_database,
-    asyncpg.InsufficientPrivilegeError: _denied,
-    asyncpg.InvalidSchemaNameError: _no_table,
-    asyncpg.UndefinedTableError: _no_table,
-    asyncpg.UndefinedColumnError: _no_table,
-    asyncpg.UndefinedFunctionError: _too_old,
-    asyncpg.NotNullViolationError: _unfit,
-    asyncpg.InvalidTextRepresentationError: _unfit,
-    asyncpg.StringDataRightTruncationError: _unfit,
-    # the server has ended the session, and asyncpg has read its word but not yet the connection's
-    # end (https://github.com/MagicStack/asyncpg/issues/784)
-    asyncpg.InternalClientError: _ended,
-    TimeoutError: _late,
-    OSError: _lost,  # refused, reset, unknown host
-}
 
 
 @dataclass(slots=True)
@@ -232,7 +130,6 @@ class Session:
             try:
                 yield
             except asyncpg.InterfaceError as exc:
-                # asyncpg says so of its own misuse too; only a lost connection is no bug
                 if not self._connection.is_closed():
                     raise
                 raise TransientError(f"{self._name}: {doing}: the connection is lost") from exc

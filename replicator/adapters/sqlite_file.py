@@ -56,7 +56,7 @@ ERRORS: dict[int, type[ReplicatorError]] = {
     sqlite3.SQLITE_READONLY: ConfigError,
     sqlite3.SQLITE_PERM: ConfigError,
 }
-"""By primary result code; any other one is a bug and passes through."""
+"""By primary result code; of any other one the file is not what we made."""
 HINTS: dict[type[ReplicatorError], str] = {
     TransientError: "look for a full disk, a mount that is gone or another writer on the file",
     CorruptionError: "keep the file as evidence and go on with a copy of it",
@@ -220,9 +220,7 @@ def translated(path: Path, doing: str) -> Generator[None]:
         yield
     except sqlite3.Error as exc:
         # The primary code is the low byte; errors that Python itself raises carry none.
-        kind = ERRORS.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF)
-        if kind is None:
-            raise
+        kind = ERRORS.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF, ConfigError)
         raise kind(f"{path}: cannot {doing}: {exc}", hint=HINTS[kind]) from exc
     except (PermissionError, NotADirectoryError) as exc:
         raise ConfigError(f"{path}: cannot {doing}: {exc}", hint=HINTS[ConfigError]) from exc

@@ -4,9 +4,11 @@ import asyncio
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -29,6 +31,12 @@ from replicator.web.document import document
 if TYPE_CHECKING:
     from replicator.app import Application
 
+BUG = 1
+BUG_HINT = (
+    "report it to the project with the lines above, the command and the versions of Druid,"
+    " PostgreSQL, Kafka and the storages; what was confirmed is safe, and the next start goes on"
+    " from there"
+)
 PARTLY_DONE = 3
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 """Times outside are a slip of the hand, and some logs cannot look them up."""
@@ -122,11 +130,13 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
         _fail(call, exc)
     except BaseExceptionGroup as group:
         if (failure := worst(group)) is None:
-            raise
+            _fail_by_a_bug(call, group)
         _fail(call, failure)
     except KeyboardInterrupt:
         print("replicator: interrupted; the next start goes on from here", file=sys.stderr)  # noqa: T201
         raise SystemExit(signals.INTERRUPTED) from None
+    except Exception as exc:  # noqa: BLE001 - the last word to whoever sees it
+        _fail_by_a_bug(call, exc)
 
 
 def print_document(command: str, content: Mapping[str, Any]) -> None:
@@ -269,3 +279,17 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
     text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
     print(text, file=sys.stderr)  # noqa: T201 - the command line's own output
     raise SystemExit(exc.exit_code) from exc
+
+
+def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
+    """Say what nobody expected, and what to do with it."""
+    if call.as_json:
+        error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
+        print_document(call.command, {"error": error})
+    traceback.print_exception(exc)
+    release = version("druid-replicator")
+    print(  # noqa: T201 - the command line's own output
+        f"replicator {release}: this is a bug of the program and not of your set-up: {BUG_HINT}",
+        file=sys.stderr,
+    )
+    raise SystemExit(BUG) from exc

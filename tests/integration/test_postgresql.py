@@ -18,7 +18,7 @@ from replicator.adapters.druid_tables import LAYOUTS
 from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
 from replicator.adapters.postgresql_session import Database, Session, connect
-from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
@@ -412,8 +412,31 @@ async def test_tables_of_another_schema_and_prefix_are_found(postgresql: Postgre
             await transaction.record(CHECKPOINT, [GAP])
         reader = PostgresqlMetadataReader(dsn, schema="Meta", table_prefix="Metrics_")
         assert await rows_of(reader) == {key_of(CONFIG): CONFIG}
+        assert await reader.load_spec_samples() == []
+        assert await reader.running_tasks() == []
+        ever = {
+            "since": datetime(2026, 1, 1, tzinfo=UTC),
+            "until": datetime(2027, 1, 1, tzinfo=UTC),
+        }
+        assert await reader.audit("wiki", **ever, rows_max=1) == []
+        writer = PostgresqlMetadataWriter(dsn, schema="Meta", table_prefix="Metrics_")
+        assert await writer.obstacles() == []
+        assert not await writer.create(None, centralized=False)
         async with connected(dsn) as connection:
             assert await connection.fetchval('SELECT cut FROM "Meta".replicator_checkpoint') == 12
+
+
+async def test_the_tables_of_another_schema_are_not_the_targets(druid_dsn: str):
+    """They would be another cluster's."""
+    writer = PostgresqlMetadataWriter(druid_dsn, schema="standby", table_prefix="Druid_")
+    with pytest.raises(ConfigError, match='schema "standby" does not exist'):
+        await writer.create("33.0.0", centralized=False)
+    await execute(druid_dsn, "CREATE SCHEMA standby")
+    with pytest.raises(NotFoundError, match="no tables of a Druid"):
+        await writer.create(None, centralized=False)
+    assert await writer.create("33.0.0", centralized=False)
+    async with writer.snapshot() as snapshot:
+        assert len(snapshot.kinds) >= 5
 
 
 # ------------------------------------------------------------------- what is missing, and refused

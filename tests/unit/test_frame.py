@@ -1,32 +1,27 @@
-"""Nothing is changed unless somebody said so."""
+"""What the command line says of what nobody expected."""
 
-import io
+import json
+from pathlib import Path
 
 import pytest
 
-from replicator.cli.frame import agree
-from replicator.errors import RefusedError
+from replicator.cli.frame import Call, Outcome, finish
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def fail() -> Outcome:
+    raise KeyError("offset")
 
 
-def test_a_flag_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    agree("standby", yes=True, doing="a restore")
+def fail_twice() -> Outcome:
+    raise BaseExceptionGroup("both", [KeyError("offset"), ValueError("cut")])
 
 
-def test_where_nobody_can_be_asked_it_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("standby\n"))
-    with pytest.raises(RefusedError, match="a restore needs --yes"):
-        agree("standby", yes=False, doing="a restore")
-
-
-def test_the_name_of_the_target_has_to_be_typed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("sys.stdin", Terminal("standby\n"))
-    agree("standby", yes=False, doing="a restore")
-    monkeypatch.setattr("sys.stdin", Terminal("yes\n"))
-    with pytest.raises(RefusedError, match="'yes' is not 'standby'"):
-        agree("standby", yes=False, doing="a restore")
+@pytest.mark.parametrize("work", [fail, fail_twice])
+def test_a_bug_says_that_it_is_one_and_how_to_report_it(capsys: pytest.CaptureFixture[str], work):
+    with pytest.raises(SystemExit) as ended:
+        finish(Call(command="apply", config_path=Path("replicator.yaml"), as_json=True), work)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "KeyError: 'offset'" in err
+    assert "this is a bug of the program" in err.splitlines()[-1]
+    assert "report it" in json.loads(out)["error"]["hint"]

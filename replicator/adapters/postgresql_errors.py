@@ -1,0 +1,203 @@
+"""What PostgreSQL's errors mean for whoever runs this, and what to do about each.
+
+By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), as asyncpg's classes
+say it. The first class that fits counts, so the last entries are the library's base classes: the
+server's own words reach the user, whatever they are.
+"""
+
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import asyncpg
+
+from replicator.adapters.boundary import ErrorMap
+from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+
+DENIED_HINT: Final = (
+    "GRANT USAGE ON SCHEMA and GRANT SELECT ON the tables that Druid made; a target's role needs"
+    " INSERT, UPDATE and DELETE on them too, USAGE on their sequences and CREATE on the schema"
+    " (docs/postgresql.md has the statements)"
+)
+TABLE_HINT: Final = (
+    "check the schema and the table prefix; Druid makes its tables when it first starts"
+)
+SHARED: Final = (
+    "a pooler in transaction mode gives this session's server process to others in between"
+)
+SHARED_HINT: Final = (
+    "connect directly, or through a pooler in session mode (PgBouncer: pool_mode=session): settings"
+    " and prepared statements are a session's"
+)
+POOLER_HINT: Final = "a pooler says so in the server's place: see its configuration and its log"
+ASKED_WRONGLY: Final = (
+    "unsupported startup parameter",
+    "authentication failed",
+    "auth failed",
+    "no such user",
+    "no such database",
+)
+"""What no later try makes right, in the words of PgBouncer's src/client.c."""
+
+UNFIT_HINT: Final = (
+    "the table cannot hold a row of the source: compare its columns with those that Druid makes"
+)
+UNFIT: Final = "invalid input for query argument"
+"""How asyncpg begins what it says of a value that a column's type does not hold."""
+
+_Translation = Callable[[str], ReplicatorError]
+
+
+def _passes(hint: str, *, words: str = "") -> _Translation:
+    return lambda text: TransientError(f"{text.removesuffix(': ')}{words}", hint=hint)
+
+
+def _wrong(hint: str, *, words: str = "") -> _Translation:
+    return lambda text: ConfigError(f"{text}{words}", hint=hint)
+
+
+def _damaged(text: str) -> CorruptionError:
+    return CorruptionError(
+        text,
+        hint="the server found its own data damaged: check its disk, look with pg_amcheck, and"
+        " restore the row that it names; nothing was written",
+    )
+
+
+def _of_pooler(text: str) -> ReplicatorError:
+    """Translate what poolers say in the server's place: all of it by one code, outages too."""
+    if any(words in text for words in ASKED_WRONGLY):
+        return ConfigError(text, hint=POOLER_HINT)
+    return TransientError(text, hint=POOLER_HINT)
+
+
+def _of_client(text: str) -> ConfigError:
+    """Translate what asyncpg says without asking the server."""
+    if UNFIT in text:
+        return ConfigError(text, hint=UNFIT_HINT)
+    return ConfigError(
+        text,
+        hint="the client library asyncpg says so: check the URL's options and the server's way to"
+        " log in; otherwise it is worth a report with the versions of the server and of any pooler",
+    )
+
+
+_away = TransientError
+"""Whose hint is to see that the server is up: nobody answered."""
+
+ERRORS: ErrorMap = {
+    # ------------------------------------------------------------------ connections and sessions
+    asyncpg.ProtocolViolationError: _of_pooler,
+    asyncpg.DuplicatePreparedStatementError: _wrong(SHARED_HINT, words=f": {SHARED}"),
+    asyncpg.InvalidSQLStatementNameError: _wrong(SHARED_HINT, words=f": {SHARED}"),
+    asyncpg.PostgresConnectionError: _away,
+    asyncpg.QueryCanceledError: _passes(
+        "raise statement_timeout_s, or find out what keeps the server busy: pg_stat_activity"
+    ),
+    asyncpg.OperatorInterventionError: _passes(
+        "the server starts, stops, or was told to end this session: run the command again"
+    ),
+    asyncpg.IdleInTransactionSessionTimeoutError: _passes(
+        "this process stood still for too long in a transaction: run the command again"
+    ),
+    asyncpg.InvalidAuthorizationSpecificationError: _wrong(
+        "check user, password and pg_hba.conf of the server named above"
+    ),
+    asyncpg.InvalidCatalogNameError: _wrong("check the database's name in the DSN"),
+    # ------------------------------------------------------------------------ what will be better
+    asyncpg.DiskFullError: _passes(
+        "free space on the PostgreSQL server's disk, then run the command again",
+        words=": the disk of the PostgreSQL server is full",
+    ),
+    asyncpg.InsufficientResourcesError: _passes(
+        "the server has no connection or memory to spare: close others, or raise its limits"
+    ),
+    asyncpg.TransactionRollbackError: _passes(
+        "run the command again; a replica that ends long queries wants hot_standby_feedback=on or a"
+        " larger max_standby_streaming_delay"
+    ),
+    asyncpg.LockNotAvailableError: _passes(
+        "somebody holds a lock on the table: pg_locks and pg_stat_activity say who"
+    ),
+    asyncpg.ReadOnlySQLTransactionError: _passes(
+        "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"
+        " with ?target_session_attrs=read-write, or the primary alone"
+    ),
+    asyncpg.PostgresSystemError: _passes(
+        "the PostgreSQL server cannot read or write its files: see its log and its disk"
+    ),
+    # --------------------------------------------------------------------- what must be put right
+    asyncpg.InsufficientPrivilegeError: _wrong(DENIED_HINT),
+    asyncpg.InvalidSchemaNameError: _wrong(TABLE_HINT),
+    asyncpg.UndefinedTableError: _wrong(TABLE_HINT),
+    asyncpg.UndefinedColumnError: _wrong(TABLE_HINT),
+    asyncpg.UndefinedFunctionError: _wrong("PostgreSQL 11 or later is needed, it brought sha256()"),
+    asyncpg.InvalidColumnReferenceError: _wrong(
+        "the table has no primary key as Druid makes it; `replicator check` says which, and how to"
+        " add it"
+    ),
+    asyncpg.DuplicateTableError: _wrong(
+        "some of the tables are there already: check the schema and the table prefix, or remove"
+        " what is left of an earlier try"
+    ),
+    asyncpg.IntegrityConstraintViolationError: _wrong(
+        "the table has a rule that a row of the source does not keep: compare its constraints with"
+        " those that Druid makes, and run `replicator check`"
+    ),
+    asyncpg.UntranslatableCharacterError: _wrong(
+        "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
+    ),
+    asyncpg.CharacterNotInRepertoireError: _wrong(
+        "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
+    ),
+    asyncpg.InvalidParameterValueError: _wrong(
+        "the server does not take a setting of the session: see its log; is its installation whole?"
+    ),
+    asyncpg.DataError: _wrong(UNFIT_HINT),
+    asyncpg.ProgramLimitExceededError: _wrong(
+        "a row is larger than this server or an index of the table takes: compare its indexes with"
+        " those that Druid makes"
+    ),
+    asyncpg.PLPGSQLError: _wrong(
+        "a trigger or function of the database says so: Druid's tables have none"
+    ),
+    asyncpg.TriggeredActionError: _wrong(
+        "a trigger or function of the database says so: Druid's tables have none"
+    ),
+    asyncpg.TriggeredDataChangeViolationError: _wrong(
+        "a trigger or function of the database says so: Druid's tables have none"
+    ),
+    asyncpg.FeatureNotSupportedError: _wrong(
+        "this server speaks PostgreSQL's protocol and lacks what is needed here: use PostgreSQL 11"
+        " or later, and the primary where a replica lacks it"
+    ),
+    asyncpg.SyntaxOrAccessError: _wrong(
+        "the server does not take the statement: compare the tables with those that Druid makes;"
+        " PostgreSQL 11 or later is needed"
+    ),
+    # ---------------------------------------------------------------------------- what is damaged
+    asyncpg.DataCorruptedError: _damaged,
+    asyncpg.IndexCorruptedError: _damaged,
+    # ------------------------------------------------------------------------- all that is left
+    asyncpg.PostgresError: _passes(
+        "these are the server's own words, or those of a pooler before it: see its log; what does"
+        " not pass is worth a report with the versions of both"
+    ),
+    asyncpg.InterfaceError: _of_client,
+    asyncpg.TargetServerAttributeNotMatched: _passes(
+        "no host of the URL is what target_session_attrs asks for: is there a primary, and is its"
+        " host among them?"
+    ),
+    # the server has ended the session, and asyncpg has read its word but not yet the connection's
+    # end (https://github.com/MagicStack/asyncpg/issues/784)
+    asyncpg.InternalClientError: _passes(TransientError.hint, words=": the connection is lost"),
+    ssl.SSLCertVerificationError: _wrong(
+        "name the authority that signed the server's certificate with sslrootcert=/path in the URL;"
+        " sslmode=verify-full also compares the host's name"
+    ),
+    ssl.SSLError: _wrong(
+        "check sslmode, sslrootcert, sslcert and sslkey in the URL against what the server asks for"
+    ),
+    TimeoutError: _passes(TransientError.hint, words=": no answer in time"),
+    OSError: _away,  # refused, reset, unknown host
+}
