@@ -10,6 +10,8 @@ from replicator.adapters.object_receipts import Noted, carries
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredPlace
 
+FOLDER = "hdi_isfolder"
+"""What Azure says of a folder in an account with a hierarchical namespace."""
 LOOKS_MAX = 32
 """Objects that are looked at at once, whether they carry a receipt."""
 
@@ -88,8 +90,8 @@ class ObjectPlaces:
         async def look(number: int, place: StoredPlace) -> None:
             async with turns:
                 stat = await self._bucket.stat(self._prefix + place.location)
-            if stat is None:
-                del found[number]  # removed meanwhile
+            if stat is None or stat.metadata.get(FOLDER) == "true":
+                del found[number]  # removed meanwhile, or never a file
             elif carries(place.location, stat):
                 found[number] = replace(place, has_receipt=True)
 

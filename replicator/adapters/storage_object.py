@@ -15,7 +15,7 @@ from typing import Self
 
 from replicator.adapters.area_object import ObjectArea
 from replicator.adapters.hashing import Sha256, sha256_of
-from replicator.adapters.object_bucket import Bucket, Stat, listed
+from replicator.adapters.object_bucket import Bucket, Stat, files, listed
 from replicator.adapters.object_mending import Mending
 from replicator.adapters.object_places import ObjectPlaces
 from replicator.adapters.object_reader import ObjectStorageReader
@@ -155,7 +155,7 @@ class ObjectStorage(ObjectStorageReader):
         if not location.endswith("/"):
             await self._bucket.delete(key)
             return
-        async for page in self._bucket.pages(key):
+        async for page in files(self._bucket.pages(key), key):
             for one in page:
                 await self._bucket.delete(one.key)
 

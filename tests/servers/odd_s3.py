@@ -1,5 +1,6 @@
 """An S3 in memory that takes every key as the text it is, and can be as odd as some real ones."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from hashlib import md5
 from urllib.parse import quote, unquote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -38,8 +39,9 @@ class OddS3:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         path = unquote(request.rel_url.raw_path)
         key = path.removeprefix("/druid").removeprefix("/")
-        if not key and request.method == "GET":
-            return self._listing(request)
+        if not key:
+            deletes = request.method == "POST"
+            return await self._deleted(request) if deletes else self._listing(request)
         self.asked.append(f"{request.method} {key}")
         refusal = self.refused.get(key) or self.refused.get("")
         if refusal and (request.method != "HEAD" or refusal.head):
@@ -52,6 +54,14 @@ class OddS3:
                 return web.Response(status=204)
             case _:
                 return self._get(request, key)
+
+    async def _deleted(self, request: web.Request) -> web.Response:
+        keys = re.findall(r"<Key>(.*?)</Key>", await request.text())
+        for key in map(unescape, keys):
+            self.objects.pop(key, None)
+        found = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+        text = f"<DeleteResult>{found}</DeleteResult>"
+        return web.Response(text=text, content_type="application/xml")
 
     async def _put(self, request: web.Request, key: str) -> web.Response:
         if key in self.objects and request.headers.get("If-None-Match") == "*":

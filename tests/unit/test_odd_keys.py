@@ -118,6 +118,29 @@ async def test_one_foreign_key_does_not_hide_what_else_is_listed():
             assert len({key.rstrip("/") for key in keys}) == len(keys) == len(odd.objects)
 
 
+async def test_folders_and_strays_are_neither_places_nor_receipts():
+    """A folder's name was read as a receipt's, and with sixteen of them every receipt was lost."""
+    odd, place = OddS3(), Location("wiki/0/index/")
+    async with storing(odd) as storage:
+        origin = Origin({"00000.smoosh": DATA, "sub/meta": b"1"})
+        receipt = await storage.put(place, await origin.shipment(Location("x/")))
+        receipts = "copies/_replicator/receipts"
+        folders = [f"{receipts}/", *(f"{receipts}/{n:02x}/" for n in range(16))]
+        folders += ["copies/", "copies/wiki/", f"copies/{place}", f"copies/{place}sub/"]
+        odd.objects |= dict.fromkeys(folders, b"")
+        odd.objects[f"{receipts}/README.md"] = b"stray"
+        found = [one async for page in storage.places(lambda _: False) for one in page]
+        assert [(one.location, one.has_receipt) for one in found] == [(place, True)]
+        kept = await storage.receipt(place)
+        assert kept is not None
+        assert kept.objects == receipt.objects == await storage.check(place)
+        assert await storage.put(place, await origin.shipment(Location("x/"))) == receipt
+        assert await storage.area().names("receipts/") != []
+
+        await storage.remove(place)
+        assert set(odd.objects) == {*folders, f"{receipts}/README.md"}
+
+
 async def test_what_the_library_cannot_say_is_named():
     """Azure has no second client: its listing fails, and says by which key."""
     odd = OddS3({"druid/a/index.zip": DATA, "druid/backup//old.tar": DATA})
