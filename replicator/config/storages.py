@@ -202,8 +202,8 @@ class HdfsStorageSettings(_RemoteStorage):
     """`http://namenode:9870`, all name nodes where one stands by, or `http://httpfs:14000`."""
     root: AbsolutePath
     """`druid.storage.storageDirectory`, without the file system."""
-    filesystem: Annotated[str, Field(pattern=r"^hdfs://[^/]+$")]
-    """What new load specs begin with: `hdfs://namenode:8020` or `hdfs://nameservice`."""
+    filesystem: Annotated[str, Field(pattern=r"^(hdfs|viewfs)://[^/]+$")]
+    """What new load specs begin with: `hdfs://namenode:8020`, `hdfs://nameservice`, `viewfs://…`."""
     user: Name | None = None
     """Who asks, where HDFS believes it (simple authentication)."""
     delegation_token_env: Name | None = None

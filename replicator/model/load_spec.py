@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NewType, Protocol
+from urllib.parse import urlsplit
 
 from replicator.errors import MalformedRowError, MisplacedError
 
@@ -37,6 +38,12 @@ NAME_BYTES_MAX = 255
 """Of one name in a file system, and in HDFS (dfs.namenode.fs-limits.max-component-length)."""
 _ODD_NAMES = frozenset({"", ".", ".."})
 _HDFS_NAME = re.compile(r"(?P<partition>\d+)_(?:(?P<unique>[^/_]+)_)?index\.(?P<ending>[a-z0-9.]+)")
+_HADOOP_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(/.*)")
+_PACKED = re.compile(r"/index\.([a-z0-9.]+)$")
+HADOOPS_OWN = frozenset({"", "hdfs", "webhdfs", "swebhdfs"})
+"""Schemes by which Hadoop reaches HDFS; '' is its default file system."""
+HADOOPS_S3 = frozenset({"s3", "s3n", "s3a"})
+HADOOPS_GOOGLE = frozenset({"gs"})
 _INSTANT = r"([-+]?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d\.\d{3}Z)"
 _INTERVAL = re.compile(f"{_INSTANT}_{_INSTANT}")
 _BASIC = r"\1\2\3T\4\5\6_\7\8\9T\10\11\12"
@@ -87,7 +94,10 @@ class LocalLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path, in a directory of its own; it stays packed or unpacked."""
-        return _short_names(_placed(_separate(location)))
+        place = _placed(_separate(location))
+        if (packed := _PACKED.search(place)) is not None and packed[1] not in {"zip", "gz"}:
+            raise _unreadable(place, "local")
+        return _short_names(place)
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's LocalDataSegmentPusher writes it."""
@@ -97,6 +107,8 @@ class LocalLayout:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Layout:
     """`{"type": "s3_zip", "bucket", "key", "S3Schema"}`, also for a prefix of unpacked files.
+
+    And `{"type": "hdfs", "path": "s3a://<bucket>/<key>"}`, as druid-hdfs-storage writes it.
 
     Older releases write no `S3Schema`. A key that ends in a slash names a prefix, which Druid
     writes and reads since 35.0.0 (`druid.storage.zip=false`). `prefix` is `druid.storage.baseKey`.
@@ -110,6 +122,7 @@ class S3Layout:
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
         """Return the key below the prefix."""
+        load_spec = _of_hadoop(load_spec, HADOOPS_S3, ("s3_zip", "bucket", "key"))
         if _is_tombstone(load_spec, "s3_zip"):
             return None
         _require_container(load_spec, "bucket", self.bucket)
@@ -133,13 +146,17 @@ class S3Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleLayout:
-    """`{"type": "google", "bucket", "path"}`; `prefix` is `druid.google.prefix`."""
+    """`{"type": "google", "bucket", "path"}`; `prefix` is `druid.google.prefix`.
+
+    And `{"type": "hdfs", "path": "gs://<bucket>/<path>"}`, as druid-hdfs-storage writes it.
+    """
 
     bucket: str
     prefix: str
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
         """Return the path below the prefix."""
+        load_spec = _of_hadoop(load_spec, HADOOPS_GOOGLE, ("google", "bucket", "path"))
         if _is_tombstone(load_spec, "google"):
             return None
         _require_container(load_spec, "bucket", self.bucket)
@@ -194,6 +211,8 @@ class AzureLayout:
 class HdfsLayout:
     """`{"type": "hdfs", "path"}`: `hdfs://<name node or name service>/…`, or a path alone.
 
+    Also `hdfs:/…`, WebHDFS's own schemes, and `viewfs://<cluster>/…` where that is `filesystem`.
+
     HDFS allows no colons in names, so they are replaced as HdfsDataSegmentPusher does. Druid
     itself writes several segments into one directory, `<partition>_[<unique>_]index.zip`; its
     killer and puller know a directory for each as well (HdfsDataSegmentKiller), which is what is
@@ -206,11 +225,18 @@ class HdfsLayout:
     """`druid.storage.storageDirectory`, without the file system."""
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
-        """Return the path below the root; name nodes change, so any file system is taken."""
+        """Return the path below the root; name nodes change, so any HDFS is taken for it."""
         if _is_tombstone(load_spec, "hdfs"):
             return None
         told = _text(load_spec, "path")
-        return _in_folder(self.root, re.sub(r"^hdfs://[^/]*", "", told), told)
+        scheme, authority, path = _url_of(told)
+        ours = urlsplit(self.filesystem)
+        if scheme not in HADOOPS_OWN and (scheme, authority) != (ours.scheme, ours.netloc):
+            raise MisplacedError(
+                f"its load spec names {told!r}, which is not in the file system {self.filesystem};"
+                " a bucket that Druid writes through Hadoop is a storage of type s3 or google"
+            )
+        return _in_folder(self.root, path, told)
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed, in a directory of its own."""
@@ -298,6 +324,26 @@ def _text(load_spec: Mapping[str, Any], name: str) -> str:
 def _require_container(load_spec: Mapping[str, Any], name: str, ours: str) -> None:
     if (found := _text(load_spec, name)) != ours:
         raise MisplacedError(f"its load spec names the {name} {found!r}, this storage is {ours!r}")
+
+
+def _url_of(text: str) -> tuple[str, str, str]:
+    """Return scheme, authority and path of what Hadoop names a file by; each may be ''."""
+    found = _HADOOP_URL.fullmatch(text)
+    return ("", "", text) if found is None else (found[1].lower(), found[2] or "", found[3])
+
+
+def _of_hadoop(
+    load_spec: Mapping[str, Any], schemes: frozenset[str], members: tuple[str, str, str]
+) -> Mapping[str, Any]:
+    """Return a load spec of type `hdfs` that names an object of a bucket as that bucket's own."""
+    path = load_spec.get("path")
+    if load_spec.get("type") != "hdfs" or not isinstance(path, str):
+        return load_spec
+    scheme, bucket, key = _url_of(path)
+    if scheme not in schemes:
+        return load_spec
+    type_, container, object_ = members
+    return {"type": type_, container: bucket, object_: key.removeprefix("/")}
 
 
 def key_prefix(prefix: str) -> str:
@@ -426,8 +472,12 @@ def _without_colons(location: Location) -> Location:
 
 def _readable(location: Location, type_: str) -> Location:
     if not location.endswith(("/", ".zip", ".gz")):
-        raise MalformedRowError(
-            f"{location} is neither a zip nor a folder: Druid cannot read it from a deep storage of"
-            f" type {type_!r}"
-        )
+        raise _unreadable(location, type_)
     return location
+
+
+def _unreadable(location: Location, type_: str) -> MalformedRowError:
+    return MalformedRowError(
+        f"{location} is neither a zip nor a folder: Druid cannot read it from a deep storage of"
+        f" type {type_!r}"
+    )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.errors import MalformedRowError
+from replicator.errors import MalformedRowError, MisplacedError
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -217,6 +217,62 @@ def test_a_name_that_a_storage_cannot_keep_is_refused(to: str):
     CLOUDS[to].place(Location(f"{fits}/index.zip"))
     with pytest.raises(MalformedRowError, match=r"its place has a (name|key) of"):
         CLOUDS[to].place(Location(f"{fits}{fits}/index.zip"))
+
+
+VIEW = HdfsLayout(filesystem="viewfs://cluster", root="/druid/segments")
+GS = GoogleLayout(bucket="b", prefix="")
+
+
+@pytest.mark.parametrize(
+    ("layout", "path"),
+    [
+        (CLOUDS["hdfs"], "hdfs:/druid/segments/wiki/0/index.zip"),
+        (CLOUDS["hdfs"], "hdfs:///druid/segments/wiki/0/index.zip"),
+        (CLOUDS["hdfs"], "HDFS://other:8020/druid//segments/wiki/0/index.zip"),
+        (CLOUDS["hdfs"], "webhdfs://nn:9870/druid/segments/wiki/0/index.zip"),
+        (CLOUDS["hdfs"], "swebhdfs://nn:9871/druid/segments/wiki/0/index.zip"),
+        (CLOUDS["hdfs"], "/druid/segments/wiki/0/index.zip"),
+        (VIEW, "viewfs://cluster/druid/segments/wiki/0/index.zip"),
+        (VIEW, "hdfs://nn:8020/druid/segments/wiki/0/index.zip"),
+        (S3, "s3a://b/druid/segments/wiki/0/index.zip"),
+        (S3, "s3n://b/druid/segments/wiki/0/index.zip"),
+        (GS, "gs://b/wiki/0/index.zip"),
+    ],
+)
+def test_hadoops_names_of_a_place_are_read(layout: Layout, path: str):
+    """druid-hdfs-storage writes whatever `druid.storage.storageDirectory` is, HDFS or a bucket."""
+    spec = {"type": "hdfs", "path": path}
+    assert layout.locate(spec) == "wiki/0/index.zip"
+    source = SourceLayout(main=CLOUDS["azure"], others={"theirs": layout})
+    assert source.locate(spec) == "//theirs/wiki/0/index.zip"
+
+
+@pytest.mark.parametrize(
+    ("layout", "path", "words"),
+    [
+        (CLOUDS["hdfs"], "viewfs://cluster/druid/segments/x/index.zip", "not in the file system"),
+        (CLOUDS["hdfs"], "s3a://b/druid/segments/x/index.zip", "a storage of type s3 or google"),
+        (CLOUDS["hdfs"], "ftp:/druid/segments/x/index.zip", "not in the file system"),
+        (VIEW, "viewfs://another/druid/segments/x/index.zip", "not in the file system"),
+        (S3, "s3a://another/druid/segments/x/index.zip", "names the bucket 'another'"),
+        (S3, "s3a://b/elsewhere/x/index.zip", "not a place below"),
+        (S3, "hdfs://nn/druid/segments/x/index.zip", "type 'hdfs'"),
+        (GS, "s3a://b/wiki/0/index.zip", "type 'hdfs'"),
+    ],
+)
+def test_what_is_not_plainly_the_same_file_system_is_refused(layout: Layout, path: str, words: str):
+    with pytest.raises(MisplacedError, match=words):
+        layout.locate({"type": "hdfs", "path": path})
+
+
+@pytest.mark.parametrize("place", [f"{BASIC}/0_index.lz4", f"{BASIC}/0/index.tar.lz4"])
+def test_a_local_druid_reads_folders_zips_and_gz_only(place: str):
+    """HdfsDataSegmentPuller knows lz4 since 37, LocalDataSegmentPuller does not."""
+    with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 'loc"):
+        LAYOUT.place(Location(place))
+    assert CLOUDS["hdfs"].place(Location(place)).startswith(f"{BASIC}/0/index.")
+    for fine in ("0_index.zip", "0/index.gz", "0/index/", "0/index"):
+        LAYOUT.place(Location(f"{BASIC}/{fine}"))
 
 
 def test_what_druid_cannot_read_there_is_refused():
