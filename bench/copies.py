@@ -24,7 +24,7 @@ from time import perf_counter, sleep
 from bench.memory import peak_bytes
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import S3Address
+from replicator.adapters.s3_service import S3Address
 from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
 from replicator.model.load_spec import Location

@@ -34,7 +34,7 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
-from replicator.ports import Piece
+from replicator.ports import Effective, Piece
 
 CHUNK_UNIT = 256 << 10
 """A resumable upload takes multiples of this, but for the last chunk."""
@@ -101,7 +101,8 @@ class GoogleBucket:
         doing = f"cannot read {key}"
         params = {"alt": "media", "generation": tag}
         with reached(self.name, doing):
-            async with self._http.session().get(
+            async with self._http.request(
+                "GET",
                 self._object(key),
                 params=params,
                 headers={"Range": f"bytes={start}-{end - 1}", **await self._token.headers()},
@@ -136,7 +137,8 @@ class GoogleBucket:
         doing = f"cannot begin the upload of {key}"
         await self._pace.request()
         with reached(self.name, doing):
-            async with self._http.session().post(
+            async with self._http.request(
+                "POST",
                 f"{self._url}/upload/storage/v1/b/{self._bucket}/o",
                 params={"uploadType": "resumable", "name": key, "ifGenerationMatch": "0"},
                 data=orjson.dumps({"name": key}),
@@ -147,6 +149,10 @@ class GoogleBucket:
                 await self._require(response, doing)
                 session = response.headers["Location"]
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
+
+    async def identity(self) -> Effective:
+        """Return who asks."""
+        return await self._token.identity()
 
     @property
     def service(self) -> str:
@@ -200,7 +206,8 @@ class GoogleBucket:
         await self._pace.request()
         await self._pace.transfer(len(data))
         with reached(self.name, doing):
-            async with self._http.session().put(
+            async with self._http.request(
+                "PUT",
                 session,
                 data=BytesIO(data),
                 headers={**headers, **await self._token.headers()},
@@ -217,8 +224,8 @@ class GoogleBucket:
         """End a resumable upload: the answer to that is 499, and 404 when it is forgotten."""
         await self._pace.request()
         with reached(self.name, f"cannot cancel the upload of {key}"):
-            async with self._http.session().delete(
-                session, headers=await self._token.headers()
+            async with self._http.request(
+                "DELETE", session, headers=await self._token.headers()
             ) as response:
                 await response.read()
 
@@ -233,7 +240,8 @@ class GoogleBucket:
             body.append(orjson.dumps(resource), {"Content-Type": "application/json"})
             body.append(BytesIO(data), {"Content-Type": "application/octet-stream"})
         with reached(self.name, doing):
-            async with self._http.session().post(
+            async with self._http.request(
+                "POST",
                 f"{self._url}/upload/storage/v1/b/{self._bucket}/o",
                 params={"uploadType": "multipart", **params},
                 data=body,
@@ -255,7 +263,7 @@ class GoogleBucket:
     ) -> tuple[int, dict[str, Any]]:
         await self._pace.request()
         with reached(self.name, doing):
-            async with self._http.session().request(
+            async with self._http.request(
                 method, url, params=params, headers=await self._token.headers()
             ) as response:
                 if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:

@@ -333,7 +333,11 @@ class ObstoreWriter:
 
 
 def client_options(
-    ca_file: Path | None, connect_timeout_s: float, request_timeout_s: float
+    ca_file: Path | None,
+    connect_timeout_s: float,
+    request_timeout_s: float,
+    *,
+    proxy_url: str | None,
 ) -> "ClientConfig":
     """Return obstore's options of a connection."""
     options: ClientConfig = {
@@ -344,6 +348,8 @@ def client_options(
     }
     if ca_file is not None:
         options["root_certificate"] = _text_of(ca_file)
+    if proxy_url is not None:
+        options["proxy_url"] = proxy_url
     return options
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from replicator.adapters.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 
 BODY_SHOWN_CHARS = 500
@@ -43,7 +44,9 @@ async def asked(
             aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=timeout_s), headers=headers
             ) as session,
-            session.request(method, url, data=body, ssl=_tls(login)) as answer,
+            session.request(
+                method, url, data=body, ssl=_tls(login), proxy=proxy_for(url)
+            ) as answer,
         ):
             yield answer
     except aiohttp.ClientConnectorCertificateError as exc:

@@ -1,9 +1,11 @@
 """Access tokens for Google Cloud, from whatever chain google-auth finds on this machine."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import google.auth
+import requests
 from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
@@ -11,6 +13,7 @@ from google.oauth2 import service_account
 
 from replicator.adapters.in_thread import finished
 from replicator.errors import ConfigError, TransientError
+from replicator.ports import Effective
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
@@ -39,10 +42,24 @@ class GoogleToken:
             self._credentials = await finished(self._fresh)
         return {"Authorization": f"Bearer {self._credentials.token}"}
 
+    async def identity(self) -> Effective:
+        """Return whose tokens these are."""
+        if self._anonymous:
+            return Effective(name="identity", value="nobody", origin="configuration")
+        await self.headers()
+        name = getattr(self._credentials, "service_account_email", "") or "a user's login"
+        if self._key_file is not None:
+            return Effective(name="identity", value=name, origin="configuration, key_file")
+        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        origin = "google-auth" if not file else "environment, GOOGLE_APPLICATION_CREDENTIALS"
+        return Effective(name="identity", value=name, origin=origin)
+
     def _fresh(self) -> Credentials:
         credentials = self._credentials or self._found()
         try:
-            credentials.refresh(Request())
+            with requests.Session() as session:
+                session.auth = _as_it_is  # or requests looks for a login in ~/.netrc
+                credentials.refresh(Request(session))
         except GoogleAuthError as exc:
             error = TransientError if exc.retryable else ConfigError
             raise error(f"Google gives no access token: {exc}") from exc
@@ -63,3 +80,7 @@ class GoogleToken:
             ) from exc
         ours: Credentials = credentials
         return ours
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

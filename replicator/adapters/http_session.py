@@ -6,11 +6,17 @@ from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
+from replicator.adapters.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
+
+if TYPE_CHECKING:
+    from aiohttp.client import _RequestContextManager
 
 CONNECTIONS_MAX = 64
 
@@ -31,6 +37,18 @@ class HttpSession:
             total=None, sock_connect=connect_timeout_s, sock_read=request_timeout_s
         )
         self._session: ClientSession | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
+
+    def request(self, method: str, url: str, **options: Any) -> "_RequestContextManager":
+        """Send a request, through the proxy that the environment has for its host.
+
+        Redirects go through the same one.
+        """
+        parts = urlsplit(url)
+        server = parts.scheme, parts.netloc
+        if server not in self._proxies:
+            self._proxies[server] = proxy_for(url)
+        return self.session().request(method, url, proxy=self._proxies[server], **options)
 
     def session(self) -> ClientSession:
         """Return the session.

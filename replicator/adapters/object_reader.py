@@ -22,7 +22,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location, key_prefix
-from replicator.ports import AREAS, Checked, Piece, StoredObject
+from replicator.ports import AREAS, Checked, Effective, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
 """As many as can be copied at once; none is in memory before it is read."""
@@ -40,6 +40,7 @@ class ObjectStorageReader:
         *,
         piece_bytes: int = 8 * MIB,
         close: Callable[[], Awaitable[None]] | None = None,
+        effective: Callable[[], Awaitable[Sequence[Effective]]] | None = None,
     ) -> None:
         """Take the settings; nothing is asked yet.
 
@@ -49,7 +50,9 @@ class ObjectStorageReader:
                 it, so that slashes before and in it are parts of the keys.
             piece_bytes: How much is read at once.
             close: What is to be closed with it.
+            effective: Says what counts for it, and from where that came.
         """
+        self._effective = effective
         self._bucket, self._prefix = bucket, key_prefix(prefix)
         self._piece_bytes, self._close = piece_bytes, close
         self._ahead: dict[Location, Begun] = {}
@@ -59,6 +62,9 @@ class ObjectStorageReader:
         """Give up connections."""
         if self._close is not None:
             await self._close()
+
+    async def effective(self) -> Sequence[Effective]:
+        return () if self._effective is None else await self._effective()
 
     @property
     def bucket(self) -> Bucket:

@@ -5,7 +5,8 @@ from contextlib import AbstractContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
 from replicator.adapters.pacing import Pace
-from replicator.adapters.s3_session import S3Address, s3_client, translated
+from replicator.adapters.s3_service import S3Service
+from replicator.adapters.s3_session import s3_client, translated
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 class S3Asking:
     """Asks one bucket's service by the SDK, at its pace."""
 
-    def __init__(self, address: S3Address, pace: Pace) -> None:
+    def __init__(self, service: S3Service, pace: Pace) -> None:
         """Take the settings; nothing is asked yet."""
-        self._address, self._pace = address, pace
+        self._service, self._pace = service, pace
         self._stack = AsyncExitStack()
         self._opened: S3Client | None = None
         self._lock = asyncio.Lock()
@@ -30,7 +31,7 @@ class S3Asking:
         """Return the one client."""
         async with self._lock:
             if (client := self._opened) is None:
-                client = await self._stack.enter_async_context(s3_client(self._address))
+                client = await self._stack.enter_async_context(s3_client(self._service))
                 self._opened = client
             return client
 
@@ -40,4 +41,4 @@ class S3Asking:
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
         """Raise our errors for the SDK's."""
-        return translated(self._address.bucket, doing, self._pace)
+        return translated(self._service.bucket, doing, self._pace)

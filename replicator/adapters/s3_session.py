@@ -1,25 +1,31 @@
 """Who asks S3, by obstore for bytes and by aioboto3 for the rest, and what its refusals mean."""
 
+import os
 from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import aioboto3
-import boto3
 from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
 from aiohttp import ClientError as HttpError
-from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
-from obstore.auth.boto3 import Boto3CredentialProvider
+from botocore.configprovider import (
+    BOTOCORE_DEFAUT_SESSION_VARIABLES,
+    ConfigValueStore,
+    ConstantProvider,
+)
+from botocore.exceptions import BotoCoreError, ClientError
 from obstore.store import S3Store
 
+from replicator.adapters.bare_environment import bare_environment
 from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, client_options
 from replicator.adapters.http_session import BUSY, asked_to_wait_s
 from replicator.adapters.object_bucket import ARCHIVED_HINT, DeniedKeyError
 from replicator.adapters.pacing import Pace
+from replicator.adapters.s3_service import LOOKED_AT_EVERY_S, S3Keys, S3Service
 from replicator.errors import (
     ArchivedObjectError,
     ConfigError,
@@ -29,10 +35,13 @@ from replicator.errors import (
 
 if TYPE_CHECKING:
     from aiobotocore.session import ClientCreatorContext
-    from obstore.store import S3Config
+    from botocore.credentials import ReadOnlyCredentials
+    from obstore.store import S3Credential
     from types_aiobotocore_s3 import S3Client
 
 CONNECTIONS_MAX = 64
+ASKED_AGAIN_AFTER = timedelta(minutes=5, seconds=LOOKED_AT_EVERY_S)
+"""obstore asks for keys that end five minutes ahead."""
 DENIED = frozenset(
     {
         "403",
@@ -52,102 +61,91 @@ EXISTS = frozenset({"412", "PreconditionFailed"})
 IMPOSSIBLE = frozenset({"InvalidRequest", "NotImplemented"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class S3Address:
-    """Where a bucket is and who asks; without keys, the chain of the AWS SDK finds them."""
-
-    bucket: str
-    prefix: str
-    endpoint_url: str | None = None
-    region: str | None = None
-    path_style: bool = False
-    profile: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    session_token: str | None = None
-    ca_file: Path | None = None
-    connect_timeout_s: float = 10.0
-    request_timeout_s: float = 300.0
-
-    @property
-    def service(self) -> tuple[str | None, str | None]:
-        """What two buckets must have in common for the service to copy between them."""
-        return self.endpoint_url, self.region if self.endpoint_url else None
+def s3_bucket(service: S3Service, pace: Pace) -> ObstoreBucket:
+    """Return a bucket as obstore sees it."""
+    return ObstoreBucket(s3_store(service), f"s3://{service.bucket}", pace=pace)
 
 
-def s3_bucket(address: S3Address, pace: Pace) -> ObstoreBucket:
-    """Return a bucket; credentials are looked up now, as by `s3_store`."""
-    return ObstoreBucket(s3_store(address), f"s3://{address.bucket}", pace=pace)
-
-
-def s3_store(address: S3Address) -> S3Store:
-    """Return obstore's view of a bucket; credentials are looked up now.
-
-    Raises:
-        ConfigError: no credentials are found.
-    """
-    keys: S3Config = {
-        "region": address.region or "us-east-1",
-        "virtual_hosted_style_request": not address.path_style,
-        "unsigned_payload": True,
-        "checksum_algorithm": "CRC64NVME",
-    }
-    provider = None
-    if address.access_key_id is not None and address.secret_access_key is not None:
-        keys["access_key_id"] = address.access_key_id
-        keys["secret_access_key"] = address.secret_access_key
-        if address.session_token is not None:
-            keys["session_token"] = address.session_token
-    else:
-        provider = _chain(address)
-    if address.endpoint_url is not None:
-        keys["endpoint"] = address.endpoint_url
-    return S3Store(
-        address.bucket,
-        config=keys,
-        client_options=client_options(
-            address.ca_file, address.connect_timeout_s, address.request_timeout_s
-        ),
-        retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
-        credential_provider=provider,
-    )
-
-
-def _chain(address: S3Address) -> Boto3CredentialProvider:
-    try:
-        return Boto3CredentialProvider(
-            boto3.Session(profile_name=address.profile, region_name=address.region)
+def s3_store(service: S3Service) -> S3Store:
+    """Return obstore's view of a bucket."""
+    address = service.address
+    with bare_environment():
+        return S3Store(
+            service.bucket,
+            config={
+                "endpoint": service.bucket_endpoint_url,
+                "region": service.region.value,
+                "virtual_hosted_style_request": not service.path_style,
+                "unsigned_payload": True,
+                "checksum_algorithm": "CRC64NVME",
+                "disable_bulk_delete": True,  # not every service knows it, and we remove one by one
+            },
+            client_options=client_options(
+                address.ca_file,
+                address.connect_timeout_s,
+                address.request_timeout_s,
+                proxy_url=service.proxy_url,
+            ),
+            retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
+            credential_provider=_ObstoreKeys(service.keys),
         )
-    except (ValueError, ProfileNotFound) as exc:
-        raise ConfigError(
-            f"s3://{address.bucket}: no credentials found: {exc}",
-            hint="set access_key_id_env and secret_access_key_env, a profile, or what the AWS SDK"
-            " looks at: environment, shared credentials file, web identity, instance role",
-        ) from exc
 
 
-def s3_client(address: S3Address) -> "ClientCreatorContext[S3Client]":
+class _ObstoreKeys:
+    """Gives obstore the keys; it asks again five minutes before the time that is said."""
+
+    def __init__(self, keys: S3Keys) -> None:
+        self._keys = keys
+
+    def __call__(self) -> "S3Credential":
+        current = self._keys.current()
+        now = datetime.now(UTC)  # noqa: TID251 - obstore compares it with the system's clock
+        return {
+            "access_key_id": current.access_key or "",
+            "secret_access_key": current.secret_key or "",
+            "token": current.token,
+            "expires_at": now + ASKED_AGAIN_AFTER if self._keys.end else None,
+        }
+
+
+class _AioKeys(AioCredentials):
+    """Gives the SDK the same keys."""
+
+    def __init__(self, keys: S3Keys) -> None:
+        super().__init__("", "")
+        self._keys = keys
+
+    async def load_credentials(self) -> "_AioKeys":
+        """Return itself: the SDK takes it for its chain."""
+        return self
+
+    async def get_frozen_credentials(  # type: ignore[override]  # as aiobotocore's own
+        self,
+    ) -> "ReadOnlyCredentials":
+        """Return what one request is signed with."""
+        return await self._keys.renewed()
+
+
+def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
     """Return a client that is opened by `async with`."""
-    try:
-        session = aioboto3.Session(
-            aws_access_key_id=address.access_key_id,
-            aws_secret_access_key=address.secret_access_key,
-            aws_session_token=address.session_token,
-            profile_name=address.profile,
-            region_name=address.region or "us-east-1",
-        )
-    except ProfileNotFound as exc:
-        raise ConfigError(f"s3://{address.bucket}: {exc}") from exc
-    return session.client(
+    address = service.address
+    session = AioSession()
+    session.register_component("config_store", _nothing_found())
+    session.register_component("credential_provider", _AioKeys(service.keys))
+    proxy = service.proxy_url
+    return aioboto3.Session(botocore_session=session).client(
         "s3",
-        endpoint_url=address.endpoint_url,
-        verify=str(address.ca_file) if address.ca_file else None,
+        region_name=service.region.value,
+        endpoint_url=service.endpoint.value,
+        verify=str(address.ca_file) if address.ca_file else True,
         config=AioConfig(
             signature_version="s3v4",
             s3={
                 "payload_signing_enabled": False,
-                "addressing_style": "path" if address.path_style else "auto",
+                "addressing_style": "path" if service.path_style else "virtual",
             },
+            proxies={} if proxy is None else {"http": proxy, "https": proxy},
+            ignore_configured_endpoint_urls=True,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             connect_timeout=address.connect_timeout_s,
@@ -155,6 +153,15 @@ def s3_client(address: S3Address) -> "ClientCreatorContext[S3Client]":
             max_pool_connections=CONNECTIONS_MAX,
             retries={"max_attempts": RETRIES_MAX + 1, "mode": "standard"},
         ),
+    )
+
+
+def _nothing_found() -> ConfigValueStore:
+    """Return the SDK's own defaults for all that it would look for in environment and files."""
+    defaults = {name: found[2] for name, found in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
+    files = {"config_file": os.devnull, "credentials_file": os.devnull}
+    return ConfigValueStore(
+        {name: ConstantProvider(value) for name, value in {**defaults, **files}.items()}
     )
 
 

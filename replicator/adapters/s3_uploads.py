@@ -16,7 +16,8 @@ from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_asking import S3Asking
 from replicator.adapters.s3_lock import S3Lock
-from replicator.adapters.s3_session import S3Address, crc_text, translated
+from replicator.adapters.s3_service import S3Service
+from replicator.adapters.s3_session import crc_text, translated
 from replicator.errors import CorruptionError, MissingObjectError
 from replicator.ports import Clock, Piece
 
@@ -47,7 +48,7 @@ class S3Uploads:
 
     def __init__(
         self,
-        address: S3Address,
+        service: S3Service,
         *,
         pace: Pace,
         in_flight: InFlight,
@@ -55,9 +56,9 @@ class S3Uploads:
         clock: Clock,
         lock: S3Lock | None = None,
     ) -> None:
-        self._address, self._pace, self._sizes = address, pace, sizes
+        self._service, self._pace, self._sizes = service, pace, sizes
         self._in_flight, self._clock, self._retention = in_flight, clock, lock
-        self._asking = S3Asking(address, pace)
+        self._asking = S3Asking(service, pace)
         self._begun: dict[str, str] | None = None
         self._lock = asyncio.Lock()
 
@@ -73,7 +74,7 @@ class S3Uploads:
         client = await self.client()
         upload = await self._begin(client, key)
         try:
-            sending = _Sending(client, self._address.bucket, key, upload, self._pace)
+            sending = _Sending(client, self._service.bucket, key, upload, self._pace)
             checksum = await self._send(sending, contents)
             with self.translated(f"cannot complete the upload of {key}"):
                 await sending.complete()
@@ -105,7 +106,7 @@ class S3Uploads:
         await self._pace.request()
         with self.translated(f"cannot begin the upload of {key}"):
             made = await client.create_multipart_upload(
-                Bucket=self._address.bucket,
+                Bucket=self._service.bucket,
                 Key=key,
                 ChecksumAlgorithm="CRC64NVME",
                 ChecksumType="FULL_OBJECT",
@@ -126,18 +127,18 @@ class S3Uploads:
 
     async def _found(self, client: "S3Client") -> dict[str, str]:
         found: dict[str, str] = {}
-        prefix = self._address.prefix.strip("/")
+        prefix = self._service.address.prefix.strip("/")
         oldest = self._clock.now() - UPLOADS_ABANDONED_AFTER
         with self.translated("cannot list its unfinished uploads"):
             pages = client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._address.bucket, Prefix=f"{prefix}/" if prefix else ""
+                Bucket=self._service.bucket, Prefix=f"{prefix}/" if prefix else ""
             )
             async for page in pages:
                 for one in page.get("Uploads", []):
                     key, id_ = one["Key"], one["UploadId"]
                     if one["Initiated"] < oldest or key in found:
                         await client.abort_multipart_upload(
-                            Bucket=self._address.bucket, Key=key, UploadId=id_
+                            Bucket=self._service.bucket, Key=key, UploadId=id_
                         )
                     else:
                         found[key] = id_
@@ -147,7 +148,7 @@ class S3Uploads:
         found: dict[int, _Part] = {}
         with self.translated(f"cannot list the parts of {key}"):
             pages = client.get_paginator("list_parts").paginate(
-                Bucket=self._address.bucket, Key=key, UploadId=id_
+                Bucket=self._service.bucket, Key=key, UploadId=id_
             )
             async for page in pages:
                 for part in page.get("Parts", []):
@@ -160,7 +161,7 @@ class S3Uploads:
         gone = client.exceptions.NoSuchUpload
         with self.translated(doing), suppress(gone):
             await client.abort_multipart_upload(
-                Bucket=self._address.bucket, Key=key, UploadId=upload.id_
+                Bucket=self._service.bucket, Key=key, UploadId=upload.id_
             )
 
     async def _send(self, sending: "_Sending", contents: Contents) -> str:

@@ -17,6 +17,10 @@ class SourceStorages:
         name, key = storage_of(location)
         return (self._others[name] if name else self._main), key
 
+    def each(self) -> Mapping[str, DeepStorageReader]:
+        """Return all of them by their names, '' for where it writes now."""
+        return {"": self._main, **self._others}
+
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         storage, key = self.at(location)
         return await storage.objects(key, ahead=ahead)

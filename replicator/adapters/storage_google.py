@@ -1,11 +1,12 @@
 """Google Cloud Storage."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from replicator.adapters.bucket_google import GoogleBucket
 from replicator.adapters.google_token import GoogleToken
+from replicator.adapters.http_proxy import proxy_for
 from replicator.adapters.http_session import HttpSession
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.object_upload import Contents, Sizes, WriterUpload
@@ -15,14 +16,14 @@ from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError
 from replicator.model.load_spec import Location
 from replicator.model.requests import SERVER_SIDE_MIN_BYTES
-from replicator.ports import Checked, DeepStorageReader
+from replicator.ports import Checked, DeepStorageReader, Effective
 
 GOOGLE = "https://storage.googleapis.com"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleAddress:
-    """Where a bucket is and who asks."""
+    """Where a bucket is and who asks, as configured."""
 
     bucket: str
     prefix: str
@@ -33,15 +34,22 @@ class GoogleAddress:
     connect_timeout_s: float = 10.0
     request_timeout_s: float = 300.0
 
+    @property
+    def url(self) -> str:
+        """The address of the JSON API."""
+        return self.endpoint_url or GOOGLE
+
 
 def google_reader(address: GoogleAddress, *, pace: Pace, sizes: Sizes) -> ObjectStorageReader:
     """Return a `DeepStorageReader` of a bucket."""
     http = _http(address)
+    bucket = _bucket(address, http, pace)
     return ObjectStorageReader(
-        _bucket(address, http, pace),
+        bucket,
         address.prefix,
         piece_bytes=sizes.part_bytes,
         close=http.close,
+        effective=_effective(address, bucket),
     )
 
 
@@ -60,6 +68,7 @@ def google_storage(
         sizes=sizes,
         server_copy=copies,
         close=http.close,
+        effective=_effective(address, bucket),
     )
 
 
@@ -109,6 +118,20 @@ class GoogleServerCopy:
         return bucket, origin.key(place)
 
 
+def _effective(
+    address: GoogleAddress, bucket: GoogleBucket
+) -> Callable[[], Awaitable[tuple[Effective, ...]]]:
+    async def effective() -> tuple[Effective, ...]:
+        origin = "default" if address.endpoint_url is None else "configuration"
+        return (
+            Effective(name="endpoint", value=address.url, origin=origin),
+            await bucket.identity(),
+            Effective.proxied(proxy_for(address.url)),
+        )
+
+    return effective
+
+
 def _http(address: GoogleAddress) -> HttpSession:
     return HttpSession(
         ca_file=address.ca_file,
@@ -120,7 +143,7 @@ def _http(address: GoogleAddress) -> HttpSession:
 def _bucket(address: GoogleAddress, http: HttpSession, pace: Pace) -> GoogleBucket:
     return GoogleBucket(
         address.bucket,
-        url=address.endpoint_url or GOOGLE,
+        url=address.url,
         token=GoogleToken(key_file=address.key_file, anonymous=address.anonymous),
         http=http,
         pace=pace,

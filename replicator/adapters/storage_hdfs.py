@@ -16,6 +16,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import ClientResponse
 
+from replicator.adapters.http_proxy import proxy_for
 from replicator.adapters.http_session import BUSY, HttpSession, asked_to_wait_s, in_pieces, reached
 from replicator.adapters.object_bucket import (
     PAGE_OBJECTS_MAX,
@@ -30,7 +31,7 @@ from replicator.adapters.object_upload import Sizes, WriterUpload
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import MissingObjectError, RefusedError, TransientError
-from replicator.ports import OWN_AREA, Clock, Piece
+from replicator.ports import OWN_AREA, Clock, Effective, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
@@ -58,13 +59,32 @@ class HdfsAddress:
     connect_timeout_s: float = 10.0
     request_timeout_s: float = 300.0
 
+    async def effective(self) -> tuple[Effective, ...]:
+        """Return what counts, and from where each came."""
+        who = "delegation token" if self.delegation_token is not None else self.user
+        return (
+            *(Effective(name="name node", value=url, origin="configuration") for url in self.urls),
+            Effective(
+                name="identity",
+                value=who or "nobody",
+                origin="configuration" if who else "default",
+            ),
+            Effective.proxied(proxy_for(self.urls[0])),
+        )
+
 
 def hdfs_reader(
     address: HdfsAddress, *, pace: Pace, sizes: Sizes, clock: Clock
 ) -> ObjectStorageReader:
     """Return a `DeepStorageReader` of a folder."""
     bucket = HdfsFolder(address, pace, clock)
-    return ObjectStorageReader(bucket, "", piece_bytes=sizes.part_bytes, close=bucket.close)
+    return ObjectStorageReader(
+        bucket,
+        "",
+        piece_bytes=sizes.part_bytes,
+        close=bucket.close,
+        effective=address.effective,
+    )
 
 
 def hdfs_storage(
@@ -79,6 +99,7 @@ def hdfs_storage(
         in_flight=in_flight,
         sizes=sizes,
         close=bucket.close,
+        effective=address.effective,
     )
 
 
@@ -167,7 +188,7 @@ class HdfsFolder:
             raise MissingObjectError(f"{key} is not in {self.name}")
         await self._pace.request()
         with reached(self.name, doing):
-            async with self._http.session().get(place) as response:
+            async with self._http.request("GET", place) as response:
                 await self._require(response, doing)
                 pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
                 async for piece in pieces:
@@ -277,7 +298,7 @@ class HdfsFolder:
         await self._pace.request()
         await self._pace.transfer(len(data))
         with reached(self.name, doing):
-            async with self._http.session().request(
+            async with self._http.request(
                 method,
                 place,
                 data=BytesIO(data),
@@ -325,7 +346,7 @@ class HdfsFolder:
         path = quote(f"{self._root}/{asking.key}".rstrip("/"))
         try:
             with reached(f"{self.name} at {url}", doing):
-                async with self._http.session().request(
+                async with self._http.request(
                     asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
                 ) as response:
                     text = await response.read()

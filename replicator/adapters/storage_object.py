@@ -33,6 +33,7 @@ from replicator.ports import (
     OWN_AREA,
     Checked,
     DeepStorageReader,
+    Effective,
     Known,
     Receipt,
     Shipment,
@@ -57,6 +58,7 @@ class ObjectStorage(ObjectStorageReader):
         sizes: Sizes,
         server_copy: ServerCopy | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
+        effective: Callable[[], Awaitable[Sequence[Effective]]] | None = None,
     ) -> None:
         """Take the settings; nothing is asked yet.
 
@@ -68,8 +70,11 @@ class ObjectStorage(ObjectStorageReader):
             sizes: How bytes are cut.
             server_copy: Copies what is in the same service already.
             close: What is to be closed with it.
+            effective: Says what counts for it, and from where that came.
         """
-        super().__init__(bucket, prefix, piece_bytes=sizes.part_bytes, close=close)
+        super().__init__(
+            bucket, prefix, piece_bytes=sizes.part_bytes, close=close, effective=effective
+        )
         self._upload, self._in_flight, self._sizes = upload, in_flight, sizes
         self._server_copy = server_copy
         self._receipts = receipts = Receipts(bucket, self._below(OWN_AREA))

@@ -18,7 +18,8 @@ from replicator.adapters.object_upload import Contents, Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_asking import S3Asking
 from replicator.adapters.s3_lock import LockedBucket, S3Lock
-from replicator.adapters.s3_session import EXISTS, S3Address, error_code, s3_store
+from replicator.adapters.s3_service import S3Address, S3Service, s3_service
+from replicator.adapters.s3_session import EXISTS, error_code, s3_store
 from replicator.adapters.s3_uploads import S3Uploads
 from replicator.adapters.source_storages import SourceStorages
 from replicator.adapters.storage_object import ObjectStorage
@@ -39,10 +40,16 @@ class S3Reader(ObjectStorageReader):
     """A `DeepStorageReader` of an S3 bucket."""
 
     def __init__(self, address: S3Address, *, pace: Pace, sizes: Sizes) -> None:
-        asking = S3Asking(address, pace)
-        bucket = S3Bucket(s3_store(address), address.bucket, asking=asking, pace=pace)
-        super().__init__(bucket, address.prefix, piece_bytes=sizes.part_bytes, close=asking.close)
-        self.address = address
+        self.service = service = s3_service(address)
+        asking = S3Asking(service, pace)
+        bucket = S3Bucket(s3_store(service), service.bucket, asking=asking, pace=pace)
+        super().__init__(
+            bucket,
+            address.prefix,
+            piece_bytes=sizes.part_bytes,
+            close=asking.close,
+            effective=service.effective,
+        )
 
 
 class S3Storage(ObjectStorage):
@@ -58,10 +65,11 @@ class S3Storage(ObjectStorage):
         clock: Clock,
         lock: S3Lock | None = None,
     ) -> None:
+        self.service = service = s3_service(address)
         uploads = S3Uploads(
-            address, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
+            service, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
         )
-        store, self._locked = s3_store(address), None
+        store, self._locked = s3_store(service), None
         if lock is not None:
             self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
         super().__init__(
@@ -70,10 +78,10 @@ class S3Storage(ObjectStorage):
             upload=uploads,
             in_flight=in_flight,
             sizes=sizes,
-            server_copy=S3ServerCopy(uploads, address),
+            server_copy=S3ServerCopy(uploads, service),
             close=uploads.close,
+            effective=service.effective,
         )
-        self.address = address
 
     async def probe(self) -> None:
         if self._locked is not None:
@@ -107,12 +115,12 @@ class S3ServerCopy:
     def __init__(
         self,
         uploads: S3Uploads,
-        address: S3Address,
+        service: S3Service,
         *,
         object_bytes_max: int = COPY_OBJECT_BYTES_MAX,
         part_bytes: int = COPY_PART_BYTES,
     ) -> None:
-        self._uploads, self._address = uploads, address
+        self._uploads, self._service = uploads, service
         self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
         self._denied = False
 
@@ -128,7 +136,7 @@ class S3ServerCopy:
             return None
         origin, place = within
         origin.forget(place)
-        copy = _Copy(origin.address.bucket, origin.key(place), key, stored, metadata)
+        copy = _Copy(origin.service.bucket, origin.key(place), key, stored, metadata)
         try:
             if stored.size_bytes > self._object_bytes_max:
                 return await self._copy_parts(copy)
@@ -144,7 +152,7 @@ class S3ServerCopy:
         try:
             with self._uploads.translated(f"cannot ask for the checksum of {key}"):
                 found = await client.head_object(
-                    Bucket=self._address.bucket, Key=key, ChecksumMode="ENABLED"
+                    Bucket=self._service.bucket, Key=key, ChecksumMode="ENABLED"
                 )
         except MissingObjectError:
             return None  # removed since it was looked at
@@ -158,7 +166,7 @@ class S3ServerCopy:
             origin, place = origin.at(place)
         if not isinstance(origin, S3Reader | S3Storage) or self._denied:
             return None
-        return (origin, place) if origin.address.service == self._address.service else None
+        return (origin, place) if origin.service.name == self._service.name else None
 
     async def _copy_object(self, copy: "_Copy") -> Checked | None:
         """Copy by one request; None when the service does not say the copy's SHA-256."""
@@ -168,7 +176,7 @@ class S3ServerCopy:
         with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             try:
                 copied = await client.copy_object(
-                    Bucket=self._address.bucket,
+                    Bucket=self._service.bucket,
                     Key=key,
                     CopySource={"Bucket": bucket, "Key": origin},
                     CopySourceIfMatch=_match(stored.tag),
@@ -188,7 +196,7 @@ class S3ServerCopy:
         encrypted = "ServerSideEncryption" in copied
         if not encrypted and _differ(result["ETag"], stored.tag):
             raise CorruptionError(
-                f"s3://{self._address.bucket}/{key} has the ETag {result['ETag']}, its original"
+                f"s3://{self._service.bucket}/{key} has the ETag {result['ETag']}, its original"
                 f" {stored.tag}",
                 hint="remove it; it is copied again",
             )
@@ -200,7 +208,7 @@ class S3ServerCopy:
         """Copy by ranges; the checksum of the whole is left to be read."""
         client = await self._uploads.client()
         bucket, origin, key, stored, _ = copy
-        ours, parts = self._address.bucket, list["CompletedPartTypeDef"]()
+        ours, parts = self._service.bucket, list["CompletedPartTypeDef"]()
         with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
             upload = await client.create_multipart_upload(
                 Bucket=ours, Key=key, **self._uploads.locking()

@@ -19,7 +19,7 @@ from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.parts import Target, kept_points
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
-from replicator.app.storages import Storages, layout, source_layout
+from replicator.app.storages import Storages, layout, require_apart, source_layout
 from replicator.app.stores import Store, open_store
 from replicator.config import (
     Settings,
@@ -66,6 +66,7 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
+        require_apart(settings, environ)
         self.monitoring = Monitoring(settings, self.clock, observer)
         self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),

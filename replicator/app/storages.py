@@ -18,9 +18,13 @@ from replicator.config import (
     LocalStorageSettings,
     RemoteStorage,
     S3StorageSettings,
+    Settings,
     SourceSettings,
     TransferSettings,
+    overlap,
+    undecided,
 )
+from replicator.errors import ConfigError
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -35,7 +39,7 @@ from replicator.ports import Clock
 if TYPE_CHECKING:
     from replicator.adapters.object_reader import ObjectStorageReader
     from replicator.adapters.s3_lock import S3Lock
-    from replicator.adapters.s3_session import S3Address
+    from replicator.adapters.s3_service import S3Address
     from replicator.adapters.storage_azure import AzureAddress
     from replicator.adapters.storage_google import GoogleAddress
     from replicator.adapters.storage_hdfs import HdfsAddress
@@ -235,8 +239,29 @@ def source_layout(settings: SourceSettings) -> SourceLayout:
     )
 
 
+def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Compare buckets by the services that the environment or a profile names for them.
+
+    Raises:
+        ConfigError: two clusters would write into one place.
+    """
+    for pair, ours, theirs in undecided(settings.source, settings.targets):
+        from replicator.adapters.s3_service import s3_endpoint  # noqa: PLC0415 - see above
+
+        one, other = (
+            storage.model_copy(update={"endpoint_url": s3_endpoint(_s3(storage, environ))})
+            for storage in (ours, theirs)
+        )
+        if overlap(one.place, other.place):
+            raise ConfigError(
+                f"{pair} overlap: two clusters must not write into one place, and both are at"
+                f" {one.endpoint_url}, which the environment or the profile says for one of them",
+                hint="say endpoint_url for both",
+            )
+
+
 def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
-    from replicator.adapters.s3_session import S3Address  # noqa: PLC0415 - see above
+    from replicator.adapters.s3_service import S3Address  # noqa: PLC0415 - see above
 
     id_, key, token = settings.secrets(environ)
     return S3Address(

@@ -1,6 +1,6 @@
 """Settings: what can be set and why it defaults as it does, and where each value came from."""
 
-from replicator.config.checks import RESTORE_VERBS
+from replicator.config.checks import RESTORE_VERBS, undecided
 from replicator.config.clusters import (
     HistorySettings,
     LoadRulesSettings,
@@ -38,6 +38,7 @@ from replicator.config.storages import (
     RemoteStorage,
     S3StorageSettings,
     TransferSettings,
+    overlap,
 )
 from replicator.config.values import size
 from replicator.config.web import WebSettings
@@ -82,6 +83,8 @@ __all__ = [
     "WebSettings",
     "explain",
     "load",
+    "overlap",
     "scalar",
     "size",
+    "undecided",
 ]

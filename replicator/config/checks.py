@@ -89,6 +89,27 @@ def collisions(
         parts.append((where, target))
 
 
+def undecided(
+    source: SourceSettings | None, targets: Mapping[str, TargetSettings]
+) -> Iterable[tuple[str, S3StorageSettings, S3StorageSettings]]:
+    """Yield pairs of buckets that are the same one if the environment names the other's service."""
+    parts: list[tuple[str, SourceSettings | TargetSettings]] = []
+    if source is not None:
+        parts.append(("source", source))
+    for name, target in targets.items():
+        where, ours = f"targets.{name}", target.deep_storage
+        for other, part in parts:
+            for key, theirs in _storages(part):
+                if (
+                    isinstance(ours, S3StorageSettings)
+                    and isinstance(theirs, S3StorageSettings)
+                    and (ours.endpoint_url is None) != (theirs.endpoint_url is None)
+                    and ours.bucket == theirs.bucket
+                ):
+                    yield f"{where}.deep_storage and {other}.{key}", ours, theirs
+        parts.append((where, target))
+
+
 def locks(source: SourceSettings | None, targets: Mapping[str, TargetSettings]) -> Iterable[str]:
     """Say which locks would lock nothing, or for no known time."""
     for key, storage in () if source is None else _storages(source):

@@ -1,8 +1,10 @@
 """Where segments' bytes are: the deep storages that Druid knows, and how fast they are asked."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -83,11 +85,21 @@ class S3StorageSettings(_RemoteStorage):
     prefix: Prefix = ""
     """`druid.storage.baseKey`."""
     endpoint_url: HttpUrl | None = None
-    """`http://host:9000` of an S3-compatible server; default: Amazon's own."""
+    """`http://host:9000` of an S3-compatible server, without the bucket; default: Amazon's own.
+
+    When it is left out, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile count.
+    """
     region: Name | None = None
-    """The bucket's region; default: that of the profile, or us-east-1."""
+    """The bucket's region; default: that of the profile or the environment, or us-east-1.
+
+    A `profile` that is configured comes first, then AWS_REGION and AWS_DEFAULT_REGION.
+    """
     path_style: bool = False
-    """Whether the bucket stands in the path, as most S3-compatible servers want it."""
+    """Whether the bucket stands in the path, as most S3-compatible servers want it.
+
+    Else it stands in the host: `http://bucket.host:9000`; in the path all the same where the host
+    is a number or the bucket's name fits in none.
+    """
     profile: Name | None = None
     """A profile of the shared credentials file."""
     access_key_id_env: Name | None = None
@@ -115,7 +127,7 @@ class S3StorageSettings(_RemoteStorage):
     @property
     def place(self) -> Place:
         """What tells two of these apart."""
-        return ("s3", self.endpoint_url, self.bucket), _names(self.prefix)
+        return ("s3", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
     def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
         """Return key id, key and token, None for those that are not named.
@@ -153,7 +165,7 @@ class GoogleStorageSettings(_RemoteStorage):
     @property
     def place(self) -> Place:
         """What tells two of these apart."""
-        return ("google", self.endpoint_url, self.bucket), _names(self.prefix)
+        return ("google", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
 
 class AzureStorageSettings(_RemoteStorage):
@@ -182,7 +194,8 @@ class AzureStorageSettings(_RemoteStorage):
     @property
     def place(self) -> Place:
         """What tells two of these apart."""
-        return ("azure", self.endpoint_url, self.account, self.container), _names(self.prefix)
+        service = service_of(self.endpoint_url)
+        return ("azure", service, self.account, self.container), _names(self.prefix)
 
     def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
         """Return the account's key and the SAS, None for what is not named."""
@@ -249,6 +262,26 @@ class TransferSettings(Part):
 
     It is as long as its Retry-After says, or half a second and twice as long each time.
     """
+
+
+OWN_SERVICES = re.compile(
+    r"(^|\.)(amazonaws\.com(\.cn)?|blob\.core\.windows\.net|storage\.googleapis\.com)$"
+)
+
+
+def service_of(endpoint_url: str | None) -> str | None:
+    """Return what tells services apart, however their address is written; None: the cloud's own.
+
+    Amazon has one name space for buckets, whichever of its addresses is used.
+    """
+    if endpoint_url is None:
+        return None
+    parts = urlsplit(endpoint_url)
+    host, usual = parts.hostname or "", {"http": 80, "https": 443}.get(parts.scheme)
+    if OWN_SERVICES.search(host):
+        return None
+    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    return f"{host}{port}{parts.path.rstrip('/')}"
 
 
 def overlap(one: Place, other: Place) -> bool:

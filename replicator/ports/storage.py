@@ -8,6 +8,25 @@ from typing import Protocol, TypeAlias
 from replicator.model.load_spec import Location
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """One thing that counts for a storage, whoever said it; never a secret."""
+
+    name: str
+    value: str
+    origin: str
+    """`configuration`, `default`, a profile, or a variable of the environment."""
+
+    @classmethod
+    def proxied(cls, proxy_url: str | None) -> "Effective":
+        """Return through which proxy it is asked, without the proxy's login."""
+        if proxy_url is None:
+            return cls(name="proxy", value="none", origin="default")
+        scheme, _, place = proxy_url.partition("://")
+        shown = f"{scheme}://{place.rpartition('@')[2]}"
+        return cls(name="proxy", value=shown, origin="environment")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class StoredObject:
     """One object of a segment, as its storage lists it."""

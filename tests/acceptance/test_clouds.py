@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from replicator import config
 from replicator.adapters.pacing import Pace
+from replicator.adapters.s3_service import s3_service
 from replicator.adapters.s3_session import s3_bucket, s3_client
 from replicator.app import Application
 from replicator.cli.demo.recording import RecordedDruid, steps
@@ -68,7 +69,7 @@ class Clouds:
     def of_s3(self, *, unpacked: bool = False) -> Place:
         bucket = fresh()
         self.s3.bucket(bucket)
-        store = s3_bucket(s3_address(self.s3.url, bucket), Pace())
+        store = s3_bucket(s3_service(s3_address(self.s3.url, bucket)), Pace())
 
         async def push(folder: str, files: Files) -> dict[str, Any]:
             key = f"druid/segments/{folder.removesuffix('index/')}"
@@ -459,7 +460,7 @@ async def test_a_locked_target(
         file.write_text(yaml.safe_dump(settings))
         return await forks.run(*args, "--json", "--config", str(file), env=ENV)
 
-    async with s3_client(s3_address(clouds.s3.url, bucket)) as client:
+    async with s3_client(s3_service(s3_address(clouds.s3.url, bucket))) as client:
         await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
         await client.create_bucket(Bucket=f"{bucket}-plain")
         target["bucket"] = f"{bucket}-plain"

@@ -14,7 +14,7 @@ import pytest
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_session import S3Address
+from replicator.adapters.s3_service import S3Address
 from replicator.adapters.storage_azure import AzureAddress, azure_storage
 from replicator.adapters.storage_google import GoogleAddress, google_storage
 from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_storage

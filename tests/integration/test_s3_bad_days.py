@@ -12,6 +12,7 @@ import pytest
 
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
+from replicator.adapters.s3_service import s3_service
 from replicator.adapters.s3_session import s3_bucket, s3_client
 from replicator.adapters.storage_s3 import S3Reader, S3ServerCopy, S3Storage
 from replicator.adapters.system_clock import SystemClock
@@ -104,7 +105,7 @@ async def is_whole(s3: S3, bucket: str, data: bytes = LARGE) -> None:
 
 
 async def unfinished(s3: S3, bucket: str) -> list[str]:
-    async with s3_client(s3_address(s3.url, bucket)) as client:
+    async with s3_client(s3_service(s3_address(s3.url, bucket))) as client:
         found = await client.list_multipart_uploads(Bucket=bucket)
         return [one["Key"] for one in found.get("Uploads", [])]
 
@@ -273,7 +274,7 @@ async def test_an_object_that_goes_while_it_is_sent_leaves_no_parts(s3: S3, buck
 
 
 async def test_uploads_that_nobody_finishes_are_aborted_below_our_prefix_only(s3: S3, bucket: str):
-    async with s3_client(s3_address(s3.url, bucket)) as client:
+    async with s3_client(s3_service(s3_address(s3.url, bucket))) as client:
         for key in ("druid/segments/old.zip", "somebody/else.zip", "druid/segments2/x.zip"):
             await client.create_multipart_upload(Bucket=bucket, Key=key)
     async with storage(s3.url, bucket) as target:
@@ -330,7 +331,7 @@ async def test_a_kill_in_the_middle_of_an_upload(s3: S3, front: Proxy, bucket: s
 async def shipped_from(url: str, bucket: str, data: bytes) -> Shipment:
     """Let a source in the same service hold an object."""
     address = s3_address(url, bucket, prefix="source")
-    source = s3_bucket(address, Pace())
+    source = s3_bucket(s3_service(address), Pace())
     await source.replace(f"source/{ONE}", data)
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(ONE))

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from replicator.adapters.area_object import ObjectArea
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_lock import S3Lock
+from replicator.adapters.s3_service import s3_service
 from replicator.adapters.s3_session import s3_bucket, s3_client
 from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
@@ -44,7 +45,7 @@ RETENTION = timedelta(hours=1)
 @pytest.fixture
 async def bucket(s3: S3) -> str:
     name = fresh("locked")
-    async with s3_client(s3_address(s3.url, name)) as client:
+    async with s3_client(s3_service(s3_address(s3.url, name))) as client:
         await client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     return name
 
@@ -79,7 +80,7 @@ async def put(target: S3Storage, place: Location) -> None:
 async def locks(s3: S3, bucket: str) -> dict[str, datetime | None]:
     """Return until when each version of each object is locked, as the server says."""
     found: dict[str, datetime | None] = {}
-    async with s3_client(s3_address(s3.url, bucket)) as client:
+    async with s3_client(s3_service(s3_address(s3.url, bucket))) as client:
         for one in (await client.list_object_versions(Bucket=bucket)).get("Versions", []):
             head = await client.head_object(
                 Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"]
@@ -111,7 +112,7 @@ async def test_the_server_itself_refuses_to_remove_a_locked_version(
     s3: S3, bucket: str, target: S3Storage
 ):
     await put(target, ONE)
-    async with s3_client(s3_address(s3.url, bucket)) as client:
+    async with s3_client(s3_service(s3_address(s3.url, bucket))) as client:
         (version,) = (await client.list_object_versions(Bucket=bucket))["Versions"]
         with pytest.raises(ClientError, match="AccessDenied"):
             await client.delete_object(
@@ -121,7 +122,7 @@ async def test_the_server_itself_refuses_to_remove_a_locked_version(
 
 async def test_what_was_copied_by_the_service_is_locked(s3: S3, bucket: str, target: S3Storage):
     address = s3_address(s3.url, bucket, prefix="source")
-    await s3_bucket(address, Pace()).replace(f"source/{LARGE}", CONTENTS[LARGE][""])
+    await s3_bucket(s3_service(address), Pace()).replace(f"source/{LARGE}", CONTENTS[LARGE][""])
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(LARGE))
     await target.put(LARGE, Shipment(origin=reader, place=LARGE, objects=objects))

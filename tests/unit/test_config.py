@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from replicator.app.pipeline import load_rules
+from replicator.app.storages import require_apart
 from replicator.config import (
     Explained,
     KafkaLogSettings,
@@ -528,6 +529,49 @@ def test_a_sources_prefix_is_druids_own_and_a_targets_is_plain(file: Path, prefi
     plain = "/".join(name for name in prefix.split("/") if name)
     found = refusal(file, flags={"targets.standby.deep_storage": bucket})
     assert f"deep_storage.prefix of a target is {prefix!r}: write {plain!r}" in found
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        ("http://s3.test:9000", "http://S3.test:9000/", True),
+        ("https://s3.test", "https://s3.test:443", True),
+        (None, "https://s3.eu-central-1.amazonaws.com", True),
+        ("https://s3.dualstack.us-east-1.amazonaws.com", "https://s3.amazonaws.com", True),
+        ("http://s3.test:9000", "http://s3.test:9001", False),
+        ("http://s3.test", "http://other.test", False),
+    ],
+)
+def test_a_service_is_the_same_however_its_address_is_written(
+    one: str | None, other: str, *, meet: bool
+):
+    first, second = (
+        S3StorageSettings.model_validate({"type": "s3", "bucket": "b", "endpoint_url": url})
+        for url in (one, other)
+    )
+    assert overlap(first.place, second.place) is meet
+
+
+@pytest.mark.parametrize(("prefix", "meet"), [("druid", True), ("standby", False)])
+def test_two_buckets_are_compared_by_the_service_that_the_environment_names(
+    file: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, *, meet: bool
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.test:9000")
+    keys = {"access_key_id_env": "ID", "secret_access_key_env": "ID"}
+    bucket = {"type": "s3", "bucket": "b", "region": "x", **keys}
+    named = {**bucket, "prefix": "druid/segments", "endpoint_url": "http://s3.test:9000/"}
+    settings = load(
+        file, {},
+        {
+            "source.deep_storage": named,
+            "targets.standby.deep_storage": {**bucket, "prefix": prefix},
+        },
+    )  # fmt: skip
+    if not meet:
+        require_apart(settings, {"ID": "x"})
+        return
+    with pytest.raises(ConfigError, match="both are at http://s3"):
+        require_apart(settings, {"ID": "x"})
 
 
 def test_a_target_in_one_of_the_sources_other_storages_is_refused(file: Path):

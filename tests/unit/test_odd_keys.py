@@ -11,6 +11,7 @@ from replicator.adapters.object_bucket import listed
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_asking import S3Asking
+from replicator.adapters.s3_service import s3_service
 from replicator.adapters.s3_session import s3_bucket, s3_store
 from replicator.adapters.storage_s3 import S3Storage
 from replicator.adapters.system_clock import SystemClock
@@ -25,10 +26,10 @@ DATA = b"the bytes of a segment"
 @asynccontextmanager
 async def bucket_of(odd: OddS3) -> AsyncIterator[S3Bucket]:
     async with serving_s3(odd) as url:
-        address, pace = s3_address(url, "druid"), Pace()
-        asking = S3Asking(address, pace)
+        service, pace = s3_service(s3_address(url, "druid")), Pace()
+        asking = S3Asking(service, pace)
         try:
-            yield S3Bucket(s3_store(address), "druid", asking=asking, pace=pace)
+            yield S3Bucket(s3_store(service), "druid", asking=asking, pace=pace)
         finally:
             await asking.close()
 
@@ -145,7 +146,7 @@ async def test_what_the_library_cannot_say_is_named():
     """Azure has no second client: its listing fails, and says by which key."""
     odd = OddS3({"druid/a/index.zip": DATA, "druid/backup//old.tar": DATA})
     async with serving_s3(odd) as url:
-        bucket = s3_bucket(s3_address(url, "druid"), Pace())
+        bucket = s3_bucket(s3_service(s3_address(url, "druid")), Pace())
         assert type(bucket) is ObstoreBucket
         with pytest.raises(UnsayableKeyError, match=r"backup//old\.tar") as listing:
             await listed(bucket, "druid")

@@ -10,6 +10,7 @@ from replicator.adapters.bucket_obstore import ObstoreBucket
 from replicator.adapters.local_reader import LocalDeepStorageReader
 from replicator.adapters.object_reader import ObjectStorageReader
 from replicator.adapters.pacing import Pace
+from replicator.adapters.s3_service import s3_service
 from replicator.adapters.s3_session import s3_bucket
 from replicator.adapters.storage_azure import AzureAddress, azure_reader
 from replicator.adapters.storage_google import GoogleAddress, google_reader
@@ -41,7 +42,7 @@ KEY, OTHER = f"druid/{PLACE}", "druid/wiki/1/index.zip"
 @asynccontextmanager
 async def s3_reader(odd: OddS3) -> AsyncIterator[ObjectStorageReader]:
     async with serving_s3(odd) as url:
-        yield ObjectStorageReader(s3_bucket(s3_address(url, "druid"), Pace()), "druid")
+        yield ObjectStorageReader(s3_bucket(s3_service(s3_address(url, "druid")), Pace()), "druid")
 
 
 async def read(reader: DeepStorageReader, place: Location = PLACE, *, ahead: bool = False) -> None:

@@ -1,0 +1,65 @@
+"""Which proxy of the environment stands between this process and a server.
+
+The libraries that speak HTTP read these variables in four different ways, or not at all. This is
+the one place that does: every client is told what it found and reads nothing itself.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
+
+from replicator.errors import ConfigError
+
+SCHEMES = frozenset({"http", "https"})
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy through which a URL is asked, None: it is asked directly.
+
+    `HTTP_PROXY` counts for http, `HTTPS_PROXY` for https, `ALL_PROXY` for what has none of its own,
+    in capitals or not. `NO_PROXY` names hosts, domains with all below them, networks like
+    `10.0.0.0/8`, or `*`. A server on this machine is asked directly.
+
+    Raises:
+        ConfigError: the variable holds something else than the address of an HTTP proxy.
+    """
+    asked = urlsplit(url)
+    host, found = asked.hostname or "", getproxies_environment()
+    proxy = found.get(asked.scheme) or found.get("all")
+    if not proxy or _is_direct(host, asked.netloc.rpartition("@")[2], found):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if urlsplit(proxy).scheme not in SCHEMES or not urlsplit(proxy).hostname:
+        raise ConfigError(
+            f"{asked.scheme.upper()}_PROXY or ALL_PROXY in the environment is no HTTP proxy, which"
+            f" {host} would be asked through",
+            hint=f"write it like http://proxy.example:3128, or name {host} in NO_PROXY",
+        )
+    return proxy
+
+
+def _is_direct(host: str, netloc: str, found: dict[str, str]) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    names = [name.strip().lower().lstrip(".") for name in found.get("no", "").split(",")]
+    address = _address(host)
+    if address is not None and (address.is_loopback or any(_within(address, n) for n in names)):
+        return True
+    return "*" in names or any(
+        name and (host == name or netloc.lower() == name or host.endswith(f".{name}"))
+        for name in names
+    )
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _within(address: IPv4Address | IPv6Address, network: str) -> bool:
+    try:
+        return address in ip_network(network, strict=False)
+    except ValueError:
+        return False
