@@ -29,6 +29,7 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 """Of prctl(2)."""
 ENDING_MAX_S: Final = 5.0
 """How long what is about to end may take: a worker whose owner was killed reads that first."""
+KILLING_MAX_S: Final = 30.0
 POLL_S: Final = 0.01
 COMMAND_CHARS: Final = 200
 PASSABLE: Final = 0o711
@@ -144,7 +145,7 @@ class Guard:
         ]
 
     def _remove(self) -> None:
-        end = time.monotonic() + ENDING_MAX_S
+        end = time.monotonic() + KILLING_MAX_S
         while (strays := self._processes()) and time.monotonic() < end:
             for one in strays:
                 with suppress(ProcessLookupError):

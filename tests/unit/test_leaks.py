@@ -18,6 +18,7 @@ LEAVING = """
 import signal, socket, subprocess, tempfile, time
 from pathlib import Path
 import pytest
+from tests import leaks
 
 LEFT = []
 
@@ -62,9 +63,11 @@ def test_restarts_the_server_and_leaves_nothing(server):
     sleeper(1001)
 
 def test_leaves_what_is_about_to_end():
+    leaks.ENDING_MAX_S = 60
     subprocess.Popen(["sleep", "0.05"])
 
 def test_is_the_last(careless):
+    leaks.ENDING_MAX_S = 0.2
     assert LEFT[-2].args == ["sleep", "1001"] and LEFT[-2].poll() is None
     LEFT[-2].kill()
 """
