@@ -44,6 +44,7 @@ from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import ArchiveLimits, Archivist
 from replicator.services.history import History
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.store import Store
 
 PLAN_MAX_S, PLAN_MAX_BYTES = 60.0, 500e6
 """For a million segments; the time is in proportion for fewer."""
@@ -99,11 +100,11 @@ class Archive:
     def __init__(self, folder: Path, workers: int) -> None:
         self.log = MemoryEventLog(SystemClock(), SOURCE, log_id=LOG_ID)
         self.area = CountingArea(folder)
-        spliced = SplicedLog(self.log, lambda: [self.area], preferred=True)
+        spliced = SplicedLog(self.log, lambda: [Store(self.area)], preferred=True)
         history = History(spliced, source=SOURCE, workers=ProcessWorkers(workers), bases=spliced)
         self.archivist = Archivist(
             source=SOURCE,
-            area=self.area,
+            store=Store(self.area),
             origin=SourceLayout(main=LocalLayout(root=SOURCE_ROOT), others={}),
             kept=LocalLayout(root=TARGET_ROOT),
             history=history,
@@ -224,7 +225,7 @@ def _children() -> list[str]:
 async def restore(folder: Path, dsn: str | None, args: argparse.Namespace) -> bool:
     """Plan from the store alone, and write rows where there is a server; return: in time."""
     area = CountingArea(folder)
-    archive = ArchivedLog(area, LOG_ID)
+    archive = ArchivedLog(Store(area), LOG_ID)
     workers = ProcessWorkers(args.workers)
     history = History(archive, source=SOURCE, workers=workers, bases=archive)
     metadata: MetadataWriter = (

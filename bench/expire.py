@@ -56,6 +56,7 @@ from replicator.services.history import RECORDS_PER_READ_MAX
 from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
 from replicator.services.sparing import Sparing
+from replicator.services.store import Store
 from replicator.services.store_places import StorePlaces
 
 PLAN_MAX_S = 60.0
@@ -160,12 +161,12 @@ async def fill(area: LocalArea, rows: int, payload_bytes: int) -> ClosedCut:
 
 def planner(area: LocalArea, metadata: MemoryMetadata, workers: ProcessWorkers) -> ExpiryPlanner:
     """Return what the application would build."""
-    clock = SystemClock()
-    points = KeptPoints(area, clock=clock)
+    clock, store = SystemClock(), Store(area)
+    points = KeptPoints(store, clock=clock)
     origin = SourceLayout(main=LocalLayout(root="/druid"), others={})
     layout = LocalLayout(root="/standby")
     places = StorePlaces(
-        area=area,
+        store=store,
         placing=Placing(source=origin, target=layout),
         workers=workers,
         records_max=RECORDS_PER_READ_MAX,
@@ -176,7 +177,7 @@ def planner(area: LocalArea, metadata: MemoryMetadata, workers: ProcessWorkers) 
         target="standby",
         metadata=metadata,
         reconciler=Reconciler.__new__(Reconciler),
-        area=area,
+        store=store,
         points=points,
         places=places,
         layout=layout,
@@ -184,7 +185,7 @@ def planner(area: LocalArea, metadata: MemoryMetadata, workers: ProcessWorkers) 
     return ExpiryPlanner(
         target="standby",
         sparing=sparing,
-        area=area,
+        store=store,
         points=points,
         places=places,
         remover=MemoryDeepStorage(),

@@ -46,6 +46,7 @@ from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import RestorePlan, Restorer
+from replicator.services.store import Store
 
 PLAN_MAX_S = 30.0
 CHUNK = 1000
@@ -161,7 +162,7 @@ async def services(
         executor=executor,
         archivist=Archivist(
             source=SOURCE,
-            area=MemoryArea(),
+            store=Store(MemoryArea()),
             origin=SourceLayout(main=LocalLayout(root=root), others={}),
             kept=LocalLayout(root=TARGET_ROOT),
             history=history,
@@ -175,7 +176,7 @@ async def services(
         ),
         leases=RestoreLeases(
             areas={},
-            points=KeptPoints(MemoryArea(), clock=clock),
+            points=KeptPoints(Store(MemoryArea()), clock=clock),
             clock=clock,
             limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(minutes=2)),
             rng=Random(1),

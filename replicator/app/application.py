@@ -17,10 +17,10 @@ from replicator.app.keeping import Keeping
 from replicator.app.logs import event_log
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.parts import Target, kept_points
+from replicator.app.parts import Target, kept_points, store_of
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
 from replicator.app.storages import Storages, layout, require_apart, source_layout
-from replicator.app.stores import Store, open_store
+from replicator.app.stores import OpenStore, open_store
 from replicator.config import (
     Settings,
 )
@@ -150,7 +150,7 @@ class Application:
         """Return how fast a target was filled until now."""
         return await RateBook(self.target(name).storage.area(), self.monitoring.observer()).rates()
 
-    async def store(self, name: str, *, log_id: str | None = None) -> Store:
+    async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
         """Open the history that a target keeps in its store; source and log are not asked."""
         observer = self.monitoring.observer()
         return await open_store(
@@ -178,7 +178,7 @@ class Application:
             clock=self.clock,
         )
 
-    async def verifier_from(self, store: Store, name: str) -> Verifier:
+    async def verifier_from(self, store: OpenStore, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""
         return await Pipeline(store.origin, self.target(name), self.tools).verifier()
 
@@ -389,7 +389,7 @@ class Application:
     def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:
         return SplicedLog(
             self._log,
-            lambda: [self.target(name).storage.area() for name in names],
+            lambda: [store_of(self.target(name)) for name in names],
             preferred=preferred,
         )
 

@@ -1,9 +1,9 @@
 """What keeps and what expires in one target's store: the services, made from a configuration."""
 
-from replicator.app.parts import intents, kept_points
+from replicator.app.parts import intents
 from replicator.app.pipeline import Pipeline, Tools
 from replicator.app.storages import layout
-from replicator.app.stores import Store
+from replicator.app.stores import OpenStore
 from replicator.config import S3StorageSettings
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
@@ -14,6 +14,7 @@ from replicator.services.expirer import Expirer
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.history import RECORDS_PER_READ_MAX
 from replicator.services.holds import Holds
+from replicator.services.kept_points import KeptPoints
 from replicator.services.locker import Locker
 from replicator.services.sparing import Sparing
 from replicator.services.store_places import StorePlaces
@@ -22,12 +23,12 @@ from replicator.services.store_places import StorePlaces
 class Keeping:
     """Makes the services of one store; all that they need to know stands in it."""
 
-    def __init__(self, store: Store, tools: Tools) -> None:
+    def __init__(self, store: OpenStore, tools: Tools) -> None:
         """Take the parts; nothing is asked yet."""
         self._store, self._tools, self._target = store, tools, store.target
-        self._pipeline = Pipeline(store.origin, store.target, tools)
+        self._pipeline = Pipeline(store.origin, store.target, tools, store=store.store)
         self._area = store.target.storage.area()
-        self._points = kept_points(store.target, tools.clock)
+        self._points = KeptPoints(store.store, clock=tools.clock)
         self._observer = tools.observer(store.target.name)
 
     def holds(self) -> Holds:
@@ -56,7 +57,7 @@ class Keeping:
         return ExpiryPlanner(
             target=self._target.name,
             sparing=await self._sparing(),
-            area=self._area,
+            store=self._store.store,
             points=self._points,
             places=self._places(),
             remover=self._target.storage,
@@ -73,7 +74,7 @@ class Keeping:
             intents=intents(self._target, self._tools.clock),
             points=self._points,
             places=self._places(),
-            area=self._area,
+            store=self._store.store,
             remover=self._target.storage,
             archivist=self._pipeline.archivist(),
             history=self._store.history,
@@ -115,7 +116,7 @@ class Keeping:
             target=self._target.name,
             metadata=self._target.metadata,
             reconciler=self._pipeline.reconciler(await self._pipeline.carriage()),
-            area=self._area,
+            store=self._store.store,
             points=self._points,
             places=self._places(),
             layout=layout(self._target.settings.deep_storage),
@@ -124,7 +125,7 @@ class Keeping:
     def _places(self) -> StorePlaces:
         kept = layout(self._target.settings.deep_storage)
         return StorePlaces(
-            area=self._area,
+            store=self._store.store,
             placing=Placing(source=self._store.about.origin, target=kept),
             workers=self._tools.workers,
             records_max=RECORDS_PER_READ_MAX,

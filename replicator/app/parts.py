@@ -10,6 +10,7 @@ from replicator.config import TargetSettings
 from replicator.ports import Clock
 from replicator.services.intents import Intents
 from replicator.services.kept_points import KeptPoints
+from replicator.services.store import Store
 
 TargetMetadata: TypeAlias = PostgresqlMetadataWriter | ArchiveMetadata
 """A cluster's metadata store, or what an archive has instead."""
@@ -31,6 +32,11 @@ def intents(target: Target, clock: Clock) -> Intents:
     return Intents(target.storage.area(), clock=clock, clock_skew_max=skew)
 
 
+def store_of(target: Target) -> Store:
+    """Return a target's store for one operation: nothing of it was read yet."""
+    return Store(target.storage.area(), cache_bytes_max=target.settings.history.cache_bytes_max)
+
+
 def kept_points(target: Target, clock: Clock) -> KeptPoints:
     """Return the points and holds in a target's store."""
-    return KeptPoints(target.storage.area(), clock=clock)
+    return KeptPoints(store_of(target), clock=clock)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from replicator.app.parts import Target, intents, kept_points
+from replicator.app.parts import Target, intents, kept_points, store_of
 from replicator.app.storages import layout
 from replicator.config import TargetSettings
 from replicator.errors import ConfigError
@@ -30,6 +30,7 @@ from replicator.services.renamer import Renamer
 from replicator.services.repairer import CheckedOrigin, Repairer
 from replicator.services.restore_lease import Keep, LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
+from replicator.services.store import Store
 from replicator.services.verifier import Verifier
 
 RENEWALS_PER_LEASE = 5
@@ -64,7 +65,13 @@ class Pipeline:
     """Makes the services of one target."""
 
     def __init__(
-        self, origin: Origin, target: Target, tools: Tools, *, elsewhere: Layout | None = None
+        self,
+        origin: Origin,
+        target: Target,
+        tools: Tools,
+        *,
+        elsewhere: Layout | None = None,
+        store: Store | None = None,
     ) -> None:
         """Take the parts.
 
@@ -74,7 +81,9 @@ class Pipeline:
             tools: What is shared.
             elsewhere: How the storage writes load specs that has the bytes, when it is not the
                 target's own.
+            store: The target's store, where somebody has read in it before; None: nobody has.
         """
+        self._store = store_of(target) if store is None else store
         self._origin, self._target, self._tools = origin, target, tools
         self._layout = elsewhere or layout(target.settings.deep_storage)
         self._observer = tools.observer(target.name)
@@ -292,7 +301,7 @@ class Pipeline:
         settings = self._target.settings.history
         return Archivist(
             source=self._origin.source,
-            area=self._target.storage.area(),
+            store=self._store,
             origin=self._origin.layout,
             kept=self._layout,
             history=self.history(),

@@ -8,7 +8,7 @@ from replicator.app.keeping import Keeping
 from replicator.app.parts import Target
 from replicator.app.pipeline import Pipeline
 from replicator.app.storages import layout
-from replicator.app.stores import Store
+from replicator.app.stores import OpenStore
 from replicator.app.ways import digests, source_storages, way
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
@@ -92,7 +92,7 @@ class Place:
         source = application.settings.source
         return digests({**names, **(source_storages(source) if source is not None else {})})
 
-    async def _restorer_from(self, application: Application, store: Store) -> Restorer:
+    async def _restorer_from(self, application: Application, store: OpenStore) -> Restorer:
         """Return what needs nothing but the store."""
         kept, pipeline = store.target, self._pipeline(application, store)
         backup = store.backup(self._elsewhere(store))
@@ -104,7 +104,7 @@ class Place:
         keep = partial(Keeping(store, application.tools).keep_for, self.into)
         return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
 
-    async def _appraiser_from(self, application: Application, store: Store) -> Appraiser:
+    async def _appraiser_from(self, application: Application, store: OpenStore) -> Appraiser:
         kept = store.target
         return await self._pipeline(application, store).appraiser(
             kept.storage,
@@ -113,7 +113,7 @@ class Place:
             stays=self.by_reference or self._is_in_place,
         )
 
-    async def _renamer_from(self, application: Application, store: Store) -> Renamer:
+    async def _renamer_from(self, application: Application, store: OpenStore) -> Renamer:
         if self.by_reference:
             raise ConfigError("--rename copies what is in another store: leave out --by-reference")
         pipeline, kept = self._pipeline(application, store), store.target
@@ -121,11 +121,11 @@ class Place:
             return await pipeline.renamer(kept.storage)
         return await pipeline.renamer(kept.storage, backup=store.backup(), kept=kept)
 
-    def _pipeline(self, application: Application, store: Store) -> Pipeline:
+    def _pipeline(self, application: Application, store: OpenStore) -> Pipeline:
         target, elsewhere = application.target(self.into), self._elsewhere(store)
         return Pipeline(store.origin, target, application.tools, elsewhere=elsewhere)
 
-    def _elsewhere(self, store: Store) -> Layout | None:
+    def _elsewhere(self, store: OpenStore) -> Layout | None:
         """Return where bytes stay that are not copied."""
         return layout(store.target.settings.deep_storage) if self.by_reference else None
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from replicator.app.parts import Target, kept_points
+from replicator.app.parts import Target, store_of
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
 from replicator.errors import ConfigError, NotFoundError
@@ -13,14 +13,17 @@ from replicator.ports import Clock, Workers
 from replicator.services.archive import ArchivedLog, abouts
 from replicator.services.copier import Backup
 from replicator.services.history import History
+from replicator.services.kept_points import KeptPoints
+from replicator.services.store import Store
 from replicator.services.windows import Windows, newest, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class OpenStore:
     """One history in a target's store, opened."""
 
     target: Target
+    store: Store
     about: About
     windows: Windows
     archive: ArchivedLog
@@ -47,22 +50,23 @@ class Store:
 
 async def open_store(
     target: Target, log_id: str | None, *, workers: Workers, clock: Clock, observer: Observer
-) -> Store:
+) -> OpenStore:
     """Open a history in a target's store: that of a log, or the one that goes furthest.
 
     Raises:
         NotFoundError: there is none.
         ConfigError: the store is of another type than the one that it was written to.
     """
-    area = target.storage.area()
-    kept = {about.log_id: about for about in await abouts(area)}
+    files = store_of(target)
+    kept = {about.log_id: about for about in await abouts(files.area)}
     if log_id is not None and log_id not in kept:
         known = ", ".join(sorted(kept)) or "none"
         raise NotFoundError(
             f"target {target.name!r} keeps no history of log {log_id}, but of {known}"
         )
     wanted = [log_id] if log_id is not None else sorted(kept)
-    found = newest([await windows(area, one, kept_points(target, clock)) for one in wanted])
+    points = KeptPoints(files, clock=clock)
+    found = newest([await windows(files, one, points) for one in wanted])
     if found is None:
         raise NotFoundError(
             f"target {target.name!r} keeps no history in its store",
@@ -74,9 +78,16 @@ async def open_store(
             f"the store of target {target.name!r} was written as {about.kept}, and is configured"
             f" as {configured}: segments have other names there"
         )
-    archive = ArchivedLog(area, found.log_id)
+    archive = ArchivedLog(files, found.log_id)
     await archive.pass_over_altered_end()
     history = History(
         archive, source=about.source, workers=workers, bases=archive, observer=observer
     )
-    return Store(target=target, about=about, windows=found, archive=archive, history=history)
+    return OpenStore(
+        target=target,
+        store=files,
+        about=about,
+        windows=found,
+        archive=archive,
+        history=history,
+    )

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.app import Application
-from replicator.app.parts import Target
-from replicator.app.stores import Store
+from replicator.app.parts import Target, store_of
+from replicator.app.stores import OpenStore
 from replicator.cli.frame import (
     DEFAULT_CONFIG,
     LIST_MAX,
@@ -90,7 +90,7 @@ async def _kept(application: Application, name: str) -> _Kept:
     target, source = application.target(name), application.source_name
     held = await target.metadata.held(source)
     log_id = (await application.history.span()).log_id
-    found = await windows(target.storage.area(), log_id, application.points(name))
+    found = await windows(store_of(target), log_id, application.points(name))
     return _Kept(
         target=name,
         until=held.reached_in(log_id),
@@ -105,7 +105,7 @@ async def _other_logs(target: Target, log_id: str) -> tuple[str, ...]:
     return tuple(one for one in await kept_logs(target.storage.area()) if one != log_id)
 
 
-async def _kept_alone(store: Store, named: list[NamedPoint]) -> _Kept:
+async def _kept_alone(store: OpenStore, named: list[NamedPoint]) -> _Kept:
     found = store.windows
     return _Kept(
         target=store.target.name,

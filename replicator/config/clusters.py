@@ -105,6 +105,8 @@ class HistorySettings(Part):
     """Largest file before it is compressed, about a tenth after; it is in memory while read."""
     base_interval: Duration = timedelta(days=1)
     """Time between two whole inventories. A restore reads one, and the history since."""
+    cache_bytes_max: Annotated[Size, Field(ge=0, le=1 << 34)] = 32 << 20
+    """Memory for files that one command read, so that it need not ask the store for them again."""
 
 
 class ExpirySettings(Part):

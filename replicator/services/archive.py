@@ -8,24 +8,15 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
-from replicator.model.archive import (
-    BASES,
-    HISTORY,
-    Base,
-    base_of,
-    base_offset,
-    history_span,
-    manifest_name,
-    part_name,
-    unpack,
-)
+from replicator.model.archive import Base, manifest_name, part_name, unpack
 from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.keeping import HOLDS, hold_of
 from replicator.ports import Area, Span
-from replicator.services.archive_files import Files, MissingFileError
+from replicator.services.archive_files import Files, MissingFileError, spanned, without_doubles
 from replicator.services.intents import horizon
+from replicator.services.store import Listing, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +34,11 @@ class ArchivedLog:
     Where files are missing between others reading stops with a GapError: a log has no holes.
     """
 
-    def __init__(self, area: Area, log_id: str) -> None:
-        self._area, self._log_id = area, log_id
-        self._history = Files(area)
+    def __init__(self, store: Store, log_id: str) -> None:
+        """Take the settings; nothing is read yet."""
+        self._store, self._log_id = store, log_id
+        self._listing = Listing(history=(), bases=())
+        self._history = Files(store)
         self._bases: list[Offset] = []
         self._known: dict[Offset, tuple[Base, Files]] = {}
         self._listed = False
@@ -57,18 +50,22 @@ class ArchivedLog:
         return self._log_id
 
     async def refresh(self) -> None:
-        """Look again which files there are."""
-        names = await self._area.names(f"{HISTORY}/{self._log_id}/")
-        found = [
-            (*span, name)
-            for name in names
-            if name not in self._passed and (span := history_span(name)) is not None
-        ]
-        if [name for *_, name in found] != self._history.names:
-            self._history = Files(self._area, found)
-        manifests = await self._area.names(f"{BASES}/{self._log_id}/")
-        bases = [offset for name in manifests if (offset := base_offset(name)) is not None]
-        self._bases, self._listed = sorted(bases), True
+        """Look again which files there are: two requests."""
+        self.take(await self._store.listing(self._log_id))
+
+    def take(self, listing: Listing) -> None:
+        """Go by a listing that somebody has just made."""
+        history, bases = listing.history_of(self._log_id), listing.bases_of(self._log_id)
+        found = Listing(history=history, bases=bases)
+        if not self._listed or found.history != self._listing.history:
+            self._take_history(history)
+        if not self._listed or found.bases != self._listing.bases:
+            self._bases = found.offsets(self._log_id)
+        self._listing, self._listed = found, True
+
+    def _take_history(self, names: Sequence[str]) -> None:
+        left = without_doubles(spanned(name for name in names if name not in self._passed))
+        self._history = Files(self._store, left)
 
     async def pass_over_altered_end(self) -> Sequence[str]:
         """Leave out altered files at the history's end; return what is wrong with them.
@@ -83,7 +80,7 @@ class ArchivedLog:
             except CorruptionError as exc:
                 found.append(str(exc))
                 self._passed.add(self._history.names[-1])
-                await self.refresh()
+                self._take_history(self._listing.history)
             else:
                 break
         return found
@@ -162,6 +159,11 @@ class ArchivedLog:
         await self.refresh()
         return self._bases
 
+    @property
+    def listed_end(self) -> Offset | None:
+        """Where the history ended when the files were last listed; None: there was none."""
+        return self._end()
+
     async def has_base(self, offset: Offset) -> bool:
         """Return whether there was a base of this cut when the files were last listed."""
         await self._list_once()
@@ -179,11 +181,24 @@ class ArchivedLog:
         self, offset: Offset, start: Offset, *, records_max: int
     ) -> Sequence[Record]:
         """Return records of a base with an offset of `start` or larger, ascending, as `read`."""
+        base = (await self._base(offset))[0]
+        try:
+            return await self._read_base(offset, start, records_max)
+        except CorruptionError:
+            # It may have been deleted and written again, cut otherwise.
+            self._known.pop(offset, None)
+            self._store.forget(manifest_name(self._log_id, offset))
+            if (await self._base(offset))[0] == base:
+                raise
+            return await self._read_base(offset, start, records_max)
+
+    async def _read_base(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
         base, files = await self._base(offset)
         place, found = max(0, files.holding(start)), list[Record]()
         while place < len(files) and len(found) < records_max:
-            file = await files.file(place)
-            if file.footer.sha256 != base.parts[place].sha256:
+            sha256 = base.parts[place].sha256
+            file = await files.file(place, sha256=sha256)
+            if file.footer.sha256 != sha256:
                 raise CorruptionError(
                     f"{part_name(self._log_id, offset, files.starts[place])} is not the file that"
                     " its manifest names"
@@ -235,8 +250,11 @@ class ArchivedLog:
         bases of cuts that are held beyond that.
         """
         await self.refresh()
+        return await self.runs_from(await horizon(self._store.area, self._log_id))
+
+    async def runs_from(self, bar: Offset) -> tuple[Sequence[Run], Sequence[str]]:
+        """Return the stretches as `runs` does, by the last listing and a horizon that is known."""
         runs, faults = list[Run](), list[str]()
-        bar = await horizon(self._area, self._log_id)
         for offset in self._bases:
             if offset < bar or (runs and offset < runs[-1].end):
                 continue
@@ -264,12 +282,14 @@ class ArchivedLog:
 
     async def damages(self) -> Sequence[str]:
         """Read all files again and return what is wrong, by their names."""
+        self._store.forget()
+        self._known = {}
         await self.refresh()
         found: list[str] = []
         ended: dict[Offset, set[str]] = {}
-        for name in await self._area.names(f"{HISTORY}/{self._log_id}/"):
+        for name in self._listing.history:
             try:
-                file = unpack(name, await self._area.get(name))
+                file = unpack(name, await self._store.area.get(name))
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue
@@ -277,12 +297,12 @@ class ArchivedLog:
             if ended and file.header.previous not in {None, *before}:
                 found.append(f"the file before {name} is missing, or another one")
             ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
-        bar = await horizon(self._area, self._log_id)
+        bar = await horizon(self._store.area, self._log_id)
         for start, until in self._holes():
             if until <= bar:
                 continue  # it has expired
             found.append(f"there is no history from offset {start} to {until}, and no base")
-        held = await held_offsets(self._area, self._log_id)
+        held = await held_offsets(self._store.area, self._log_id)
         for offset in self._bases:
             # What an expiry leaves of a base goes with the next one: so it is with the base of a
             # hold that was refused because the expiry had come first.
@@ -321,12 +341,12 @@ class ArchivedLog:
         if offset not in self._known:
             name = manifest_name(self._log_id, offset)
             try:
-                base = base_of(name, await self._area.get(name))
+                base = await self._store.base(name)
             except NotFoundError as exc:
                 raise CorruptionError(f"{name} is missing from the archive") from exc
             bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
             names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
-            self._known = {offset: (base, Files(self._area, names))}
+            self._known = {offset: (base, Files(self._store, names))}
         return self._known[offset]
 
     async def _list_once(self) -> None:

@@ -1,19 +1,18 @@
 """Files of an archive by the offsets they hold, fetched ahead and unpacked one after the other."""
 
-import asyncio
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-from replicator.errors import CorruptionError, NotFoundError, worst_alone
-from replicator.model.archive import ArchiveFile, unpack
+from replicator.errors import CorruptionError
+from replicator.model.archive import ArchiveFile, history_span
 from replicator.model.event import Offset
-from replicator.ports import Area
+from replicator.services.store import Store
 
 AHEAD_FILES = 4
 """Files fetched at once while reading on."""
-KEPT_FILES = 2
-"""Files kept unpacked: the one being read, and the one that was read before."""
+Spanned: TypeAlias = tuple[Offset, Offset, str]
+"""The offsets of a file from the first up to the second, excluded, and its name."""
 
 
 class MissingFileError(CorruptionError):
@@ -23,16 +22,14 @@ class MissingFileError(CorruptionError):
 class Files:
     """Files by the offsets they hold, read one after the other."""
 
-    def __init__(self, area: Area, names: Sequence[tuple[Offset, Offset, str]] = ()) -> None:
-        self._area = area
-        self.starts, self.ends, self.names = list[Offset](), list[Offset](), list[str]()
-        for start, end, name in sorted(names, key=lambda found: (found[0], -found[1])):
-            if not self.ends or end > self.ends[-1]:  # what another file holds as well is not read
-                self.starts.append(start)
-                self.ends.append(end)
-                self.names.append(name)
+    def __init__(self, store: Store, files: Sequence[Spanned] = ()) -> None:
+        """Take the files in the order of their starts; nothing is read yet."""
+        self._store = store
+        self.starts = [start for start, _, _ in files]
+        self.ends = [end for _, end, _ in files]
+        self.names = [name for _, _, name in files]
         self._packed: dict[int, bytes | None] = {}
-        self._unpacked: deque[tuple[int, ArchiveFile]] = deque(maxlen=KEPT_FILES)
+        self._last: int | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -49,35 +46,45 @@ class Files:
             place += 1
         return end
 
-    async def file(self, place: int) -> ArchiveFile:
+    async def file(self, place: int, *, sha256: str | None = None) -> ArchiveFile:
         """Return a file, checked; the next ones are fetched along when it is read in order.
+
+        Args:
+            place: Which one.
+            sha256: What it must end with when it was read before; None: whatever it does.
 
         Raises:
             CorruptionError: it is missing or altered; the message names it.
         """
-        for kept, found in self._unpacked:
-            if kept == place:
-                return found
-        if place not in self._packed:
-            in_order = any(kept == place - 1 for kept, _ in self._unpacked)
-            await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
-        if (data := self._packed.pop(place)) is None:
-            raise MissingFileError(f"{self.names[place]} is missing from the archive")
-        found = unpack(self.names[place], data)
-        self._unpacked.append((place, found))
+        name = self.names[place]
+        if (found := self._store.known(name, sha256)) is None:
+            if place not in self._packed:
+                in_order = self._last is not None and self._last == place - 1
+                await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
+            if (data := self._packed.pop(place)) is None:
+                raise MissingFileError(f"{name} is missing from the archive")
+            found = self._store.unpacked(name, data)
+        self._last = place
         return found
 
     async def _fetch(self, places: range) -> None:
         self._packed.clear()
-        wanted = [place for place in places if place < len(self.names)]
-        with worst_alone():
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._get(self.names[place])) for place in wanted]
-        self._packed = {place: task.result() for place, task in zip(wanted, tasks, strict=True)}
+        first, *ahead = [place for place in places if place < len(self.names)]
+        wanted = [first, *[one for one in ahead if self._store.known(self.names[one]) is None]]
+        found = await self._store.fetch([self.names[place] for place in wanted])
+        self._packed = dict(zip(wanted, found, strict=True))
 
-    async def _get(self, name: str) -> bytes | None:
-        """Return a file's bytes, None when it is missing: it may have been fetched too early."""
-        try:
-            return await self._area.get(name)
-        except NotFoundError:
-            return None
+
+def spanned(names: Iterable[str]) -> list[Spanned]:
+    """Return the files of a history by their starts, of those with one start the longest first."""
+    spans = [(span, name) for name in names if (span := history_span(name)) is not None]
+    return sorted([(*span, name) for span, name in spans], key=lambda found: (found[0], -found[1]))
+
+
+def without_doubles(files: Iterable[Spanned]) -> list[Spanned]:
+    """Leave out files whose offsets another one holds as well."""
+    found: list[Spanned] = []
+    for one in files:
+        if not found or one[1] > found[-1][1]:
+            found.append(one)
+    return found

@@ -34,12 +34,13 @@ from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.wire import CUT_CLOSED
-from replicator.ports import Area, MetadataWriter
+from replicator.ports import MetadataWriter
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.closed_cuts import closed_cut
 from replicator.services.cuts import fold
 from replicator.services.history import History
 from replicator.services.pause import pause
+from replicator.services.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Archivist:
         self,
         *,
         source: str,
-        area: Area,
+        store: Store,
         origin: SourceLayout,
         kept: Layout,
         history: History,
@@ -74,14 +75,15 @@ class Archivist:
 
         Args:
             source: Name of the source cluster.
-            area: Where the target keeps our files.
+            store: Where the target keeps our files.
             origin: How the source's storages write load specs.
             kept: How the target keeps what is at their places.
             history: The log; it may begin from other targets' bases.
             limits: Sizes and intervals.
             observer: Is told of bases and of damage.
         """
-        self._source, self._area, self._history = source, area, history
+        self._source, self._history = source, history
+        self._store, self._area = store, store.area
         self._origin, self._kept_layout = origin, kept
         self._limits, self._observer = limits, observer
         self._tail: tuple[Offset, str | None] | None = None
@@ -136,7 +138,6 @@ class Archivist:
     async def base_is_due(self, checkpoint: Checkpoint) -> bool:
         """Return whether the newest base is older than the interval."""
         archive = await self._opened()
-        await archive.refresh()
         offsets = await archive.offsets()
         if not offsets or checkpoint.offset <= offsets[-1]:
             return False
@@ -231,7 +232,7 @@ class Archivist:
     async def _opened(self) -> ArchivedLog:
         if self._archive is None:
             log_id = (await self._history.span()).log_id
-            self._archive = ArchivedLog(self._area, log_id)
+            self._archive = ArchivedLog(self._store, log_id)
         return self._archive
 
     async def _say_what_about(self) -> None:

@@ -36,14 +36,14 @@ from replicator.model.placing import NONE, Pending, Places, less
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.ports import Area, Clock, SegmentRemover
-from replicator.services.archive import ArchivedLog
 from replicator.services.archivist import Archivist
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner, Going
 from replicator.services.history import History
 from replicator.services.intents import Intents
 from replicator.services.kept_points import KeptPoints
 from replicator.services.patience import Patience
-from replicator.services.sparing import Sparing
+from replicator.services.sparing import Look, Sparing
+from replicator.services.store import Store
 from replicator.services.store_places import StorePlaces, chained
 
 REMOVALS_PER_BATCH = 256
@@ -108,7 +108,7 @@ class Expirer:
         intents: Intents,
         points: KeptPoints,
         places: StorePlaces,
-        area: Area,
+        store: Store,
         remover: SegmentRemover,
         archivist: Archivist,
         history: History,
@@ -126,7 +126,7 @@ class Expirer:
             intents: What other expiries have announced.
             points: Holds and leases.
             places: Reads what goes.
-            area: Where the target keeps our files.
+            store: Where the target keeps our files.
             remover: Takes bytes away.
             archivist: Writes the base of the cut that a target stands at.
             history: Where that cut is found.
@@ -138,7 +138,8 @@ class Expirer:
         """
         self._planner, self._sparing = planner, sparing
         self._intents, self._points = intents, points
-        self._places, self._area, self._remover = places, area, remover
+        self._places, self._remover = places, remover
+        self._store, self._area = store, store.area
         self._archivist, self._history, self._clock = archivist, history, clock
         self._limits, self._observer = limits, observer
         self._patience = Patience(retry, rng=rng, observer=observer)
@@ -162,11 +163,11 @@ class Expirer:
         await self._keep_standing(plan)
         intent = await self._announce(plan, condemned)
         lease = _Lease(self._area, self._clock, self._limits, intent)
-        await self._spare(plan, intent)
+        look = await self._spare(plan, intent)
         left = less(condemned, plan.spared.wanted.places())
         expired = Expired(number=intent.number, spared=len(condemned) - len(left))
-        going = await self._planner.going(plan.log_id, plan.horizon)
-        await self._remove_expired(plan, going, left, lease, expired)
+        going = self._planner.going(look, plan.horizon)
+        await self._remove_expired(look, going, left, lease, expired)
         if len(stray) and plan.storage is not None:
             strays = [one.location for one in plan.storage.orphans]
             expired.orphans = await self._remove(Pending(left).take(strays), lease, expired)
@@ -220,26 +221,28 @@ class Expirer:
             hint="run it again when that is over",
         )
 
-    async def _spare(self, plan: ExpiryPlan, intent: Intent) -> None:
+    async def _spare(self, plan: ExpiryPlan, intent: Intent) -> Look:
         """Look again at everything that is kept, now that the intent can be seen."""
         try:
-            reading = min(await self._planner.restores(plan.log_id), default=None)
+            look = await self._sparing.look(plan.log_id)
+            reading = min(await self._planner.restores(look), default=None)
             if reading is not None and reading < plan.horizon:
                 raise RefusedError(
                     f"a restore of offset {reading} began, which would expire; nothing was deleted",
                     hint="run it again when the restore is over",
                 )
-            await self._sparing.spare(plan.log_id, plan.horizon, plan.spared)
+            await self._sparing.spare(look, plan.horizon, plan.spared)
         except ReplicatorError:
             with suppress(TransientError):  # then it is over when its time is
                 await self._finish(intent, carried_out=False)
             raise
+        return look
 
     async def _remove_expired(
-        self, plan: ExpiryPlan, going: Going, left: Places, lease: _Lease, expired: Expired
+        self, look: Look, going: Going, left: Places, lease: _Lease, expired: Expired
     ) -> None:
-        archive, pending = ArchivedLog(self._area, plan.log_id), Pending(left)
-        parts = await self._planner.going_batches(archive, going, plan.horizon)
+        pending = Pending(left)
+        parts = self._planner.going_batches(self._planner.archive(look), going)
         async with self._places.named(chained(parts)) as batches:
             async for named in batches:
                 expired.places += await self._remove(pending.take(named), lease, expired)
@@ -273,7 +276,7 @@ class Expirer:
         for name in dict.fromkeys([*manifests, *going.base_files, *going.history]):
             await lease.extend()
             try:
-                await self._tried(partial(self._area.delete, name), lease, name)
+                await self._tried(partial(self._store.delete, name), lease, name)
             except RefusedError as exc:
                 expired.locked.append(str(exc))
             else:

@@ -11,11 +11,12 @@ from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.keeping import Hold
 from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.model.placing import Places, less
-from replicator.ports import Area, Clock, SegmentRemover
+from replicator.ports import Clock, SegmentRemover
 from replicator.services.archive import ArchivedLog, Run
 from replicator.services.kept_points import KeptPoints
-from replicator.services.sparing import Spared, Sparing
+from replicator.services.sparing import Look, Spared, Sparing
 from replicator.services.storage_look import StorageFindings, look_at_storage
+from replicator.services.store import Store
 from replicator.services.store_places import (
     StorePlaces,
     Wanted,
@@ -44,6 +45,10 @@ class Going:
 
     history: tuple[str, ...]
     """Those that hold nothing behind the horizon."""
+    begun: tuple[str, ...]
+    """Those that hold anything up to the horizon."""
+    until: Offset
+    """What they ask for up to here may go: the horizon."""
     bases: tuple[Offset, ...]
     base_files: tuple[str, ...]
     """Of these, and of bases that were never finished."""
@@ -82,7 +87,7 @@ class ExpiryPlanner:
         *,
         target: str,
         sparing: Sparing,
-        area: Area,
+        store: Store,
         points: KeptPoints,
         places: StorePlaces,
         remover: SegmentRemover,
@@ -95,7 +100,7 @@ class ExpiryPlanner:
         Args:
             target: Name of the target.
             sparing: Reads what must stay.
-            area: Where the target keeps our files.
+            store: Where the target keeps our files.
             points: Holds, leases and the horizon.
             places: Reads the history as places.
             remover: Lists what stands in its storage.
@@ -103,7 +108,7 @@ class ExpiryPlanner:
             limits: What is left alone.
             observer: Is told of progress and of damage.
         """
-        self._target, self._sparing, self._area = target, sparing, area
+        self._target, self._sparing, self._store = target, sparing, store
         self._points, self._places, self._remover = points, places, remover
         self._clock, self._limits, self._observer = clock, limits, observer
 
@@ -124,72 +129,84 @@ class ExpiryPlanner:
             CorruptionError: what must be kept cannot be read, so nobody knows what it needs.
             TransientError: something is away.
         """
-        log_id = await self._log_id()
-        archive, spared = ArchivedLog(self._area, log_id), Spared(with_rows=orphans)
-        runs = await self._runs(archive)
+        look = await self._sparing.look()
+        log_id = look.log_id
+        archive, spared = self.archive(look), Spared(with_rows=orphans)
         before = await self._points.horizon(log_id)
-        horizon = await self._horizon(archive, runs, retention, before, spared)
-        await self._sparing.spare(log_id, horizon, spared)
-        going = await self.going(log_id, horizon)
-        kept, holds = spared.wanted.places(), await self._points.holds_in_force(log_id)
-        condemned = less(await self._asked_for(archive, going, horizon), kept)
+        runs = await self._runs(archive, before)
+        horizon = await self._horizon(look, runs, retention, before, spared)
+        await self._sparing.spare(look, horizon, spared)
+        going = self.going(look, horizon)
+        kept = spared.wanted.places()
+        condemned = less(await self._asked_for(archive, going), kept)
         return ExpiryPlan(
             log_id=log_id,
             horizon=horizon,
             before=before,
-            oldest_before=await self._oldest(archive, before),
-            oldest_after=await self._oldest(archive, horizon),
+            oldest_before=await self._oldest(look, before),
+            oldest_after=await self._oldest(look, horizon),
             spared=spared,
             condemned=condemned,
             going=going,
-            holds=tuple(hold for hold in holds if hold.point.offset < horizon),
-            storage=await self._look(kept, condemned) if storage else None,
+            holds=tuple(hold for hold in look.holds if hold.point.offset < horizon),
+            storage=await self._look(look, kept, condemned) if storage else None,
         )
 
-    async def going(self, log_id: str, horizon: Offset) -> Going:
+    def archive(self, look: Look) -> ArchivedLog:
+        """Return the history as it was listed."""
+        archive = ArchivedLog(self._store, look.log_id)
+        archive.take(look.listing)
+        return archive
+
+    def going(self, look: Look, horizon: Offset) -> Going:
         """Return the files that hold nothing but what is before the horizon and not held."""
-        kept = {hold.point.offset for hold in await self._points.holds_in_force(log_id)}
-        if (standing := await self._sparing.standing()) is not None:
-            kept.add(standing)
+        log_id, kept = look.log_id, look.held
+        if look.standing is not None:
+            kept.add(look.standing)
         folders = tuple(base_folder(log_id, offset) for offset in kept)
         end = base_folder(log_id, horizon)
-        names = await self._places.base_names(log_id)
-        history = beginning_until(await self._places.history_names(log_id), horizon)
-        behind = set(ending_after(history, horizon))
-        offsets = await ArchivedLog(self._area, log_id).offsets()
+        begun = beginning_until(look.listing.history_of(log_id), horizon) if horizon else []
+        behind = set(ending_after(begun, horizon))
+        offsets = look.listing.offsets(log_id)
+        names = look.listing.bases_of(log_id)
         return Going(
-            history=tuple(name for name in history if horizon and name not in behind),
+            history=tuple(name for name in begun if name not in behind),
+            begun=tuple(begun),
+            until=horizon,
             bases=tuple(offset for offset in offsets if offset < horizon and offset not in kept),
             base_files=tuple(n for n in names if n < end and not n.startswith(folders)),
         )
 
-    async def going_batches(
-        self, archive: ArchivedLog, going: Going, horizon: Offset
+    def going_batches(
+        self, archive: ArchivedLog, going: Going
     ) -> list[AsyncIterator[Sequence[Record]]]:
         """Return the records that no point needs any more; what is altered is passed over."""
-        names = beginning_until(await self._places.history_names(archive.log_id), horizon)
         parts = [self._places.base_if_whole(archive, offset) for offset in going.bases]
-        if horizon:
+        if going.begun:
             parts.append(
-                self._places.history(names, after=Offset(-1), until=horizon, tolerant=True)
+                self._places.history(
+                    going.begun, after=Offset(-1), until=going.until, tolerant=True
+                )
             )
         return parts
 
-    async def restores(self, log_id: str) -> list[Offset]:
+    async def restores(self, look: Look) -> list[Offset]:
         """Return the cuts that running restores read and nothing holds.
 
         Raises:
             RefusedError: one of them is in no stretch of this history: its needs are not known.
         """
         limit = self._clock.now() - self._limits.clock_skew_max
-        held = {hold.point.offset for hold in await self._points.holds_in_force(log_id)}
         found = [
             lease.offset
             for _, lease in await self._points.leases()
-            if lease.log_id == log_id and lease.valid_until > limit and lease.offset not in held
+            if lease.log_id == look.log_id
+            and lease.valid_until > limit
+            and lease.offset not in look.held
         ]
         if found:
-            runs = await self._runs(ArchivedLog(self._area, log_id))
+            bar = await self._points.horizon(look.log_id)
+            runs = await self._runs(self.archive(look), bar)
             for offset in found:
                 if not any(run.base.offset <= offset < run.end for run in runs):
                     raise RefusedError(
@@ -199,19 +216,8 @@ class ExpiryPlanner:
                     )
         return found
 
-    async def _log_id(self) -> str:
-        checkpoint = await self._sparing.checkpoint()
-        if checkpoint is not None:
-            return checkpoint.log_id
-        if len(logs := await self._places.logs()) != 1:
-            raise NotFoundError(
-                f"the store of target {self._target!r} has histories of {len(logs)} logs, and the"
-                " target has no checkpoint that says which one it follows"
-            )
-        return logs[0]
-
-    async def _runs(self, archive: ArchivedLog) -> Sequence[Run]:
-        runs, faults = await archive.runs()
+    async def _runs(self, archive: ArchivedLog, bar: Offset) -> Sequence[Run]:
+        runs, faults = await archive.runs_from(bar)
         for fault in faults:
             self._observer(ArchiveDamaged(reason=fault))
         if not runs:
@@ -220,18 +226,19 @@ class ExpiryPlanner:
 
     async def _horizon(
         self,
-        archive: ArchivedLog,
+        look: Look,
         runs: Sequence[Run],
         retention: timedelta,
         before: Offset,
         spared: Spared,
     ) -> Offset:
         """Return the newest base that the window can begin with, and read it."""
+        archive = self.archive(look)
         newest = await archive.last_cut(runs[-1])
         # A source that stands still, or a clock that is ahead, must not use up the window.
         now = min(self._clock.now(), newest.closed.source_time)
-        restores = await self.restores(archive.log_id)
-        found = await self._candidates(archive, now - retention, min(restores, default=None))
+        restores = await self.restores(look)
+        found = await self._candidates(look, now - retention, min(restores, default=None))
         for base in reversed([base for base in found if base.offset > before]):
             wanted, batches = Wanted(), self._places.base(archive, base)
             try:
@@ -244,12 +251,10 @@ class ExpiryPlanner:
                 return base.offset
         return before
 
-    async def _candidates(
-        self, archive: ArchivedLog, until: datetime, limit: Offset | None
-    ) -> list[Base]:
+    async def _candidates(self, look: Look, until: datetime, limit: Offset | None) -> list[Base]:
         """Return the bases from which everything after a time can be restored, oldest first."""
-        found: list[Base] = []
-        for offset in await archive.offsets():
+        archive, found = self.archive(look), list[Base]()
+        for offset in look.listing.offsets(look.log_id):
             try:
                 base = await archive.base(offset)
             except CorruptionError as exc:
@@ -260,28 +265,28 @@ class ExpiryPlanner:
             found.append(base)
         return found
 
-    async def _asked_for(self, archive: ArchivedLog, going: Going, horizon: Offset) -> Places:
+    async def _asked_for(self, archive: ArchivedLog, going: Going) -> Places:
         wanted = Wanted()
-        parts = await self.going_batches(archive, going, horizon)
+        parts = self.going_batches(archive, going)
         await self._places.gather(chained(parts), wanted, what="read what goes")
         return wanted.places()
 
-    async def _look(self, kept: Places, condemned: Places) -> StorageFindings:
+    async def _look(self, look: Look, kept: Places, condemned: Places) -> StorageFindings:
         return await look_at_storage(
             self._remover,
             kept=kept,
             condemned=condemned,
-            stored_before=await self._settled_before(),
+            stored_before=await self._settled_before(look),
             observer=self._observer,
         )
 
-    async def _settled_before(self) -> datetime:
+    async def _settled_before(self, look: Look) -> datetime:
         """Return when what is on its way began to be stored, at the earliest.
 
         A cut is copied after the source's time of it, however late it is applied; a restore may
         bring bytes of any cut.
         """
-        reached = await self._sparing.reached()
+        reached = None if look.checkpoint is None else look.checkpoint.source_time
         limit = self._clock.now() - self._limits.clock_skew_max
         if reached is None or any(
             lease.valid_until > limit for _, lease in await self._points.leases()
@@ -289,8 +294,9 @@ class ExpiryPlanner:
             return datetime.min.replace(tzinfo=UTC)
         return min(self._clock.now(), reached) - self._limits.orphan_age_min
 
-    async def _oldest(self, archive: ArchivedLog, horizon: Offset) -> ClosedCut:
-        for offset in await archive.offsets():
+    async def _oldest(self, look: Look, horizon: Offset) -> ClosedCut:
+        archive = self.archive(look)
+        for offset in look.listing.offsets(look.log_id):
             if offset >= horizon:
                 with suppress(CorruptionError):  # told of before
                     return (await archive.base(offset)).cut

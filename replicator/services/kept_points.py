@@ -15,9 +15,10 @@ from replicator.model.keeping import (
     lease_of,
     point_of,
 )
-from replicator.ports import Area, Clock
+from replicator.ports import Clock
 from replicator.services.archive import ArchivedLog
 from replicator.services.intents import horizon
+from replicator.services.store import Store
 
 _EXPIRED = "`replicator points` lists what can be restored; a hold keeps a cut for longer"
 
@@ -25,9 +26,9 @@ _EXPIRED = "`replicator points` lists what can be restored; a hold keeps a cut f
 class KeptPoints:
     """Named points, holds, leases of restores and the horizon of one store."""
 
-    def __init__(self, area: Area, *, clock: Clock) -> None:
+    def __init__(self, store: Store, *, clock: Clock) -> None:
         """Take the settings; nothing is read yet."""
-        self._area, self._clock = area, clock
+        self._store, self._area, self._clock = store, store.area, clock
 
     async def horizon(self, log_id: str) -> Offset:
         """Return before which offset no cut can be restored any more, but for those held."""
@@ -57,13 +58,13 @@ class KeptPoints:
         names = await self._area.names(f"{HOLDS}/")
         return [hold_of(name, data) for name, data in await self._files(names)]
 
-    async def holds_in_force(self, log_id: str) -> list[Hold]:
-        """Return the holds on cuts of a log that have not ended."""
+    async def holds_in_force(self, log_id: str | None) -> list[Hold]:
+        """Return the holds that have not ended, on cuts of a log or, for None, of all logs."""
         now = self._clock.now()
         return [
             hold
             for hold in await self.holds()
-            if hold.point.log_id == log_id and hold.holds_at(now)
+            if log_id in {None, hold.point.log_id} and hold.holds_at(now)
         ]
 
     async def leases(self) -> list[tuple[str, RestoreLease]]:
@@ -93,7 +94,7 @@ class KeptPoints:
         self, log_id: str, offset: Offset, bar: Offset, holds: Sequence[Hold]
     ) -> list[str]:
         """Return the places in words: of the last hold before, and of what comes first after."""
-        archive = ArchivedLog(self._area, log_id)
+        archive = ArchivedLog(self._store, log_id)
         holds = sorted(holds, key=lambda hold: hold.point.offset)
         before = [hold for hold in holds if hold.point.offset < offset][-1:]
         after = [hold for hold in holds if offset < hold.point.offset < bar][:1]

@@ -15,7 +15,7 @@ from replicator.model.retry import RetryPolicy
 from replicator.ports import Area, Clock, SegmentRemover
 from replicator.services.expiry_planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.patience import Patience
-from replicator.services.sparing import Spared, Sparing
+from replicator.services.sparing import Look, Spared, Sparing
 from replicator.services.store_places import StorePlaces, chained
 
 FILES_PER_BATCH = 256
@@ -85,26 +85,20 @@ class Locker:
         """
         plan = await self._planner.plan(retention, storage=False)
         locked = Locked(until=self._clock.now() + retention)
-        await self._lock_files(plan, locked)
+        look = await self._sparing.look(plan.log_id)
+        await self._lock_files(plan, look, locked)
         pending = Pending(plan.spared.wanted.places())
-        kept = await self._sparing.kept(plan.log_id, plan.horizon, Spared())
+        kept = await self._sparing.kept(look, plan.horizon, Spared())
         async with self._places.named(chained(kept)) as batches:
             async for named in batches:
                 await self._lock_places(pending.take(named), locked)
                 self._observer(Progress(what="lock", done=locked.places, total=None, unit="places"))
         return locked
 
-    async def _lock_files(self, plan: ExpiryPlan, locked: Locked) -> None:
+    async def _lock_files(self, plan: ExpiryPlan, look: Look, locked: Locked) -> None:
         """Lock history and bases first: without them nobody knows what the bytes are."""
         going = {*plan.going.history, *plan.going.base_files}
-        names = [
-            name
-            for log_id in await self._places.logs()
-            for name in (
-                *await self._places.history_names(log_id),
-                *await self._places.base_names(log_id),
-            )
-        ]
+        names = (*look.listing.history, *look.listing.bases)
         kept = [name for name in names if name not in going]
         for at in range(0, len(kept), FILES_PER_BATCH):
             batch = kept[at : at + FILES_PER_BATCH]

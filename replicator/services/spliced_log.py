@@ -7,8 +7,9 @@ from typing import TypeVar
 from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
 from replicator.model.event import Offset, Record
-from replicator.ports import Area, EventLog, Span
+from replicator.ports import EventLog, Span
 from replicator.services.archive import ArchivedLog
+from replicator.services.store import Store
 
 _Found = TypeVar("_Found")
 FIRST = Offset(0)
@@ -23,16 +24,16 @@ class SplicedLog:
     """
 
     def __init__(
-        self, log: EventLog, areas: Callable[[], Sequence[Area]], *, preferred: bool
+        self, log: EventLog, stores: Callable[[], Sequence[Store]], *, preferred: bool
     ) -> None:
         """Take the settings; nothing is asked yet.
 
         Args:
             log: The log itself.
-            areas: Gives, when they are needed, the places where targets keep histories of it.
+            stores: Gives, when they are needed, those where targets keep histories of it.
             preferred: Whether to begin from a base although the log could be read from its start.
         """
-        self._log, self._areas, self._preferred = log, areas, preferred
+        self._log, self._stores, self._preferred = log, stores, preferred
         self._archives: list[ArchivedLog] | None = None
 
     async def span(self) -> Span:
@@ -132,5 +133,5 @@ class SplicedLog:
 
     async def _kept(self, span: Span) -> list[ArchivedLog]:
         if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
-            self._archives = [ArchivedLog(area, span.log_id) for area in self._areas()]
+            self._archives = [ArchivedLog(store, span.log_id) for store in self._stores()]
         return self._archives

@@ -1,21 +1,20 @@
 """Which places the files of one target's history ask for, read file by file in bounded memory."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from replicator.errors import CorruptionError, NotFoundError, worst_alone
-from replicator.model.archive import BASES, HISTORY, Base, history_span, unpack
+from replicator.errors import CorruptionError
+from replicator.model.archive import Base, history_span
 from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.observation import ArchiveDamaged, Observer, Progress
 from replicator.model.placing import Placed, Places, PlaceSet, Placing
-from replicator.ports import Area, Workers
+from replicator.ports import Workers
 from replicator.services.archive import ArchivedLog
+from replicator.services.archive_files import Files, spanned
+from replicator.services.store import Store
 
-AHEAD_FILES = 4
-"""Files fetched at once."""
 _Batches = AsyncIterator[Sequence[Record]]
 
 
@@ -38,7 +37,7 @@ class StorePlaces:
     def __init__(
         self,
         *,
-        area: Area,
+        store: Store,
         placing: Placing,
         workers: Workers,
         records_max: int,
@@ -47,13 +46,13 @@ class StorePlaces:
         """Take the settings; nothing is read yet.
 
         Args:
-            area: Where the target keeps our files.
+            store: Where the target keeps our files.
             placing: Which place a record asks for.
             workers: Where records are decoded.
             records_max: How many of them are handed to a worker at once.
             observer: Is told of progress, and of files that had to be passed over.
         """
-        self._area, self._placing, self._workers = area, placing, workers
+        self._store, self._placing, self._workers = store, placing, workers
         self._records_max, self._observer = records_max, observer
 
     async def gather(self, batches: _Batches, into: Wanted, *, what: str) -> None:
@@ -71,20 +70,6 @@ class StorePlaces:
         """Give the places of some records by their names, within the block."""
         return self._workers.each(self._placing.named, batches)
 
-    async def logs(self) -> list[str]:
-        """Return the logs that the store has files of."""
-        names = [*await self._area.names(f"{HISTORY}/"), *await self._area.names(f"{BASES}/")]
-        return sorted({name.split("/")[1] for name in names})
-
-    async def history_names(self, log_id: str) -> list[str]:
-        """Return the files of a log's history, by their starts."""
-        names = await self._area.names(f"{HISTORY}/{log_id}/")
-        return [name for name in names if history_span(name) is not None]
-
-    async def base_names(self, log_id: str) -> Sequence[str]:
-        """Return all files of all bases of a log, also of those that were never finished."""
-        return await self._area.names(f"{BASES}/{log_id}/")
-
     async def history(
         self, names: Sequence[str], *, after: Offset, until: Offset | None, tolerant: bool
     ) -> _Batches:
@@ -94,17 +79,16 @@ class StorePlaces:
             CorruptionError: a file is altered or missing, unless `tolerant`: then it is passed
                 over and told of.
         """
-        for at in range(0, len(names), AHEAD_FILES):
-            chunk = names[at : at + AHEAD_FILES]
-            for name, data in zip(chunk, await self._fetched(chunk), strict=True):
-                records = self._records(name, data, tolerant=tolerant)
-                found = [
-                    one
-                    for one in records
-                    if one.offset > after and (until is None or one.offset <= until)
-                ]
-                for start in range(0, len(found), self._records_max):
-                    yield found[start : start + self._records_max]
+        files = Files(self._store, spanned(names))
+        for place in range(len(files)):
+            records = await self._records(files, place, tolerant=tolerant)
+            found = [
+                one
+                for one in records
+                if one.offset > after and (until is None or one.offset <= until)
+            ]
+            for start in range(0, len(found), self._records_max):
+                yield found[start : start + self._records_max]
 
     async def base(self, archive: ArchivedLog, base: Base) -> _Batches:
         """Yield the records of a base.
@@ -129,26 +113,14 @@ class StorePlaces:
         except CorruptionError as exc:
             self._observer(ArchiveDamaged(reason=str(exc)))
 
-    def _records(self, name: str, data: bytes | None, *, tolerant: bool) -> Sequence[Record]:
+    async def _records(self, files: Files, place: int, *, tolerant: bool) -> Sequence[Record]:
         try:
-            return unpack(name, b"" if data is None else data).records
+            return (await files.file(place)).records
         except CorruptionError as exc:
             if not tolerant:
                 raise
             self._observer(ArchiveDamaged(reason=str(exc)))
             return ()
-
-    async def _fetched(self, names: Sequence[str]) -> list[bytes | None]:
-        with worst_alone():
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._get(name)) for name in names]
-        return [task.result() for task in tasks]
-
-    async def _get(self, name: str) -> bytes | None:
-        try:
-            return await self._area.get(name)
-        except NotFoundError:
-            return None
 
     def _add(self, placed: Placed, into: Wanted) -> None:
         into.found.add(placed.hashes)

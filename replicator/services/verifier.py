@@ -27,6 +27,7 @@ from replicator.ports import Area, Chunk, DeepStorage, MetadataWriter, Receipt
 from replicator.services.archive import ArchivedLog
 from replicator.services.history import History
 from replicator.services.reconciler import Reconciler, Reconciliation, refuse_other_log
+from replicator.services.store import Store
 from replicator.services.structure import fault_in_zip
 
 FINDINGS_MAX = 1_000
@@ -197,11 +198,11 @@ class Verifier:
 
     async def _history_files(self, log_id: str, verification: Verification) -> None:
         """Look at the history that the target keeps: its names, or for checksums all of it."""
-        archive = ArchivedLog(self._area, log_id)
+        archive = ArchivedLog(Store(self._area), log_id)  # a proof believes nothing read before
         deep = verification.level is Level.CHECKSUM
         for fault in await archive.damages() if deep else (await archive.runs())[1]:
             verification.add(fault)
-        end, reached = await archive.end(), verification.checkpoint.offset
+        end, reached = archive.listed_end, verification.checkpoint.offset
         if verification.checkpoint.datasource is not None:
             return  # its other datasources are at another cut, and so is its history
         if end is None or end <= reached:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.keeping import Hold
-from replicator.ports import Area
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.kept_points import KeptPoints
+from replicator.services.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ class Windows:
     """What is missing or altered, as far as it was come across."""
 
 
-async def windows(area: Area, log_id: str, points: KeptPoints) -> Windows:
+async def windows(store: Store, log_id: str, points: KeptPoints) -> Windows:
     """Return what can be restored from a store, by the names of its files and their ends."""
-    archive = ArchivedLog(area, log_id)
+    archive = ArchivedLog(store, log_id)
     ends = await archive.pass_over_altered_end()
-    runs, faults = await archive.runs()
     horizon = await points.horizon(log_id)
+    runs, faults = await archive.runs_from(horizon)
     held = [hold for hold in await points.holds_in_force(log_id) if hold.point.offset < horizon]
     found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
     return Windows(
@@ -48,7 +48,7 @@ async def windows(area: Area, log_id: str, points: KeptPoints) -> Windows:
         horizon=horizon,
         held=tuple(held),
         windows=tuple(found),
-        gaps=tuple(await kept_gaps(area, log_id)),
+        gaps=tuple(await kept_gaps(store.area, log_id)),
         faults=(*ends, *faults),
     )
 

@@ -14,6 +14,7 @@ from replicator.model.load_spec import Location
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
 from replicator.services.archive import ArchivedLog
+from replicator.services.store import Store as OwnFiles
 from tests.builders import segment
 from tests.contract.storages import ALL, Origin, Store
 from tests.unit.pipeline import Pipeline, place_of
@@ -44,7 +45,7 @@ async def day(pipeline: Pipeline, *come: Segment, gone: tuple[Segment, ...] = ()
     pipeline.kill(*gone)
     await pipeline.cut(move_s=86_400)
     await pipeline.follow()
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(OwnFiles(pipeline.area), "log")
     runs, _ = await archive.runs()
     cut = await archive.last_cut(runs[-1])
     await pipeline.archivist().write_base(cut)
@@ -81,7 +82,9 @@ async def test_what_no_point_needs_goes_and_the_rest_is_whole(store: Store):
         assert await store.storage.receipt(place_of(row)) is not None
     with pytest.raises(GapError):
         await pipeline.points().refuse_expired("log", first)
-    assert [o for o in await ArchivedLog(pipeline.area, "log").offsets() if o < third] == []
+    assert [
+        o for o in await ArchivedLog(OwnFiles(pipeline.area), "log").offsets() if o < third
+    ] == []
     again = await pipeline.planner().plan(timedelta(days=1), storage=True)
     assert again.is_empty
     pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))

@@ -18,6 +18,7 @@ from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.intents import Intents
 from replicator.services.missing_wait import MissingWait
 from replicator.services.reconciler import Reconciler
+from replicator.services.store import Store
 from tests.simulation.faults import FlakyArea, FlakyStorage
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class ArchiveTarget:
     def _archivist(self) -> Archivist:
         return Archivist(
             source=self._source,
-            area=FlakyArea(self.area, self._world.weather),
+            store=Store(FlakyArea(self.area, self._world.weather)),
             origin=self._origin,
             kept=LocalLayout(root=ARCHIVE_ROOT),
             history=self._world.history([self.area]),

@@ -27,6 +27,7 @@ from replicator.services.kept_points import KeptPoints
 from replicator.services.reconciler import Reconciler
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
+from replicator.services.store import Store
 from tests.simulation.archive_target import ARCHIVE_ROOT
 from tests.simulation.world import ORIGIN, RETRY, SOURCE, TARGET_ROOT, World
 
@@ -52,7 +53,7 @@ async def covered(world: World, area: MemoryArea, checkpoint: Checkpoint | None)
         return 0
     if checkpoint.standing:  # it goes on from the newest base
         return world.kept_until(area, world.log_id)
-    return await ArchivedLog(area, world.log_id).whole_until(checkpoint.offset)
+    return await ArchivedLog(Store(area), world.log_id).whole_until(checkpoint.offset)
 
 
 async def trim_too_far(world: World) -> None:
@@ -151,7 +152,7 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
 
 
 async def restore_alone(world: World, left: Left) -> None:
-    archive = ArchivedLog(left.area, left.log_id)
+    archive = ArchivedLog(Store(left.area), left.log_id)
     history = History(
         archive,
         source=SOURCE,
@@ -225,7 +226,7 @@ class Fresh:
             ),
             leases=RestoreLeases(
                 areas={"left": self._left.area},
-                points=KeptPoints(self._left.area, clock=clock),
+                points=KeptPoints(Store(self._left.area), clock=clock),
                 clock=clock,
                 limits=LeaseLimits(lease=timedelta(seconds=60), renewal=timedelta(seconds=10)),
                 rng=self._world.rng,

@@ -55,6 +55,7 @@ from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
 from replicator.services.sparing import Sparing
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.store import Store
 from replicator.services.store_places import StorePlaces
 from replicator.services.watcher import Watcher, WatchLimits
 from tests.simulation.archive_target import ArchiveTarget
@@ -175,7 +176,7 @@ class World:
             observer=self.observe,
         )
 
-    def applier(self, *, resume: bool = True) -> Applier:
+    def applier(self, store: Store | None = None) -> Applier:
         return Applier(
             source=SOURCE,
             target="standby",
@@ -183,7 +184,7 @@ class World:
             metadata=self.writer(),
             reconciler=self.reconciler(),
             executor=self.executor(),
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             guard=self.guard(),
             missing=MissingWait(self.flaky_area(), self.clock, timedelta(seconds=self.kill_wait_s)),
             limits=ApplyLimits(
@@ -192,7 +193,7 @@ class World:
                 retry=RETRY,
                 delay=self.delay,
             ),
-            leave=Leave(resume=resume, new_log=True),
+            leave=Leave(resume=True, new_log=True),
             clock=self.clock,
             rng=self.rng,
             observer=self.observe,
@@ -224,56 +225,60 @@ class World:
     def intents(self) -> Intents:
         return Intents(self.flaky_area(), clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
 
-    def points(self) -> KeptPoints:
-        return KeptPoints(self.flaky_area(), clock=self.clock)
+    def store(self) -> Store:
+        """Return the standby's files as one process reads them, which has read none yet."""
+        return Store(self.flaky_area())
+
+    def points(self, store: Store | None = None) -> KeptPoints:
+        return KeptPoints(store or self.store(), clock=self.clock)
 
     def guard(self) -> ExpiryGuard:
         return ExpiryGuard(intents=self.intents(), history=self.history(), placing=PLACING)
 
-    def places(self) -> StorePlaces:
+    def places(self, store: Store) -> StorePlaces:
         return StorePlaces(
-            area=self.flaky_area(),
+            store=store,
             placing=PLACING,
             workers=InPlaceWorkers(),
             records_max=7,
             observer=self.observe,
         )
 
-    def sparing(self) -> Sparing:
+    def sparing(self, store: Store) -> Sparing:
         return Sparing(
             source=SOURCE,
             target="standby",
             metadata=self.writer(),
             reconciler=self.reconciler(),
-            area=self.flaky_area(),
-            points=self.points(),
-            places=self.places(),
+            store=store,
+            points=self.points(store),
+            places=self.places(store),
             layout=PLACING.target,
         )
 
-    def planner(self) -> ExpiryPlanner:
+    def planner(self, store: Store) -> ExpiryPlanner:
         return ExpiryPlanner(
             target="standby",
-            sparing=self.sparing(),
-            area=self.flaky_area(),
-            points=self.points(),
-            places=self.places(),
+            sparing=self.sparing(store),
+            store=store,
+            points=self.points(store),
+            places=self.places(store),
             remover=FlakyRemover(self.target_storage, self.weather),
             clock=self.clock,
             limits=EXPIRY,
             observer=self.observe,
         )
 
-    def expirer(self) -> Expirer:
+    def expirer(self, store: Store) -> Expirer:
         return Expirer(
-            planner=self.planner(),
-            sparing=self.sparing(),
+            planner=self.planner(store),
+            sparing=self.sparing(store),
             intents=self.intents(),
-            points=self.points(),
-            places=self.places(),
-            area=self.flaky_area(),
+            points=self.points(store),
+            places=self.places(store),
+            store=store,
             remover=FlakyRemover(self.target_storage, self.weather),
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             history=self.history(),
             clock=self.clock,
             limits=EXPIRY,
@@ -283,14 +288,15 @@ class World:
         )
 
     def holds(self) -> Holds:
-        archive = ArchivedLog(self.flaky_area(), self.log_id)
+        store = self.store()
+        archive = ArchivedLog(store, self.log_id)
         return Holds(
             target="standby",
             area=self.flaky_area(),
-            points=self.points(),
+            points=self.points(store),
             archive=archive,
             history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             clock=self.clock,
         )
 
@@ -304,7 +310,7 @@ class World:
         """Return the log, and what was trimmed of it from these places; else the standby's own."""
         log = SplicedLog(
             FlakyLog(self.log.reopen(), self.weather),
-            lambda: [FlakyArea(area, self.weather) for area in areas or [self.area]],
+            lambda: [Store(FlakyArea(area, self.weather)) for area in areas or [self.area]],
             preferred=preferred,
         )
         return History(
@@ -316,10 +322,10 @@ class World:
             observer=self.observe,
         )
 
-    def archivist(self) -> Archivist:
+    def archivist(self, store: Store | None = None) -> Archivist:
         return Archivist(
             source=SOURCE,
-            area=self.flaky_area(),
+            store=store or self.store(),
             origin=ORIGIN,
             kept=LocalLayout(root=TARGET_ROOT),
             history=self.history(),
@@ -327,13 +333,13 @@ class World:
             observer=self.observe,
         )
 
-    def base_writer(self) -> BaseWriter:
+    def base_writer(self, store: Store) -> BaseWriter:
         return BaseWriter(
             source=SOURCE,
             target="standby",
             metadata=self.writer(),
             history=self.history(),
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             interval_s=20.0,
             retry=RETRY,
             rng=self.rng,
@@ -375,9 +381,10 @@ class World:
 
     def start(self, stop: asyncio.Event, *, doubles: bool = True) -> list[Part]:
         """Start the pipeline, now and then with a second one of each that nobody wanted."""
+        store = self.store()  # one process applies and writes bases
         parts = [Part("watch", self._run(self.watcher(), stop))]
-        parts.append(Part("apply", self._run(self.applier(), stop)))
-        parts.append(Part("bases", self._run(self.base_writer(), stop)))
+        parts.append(Part("apply", self._run(self.applier(store), stop)))
+        parts.append(Part("bases", self._run(self.base_writer(store), stop)))
         parts.append(Part("expire", asyncio.create_task(self.expire_now_and_then(stop))))
         if doubles and self.rng.random() < 0.2:
             parts.append(Part("expire 2", asyncio.create_task(self.expire_now_and_then(stop))))
@@ -444,11 +451,11 @@ class World:
 
     async def expire(self) -> None:
         """Like anything else it may fail in bad weather, be refused, or come second."""
-        orphans = self.rng.random() < 0.5
+        orphans, store = self.rng.random() < 0.5, self.store()
         try:
-            plan = await self.planner().plan(self.retention, storage=True, orphans=orphans)
+            plan = await self.planner(store).plan(self.retention, storage=True, orphans=orphans)
             await asyncio.sleep(self.rng.choice([0.0, 10.0]))  # somebody reads it and agrees
-            expired = await self.expirer().carry_out(plan, orphans=orphans)
+            expired = await self.expirer(store).carry_out(plan, orphans=orphans)
         except (TransientError, RefusedError, FencedError, NotFoundError) as exc:
             self.marks.add(f"expiry: {type(exc).__name__}")
             return
@@ -491,7 +498,7 @@ class World:
                 self.marks.add(f"hold: {type(exc).__name__}")
 
     async def hold(self) -> None:
-        archive = ArchivedLog(self.area, self.log_id)
+        archive = ArchivedLog(Store(self.area), self.log_id)
         history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
         runs, _ = await archive.runs()
         if not runs:
@@ -507,7 +514,7 @@ class World:
 
     async def is_reachable(self, cut: ClosedCut) -> bool:
         """Return whether a base and all records after it are in the store or the log."""
-        first, archive = self.first_record(), ArchivedLog(self.area, self.log_id)
+        first, archive = self.first_record(), ArchivedLog(Store(self.area), self.log_id)
         bases = [base for base in await archive.offsets() if base <= cut.offset]
         if not bases or first == 0:
             return first == 0
@@ -599,7 +606,7 @@ class World:
             await self._restore_from(log_id)
 
     async def _restore_from(self, log_id: str) -> None:
-        archive = ArchivedLog(self.area, log_id)
+        archive = ArchivedLog(Store(self.area), log_id)
         history = History(
             archive,
             source=SOURCE,

@@ -36,6 +36,7 @@ from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.restorer import Restorer
 from replicator.services.sparing import Sparing
 from replicator.services.spliced_log import SplicedLog
+from replicator.services.store import Store
 from replicator.services.store_places import StorePlaces
 from replicator.services.verifier import Verifier
 from replicator.services.watcher import Watcher, WatchLimits
@@ -169,7 +170,7 @@ class Pipeline:
         )
 
     def history(self, *, preferred: bool = True) -> History:
-        log = SplicedLog(self.log.reopen(), lambda: [self.area], preferred=preferred)
+        log = SplicedLog(self.log.reopen(), lambda: [Store(self.area)], preferred=preferred)
         return History(
             log,
             source=SOURCE,
@@ -179,10 +180,10 @@ class Pipeline:
             observer=self.seen.append,
         )
 
-    def archivist(self) -> Archivist:
+    def archivist(self, store: Store | None = None) -> Archivist:
         return Archivist(
             source=SOURCE,
-            area=self.area,
+            store=store or Store(self.area),
             origin=ORIGIN,
             kept=LocalLayout(root=TARGET_ROOT),
             history=self.history(),
@@ -208,8 +209,8 @@ class Pipeline:
     def intents(self) -> Intents:
         return Intents(self.area, clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
 
-    def points(self) -> KeptPoints:
-        return KeptPoints(self.area, clock=self.clock)
+    def points(self, store: Store | None = None) -> KeptPoints:
+        return KeptPoints(store or Store(self.area), clock=self.clock)
 
     def placing(self) -> Placing:
         carriage = self.carriage()
@@ -219,14 +220,15 @@ class Pipeline:
         return ExpiryGuard(intents=self.intents(), history=self.history(), placing=self.placing())
 
     def holds(self) -> Holds:
-        archive = ArchivedLog(self.area, "log")
+        store = Store(self.area)
+        archive = ArchivedLog(store, "log")
         return Holds(
             target="standby",
             area=self.area,
             points=self.points(),
             archive=archive,
             history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             clock=self.clock,
         )
 
@@ -239,50 +241,53 @@ class Pipeline:
             rng=Random(2),
         )
 
-    def places(self) -> StorePlaces:
+    def places(self, store: Store) -> StorePlaces:
         return StorePlaces(
-            area=self.area,
+            store=store,
             placing=self.placing(),
             workers=InPlaceWorkers(),
             records_max=self.records_max,
             observer=self.seen.append,
         )
 
-    def sparing(self) -> Sparing:
+    def sparing(self, store: Store | None = None) -> Sparing:
+        store = store or Store(self.area)
         return Sparing(
             source=SOURCE,
             target="standby",
             metadata=self.target,
             reconciler=self.reconciler(self.target),
-            area=self.area,
-            points=self.points(),
-            places=self.places(),
+            store=store,
+            points=self.points(store),
+            places=self.places(store),
             layout=self.carriage().target,
         )
 
-    def planner(self) -> ExpiryPlanner:
+    def planner(self, store: Store | None = None) -> ExpiryPlanner:
+        store = store or Store(self.area)
         return ExpiryPlanner(
             target="standby",
-            sparing=self.sparing(),
-            area=self.area,
-            points=self.points(),
-            places=self.places(),
+            sparing=self.sparing(store),
+            store=store,
+            points=self.points(store),
+            places=self.places(store),
             remover=self.target_storage,
             clock=self.clock,
             limits=EXPIRY,
             observer=self.seen.append,
         )
 
-    def expirer(self) -> Expirer:
+    def expirer(self, store: Store | None = None) -> Expirer:
+        store = store or Store(self.area)
         return Expirer(
-            planner=self.planner(),
-            sparing=self.sparing(),
+            planner=self.planner(store),
+            sparing=self.sparing(store),
             intents=self.intents(),
-            points=self.points(),
-            places=self.places(),
-            area=self.area,
+            points=self.points(store),
+            places=self.places(store),
+            store=store,
             remover=self.target_storage,
-            archivist=self.archivist(),
+            archivist=self.archivist(store),
             history=self.history(),
             clock=self.clock,
             limits=EXPIRY,
@@ -292,10 +297,11 @@ class Pipeline:
         )
 
     def locker(self) -> Locker:
+        store = Store(self.area)
         return Locker(
-            planner=self.planner(),
-            sparing=self.sparing(),
-            places=self.places(),
+            planner=self.planner(store),
+            sparing=self.sparing(store),
+            places=self.places(store),
             area=self.area,
             remover=self.target_storage,
             clock=self.clock,

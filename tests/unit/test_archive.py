@@ -48,6 +48,7 @@ from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.cuts import fold
 from replicator.services.executor import Executor
 from replicator.services.history import History
+from replicator.services.store import Store
 from replicator.services.verifier import Level
 from replicator.services.windows import windows
 from tests.builders import segment
@@ -198,7 +199,7 @@ async def followed(pipeline: Pipeline, *, cuts: int = 6) -> list[int]:
 
 
 def alone(pipeline: Pipeline) -> History:
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     return History(
         archive,
         source=SOURCE,
@@ -212,7 +213,7 @@ def alone(pipeline: Pipeline) -> History:
 async def test_a_target_keeps_its_history_from_its_first_cut_on():
     pipeline = Pipeline()
     offsets = await followed(pipeline)
-    found = await windows(pipeline.area, "log", pipeline.points())
+    found = await windows(Store(pipeline.area), "log", pipeline.points())
     (window,) = found.windows
     assert (window.first.offset, window.last.offset) == (offsets[0], offsets[-1])
     assert found.faults == ()
@@ -242,7 +243,7 @@ async def test_a_missing_file_in_between_is_noticed_and_never_jumped_over():
 
 
 async def damages(pipeline: Pipeline) -> list[str]:
-    return [*await ArchivedLog(pipeline.area, "log").damages()]
+    return [*await ArchivedLog(Store(pipeline.area), "log").damages()]
 
 
 @pytest.mark.parametrize("kind", [HISTORY, BASES])
@@ -320,7 +321,7 @@ async def test_an_altered_end_begins_the_history_anew():
     await pipeline.cut()
     await pipeline.follow()
     assert [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
-    found = await windows(pipeline.area, "log", pipeline.points())
+    found = await windows(Store(pipeline.area), "log", pipeline.points())
     assert found.windows[-1].last.closed.cut == 4
     assert pipeline.area.files[newest] == b"rubbish"
 
@@ -417,7 +418,7 @@ async def test_a_restore_forward_begins_a_new_window():
     restorer = pipeline.restorer()
     plan = await restorer.plan(Latest(), datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=False)
-    found = (await windows(pipeline.area, "log", pipeline.points())).windows
+    found = (await windows(Store(pipeline.area), "log", pipeline.points())).windows
     assert [(w.first.closed.cut, w.last.closed.cut) for w in found] == [(1, 2), (4, 4)]
     with pytest.raises(GapError, match="hole"):
         await alone(pipeline).find(ToOffset(offset=Offset(found[1].first.offset - 1)))
@@ -461,7 +462,7 @@ async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(
     await pipeline.cut()
     pipeline.applier = pipeline.new_applier()
     await pipeline.follow()
-    found = await windows(pipeline.area, "log", pipeline.points())
+    found = await windows(Store(pipeline.area), "log", pipeline.points())
     first, last = found.windows[0].first, found.windows[-1].last
     assert [gap.at(first.offset) for gap in found.gaps] == [True]
     assert [gap.at(last.offset) for gap in found.gaps] == [False]
@@ -534,7 +535,7 @@ async def test_killed_at_any_step_of_its_history_a_target_goes_on(after: bool):
         deaths += await lived(pipeline)
         area.at = -1
         assert not await damages(pipeline)
-        assert not (await windows(area, "log", pipeline.points())).faults
+        assert not (await windows(Store(area), "log", pipeline.points())).faults
         for cut in await alone(pipeline).cuts(Offset(0), Offset(10_000)):
             ledger = await fold(alone(pipeline), cut.offset, Recorded())
             assert ledger.digest == cut.closed.digest
@@ -565,7 +566,7 @@ async def test_a_restore_of_one_datasource_says_nothing_of_the_whole_cut():
     """Only its bytes were asked for: the store must not promise the others' for that cut."""
     pipeline = Pipeline()
     await followed(pipeline, cuts=2)
-    before = (await windows(pipeline.area, "log", pipeline.points())).windows
+    before = (await windows(Store(pipeline.area), "log", pipeline.points())).windows
     wanted, other = segment("wanted"), segment("other")
     pipeline.publish(wanted, other)
     await pipeline.cut()
@@ -574,5 +575,5 @@ async def test_a_restore_of_one_datasource_says_nothing_of_the_whole_cut():
     await restorer.execute(plan, accept_gaps=False)
     assert place_of(wanted) in pipeline.target_storage.stored
     assert place_of(other) not in pipeline.target_storage.stored
-    assert (await windows(pipeline.area, "log", pipeline.points())).windows == before
+    assert (await windows(Store(pipeline.area), "log", pipeline.points())).windows == before
     assert (await pipeline.verifier().verify(Level.EXISTS)).is_good

@@ -56,6 +56,7 @@ from replicator.services.history import History
 from replicator.services.pause import unless
 from replicator.services.reconciler import Reconciler
 from replicator.services.restorer import Restorer
+from replicator.services.store import Store
 from replicator.services.verifier import Verifier
 from replicator.services.windows import windows
 from tests.builders import ROOT, commit, segment
@@ -115,7 +116,7 @@ class Drilling:
 
     async def set_up(self, observer: Observer) -> Rehearsal:
         pipeline = self.pipeline
-        archive = ArchivedLog(pipeline.area, "log")
+        archive = ArchivedLog(Store(pipeline.area), "log")
         metadata, storage = MemoryMetadata(pipeline.clock), MemoryDeepStorage()
         if self.rotten:
             storage = RottenStorage()
@@ -155,7 +156,7 @@ class Drilling:
             ),
             archivist=Archivist(
                 source=SOURCE,
-                area=storage.area(),
+                store=Store(storage.area()),
                 origin=ORIGIN,
                 kept=SCRATCH,
                 history=history,
@@ -181,7 +182,9 @@ class Drilling:
         )
         return Rehearsal(
             source=SOURCE,
-            windows=replace(await windows(pipeline.area, "log", pipeline.points()), **self.expired),
+            windows=replace(
+                await windows(Store(pipeline.area), "log", pipeline.points()), **self.expired
+            ),
             free_bytes=self.free_bytes,
             restorer=restorer,
             verifier=verifier,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.memory_workers import InPlaceWorkers
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -37,6 +38,7 @@ from replicator.services.expiry_planner import ExpiryPlan
 from replicator.services.history import History
 from replicator.services.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.sparing import listed_base
+from replicator.services.store import Store
 from replicator.services.store_places import beginning_until, ending_after
 from replicator.services.windows import windows
 from tests.builders import segment
@@ -59,7 +61,7 @@ async def day(pipeline: Pipeline, *come: Segment, gone: tuple[Segment, ...] = ()
 
 
 async def newest(pipeline: Pipeline) -> ClosedCut:
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     runs, _ = await archive.runs()
     return await archive.last_cut(runs[-1])
 
@@ -94,8 +96,8 @@ def files(pipeline: Pipeline, folder: str) -> list[str]:
 
 async def restorable(pipeline: Pipeline, offset: Offset) -> None:
     """The store alone has all rows and all bytes of a cut."""
-    archive = ArchivedLog(pipeline.area, "log")
-    history = History(archive, source=SOURCE, workers=pipeline.places()._workers, bases=archive)
+    archive = ArchivedLog(Store(pipeline.area), "log")
+    history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
     cut = await history.find(ToOffset(offset=offset))
     assert cut.offset == offset
     ledger = await fold(history, offset, Recorded())
@@ -250,7 +252,9 @@ async def test_a_damaged_base_of_a_hold_is_named_also_when_all_around_it_has_exp
     await expire(pipeline)
     name = next(n for n in files(pipeline, f"{BASES}/log/{days[1]:020}") if n.endswith(".zst"))
     del pipeline.area.files[name]
-    assert [name in one for one in await ArchivedLog(pipeline.area, "log").damages()] == [True]
+    assert [name in one for one in await ArchivedLog(Store(pipeline.area), "log").damages()] == [
+        True
+    ]
 
 
 async def test_a_hold_that_an_expiry_overtakes_leaves_no_half_of_a_base():
@@ -276,7 +280,7 @@ async def test_a_hold_that_an_expiry_overtakes_leaves_no_half_of_a_base():
     with pytest.raises(GapError, match="has expired"):
         await holds.create("late", ToOffset(offset=between), reason="r", until=None)
     assert files(pipeline, f"{BASES}/log/{between:020}/manifest") == []
-    assert not await ArchivedLog(pipeline.area, "log").damages()
+    assert not await ArchivedLog(Store(pipeline.area), "log").damages()
 
 
 async def test_a_hold_whose_base_is_gone_stops_the_expiry():
@@ -702,7 +706,7 @@ async def test_a_base_that_goes_while_it_is_looked_at_is_looked_for_again():
     """A hold that is refused takes its base along, after an expiry has listed it."""
     pipeline, days = await story()
     area, name = pipeline.area, manifest_name("log", days[2])
-    archive = ArchivedLog(area, "log")
+    archive = ArchivedLog(Store(area), "log")
     assert days[2] in await archive.offsets()
     del area.files[name]
     with pytest.raises(TransientError, match="removed while it was looked at"):
@@ -775,7 +779,7 @@ async def test_a_hold_and_an_expiry_at_once_never_both_win(*, hold_first: bool):
         ended = began.done()
         held, expired = await outcomes(began, asyncio.create_task(second), hold_first=hold_first)
         assert isinstance(expired, Expired)
-        assert not await ArchivedLog(pipeline.area, "log").damages()
+        assert not await ArchivedLog(Store(pipeline.area), "log").damages()
         if isinstance(held, Exception):
             assert isinstance(held, GapError | TransientError)
             assert await pipeline.points().holds() == []

@@ -15,6 +15,7 @@ from replicator.model.restore_point import Latest, ToOffset
 from replicator.services.archive import ArchivedLog
 from replicator.services.cuts import fold
 from replicator.services.history import History
+from replicator.services.store import Store
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
 
@@ -39,7 +40,7 @@ async def followed(pipeline: Pipeline, *, cuts: int = 6) -> None:
 
 
 def alone(area: MemoryArea) -> History:
-    archive = ArchivedLog(area, "log")
+    archive = ArchivedLog(Store(area), "log")
     return History(
         archive,
         source=SOURCE,
