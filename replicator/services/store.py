@@ -22,6 +22,8 @@ CACHE_BYTES_MAX = 32 << 20
 """Of unpacked files that are kept."""
 KEPT_FILES = 2
 """Files kept at least, however large: the one being read, and the one that was read before."""
+KEPT_BASES_MAX = 1_000
+"""Manifests that are kept; one takes a few hundred bytes for each file that it names."""
 RECORD_BYTES = 200
 """What a record takes in memory beside its event."""
 
@@ -101,9 +103,11 @@ class Store:
             NotFoundError: there is no such file.
             CorruptionError: it is altered.
         """
-        if name not in self._bases:
-            self._bases[name] = base_of(name, await self.area.get(name))
-        return self._bases[name]
+        if (found := self._bases.get(name)) is None:
+            found = self._bases[name] = base_of(name, await self.area.get(name))
+            while len(self._bases) > KEPT_BASES_MAX:
+                del self._bases[next(iter(self._bases))]
+        return found
 
     def known(self, name: str, sha256: str | None = None) -> ArchiveFile | None:
         """Return what a file holds that was read before; None: it was not, or ends otherwise.

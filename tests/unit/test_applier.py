@@ -29,6 +29,7 @@ from replicator.services.copier import Backup
 from replicator.services.history import History
 from replicator.services.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.restorer import Restorer
+from replicator.services.store import Store
 from replicator.services.verifier import Level
 from tests.builders import (
     ROOT,
@@ -533,7 +534,7 @@ async def test_a_target_goes_over_to_the_log_that_replaces_a_lost_one():
 
 def restorer_in_place(pipeline: Pipeline) -> Restorer:
     """As `Pipeline.restorer_in_place` of the application wires it: the store's own history."""
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     history = History(
         archive,
         source=SOURCE,

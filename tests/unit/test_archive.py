@@ -377,14 +377,14 @@ async def test_a_base_that_does_not_add_up_is_neither_written_nor_read():
     assert manifest_name("log", cut.offset) not in pipeline.area.files
 
     base = await pipeline.archivist().write_base(cut)
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     strict = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
     files, name = pipeline.area.files, manifest_name("log", cut.offset)
     files[name] = manifest(replace(base, rows=base.rows + 1))
     with pytest.raises(CorruptionError, match="does not add up to its cut"):
         await fold(strict, cut.offset, Recorded())
 
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     strict = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
     first, *others = base.parts
     files[name] = manifest(replace(base, parts=(replace(first, sha256="0" * 64), *others)))

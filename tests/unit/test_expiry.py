@@ -118,7 +118,7 @@ async def test_what_no_point_of_the_window_needs_goes():
     for offset in days[2:]:
         await restorable(pipeline, offset)
     assert all(name > f"{BASES}/log/{days[2]:020}" for name in files(pipeline, BASES))
-    archive = ArchivedLog(pipeline.area, "log")
+    archive = ArchivedLog(Store(pipeline.area), "log")
     assert await archive.whole_until(days[2]) == (await archive.span()).end
     again, nothing = await expire(pipeline)
     assert (again.is_empty, nothing.number) == (True, None)
@@ -188,7 +188,7 @@ async def test_a_hold_keeps_its_cut_and_nothing_else():
     assert [one.point.name for one in plan.holds] == ["audit"]
     assert (plan.horizon, expired.places) == (days[2], 0)
     await restorable(pipeline, days[1])
-    found = await windows(pipeline.area, "log", pipeline.points())
+    found = await windows(Store(pipeline.area), "log", pipeline.points())
     assert [one.first.offset for one in found.windows] == [days[2]], "what expired is offered"
     assert [one.point.name for one in found.held] == ["audit"]
     with pytest.raises(GapError, match=f"offset {days[1]} .*held as audit"):

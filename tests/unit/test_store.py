@@ -97,7 +97,8 @@ async def test_a_look_is_never_answered_from_memory():
 
 async def test_a_base_that_was_written_again_and_cut_otherwise_is_read_as_it_is_now():
     pipeline, area, days = await counted()
-    archive, cut = ArchivedLog(Store(area), LOG), days[2]
+    store, cut = Store(area), days[2]
+    archive = ArchivedLog(store, LOG)
     before = await archive.read_base(cut, Offset(0), records_max=1_000)
     base = await archive.base(cut)
     for name in [name for name in area.files if name.startswith(f"{BASES}/{LOG}/{cut:020}/")]:
@@ -106,6 +107,8 @@ async def test_a_base_that_was_written_again_and_cut_otherwise_is_read_as_it_is_
     await pipeline.archivist().write_base(base.cut)
     assert len((await ArchivedLog(Store(area), LOG).base(cut)).parts) > len(base.parts)
     assert await archive.read_base(cut, Offset(0), records_max=1_000) == before
+    store.forget(manifest_name(LOG, cut))  # as if there had been no room for it
+    assert await ArchivedLog(store, LOG).read_base(cut, Offset(0), records_max=1_000) == before
 
 
 async def test_a_part_that_its_manifest_does_not_name_is_refused():
