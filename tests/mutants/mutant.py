@@ -104,11 +104,12 @@ def mutated(mutant: Mutant, project: Path) -> Mutated:
         raise StaleError(f"{mutant.old!r} stands {count} times in {mutant.function}")
     if mutant.old == mutant.new:
         raise StaleError("it changes nothing")
-    found = text[: place.start] + body.replace(mutant.old, mutant.new) + text[place.end :]
+    changed = body.replace(mutant.old, mutant.new)
     try:
-        ast.parse(found)
+        ast.parse(f"if True:\n{changed}" if changed.startswith(" ") else changed)
     except SyntaxError as exc:
         raise StaleError(f"what it makes is no Python: {exc}") from exc
+    found = text[: place.start] + changed + text[place.end :]
     return Mutated(path=place.path, text=found)
 
 
