@@ -29,7 +29,7 @@ appender.c.layout.pattern=[%d] %p %m (%c)%n
 class Security:
     """How clients reach a broker."""
 
-    protocol: str = "PLAINTEXT"
+    protocol: str
 
     @property
     def has_tls(self) -> bool:
@@ -40,6 +40,9 @@ class Security:
         return self.protocol.startswith("SASL_")
 
 
+SECURED = tuple(Security(protocol) for protocol in ("SSL", "SASL_SSL", "SASL_PLAINTEXT"))
+
+
 class Kafka:
     """One broker; `kill` and `start` again keep its data and ports."""
 
@@ -47,20 +50,21 @@ class Kafka:
         self,
         folder: Path,
         *,
-        security: Security | None = None,
+        secured: Sequence[Security] = (),
         node_id: int = 1,
         ports: Sequence[int] = (),
         voters: str | None = None,
         replicas: int = 1,
     ) -> None:
+        """Take the ways to be reached that are `secured`, beside the plain one."""
         self.folder = folder
-        self.security = security or Security()
-        self.port, controller = ports or free_ports(2)
+        self.port, controller, *others = ports or free_ports(2 + len(secured))
         self.bootstrap = f"localhost:{self.port}"
+        self.ports = dict(zip(secured, others, strict=True))
         self._home = fetching.home("kafka")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log4j2.properties").write_text(LOG4J)
-        if self.security.has_tls:
+        if secured:
             _make_certificates(folder)
         (folder / "server.properties").write_text(
             self._properties(node_id, controller, voters, replicas)
@@ -75,6 +79,9 @@ class Kafka:
     def ca_file(self) -> Path:
         """Who signed the broker's certificate."""
         return self.folder / "broker.pem"
+
+    def bootstrap_by(self, security: Security) -> str:
+        return f"localhost:{self.ports[security]}"
 
     def start(self) -> None:
         self.launch()
@@ -95,16 +102,25 @@ class Kafka:
         self._jvm.kill()
 
     def _properties(self, node_id: int, controller: int, voters: str | None, replicas: int) -> str:
-        protocol, in_sync = self.security.protocol, max(1, replicas - 1)
+        in_sync = max(1, replicas - 1)
+        listeners = {"PLAINTEXT": self.port}
+        listeners |= {security.protocol: port for security, port in self.ports.items()}
         lines = {
             "process.roles": "broker,controller",
             "node.id": node_id,
             "controller.quorum.voters": voters or f"{node_id}@127.0.0.1:{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"{protocol}://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"{protocol}://localhost:{self.port}",
-            "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{protocol}:{protocol}",
-            "inter.broker.listener.name": protocol,
+            "listeners": ",".join(
+                f"{name}://127.0.0.1:{port}"
+                for name, port in {**listeners, "CONTROLLER": controller}.items()
+            ),
+            "advertised.listeners": ",".join(
+                f"{name}://localhost:{port}" for name, port in listeners.items()
+            ),
+            "listener.security.protocol.map": ",".join(
+                ["CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in listeners)]
+            ),
+            "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": self.folder / "data",
             "auto.create.topics.enable": "false",
             "default.replication.factor": replicas,
@@ -114,7 +130,7 @@ class Kafka:
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
             "transaction.state.log.num.partitions": 4,
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": in_sync,
             "group.initial.rebalance.delay.ms": 0,
@@ -122,7 +138,7 @@ class Kafka:
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16 << 20,
         }
-        if self.security.has_tls:
+        if self.ports:
             lines |= {
                 "ssl.keystore.location": self.folder / "broker.p12",
                 "ssl.keystore.password": STORE_PASSWORD,
@@ -130,15 +146,12 @@ class Kafka:
                 "ssl.truststore.location": self.folder / "broker.pem",
                 "ssl.truststore.type": "PEM",
             }
-        if self.security.has_sasl:
-            login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
-            lines |= {
-                "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-                "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
-                f"listener.name.{protocol.lower()}.scram-sha-512.sasl.jaas.config": (
-                    f'{login} username="{USER}" password="{PASSWORD}";'
-                ),
-            }
+        login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        for security in self.ports:
+            if security.has_sasl:
+                listener = f"listener.name.{security.protocol.lower()}"
+                lines[f"{listener}.sasl.enabled.mechanisms"] = "SCRAM-SHA-512"
+                lines[f"{listener}.scram-sha-512.sasl.jaas.config"] = login
         return "".join(f"{name}={value}\n" for name, value in lines.items())
 
     def _format(self, node_id: int) -> None:
@@ -146,7 +159,7 @@ class Kafka:
         data = self.folder / "data"
         if (data / "meta.properties").exists():
             return
-        kind = "sasl" if self.security.has_sasl else "open"
+        kind = "sasl" if self.ports else "open"
         formatted = self._home / f"formatted-{node_id}-{kind}"
         if not formatted.exists():
             self._format_by_tool()
@@ -167,7 +180,7 @@ class Kafka:
         subprocess.run(
             ["java", "-Xmx128m", *self._java("kafka.tools.StorageTool", "")[:-1], "format", "-t",
              CLUSTER_ID, "-c", str(self.folder / "server.properties"),
-             *(scram if self.security.has_sasl else [])],
+             *(scram if self.ports else [])],
             check=True, capture_output=True,
         )  # fmt: skip
 
