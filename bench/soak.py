@@ -48,7 +48,7 @@ async def run(args: argparse.Namespace, folder: Path) -> bool:
     stop_, found = asyncio.Event(), []
     try:
         async with postgresql.database() as source, postgresql.database() as target:
-            path = set_up(folder, source, target, kafka_log(broker))
+            path = set_up(folder, source, target, kafka_log(broker, "soak"))
             settings = yaml.safe_load(path.read_text())
             settings["watch"]["poll_interval_s"] = 0.5
             settings["log"]["fetch_bytes_max"] = args.fetch_bytes_max

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.servers.druid import Client, Druid
+from tests.servers.druid import AT_REST_S, Client, Druid
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Ended, Processes, Running
@@ -59,7 +59,7 @@ class Cluster:
         found = None
         while found != (now := await self.answers()):
             found = now
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(AT_REST_S)
         return now
 
     async def answers_like(self, wanted: Answers, *, within_s: float = 60) -> None:
@@ -131,7 +131,7 @@ class User:
                 if now == served == used:
                     return now
                 used = now
-                await asyncio.sleep(1.2)
+                await asyncio.sleep(AT_REST_S)
 
     async def standby_is(self, moment: Moment, *, cluster: Cluster | None = None) -> None:
         """The target's Coordinator, Historicals and Broker say what the source said."""
@@ -226,7 +226,7 @@ async def write_config(
             "druid": {"broker_url": source.druid.url("broker")},
         },
         "log": dict(log),
-        "watch": {"poll_interval_s": 0.5, "idle_cut_interval_s": 1},
+        "watch": {"poll_interval_s": 0.2, "idle_cut_interval_s": 0.4},
         "targets": {
             name: {
                 "metadata": metadata(target.dsn, folder),

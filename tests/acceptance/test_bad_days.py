@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -18,7 +18,7 @@ from tests.folders import files_below
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import present_rows
 from tests.servers.postgresql import WAITS_FOR_A_LOCK, Postgresql, connected
-from tests.servers.process import Processes, Running, processes
+from tests.servers.process import Processes, Running
 from tests.simulation.druid import ROOT
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -26,14 +26,6 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 LARGE_BYTES = 256 << 20
 WRITTEN = 60
-
-
-@pytest.fixture
-def forks(tmp_path: Path) -> Iterator[Processes]:
-    folder = tmp_path / "processes"
-    folder.mkdir()
-    with processes(folder) as found:
-        yield found
 
 
 @pytest.fixture

@@ -1,41 +1,20 @@
 """The command line as its user meets it: real processes and databases, exit codes, words."""
 
 import asyncio
-import json
-import os
 import shutil
-import signal
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from replicator.cli.demo.recording import RecordedDruid, steps
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, connected, execute
-from tests.servers.tied import tied
+from tests.servers.process import Ended, Processes, Running, fresh
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.out)
-        assert document["schema"] == "replicator.v1"
-        assert document["command"]
-        assert document["generated_at"]
-        found: dict[str, Any] = document.get("result") or document["error"]
-        return found
 
 
 @dataclass(frozen=True)
@@ -46,21 +25,13 @@ class User:
     config: Path
     source: str
     target: str
+    forks: Processes
 
-    async def types(self, *args: str) -> Said:
-        process = await self.starts(*args)
-        out, err = await process.communicate()
-        return Said(process.returncode or 0, out.decode(), err.decode())
+    async def types(self, *args: str) -> Ended:
+        return await self.forks.run(*args, "--config", str(self.config), within_s=120)
 
-    async def starts(self, *args: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *tied(sys.executable, "-m", "replicator", *args, "--config", str(self.config)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "NO_COLOR": "1"},
-            process_group=0,
-        )
+    async def starts(self, *args: str) -> Running:
+        return await self.forks.start(*args, "--config", str(self.config))
 
     async def play(self, *names: str) -> None:
         async with connected(self.source) as connection:
@@ -79,24 +50,20 @@ class User:
 
 
 @pytest.fixture
-async def user(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[User]:
+async def user(postgresql: Postgresql, tmp_path: Path, forks: Processes) -> AsyncIterator[User]:
     async with postgresql.database() as source, postgresql.database() as target:
         config = settings_file(tmp_path, source, target)
         text = config.read_text().replace("root_in_load_spec: /druid/segments", "")
         config.write_text(text)
         RecordedDruid.unpack(tmp_path / "archive")
-        yield User(tmp_path, config, source, target)
+        yield User(tmp_path, config, source, target, forks)
 
 
-async def test_the_demo_runs_to_its_end(tmp_path: Path):
-    process = await asyncio.create_subprocess_exec(
-        *tied(sys.executable, "-m", "replicator", "demo"),
-        stdout=asyncio.subprocess.PIPE,
-        process_group=0,
-    )
-    out, _ = await process.communicate()
-    assert process.returncode == 0, out.decode()[-3000:]
-    assert "nothing was lost" in out.decode()
+async def test_the_demo_runs_to_its_end():
+    """In an interpreter of its own, as a user starts it."""
+    ended = await fresh("demo", within_s=300)
+    assert ended.code == 0, ended.out[-3000:]
+    assert "nothing was lost" in ended.out
 
 
 async def test_a_story_of_verbs_and_their_documents(user: User):
@@ -261,14 +228,12 @@ async def test_run_survives_kills_and_ends_well_on_a_signal(user: User):
     for number, name in enumerate([*names, "4c-drop", "5-accident"]):
         process = await user.starts("run", *fast)
         await user.play(name)
-        await asyncio.sleep(0.9 + 0.15 * number)
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+        await asyncio.sleep(0.05 + 0.12 * number)
+        await process.kill()
     process = await user.starts("run", *fast)
     await working(process)
-    process.send_signal(signal.SIGTERM)
-    out, err = await process.communicate()
-    assert process.returncode == 0, (out + err).decode()
+    ended = await process.terminate()
+    assert ended.code == 0, ended.out + ended.err
     assert (await user.types("watch", "--once")).code == 0
     assert (await user.types("apply", "standby", "--once")).code == 0
     proof = await user.types("verify", "standby", "--level", "checksum", "--json")
@@ -283,29 +248,22 @@ async def test_a_second_run_shuts_out_the_first(user: User):
     first = await user.starts("run", *fast)
     await working(first)
     second = await user.starts("run", *fast)
-    out, err = await first.communicate()
-    assert first.returncode == 7, (out + err).decode()
+    ended = await first.ended()
+    assert ended.code == 7, ended.out + ended.err
     await working(second)
-    second.send_signal(signal.SIGTERM)
-    await second.communicate()
-    assert second.returncode == 0
+    assert (await second.terminate()).code == 0
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
 
 
-async def killed(process: asyncio.subprocess.Process, *, after_s: float) -> None:
+async def killed(process: Running, *, after_s: float) -> None:
     """Kill it then, unless it has ended before."""
     await asyncio.sleep(after_s)
-    if process.returncode is None:
-        process.kill()
-    await process.communicate()
+    await process.kill()
 
 
-async def working(process: asyncio.subprocess.Process) -> None:
+async def working(process: Running) -> None:
     """Wait until a `run` has closed a cut; its other lines are nobody's business here."""
-    assert process.stderr is not None
-    async with asyncio.timeout(60):
-        while b"cut published" not in await process.stderr.readline():
-            pass
+    await process.says("cut published", within_s=60)
 
 
 async def test_a_deep_storage_that_is_gone_makes_no_gaps(user: User):

@@ -5,7 +5,6 @@ import json
 import os
 import select
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_store_alone import archive, edited
+from tests.servers.process import Ended
 from tests.servers.stranger import gets
 
 __all__ = ["user"]
@@ -92,7 +92,7 @@ async def drills_the_newest_cut(user: User, vault: Path, scratch: Path) -> None:
     found = yaml.safe_load(user.config.read_text())
     kept = {"targets": {"vault": found["targets"]["vault"]}, "drill": found["drill"]}
     alone.write_text(yaml.safe_dump(kept))
-    said = await User(user.folder, alone, user.source, user.target).types(
+    said = await User(user.folder, alone, user.source, user.target, user.forks).types(
         "drill", "vault", "--json"
     )
     assert said.code == 0, said.err
@@ -109,10 +109,9 @@ async def drills_the_newest_cut(user: User, vault: Path, scratch: Path) -> None:
 async def ends_on_a_signal(user: User, scratch: Path) -> None:
     process = await user.starts("drill", "vault")
     await has_begun(scratch)
-    process.send_signal(signal.SIGTERM)
-    out, err = await process.communicate()
-    assert process.returncode == 130, err
-    assert b"interrupted" in out
+    ended = await process.terminate()
+    assert ended.code == 130, ended.err
+    assert "interrupted" in ended.out
     nothing_is_left(scratch)
 
 
@@ -124,8 +123,7 @@ async def cleans_up_after_a_kill(user: User, scratch: Path) -> None:
     pid = int((left / "postgresql" / "postmaster.pid").read_text().splitlines()[0])
     server = os.pidfd_open(pid)
     assert gets(below=scratch, pids=[pid, process.pid]) == {}
-    process.kill()
-    await process.communicate()
+    await process.kill()
     assert await asyncio.to_thread(select.select, [server], [], [], 30) == ([server], [], [])
     os.close(server)
     said = await user.types("drill", "vault", "--random")
@@ -140,10 +138,9 @@ async def are_due_by_schedule(user: User, vault: Path, scratch: Path) -> None:
     async with asyncio.timeout(120):
         while len(evidence(vault)) < 3:
             await asyncio.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _, err = await process.communicate()
-    assert process.returncode == 0, err
-    assert b"drill passed" in err
+    ended = await process.terminate()
+    assert ended.code == 0, ended.err
+    assert "drill passed" in ended.err
     assert evidence(vault)[-1]["point"] == "any"
     nothing_is_left(scratch)
 
@@ -177,11 +174,11 @@ def nothing_is_left(scratch: Path) -> None:
     assert [path.name for path in scratch.iterdir()] == ["lock"]
 
 
-def vaults(status: Said) -> dict[str, Any]:
+def vaults(status: Ended) -> dict[str, Any]:
     found: list[dict[str, Any]] = status.result["targets"]
     return next(one for one in found if one["target"] == "vault")
 
 
-def broken(status: Said) -> list[str]:
+def broken(status: Ended) -> list[str]:
     found: list[str] = vaults(status)["broken_promises"]
     return [promise for promise in found if promise != "rpo"]

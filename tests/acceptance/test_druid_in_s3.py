@@ -7,11 +7,12 @@ from random import Random
 import pytest
 
 from tests.acceptance.druids import User, cluster, write_config
+from tests.acceptance.test_failover import promoted_as_planned
 from tests.acceptance.test_two_druids import DAYS, Acts, Stream
 from tests.folders import files_below
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import processes
+from tests.servers.process import Processes
 from tests.servers.stores import S3
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -26,8 +27,9 @@ def acts_of(user: User) -> Acts:
     return Acts(user.source.client, Random(5), Stream(Kafka.__new__(Kafka), "none"))
 
 
+@pytest.mark.long
 async def test_from_one_bucket_to_another_and_to_a_folder(
-    postgresql: Postgresql, s3: S3, druid_folder: Path
+    postgresql: Postgresql, s3: S3, druid_folder: Path, forks: Processes
 ):
     folder = druid_folder
     names = {name: f"{folder.name}-{name}".replace("_", "-").lower() for name in ("a", "b")}
@@ -37,34 +39,33 @@ async def test_from_one_bucket_to_another_and_to_a_folder(
         cluster("local", folder, postgresql, standby=True) as local,
     ):
         log = {"type": "sqlite", "path": str(folder / "log")}
-        with processes(folder) as forks:
-            config = await write_config(folder, source, {"bucket": bucket, "local": local}, log)
-            user = User(config, forks, source, bucket)
-            checked = await user.types("check")
-            assert checked.code == 0, checked.out
-            running = await user.starts("run")
-            acts, moments = acts_of(user), []
-            for act in (
-                acts.ingest, acts.append, acts.overwrite_a_part, acts.mark_unused, acts.kill,
-            ):  # fmt: skip
-                await act()
-                moment = await user.moment(act.__name__)
-                for target in (bucket, local):
-                    await user.standby_is(moment, cluster=target)
-                moments.append(moment)
-            ended = await running.terminate()
-            assert ended.code == 0, ended.err
-            for name in ("bucket", "local"):
-                proof = await user.types("verify", name, "--level", "checksum")
-                assert proof.code == 0, proof.out + proof.err
-            source.druid.kill()
-            await asyncio.to_thread(empty, s3.root / names["a"])
-            for moment in (moments[1], moments[0], moments[-1]):
-                for name, target in (("bucket", bucket), ("local", local)):
-                    command = ("restore", name, "--to-offset", str(moment.offset), "--yes")
-                    ended = await user.types(*command)
-                    assert ended.code == 0, ended.out + ended.err
-                    await user.standby_is(moment, cluster=target)
+        config = await write_config(folder, source, {"bucket": bucket, "local": local}, log)
+        user = User(config, forks, source, bucket)
+        checked = await user.types("check")
+        assert checked.code == 0, checked.out
+        running = await user.starts("run")
+        acts, moments = acts_of(user), []
+        for act in (
+            acts.ingest, acts.append, acts.overwrite_a_part, acts.mark_unused, acts.kill,
+        ):  # fmt: skip
+            await act()
+            moment = await user.moment(act.__name__)
+            for target in (bucket, local):
+                await user.standby_is(moment, cluster=target)
+            moments.append(moment)
+        ended = await running.terminate()
+        assert ended.code == 0, ended.err
+        for name in ("bucket", "local"):
+            proof = await user.types("verify", name, "--level", "checksum")
+            assert proof.code == 0, proof.out + proof.err
+        source.druid.kill()
+        await asyncio.to_thread(empty, s3.root / names["a"])
+        for moment in (moments[1], moments[0], moments[-1]):
+            for name, target in (("bucket", bucket), ("local", local)):
+                command = ("restore", name, "--to-offset", str(moment.offset), "--yes")
+                ended = await user.types(*command)
+                assert ended.code == 0, ended.out + ended.err
+                await user.standby_is(moment, cluster=target)
 
 
 def empty(bucket: Path) -> None:
@@ -73,9 +74,14 @@ def empty(bucket: Path) -> None:
         path.unlink()
 
 
-async def test_unpacked_segments_are_packed_so_that_druid_reads_them_from_s3(
-    postgresql: Postgresql, s3: S3, druid_folder: Path
+async def test_a_standby_in_s3_reads_what_was_packed_for_it_and_is_promoted_as_planned(
+    postgresql: Postgresql,
+    kafka_broker: Kafka,
+    s3: S3,
+    druid_folder: Path,
+    forks: Processes,
 ):
+    """The source's segments are unpacked, in a folder."""
     folder = druid_folder
     name = f"{folder.name}-c".replace("_", "-").lower()
     async with (
@@ -83,26 +89,28 @@ async def test_unpacked_segments_are_packed_so_that_druid_reads_them_from_s3(
         cluster(name, folder, postgresql, in_s3=s3, standby=True) as standby,
     ):
         log = {"type": "sqlite", "path": str(folder / "log")}
-        with processes(folder) as forks:
-            config = await write_config(folder, source, {"standby": standby}, log)
-            user = User(config, forks, source, standby)
-            running = await user.starts("run")
-            acts = acts_of(user)
-            await acts.ingest()
-            await acts.append()
-            moment = await user.moment("append")
-            assert len(moment.answers["wiki"][0]) == len(DAYS)
-            await user.standby_is(moment)
-            ended = await running.terminate()
-            assert ended.code == 0, ended.err
-            await killed_on_the_standby_alone(user, s3.root / name)
+        config = await write_config(folder, source, {"standby": standby}, log)
+        user = User(config, forks, source, standby)
+        running = await user.starts("run")
+        stream = Stream(kafka_broker, f"{folder.name}.clicks")
+        acts = Acts(source.client, Random(5), stream)
+        await acts.stream()
+        await acts.ingest()
+        await acts.append()
+        moment = await user.moment("append")
+        assert len(moment.answers["wiki"][0]) == len(DAYS)
+        await user.standby_is(moment)
+        ended = await running.terminate()
+        assert ended.code == 0, ended.err
+        await promoted_as_planned(user, stream)
+        await killed_on_the_standby_alone(user, s3.root / name)
 
 
 async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
     """Druid's own killer on the target removes exactly its segments' objects."""
     before = zips(bucket)
     interval = f"{DAYS[0]}/{DAYS[1]}"
-    doomed = {path for path in before if f"/{DAYS[0]}T" in path}
+    doomed = {path for path in before if f"/wiki/{DAYS[0]}T" in path}
     assert doomed
     assert doomed != before
     await user.standby.client.mark_unused("wiki", interval)

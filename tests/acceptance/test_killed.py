@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,13 +17,18 @@ from replicator.model.event import Offset
 from replicator.model.row import RowKey
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import Held, Stage, check, present_rows, settings_file
+from tests.rings import times
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import Ended, Processes, Running, processes
+from tests.servers.process import Ended, Processes, Running
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
+KILLS = times(8, 100)
+RESTORES = times(6, 24)
+BROKER_KILLS = times(1, 3)
+PUBLISHED = "cut published"
 QUICK = {"attempts_max": 20, "delay_initial_s": 0.05, "delay_max_s": 0.5}
 
 
@@ -93,9 +98,10 @@ def set_up(folder: Path, source: str, target: str, log: dict[str, Any]) -> Path:
     return path
 
 
-def kafka_log(broker: Kafka) -> dict[str, Any]:
+def kafka_log(broker: Kafka, prefix: str) -> dict[str, Any]:
     return {
         "type": "kafka",
+        "topic_prefix": prefix,
         "bootstrap_servers": [broker.bootstrap],
         "replication_factor": 1,
         "min_insync_replicas": 1,
@@ -103,20 +109,12 @@ def kafka_log(broker: Kafka) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def forks(tmp_path: Path) -> Iterator[Processes]:
-    folder = tmp_path / "processes"
-    folder.mkdir()
-    with processes(folder) as found:
-        yield found
-
-
-@pytest.fixture(params=["sqlite", "kafka"])
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.xdist_group("jvms"))])
 async def world(
     request: pytest.FixtureRequest, postgresql: Postgresql, tmp_path: Path, forks: Processes
 ) -> AsyncIterator[World]:
     if request.param == "kafka":
-        log = kafka_log(request.getfixturevalue("own_kafka"))
+        log = kafka_log(request.getfixturevalue("kafka_broker"), f"killed.{tmp_path.name}")
     else:
         log = {"type": "sqlite", "path": str(tmp_path / "log.sqlite")}
     async with postgresql.database() as source, postgresql.database() as target:
@@ -126,13 +124,13 @@ async def world(
         yield World(tmp_path, path, druid, target, forks, rng)
 
 
-async def test_watch_and_apply_are_killed_a_hundred_times_each(world: World):
+async def test_watch_and_apply_are_killed_again_and_again(world: World):
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(world.changes(stop))
         killed = [
-            group.create_task(world.kills("watch", rounds=100)),
-            group.create_task(world.kills("apply", "standby", rounds=100)),
+            group.create_task(world.kills("watch", rounds=KILLS)),
+            group.create_task(world.kills("apply", "standby", rounds=KILLS)),
         ]
         await asyncio.wait(killed)
         stop.set()
@@ -154,7 +152,7 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
             except TimeoutError:
                 raise AssertionError(f"{first.err[-2000:]}\n---\n{second.err[-2000:]}") from None
             assert ended.code == 7, ended.err
-            await asyncio.sleep(0.5)
+            await second.says("cut ", within_s=60)
             assert second.is_running
             running.append(second)
         stop.set()
@@ -164,14 +162,11 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
 
 
 async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_one(world: World):
-    for _ in range(60):
-        await world.druid.step()
-    assert (await world.types("watch", "--once")).code == 0
-    assert (await world.types("apply", "standby", "--once")).code == 0
-    for _ in range(60):
-        await world.druid.step()
-    assert (await world.types("watch", "--once")).code == 0
-    assert (await world.types("apply", "standby", "--once")).code == 0
+    for _ in range(2):
+        for _ in range(60):
+            await world.druid.step()
+        assert (await world.types("watch", "--once")).code == 0
+        assert (await world.types("apply", "standby", "--once")).code == 0
     points = (await world.types("points", "--json")).result["points"]
     early, late = points[0]["offset"], points[-1]["offset"]
     contents, took_s = {}, 0.0
@@ -183,11 +178,14 @@ async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_on
         contents[offset] = await present_rows(world.target_dsn)
     assert contents[early] != contents[late]
     seen = set()
-    for number in range(24):
+    for number in range(RESTORES):
         offset = early if number % 2 == 0 else late
         process = await world.starts(*restoring(offset))
-        await asyncio.sleep(world.rng.uniform(0.05, 1.5 * took_s))
-        await process.kill()
+        if number == RESTORES - 1:
+            await process.ended(within_s=120)  # the kill comes too late
+        else:  # the first at once, the others at any moment of it
+            await asyncio.sleep(world.rng.uniform(0, 1.2 * took_s) if number else 0)
+            await process.kill()
         found = await present_rows(world.target_dsn)
         assert found in contents.values()
         seen.add(found == contents[offset])
@@ -205,11 +203,12 @@ async def restored(world: World, offset: int) -> Ended:
     return await world.types(*restoring(offset))
 
 
+@pytest.mark.xdist_group("jvms")
 async def test_the_broker_is_killed_while_everything_runs(
     postgresql: Postgresql, tmp_path: Path, forks: Processes, own_kafka: Kafka
 ):
     async with postgresql.database() as source, postgresql.database() as target:
-        path = set_up(tmp_path, source, target, kafka_log(own_kafka))
+        path = set_up(tmp_path, source, target, kafka_log(own_kafka, "killed"))
         rng = Random(3)
         druid = DruidOnPostgresql(rng, source, tmp_path / "source")
         world = World(tmp_path, path, druid, target, forks, rng)
@@ -217,17 +216,22 @@ async def test_the_broker_is_killed_while_everything_runs(
         async with asyncio.TaskGroup() as group:
             group.create_task(world.changes(stop))
             running = await world.starts("run")
-            for _ in range(3):
-                await asyncio.sleep(3)
+            for _ in range(BROKER_KILLS):
+                await publishes(running)
                 own_kafka.kill()
-                await asyncio.sleep(rng.uniform(0.5, 4))
+                await asyncio.sleep(rng.uniform(0.5, 2))  # every request fails, or waits
                 await asyncio.to_thread(own_kafka.start)
-            await asyncio.sleep(5)
+            await publishes(running)
             stop.set()
         assert running.is_running, running.err
         ended = await running.terminate()
         assert ended.code == 0, ended.err
         await world.settles()
+
+
+async def publishes(running: Running) -> None:
+    """Wait until it has published two more cuts."""
+    await running.says(PUBLISHED, times=running.err.count(PUBLISHED) + 2, within_s=90)
 
 
 @pytest.mark.xdist_group("jvms")
@@ -239,9 +243,8 @@ async def test_several_targets_follow_one_log_and_a_new_one_is_seeded_meanwhile(
         postgresql.database() as target,
         postgresql.database() as other,
     ):
-        path = set_up(tmp_path, source, target, kafka_log(kafka_broker))
+        path = set_up(tmp_path, source, target, kafka_log(kafka_broker, f"several.{tmp_path.name}"))
         found = yaml.safe_load(path.read_text())
-        found["log"]["topic_prefix"] = f"several.{tmp_path.name}"
         second = json.loads(json.dumps(found["targets"]["standby"]))
         second["metadata"]["url"] = second["metadata"]["url"].rpartition("/")[0] + (
             "/" + other.rpartition("/")[2]
@@ -256,13 +259,13 @@ async def test_several_targets_follow_one_log_and_a_new_one_is_seeded_meanwhile(
         async with asyncio.TaskGroup() as group:
             group.create_task(world.changes(stop))
             running = await world.starts("run")
-            await asyncio.sleep(4)
+            await publishes(running)
             found["targets"]["second"] = second
             path.write_text(yaml.safe_dump(found))
             late = await world.starts("apply", "second")
-            await asyncio.sleep(4)
+            await late.says("cut applied", times=2, within_s=60)
+            await publishes(running)
             stop.set()
-        await asyncio.sleep(2)
         for process in (running, late):
             assert (await process.terminate()).code == 0
         await world.settles()

@@ -10,10 +10,11 @@ from typing import Any, TypeAlias
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_killed import kafka_log
 from tests.acceptance.test_store_alone import archive, edited, rows
 from tests.servers.kafka import Kafka
+from tests.servers.process import Ended
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -49,13 +50,14 @@ def log_of(vault: Path) -> str:
 Lose: TypeAlias = Callable[[], Awaitable[None]]
 
 
-@pytest.fixture(params=["sqlite", "kafka"])
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.xdist_group("jvms"))])
 def lose(request: pytest.FixtureRequest, user: User) -> Lose:
     """Return what takes the log away."""
     if request.param == "kafka":
-        broker: Kafka = request.getfixturevalue("own_kafka")
-        edited(user, lambda found: found.update(log=kafka_log(broker)))
-        return partial(topic_deleted, broker)
+        broker: Kafka = request.getfixturevalue("kafka_broker")
+        prefix = f"lost.{user.folder.name}"
+        edited(user, lambda found: found.update(log=kafka_log(broker, prefix)))
+        return partial(topic_deleted, broker, f"{prefix}.prod.changes")
 
     async def removed() -> None:
         for path in user.folder.glob("log.sqlite*"):
@@ -64,8 +66,7 @@ def lose(request: pytest.FixtureRequest, user: User) -> Lose:
     return removed
 
 
-async def topic_deleted(broker: Kafka) -> None:
-    topic = "replicator.prod.changes"
+async def topic_deleted(broker: Kafka, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     await admin.delete_topics([topic])
@@ -144,7 +145,7 @@ async def brings_back_what_was_before(
     assert (proof.code, proof.result["good"]) == (0, True), proof.out
 
 
-async def restored(user: User, store: str, log_id: str, offset: int) -> Said:
+async def restored(user: User, store: str, log_id: str, offset: int) -> Ended:
     wanted = ("--log", log_id, "--to-offset", str(offset), "--yes")
     return await user.types("restore", "--from", store, "--into", "standby", *wanted)
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,13 +16,14 @@ from replicator.cli.demo.recording import RecordedDruid
 from tests.acceptance.test_cli import User, ids
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, execute
+from tests.servers.process import Processes, Running
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 FAST = [
     *("--set", "web.listen=127.0.0.1:0", "--set", "web.status_interval_s=0.1"),
-    *("--set", "watch.poll_interval_s=0.1", "--set", "watch.idle_cut_interval_s=0.2"),
+    *("--set", "watch.poll_interval_s=0.1", "--set", "watch.idle_cut_interval_s=1"),
     *("--set", "watch.retry.delay_max_s=0.2", "--set", "targets.standby.retry.delay_max_s=0.2"),
 ]
 PATIENCE_S = 60.0
@@ -91,7 +91,7 @@ class Scrape:
 
 
 class Monitor:
-    def __init__(self, session: aiohttp.ClientSession, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, session: aiohttp.ClientSession, process: Running) -> None:
         self.session, self.process = session, process
 
     async def scrape(self) -> Scrape:
@@ -103,7 +103,7 @@ class Monitor:
         found = await self.scrape()
         async with asyncio.timeout(PATIENCE_S):
             while not what(found):
-                assert self.process.returncode is None
+                assert self.process.is_running, self.process.err
                 await asyncio.sleep(0.05)
                 found = await self.scrape()
         return found
@@ -114,24 +114,21 @@ class Monitor:
 
 
 @asynccontextmanager
-async def monitored(process: asyncio.subprocess.Process) -> AsyncIterator[Monitor]:
+async def monitored(process: Running) -> AsyncIterator[Monitor]:
     """Find the address in the process's log, and end it well."""
-    assert process.stderr is not None
-    said = b""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := re.search(rb"http://127\.0\.0\.1:\d+", said)):
-            line = await process.stderr.readline()
-            assert line, said.decode()
-            said += line
-    draining = asyncio.create_task(process.stderr.read())
-    async with aiohttp.ClientSession(found[0].decode()) as session:
+    await process.says("http://127.0.0.1:", within_s=PATIENCE_S)
+    found = re.search(r"http://127\.0\.0\.1:\d+", process.err)
+    assert found is not None
+    async with aiohttp.ClientSession(found[0]) as session:
         yield Monitor(session, process)
-    process.send_signal(signal.SIGTERM)
-    assert await process.wait() == 0, (said + await draining).decode()
+    ended = await process.terminate()
+    assert ended.code == 0, ended.err
 
 
 @pytest.fixture
-async def line(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[tuple[User, Line]]:
+async def line(
+    postgresql: Postgresql, tmp_path: Path, forks: Processes
+) -> AsyncIterator[tuple[User, Line]]:
     """A user whose source is reached over a line of its own."""
     async with postgresql.database() as source, postgresql.database() as target:
         parts = urlsplit(source)
@@ -141,7 +138,7 @@ async def line(postgresql: Postgresql, tmp_path: Path) -> AsyncIterator[tuple[Us
             text = config.read_text().replace("root_in_load_spec: /druid/segments", "")
             config.write_text(text.replace("kill_wait_s: 0", "kill_wait_s: 0\n    rpo: 1h"))
             RecordedDruid.unpack(tmp_path / "archive")
-            yield User(tmp_path, config, source, target), line
+            yield User(tmp_path, config, source, target, forks), line
 
 
 async def test_run_is_scraped_while_it_works_and_while_its_source_is_away(

@@ -29,7 +29,7 @@ async def test_a_plan_is_written_read_and_carried_out_once(user: User):
     unasked = await user.types("restore", "run", str(path))
     assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
     process = await user.starts("restore", "run", str(path), "--yes")
-    await killed(process, after_s=0.9)
+    await killed(process, after_s=0.2)
     done = await user.types("restore", "run", str(path), "--yes", "--json")
     assert (done.code, done.result["done"]) == (0, True), done.err
     assert len(await ids(user.target, "orders")) == 6

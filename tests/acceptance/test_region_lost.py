@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.acceptance.druids import (
     Cluster,
@@ -22,7 +23,7 @@ from tests.acceptance.druids import (
 from tests.acceptance.test_two_druids import Act, Acts, Stream
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import Processes, processes
+from tests.servers.process import Processes
 from tests.servers.stores import S3
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -34,24 +35,36 @@ pytestmark = [
 
 
 async def test_three_moments_come_back_from_the_bucket_alone(
-    postgresql: Postgresql, own_kafka: Kafka, s3: S3, druid_folder: Path
+    postgresql: Postgresql,
+    kafka_broker: Kafka,
+    s3: S3,
+    druid_folder: Path,
+    forks: Processes,
 ):
     folder = druid_folder
     vault = f"{folder.name}-vault".replace("_", "-").lower()
-    with processes(folder) as forks:
-        storage = s3_settings(s3, vault)
-        async with cluster("source", folder, postgresql) as source:
-            user = await followed_into(storage, folder, source, own_kafka, forks)
-            moments = await history(user, own_kafka)
-            source.druid.kill()
-        shutil.rmtree(source.root)
-        own_kafka.kill()
-        shutil.rmtree(own_kafka.folder)
-        for path in (user.config, folder / "source-druid"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        async with cluster("rescue", folder, postgresql, standby=True) as rescue:
-            config = fresh_config(folder, storage, rescue)
-            await rescued(User(config, forks, rescue, rescue), moments)
+    storage = s3_settings(s3, vault)
+    async with cluster("source", folder, postgresql) as source:
+        user = await followed_into(storage, folder, source, kafka_broker, forks)
+        moments = await history(user, kafka_broker)
+        source.druid.kill()
+    shutil.rmtree(source.root)
+    await removed(kafka_broker, folder.name)
+    for path in (user.config, folder / "source-druid"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    async with cluster("rescue", folder, postgresql, standby=True) as rescue:
+        config = fresh_config(folder, storage, rescue)
+        await rescued(User(config, forks, rescue, rescue), moments)
+
+
+async def removed(broker: Kafka, prefix: str) -> None:
+    """The log goes as well."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+    assert topics
+    await admin.delete_topics(topics)
+    await admin.close()
 
 
 async def followed_into(
@@ -73,7 +86,7 @@ async def followed_into(
 
 async def history(user: User, broker: Kafka) -> list[Moment]:
     """Let things happen, an accident at their end, while the bucket is kept up with them."""
-    stream = Stream(broker, "clicks")
+    stream = Stream(broker, f"{user.config.parent.name}.clicks")
     acts = Acts(user.source.client, Random(6), stream)
     running = await user.starts("run")
     moments: list[Moment] = []

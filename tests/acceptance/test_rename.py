@@ -1,7 +1,6 @@
 """`restore --rename` as its user meets it: beside the live one, and gone again."""
 
 import json
-import signal
 
 import pytest
 
@@ -37,9 +36,7 @@ async def test_a_dropped_datasource_comes_back_under_another_name(user: User):
     assert {row["id"] for row in rows} == found
     await user.play("2-publish")
     await working(running)
-    running.send_signal(signal.SIGTERM)
-    await running.communicate()
-    assert running.returncode == 0
+    assert (await running.terminate()).code == 0
     assert (await user.types("watch", "--once")).code == 0
     assert (await user.types("apply", "standby", "--once")).code == 0
     assert await ids(user.target, "orders 2") == found

@@ -7,12 +7,14 @@ import yaml
 
 from tests.acceptance.test_cli import User, ids, killed, user
 from tests.contract.storages import fresh
+from tests.rings import times
 from tests.servers.postgresql import Postgresql, execute
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_group("stores")]
 __all__ = ["user"]
+KILLED_AFTER_S = [0.05 * number for number in range(1, times(3, 12) + 1)]
 
 
 def flip(path: Path) -> None:
@@ -143,7 +145,7 @@ async def test_a_repair_from_another_target(user: User, bucket: Path, postgresql
 async def test_sigkill_at_any_moment_repeats_work_and_loses_none(user: User):
     await user.cut("1-history")
     paths = smooshes(user.folder / "target")
-    for wait_s in (0.6, 0.8, 0.9, 1.0, 1.1, 1.2):
+    for wait_s in KILLED_AFTER_S:
         for path in paths:
             flip(path)
         process = await user.starts("repair", "standby", "--yes")

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_cli import Said, User, ids, killed, user
+from tests.acceptance.test_cli import User, ids, killed, user
+from tests.rings import times
 from tests.servers.postgresql import execute
+from tests.servers.process import Ended
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
+KILLED_AFTER_S = [0.1 * number for number in range(1, times(2, 10) + 1)]
 STEPS = ("1-history", "2-publish", "3-overwrite", "4c-drop", "5-accident")
 
 
@@ -50,7 +53,7 @@ def objects(folder: Path) -> set[str]:
     }
 
 
-async def expire(user: User, *args: str) -> Said:
+async def expire(user: User, *args: str) -> Ended:
     return await user.types("expire", "standby", *args, "--json")
 
 
@@ -156,7 +159,7 @@ async def test_killed_in_the_middle_it_is_finished_by_the_next(user: User):
         *("--set", "targets.standby.expiry.lease=2s", "--set", "targets.standby.expiry.margin=1s"),
         *("--set", "targets.standby.expiry.clock_skew_max=0.1s"),
     )
-    for delay_s in (0.6, 0.8, 1.0):
+    for delay_s in KILLED_AFTER_S:
         process = await user.starts("expire", "standby", "--retention", "1ms", "--yes", *short)
         await killed(process, after_s=delay_s)
         assert (await user.types("verify", "standby", "--level", "checksum")).code == 0

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from tests.acceptance.test_cli import Said, User, user
+from tests.acceptance.test_cli import User, user
 from tests.servers.postgresql import Postgresql, connected
+from tests.servers.process import Ended
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -48,7 +49,7 @@ class Rescuer(User):
     held: Held
     """What the source's rows were at each cut."""
 
-    async def restores(self, offset: int, *more: str) -> Said:
+    async def restores(self, offset: int, *more: str) -> Ended:
         return await self.types(*RESTORE, "--to-offset", str(offset), "--yes", *more)
 
     async def has(self, offset: int, *, without: Iterable[str] = ()) -> None:
@@ -77,7 +78,8 @@ async def burnt(user: User) -> Rescuer:
     targets = yaml.safe_load(user.config.read_text())["targets"]
     config = {"targets": {"rescue": targets["standby"], "vault": targets["vault"]}}
     (fresh / "replicator.yaml").write_text(yaml.safe_dump(config))
-    return Rescuer(user.folder, fresh / "replicator.yaml", user.source, user.target, held)
+    config_file = fresh / "replicator.yaml"
+    return Rescuer(user.folder, config_file, user.source, user.target, user.forks, held)
 
 
 async def test_a_store_is_enough(user: User):

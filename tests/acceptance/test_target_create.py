@@ -9,18 +9,10 @@ from replicator.model.row import Supervisor
 from tests.acceptance.test_killed import set_up
 from tests.integration.test_every_cut import present_rows
 from tests.servers.postgresql import Postgresql, connected, execute, put
-from tests.servers.process import Processes, processes
+from tests.servers.process import Processes
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def forks(tmp_path: Path):
-    folder = tmp_path / "processes"
-    folder.mkdir()
-    with processes(folder) as found:
-        yield found
 
 
 @pytest.mark.parametrize(

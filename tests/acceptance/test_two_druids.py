@@ -13,10 +13,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.acceptance.druids import Cluster, Moment, User, cluster, kafka_log, write_config
+from tests.rings import IS_LONG, times
 from tests.servers.druid import Client, Row, kafka_supervisor
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import processes
+from tests.servers.process import Processes
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
@@ -140,7 +141,7 @@ class Acts:
 
 
 async def test_a_history_is_followed_and_every_chosen_moment_comes_back(
-    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path
+    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path, forks: Processes
 ):
     folder = druid_folder
     rng = Random(33)
@@ -148,18 +149,18 @@ async def test_a_history_is_followed_and_every_chosen_moment_comes_back(
         cluster("source", folder, postgresql) as source,
         cluster("standby", folder, postgresql, standby=True) as standby,
     ):
-        with processes(folder) as forks:
-            config = await write_config(
-                folder, source, {"standby": standby}, kafka_log(kafka_broker, folder.name)
-            )
-            user = User(config, forks, source, standby)
-            assert (await user.types("check")).code == 0
-            await created(user)
-            stream = Stream(kafka_broker, f"{folder.name}.clicks")
-            moments = await followed(user, Acts(source.client, rng, stream), rng)
-            source.druid.kill()  # what comes now needs nothing of it but its bytes
-            now = await restored(user, moments, rng)
-            await restored_beside_the_live_one(user, moments[0], now)
+        config = await write_config(
+            folder, source, {"standby": standby}, kafka_log(kafka_broker, folder.name)
+        )
+        user = User(config, forks, source, standby)
+        assert (await user.types("check")).code == 0
+        await created(user)
+        stream = Stream(kafka_broker, f"{folder.name}.clicks")
+        moments = await followed(user, Acts(source.client, rng, stream), rng)
+        source.druid.kill()  # what comes now needs nothing of it but its bytes
+        now = await restored(user, moments, rng)
+        await restored_beside_the_live_one(user, moments[0], now)
+        if IS_LONG:  # a cluster more
             await restored_into_a_third(user, moments, folder, postgresql, rng)
 
 
@@ -219,8 +220,8 @@ async def both_answer_alike(user: User) -> None:
 
 async def restored(user: User, moments: list[Moment], rng: Random) -> Moment:
     """In place, forwards and backwards, by offset and by time; return where it ended."""
-    chosen = rng.sample(moments, len(moments))
-    assert len(chosen) >= 10
+    chosen = rng.sample(moments, times(4, len(moments)))
+    assert len(moments) >= 10
     for number, moment in enumerate(chosen):
         point = ("--to-offset", str(moment.offset)) if number % 2 else ("--to-time", moment.time)
         done = await user.does("restore", "standby", *point, "--yes")

@@ -116,8 +116,15 @@ async def is_whole(cloud: Cloud, place: Location, data: bytes) -> None:
     assert await cloud.straight.check(place) == checked({"": data})
 
 
-@pytest.mark.parametrize("where", ["before", "response"])
-@pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        pytest.param(SMALL, "before", id="small-before"),
+        pytest.param(SMALL, "response", id="small-response"),
+        pytest.param(LARGE, "before", id="large-before", marks=pytest.mark.long),
+        pytest.param(LARGE, "response", id="large-response"),
+    ],
+)
 async def test_a_connection_lost_at_each_request(cloud: Cloud, where: str, data: bytes):
     """The request and the three that follow it, which may be the client's own tries."""
     nth = 0

@@ -28,6 +28,7 @@ from replicator.model.row import (
 )
 from replicator.services.applier import Leave
 from tests.integration.druid_on_postgresql import Bytes, DruidOnPostgresql, Rows
+from tests.rings import times
 from tests.servers.postgresql import Postgresql, connected
 from tests.simulation.druid import ROOT
 
@@ -189,10 +190,10 @@ async def present_rows(dsn: str) -> dict[RowKey, tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("source_layout", "target_layout", "cuts"),
     [
-        ("druid-33", "druid-33", 200),
-        ("druid-37", "druid-37", 25),
-        ("druid-33-centralized", "druid-33", 25),
-        ("druid-33", "druid-37-centralized", 25),
+        ("druid-33", "druid-33", times(30, 200)),
+        ("druid-37", "druid-37", times(8, 25)),
+        ("druid-33-centralized", "druid-33", times(8, 25)),
+        ("druid-33", "druid-37-centralized", times(8, 25)),
     ],
 )
 async def test_every_cut_of_a_random_history_can_be_restored(

@@ -21,6 +21,10 @@ ROLES = ("coordinator", "broker", "historical", "indexer")
 START_S = 180.0
 WAIT_S = 60.0
 POLL_S = 0.2
+SOON = "PT0.3S"
+"""How often what a Druid asks again and again is asked."""
+AT_REST_S = 0.6
+"""What has not changed for so long has been seen by all roles: twice their period."""
 MIB = 1 << 20
 
 Row: TypeAlias = dict[str, Any]
@@ -156,7 +160,7 @@ class Druid:
             "druid.processing.numThreads": 1,
             "druid.processing.numMergeBuffers": 2,
             "druid.global.http.numConnections": 10,
-            "druid.segment.handoff.pollDuration": "PT1S",
+            "druid.segment.handoff.pollDuration": SOON,
         }
         return {
             "common": common,
@@ -165,13 +169,13 @@ class Druid:
                 "druid.plaintextPort": self.ports.coordinator,
                 "druid.coordinator.asOverlord.enabled": "true",
                 "druid.coordinator.asOverlord.overlordService": "druid/overlord",
-                "druid.coordinator.startDelay": "PT1S",
-                "druid.coordinator.period": "PT1S",
+                "druid.coordinator.startDelay": SOON,
+                "druid.coordinator.period": SOON,
                 "druid.coordinator.period.indexingPeriod": "PT5S",
                 "druid.coordinator.period.metadataStoreManagementPeriod": "PT1H",
-                "druid.manager.segments.pollDuration": "PT1S",
-                "druid.manager.config.pollDuration": "PT2S",
-                "druid.manager.rules.pollDuration": "PT2S",
+                "druid.manager.segments.pollDuration": SOON,
+                "druid.manager.config.pollDuration": SOON,
+                "druid.manager.rules.pollDuration": SOON,
                 "druid.indexer.queue.startDelay": "PT0.1S",
                 "druid.indexer.runner.type": "httpRemote",
                 "druid.indexer.storage.type": "metadata",
@@ -181,7 +185,7 @@ class Druid:
                 "druid.service": "druid/broker",
                 "druid.plaintextPort": self.ports.broker,
                 "druid.broker.http.numConnections": 5,
-                "druid.sql.planner.metadataRefreshPeriod": "PT1S",
+                "druid.sql.planner.metadataRefreshPeriod": SOON,
             },
             "historical": {
                 "druid.service": "druid/historical",

@@ -17,6 +17,7 @@ from tests.servers import fetching
 from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.postgresql import Postgresql, started
+from tests.servers.process import Processes, processes
 from tests.servers.stores import S3, Azure, Gcs, Hdfs
 
 
@@ -41,6 +42,13 @@ def postgresql() -> Iterator[Postgresql]:
     yield server
     asyncio.run(server.stop())
     shutil.rmtree(parent)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Start commands by one interpreter for all tests."""
+    with processes(tmp_path_factory.mktemp("processes")) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,13 +1,17 @@
 """The command line as real processes, quick enough to be killed a hundred times.
 
-A new interpreter needs a second to import everything. So one is started that has imported it all
-and forks for each command: what runs is a process of its own with its own signals, files and exit
-code, only its imports are older. `fresh` starts a new interpreter instead, as a user does.
+A new interpreter needs seconds to import everything. So one is started that has imported it all,
+also what a command imports only when it needs it, and forks for each command: what runs is a
+process of its own with its own signals, files and exit code, only its imports are older. `fresh`
+starts a new interpreter instead, as a user does.
 """
 
 import asyncio
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import pwd
 import resource
 import selectors
@@ -24,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import replicator
 from tests.servers.tied import tie_this_process, tied
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -39,14 +44,13 @@ class Ended:
     err: str
 
     @property
-    def document(self) -> dict[str, Any]:
-        """What it printed with --json."""
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-    @property
     def result(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.document["result"]
+        """What it printed with --json: its result, or its error."""
+        document: dict[str, Any] = json.loads(self.out)
+        assert document["schema"] == "replicator.v1"
+        assert document["command"]
+        assert document["generated_at"]
+        found: dict[str, Any] = document.get("result") or document["error"]
         return found
 
 
@@ -142,7 +146,7 @@ class Processes:
             assert self._parent.stdin is not None
             self._parent.stdin.write(json.dumps(request) + "\n")
             self._parent.stdin.flush()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             pid = await asyncio.wrap_future(self._started[number])
         return Running(pid, self._ended[number], folder)
 
@@ -314,9 +318,9 @@ def _main(args: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from replicator.cli.main import VERBS
-
-    for name, verb in VERBS.items():
-        verb.command(name)  # imported for the forks
-
+    for module in pkgutil.walk_packages(replicator.__path__, "replicator."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)  # for the forks
+    gc.freeze()  # so that no child copies these pages only to look for garbage in them
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"
     _Forking().serve()
