@@ -29,6 +29,7 @@ from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.plan import CHUNK, SOURCE, commit, services, show, used_s
 from bench.stage import SOURCE_ROOT, TABLES, TARGET_ROOT, server
 from replicator.adapters.area_local import LocalArea
+from replicator.adapters.local_area import Area
 from replicator.adapters.memory_log import MemoryEventLog
 from replicator.adapters.memory_metadata import MemoryMetadata
 from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
@@ -62,7 +63,7 @@ class CountingArea(LocalArea):
     """Counts what is read, and what is written of each kind."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, "_replicator")
+        super().__init__(root, "_replicator", Area(root, lock_timeout_s=60.0))
         self.read_files, self.read_bytes = 0, 0
         self.written_bytes = Counter[str]()
 

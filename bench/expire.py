@@ -19,6 +19,7 @@ from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
 from bench.plan import numbered
 from replicator.adapters.area_local import LocalArea
+from replicator.adapters.local_area import Area
 from replicator.adapters.memory_metadata import MemoryMetadata
 from replicator.adapters.memory_storage import MemoryDeepStorage
 from replicator.adapters.process_workers import ProcessWorkers
@@ -222,7 +223,8 @@ async def at(metadata: MemoryMetadata, cut: ClosedCut) -> None:
 
 async def measure(args: argparse.Namespace, folder: Path) -> bool:
     """Measure planning; return whether the goal is met."""
-    area, metadata = CountingArea(folder, "_replicator"), MemoryMetadata(SystemClock())
+    area = CountingArea(folder, "_replicator", Area(folder, lock_timeout_s=60.0))
+    metadata = MemoryMetadata(SystemClock())
     await at(metadata, await fill(area, args.rows, args.payload_bytes))
     expiry = planner(area, metadata, ProcessWorkers(args.workers))
     CountingArea.gets = CountingArea.lists = CountingArea.read_bytes = 0

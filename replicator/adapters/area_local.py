@@ -1,7 +1,8 @@
 """Our own files at a target in a folder, `<root>/_replicator/`.
 
-A file is written beside its place, made durable, and linked or renamed into it: a link fails when
-the name is taken, so of two that create it at once one gets it. No other user reads them: history
+A file is written among this process's unfinished work, made durable, and linked or renamed into its
+place: a link fails when the name is taken, so of two that create it at once one gets it. What a
+process that was killed has left there, the next one removes. No other user reads them: history
 and bases hold what Druid's tables hold, passwords of supervisors too.
 """
 
@@ -10,9 +11,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from uuid import uuid4
 
 from replicator.adapters.in_thread import finished
+from replicator.adapters.local_area import Area
 from replicator.adapters.local_files import (
     PRIVATE_FOLDER,
     make_folders,
@@ -22,21 +23,22 @@ from replicator.adapters.local_files import (
 )
 from replicator.errors import NotFoundError, RefusedError, TransientError
 
-UNFINISHED = ".new-"
-"""What a process that died has left begins so; nobody reads it."""
+HIDDEN = "."
+"""What begins so is a file system's own, like NFS's `.nfs…`."""
 
 
 class LocalArea:
     """An `Area` below the folder `root`, which must exist."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, unfinished: Area) -> None:
         """Take the settings; nothing is opened yet.
 
         Args:
             root: The deep storage's folder, as this process sees it.
             name: Of our own folder in it.
+            unfinished: Where this process's work stands until it is whole.
         """
-        self._root, self._top = root, root / name
+        self._root, self._top, self._unfinished = root, root / name, unfinished
 
     async def names(self, prefix: str) -> Sequence[str]:
         return await finished(lambda: self._names(prefix))
@@ -66,7 +68,7 @@ class LocalArea:
                 Path(place, name).relative_to(self._top).as_posix()
                 for place, _, names in os.walk(folder, onerror=_raise_unless_missing)
                 for name in names
-                if not name.startswith(UNFINISHED)
+                if not name.startswith(HIDDEN)
             ]
         return sorted(name for name in found if name.startswith(prefix))
 
@@ -105,9 +107,9 @@ class LocalArea:
 
     @contextmanager
     def _written(self, path: Path, data: bytes) -> Generator[Path]:
-        self._require_root()
+        self._unfinished.prepare()
         make_folders(path.parent, self._root, PRIVATE_FOLDER)
-        new = path.with_name(f"{UNFINISHED}{uuid4().hex}")
+        new = self._unfinished.new_folder()
         try:
             write_durably(new, data)
             yield new

@@ -102,7 +102,10 @@ class Area:
                 self._alive = None
 
     def new_folder(self) -> Path:
-        """Return the path of a folder for one piece of work; the caller makes and removes it."""
+        """Return the path of a folder, or a file, for one piece of work.
+
+        The caller makes and removes it; when that is killed, the next process does.
+        """
         return self._own / uuid4().hex
 
     @contextmanager

@@ -86,7 +86,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     def area(self) -> LocalArea:
         """Return where our own files are kept."""
-        return LocalArea(self._root, OWN_AREA)
+        return LocalArea(self._root, OWN_AREA, self._area)
 
     async def clean(self) -> None:
         """Remove what dead processes left half written; the first `put` does so too."""

@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import pytest
 
-from replicator.adapters.area_local import LocalArea
+from replicator.adapters.storage_local import LocalDeepStorage
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Area
@@ -96,7 +96,7 @@ async def test_no_segment_can_be_stored_among_our_files(store: Store):
 
 
 async def test_a_root_that_is_gone_is_no_empty_history(tmp_path: Path):
-    area = LocalArea(tmp_path / "gone", "_replicator")
+    area = LocalDeepStorage(tmp_path / "gone").area()
     with pytest.raises(TransientError, match="is it mounted"):
         await area.names("history/")
     with pytest.raises(TransientError, match="is it mounted"):

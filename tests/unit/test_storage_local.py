@@ -83,3 +83,31 @@ async def test_a_kill_in_the_middle_leaves_nothing_visible(root: Path, pieces: i
     with pytest.raises(MissingObjectError):
         await LocalDeepStorage(root).objects(PLACE)
     await nothing_is_visible_and_the_next_put_works(root)
+
+
+KILLED_CHILD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from replicator.adapters.storage_local import LocalDeepStorage
+
+def killed(*_):
+    print("about to be linked", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+os.link = killed
+asyncio.run(LocalDeepStorage(Path(sys.argv[1])).area().create("history/log/1.zst", b"whole"))
+"""
+
+
+async def test_a_kill_leaves_no_file_of_ours_unfinished_for_ever(root: Path):
+    """It stood beside its place, hidden from every listing, and nobody ever removed it."""
+    command = tied(sys.executable, "-c", KILLED_CHILD, str(root))
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "about to be linked\n")
+    async with LocalDeepStorage(root) as storage:
+        area = storage.area()
+        assert await area.names("") == []
+        assert await area.create("history/log/1.zst", b"again") is True
+        assert await area.get("history/log/1.zst") == b"again"
+    left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert left == {"other", ".replicator/lock", "_replicator/history/log/1.zst"}
