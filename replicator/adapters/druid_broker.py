@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from replicator.adapters.druid_request import DruidLogin, answered, asked
+from replicator.adapters.druid_request import DruidLogin, DruidServers, answered
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.answer import Answer, Measure, What
 from replicator.model.interval import Interval, instant, interval_or_eternity
@@ -76,9 +76,8 @@ ORDER BY 1 LIMIT {UNSERVED_SHOWN_MAX}
 class DruidBroker:
     """A `QueryBroker`; each query is a connection of its own, for a query costs more."""
 
-    def __init__(self, url: str, login: DruidLogin, *, query_timeout_s: float) -> None:
-        self._url = f"{url}{PATH}"
-        self._login = login
+    def __init__(self, urls: Sequence[str], login: DruidLogin, *, query_timeout_s: float) -> None:
+        self._servers = DruidServers(urls, login)
         self._timeout_s = query_timeout_s
 
     async def datasources(self) -> Sequence[str]:
@@ -110,7 +109,9 @@ class DruidBroker:
             rows = await self._rows(query)
         except ConfigError as exc:
             if f"'{datasource}'{UNKNOWN}" in str(exc):
-                raise NotFoundError(f"{self._url} knows no datasource {datasource!r}") from exc
+                raise NotFoundError(
+                    f"{self._servers.first} knows no datasource {datasource!r}"
+                ) from exc
             raise
         found = rows[0] if rows else {}
         return {measure: found.get(f"m{number}") for number, measure in enumerate(measures)}
@@ -136,18 +137,16 @@ class DruidBroker:
     async def _rows(self, query: str) -> list[dict[str, Any]]:
         timeout_ms = round(self._timeout_s * 1000)
         body = {"query": query, "context": {**CONTEXT, "timeout": timeout_ms}}
-        async with asked(
-            self._login,
-            "POST",
-            self._url,
-            orjson.dumps(body),
-            timeout_s=self._timeout_s + ANSWER_MARGIN_S,
+        timeout_s = self._timeout_s + ANSWER_MARGIN_S
+        async with self._servers.asked(
+            "POST", PATH, orjson.dumps(body), timeout_s=timeout_s
         ) as answer:
+            url = str(answer.url)
             if answer.status == HTTPStatus.NOT_FOUND:
-                raise ConfigError(f"{self._url} is not there", hint=f"is this that of {WHOSE}?")
-            found = await answered(answer, self._url, whose=WHOSE)
+                raise ConfigError(f"{url} is not there", hint=f"is this that of {WHOSE}?")
+            found = await answered(answer, url, whose=WHOSE)
         if not isinstance(found, list):
-            raise ConfigError(f"{self._url} did not answer with rows: {str(found)[:200]}")
+            raise ConfigError(f"{url} did not answer with rows: {str(found)[:200]}")
         return found
 
 

@@ -1,14 +1,14 @@
 """A cluster's Coordinator and Overlord over HTTP."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
-from replicator.adapters.druid_request import DruidLogin, answered, asked
+from replicator.adapters.druid_request import DruidLogin, DruidServers, answered
 from replicator.model.promotion import SupervisorState
 
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
@@ -19,8 +19,8 @@ WHOSE = "a Coordinator, an Overlord or a Router that forwards to them"
 class DruidAddress:
     """Where a cluster's masters are, and who asks them."""
 
-    coordinator_url: str
-    overlord_url: str
+    coordinator_urls: Sequence[str]
+    overlord_urls: Sequence[str]
     login: DruidLogin = field(default_factory=DruidLogin)
     request_timeout_s: float = 30.0
 
@@ -29,14 +29,16 @@ class DruidHttp:
     """A `DruidCluster`; each call is a connection of its own, for they are few."""
 
     def __init__(self, address: DruidAddress) -> None:
-        self._address = address
+        self._timeout_s = address.request_timeout_s
+        self._coordinators = DruidServers(address.coordinator_urls, address.login)
+        self._overlords = DruidServers(address.overlord_urls, address.login)
 
     async def supervisor(self, id_: str) -> SupervisorState | None:
-        url = f"{self._address.overlord_url}{OVERLORD}/supervisor/{id_}/status"
-        async with self._asked("GET", url) as answer:
+        path = f"{OVERLORD}/supervisor/{quote(id_, safe='')}/status"
+        async with self._overlords.asked("GET", path, timeout_s=self._timeout_s) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return None
-            status = (await _json(answer, url))["payload"]
+            status = (await _json(answer))["payload"]
         return SupervisorState(
             is_suspended=bool(status.get("suspended")),
             state=str(status.get("detailedState") or status.get("state")),
@@ -48,26 +50,20 @@ class DruidHttp:
         )
 
     async def supervise(self, spec: bytes) -> None:
-        url = f"{self._address.overlord_url}{OVERLORD}/supervisor"
-        async with self._asked("POST", url, spec) as answer:
-            await _json(answer, url)
+        path = f"{OVERLORD}/supervisor"
+        async with self._overlords.asked("POST", path, spec, timeout_s=self._timeout_s) as answer:
+            await _json(answer)
 
     async def tiers(self) -> frozenset[str]:
-        url = f"{self._address.coordinator_url}{COORDINATOR}/tiers"
-        async with self._asked("GET", url) as answer:
-            return frozenset(await _json(answer, url))
+        path = f"{COORDINATOR}/tiers"
+        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+            return frozenset(await _json(answer))
 
     async def properties(self) -> Mapping[str, str]:
-        url = f"{self._address.coordinator_url}/status/properties"
-        async with self._asked("GET", url) as answer:
-            return {str(name): str(value) for name, value in (await _json(answer, url)).items()}
-
-    def _asked(
-        self, method: str, url: str, body: bytes | None = None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        timeout_s = self._address.request_timeout_s
-        return asked(self._address.login, method, url, body, timeout_s=timeout_s)
+        path = "/status/properties"
+        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+            return {str(name): str(value) for name, value in (await _json(answer)).items()}
 
 
-async def _json(answer: aiohttp.ClientResponse, url: str) -> Any:
-    return await answered(answer, url, whose=WHOSE)
+async def _json(answer: aiohttp.ClientResponse) -> Any:
+    return await answered(answer, str(answer.url), whose=WHOSE)

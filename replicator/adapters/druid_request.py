@@ -1,8 +1,8 @@
 """One request to a Druid over HTTP, with basic authentication when it has that."""
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -10,11 +10,24 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from replicator.adapters.http_proxy import proxy_for
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 
 BODY_SHOWN_CHARS = 500
+AWAY = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+"""What says that another server may do."""
+REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +58,12 @@ async def asked(
                 timeout=aiohttp.ClientTimeout(total=timeout_s), headers=headers
             ) as session,
             session.request(
-                method, url, data=body, ssl=_tls(login), proxy=proxy_for(url)
+                method,
+                URL(url, encoded=True),
+                data=body,
+                ssl=_tls(login),
+                allow_redirects=False,  # aiohttp would leave the login behind
+                proxy=proxy_for(url),
             ) as answer,
         ):
             yield answer
@@ -54,6 +72,90 @@ async def asked(
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         reason = str(exc) or type(exc).__name__
         raise TransientError(f"{method} {url}: {reason}") from exc
+
+
+class DruidServers:
+    """Servers of one kind, of which any may be gone, and only one may lead.
+
+    A Coordinator or an Overlord that does not lead redirects to the one that does (Druid's
+    RedirectFilter), or says 503 while it knows of none.
+    """
+
+    def __init__(self, urls: Sequence[str], login: DruidLogin) -> None:
+        """Take where they are; nobody is asked yet."""
+        self._urls, self._login = [str(URL(url)).rstrip("/") for url in urls], login
+
+    @property
+    def first(self) -> str:
+        """The one that answered last."""
+        return self._urls[0]
+
+    @asynccontextmanager
+    async def asked(
+        self, method: str, path: str, body: bytes | None = None, *, timeout_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request to the first that answers and leads; `path` is quoted.
+
+        Raises:
+            TransientError: none answers within `timeout_s`.
+            ConfigError: a certificate is not believed, or one that is not configured leads.
+        """
+        failures: list[ReplicatorError] = []
+        request = _Request(method, path, body, timeout_s)
+        for url in tuple(self._urls):
+            async with AsyncExitStack() as stack:
+                try:
+                    answer, leader = await self._led(stack, url, request)
+                except (TransientError, _LeaderUnknownError) as exc:
+                    failures.append(exc)
+                    continue
+                if answer.status in AWAY and len(failures) + 1 < len(self._urls):
+                    failures.append(TransientError(f"{url} answered {answer.status}"))
+                    continue
+                self._prefer(leader)
+                yield answer
+                return
+        unknown = [one for one in failures if isinstance(one, _LeaderUnknownError)]
+        if unknown:
+            raise unknown[0]
+        raise TransientError("; ".join(map(str, failures)))
+
+    async def _led(
+        self, stack: AsyncExitStack, url: str, request: "_Request"
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        """Ask one, and whom it redirects to; return the answer and who gave it."""
+        answer = await stack.enter_async_context(request.to(f"{url}{request.path}", self._login))
+        if answer.status not in REDIRECTS:
+            return answer, url
+        location = answer.headers.get("Location", "")
+        leader = next((one for one in self._urls if location.startswith(f"{one}/")), None)
+        if leader is None and self._login.username is not None:
+            raise _LeaderUnknownError(
+                f"{url} does not lead and redirects to {location}, which is not configured",
+                hint="name that server, too: a password goes to no other than those that are named",
+            )
+        return await stack.enter_async_context(request.to(location, self._login)), leader or url
+
+    def _prefer(self, url: str) -> None:
+        self._urls.remove(url)
+        self._urls.insert(0, url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    body: bytes | None
+    timeout_s: float
+
+    def to(
+        self, url: str, login: DruidLogin
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return asked(login, self.method, url, self.body, timeout_s=self.timeout_s)
+
+
+class _LeaderUnknownError(ConfigError):
+    """Another server leads than those that may be told the password."""
 
 
 async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> Any:

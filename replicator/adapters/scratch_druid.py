@@ -134,7 +134,7 @@ class ScratchDruid:
 
     def _running(self, port: int) -> RunningDruid:
         timeout_s = self._distribution.query_timeout_s
-        broker = DruidBroker(f"http://{HOST}:{port}", DruidLogin(), query_timeout_s=timeout_s)
+        broker = DruidBroker([f"http://{HOST}:{port}"], DruidLogin(), query_timeout_s=timeout_s)
 
         async def availability() -> Availability:
             async with connect(Database(dsn=self._dsn)) as session:

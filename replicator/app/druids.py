@@ -22,8 +22,8 @@ def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidC
 
     return DruidHttp(
         DruidAddress(
-            coordinator_url=settings.coordinator_url,
-            overlord_url=settings.overlord_url or settings.coordinator_url,
+            coordinator_urls=settings.coordinator_url,
+            overlord_urls=settings.overlord_url or settings.coordinator_url,
             login=_login(settings, environ),
             request_timeout_s=settings.request_timeout_s,
         )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import AbsolutePath, HttpUrl, Password, Positive
+from replicator.config.values import AbsolutePath, HttpUrls, Password, Positive
 
 
 class DruidLoginSettings(Password):
@@ -19,18 +19,21 @@ class DruidLoginSettings(Password):
 class SourceDruidSettings(DruidLoginSettings):
     """The source's Broker; a user that may read its datasources is enough."""
 
-    broker_url: HttpUrl
-    """`http://host:8082`, or that of a Router."""
+    broker_url: HttpUrls
+    """`http://host:8082`, or that of a Router; a list when there are several."""
 
 
 class DruidSettings(DruidLoginSettings):
     """A target's Coordinator, Overlord and Broker."""
 
-    coordinator_url: HttpUrl
-    """`http://host:8081`, or that of a Router that forwards to it."""
-    overlord_url: HttpUrl | None = None
+    coordinator_url: HttpUrls
+    """`http://host:8081`, or that of a Router that forwards to it; a list when there are several.
+
+    Another one is asked when one is gone or does not lead; the same for the other servers.
+    """
+    overlord_url: HttpUrls | None = None
     """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
-    broker_url: HttpUrl | None = None
+    broker_url: HttpUrls | None = None
     """`http://host:8082`, or that of a Router; needed to compare its answers with the source's."""
     request_timeout_s: Positive = 30.0
     """Longest wait for an answer, in seconds."""

@@ -101,6 +101,17 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _one_or_more(value: object) -> object:
+    found = (value,) if isinstance(value, str) else _as_tuple(value)
+    if not isinstance(found, tuple) or not found:
+        raise ValueError("a URL or a list of URLs is expected")
+    return found
+
+
+def _one_as_itself(urls: tuple[str, ...]) -> str | list[str]:
+    return urls[0] if len(urls) == 1 else list(urls)
+
+
 def _http(url: str) -> str:
     """Refuse what is no plain address of a server; messages never repeat the URL."""
     try:
@@ -156,6 +167,10 @@ BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:
 ListenAddress = Annotated[BrokerAddress, AfterValidator(_with_port)]
 AsTuple = BeforeValidator(_as_tuple)
 HttpUrl = Annotated[str, AfterValidator(_http)]
+HttpUrls = Annotated[
+    tuple[HttpUrl, ...], BeforeValidator(_one_or_more), PlainSerializer(_one_as_itself)
+]
+"""One server, or a list of those of which one is asked when another is gone."""
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]

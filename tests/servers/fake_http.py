@@ -16,13 +16,17 @@ class Fake:
 
     status: int = 200
     body: Any = ""
+    headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, bytes, str | None]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    """As they were written, quotes and all."""
 
     async def answer(self, request: web.Request) -> web.Response:
         login = request.headers.get("Authorization")
         self.asked.append((request.method, request.path, await request.read(), login))
+        self.paths.append(request.rel_url.raw_path)
         text = self.body if isinstance(self.body, str) else json.dumps(self.body)
-        return web.Response(status=self.status, text=text)
+        return web.Response(status=self.status, text=text, headers=self.headers)
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ async def url(fake: Fake) -> AsyncIterator[str]:
 
 
 def broker(url: str) -> DruidBroker:
-    return DruidBroker(url, DruidLogin(), query_timeout_s=5)
+    return DruidBroker([url], DruidLogin(), query_timeout_s=5)
 
 
 def asked(fake: Fake) -> dict[str, Any]:

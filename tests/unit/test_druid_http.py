@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from aiohttp import encode_basic_auth
@@ -34,7 +35,12 @@ async def url(fake: Fake) -> AsyncIterator[str]:
 
 
 def druid(url: str, **more: Any) -> DruidHttp:
-    return DruidHttp(DruidAddress(coordinator_url=url, overlord_url=url, login=DruidLogin(**more)))
+    return at(url, **more)
+
+
+def at(*urls: str, **more: Any) -> DruidHttp:
+    login = DruidLogin(**more)
+    return DruidHttp(DruidAddress(coordinator_urls=urls, overlord_urls=urls, login=login))
 
 
 async def test_a_supervisor_is_read_as_druid_33_tells_it(fake: Fake, url: str):
@@ -97,5 +103,53 @@ async def test_nobody_there_is_a_matter_of_trying_later():
 
 def test_the_password_is_not_shown():
     login = DruidLogin(username="me", password="secret")
-    address = DruidAddress(coordinator_url="", overlord_url="", login=login)
+    address = DruidAddress(coordinator_urls=(), overlord_urls=(), login=login)
     assert "secret" not in repr(address)
+
+
+@pytest.mark.parametrize("gone", ["http://127.0.0.1:1", "standby"])
+async def test_the_second_is_asked_when_the_first_is_gone_or_knows_no_leader(
+    fake: Fake, url: str, gone: str
+):
+    """And first from then on."""
+    fake.body, idle = ["hot"], Fake(status=503, body="no leader")
+    async with serving(idle) as other:
+        servers = at(other if gone == "standby" else gone, url)
+        assert await servers.tiers() == frozenset({"hot"})
+        asked = len(idle.asked)
+        assert await servers.tiers() == frozenset({"hot"})
+        assert len(idle.asked) == asked
+
+
+async def test_when_none_answers_each_is_named(fake: Fake, url: str):
+    fake.status = 503
+    with pytest.raises(TransientError, match="503"):
+        await at("http://127.0.0.1:1", url).tiers()
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:1/.*127\.0\.0\.1:2/"):
+        await at("http://127.0.0.1:1", "http://127.0.0.1:2").tiers()
+
+
+async def test_one_that_does_not_lead_names_the_leader_which_gets_the_login(fake: Fake, url: str):
+    """A spec is sent whole to the leader as well."""
+    fake.body, follower = {}, Fake(status=307)
+    async with serving(follower) as other:
+        follower.headers["Location"] = f"{url}/druid/indexer/v1/supervisor"
+        login = {"username": "me", "password": "secret"}
+        await at(other, url, **login).supervise(b"{}")
+        assert fake.asked == [
+            ("POST", "/druid/indexer/v1/supervisor", b"{}", encode_basic_auth("me", "secret"))
+        ]
+        with pytest.raises(ConfigError, match="which is not configured"):
+            await at(other, **login).supervise(b"{}")
+        assert len(fake.asked) == 1, "a password goes to nobody who is not named"
+        await at(other).supervise(b"{}")
+        assert fake.asked[1][3] is None
+
+
+@pytest.mark.parametrize("id_", ["clicks#eu", "clicks?eu", "a%20b", "a/b", "ü b"])
+async def test_a_supervisors_name_is_one_part_of_the_path(fake: Fake, url: str, id_: str):
+    """Druid 37 takes them all; unquoted, another supervisor was asked."""
+    fake.body = STATUS
+    await druid(url).supervisor(id_)
+    (path,) = fake.paths
+    assert path == f"/druid/indexer/v1/supervisor/{quote(id_, safe='')}/status"
