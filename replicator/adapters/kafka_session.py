@@ -152,6 +152,13 @@ def _too_large(message: str) -> ConfigError:
     )
 
 
+def _joined(message: str) -> TransientError:
+    return TransientError(
+        message,
+        hint="a consumer is a member of this target's group: give that consumer another group",
+    )
+
+
 def _said(message: str) -> TransientError:
     return TransientError(message, hint=_SAID_HINT)
 
@@ -186,6 +193,7 @@ ERRORS: ErrorMap = {
     kafka.UnknownTopicOrPartitionError: _no_topic,
     kafka.MessageSizeTooLargeError: _too_large,
     kafka.InvalidTimestampError: _ahead,
+    kafka.CommitFailedError: _joined,
     kafka.BrokerResponseError: _said,
     kafka.KafkaError: TransientError,
     kafka.ConsumerStoppedError: TransientError,

@@ -46,6 +46,8 @@ BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
+MARKERS = 1
+"""Records of the broker's own behind the last one of a transaction, which ends with each cut."""
 KEPT_FOR_ASKED_EVERY_S = 60.0
 """Each question is a connection; a topic's retention is changed by hand."""
 
@@ -161,8 +163,15 @@ class KafkaEventLog:
         with translated(f"commit the offset of group {name} at {self._session.servers}"):
             if name not in self._groups:
                 self._groups[name] = await self._member(name)
-            place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(offset + 1, "")}
-            await self._groups[name].commit(place)
+            at = await self._next_of(offset)
+            place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, "")}
+            async with asyncio.timeout(self._session.request_timeout_s):
+                await self._groups[name].commit(place)
+
+    async def _next_of(self, offset: Offset) -> int:
+        """Return where a reader goes on: at the log's end behind the marker of the transaction."""
+        end = await (await self._opened()).end()
+        return end if offset + 1 + MARKERS == end else offset + 1
 
     async def _member(self, group: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(

@@ -198,6 +198,10 @@ ERRORS: ErrorMap = {
     ssl.SSLError: _wrong(
         "check sslmode, sslrootcert, sslcert and sslkey in the URL against what the server asks for"
     ),
+    FileNotFoundError: _passes(
+        "a file that the URL names is not there: a certificate (sslrootcert, sslcert, sslkey), or"
+        " the Unix socket of a server that is down"
+    ),
     TimeoutError: _passes(TransientError.hint, words=": no answer in time"),
     OSError: _away,  # refused, reset, unknown host
 }

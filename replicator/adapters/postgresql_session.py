@@ -7,6 +7,8 @@ poolers refuse what they do not know of a start-up packet.
 """
 
 import asyncio
+import re
+import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,6 +37,11 @@ SESSION: Mapping[str, str] = {
     "row_security": "off",
 }
 
+ABOUT_TLS = re.compile(
+    "root certificate file|`sslmode` parameter|cannot determine location of user"
+)
+"""How asyncpg begins what it says of certificates; that quotes no secret."""
+TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
 PROCESS = "SELECT pg_backend_pid()"
 LOOKS = 3
 """How often two connections behind a pooler are compared."""
@@ -162,7 +169,11 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
                 # the server gives up first and says why; this one is for a server that is gone
                 command_timeout=database.statement_timeout_s + database.connect_timeout_s,
             )
-        except (asyncpg.ClientConfigurationError, ValueError):
+        except ssl.SSLError:
+            raise
+        except (asyncpg.ClientConfigurationError, ValueError) as exc:
+            if ABOUT_TLS.match(str(exc)):
+                raise ConfigError(f"{database.name}: {exc}", hint=TLS_HINT) from None
             # asyncpg's words quote the DSN, so neither they nor the cause may be shown
             raise ConfigError(
                 f"{database.name}: the DSN cannot be understood",

@@ -78,7 +78,7 @@ def collisions(
         where = f"targets.{name}"
         for other, part in parts:
             ours, theirs = target.metadata, part.metadata
-            if ours is not None and theirs is not None and ours.place == theirs.place:
+            if ours is not None and theirs is not None and ours.overlaps(theirs):
                 yield f"{where}.metadata and {other}.metadata are the same tables"
             for key, storage in _storages(part):
                 if overlap(target.deep_storage.place, storage.place):

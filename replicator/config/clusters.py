@@ -24,9 +24,8 @@ from replicator.config.values import (
     TargetName,
     Tiers,
     nothing_is_empty,
+    postgresql_hosts,
 )
-
-_POSTGRESQL_PORT = 5432
 
 
 class PostgresqlSettings(Password):
@@ -35,7 +34,10 @@ class PostgresqlSettings(Password):
     type: Literal["postgresql"]
     """The kind of database."""
     url: PostgresqlUrl
-    """`postgresql://user@host:5432/database`, without a password."""
+    """`postgresql://user@host:5432/database`, without a password; several hosts are tried in turn.
+
+    `postgresql://user@db1,db2/druid?target_session_attrs=read-write`: see docs/postgresql.md.
+    """
     table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
     """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
     schema_: Annotated[str, Field(alias="schema", min_length=1)] = "public"
@@ -45,13 +47,16 @@ class PostgresqlSettings(Password):
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
 
+    def overlaps(self, other: "PostgresqlSettings") -> bool:
+        """Return whether both are the same tables, whoever logs in and by whichever host."""
+        hosts = postgresql_hosts(self.url), postgresql_hosts(other.url)
+        return self._tables == other._tables and not set(hosts[0]).isdisjoint(hosts[1])
+
     @property
-    def place(self) -> tuple[str, int, str, str, str]:
-        """What makes two of these the same tables, whoever logs in."""
+    def _tables(self) -> tuple[str, str, str]:
         parts = urlsplit(self.url)
-        host = parts.hostname or "".join(parse_qs(parts.query).get("host", ["localhost"]))
-        port = parts.port or _POSTGRESQL_PORT
-        return host, port, parts.path.strip("/"), self.schema_, self.table_prefix
+        database = "".join(parse_qs(parts.query).get("dbname", [parts.path.strip("/")]))
+        return database, self.schema_, self.table_prefix.lower()
 
 
 MetadataSettings: TypeAlias = PostgresqlSettings

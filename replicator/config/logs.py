@@ -6,13 +6,13 @@ from pydantic import Field, model_validator
 
 from replicator.config.values import (
     AbsolutePath,
-    AsTuple,
-    BrokerAddress,
+    Address,
     Duration,
     Part,
     Password,
     Positive,
     Size,
+    SomeAsTuple,
 )
 
 
@@ -50,7 +50,7 @@ class KafkaLogSettings(Part):
 
     type: Literal["kafka"]
     """The kind of log."""
-    bootstrap_servers: Annotated[tuple[BrokerAddress, ...], Field(min_length=1), AsTuple]
+    bootstrap_servers: Annotated[tuple[Address, ...], SomeAsTuple]
     """Some of the brokers, `host:port`; the others are learned from them."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)] = "replicator"
     """The topic is `<topic_prefix>.<source.name>.changes`."""

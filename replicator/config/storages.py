@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 
 from replicator.config.values import (
     AbsolutePath,
-    AsTuple,
     HttpUrl,
     Part,
     Positive,
     Size,
+    SomeAsTuple,
     secret_of,
 )
 from replicator.model.load_spec import key_prefix
@@ -211,7 +211,7 @@ class HdfsStorageSettings(_RemoteStorage):
 
     type: Literal["hdfs"]
     """The kind of deep storage."""
-    urls: Annotated[tuple[HttpUrl, ...], Field(min_length=1), AsTuple]
+    urls: Annotated[tuple[HttpUrl, ...], SomeAsTuple]
     """`http://namenode:9870`, all name nodes where one stands by, or `http://httpfs:14000`."""
     root: AbsolutePath
     """`druid.storage.storageDirectory`, without the file system."""

@@ -11,7 +11,7 @@ from math import isfinite
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,28 @@ from replicator.errors import ConfigError
 _UNIT_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _PORT_MAX = 65_535
+_ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}", re.ASCII)
+_POSTGRESQL_PORT = 5432
+_LIBPQ_ALONE = frozenset(
+    {
+        "channel_binding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "hostaddr",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "load_balance_hosts",
+        "replication",
+        "require_auth",
+        "sslcompression",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+"""Options that asyncpg would hand to the server, which does not know them."""
 _DURATION_MAX_S = 36_500 * 86_400
 """A century: any time now and that together is one that can be written."""
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
@@ -127,28 +149,75 @@ def _http(url: str) -> str:
 
 
 def _with_port(address: str) -> str:
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError("write it as host:port, like kafka-1.example:9092")
     if int(address.rpartition(":")[2]) > _PORT_MAX:
         raise ValueError(f"a port is at most {_PORT_MAX}")
     return address
 
 
+def _some(value: object) -> object:
+    """Ask for one at least; pydantic itself would count after it has left out what is wrong."""
+    if isinstance(value, (list, tuple)) and not value:
+        raise ValueError("at least one is expected")
+    return _as_tuple(value)
+
+
 def _without_password(url: str) -> str:
-    """Refuse a URL with a secret in it; messages never repeat the URL."""
+    """Refuse a URL with a secret in it, or that nobody reads; messages never repeat the URL."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        parts, asked = urlsplit(url), _options(url)
+        postgresql_hosts(url)
     except ValueError:
         raise ValueError("the URL cannot be read; is its port a number?") from None
-    if parts.password is not None or "password" in parse_qs(parts.query, keep_blank_values=True):
+    if parts.password is not None or not asked.keys().isdisjoint({"password", "sslpassword"}):
         raise ValueError(
             "the URL contains a password; take it out, and name the variable or the file that"
             " holds it: password_env or password_file"
         )
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ValueError("the URL does not start with postgresql://")
-    if not parts.path.strip("/"):
+    if not parts.path.strip("/") and asked.keys().isdisjoint({"dbname", "database", "service"}):
         raise ValueError("the URL names no database: postgresql://user@host:5432/database")
+    if unknown := sorted(asked.keys() & _LIBPQ_ALONE):
+        raise ValueError(
+            f"the URL's option {unknown[0]} is libpq's and not known here; connect_timeout_s and"
+            " statement_timeout_s are settings beside the url"
+        )
     return url
+
+
+def postgresql_hosts(url: str) -> tuple[tuple[str, int], ...]:
+    """Return the hosts of a URL with their ports, as libpq reads a list of them.
+
+    A host is a name, an address, or the folder of a Unix socket.
+
+    Raises:
+        ValueError: a port is no number, or there are as many ports as nothing.
+    """
+    asked = _options(url)
+    listed = urlsplit(url).netloc.rpartition("@")[2] or asked.get("host", "localhost")
+    hosts = [_host(text) for text in listed.split(",")]
+    ports = [int(port) for port in asked.get("port", str(_POSTGRESQL_PORT)).split(",")]
+    if len(ports) == 1:
+        ports *= len(hosts)
+    found = [(name, own or port) for (name, own), port in zip(hosts, ports, strict=True)]
+    if not all(0 < port <= _PORT_MAX for _, port in found):
+        raise ValueError(f"a port is at most {_PORT_MAX}")
+    return tuple(found)
+
+
+def _host(text: str) -> tuple[str, int | None]:
+    """Return a host and its own port, if it has one; IPv6 stands in brackets."""
+    name, separator, port = unquote(text).rpartition(":")
+    if name.startswith("/") or not separator or port.endswith("]"):
+        return unquote(text).strip("[]").lower(), None
+    return name.strip("[]").lower(), int(port)
+
+
+def _options(url: str) -> dict[str, str]:
+    found = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    return {name: values[-1] for name, values in found.items()}
 
 
 Duration = Annotated[
@@ -163,9 +232,10 @@ AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
 Names = Annotated[
     frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)
 ]
-BrokerAddress = Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$|^\[[0-9A-Fa-f:.]+\]:\d{1,5}$")]
-ListenAddress = Annotated[BrokerAddress, AfterValidator(_with_port)]
+Address = Annotated[str, AfterValidator(_with_port)]
+"""`host:port`, or `[IPv6]:port`."""
 AsTuple = BeforeValidator(_as_tuple)
+SomeAsTuple = BeforeValidator(_some)
 HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrls = Annotated[
     tuple[HttpUrl, ...], BeforeValidator(_one_or_more), PlainSerializer(_one_as_itself)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import ListenAddress, Part, Positive
+from replicator.config.values import Address, Part, Positive
 
 
 class WebSettings(Part):
@@ -14,7 +14,7 @@ class WebSettings(Part):
     several processes on one machine each needs a port of its own.
     """
 
-    listen: ListenAddress
+    listen: Address
     """`host:port`, like 127.0.0.1:9464, the usual port of exporters; port 0 takes a free one.
 
     There is no login, and names of datasources are told: reach further than this machine only

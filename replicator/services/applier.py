@@ -356,8 +356,16 @@ class Applier:
             )
         )
         await self._start_after(plan.checkpoint, epoch)
-        await self._history.report(self._target, cut.offset)
+        await self._report(cut.offset)
         await self._missing.end()
+
+    async def _report(self, offset: Offset) -> None:
+        """Show the log's people where the target is; nothing waits for what is only a hint."""
+        try:
+            await self._history.report(self._target, offset)
+        except (TransientError, ConfigError) as exc:
+            what = "show in the log how far the target is"
+            self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
         gaps = await self._metadata.gaps(self._source, checkpoint.log_id)

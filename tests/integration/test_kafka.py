@@ -319,7 +319,20 @@ async def test_a_target_shows_its_place_as_a_consumer_group(kafka_broker: Kafka,
     offsets = await admin.list_consumer_group_offsets(f"{wanted.name}.standby")
     await admin.close()
     [(place, found)] = offsets.items()
-    assert (place, found.offset) == (TopicPartition(wanted.name, 0), 7)
+    end = (await log.span()).end
+    assert (place, found.offset) == (TopicPartition(wanted.name, 0), end)  # its lag is none
+    other = logs(session(f"127.0.0.1:1,{kafka_broker.bootstrap}"), wanted)  # one broker is gone
+    assert (await other.span()).end == end
+    member = AIOKafkaConsumer(
+        wanted.name, **server.options(), group_id=f"{wanted.name}.standby", enable_auto_commit=False
+    )
+    await member.start()
+    try:
+        with pytest.raises(TransientError, match=r"commit the offset of group .*standby") as caught:
+            await log.report("standby", Offset(2))
+        assert "consumer" in caught.value.hint
+    finally:
+        await member.stop()
 
 
 # ---------------------------------------------------------------------------------- who may write

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import ANY
@@ -429,7 +430,7 @@ async def test_tables_of_another_schema_and_prefix_are_found(postgresql: Postgre
 async def test_the_tables_of_another_schema_are_not_the_targets(druid_dsn: str):
     """They would be another cluster's."""
     writer = PostgresqlMetadataWriter(druid_dsn, schema="standby", table_prefix="Druid_")
-    with pytest.raises(ConfigError, match='schema "standby" does not exist'):
+    with pytest.raises(ConfigError, match="no schema has been selected"):
         await writer.create("33.0.0", centralized=False)
     await execute(druid_dsn, "CREATE SCHEMA standby")
     with pytest.raises(NotFoundError, match="no tables of a Druid"):
@@ -583,6 +584,33 @@ async def test_a_password_may_come_apart_from_the_dsn(postgresql: Postgresql, dr
     with pytest.raises(ConfigError, match="password"):
         await rows_of(PostgresqlMetadataReader(dsn, password="wrong"))
     assert await rows_of(PostgresqlMetadataReader(dsn, password=password)) == {}
+
+
+async def test_a_url_says_where_to_look_as_libpq_reads_it(
+    druid_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    url = urlsplit(druid_dsn)
+    place, user, password = f"{url.hostname}:{url.port}", url.username, url.password
+    dead = druid_dsn.replace(f"@{place}", f"@127.0.0.1:1,{place}")
+    assert await rows_of(PostgresqlMetadataReader(f"{dead}?target_session_attrs=read-write")) == {}
+    with pytest.raises(TransientError) as caught:
+        await rows_of(PostgresqlMetadataReader(f"{druid_dsn}?target_session_attrs=read-only"))
+    assert "target_session_attrs" in caught.value.hint
+    passwords = tmp_path / "pgpass"
+    passwords.write_text(f"{url.hostname}:{url.port}:*:{user}:{password}\n")
+    passwords.chmod(0o600)
+    bare = f"postgresql://{user}@{place}{url.path}"
+    assert await rows_of(PostgresqlMetadataReader(f"{bare}?passfile={passwords}")) == {}
+    services = tmp_path / "services"
+    lines = ("[druid]", f"host={url.hostname}", f"port={url.port}", f"dbname={url.path[1:]}")
+    services.write_text("\n".join([*lines, f"user={user}", f"password={password}\n"]))
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    assert await rows_of(PostgresqlMetadataReader("postgresql://?service=druid")) == {}
+    with pytest.raises(TransientError) as caught:
+        await rows_of(
+            PostgresqlMetadataReader(f"{druid_dsn}?sslmode=verify-full&sslrootcert=/nowhere")
+        )
+    assert "sslrootcert" in caught.value.hint
 
 
 async def test_too_many_connections_pass(role_dsn: tuple[str, str]):

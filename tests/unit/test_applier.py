@@ -20,7 +20,7 @@ from replicator.errors import (
 )
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout, Location
-from replicator.model.observation import ObjectCopied
+from replicator.model.observation import ObjectCopied, Waiting
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
@@ -746,3 +746,20 @@ async def test_a_delayed_target_that_was_restored_ahead_waits_there_and_never_go
     checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.cut == 3
+
+
+async def test_a_log_that_takes_no_reports_slows_nothing():
+    """A consumer in the target's group, or a right that is missing: the report is a hint."""
+    pipeline = Pipeline()
+
+    async def refuse(reader: str, offset: Offset) -> None:
+        raise TransientError("commit the offset of group standby: a member is there")
+
+    pipeline.log.report = refuse  # type: ignore[method-assign]
+    for name in ("wiki", "orders"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+        assert await pipeline.applier.apply_next()
+    assert len(pipeline.target.rows) == 2
+    said = [one for one in pipeline.seen if isinstance(one, Waiting)]
+    assert [one.what for one in said] == ["show in the log how far the target is"] * 2

@@ -28,7 +28,7 @@ from replicator.config import (
 )
 from replicator.config.keys import all_keys
 from replicator.config.storages import overlap
-from replicator.config.values import duration, duration_text, size, size_text
+from replicator.config.values import duration, duration_text, postgresql_hosts, size, size_text
 from replicator.config.yaml_file import parse, scalar
 from replicator.errors import ConfigError
 from replicator.model.retry import RetryPolicy
@@ -382,6 +382,11 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("source.metadata.url", "mysql://u@h/druid", "postgresql://"),
         ("source.metadata.url", "postgresql://u@h", "names no database"),
         ("source.metadata.url", "postgresql://u@h:port/druid", "cannot be read"),
+        ("source.metadata.url", "postgresql://u@h1:5432,h2:port/druid", "cannot be read"),
+        ("source.metadata.url", "postgresql://u@h1,h2,h3/druid?port=1,2", "cannot be read"),
+        ("source.metadata.url", "postgresql://u:p@h1:5432,h2/druid", "contains a password"),
+        ("source.metadata.url", "postgresql://u@h/druid?sslpassword=p", "contains a password"),
+        ("source.metadata.url", "postgresql://u@h/druid?connect_timeout=3", "connect_timeout_s"),
         ("log.path", "prod.log", "not absolute"),
         ("targets.standby.copies_in_flight_max", 0, "greater than or equal to 1"),
         ("targets.standby.objects_missing_max", -1, "greater than or equal to 0"),
@@ -398,7 +403,8 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("targets.standby.drill", {"every": "7d", "promise": "7d"}, "drill.promise is not longer"),
         ("targets.standby.kill_margin_min", "30d", "not shorter than source.kill_buffer"),
         ("source.kill_buffer", "1h", "not shorter than source.kill_buffer"),
-        ("web", {"listen": "9464"}, "pattern"),
+        ("web", {"listen": "9464"}, "write it as host:port"),
+        ("log", {"type": "kafka", "bootstrap_servers": []}, "at least one is expected"),
         ("web", {"listen": "localhost:99999"}, "at most 65535"),
     ],
 )
@@ -627,12 +633,36 @@ def test_two_targets_in_one_directory_are_refused(file: Path):
     assert "targets.second.deep_storage and targets.standby.deep_storage overlap" in found
 
 
+def test_a_broker_without_a_port_is_one_line(file: Path):
+    said = refusal(file, flags={"log": {"type": "kafka", "bootstrap_servers": ["kafka-1"]}})
+    (line,) = [line for line in said.splitlines() if "bootstrap_servers" in line]
+    assert line.endswith("write it as host:port, like kafka-1.example:9092")
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("postgresql://u@h/d", (("h", 5432),)),
+        ("postgresql://u@h1:5432,h2:6432,h3/d", (("h1", 5432), ("h2", 6432), ("h3", 5432))),
+        ("postgresql://u@[::1]:6000,[fe80::2]/d", (("::1", 6000), ("fe80::2", 5432))),
+        ("postgresql://u@%2Frun%2Fpostgresql/d", (("/run/postgresql", 5432),)),
+        ("postgresql://u@/d?host=/run/postgresql&port=6432", (("/run/postgresql", 6432),)),
+        ("postgresql:///d", (("localhost", 5432),)),
+    ],
+)
+def test_hosts_of_a_url_are_read_as_libpq_does(url: str, hosts: tuple[tuple[str, int], ...]):
+    assert postgresql_hosts(url) == hosts
+
+
 @pytest.mark.parametrize(
     "url",
     [
         "postgresql://reader@db/druid",
         "postgresql://somebody.else@db/druid",
         "postgres://reader@DB:5432/druid?sslmode=require",
+        "postgresql://reader@other,db:5432/druid?target_session_attrs=read-write",
+        "postgresql://reader@/druid?host=other,db&port=5433,5432",
+        "postgresql://reader@db/?dbname=druid",
     ],
 )
 def test_a_target_with_the_tables_of_the_source_is_refused(file: Path, url: str):
