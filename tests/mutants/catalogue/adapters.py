@@ -126,8 +126,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         old="await self._stable(last + 1)",
         new="",
         loses="A watcher folds its own log before it can read what it has just appended.",
-        ring="contract",
-        tests="test_event_log.py -k 'kafka and (at_once or wait or offset)'",
+        ring="integration",
+        tests="test_kafka.py -k can_be_read_at_once",
     ),
     # -------------------------------------------------------------------------------- PostgreSQL
     Mutant(
