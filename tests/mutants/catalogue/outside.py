@@ -27,8 +27,8 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
         name="target-with-the-source-s-tables",
         function="collisions",
-        old="ours.place == theirs.place",
-        new="ours.place is theirs.place",
+        old="ours.overlaps(theirs)",
+        new="ours is theirs",
         loses="The source's own rows are rewritten as those of its standby.",
         ring="unit",
         tests="test_config.py",
