@@ -528,6 +528,34 @@ async def test_rows_hidden_from_the_role_are_an_error_and_not_removed_rows(
         await rows_of(PostgresqlMetadataReader(limited))
 
 
+async def test_the_grants_of_the_documentation_are_enough(role_dsn: tuple[str, str]):
+    owner, limited = role_dsn
+    text = (Path(__file__).parents[2] / "docs" / "postgresql.md").read_text()
+    for whose, role in (("source", "replicator"), ("target", "standby")):
+        statements = text.partition(f"-- {whose}\n")[2].partition("```")[0]
+        create, *grants = statements.strip().rstrip(";").split(";")
+        assert create.startswith(f"CREATE ROLE {role}")
+        await execute(owner, "DROP OWNED BY limited")
+        for grant in grants:
+            await execute(owner, grant.replace(f"TO {role}", "TO limited"))
+        reader, writer = PostgresqlMetadataReader(limited), PostgresqlMetadataWriter(limited)
+        if whose == "source":
+            await put(owner, SEGMENT, SUPERVISOR)
+            assert len(await rows_of(reader)) == 2
+            now = datetime(2026, 1, 1, tzinfo=UTC)
+            assert await reader.audit("wiki", since=now, until=now, rows_max=1) == []
+            assert len(await reader.load_spec_samples()) == 1
+            assert await reader.running_tasks() == []
+        else:
+            assert not await writer.create(None, centralized=False)
+            assert await writer.obstacles() == []
+            async with writing(limited) as transaction:
+                await transaction.upsert([replace(SUPERVISOR, payload=b"2"), RULES, CONFIG])
+                await transaction.remove([key_of(SEGMENT)])
+                await transaction.record(CHECKPOINT, [GAP])
+            assert len(await rows_of(reader)) == 3
+
+
 async def test_a_target_needs_create_only_until_our_tables_are_there(role_dsn: tuple[str, str]):
     owner, limited = role_dsn
     await PostgresqlMetadataWriter(owner).acquire(SOURCE)
