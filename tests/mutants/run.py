@@ -195,7 +195,7 @@ async def _sound(copy: _Copy, selection: Selection) -> str:
     run = await copy.run(selection, "replicator")
     if run.code == 0 and run.passed:
         return ""
-    return f"without it: {_story(run)}"
+    return f"{' '.join(selection.arguments())}, where nothing is planted: {_story(run)}"
 
 
 async def _try(copy: _Copy, planned: tuple[Mutant, Mutated, str]) -> Outcome:
@@ -324,9 +324,18 @@ async def _each(
     async def work(copy: _Copy) -> None:
         for number, item in waiting:
             results[number] = await act(copy, item)
-            print(".", end="", flush=True, file=sys.stderr)
+            print(_sign(results[number]), end="", flush=True, file=sys.stderr)
 
     async with asyncio.TaskGroup() as group:
         for copy in copies:
             group.create_task(work(copy))
     return [results[number] for number in range(len(items))]
+
+
+def _sign(result: object) -> str:
+    """Return what is printed at once: a dot, or what somebody should look at."""
+    if isinstance(result, Outcome) and result.verdict not in GOOD:
+        return f"\n{result.verdict}: {result.mutant.name}: {result.by}\n"
+    if isinstance(result, str) and result:
+        return f"\n{result}\n"
+    return "."
