@@ -276,12 +276,16 @@ class Client:
 
     async def used(self) -> set[str]:
         """Return the segments that the Coordinator holds for used and not overshadowed."""
+        return {id_ for id_, overshadowed in (await self.known()).items() if not overshadowed}
+
+    async def known(self) -> dict[str, bool]:
+        """Return the segments that the Coordinator holds for used, and which are overshadowed."""
         found = await self.ask(
             "GET",
             "coordinator",
             "/druid/coordinator/v1/metadata/segments?includeOvershadowedStatus",
         )
-        return {row["identifier"] for row in found if not row["overshadowed"]}
+        return {row["identifier"]: row["overshadowed"] for row in found}
 
     async def served(self) -> set[str]:
         """Return the segments that the Broker sees on Historicals."""
