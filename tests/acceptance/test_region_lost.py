@@ -108,7 +108,7 @@ async def history(user: User, broker: Kafka) -> list[Moment]:
 async def reached(user: User, moment: Moment) -> None:
     async with asyncio.timeout(60):
         while True:
-            (target,) = (await user.does("status"))["targets"]
+            (target,) = (await user.status())["targets"]
             if target["cut"] is not None and target["offset"] >= moment.offset:
                 return
             await asyncio.sleep(0.3)
