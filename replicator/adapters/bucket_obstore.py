@@ -54,6 +54,11 @@ REJECTED = "status code: 400"
 """Also of an object that is encrypted by a key of its writer, or by one that is disabled."""
 DENIED = ("status code: 401", "status code: 403")
 """What is not said by an exception of its own, when a listing is denied."""
+UNKNOWN = "status code: 501"
+UNKNOWN_HINT = (
+    "this server does not know what it is asked for (like If-None-Match, or checksums): use one"
+    " that knows conditional writes"
+)
 BUSY = ("status code: 429", "status code: 503")
 """The library does not show the server's Retry-After."""
 NO_PATH = ("contained empty path segment", "Error parsing Path")
@@ -275,6 +280,7 @@ class ObstoreBucket:
                     f"{self.name} does not exist", hint="make it, or correct its name"
                 ) from exc
             _require_unarchived(exc, f"{self.name}: {doing}")
+            _require_known(exc, f"{self.name}: {doing}")
             if REJECTED in str(exc) and not any(words in str(exc) for words in SKEWED):
                 raise RejectedKeyError(f"{self.name}: {doing}: {_brief(exc)}") from exc
             if any(words in str(exc) for words in BUSY):
@@ -284,6 +290,11 @@ class ObstoreBucket:
                     f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
                 ) from exc
             raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+
+
+def _require_known(exc: Exception, doing: str) -> None:
+    if UNKNOWN in str(exc):
+        raise ConfigError(f"{doing}: {_brief(exc)}", hint=UNKNOWN_HINT) from exc
 
 
 def _require_unarchived(exc: Exception, doing: str) -> None:
@@ -393,4 +404,7 @@ def _brief(exc: BaseException) -> str:
 def _denied(text: str) -> str:
     if any(words in text for words in SKEWED):
         return "set this machine's clock (NTP): the server refuses requests that are minutes off"
-    return "check the credentials and what they may do there"
+    return (
+        "check the credentials and what they may do there (docs/storages.md#permissions); without"
+        " s3:ListBucket S3 denies also what is merely not there"
+    )

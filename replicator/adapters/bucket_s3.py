@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import ClientError
+from aiohttp import ClientError as HttpError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from replicator.adapters.bucket_obstore import ObstoreBucket, UnsayableKeyError, is_sayable
 from replicator.adapters.object_bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.pacing import Pace
 from replicator.adapters.s3_session import EXISTS, error_code
-from replicator.errors import MissingObjectError, TransientError
+from replicator.errors import ConfigError, MissingObjectError, ReplicatorError, TransientError
 from replicator.ports import Piece
 
 if TYPE_CHECKING:
@@ -22,11 +23,20 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
+ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
+"""What S3 answers when a request is signed for another region than the bucket's."""
+
+
 class Asking(Protocol):
     """Who asks S3 what obstore has no call for."""
 
     async def client(self) -> "S3Client":
         """Return the client."""
+        ...
+
+    @property
+    def region(self) -> str:
+        """Return what requests are signed for."""
         ...
 
     async def pace(self) -> None:
@@ -55,7 +65,12 @@ class S3Bucket(ObstoreBucket):
 
     async def stat(self, key: str) -> Stat | None:
         if is_sayable(key):
-            return await super().stat(key)
+            try:
+                return await super().stat(key)
+            except ReplicatorError as exc:
+                if any(words in str(exc) for words in ELSEWHERE):
+                    await self._require_region(exc)
+                raise
         client = await self._asking.client()
         await self._asking.pace()
         try:
@@ -70,6 +85,23 @@ class S3Bucket(ObstoreBucket):
             stored_at=found["LastModified"],
             metadata={name.lower(): text for name, text in found["Metadata"].items()},
         )
+
+    async def _require_region(self, exc: ReplicatorError) -> None:
+        """Say of which region a bucket is, if that was the reason: a HEAD's answer has no text."""
+        client, ours = await self._asking.client(), self._asking.region
+        try:
+            found = await client.head_bucket(Bucket=self._bucket)
+            headers = found["ResponseMetadata"]["HTTPHeaders"]
+        except ClientError as refused:
+            headers = refused.response["ResponseMetadata"]["HTTPHeaders"]
+        except (BotoCoreError, HttpError, TimeoutError):
+            return
+        told = headers.get("x-amz-bucket-region")
+        if told and told != ours:
+            raise ConfigError(
+                f"{self.name} is in region {told}, and requests are signed for {ours}",
+                hint=f"set region: {told}",
+            ) from exc
 
     async def begin(self, key: str) -> Begun | None:
         if is_sayable(key):

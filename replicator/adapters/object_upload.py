@@ -107,6 +107,10 @@ class ServerCopy(Protocol):
         """
         ...
 
+    async def is_refused(self, key: str) -> bool:
+        """Return whether the service refuses to copy over an object that is there, as asked."""
+        ...
+
     async def sha256(self, key: str) -> str | None:
         """Return the SHA-256 that the service keeps of an object, None when it keeps none."""
         ...

@@ -35,6 +35,11 @@ class S3Asking:
                 self._opened = client
             return client
 
+    @property
+    def region(self) -> str:
+        """What requests are signed for."""
+        return self._service.region.value
+
     async def pace(self) -> None:
         """Wait for this storage's turn."""
         await self._pace.request()

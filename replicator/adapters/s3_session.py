@@ -187,7 +187,9 @@ def _meant(code: str, said: str) -> Exception:
         return ArchivedObjectError(said, hint=ARCHIVED_HINT)
     if code in DENIED:
         return DeniedKeyError(
-            said, hint="check the credentials, what they may do there, and this machine's clock"
+            said,
+            hint="check the credentials, what they may do there (docs/storages.md#permissions), and"
+            " this machine's clock",
         )
     if code in MISSING:
         return MissingObjectError(said)

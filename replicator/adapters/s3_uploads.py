@@ -84,6 +84,20 @@ class S3Uploads:
         (await self._unfinished(client)).pop(key, None)
         return checksum
 
+    @property
+    def region(self) -> str:
+        """What requests are signed for."""
+        return self._service.region.value
+
+    async def probe(self, key: str) -> None:
+        """Begin an upload in parts and give it up: what large objects need.
+
+        Raises:
+            ConfigError: it is denied, or the server does not know it.
+        """
+        client = await self.client()
+        await self._give_up(client, key, await self._begin(client, key))
+
     async def pace(self) -> None:
         """Wait for this storage's turn."""
         await self._asking.pace()

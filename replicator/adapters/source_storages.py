@@ -1,9 +1,17 @@
 """All deep storages of a source as one: where it writes now, and those it wrote to before."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
 from replicator.model.load_spec import Location, storage_of
-from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
+from replicator.ports import (
+    Checked,
+    DeepStorageReader,
+    Effective,
+    Piece,
+    StoredObject,
+    TellsEffective,
+)
 
 
 class SourceStorages:
@@ -17,9 +25,16 @@ class SourceStorages:
         name, key = storage_of(location)
         return (self._others[name] if name else self._main), key
 
-    def each(self) -> Mapping[str, DeepStorageReader]:
-        """Return all of them by their names, '' for where it writes now."""
-        return {"": self._main, **self._others}
+    async def effective(self) -> Sequence[Effective]:
+        """Return what counts for each of them, as far as they tell."""
+        told: list[Effective] = []
+        for name, storage in {"": self._main, **self._others}.items():
+            if isinstance(storage, TellsEffective):
+                told += [
+                    replace(one, name=f"{name}: {one.name}" if name else one.name)
+                    for one in await storage.effective()
+                ]
+        return told
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         storage, key = self.at(location)

@@ -101,6 +101,10 @@ class GoogleServerCopy:
             return None
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
 
+    async def is_refused(self, key: str) -> bool:
+        del key
+        return True
+
     async def sha256(self, key: str) -> None:
         del key
 

@@ -5,11 +5,13 @@ objects has its receipt in an object of its own, `_replicator/receipts/…` belo
 last: without a receipt nothing counts as there, and no row points to it.
 """
 
+from asyncio import Lock
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from secrets import token_bytes, token_hex
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -23,12 +25,14 @@ from replicator.adapters.object_receipts import Receipts, carried, metadata_of
 from replicator.adapters.object_upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.pacing import InFlight
 from replicator.errors import (
+    ConfigError,
     CorruptionError,
     MissingObjectError,
     RefusedError,
     ReplicatorError,
 )
 from replicator.model.load_spec import Location, is_plain
+from replicator.model.requests import SERVER_SIDE_MIN_BYTES
 from replicator.ports import (
     OWN_AREA,
     Checked,
@@ -43,6 +47,8 @@ from replicator.ports import (
 
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
+LOOKED_AT_MAX_S = 1.0
+"""Where a service copies over what is there, it is looked right before; this is still right."""
 
 
 class ObjectStorage(ObjectStorageReader):
@@ -81,8 +87,11 @@ class ObjectStorage(ObjectStorageReader):
         self._mending = Mending(
             bucket, receipts, upload=upload, in_flight=in_flight, sizes=sizes, put=self.put
         )
-        self._absent: set[str] = set()
-        """What was not there a moment ago, so that it need not be asked again."""
+        self._absent: dict[str, float] = {}
+        """When each was looked for and was not there, so that it need not be asked again."""
+        self._copies_are_refused: bool | None = None
+        """Whether the service obeys that a copy must replace nothing; None: not tried yet."""
+        self._trying = Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -115,7 +124,7 @@ class ObjectStorage(ObjectStorageReader):
             return await self._object_receipt(location, stat)
         if len(self._absent) >= ABSENT_MAX:
             self._absent.clear()
-        self._absent.add(key)
+        self._absent[key] = monotonic()
         return None
 
     def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
@@ -130,8 +139,8 @@ class ObjectStorage(ObjectStorageReader):
         return await self._put_folder(location, shipment)
 
     async def probe(self) -> None:
-        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
-        data = token_bytes(PROBE_BYTES)
+        folder = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
+        key, data = f"{folder}/one", token_bytes(PROBE_BYTES)
         if not await self._bucket.create(key, data, retained=False):
             raise CorruptionError(f"{self._bucket.name}: {key} is there already")
         try:
@@ -144,11 +153,15 @@ class ObjectStorage(ObjectStorageReader):
             if b"".join([piece async for piece in read]) != data:
                 raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
             if await self._bucket.create(key, b"other", retained=False):
-                raise CorruptionError(
+                raise ConfigError(
                     f"{self._bucket.name} lets an object be written over that must not be there"
                     " (If-None-Match has no effect)",
                     hint="use a server that knows conditional writes",
                 )
+            if await self._bucket.stat(f"{folder}/none") is not None:
+                raise CorruptionError(f"{self._bucket.name}: {folder}/none was never written")
+            if [one.key for one in await listed(self._bucket, folder)] != [key]:
+                raise CorruptionError(f"{self._bucket.name}: {key} was written and is not listed")
         finally:
             await self._bucket.delete(key)
 
@@ -215,11 +228,15 @@ class ObjectStorage(ObjectStorageReader):
     async def _copied(self, location: Location, contents: Contents) -> Receipt | None:
         """Let the service copy, where it can and nothing is in the way."""
         key = self.key(location)
-        if self._server_copy is None or contents.stored is None:
+        if (
+            self._server_copy is None
+            or contents.stored is None
+            or contents.stored.size_bytes < SERVER_SIDE_MIN_BYTES
+            or not self._server_copy.reaches(contents.shipment.origin, contents.shipment.place)
+        ):
             return None
-        if key not in self._absent and await self._bucket.stat(key) is not None:
+        if not await self._is_absent(self._server_copy, key):
             return None
-        self._absent.discard(key)
         unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
         receipt = Receipt(objects=(unread,), copied_from=contents.shipment.objects)
         metadata = metadata_of(location, receipt)
@@ -235,6 +252,27 @@ class ObjectStorage(ObjectStorageReader):
         receipt = replace(receipt, objects=checked)
         await self._receipts.keep(location, receipt)
         return receipt
+
+    async def _is_absent(self, server_copy: ServerCopy, key: str) -> bool:
+        """Return whether nothing is there: the service is trusted to see to it, if it does."""
+        async with self._trying:
+            if self._copies_are_refused is None:
+                self._copies_are_refused = await self._tried(server_copy)
+        looked_at_s = self._absent.pop(key, None)
+        if looked_at_s is not None and (
+            self._copies_are_refused or monotonic() - looked_at_s < LOOKED_AT_MAX_S
+        ):
+            return True
+        return await self._bucket.stat(key) is None
+
+    async def _tried(self, server_copy: ServerCopy) -> bool:
+        """Copy onto an object of our own that is there; three requests, once in a process."""
+        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
+        await self._bucket.create(key, b"probe", retained=False)
+        try:
+            return await server_copy.is_refused(key)
+        finally:
+            await self._bucket.delete(key)
 
     async def _put_small(self, location: Location, contents: Contents) -> Receipt:
         async with self._in_flight.hold(contents.about_bytes):

@@ -7,6 +7,7 @@ resumed, copies within the service, and cleaning up after uploads that nobody fi
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import datetime
+from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -26,7 +27,7 @@ from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from replicator.model.requests import SERVER_SIDE_MIN_BYTES
-from replicator.ports import Checked, Clock, DeepStorageReader, StoredObject
+from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, StoredObject
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
@@ -69,6 +70,7 @@ class S3Storage(ObjectStorage):
         uploads = S3Uploads(
             service, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
         )
+        self._uploads = uploads
         store, self._locked = s3_store(service), None
         if lock is not None:
             self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
@@ -87,6 +89,7 @@ class S3Storage(ObjectStorage):
         if self._locked is not None:
             await self._locked.require_lock()
         await super().probe()
+        await self._uploads.probe(self._below(f"{OWN_AREA}/probe-{token_hex(8)}"))
 
     async def extend(self, location: Location, until: datetime) -> None:
         key = self.key(location)
@@ -145,6 +148,23 @@ class S3ServerCopy:
             copied = None  # these credentials cannot read there
         self._denied = copied is None
         return copied
+
+    async def is_refused(self, key: str) -> bool:
+        client = await self._uploads.client()
+        await self._uploads.pace()
+        bucket = self._service.bucket
+        try:
+            with self._uploads.translated(f"cannot copy {key}"):
+                await client.copy_object(
+                    Bucket=bucket,
+                    Key=key,
+                    CopySource={"Bucket": bucket, "Key": key},
+                    MetadataDirective="REPLACE",
+                    IfNoneMatch="*",
+                )
+        except (FileExistsError, ConfigError):
+            return True  # there are no copies at all where they are denied
+        return False
 
     async def sha256(self, key: str) -> str | None:
         client = await self._uploads.client()

@@ -42,6 +42,7 @@ from replicator.ports.storage import (
     Shipment,
     StoredObject,
     StoredPlace,
+    TellsEffective,
 )
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "Span",
     "StoredObject",
     "StoredPlace",
+    "TellsEffective",
     "Transaction",
     "Visit",
     "Workers",

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from replicator.model.load_spec import Location
 
@@ -25,6 +25,20 @@ class Effective:
         scheme, _, place = proxy_url.partition("://")
         shown = f"{scheme}://{place.rpartition('@')[2]}"
         return cls(name="proxy", value=shown, origin="environment")
+
+
+@runtime_checkable
+class TellsEffective(Protocol):
+    """A storage that can say what counts for it."""
+
+    async def effective(self) -> Sequence[Effective]:
+        """Return what counts, and from where each came.
+
+        Raises:
+            ConfigError: there are no credentials.
+            TransientError: who gives them cannot be reached.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

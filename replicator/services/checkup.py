@@ -19,6 +19,7 @@ from replicator.ports import (
     Freshness,
     Snapshot,
     SourceReader,
+    TellsEffective,
 )
 from replicator.services.history import History
 
@@ -77,6 +78,7 @@ class Checkup:
                 hint="lag and restore times are counted by the database's clock: mend NTP",
             ),
             *_replica(freshness),
+            *await _effective("source deep storage", self._storage),
             *await self._objects(),
         ]
 
@@ -112,6 +114,7 @@ class Checkup:
                 Finding(what=what, good=False, detail=one.what, hint=one.remedy)
                 for one in obstacles
             ]
+        findings += await _effective(f"target {name} deep storage", storage)
         try:
             await storage.probe()
         except ReplicatorError as exc:
@@ -156,6 +159,20 @@ class Checkup:
         async for piece in self._storage.read(location, objects[0]):
             size_bytes += len(piece)
         return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
+
+
+async def _effective(what: str, storage: DeepStorageReader) -> list[Finding]:
+    """Say what counts for a storage, and from where each came."""
+    if not isinstance(storage, TellsEffective):
+        return []
+    try:
+        told = await storage.effective()
+    except ReplicatorError as exc:
+        return [_bad(what, exc)]
+    if not told:
+        return []
+    detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in told)
+    return [Finding(what=f"{what}, what counts", good=True, detail=detail)]
 
 
 def _replica(freshness: Freshness) -> Iterable[Finding]:

@@ -199,7 +199,8 @@ class Copier:
         self._observer = observer
         self._patience = Patience(limits.retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.in_flight_max)
-        self._source_is_away = self._probed = False
+        self._source_is_away = self._probed = self._proved = False
+        self._proving = asyncio.Lock()
 
     async def copy(
         self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
@@ -318,6 +319,13 @@ class Copier:
             await self._target_storage.probe()
             self._probed = True
 
+    async def _require_proved(self) -> None:
+        """Try the storage before the first bytes are written, once: it must never overwrite."""
+        async with self._proving:
+            if not self._proved:
+                await self._target_storage.probe()
+                self._proved = self._probed = True
+
     async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         if (receipt := await self._target_storage.receipt(copy.target)) is None:
             return await self._copy_new(copy)
@@ -345,6 +353,7 @@ class Copier:
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         if self._source_storage is self._target_storage and copy.origin == copy.target:
             return OBJECT_MISSING, f"{copy.target} is not there any more, or not whole"
+        await self._require_proved()
         storage, place = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
         objects = tuple(await storage.objects(place, ahead=ahead))

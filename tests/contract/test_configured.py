@@ -6,16 +6,18 @@ endpoint, emulator or proxy, and a proxy records where the requests go and who s
 
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 import google.auth.environment_vars
 import orjson
 import pytest
+from aiohttp import web
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, DEFAULT_S3_CONFIG_VARS
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -30,11 +32,11 @@ from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader, hdfs_stor
 from replicator.adapters.storage_object import ObjectStorage
 from replicator.adapters.storage_s3 import S3Reader, S3Storage
 from replicator.adapters.system_clock import SystemClock
-from replicator.errors import MissingObjectError
+from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
 from tests.contract.storages import Origin
-from tests.servers.recorder import Asked, Recorder, recorder
+from tests.servers.recorder import Asked, Recorder, recorder, refusal
 from tests.servers.stores import AZURE_KEY
 
 KIB = 1024
@@ -60,7 +62,6 @@ WORDS = {
     "AWS_DEFAULTS_MODE": "mobile", "AZURE_CREDENTIAL_TYPE": "azure_cli",
     "AWS_STS_REGIONAL_ENDPOINTS": "legacy", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "legacy",
 }  # fmt: skip
-Tasks = Callable[[Recorder], Awaitable[None]]
 
 
 def variables() -> set[str]:
@@ -282,3 +283,90 @@ def test_the_environment_is_as_it_was(world: Recorder):
     S3Reader(s3("http://x.test", "standby", path_style=True), pace=Pace(), sizes=SIZES)
     assert dict(os.environ) == before
     assert os.environb[b"AWS_SESSION_TOKEN"] == b"hostile-token"
+
+
+def of_this(world: Recorder, bucket: str = "standby") -> S3Storage:
+    del world
+    address = s3("http://s3.configured.test:81", bucket, path_style=True)
+    return S3Storage(
+        address, pace=Pace(), in_flight=InFlight(1 << 26), sizes=SIZES, clock=SystemClock()
+    )
+
+
+async def test_a_copy_never_replaces_what_the_service_would_let_it_replace(
+    world: Recorder, monkeypatch: pytest.MonkeyPatch
+):
+    """Seen with versitygw 1.8, moto 5.2 and s3proxy 4.1: CopyObject ignores If-None-Match."""
+    world.refuse = _copies_over
+    async with of_this(world) as storage:
+        reader = S3Reader(
+            _whole(s3("http://s3.configured.test:81", "standby", path_style=True)),
+            pace=Pace(), sizes=SIZES,
+        )  # fmt: skip
+        await storage.bucket.replace("druid/segments/from/index.zip", COPIED)
+        there = Location("druid/segments/from/index.zip")
+        objects = tuple(await reader.objects(there))
+        assert await storage.receipt(ONE) is None
+        await storage.bucket.replace(storage.key(ONE), SMALL)  # by somebody else
+        later = monotonic() + 60
+        monkeypatch.setattr("replicator.adapters.storage_object.monotonic", lambda: later)
+        shipment = Shipment(origin=reader, place=there, objects=objects)
+        with pytest.raises(RefusedError, match="other bytes"):
+            await storage.put(ONE, shipment)
+        assert world.kept[f"s3.configured.test:81/standby/{storage.key(ONE)}"].data == SMALL
+        await storage.put(TWO, shipment)
+        assert (await storage.check(TWO))[0].size_bytes == len(COPIED)
+        await reader.close()
+
+
+def _copies_over(asked: Asked) -> web.Response | None:
+    if "x-amz-copy-source" in asked.headers:
+        del asked.headers["If-None-Match"]
+    return None
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        (lambda asked: "list-type" in asked.query, "cannot list"),
+        (lambda asked: asked.method == "HEAD" and asked.path.endswith("/none"), "s3:ListBucket"),
+        (lambda asked: "uploads" in asked.query, "upload"),
+    ],
+)
+async def test_a_probe_tries_all_that_is_needed(
+    world: Recorder, refused: Callable[[Asked], bool], words: str
+):
+    def refuse(asked: Asked) -> web.Response | None:
+        return refusal(403, "AccessDenied") if refused(asked) else None
+
+    world.refuse = refuse
+    async with of_this(world) as storage:
+        with pytest.raises(ConfigError) as found:
+            await storage.probe()
+        assert words in f"{found.value} {found.value.hint}"
+    assert not world.kept
+
+
+@pytest.mark.parametrize("status", [301, 400])
+async def test_a_bucket_of_another_region_is_said_so(world: Recorder, status: int):
+    def refuse(asked: Asked) -> web.Response | None:
+        del asked
+        return web.Response(status=status, headers={"x-amz-bucket-region": "eu-west-1"})
+
+    world.refuse = refuse
+    async with of_this(world) as storage:
+        with pytest.raises(ConfigError, match="is in region eu-west-1") as found:
+            await storage.receipt(ONE)
+        assert found.value.hint == "set region: eu-west-1"
+
+
+async def test_a_server_that_knows_no_conditional_writes_is_said_so(world: Recorder):
+    async with of_this(world) as storage:
+        world.refuse = lambda asked: refusal(501, "NotImplemented")
+        with pytest.raises(ConfigError, match="501") as found:
+            await storage.probe()
+        assert "conditional writes" in found.value.hint
+    world.refuse, world.ignores_if_none_match = lambda _: None, True
+    async with of_this(world) as storage:
+        with pytest.raises(ConfigError, match="If-None-Match has no effect"):
+            await storage.probe()

@@ -348,14 +348,25 @@ async def shipped_from(url: str, bucket: str, data: bytes) -> Shipment:
     return Shipment(origin=reader, place=ONE, objects=objects)
 
 
-async def test_the_service_copies_on_its_own_where_it_can(s3: S3, front: Proxy, bucket: str):
+async def test_the_service_copies_on_its_own_where_it_can(
+    s3: S3, front: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+):
+    # on this server a look that is a second old is not believed, and this machine may be slow
+    monkeypatch.setattr("replicator.adapters.storage_object.monotonic", lambda: 0.0)
     shipment = await shipped_from(front.url, bucket, LARGE)
     front.seen.clear()
     async with storage(front.url, bucket) as target:
         assert await target.receipt(ONE) is None
         receipt = await target.put(ONE, shipment)
         assert receipt.objects == checked({"": LARGE})
-        assert front.kinds() == ["HEAD", "PUT"], "no byte passed this process"
+        trial = ["PUT", "PUT", "DELETE"]  # once: whether a copy may replace what is there
+        assert front.kinds() == ["HEAD", *trial, "PUT"], "no byte passed this process"
+        front.seen.clear()
+        other = Location("wiki/other/index.zip")
+        assert await target.receipt(other) is None
+        await target.put(other, shipment)
+        assert front.kinds() == ["HEAD", "PUT"]
+        await target.remove(other)
         assert ahead_bytes_max(target, shipment.origin, ONE) == SERVER_SIDE_MIN_BYTES
         front.seen.clear()
         assert await target.receipt(ONE) == receipt
@@ -434,7 +445,7 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
     copies = {"denied": 0}
 
     def decide(request: Request) -> Refuse | None:
-        if request.kind == "PUT" and copies["denied"] == 0:
+        if request.kind == "PUT" and "_replicator" not in request.path and not copies["denied"]:
             copies["denied"] += 1
             return Refuse(403, "AccessDenied")
         return None

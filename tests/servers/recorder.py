@@ -127,7 +127,7 @@ class Recorder:
     def _s3_put(self, asked: Asked, name: str) -> web.Response:
         copied = asked.headers.get("x-amz-copy-source")
         if self._exists(asked, name):
-            return _refusal(412, "PreconditionFailed")
+            return refusal(412, "PreconditionFailed")
         data = asked.body
         if copied is not None:
             bucket = unquote(copied).lstrip("/")
@@ -167,7 +167,7 @@ class Recorder:
                 return web.Response(headers={"ETag": f'"{hashlib.md5(asked.body).hexdigest()}"'})  # noqa: S324
             case "POST":
                 if self._exists(asked, name):
-                    return _refusal(412, "PreconditionFailed")
+                    return refusal(412, "PreconditionFailed")
                 parts = self.parts.pop(name)
                 self.keep(name, b"".join(parts[n] for n in sorted(parts)))
                 return _xml("<ETag>e-1</ETag>", "CompleteMultipartUploadResult")
@@ -200,7 +200,7 @@ class Recorder:
         match asked.method:
             case "PUT":
                 if self._exists(asked, name):
-                    return _refusal(409, "BlobAlreadyExists")
+                    return refusal(409, "BlobAlreadyExists")
                 data = asked.body
                 if query.get("comp") == "blocklist":
                     parts = self.parts.pop(name)
@@ -366,7 +366,7 @@ def _object(
     asked: Asked, kept: Kept | None, headers: Callable[[Kept], dict[str, str]]
 ) -> web.Response:
     if kept is None:
-        return _refusal(404, "NoSuchKey")
+        return refusal(404, "NoSuchKey")
     told, data = headers(kept), kept.data
     if asked.method == "HEAD":
         return web.Response(headers={**told, "Content-Length": str(len(data))})
@@ -378,7 +378,7 @@ def _object(
     return web.Response(status=206, body=data[int(start) : int(end) + 1], headers=told)
 
 
-def _refusal(status: int, code: str) -> web.Response:
+def refusal(status: int, code: str) -> web.Response:
     answer = _xml(f"<Code>{code}</Code><Message>{code}</Message>", "Error")
     answer.set_status(status)
     return answer

@@ -217,7 +217,7 @@ async def test_one_row_is_a_gap_with_its_remedy_and_the_rest_goes_on(
     assert pipeline.target_ids() == {good.id}
     (kept,) = (found for found in pipeline.target.sources.values())
     assert all(gap.detail.endswith(f"; {error.hint}") for gap in kept.gaps.values())
-    assert refusing.probed == (1 if reason == "place_refused" else 0)
+    assert refusing.probed == 1, "once, before the first bytes"
 
 
 async def test_a_target_that_takes_nothing_stops():
