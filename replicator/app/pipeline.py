@@ -22,6 +22,7 @@ from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.copier import Backup, CopyLimits
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.helm import Helm
 from replicator.services.history import RECORDS_PER_READ_MAX, History
 from replicator.services.missing_wait import MissingWait
 from replicator.services.rates import RateBook
@@ -127,6 +128,7 @@ class Pipeline:
                 self._tools.clock,
                 timedelta(seconds=settings.kill_wait_s),
             ),
+            helm=Helm(self._target.storage.area(), self._tools.clock),
             limits=ApplyLimits(
                 interval_s=settings.apply_interval_s,
                 objects_missing_max=settings.objects_missing_max,
@@ -291,6 +293,7 @@ class Pipeline:
             verifier=await self.verifier(),
             reconciler=self.reconciler(carriage),
             executor=self._executor(carriage, bytes_from, backup=backup),
+            leases=self._leases(self._target),
             limits=self._limits(),
             rng=self._tools.rng,
             observer=self._observer,

@@ -145,7 +145,7 @@ def _show_plan(console: Console, target: str, plan: Verification, origin: str) -
     if plan.damaged:
         console.print(f"  {plan.damaged_count} places are copied again from {origin}")
     if plan.rows_differ:
-        console.print("  rows are made those of the cut again; a running applier stops for it")
+        console.print("  rows are made those of the cut again; a running applier pauses for it")
 
 
 def _show_findings(console: Console, plan: Verification) -> None:

@@ -30,6 +30,7 @@ from replicator.model.observation import (
     ObjectCopied,
     Observation,
     Polled,
+    TargetPaused,
     Waiting,
 )
 from replicator.model.observation import Progress as ProgressMade
@@ -81,8 +82,8 @@ class Screen:
         match observation:
             case EpochAcquired() | Polled():
                 pass
-            case LogBegun(log_id=log_id):
-                log.warning("a new log begins", log_id=log_id, hint=NEW_LOG)
+            case LogBegun() | TargetPaused():
+                _announce(observation)
             case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
                 _tell(observation)
             case ObjectCopied():
@@ -125,6 +126,18 @@ class Screen:
         self._progress.update(task, completed=made.done, total=made.total, copied=copied)
         if ends:
             self._progress.remove_task(self._tasks.pop(made.what))
+
+
+def _announce(observation: LogBegun | TargetPaused) -> None:
+    match observation:
+        case LogBegun(log_id=log_id):
+            log.warning("a new log begins", log_id=log_id, hint=NEW_LOG)
+        case TargetPaused(target=target, why=None):
+            log.info("target is taken up again", target=target)
+        case TargetPaused(target=target, why=why):
+            log.warning("target is left alone, all else goes on", target=target, why=why)
+        case _:
+            assert_never(observation)
 
 
 def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> None:

@@ -25,6 +25,15 @@ class LogBegun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPaused:
+    """An applier leaves its target alone, or takes it up again; all else goes on."""
+
+    target: str
+    why: str | None
+    """None: it is taken up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """The source was asked and answered, whether anything had changed or not."""
 
@@ -128,6 +137,7 @@ class DrillEnded:
 Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
+    | TargetPaused
     | Polled
     | CutPublished
     | ObjectCopied

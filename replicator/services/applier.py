@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
+from typing import assert_never
 
 import numpy as np
 
 from replicator.errors import (
     ConfigError,
     CorruptionError,
+    FencedError,
     GapError,
     NotFoundError,
     RefusedError,
@@ -30,7 +32,14 @@ from replicator.model.checkpoint import (
 from replicator.model.event import ClosedCut, Epoch, Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.ledger import Offsets, items
-from replicator.model.observation import CutApplied, EpochAcquired, GapOpened, Observer, Waiting
+from replicator.model.observation import (
+    CutApplied,
+    EpochAcquired,
+    GapOpened,
+    Observer,
+    TargetPaused,
+    Waiting,
+)
 from replicator.model.plan import Plan, last_words
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
@@ -42,6 +51,7 @@ from replicator.services.cuts import CutReader, CutSpan
 from replicator.services.delay import Delay
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.helm import LOOK_S, Helm, Hold
 from replicator.services.history import History
 from replicator.services.missing_wait import Awaited, MissingWait
 from replicator.services.pause import pause
@@ -112,6 +122,7 @@ class Applier:
         archivist: Archivist,
         guard: ExpiryGuard,
         missing: MissingWait,
+        helm: Helm,
         limits: ApplyLimits,
         leave: Leave,
         clock: Clock,
@@ -126,7 +137,9 @@ class Applier:
         self._executor = executor
         self._archivist = archivist
         self._guard = guard
-        self._missing = missing
+        self._missing, self._helm = missing, helm
+        self._is_paused = False
+        self._told_hold: Hold | None = None
         self._limits = limits
         self._leave = leave
         self._clock = clock
@@ -145,22 +158,81 @@ class Applier:
         """What the last step did not go on for."""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Apply cuts until `stop` is set; a started cut always finishes."""
+        """Apply cuts until `stop` is set; a started cut always finishes.
+
+        While the target stands still after a restore, or a restore or a repair is at work, it is
+        looked at and not written to; it is taken up when that is over. Once it is promoted there
+        is nothing more to do.
+
+        Raises:
+            FencedError: another applier has taken over.
+        """
         failures = 0
         while not stop.is_set():
             try:
-                applied = await self.apply_next()
+                wait_s = await self._round()
             except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
-                delay_s = self._limits.retry.delay_s(failures, self._rng)
+                wait_s = self._limits.retry.delay_s(failures, self._rng)
                 failures += 1
                 self._observer(
-                    Waiting(what=f"apply to {self._target}", reason=str(exc), delay_s=delay_s)
+                    Waiting(what=f"apply to {self._target}", reason=str(exc), delay_s=wait_s)
                 )
-                await pause(stop, delay_s)
             else:
                 failures = 0
-                if not applied:
-                    await pause(stop, self._limits.interval_s)
+            if wait_s is None:
+                return
+            if wait_s:
+                await pause(stop, wait_s)
+
+    async def _round(self) -> float | None:
+        """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
+        try:
+            if self._epoch is None and (hold := await self._held_back()) is not None:
+                return None if hold is Hold.PROMOTED else LOOK_S
+            return 0.0 if await self.apply_next() else self._limits.interval_s
+        except FencedError:
+            await self._require_pause()
+        except RefusedError:
+            if await self._held_back() is None:  # otherwise a restore came just before
+                raise
+        return LOOK_S  # until whoever took over has said so
+
+    async def _held_back(self) -> Hold | None:
+        """Return why this applier does not lead now, and tell when that changes.
+
+        At the start only a target that stands still is left alone; nobody else is asked.
+        """
+        held = await self._metadata.held(self._source)
+        stands = held.checkpoint is not None and held.checkpoint.standing
+        if not self._is_paused and (self._leave.resume or not stands):
+            return None
+        hold = await self._helm.hold(held)
+        self._tell(hold, held.checkpoint)
+        self._is_paused = hold is not None
+        return hold
+
+    async def _require_pause(self) -> None:
+        """Go on looking at a target that a restore, a repair or a promotion has fenced.
+
+        Raises:
+            FencedError: another applier has taken over.
+        """
+        held = await self._metadata.held(self._source)
+        if await self._helm.was_taken(held.epoch):
+            raise FencedError(
+                f"another applier has taken over target {self._target!r}: epoch {held.epoch}"
+            )
+        self._is_paused = True
+
+    def _tell(self, hold: Hold | None, checkpoint: Checkpoint | None) -> None:
+        if hold is self._told_hold:
+            return
+        self._told_hold = hold
+        self._observer(
+            TargetPaused(target=self._target, why=None)
+            if hold is None
+            else TargetPaused(target=self._target, why=_why(hold, checkpoint))
+        )
 
     async def apply_next(self) -> bool:
         """Bring the target to its next cut; False when the log has none to go to yet.
@@ -187,6 +259,7 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
         held = await self._metadata.acquire(self._source)
+        await self._helm.take(held.epoch)
         self._early.clear()
         self._observer(EpochAcquired(epoch=held.epoch))
         await self._guard.look()
@@ -378,6 +451,7 @@ class Applier:
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
             )
         self._epoch, self._after = epoch, checkpoint.offset
+        self._leave = replace(self._leave, resume=False)  # not the next restore as well
 
     async def _log_id(self) -> str:
         return (await self._history.span()).log_id
@@ -417,6 +491,18 @@ class Applier:
                 hint="is the source's deep storage the right one, and mounted? If the segments are"
                 " really gone, raise objects_missing_max: they are recorded as gaps then",
             )
+
+
+def _why(hold: Hold, checkpoint: Checkpoint | None) -> str:
+    match hold:
+        case Hold.PROMOTED:
+            return "it was promoted and is a cluster of its own"
+        case Hold.AT_WORK:
+            return "a restore or a repair is at work there"
+        case Hold.STANDING:
+            cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
+            return f"it stands still after a restore{cut}, until `replicator apply --resume --once`"
+    assert_never(hold)
 
 
 def _require_untrimmed(span: Span) -> None:

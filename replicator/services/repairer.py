@@ -35,6 +35,7 @@ from replicator.services.executor import Executor
 from replicator.services.patience import Patience
 from replicator.services.reconciler import Reconciler, refuse_other_log, refuse_promoted
 from replicator.services.recovery import recover
+from replicator.services.restore_lease import RestoreLeases
 from replicator.services.unpacking import Unpacking, unpacked
 from replicator.services.verifier import Damaged, Level, Verification, Verifier, cut_of, scope_of
 
@@ -133,6 +134,7 @@ class Repairer:
         verifier: Verifier,
         reconciler: Reconciler,
         executor: Executor,
+        leases: RestoreLeases,
         limits: CopyLimits,
         rng: Random,
         observer: Observer,
@@ -140,7 +142,7 @@ class Repairer:
         self._source, self._target = source, target
         self._metadata, self._storage, self._mender = metadata, storage, mender
         self._origin, self._verifier = origin, verifier
-        self._reconciler, self._executor = reconciler, executor
+        self._reconciler, self._executor, self._leases = reconciler, executor, leases
         self._observer = observer
         self._patience = Patience(limits.retry, rng=rng, observer=observer)
         self._slots = asyncio.Semaphore(limits.in_flight_max)
@@ -246,6 +248,11 @@ class Repairer:
 
     async def _rows(self, repair: Repair, datasource: str | None) -> None:
         """Make the rows those of the checkpoint, by the plan of a restore to where it is."""
+        checkpoint = _required((await self._metadata.held(self._source)).checkpoint, self._target)
+        async with self._leases.taken(checkpoint.log_id, checkpoint.offset, is_here=True):
+            await self._put_right(repair, datasource)
+
+    async def _put_right(self, repair: Repair, datasource: str | None) -> None:
         held = await self._metadata.acquire(self._source)
         checkpoint = _required(held.checkpoint, self._target)
         refuse_promoted(checkpoint, self._target)

@@ -63,8 +63,12 @@ class RestoreLeases:
         await self._points.refuse_expired(log_id, offset)
 
     @asynccontextmanager
-    async def taken(self, log_id: str, offset: Offset) -> AsyncIterator[None]:
+    async def taken(
+        self, log_id: str, offset: Offset, *, is_here: bool = False
+    ) -> AsyncIterator[None]:
         """Hold leases within the block, and renew them.
+
+        `is_here` says that the target is at this cut: its rows keep what it needs, expired or not.
 
         Raises:
             GapError: the cut has expired, or an expiry that takes it has been announced.
@@ -74,7 +78,8 @@ class RestoreLeases:
         try:
             with worst_alone():
                 until = await self._write(name, log_id, offset)
-                await self.refuse_expired(log_id, offset)  # whoever announces later sees the lease
+                if not is_here:
+                    await self.refuse_expired(log_id, offset)  # whoever announces later sees it
                 if self._keep is not None:
                     await self._keep(offset)
                 async with asyncio.TaskGroup() as group:

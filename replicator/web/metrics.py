@@ -21,6 +21,7 @@ from replicator.model.observation import (
     Observer,
     Polled,
     Progress,
+    TargetPaused,
     Waiting,
 )
 from replicator.ports import Clock
@@ -109,7 +110,7 @@ class Metrics:
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
-            case Progress() | LogBegun():
+            case Progress() | LogBegun() | TargetPaused():
                 pass
             case _:
                 assert_never(observation)

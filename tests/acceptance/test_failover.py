@@ -59,7 +59,8 @@ async def test_a_source_that_is_killed_between_publishes_loses_no_message(
         )
         done = await user.does("failover", "standby", "--yes")
         assert (done["done"], done["lost_events"], done["drop_rules_restored"]) == (True, 0, True)
-        assert (await running.ended(within_s=30)).code in {4, 7}
+        assert running.is_running, "the watcher and other targets go on"
+        assert (await running.terminate()).code == 0
         await counts_are(standby, stream.sent)
         await stream.send(20)
         await counts_are(standby, stream.sent)

@@ -15,6 +15,7 @@ from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
 from replicator.services.copier import CopyLimits
 from replicator.services.executor import Executor
 from replicator.services.expiry_guard import ExpiryGuard
+from replicator.services.helm import Helm
 from replicator.services.intents import Intents
 from replicator.services.missing_wait import MissingWait
 from replicator.services.reconciler import Reconciler
@@ -65,6 +66,7 @@ class ArchiveTarget:
                 world.clock,
                 timedelta(seconds=world.kill_wait_s),
             ),
+            helm=Helm(FlakyArea(self.area, world.weather), world.clock),
             limits=ApplyLimits(
                 interval_s=1.0,
                 objects_missing_max=1000,

@@ -45,6 +45,7 @@ from replicator.services.executor import Executor
 from replicator.services.expirer import Expirer
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
+from replicator.services.helm import Helm
 from replicator.services.history import History
 from replicator.services.holds import Holds
 from replicator.services.intents import Intents, horizon
@@ -187,6 +188,7 @@ class World:
             archivist=self.archivist(store),
             guard=self.guard(),
             missing=MissingWait(self.flaky_area(), self.clock, timedelta(seconds=self.kill_wait_s)),
+            helm=Helm(self.flaky_area(), self.clock),
             limits=ApplyLimits(
                 interval_s=1.0,
                 objects_missing_max=1000,

@@ -25,6 +25,7 @@ from replicator.services.executor import Executor
 from replicator.services.expirer import Expirer
 from replicator.services.expiry_guard import ExpiryGuard
 from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
+from replicator.services.helm import Helm
 from replicator.services.history import History
 from replicator.services.holds import Holds
 from replicator.services.intents import Intents
@@ -128,6 +129,7 @@ class Pipeline:
             archivist=self.archivist(),
             guard=self.guard(),
             missing=MissingWait(self.area, self.clock, timedelta(seconds=self.kill_wait_s)),
+            helm=Helm(self.area, self.clock),
             limits=ApplyLimits(
                 interval_s=0.001,
                 objects_missing_max=self.objects_missing_max,

@@ -1,7 +1,8 @@
 """The applier moves a target from cut to cut, bytes before rows, and says what it cannot have."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,12 +21,14 @@ from replicator.errors import (
 )
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout, Location
-from replicator.model.observation import ObjectCopied, Waiting
+from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
+from replicator.services.applier import Applier
 from replicator.services.archive import ArchivedLog, kept_gaps
 from replicator.services.copier import Backup
+from replicator.services.helm import NAME as NAME_OF_HELM
 from replicator.services.history import History
 from replicator.services.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.restorer import Restorer
@@ -763,3 +766,122 @@ async def test_a_log_that_takes_no_reports_slows_nothing():
     assert len(pipeline.target.rows) == 2
     said = [one for one in pipeline.seen if isinstance(one, Waiting)]
     assert [one.what for one in said] == ["show in the log how far the target is"] * 2
+
+
+class Following:
+    """An applier that runs beside the test, and what it says of its target."""
+
+    def __init__(self, pipeline: Pipeline, applier: Applier) -> None:
+        self.pipeline, self.stop = pipeline, asyncio.Event()
+        self.epoch = pipeline.target.sources[SOURCE].epoch
+        self.task = asyncio.create_task(applier.run(self.stop))
+
+    async def leads(self) -> None:
+        """Wait until it has taken the target."""
+        note = json_bytes({"epoch": self.epoch + 1})
+        await self.until(lambda: self.pipeline.area.files.get(NAME_OF_HELM) == note)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for what is soon so; fail with what the applier failed with."""
+        async with asyncio.timeout(20):
+            while not is_so():
+                if self.task.done():
+                    await self.task
+                    raise AssertionError("it has ended")
+                await asyncio.sleep(0)
+
+    def whys(self) -> list[str | None]:
+        return [one.why for one in self.pipeline.seen if isinstance(one, TargetPaused)]
+
+    async def end(self) -> None:
+        self.stop.set()
+        await self.task
+
+
+@pytest.fixture
+def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicator.services.applier.LOOK_S", 0.001)
+
+
+async def restored(pipeline: Pipeline) -> None:
+    plan = await pipeline.restorer().plan(ToOffset(offset=Offset(1)), datasource=None, adopt=False)
+    await pipeline.restorer().execute(plan, accept_gaps=False)
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_restore_pauses_a_running_applier_which_takes_the_target_up_again():
+    """Nobody took over: it looks on while the target stands, and goes on once it is resumed."""
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier(resume=True))
+    pipeline.publish(segment("before"))
+    await pipeline.cut()
+    await following.until(lambda: segment("before").id in pipeline.target_ids())
+    await restored(pipeline)
+    pipeline.publish(segment("during"))
+    await pipeline.cut()
+    await following.until(lambda: len(following.whys()) == 1)
+    assert "stands still after a restore to cut 1" in str(following.whys()[0])
+    assert pipeline.target_ids() == {segment("seed").id}, "--resume was for the first time alone"
+    await pipeline.new_applier(resume=True).apply_next()
+    pipeline.publish(segment("after"))
+    await pipeline.cut()
+    await following.until(lambda: segment("after").id in pipeline.target_ids())
+    assert following.whys()[1:] == [None]
+    await following.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_target_that_stands_still_at_the_start_is_left_alone():
+    """Its epoch, too: whoever restores it at that moment is not shut out."""
+    pipeline = await seeded()
+    await restored(pipeline)
+    epoch = pipeline.target.sources[SOURCE].epoch
+    following = Following(pipeline, pipeline.new_applier())
+    await following.until(lambda: len(following.whys()) == 1)
+    assert pipeline.target.sources[SOURCE].epoch == epoch
+    await following.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    async with pipeline.restorer().leased(plan):
+        copied = await pipeline.restorer().copy(plan)
+        pipeline.publish(segment("during"))
+        await pipeline.cut()
+        await following.until(lambda: len(following.whys()) == 1)
+        assert "at work" in str(following.whys()[0])
+        assert pipeline.target.sources[SOURCE].epoch == copied.held.epoch
+    await following.until(lambda: segment("during").id in pipeline.target_ids())
+    await following.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_applier_that_took_over_ends_the_former_one():
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    with pytest.raises(FencedError, match="another applier has taken over target 'standby'"):
+        await following.task
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_applier_of_a_target_that_is_promoted_has_nothing_more_to_do():
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    held = await pipeline.target.acquire(SOURCE)
+    assert held.checkpoint is not None
+    async with pipeline.target.transaction(SOURCE, held.epoch) as transaction:
+        await transaction.record(replace(held.checkpoint, promoted=True), ())
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    await following.task
+    assert "promoted" in str(following.whys()[-1])

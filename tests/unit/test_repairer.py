@@ -45,6 +45,7 @@ def repairer(pipeline: Pipeline, origin: CheckedOrigin | None = None) -> Repaire
         verifier=pipeline.verifier(),
         reconciler=pipeline.reconciler(pipeline.target),
         executor=pipeline.executor(pipeline.target, pipeline.target_storage),
+        leases=pipeline.leases(),
         limits=CopyLimits(in_flight_max=2, retry=RETRY),
         rng=Random(1),
         observer=pipeline.seen.append,
