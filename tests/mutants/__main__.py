@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.mutants.catalogue import MUTANTS
@@ -46,9 +47,9 @@ def show(outcomes: Sequence[Outcome]) -> None:
     table.add_column("s", justify="right")
     for outcome in outcomes:
         style = "" if outcome.verdict is Verdict.CAUGHT else "bold red"
+        by = escape(outcome.by.removeprefix(f"tests/{outcome.mutant.ring}/"))
         table.add_row(
-            outcome.mutant.name, outcome.mutant.ring, outcome.verdict,
-            outcome.by.removeprefix(f"tests/{outcome.mutant.ring}/"), f"{outcome.seconds:.1f}",
+            outcome.mutant.name, outcome.mutant.ring, outcome.verdict, by, f"{outcome.seconds:.1f}",
             style="yellow" if outcome.verdict is Verdict.ACCEPTED else style,
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)
