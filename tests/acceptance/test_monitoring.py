@@ -26,7 +26,7 @@ FAST = [
     *("--set", "watch.poll_interval_s=0.1", "--set", "watch.idle_cut_interval_s=1"),
     *("--set", "watch.retry.delay_max_s=0.2", "--set", "targets.standby.retry.delay_max_s=0.2"),
 ]
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 class Line:
