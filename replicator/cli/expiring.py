@@ -21,7 +21,7 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, hold_still, paper
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
@@ -89,7 +89,7 @@ async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) ->
         wish.retention, storage=wish.storage, orphans=wish.orphans
     )
     if not as_json:
-        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
+        _show_plan(paper(), plan, wish)
     strays = wish.orphans and plan.storage is not None and plan.storage.orphans
     if wish.dry_run or (plan.is_empty and not strays):
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
@@ -130,6 +130,7 @@ def _agree(wish: _Wish) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError("nothing was deleted: this needs --yes when nobody can be asked")
+    hold_still()
     typed = Prompt.ask(f"Type the name of the target that loses them ([bold]{wish.target}[/])")
     if typed != wish.target:
         raise RefusedError(f"nothing was deleted: {typed!r} is not {wish.target!r}")

@@ -20,7 +20,7 @@ from rich.prompt import Prompt
 from replicator import config
 from replicator.adapters.system_clock import SystemClock
 from replicator.cli import signals
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, hold_still, paper
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
@@ -119,7 +119,7 @@ def finish(call: Call, work: Callable[[], Outcome]) -> None:
     if call.as_json:
         print_document(call.command, {"result": dict(outcome.result)})
     else:
-        outcome.show(Console(highlight=False, soft_wrap=True))
+        outcome.show(paper())
     raise SystemExit(outcome.exit_code)
 
 
@@ -154,6 +154,7 @@ def agree(target: str, *, yes: bool, doing: str) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
+    hold_still()
     typed = Prompt.ask(f"Type the name of the target to change ([bold]{target}[/])")
     if typed != target:
         raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")

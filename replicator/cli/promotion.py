@@ -17,7 +17,7 @@ from replicator.cli.frame import (
     agree,
     run,
 )
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, paper
 from replicator.services.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
@@ -92,7 +92,7 @@ def failover(
         promoter = application.promoter(target)
         plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
         if not as_json and not dry_run and not yes:
-            _show(Console(highlight=False, soft_wrap=True), target, plan, done=False)
+            _show(paper(), target, plan, done=False)
         if not dry_run:
             agree(target, yes=yes, doing="a promotion")
             plan = await promoter.execute(plan)

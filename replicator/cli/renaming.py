@@ -8,7 +8,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.frame import PARTLY_DONE, Outcome, agree, size_text
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
 from replicator.services.copier import Uncopied
@@ -56,7 +56,7 @@ async def rename(renamer: Renamer, screen: Screen, wish: RenameWish, *, as_json:
     """Show what would be written, ask, and do it."""
     plan = await renamer.plan(wish.point, datasource=wish.names.old, to=wish.names.new)
     if not as_json:
-        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish)
+        _show_plan(paper(), plan, wish)
     if wish.dry_run:
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
     agree(wish.into, yes=wish.yes, doing="a restore")

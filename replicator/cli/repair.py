@@ -18,7 +18,7 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, paper
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
@@ -65,9 +65,7 @@ def repair(
         repairer = await application.repairer(target, origin=from_)
         plan = await repairer.plan(level, extent=extent)
         if not as_json:
-            _show_plan(
-                Console(highlight=False, soft_wrap=True), target, plan, from_ or "the source"
-            )
+            _show_plan(paper(), target, plan, from_ or "the source")
         if dry_run or plan.is_good:
             return Outcome(
                 result={"plan": _plan_json(plan), "done": False},

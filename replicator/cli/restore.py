@@ -26,7 +26,7 @@ from replicator.cli.frame import (
     size_text,
 )
 from replicator.cli.renaming import RenameWish, forget, names, rename
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, paper
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.keeping import checked_name
@@ -155,7 +155,7 @@ async def carry_out(
     plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
     eta_s = _eta_s(plan, await application.rates(wish.changed))
     if not as_json:
-        _show_plan(Console(highlight=False, soft_wrap=True), plan, wish, eta_s)
+        _show_plan(paper(), plan, wish, eta_s)
     if wish.dry_run:
         planned = {"plan": _plan_json(plan, eta_s), "done": False}
         return Outcome(result=planned, show=lambda _: None)

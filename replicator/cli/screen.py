@@ -39,6 +39,8 @@ NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the for
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 log = structlog.get_logger("replicator")
+_shown: list["Screen"] = []
+"""Those whose bars may be on the terminal: at most one."""
 
 
 class Screen:
@@ -67,7 +69,17 @@ class Screen:
 
     def __enter__(self) -> Self:
         self._progress.start()
+        _shown.append(self)
         return self
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether bars are drawn, ten times a second, over whatever else is printed."""
+        return self._progress.live.is_started
+
+    def hold_still(self) -> None:
+        """Take the bars away until there is progress again."""
+        self._progress.stop()
 
     def __exit__(
         self,
@@ -75,6 +87,7 @@ class Screen:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        _shown.remove(self)
         self._progress.stop()
 
     def observe(self, observation: Observation) -> None:
@@ -117,6 +130,8 @@ class Screen:
             self._steps.pop(made.what, None)
 
     def _bar(self, made: ProgressMade, *, ends: bool) -> None:
+        if not self.is_moving:
+            self._progress.start()
         copied = f"{self.copied_bytes / 1_000_000:.1f} MB copied" if self.copied_bytes else ""
         if made.what not in self._tasks:
             self._tasks[made.what] = self._progress.add_task(
@@ -203,3 +218,15 @@ def configure_logging(level: str, environ: Mapping[str, str]) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
+
+
+def hold_still() -> None:
+    """Take bars away: somebody is asked, or reads what is printed next."""
+    for screen in _shown:
+        screen.hold_still()
+
+
+def paper() -> Console:
+    """Return where the answer of a verb is printed; no bar is drawn over it."""
+    hold_still()
+    return Console(highlight=False, soft_wrap=True)

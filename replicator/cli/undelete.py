@@ -22,7 +22,7 @@ from replicator.cli.frame import (
 )
 from replicator.cli.frame import Call as CommandCall
 from replicator.cli.restore import Wish, carry_out, restore_point
-from replicator.cli.screen import Screen
+from replicator.cli.screen import Screen, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
 from replicator.model.undeletion import Call
@@ -67,7 +67,7 @@ def undelete(
             plan = await application.undeletion().on_source(datasource, point)
             return _on_source(application, datasource, drop, plan)
         if drop is not None and not as_json:
-            _show_drop(Console(highlight=False, soft_wrap=True), datasource, drop)
+            _show_drop(paper(), datasource, drop)
         wish = Wish(
             place=Place(target=on, into=on),
             point=point,
