@@ -751,14 +751,14 @@ async def test_a_delayed_target_that_was_restored_ahead_waits_there_and_never_go
     assert checkpoint.cut == 3
 
 
-async def test_a_log_that_takes_no_reports_slows_nothing():
+async def test_a_log_that_takes_no_reports_slows_nothing(monkeypatch: pytest.MonkeyPatch):
     """A consumer in the target's group, or a right that is missing: the report is a hint."""
     pipeline = Pipeline()
 
-    async def refuse(reader: str, offset: Offset) -> None:
+    async def refuse(log: MemoryEventLog, reader: str, offset: Offset) -> None:
         raise TransientError("commit the offset of group standby: a member is there")
 
-    pipeline.log.report = refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(MemoryEventLog, "report", refuse)
     for name in ("wiki", "orders"):
         pipeline.publish(segment(name))
         await pipeline.cut()
