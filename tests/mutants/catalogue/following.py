@@ -246,8 +246,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="copier-takes-a-broken-target-for-a-refused-place",
-        function="Copier._copy_once",
-        old="await self._require_storage_works()",
+        function="Copier._require_proved",
+        old="await self._target_storage.probe()",
         new="pass",
         loses="A target that takes nothing is filled with rows that are left out.",
         ring="unit",

@@ -249,7 +249,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="repair-writes-rows-without-bytes",
-        function="Repairer._rows",
+        function="Repairer._put_right",
         old="picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])",
         new="picks = found.plan.picks",
         loses="A repair makes rows point at bytes that nobody has any more.",
