@@ -7,4 +7,4 @@ settings.register_profile("calm", deadline=None)
 settings.register_profile("thorough", settings.get_profile("calm"), max_examples=500)
 settings.load_profile("calm")
 
-pytest_plugins = ["tests.leaks", "tests.report"]
+pytest_plugins = ["tests.leaks", "tests.report", "tests.simulation.marks"]

@@ -92,6 +92,7 @@ class MemoryMetadata:
         self.target = target
         self.tables = tables
         self.chunk_rows = chunk_rows
+        self.marks: dict[tuple[Kind, bool], dict[int, tuple[Row, bytes]]] = {}
         self.supervisor_id = max(
             (row.id for row in self.rows.values() if isinstance(row, Supervisor)), default=0
         )
@@ -190,7 +191,7 @@ class MemorySnapshot:
     ) -> None:
         self.taken_at = metadata.clock.now()
         self.kinds = frozenset(metadata.tables)
-        self._columns = columns
+        self._columns, self._all_marks = columns, metadata.marks
         self._chunk_rows = metadata.chunk_rows
         self._rows = [row for key, row in metadata.rows.items() if key.kind in self.kinds]
 
@@ -204,17 +205,29 @@ class MemorySnapshot:
             if KIND_OF[type(row)] is kind
             and (datasources is None or datasource_of(row) in datasources)
         ]
+        marks = self._marks(kind, columns)
         for start in range(0, len(places), self._chunk_rows):
             some = places[start : start + self._chunk_rows]
             rows = [self._rows[place] for place in some]
             visit(
                 Chunk(
                     keys=np.array([key_hash(key_of(row)) for row in rows], KEY),
-                    marks=np.array([fingerprint(row, columns=columns) for row in rows], MARK),
+                    marks=np.array([marks[id(row)][1] for row in rows], MARK),
                     handles=np.array(some, np.int64),
                 )
             )
             await asyncio.sleep(0)  # a real scan lets others run as well
+
+    def _marks(self, kind: Kind, columns: frozenset[str] | None) -> dict[int, tuple[Row, bytes]]:
+        """Return the fingerprint of each row; rows are frozen: none is hashed twice."""
+        known = self._all_marks.get((kind, columns is None), {})
+        found = {
+            id(row): known.get(id(row)) or (row, fingerprint(row, columns=columns))
+            for row in self._rows
+            if KIND_OF[type(row)] is kind
+        }
+        self._all_marks[kind, columns is None] = found
+        return found
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         await asyncio.sleep(0)

@@ -131,6 +131,8 @@ def history_span(name: str) -> tuple[Offset, Offset] | None:
 
 def base_offset(name: str) -> Offset | None:
     """Return the offset in the name of a base's manifest, None when it is no such name."""
+    if not name.endswith("manifest.json"):
+        return None  # as most of a long listing
     found = _MANIFEST.fullmatch("/".join(name.split("/")[-2:]))
     return None if found is None else Offset(int(found["offset"]))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
-from replicator.model.archive import Base, manifest_name, part_name, unpack
+from replicator.model.archive import Base, manifest_name, part_name
 from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
@@ -289,7 +289,7 @@ class ArchivedLog:
         ended: dict[Offset, set[str]] = {}
         for name in self._listing.history:
             try:
-                file = unpack(name, await self._store.area.get(name))
+                file = self._store.unpacked(name, await self._store.area.get(name))
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue

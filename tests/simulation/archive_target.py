@@ -33,7 +33,7 @@ class ArchiveTarget:
 
     def __init__(self, world: "World", source: str, origin: SourceLayout) -> None:
         self._world, self._source, self._origin = world, source, origin
-        self.area = MemoryArea()
+        self.area = MemoryArea(yields=False)
         self.storage = MemoryDeepStorage(world.clock)
 
     async def checkpoint(self) -> Checkpoint | None:
@@ -68,7 +68,7 @@ class ArchiveTarget:
             ),
             helm=Helm(FlakyArea(self.area, world.weather), world.clock),
             limits=ApplyLimits(
-                interval_s=1.0,
+                interval_s=3.0,
                 objects_missing_max=1000,
                 retry=world.retry,
                 delay=timedelta(),

@@ -1,7 +1,7 @@
 """A source, a log and a target with a seeded will to fail, and what must hold at every instant."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
 from replicator.model.keeping import HOLDS, file_name
-from replicator.model.load_spec import LocalLayout, SourceLayout
+from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.placing import Placing
 from replicator.model.reading import Recorded
@@ -148,7 +148,12 @@ class World:
         """By log the newest cut that the target ever was at: what is beyond is on its way."""
         self.lost: dict[str, frozenset[int]] = {}
         """The logs that were lost, and the events of each whose rows the target has a gap for."""
-        self.area = MemoryArea()
+        self.area = MemoryArea(yields=False)  # its weather does
+        self.truth = Store(self.area)
+        """The standby's files as the world itself looks at them, without weather."""
+        self._carried: dict[int, tuple[Row, object | None]] = {}
+        self._compared: dict[int, tuple[Row, object]] = {}
+        self._located: dict[int, tuple[Segment, Location | None]] = {}
         self.druid = Druid(rng, self.source, self.source_storage)
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
         self.kill_wait_s = rng.choice([5.0, 60.0])
@@ -190,7 +195,7 @@ class World:
             missing=MissingWait(self.flaky_area(), self.clock, timedelta(seconds=self.kill_wait_s)),
             helm=Helm(self.flaky_area(), self.clock),
             limits=ApplyLimits(
-                interval_s=1.0,
+                interval_s=3.0,
                 objects_missing_max=1000,
                 retry=RETRY,
                 delay=self.delay,
@@ -500,7 +505,7 @@ class World:
                 self.marks.add(f"hold: {type(exc).__name__}")
 
     async def hold(self) -> None:
-        archive = ArchivedLog(Store(self.area), self.log_id)
+        archive = ArchivedLog(self.truth, self.log_id)
         history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
         runs, _ = await archive.runs()
         if not runs:
@@ -516,7 +521,7 @@ class World:
 
     async def is_reachable(self, cut: ClosedCut) -> bool:
         """Return whether a base and all records after it are in the store or the log."""
-        first, archive = self.first_record(), ArchivedLog(Store(self.area), self.log_id)
+        first, archive = self.first_record(), ArchivedLog(self.truth, self.log_id)
         bases = [base for base in await archive.offsets() if base <= cut.offset]
         if not bases or first == 0:
             return first == 0
@@ -550,7 +555,8 @@ class World:
 
     def check_rows(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
-        wanted = self.wanted(self.source.seen[checkpoint.digest])
+        seen = self.source.seen[checkpoint.digest]
+        wanted = {key: row for key, row in self.carried(seen) if row is not None}
         gaps = {RowKey(gap.kind, gap.key) for gap in self.gaps() if gap.at(checkpoint.offset)}
         for key in gaps:
             wanted.pop(key, None)
@@ -569,15 +575,32 @@ class World:
                 found[key] = self.compared(carried)
         return found
 
+    def carried(self, rows: Rows) -> Iterator[tuple[RowKey, object | None]]:
+        """Give what `wanted` does, row by row; rows are frozen, so each is carried once."""
+        for key, row in rows.items():
+            if (known := self._carried.get(id(row))) is None:
+                known = self._carried[id(row)] = (row, self.wanted({key: row}).get(key))
+            yield key, known[1]
+
     def compared(self, row: Row) -> object:
-        kind = key_of(row).kind
-        return fingerprint(row, columns=COMPARED[kind])
+        """Return what must be equal; rows are frozen, so it is computed once."""
+        if (known := self._compared.get(id(row))) is None:
+            value = fingerprint(row, columns=COMPARED[key_of(row).kind])
+            known = self._compared[id(row)] = (row, value)
+        return known[1]
+
+    def located(self, row: Segment) -> Location | None:
+        """Return where a row of the target has its bytes."""
+        if (known := self._located.get(id(row))) is None:
+            found = locate(row, LocalLayout(root=TARGET_ROOT))
+            known = self._located[id(row)] = (row, found)
+        return known[1]
 
     def check_bytes(self) -> None:
         """No row points at nothing, and none at other bytes than the source's same row has."""
-        layout, origin = LocalLayout(root=TARGET_ROOT), self.source_storage.stored
+        origin = self.source_storage.stored
         for key, row in self.target.rows.items():
-            if not isinstance(row, Segment) or (location := locate(row, layout)) is None:
+            if not isinstance(row, Segment) or (location := self.located(row)) is None:
                 continue
             assert location in self.target_storage.stored, f"{row.id} has no bytes"
             living = self.source.rows.get(key)
@@ -599,6 +622,19 @@ class World:
         ends = [span[1] for span in spans if span is not None]
         return max([*ends, *[base + 1 for base in bases if base is not None]], default=0)
 
+    async def has_followed(self) -> bool:
+        """Whether every target is at what the source has now."""
+        checkpoints = [self.checkpoint()]
+        if self.archive is not None:
+            checkpoints.append(await self.archive.checkpoint())
+        return all(
+            checkpoint is not None
+            and not checkpoint.standing
+            and checkpoint.log_id == self.log_id
+            and self.source.seen[checkpoint.digest] == self.source.rows
+            for checkpoint in checkpoints
+        )
+
     async def restore_from_the_store(self) -> None:
         """Every cut of the store's history is whole in it, rows and bytes, without log or source.
 
@@ -608,7 +644,7 @@ class World:
             await self._restore_from(log_id)
 
     async def _restore_from(self, log_id: str) -> None:
-        archive = ArchivedLog(Store(self.area), log_id)
+        archive = ArchivedLog(self.truth, log_id)
         history = History(
             archive,
             source=SOURCE,
