@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 import obstore
@@ -40,6 +41,7 @@ from replicator.errors import (
 from replicator.ports import Piece
 
 if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
     from obstore.store import ClientConfig
 
 RETRIES_MAX = 2
@@ -78,15 +80,24 @@ def is_sayable(key: str) -> bool:
 class ObstoreBucket:
     """Asks one bucket, at its pace, and says what went wrong in our words."""
 
-    def __init__(self, store: Store, name: str, *, pace: Pace) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        *,
+        pace: Pace,
+        attributes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Take the settings; nothing is asked yet.
 
         Args:
             store: obstore's, with credentials, time limits and few retries of its own.
             name: For messages, like `s3://bucket`.
             pace: How fast it may be asked.
+            attributes: What is said of each object that is stored.
         """
         self.name = name
+        self._attributes = dict(attributes)
         self.keeps_metadata = True
         self._store = store
         self._pace = pace
@@ -213,7 +224,7 @@ class ObstoreBucket:
                     key,
                     data,
                     mode="create",
-                    attributes=dict(metadata) if metadata else None,
+                    attributes={**self._attributes, **(metadata or {})},
                     use_multipart=False,
                 )
             except AlreadyExistsError:
@@ -228,11 +239,20 @@ class ObstoreBucket:
         del retained
         await self._pace.request()
         with self._translated(f"cannot write {key}"):
-            await obstore.put_async(self._store, key, data, use_multipart=False)
+            await obstore.put_async(
+                self._store, key, data, attributes=self._attributes, use_multipart=False
+            )
 
     async def writer(self, key: str, *, part_bytes: int) -> "ObstoreWriter":
         """Return what writes a large object part by part."""
-        return ObstoreWriter(self, self._store, key, part_bytes=part_bytes, pace=self._pace)
+        file = obstore.open_writer_async(
+            self._store,
+            key,
+            attributes=self._attributes,
+            buffer_size=part_bytes,
+            max_concurrency=1,
+        )
+        return ObstoreWriter(self, file, key, pace=self._pace)
 
     async def delete(self, key: str) -> None:
         """Remove an object; it may be gone."""
@@ -320,12 +340,9 @@ class ObstoreWriter:
     """Writes one object in parts, in their order; it is there once `complete` returned."""
 
     def __init__(
-        self, bucket: ObstoreBucket, store: Store, key: str, *, part_bytes: int, pace: Pace
+        self, bucket: ObstoreBucket, file: "AsyncWritableFile", key: str, *, pace: Pace
     ) -> None:
-        self._bucket, self._pace, self._key = bucket, pace, key
-        self._file = obstore.open_writer_async(
-            store, key, buffer_size=part_bytes, max_concurrency=1
-        )
+        self._bucket, self._file, self._key, self._pace = bucket, file, key, pace
 
     async def write(self, data: Piece) -> None:
         """Add bytes at the end."""

@@ -51,7 +51,15 @@ class Asking(Protocol):
 class S3Bucket(ObstoreBucket):
     """A `Bucket` in which every key can be read, listed and removed; odd ones are not written."""
 
-    def __init__(self, store: "S3Store", bucket: str, *, asking: Asking, pace: Pace) -> None:
+    def __init__(
+        self,
+        store: "S3Store",
+        bucket: str,
+        *,
+        asking: Asking,
+        pace: Pace,
+        storage_class: str | None = None,
+    ) -> None:
         """Take the settings; nothing is asked yet.
 
         Args:
@@ -59,8 +67,10 @@ class S3Bucket(ObstoreBucket):
             bucket: Its name.
             asking: Asks by the SDK.
             pace: How fast it may be asked.
+            storage_class: What is said of each object that is stored; None: nothing.
         """
-        super().__init__(store, f"s3://{bucket}", pace=pace)
+        said = {} if storage_class is None else {"Storage-Class": storage_class}
+        super().__init__(store, f"s3://{bucket}", pace=pace, attributes=said)
         self._bucket, self._asking = bucket, asking
 
     async def stat(self, key: str) -> Stat | None:

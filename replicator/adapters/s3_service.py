@@ -9,11 +9,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from botocore.credentials import Credentials, RefreshableCredentials
@@ -40,6 +40,16 @@ PATH, IN_HOST = "path", "virtual-hosted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class S3Writing:
+    """What is said with each request that makes an object; None leaves it to the bucket."""
+
+    encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    kms_key_id: str | None = None
+    bucket_key: bool = False
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class S3Address:
     """Where a bucket is and who asks, as configured; None is left open."""
 
@@ -52,6 +62,7 @@ class S3Address:
     access_key_id: str | None = None
     secret_access_key: str | None = None
     session_token: str | None = None
+    writing: S3Writing = field(default_factory=S3Writing)
     ca_file: Path | None = None
     connect_timeout_s: float = 10.0
     request_timeout_s: float = 300.0

@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -25,7 +25,7 @@ from replicator.adapters.bucket_obstore import RETRIES_MAX, ObstoreBucket, clien
 from replicator.adapters.http_session import BUSY, asked_to_wait_s
 from replicator.adapters.object_bucket import ARCHIVED_HINT, DeniedKeyError
 from replicator.adapters.pacing import Pace
-from replicator.adapters.s3_service import LOOKED_AT_EVERY_S, S3Keys, S3Service
+from replicator.adapters.s3_service import LOOKED_AT_EVERY_S, S3Keys, S3Service, S3Writing
 from replicator.errors import (
     ArchivedObjectError,
     ConfigError,
@@ -36,7 +36,7 @@ from replicator.errors import (
 if TYPE_CHECKING:
     from aiobotocore.session import ClientCreatorContext
     from botocore.credentials import ReadOnlyCredentials
-    from obstore.store import S3Credential
+    from obstore.store import S3Config, S3Credential
     from types_aiobotocore_s3 import S3Client
 
 CONNECTIONS_MAX = 64
@@ -59,6 +59,8 @@ ARCHIVED = "InvalidObjectState"
 MISSING = frozenset({"404", "NoSuchKey"})
 EXISTS = frozenset({"412", "PreconditionFailed"})
 IMPOSSIBLE = frozenset({"InvalidRequest", "NotImplemented"})
+MADE_BY = ("PutObject", "CopyObject", "CreateMultipartUpload")
+"""The operations that make an object, and say how it is encrypted and kept."""
 
 
 def s3_bucket(service: S3Service, pace: Pace) -> ObstoreBucket:
@@ -79,6 +81,7 @@ def s3_store(service: S3Service) -> S3Store:
                 "unsigned_payload": True,
                 "checksum_algorithm": "CRC64NVME",
                 "disable_bulk_delete": True,  # not every service knows it, and we remove one by one
+                **_encryption(address.writing),
             },
             client_options=client_options(
                 address.ca_file,
@@ -89,6 +92,29 @@ def s3_store(service: S3Service) -> S3Store:
             retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
             credential_provider=_ObstoreKeys(service.keys),
         )
+
+
+def _encryption(writing: S3Writing) -> "S3Config":
+    """Return what obstore says of encryption with each object that it stores."""
+    found: S3Config = {}
+    if writing.encryption is not None:
+        found["server_side_encryption"] = writing.encryption
+    if writing.kms_key_id is not None:
+        found["sse_kms_key_id"] = writing.kms_key_id
+    if writing.bucket_key:
+        found["sse_bucket_key_enabled"] = True
+    return found
+
+
+def _arguments(writing: S3Writing) -> dict[str, str | bool]:
+    """Return the same for the SDK, and the storage class."""
+    found: dict[str, str | bool | None] = {
+        "ServerSideEncryption": writing.encryption,
+        "SSEKMSKeyId": writing.kms_key_id,
+        "BucketKeyEnabled": writing.bucket_key or None,
+        "StorageClass": writing.storage_class,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 class _ObstoreKeys:
@@ -132,6 +158,13 @@ def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
     session = AioSession()
     session.register_component("config_store", _nothing_found())
     session.register_component("credential_provider", _AioKeys(service.keys))
+    said = _arguments(address.writing)
+
+    def say(params: dict[str, Any], **_: object) -> None:
+        params.update(said)
+
+    for made in MADE_BY:
+        session.register(f"before-parameter-build.s3.{made}", say)
     proxy = service.proxy_url
     return aioboto3.Session(botocore_session=session).client(
         "s3",

@@ -75,7 +75,14 @@ class S3Storage(ObjectStorage):
         if lock is not None:
             self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
         super().__init__(
-            self._locked or S3Bucket(store, address.bucket, asking=uploads, pace=pace),
+            self._locked
+            or S3Bucket(
+                store,
+                address.bucket,
+                asking=uploads,
+                pace=pace,
+                storage_class=address.writing.storage_class,
+            ),
             address.prefix,
             upload=uploads,
             in_flight=in_flight,

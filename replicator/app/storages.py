@@ -1,7 +1,7 @@
 """Deep storages and their layouts, made from settings."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -39,7 +39,7 @@ from replicator.ports import Clock
 if TYPE_CHECKING:
     from replicator.adapters.object_reader import ObjectStorageReader
     from replicator.adapters.s3_lock import S3Lock
-    from replicator.adapters.s3_service import S3Address
+    from replicator.adapters.s3_service import S3Address, S3Writing
     from replicator.adapters.storage_azure import AzureAddress
     from replicator.adapters.storage_google import GoogleAddress
     from replicator.adapters.storage_hdfs import HdfsAddress
@@ -274,9 +274,24 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
         access_key_id=id_,
         secret_access_key=key,
         session_token=token,
+        writing=_writing(settings),
         ca_file=settings.ca_file,
         connect_timeout_s=settings.connect_timeout_s,
         request_timeout_s=settings.request_timeout_s,
+    )
+
+
+def _writing(settings: S3StorageSettings) -> "S3Writing":
+    from replicator.adapters.s3_service import S3Writing  # noqa: PLC0415 - see above
+
+    found = S3Writing(storage_class=settings.storage_class)
+    if (said := settings.encryption) is None:
+        return found
+    return replace(
+        found,
+        encryption=said.algorithm,
+        kms_key_id=said.kms_key_id,
+        bucket_key=said.bucket_key,
     )
 
 

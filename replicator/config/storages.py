@@ -72,6 +72,39 @@ class ObjectLockSettings(Part):
     """
 
 
+class S3EncryptionSettings(Part):
+    """How S3 encrypts what a target stores; its bucket's own default counts where this is left out.
+
+    Segments are written alike by `druid.storage.sse.type`, which is for Druid's own writes.
+    """
+
+    type: Literal["s3", "kms", "kms-dsse"]
+    """Whose keys: S3's own (SSE-S3), those of KMS (SSE-KMS), or two layers of those (DSSE-KMS)."""
+    kms_key_id: Name | None = None
+    """The key of KMS, by its id, ARN or alias; default: the account's own for S3."""
+    bucket_key: bool = False
+    """Whether one key of the bucket saves most requests to KMS (only with `kms`)."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.type == "s3" and self.kms_key_id is not None:
+            raise ValueError("kms_key_id belongs to type kms or kms-dsse")
+        if self.type != "kms" and self.bucket_key:
+            raise ValueError("bucket_key belongs to type kms")
+        return self
+
+    @property
+    def algorithm(self) -> Literal["AES256", "aws:kms", "aws:kms:dsse"]:
+        """What S3 calls the type."""
+        match self.type:
+            case "s3":
+                return "AES256"
+            case "kms":
+                return "aws:kms"
+            case "kms-dsse":
+                return "aws:kms:dsse"
+
+
 class S3StorageSettings(_RemoteStorage):
     """Druid's deep storage in Amazon S3, or in what speaks its protocol.
 
@@ -112,6 +145,13 @@ class S3StorageSettings(_RemoteStorage):
     """`S3Schema` of new load specs; `s3a` when `druid.storage.useS3aSchema` is true."""
     unpacked: bool = False
     """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later)."""
+    encryption: S3EncryptionSettings | None = None
+    """How a target's objects are encrypted; default: as its bucket says."""
+    storage_class: Name | None = None
+    """`x-amz-storage-class` of a target's objects, like STANDARD_IA; default: the bucket's.
+
+    A Druid cannot read from classes that have to be restored first, like GLACIER.
+    """
     object_lock: ObjectLockSettings | None = None
     """Whether what a target stores is locked for its `retention`; default: it is not.
 

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from replicator.adapters.object_upload import Sizes
 from replicator.adapters.pacing import InFlight, Pace
 from replicator.adapters.s3_lock import S3Lock
-from replicator.adapters.s3_service import S3Address
+from replicator.adapters.s3_service import S3Address, S3Writing
 from replicator.adapters.storage_azure import AzureAddress, azure_reader, azure_storage
 from replicator.adapters.storage_google import GoogleAddress, google_reader, google_storage
 from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader, hdfs_storage
@@ -202,6 +203,45 @@ async def test_s3(
         ("POST", "uploadId"),
     }  # fmt: skip
     assert any("x-amz-copy-source" in asked.headers for asked in world.seen)
+
+
+async def test_what_s3_is_given_is_encrypted_and_kept_as_configured(world: Recorder):
+    """Each request that makes an object says so, whichever client sends it."""
+    writing = S3Writing(
+        encryption="aws:kms", kms_key_id="configured-key", bucket_key=True,
+        storage_class="STANDARD_IA",
+    )  # fmt: skip
+    address = replace(
+        s3("http://s3.configured.test:81", "standby", path_style=True), writing=writing
+    )
+    clock = SystemClock()
+    for lock in (None, S3Lock(mode="governance", retention=timedelta(days=1), clock=clock)):
+        async with S3Storage(
+            address, pace=Pace(), in_flight=InFlight(1 << 26), sizes=SIZES, clock=clock, lock=lock
+        ) as storage:
+            reader = S3Reader(_whole(address), pace=Pace(), sizes=SIZES)
+            await every_operation(storage, reader)
+    making = [asked for asked in world.seen if _makes_an_object(asked)]
+    assert {(asked.method, "uploads" in asked.query) for asked in making} == {
+        ("PUT", False), ("POST", True),
+    }  # fmt: skip
+    assert any("x-amz-copy-source" in asked.headers for asked in making)
+    wanted = {
+        "x-amz-server-side-encryption": "aws:kms",
+        "x-amz-server-side-encryption-aws-kms-key-id": "configured-key",
+        "x-amz-server-side-encryption-bucket-key-enabled": "true",
+        "x-amz-storage-class": "STANDARD_IA",
+    }
+    for asked in making:
+        said = {name: asked.headers.get(name, "").lower() for name in wanted}
+        assert said == {name: value.lower() for name, value in wanted.items()}, asked
+
+
+def _makes_an_object(asked: Asked) -> bool:
+    is_part = "partNumber" in asked.query or "retention" in asked.query
+    return (asked.method == "PUT" and not is_part) or (
+        "uploads" in asked.query and (asked.method == "POST")
+    )
 
 
 def _whole(address: S3Address) -> S3Address:
