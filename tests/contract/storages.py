@@ -1,13 +1,13 @@
 """Every deep storage, and how somebody else would write into it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -250,3 +250,22 @@ ALL = {
     "memory": memory, "local": local, "s3": s3, "google": google, "azure": azure, "hdfs": hdfs,
 }  # fmt: skip
 IN_BUCKETS = {name: ALL[name] for name in ("s3", "google", "azure", "hdfs")}
+IN_GATE = {"s3": {2}, "google": {1}, "azure": {0}, "hdfs": {0, 1}}
+"""Which of the places of `cells` the gate has of a bucket."""
+
+
+def cells(stores: Iterable[str], folder: Location, small: Location, large: Location) -> list[Any]:
+    """Return every pair of a storage and a place; of the buckets' most are for the long run.
+
+    What is done to a place in a bucket is one class over the calls of all four.
+    """
+    return [
+        pytest.param(
+            store,
+            place,
+            id=f"{store}-{('folder', 'small', 'large')[number]}",
+            marks=[] if number in IN_GATE.get(store, {0, 1, 2}) else [pytest.mark.long],
+        )
+        for store in stores
+        for number, place in enumerate((folder, small, large))
+    ]

@@ -10,7 +10,7 @@ from replicator.adapters.storage_object import ObjectStorage
 from replicator.errors import CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt, StoredObject
-from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, checked
+from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, cells, checked
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("stores")
@@ -58,7 +58,7 @@ async def mend(store: Store, place: Location, truth: Receipt | None, **change: b
     return await store.storage.replace(place, await Origin(files).shipment(place), truth)
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_right_bytes_take_the_place_of_wrong_ones(store: Store, place: Location):
     truth = await put(store, place)
     await store.put_behind(place, WRONG[place])
@@ -67,7 +67,7 @@ async def test_right_bytes_take_the_place_of_wrong_ones(store: Store, place: Loc
     assert await store.storage.receipt(place) == await store.storage.kept(place) == truth
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_nothing_need_be_there_and_no_receipt(store: Store, place: Location):
     assert await store.storage.kept(place) is None
     stored = await mend(store, place, None)
@@ -80,7 +80,7 @@ async def test_nothing_need_be_there_and_no_receipt(store: Store, place: Locatio
     assert await store.storage.check(place) == checked(RIGHT[place])
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_bytes_that_the_receipt_does_not_know_are_refused(store: Store, place: Location):
     """The origin was read before, but it can change between two reads."""
     truth = await put(store, place)
@@ -94,7 +94,7 @@ async def test_bytes_that_the_receipt_does_not_know_are_refused(store: Store, pl
     assert await mend(store, place, truth) == truth
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_a_receipt_outlives_what_it_speaks_of(store: Store, place: Location):
     truth = await put(store, place)
     await store.put_behind(place, {name: data + b"longer" for name, data in WRONG[place].items()})
@@ -120,7 +120,7 @@ async def test_what_the_source_had_then_is_still_known(store: Store):
     assert (await store.storage.replace(FOLDER, moved, truth)).copied_from == truth.copied_from
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_a_receipt_is_written_for_bytes_that_were_compared(store: Store, place: Location):
     await store.put_behind(place, RIGHT[place])
     assert await store.storage.receipt(place) is None
@@ -143,7 +143,9 @@ async def test_a_packed_segment_is_packed_again(in_bucket: Store):
         await storage.replace(place, await Origin(other).shipment(PACKED), truth)
 
 
-@pytest.mark.parametrize("place", RIGHT)
+@pytest.mark.parametrize(
+    ("in_bucket", "place"), cells(IN_BUCKETS, FOLDER, ONE, LARGE), indirect=["in_bucket"]
+)
 async def test_a_repair_that_dies_at_any_step_is_finished_by_the_next(
     in_bucket: Store, place: Location, monkeypatch: pytest.MonkeyPatch
 ):

@@ -15,7 +15,7 @@ from replicator.adapters.system_clock import SystemClock
 from replicator.errors import MissingObjectError, RefusedError, ReplicatorError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import StoredPlace
-from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store
+from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, cells
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("stores")
@@ -66,7 +66,7 @@ async def short(store: Store, *, known: Collection[str] = ()) -> list[tuple[str,
     ]
 
 
-@pytest.mark.parametrize("place", [FOLDER, ONE, LARGE])
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_one_place_goes_with_its_receipt_and_nothing_else(store: Store, place: Location):
     await put_all(store)
     await store.storage.remove(place)
@@ -79,7 +79,7 @@ async def test_one_place_goes_with_its_receipt_and_nothing_else(store: Store, pl
         assert await store.storage.receipt(one) is not None
 
 
-@pytest.mark.parametrize("place", [FOLDER, ONE, LARGE])
+@pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_what_is_absent_is_no_error(store: Store, place: Location):
     await store.storage.remove(place)
     await put_all(store)
@@ -130,7 +130,9 @@ async def test_what_is_partly_gone_is_removed_to_its_end(store: Store):
     assert [location for location, _, _ in await short(store)] == sorted([ONE, LARGE, OTHER])
 
 
-@pytest.mark.parametrize("place", [FOLDER, ONE, LARGE])
+@pytest.mark.parametrize(
+    ("in_bucket", "place"), cells(IN_BUCKETS, FOLDER, ONE, LARGE), indirect=["in_bucket"]
+)
 async def test_a_removal_that_dies_at_any_step_leaves_no_receipt_of_what_is_not_whole(
     in_bucket: Store, place: Location, monkeypatch: pytest.MonkeyPatch
 ):
