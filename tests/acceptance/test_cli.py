@@ -61,7 +61,7 @@ async def user(postgresql: Postgresql, tmp_path: Path, forks: Processes) -> Asyn
 
 async def test_the_demo_runs_to_its_end():
     """In an interpreter of its own, as a user starts it."""
-    ended = await fresh("demo", within_s=300)
+    ended = await fresh("demo", within_s=800)
     assert ended.code == 0, ended.out[-3000:]
     assert "nothing was lost" in ended.out
 
