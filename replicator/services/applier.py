@@ -301,10 +301,34 @@ class Applier:
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may say that they were killed
         plan = without(found.plan, uncopied, found.known_gaps)
+        known |= {row.offset for row in uncopied}
+        passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
+        plan = replace(plan, gaps=(*plan.gaps, *passed))
         await self._cover(cut, plan.gaps, whole=False)
         await self._guard.require_spared(plan.picks)
         await self._commit(plan, cut, epoch, rows=len(plan.picks))
         return True
+
+    async def _passed(
+        self, cut: ClosedCut, followed: Offset | None, known: set[Offset]
+    ) -> Sequence[Gap]:
+        """Return what an earlier attempt to seed has kept of history and this one has no bytes of.
+
+        It wrote a base, and then an expiry had its bytes, or it was killed; until now they were
+        killed at the source. The base stays, and its cut lacks them.
+        """
+        try:
+            begun = await self._archivist.base_before(cut.offset)
+            if begun is None or (followed is not None and begun.offset <= followed):
+                return ()
+            found = await self._reconciler.reconcile(begun, standing=False)
+        except (CorruptionError, GapError):
+            return ()  # what cannot be read is not restored, either
+        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
+        known = known | {gap.opened for gap in found.known_gaps}
+        return [
+            gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
+        ]
 
     async def _follow(self, epoch: Epoch) -> bool:
         """Read on until the cuts read so far can become true together, then make them so."""
@@ -338,9 +362,7 @@ class Applier:
         """Copy a cut's bytes and add it to the window."""
         window, again = self._window, set(items(span.keys))
         for key in again & window.keys.keys():
-            row = window.uncopied.pop(window.keys.pop(key))
-            if row.reason == OBJECT_MISSING:  # of other bytes in its place the target must know
-                row = replace(row, reason=KILLED_BEFORE_COPIED)
+            row = _killed(window.uncopied.pop(window.keys.pop(key)))
             window.passed.append(gap_of(row, closed=span.at.offset))
         for key in again & self._gaps.keys():
             window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
@@ -544,3 +566,11 @@ def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
             hint="restore the log's newest copy; when there is none, put it away, so that the"
             " watcher makes a new one, and go over to that with --new-log; nothing was changed",
         )
+
+
+def _killed(row: Uncopied) -> Uncopied:
+    """Say of a row that a later cut does without that its bytes went with it.
+
+    Of other bytes in its place the target must know.
+    """
+    return replace(row, reason=KILLED_BEFORE_COPIED) if row.reason == OBJECT_MISSING else row

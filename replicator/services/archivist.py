@@ -135,6 +135,16 @@ class Archivist:
         self._observer(BaseWritten(cut=cut.closed.cut, offset=cut.offset, rows=base.rows))
         return base
 
+    async def base_before(self, offset: Offset) -> ClosedCut | None:
+        """Return the newest cut before an offset that there is a base of, None: there is none.
+
+        Raises:
+            CorruptionError: its manifest is altered.
+        """
+        archive = await self._opened()
+        found = [one for one in await archive.offsets() if one < offset]
+        return (await archive.base(found[-1])).cut if found else None
+
     async def base_is_due(self, checkpoint: Checkpoint) -> bool:
         """Return whether the newest base is older than the interval."""
         archive = await self._opened()

@@ -20,6 +20,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Offset
+from replicator.model.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.restore_point import Latest, ToOffset
@@ -885,3 +886,30 @@ async def test_an_applier_of_a_target_that_is_promoted_has_nothing_more_to_do():
     await pipeline.cut()
     await following.task
     assert "promoted" in str(following.whys()[-1])
+
+
+async def test_what_an_attempt_to_seed_kept_of_history_and_has_no_bytes_of_is_a_gap():
+    """It wrote a base, an expiry had the bytes, and they were killed before they came again."""
+    pipeline = Pipeline()
+    gone, stays = segment("gone"), segment("stays")
+    pipeline.publish(gone, stays)
+    await pipeline.cut()
+    refused = pipeline.new_applier()
+
+    async def refuse(offsets: Offsets) -> None:
+        raise TransientError("an expiry deletes what this cut needs")
+
+    refused._guard.require_spared = refuse  # type: ignore[method-assign]
+    with pytest.raises(TransientError):
+        await refused.apply_next()
+    archive = ArchivedLog(Store(pipeline.area), "log")
+    (begun,) = await archive.offsets()
+    del pipeline.target_storage.stored[place_of(gone)]
+    pipeline.kill(gone)
+    await pipeline.cut()
+    await pipeline.follow()
+    (gap,) = await kept_gaps(pipeline.area, "log")
+    assert (gap.key, gap.reason) == (gone.id, "killed_before_copied")
+    assert gap.at(begun)
+    assert gap.closed == (await pipeline.history().find(Latest())).offset
+    assert pipeline.target_ids() == {stays.id}

@@ -171,6 +171,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_applier.py",
     ),
     Mutant(
+        name="applier-forgets-what-it-began-to-seed",
+        function="Applier._seed",
+        old="gaps=(*plan.gaps, *passed)",
+        new="gaps=plan.gaps",
+        loses="A cut is offered whole whose bytes an expiry had while the target was being seeded.",
+        ring="unit",
+        tests="test_applier.py -k attempt_to_seed",
+    ),
+    Mutant(
         name="applier-delay-is-ignored",
         function="Delay.is_due",
         old="return not self._delay or",
