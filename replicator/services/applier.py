@@ -303,8 +303,7 @@ class Applier:
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
-        plan = replace(plan, gaps=(*plan.gaps, *passed))
-        await self._cover(cut, plan.gaps, whole=False)
+        await self._cover(cut, (*plan.gaps, *passed), whole=False)
         await self._guard.require_spared(plan.picks)
         await self._commit(plan, cut, epoch, rows=len(plan.picks))
         return True
@@ -315,7 +314,8 @@ class Applier:
         """Return what an earlier attempt to seed has kept of history and this one has no bytes of.
 
         It wrote a base, and then an expiry had its bytes, or it was killed; until now they were
-        killed at the source. The base stays, and its cut lacks them.
+        killed at the source. The base stays, and its cut lacks them. The target never was at it, so
+        they are gaps of its store alone.
         """
         try:
             begun = await self._archivist.base_before(cut.offset)

@@ -913,3 +913,4 @@ async def test_what_an_attempt_to_seed_kept_of_history_and_has_no_bytes_of_is_a_
     assert gap.at(begun)
     assert gap.closed == (await pipeline.history().find(Latest())).offset
     assert pipeline.target_ids() == {stays.id}
+    assert pipeline.gaps() == []  # it never was at that cut

@@ -173,8 +173,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-forgets-what-it-began-to-seed",
         function="Applier._seed",
-        old="gaps=(*plan.gaps, *passed)",
-        new="gaps=plan.gaps",
+        old="(*plan.gaps, *passed)",
+        new="plan.gaps",
         loses="A cut is offered whole whose bytes an expiry had while the target was being seeded.",
         ring="unit",
         tests="test_applier.py -k attempt_to_seed",
