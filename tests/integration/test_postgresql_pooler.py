@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,16 +28,19 @@ Pooler = Callable[[str], AbstractContextManager[str]]
 
 
 @pytest.fixture
-def pooler(druid_dsn: str, tmp_path: Path) -> Pooler:
+def pooler(druid_dsn: str) -> Iterator[Pooler]:
     """Start PgBouncer in a mode, with its defaults else; gives the DSN of the way through it."""
     if PGBOUNCER is None:
         pytest.skip("there is no pgbouncer")
     server = urlsplit(druid_dsn)
+    # not below tmp_path: root's is closed to the user that the pooler runs as
+    home = Path(tempfile.mkdtemp(prefix="pgbouncer-"))
+    home.chmod(0o755)
 
     @contextmanager
     def start(mode: str) -> Iterator[str]:
         (port,) = free_ports(1)
-        config = tmp_path / f"{mode}.ini"
+        config = home / f"{mode}.ini"
         config.write_text(
             f"[databases]\n* = host={server.hostname} port={server.port}"
             f" user=druid password={server.password}\n"
@@ -51,16 +55,15 @@ def pooler(druid_dsn: str, tmp_path: Path) -> Pooler:
             command += ["--clear-groups", str(PGBOUNCER), "-q", str(config)]
             for path in (config, Path(f"{config}.users")):
                 os.chown(path, user.pw_uid, user.pw_gid)
-            for folder in (tmp_path, *tmp_path.parents[:2]):
-                folder.chmod(0o755)
-        pooler = Server(command, tmp_path / f"{mode}.log")
+        pooler = Server(command, home / f"{mode}.log")
         pooler.start(lambda: listens(port), within_s=20)
         try:
             yield f"postgresql://druid@127.0.0.1:{port}{server.path}"
         finally:
             pooler.kill()
 
-    return start
+    yield start
+    shutil.rmtree(home)
 
 
 def listens(port: int) -> bool:
