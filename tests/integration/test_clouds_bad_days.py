@@ -251,11 +251,15 @@ async def test_what_opens_a_storage_is_in_no_message(
     assert secret not in caplog.text
 
 
-def _chain(exc: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those that it came from: a traceback shows them all."""
-    while exc is not None:
-        yield exc
-        exc = exc.__cause__ or exc.__context__
+def _chain(exc: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from: a traceback shows them, each of them once."""
+    waiting, seen = [exc], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
 
 
 class LaterClock:
