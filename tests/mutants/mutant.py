@@ -12,6 +12,7 @@ from typing import Final, Literal, get_args
 Ring = Literal["unit", "contract", "simulation", "integration", "acceptance", "schemas"]
 RINGS: Final[tuple[Ring, ...]] = get_args(Ring)
 PRODUCT: Final = "replicator"
+_TESTS: Final = Path(__file__).resolve().parents[1]
 TRAPS: Final = range(1, 16)
 """The numbers of docs/traps.md."""
 _DEFINES: Final = re.compile(r"^ *(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
@@ -33,7 +34,7 @@ class Mutant:
     ring: Ring
     """The ring that must catch it."""
     tests: str
-    """What of the ring is run: arguments of pytest, its paths below `tests/<ring>/`."""
+    """What of the ring is run: arguments of pytest, files by their names."""
     trap: int | None = None
     """The trap of docs/traps.md that it walks into."""
     seeds: int | None = None
@@ -58,11 +59,16 @@ class Selection:
     seeds: int | None
 
     def arguments(self) -> list[str]:
-        """Return it as arguments of pytest."""
-        return [
-            f"tests/{self.ring}/{word}" if word.startswith("test_") else word
-            for word in shlex.split(self.tests)
-        ]
+        """Return it as arguments of pytest: a file is found by its name, in whichever room."""
+        words = shlex.split(self.tests)
+        return [_found(self.ring, word) if word.startswith("test_") else word for word in words]
+
+
+def _found(ring: Ring, word: str) -> str:
+    file, *rest = word.split("::")
+    folder = _TESTS / ring
+    place = next(folder.rglob(file), folder / file).relative_to(_TESTS.parent)
+    return "::".join([str(place), *rest])
 
 
 class StaleError(Exception):
