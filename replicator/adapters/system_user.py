@@ -3,10 +3,13 @@
 The user is made when it is missing. Everybody else runs them as themselves.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +19,8 @@ from replicator.adapters.in_thread import finished
 from replicator.errors import ConfigError
 
 NAME: Final = "druid-replicator"
+USERS: Final = Path("/etc")
+"""Where the list of users lies, and which is locked while one is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +53,39 @@ async def _made() -> pwd.struct_passwd:
             "PostgreSQL refuses to run as root, and there is no useradd to make a user for it",
             hint="run the command as another user than root",
         )
-    ended = await _run(
-        program, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin",
-        NAME, who=Identity(),
-    )  # fmt: skip
-    user = _known()  # another process may have made it meanwhile
-    if user is None:
-        raise ConfigError(
-            f"the system user {NAME} cannot be made: {ended.output}",
-            hint="run the command as another user than root",
-        )
-    return user
+    return await finished(lambda: _made_alone(program))
+
+
+def _made_alone(program: str) -> pwd.struct_passwd:
+    """Make the user, unless another process of ours has made it while this one waited.
+
+    Two `useradd` of one name at once both succeed (shadow 4.13 looks before it locks): the second
+    gives the user another number, and what was made for the first belongs to nobody.
+    """
+    with _locked(USERS):
+        if (user := _known()) is not None:
+            return user
+        ended = _ended(
+            program, "--system", "--user-group", "--no-create-home",
+            "--shell", "/usr/sbin/nologin", NAME, who=Identity(),
+        )  # fmt: skip
+        if (user := _known()) is None:
+            raise ConfigError(
+                f"the system user {NAME} cannot be made: {ended.output}",
+                hint="run the command as another user than root",
+            )
+        return user
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Wait for a lock of a folder, which leaves nothing in it and ends with the process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 async def run(*command: str, given: str = "") -> Ended:
@@ -87,18 +114,18 @@ async def check_reach(*paths: Path) -> None:
 
 async def _run(*command: str, who: Identity, given: str = "") -> Ended:
     """Run a program to its end: in a thread, as uvloop starts none as another user."""
+    return await finished(lambda: _ended(*command, who=who, given=given))
 
-    def run() -> Ended:
-        done = subprocess.run(  # noqa: S603 - our own commands, no shell
-            command,
-            check=False,
-            input=given.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env=environment(),
-            **who,
-        )
-        return Ended(done.returncode, done.stdout.decode(errors="replace").strip())
 
-    return await finished(run)
+def _ended(*command: str, who: Identity, given: str = "") -> Ended:
+    done = subprocess.run(  # noqa: S603 - our own commands, no shell
+        command,
+        check=False,
+        input=given.encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env=environment(),
+        **who,
+    )
+    return Ended(done.returncode, done.stdout.decode(errors="replace").strip())
