@@ -28,24 +28,24 @@ from bench.changes import CUT_EVENTS_MAX, Change, ChangingSource
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.plan import CHUNK, SOURCE, commit, services, show, used_s
 from bench.stage import SOURCE_ROOT, TABLES, TARGET_ROOT, server
-from replicator.adapters.area_local import LocalArea
-from replicator.adapters.local_area import Area
-from replicator.adapters.memory_log import MemoryEventLog
-from replicator.adapters.memory_metadata import MemoryMetadata
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.process_workers import ProcessWorkers
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.local.area import LocalArea
+from replicator.adapters.local.workspace import Area
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.model.archive import BASES, HISTORY
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Offset
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.restore_point import Latest
 from replicator.model.wire import encode
 from replicator.ports import MetadataWriter
-from replicator.services.archive import ArchivedLog
-from replicator.services.archivist import ArchiveLimits, Archivist
-from replicator.services.history import History
-from replicator.services.spliced_log import SplicedLog
-from replicator.services.store import Store
+from replicator.services.history.reader import History
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.archivist import ArchiveLimits, Archivist
+from replicator.services.store.spliced_log import SplicedLog
+from replicator.services.store.store import Store
 
 PLAN_MAX_S, PLAN_MAX_BYTES = 60.0, 500e6
 """For a million segments; the time is in proportion for fewer."""

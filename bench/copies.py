@@ -22,14 +22,14 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from bench.memory import peak_bytes
-from replicator.adapters.object_upload import Sizes
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_service import S3Address
-from replicator.adapters.storage_s3 import S3Reader, S3Storage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.bucket.upload import Sizes
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3.service import S3Address
+from replicator.adapters.s3.storage import S3Reader, S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
-from replicator.services.copier import ahead_bytes_max
+from replicator.services.target.copier import ahead_bytes_max
 from tests.servers.proxy import proxy
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
 

@@ -18,12 +18,12 @@ from time import perf_counter
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
 from bench.plan import numbered
-from replicator.adapters.area_local import LocalArea
-from replicator.adapters.local_area import Area
-from replicator.adapters.memory_metadata import MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.process_workers import ProcessWorkers
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.local.area import LocalArea
+from replicator.adapters.local.workspace import Area
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.archive import (
     BASES,
     HISTORY,
@@ -50,15 +50,15 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import EMPTY_DIGEST, fingerprint
 from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.placing import Placing
+from replicator.model.places import Placing
 from replicator.model.wire import encode
-from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner
-from replicator.services.history import RECORDS_PER_READ_MAX
-from replicator.services.kept_points import KeptPoints
-from replicator.services.reconciler import Reconciler
-from replicator.services.sparing import Sparing
-from replicator.services.store import Store
-from replicator.services.store_places import StorePlaces
+from replicator.services.history.reader import RECORDS_PER_READ_MAX
+from replicator.services.retention.planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner
+from replicator.services.retention.references import StorePlaces
+from replicator.services.retention.retained import Sparing
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.store import Store
+from replicator.services.target.reconciler import Reconciler
 
 PLAN_MAX_S = 60.0
 CHUNK = 4_000

@@ -18,10 +18,8 @@ from uuid import uuid4
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from replicator.adapters import kafka_topic
-from replicator.adapters.kafka_session import Session
-from replicator.adapters.kafka_topic import TopicSettings
-from replicator.adapters.log_kafka import (
+from replicator.adapters.kafka import topic as kafka_topic
+from replicator.adapters.kafka.log import (
     BATCH_BYTES,
     CLOUD_EVENT,
     CONTENT_TYPE,
@@ -30,7 +28,9 @@ from replicator.adapters.log_kafka import (
     KafkaEventLog,
     KafkaLimits,
 )
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.topic import TopicSettings
+from replicator.adapters.machine.clock import SystemClock
 from replicator.model.event import Document, Offset
 from tests.servers.kafka import Kafka
 

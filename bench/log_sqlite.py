@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 from time import perf_counter
 
-from replicator.adapters.log_sqlite import INSERT, SqliteEventLog
-from replicator.adapters.sqlite_file import MAKE_RECORDS, PAGE_BYTES
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.sqlite.file import MAKE_RECORDS, PAGE_BYTES
+from replicator.adapters.sqlite.log import INSERT, SqliteEventLog
 from replicator.model.event import Document, Offset
 
 

@@ -19,34 +19,34 @@ import asyncpg
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
 from bench.stage import TABLES, TARGET_ROOT, server
-from replicator.adapters.log_sqlite import SqliteEventLog
-from replicator.adapters.memory_area import MemoryArea
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.process_workers import ProcessWorkers
-from replicator.adapters.system_clock import SystemClock
-from replicator.model.carriage import Carriage
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.placing import Placing
+from replicator.model.places import Placing
 from replicator.model.plan import Plan
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Segment
+from replicator.model.row_mapping import Carriage
 from replicator.model.wire import encode
 from replicator.ports import MetadataWriter
-from replicator.services.archivist import ArchiveLimits, Archivist
-from replicator.services.copier import CopyLimits
-from replicator.services.executor import Executor
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.history import History
-from replicator.services.intents import Intents
-from replicator.services.kept_points import KeptPoints
-from replicator.services.reconciler import Reconciler
-from replicator.services.restore_lease import LeaseLimits, RestoreLeases
-from replicator.services.restorer import RestorePlan, Restorer
-from replicator.services.store import Store
+from replicator.services.history.reader import History
+from replicator.services.restore.restorer import RestorePlan, Restorer
+from replicator.services.store.archivist import ArchiveLimits, Archivist
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import Intents
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
+from replicator.services.store.store import Store
+from replicator.services.target.copier import CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler
 
 PLAN_MAX_S = 30.0
 CHUNK = 1000

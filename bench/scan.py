@@ -23,17 +23,17 @@ from numpy.typing import NDArray
 
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.stage import FILL, SOURCE_ROOT, TABLES, server
-from replicator.adapters.log_sqlite import SqliteEventLog
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.postgresql_session import Database, connect, discover
-from replicator.adapters.postgresql_sql import scan_sql
-from replicator.adapters.process_workers import ProcessWorkers
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.session import Database, connect, discover
+from replicator.adapters.postgresql.sql import scan_sql
+from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.ports import Snapshot, Visit
-from replicator.services.history import History
-from replicator.services.watcher import Watcher, WatchLimits
+from replicator.services.history.reader import History
+from replicator.services.replication.watcher import Watcher, WatchLimits
 
 RATIO_MAX = 1.5
 BYTES_PER_SEGMENT_MAX = 200

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from replicator.adapters.druid_tables import LAYOUTS
-from replicator.adapters.embedded_postgresql import running
+from replicator.adapters.postgresql.druid_tables import LAYOUTS
+from replicator.adapters.scratch.postgresql import running
 
 SOURCE_ROOT = "/druid/segments"
 TARGET_ROOT = "/backup/segments"

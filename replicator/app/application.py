@@ -8,19 +8,19 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.process_workers import ProcessWorkers
-from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier
-from replicator.app.keeping import Keeping
 from replicator.app.logs import event_log
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.parts import Target, kept_points, store_of
 from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
+from replicator.app.retention import Keeping
 from replicator.app.storages import Storages, layout, require_apart, source_layout
 from replicator.app.stores import OpenStore, open_store
+from replicator.app.target import Target, kept_points, store_of
 from replicator.config import (
     Settings,
 )
@@ -35,25 +35,25 @@ from replicator.ports import (
     DruidCluster,
     EventLogWriter,
 )
-from replicator.services.applier import Applier, Leave
-from replicator.services.archive import kept_gaps
-from replicator.services.archivist import BaseWriter
-from replicator.services.blame import Blamer
-from replicator.services.checkup import Checkup
-from replicator.services.copier import Backup
-from replicator.services.creation import Created, create
-from replicator.services.history import History
-from replicator.services.kept_points import KeptPoints
-from replicator.services.naming import Naming
-from replicator.services.promoter import Promoter
-from replicator.services.query_verifier import QueryVerifier
-from replicator.services.rates import RateBook
-from replicator.services.repairer import Repairer
-from replicator.services.spliced_log import SplicedLog
-from replicator.services.status import LogStatus, Survey, TargetStatus
-from replicator.services.undeletion import Undeletion
-from replicator.services.verifier import Verifier
-from replicator.services.watcher import Watcher, WatchLimits
+from replicator.services.history.reader import History
+from replicator.services.inspection.blame import Blamer
+from replicator.services.inspection.checkup import Checkup
+from replicator.services.inspection.status import LogStatus, Survey, TargetStatus
+from replicator.services.inspection.undeletion import Undeletion
+from replicator.services.replication.applier import Applier, Leave
+from replicator.services.replication.watcher import Watcher, WatchLimits
+from replicator.services.retention.named_points import Naming
+from replicator.services.standby.creation import Created, create
+from replicator.services.standby.promoter import Promoter
+from replicator.services.store.archived_log import kept_gaps
+from replicator.services.store.archivist import BaseWriter
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.spliced_log import SplicedLog
+from replicator.services.target.copier import Backup
+from replicator.services.target.rates import RateBook
+from replicator.services.verification.query_verifier import QueryVerifier
+from replicator.services.verification.repairer import Repairer
+from replicator.services.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from replicator.web.server import WebServer

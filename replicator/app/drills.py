@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from replicator import __version__
-from replicator.adapters import embedded_postgresql
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.scratch_folder import free_bytes, scratch
-from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.adapters.scratch import postgresql as embedded_postgresql
+from replicator.adapters.scratch.folder import free_bytes, scratch
 from replicator.app.application import Application
-from replicator.app.parts import Target
 from replicator.app.pipeline import Pipeline, Tools
+from replicator.app.target import Target
 from replicator.config import (
     DrillSettings,
     LocalStorageSettings,
@@ -25,13 +25,13 @@ from replicator.config import (
 from replicator.model.drill import AnyCut
 from replicator.model.observation import Observer
 from replicator.model.restore_point import Latest
-from replicator.services.drill_record import DrillRecord
-from replicator.services.drill_schedule import DrillSchedule, Scheduled
-from replicator.services.driller import Driller, Rehearsal
-from replicator.services.trial import DruidTrial, TrialLimits
+from replicator.services.drills.driller import Driller, Rehearsal
+from replicator.services.drills.druid_trial import DruidTrial, TrialLimits
+from replicator.services.drills.schedule import DrillSchedule, Scheduled
+from replicator.services.store.drill_record import DrillRecord
 
 if TYPE_CHECKING:
-    from replicator.adapters.scratch_druid import Distribution
+    from replicator.adapters.scratch.druid import Distribution
 
 # The HTTP client takes a while to import: only where a Druid is tried.
 
@@ -137,7 +137,7 @@ def _trial(
     druid, queries = application.settings.drill.druid, application.settings.queries
     if druid is None:
         return None
-    from replicator.adapters.scratch_druid import ScratchDruid  # noqa: PLC0415 - see above
+    from replicator.adapters.scratch.druid import ScratchDruid  # noqa: PLC0415 - see above
 
     return DruidTrial(
         ScratchDruid(
@@ -159,7 +159,7 @@ def _trial(
 
 
 def _distribution(settings: Settings, druid: ScratchDruidSettings) -> "Distribution":
-    from replicator.adapters.scratch_druid import Distribution  # noqa: PLC0415 - see above
+    from replicator.adapters.scratch.druid import Distribution  # noqa: PLC0415 - see above
 
     return Distribution(
         home=druid.home,

@@ -8,17 +8,17 @@ from replicator.config import DruidLoginSettings, DruidSettings, Settings, Sourc
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
 from replicator.ports import DruidCluster, QueryBroker
-from replicator.services.query_verifier import QueryLimits, QueryVerifier
+from replicator.services.verification.query_verifier import QueryLimits, QueryVerifier
 
 if TYPE_CHECKING:
-    from replicator.adapters.druid_request import DruidLogin
+    from replicator.adapters.druid.request import DruidLogin
 
 # The HTTP client takes a while to import: only where a Druid is asked.
 
 
 def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidCluster:
     """Return a target's Overlord and Coordinator."""
-    from replicator.adapters.druid_http import DruidAddress, DruidHttp  # noqa: PLC0415 - see above
+    from replicator.adapters.druid.cluster import DruidAddress, DruidHttp  # noqa: PLC0415 - see above
 
     return DruidHttp(
         DruidAddress(
@@ -68,13 +68,13 @@ def _broker(
             f"{where}.druid.broker_url is not configured: there is nobody to ask",
             hint=f"say {where}.druid.broker_url: http://host:8082, a Broker or a Router",
         )
-    from replicator.adapters.druid_broker import DruidBroker  # noqa: PLC0415 - see above
+    from replicator.adapters.druid.broker import DruidBroker  # noqa: PLC0415 - see above
 
     return DruidBroker(settings.broker_url, _login(settings, environ), query_timeout_s=timeout_s)
 
 
 def _login(settings: DruidLoginSettings, environ: Mapping[str, str]) -> "DruidLogin":
-    from replicator.adapters.druid_request import DruidLogin  # noqa: PLC0415 - see above
+    from replicator.adapters.druid.request import DruidLogin  # noqa: PLC0415 - see above
 
     return DruidLogin(
         username=settings.username, password=settings.password(environ), ca_file=settings.ca_file

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from replicator.adapters.kafka_session import Sasl, Session, Tls
-from replicator.adapters.kafka_topic import UNLIMITED, TopicSettings
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
+from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
+from replicator.adapters.kafka.session import Sasl, Session, Tls
+from replicator.adapters.kafka.topic import UNLIMITED, TopicSettings
 from replicator.config import KafkaLogSettings
 from replicator.ports import Clock
 

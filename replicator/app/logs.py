@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from replicator.adapters.log_sqlite import SqliteEventLog
+from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.config import KafkaLogSettings, LogSettings, SqliteLogSettings
 from replicator.ports import Clock
 
 if TYPE_CHECKING:
-    from replicator.adapters.log_kafka import KafkaEventLog
+    from replicator.adapters.kafka.log import KafkaEventLog
 
 
 def event_log(

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from replicator.adapters.metadata_archive import ArchiveMetadata
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.postgresql_session import Options
-from replicator.app.parts import TargetMetadata
+from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.session import Options
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import TargetStorage
+from replicator.app.target import TargetMetadata
 from replicator.config import MetadataSettings
 from replicator.ports import Clock
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from replicator import __version__
-from replicator.app.parts import Target
+from replicator.app.target import Target
 from replicator.config import Settings, TargetSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
-from replicator.services.history import History
-from replicator.services.status import Promises, Survey
-from replicator.web.lookout import Lookout, Watched
+from replicator.services.history.reader import History
+from replicator.services.inspection.status import Promises, Survey
+from replicator.web.poller import Lookout, Watched
 
 if TYPE_CHECKING:
     from replicator.web.metrics import Metrics

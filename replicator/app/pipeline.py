@@ -5,34 +5,34 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from replicator.app.parts import Target, intents, kept_points, store_of
 from replicator.app.storages import layout
+from replicator.app.target import Target, intents, kept_points, store_of
 from replicator.config import TargetSettings
 from replicator.errors import ConfigError
-from replicator.model.carriage import Carriage
+from replicator.model.cost import Way
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
-from replicator.model.placing import Placing
-from replicator.model.requests import Way
+from replicator.model.places import Placing
+from replicator.model.row_mapping import Carriage
 from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
-from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.appraiser import Appraiser
-from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.copier import Backup, CopyLimits
-from replicator.services.executor import Executor
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.helm import Helm
-from replicator.services.history import RECORDS_PER_READ_MAX, History
-from replicator.services.missing_wait import MissingWait
-from replicator.services.rates import RateBook
-from replicator.services.reconciler import Reconciler
-from replicator.services.renamer import Renamer
-from replicator.services.repairer import CheckedOrigin, Repairer
-from replicator.services.restore_lease import Keep, LeaseLimits, RestoreLeases
-from replicator.services.restorer import Restorer
-from replicator.services.store import Store
-from replicator.services.verifier import Verifier
+from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
+from replicator.services.replication.applier import Applier, ApplyLimits, Leave
+from replicator.services.restore.estimator import Appraiser
+from replicator.services.restore.renamer import Renamer
+from replicator.services.restore.restorer import Restorer
+from replicator.services.store.applier_record import Helm
+from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.missing_wait import MissingWait
+from replicator.services.store.restore_lease import Keep, LeaseLimits, RestoreLeases
+from replicator.services.store.store import Store
+from replicator.services.target.copier import Backup, CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.rates import RateBook
+from replicator.services.target.reconciler import Reconciler
+from replicator.services.verification.repairer import CheckedOrigin, Repairer
+from replicator.services.verification.verifier import Verifier
 
 RENEWALS_PER_LEASE = 5
 """A restore's lease survives some lost renewals."""

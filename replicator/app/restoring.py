@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from functools import partial
 
 from replicator.app.application import Application
-from replicator.app.keeping import Keeping
-from replicator.app.parts import Target
 from replicator.app.pipeline import Pipeline
+from replicator.app.retention import Keeping
+from replicator.app.routes import digests, source_storages, way
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
-from replicator.app.ways import digests, source_storages, way
+from replicator.app.target import Target
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
+from replicator.model.cost import Way
 from replicator.model.load_spec import Layout
-from replicator.model.requests import Way
-from replicator.services.appraiser import Appraiser
-from replicator.services.renamer import Renamer
-from replicator.services.restorer import Restorer
+from replicator.services.restore.estimator import Appraiser
+from replicator.services.restore.renamer import Renamer
+from replicator.services.restore.restorer import Restorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

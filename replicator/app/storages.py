@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from replicator.adapters.local_reader import LocalDeepStorageReader
-from replicator.adapters.object_upload import Sizes
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.source_storages import SourceStorages
-from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.adapters.bucket.upload import Sizes
+from replicator.adapters.local.reader import LocalDeepStorageReader
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.config import (
     AzureStorageSettings,
     DeepStorageSettings,
@@ -37,13 +37,13 @@ from replicator.model.load_spec import (
 from replicator.ports import Clock
 
 if TYPE_CHECKING:
-    from replicator.adapters.object_reader import ObjectStorageReader
-    from replicator.adapters.s3_lock import S3Lock
-    from replicator.adapters.s3_service import S3Address, S3Writing
-    from replicator.adapters.storage_azure import AzureAddress
-    from replicator.adapters.storage_google import GoogleAddress
-    from replicator.adapters.storage_hdfs import HdfsAddress
-    from replicator.adapters.storage_object import ObjectStorage
+    from replicator.adapters.azure import AzureAddress
+    from replicator.adapters.bucket.reader import ObjectStorageReader
+    from replicator.adapters.bucket.storage import ObjectStorage
+    from replicator.adapters.google.storage import GoogleAddress
+    from replicator.adapters.hdfs import HdfsAddress
+    from replicator.adapters.s3.lock import S3Lock
+    from replicator.adapters.s3.service import S3Address, S3Writing
 
 TargetStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
@@ -133,7 +133,7 @@ def _target(
         case LocalStorageSettings():
             return LocalDeepStorage(settings.root)
         case S3StorageSettings():
-            from replicator.adapters.storage_s3 import S3Storage  # noqa: PLC0415 - see above
+            from replicator.adapters.s3.storage import S3Storage  # noqa: PLC0415 - see above
 
             return S3Storage(
                 _s3(settings, shared.environ),
@@ -144,7 +144,7 @@ def _target(
                 lock=_lock(settings, retention, shared.clock),
             )
         case GoogleStorageSettings():
-            from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
+            from replicator.adapters.google.storage import (  # noqa: PLC0415 - see above
                 google_storage,
             )
 
@@ -155,7 +155,7 @@ def _target(
                 sizes=shared.sizes,
             )
         case AzureStorageSettings():
-            from replicator.adapters.storage_azure import (  # noqa: PLC0415 - see above
+            from replicator.adapters.azure import (  # noqa: PLC0415 - see above
                 azure_storage,
             )
 
@@ -166,7 +166,7 @@ def _target(
                 sizes=shared.sizes,
             )
         case HdfsStorageSettings():
-            from replicator.adapters.storage_hdfs import hdfs_storage  # noqa: PLC0415 - see above
+            from replicator.adapters.hdfs import hdfs_storage  # noqa: PLC0415 - see above
 
             return hdfs_storage(
                 _hdfs(settings, shared.environ),
@@ -183,23 +183,23 @@ def _remote_reader(settings: RemoteStorage, shared: Shared) -> "ObjectStorageRea
     pace, sizes = shared.paced(settings), shared.sizes
     match settings:
         case S3StorageSettings():
-            from replicator.adapters.storage_s3 import S3Reader  # noqa: PLC0415 - see above
+            from replicator.adapters.s3.storage import S3Reader  # noqa: PLC0415 - see above
 
             return S3Reader(_s3(settings, shared.environ), pace=pace, sizes=sizes)
         case GoogleStorageSettings():
-            from replicator.adapters.storage_google import (  # noqa: PLC0415 - see above
+            from replicator.adapters.google.storage import (  # noqa: PLC0415 - see above
                 google_reader,
             )
 
             return google_reader(_google(settings), pace=pace, sizes=sizes)
         case AzureStorageSettings():
-            from replicator.adapters.storage_azure import (  # noqa: PLC0415 - see above
+            from replicator.adapters.azure import (  # noqa: PLC0415 - see above
                 azure_reader,
             )
 
             return azure_reader(_azure(settings, shared.environ), pace=pace, sizes=sizes)
         case HdfsStorageSettings():
-            from replicator.adapters.storage_hdfs import hdfs_reader  # noqa: PLC0415 - see above
+            from replicator.adapters.hdfs import hdfs_reader  # noqa: PLC0415 - see above
 
             return hdfs_reader(
                 _hdfs(settings, shared.environ), pace=pace, sizes=sizes, clock=shared.clock
@@ -246,7 +246,7 @@ def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
         ConfigError: two clusters would write into one place.
     """
     for pair, ours, theirs in undecided(settings.source, settings.targets):
-        from replicator.adapters.s3_service import s3_endpoint  # noqa: PLC0415 - see above
+        from replicator.adapters.s3.service import s3_endpoint  # noqa: PLC0415 - see above
 
         one, other = (
             storage.model_copy(update={"endpoint_url": s3_endpoint(_s3(storage, environ))})
@@ -261,7 +261,7 @@ def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
-    from replicator.adapters.s3_service import S3Address  # noqa: PLC0415 - see above
+    from replicator.adapters.s3.service import S3Address  # noqa: PLC0415 - see above
 
     id_, key, token = settings.secrets(environ)
     return S3Address(
@@ -282,7 +282,7 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
 
 
 def _writing(settings: S3StorageSettings) -> "S3Writing":
-    from replicator.adapters.s3_service import S3Writing  # noqa: PLC0415 - see above
+    from replicator.adapters.s3.service import S3Writing  # noqa: PLC0415 - see above
 
     found = S3Writing(storage_class=settings.storage_class)
     if (said := settings.encryption) is None:
@@ -298,7 +298,7 @@ def _writing(settings: S3StorageSettings) -> "S3Writing":
 def _lock(
     settings: S3StorageSettings, retention: timedelta | None, clock: Clock
 ) -> "S3Lock | None":
-    from replicator.adapters.s3_lock import S3Lock  # noqa: PLC0415 - see above
+    from replicator.adapters.s3.lock import S3Lock  # noqa: PLC0415 - see above
 
     if settings.object_lock is None or retention is None:
         return None
@@ -306,7 +306,7 @@ def _lock(
 
 
 def _google(settings: GoogleStorageSettings) -> "GoogleAddress":
-    from replicator.adapters.storage_google import GoogleAddress  # noqa: PLC0415 - see above
+    from replicator.adapters.google.storage import GoogleAddress  # noqa: PLC0415 - see above
 
     return GoogleAddress(
         bucket=settings.bucket,
@@ -321,7 +321,7 @@ def _google(settings: GoogleStorageSettings) -> "GoogleAddress":
 
 
 def _azure(settings: AzureStorageSettings, environ: Mapping[str, str]) -> "AzureAddress":
-    from replicator.adapters.storage_azure import AzureAddress  # noqa: PLC0415 - see above
+    from replicator.adapters.azure import AzureAddress  # noqa: PLC0415 - see above
 
     key, sas = settings.secrets(environ)
     return AzureAddress(
@@ -339,7 +339,7 @@ def _azure(settings: AzureStorageSettings, environ: Mapping[str, str]) -> "Azure
 
 
 def _hdfs(settings: HdfsStorageSettings, environ: Mapping[str, str]) -> "HdfsAddress":
-    from replicator.adapters.storage_hdfs import HdfsAddress  # noqa: PLC0415 - see above
+    from replicator.adapters.hdfs import HdfsAddress  # noqa: PLC0415 - see above
 
     return HdfsAddress(
         urls=settings.urls,

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 
-from replicator.app.parts import Target, store_of
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
+from replicator.app.target import Target, store_of
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.archive_notes import About
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.ports import Clock, Workers
-from replicator.services.archive import ArchivedLog, abouts
-from replicator.services.copier import Backup
-from replicator.services.history import History
-from replicator.services.kept_points import KeptPoints
-from replicator.services.store import Store
-from replicator.services.windows import Windows, newest, windows
+from replicator.services.history.reader import History
+from replicator.services.store.archived_log import ArchivedLog, abouts
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.store import Store
+from replicator.services.store.windows import Windows, newest, windows
+from replicator.services.target.copier import Backup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

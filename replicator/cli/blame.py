@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     LIST_MAX,
     AsJson,
@@ -19,11 +19,11 @@ from replicator.cli.frame import (
     parse_interval,
     run,
 )
-from replicator.cli.screen import Screen
+from replicator.cli.console import Screen
 from replicator.model.event import key_of_event
 from replicator.model.wire import event_type
 from replicator.ports import AuditRow
-from replicator.services.blame import CLOCK_SKEW_MAX, Blame, Blamed
+from replicator.services.inspection.blame import CLOCK_SKEW_MAX, Blame, Blamed
 
 
 def blame(

@@ -3,9 +3,9 @@
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.frame import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
-from replicator.cli.screen import Screen
-from replicator.services.checkup import Finding
+from replicator.cli.command import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
+from replicator.cli.console import Screen
+from replicator.services.inspection.checkup import Finding
 
 
 def check(

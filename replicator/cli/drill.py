@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from replicator.app import Application
 from replicator.app.drills import driller, record
 from replicator.cli import signals
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
     Call,
@@ -24,15 +24,15 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
+from replicator.cli.console import Screen
 from replicator.cli.restore import ToOffsetOption, ToPointOption, ToTimeOption, wanted_point
-from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.model.fingerprint import hex_digest
 from replicator.model.restore_point import Latest
-from replicator.services.kept_points import KeptPoints
-from replicator.services.pause import unless
-from replicator.services.supervisor import stop_on_signals
+from replicator.services.running.pause import unless
+from replicator.services.running.supervisor import stop_on_signals
+from replicator.services.store.points import KeptPoints
 
 FAILED = 9
 A_TARGET = "<TARGET>"

@@ -43,22 +43,20 @@ VERBS: Final = {
         "check:check",
         "Read the source, the log and an object of each kind; write a probe to each target.",
     ),
-    "run": Verb(
-        "running:run", "Watch the source and keep every target up with it, in one process."
-    ),
-    "watch": Verb("running:watch", "Publish the source's changes to the log."),
-    "apply": Verb("running:apply", "Keep one target up with the log."),
+    "run": Verb("run:run", "Watch the source and keep every target up with it, in one process."),
+    "watch": Verb("run:watch", "Publish the source's changes to the log."),
+    "apply": Verb("run:apply", "Keep one target up with the log."),
     "status": Verb(
         "status:status",
         "Show the log's end, and for each target its cut, its lag, its margins and its gaps.",
     ),
-    "log": Verb("listing:log", "List the events of the log."),
+    "log": Verb("log:log", "List the events of the log."),
     "expire": Verb(
-        "expiring:expire",
+        "expire:expire",
         "Delete bytes and history that no point in the retention, no hold and no restore needs.",
     ),
     "lock": Verb(
-        "locking:lock",
+        "lock:lock",
         "Lock all that the retention, holds and the target's rows need: the retention from now.",
     ),
     "undelete": Verb(
@@ -66,11 +64,11 @@ VERBS: Final = {
         "Bring a datasource back as it was in the last cut in which it had used segments.",
     ),
     "promote": Verb(
-        "promotion:promote",
+        "promote:promote",
         "Make a target the primary, with nothing lost: its source was brought to rest before.",
     ),
     "failover": Verb(
-        "promotion:failover",
+        "promote:failover",
         "Make a target the primary as it is: its source is gone, and must not come back by itself.",
     ),
     "verify": Verb(
@@ -81,16 +79,16 @@ VERBS: Final = {
         "repair:repair",
         "Find what is wrong with a target and copy it again, one interval after the other.",
     ),
-    "diff": Verb("differences:diff", "Show which rows differ between two cuts."),
+    "diff": Verb("diff:diff", "Show which rows differ between two cuts."),
     "blame": Verb(
         "blame:blame", "Show the events that changed a segment or a datasource, the newest last."
     ),
-    "restore": Verb("plans:app", "Bring a target to an earlier cut."),
+    "restore": Verb("restore_plan:app", "Bring a target to an earlier cut."),
     "points": Verb("naming:app", "What can be restored, and cuts by a name."),
-    "hold": Verb("holding:app", "Keep cuts from expiring."),
+    "hold": Verb("hold:app", "Keep cuts from expiring."),
     "drill": Verb("drill:app", "Prove that a target's store alone is enough, or list the proofs."),
-    "target": Verb("targets:app", "Prepare a target."),
-    "config": Verb("configuration:app", "Look at the configuration without doing anything."),
+    "target": Verb("target:app", "Prepare a target."),
+    "config": Verb("config:app", "Look at the configuration without doing anything."),
 }
 
 
@@ -142,7 +140,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    from replicator.cli.screen import configure_logging  # noqa: PLC0415 - `--help` does without
+    from replicator.cli.console import configure_logging  # noqa: PLC0415 - `--help` does without
 
     configure_logging(log_level.name, os.environ)
 

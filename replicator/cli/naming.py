@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from replicator.app import Application
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     OFFSET_MAX,
     AsJson,
@@ -15,10 +15,10 @@ from replicator.cli.frame import (
     Overrides,
     run,
 )
+from replicator.cli.console import Screen
 from replicator.cli.points import points
 from replicator.cli.restore import restore_point
-from replicator.cli.screen import Screen
-from replicator.model.keeping import NamedPoint
+from replicator.model.holds import NamedPoint
 from replicator.model.restore_point import Latest
 
 app = typer.Typer(help="What can be restored, and cuts by a name.", invoke_without_command=True)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.app import Application
-from replicator.app.parts import Target, store_of
 from replicator.app.stores import OpenStore
-from replicator.cli.frame import (
+from replicator.app.target import Target, store_of
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     LIST_MAX,
     AsJson,
@@ -22,12 +22,12 @@ from replicator.cli.frame import (
     Overrides,
     run,
 )
-from replicator.cli.screen import Screen
+from replicator.cli.console import Screen
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.keeping import NamedPoint
-from replicator.services.archive import kept_logs
-from replicator.services.windows import Windows, windows
+from replicator.model.holds import NamedPoint
+from replicator.services.store.archived_log import kept_logs
+from replicator.services.store.windows import Windows, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

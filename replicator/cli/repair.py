@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
     Call,
@@ -18,12 +18,12 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.screen import Screen, paper
+from replicator.cli.console import Screen, paper
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
-from replicator.services.repairer import Repair
-from replicator.services.verifier import Damaged, Level, Verification
+from replicator.services.verification.repairer import Repair
+from replicator.services.verification.verifier import Damaged, Level, Verification
 
 PARTLY_DONE = 3
 SHOWN_MAX = 20

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     OFFSET_MAX,
     PARTLY_DONE,
@@ -25,16 +25,16 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.renaming import RenameWish, forget, names, rename
-from replicator.cli.screen import Screen, paper
+from replicator.cli.console import Screen, paper
+from replicator.cli.restore_rename import RenameWish, forget, names, rename
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
-from replicator.model.keeping import checked_name
+from replicator.model.holds import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
-from replicator.services.copier import Uncopied
-from replicator.services.kept_points import KeptPoints
-from replicator.services.restorer import RestorePlan
+from replicator.services.restore.restorer import RestorePlan
+from replicator.services.store.points import KeptPoints
+from replicator.services.target.copier import Uncopied
 
 TargetName = Annotated[
     str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.app import Application
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
     Call,
@@ -17,8 +17,8 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.screen import Screen
-from replicator.services.status import (
+from replicator.cli.console import Screen
+from replicator.services.inspection.status import (
     DRILL,
     KILL_MARGIN,
     LOG_MARGIN,

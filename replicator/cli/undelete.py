@@ -10,7 +10,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     OFFSET_MAX,
     PARTLY_DONE,
@@ -20,13 +20,13 @@ from replicator.cli.frame import (
     Overrides,
     run,
 )
-from replicator.cli.frame import Call as CommandCall
+from replicator.cli.command import Call as CommandCall
+from replicator.cli.console import Screen, paper
 from replicator.cli.restore import Wish, carry_out, restore_point
-from replicator.cli.screen import Screen, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
 from replicator.model.undeletion import Call
-from replicator.services.undeletion import Drop, SourcePlan
+from replicator.services.inspection.undeletion import Drop, SourcePlan
 
 OVERLORD = "http://overlord:8090"
 

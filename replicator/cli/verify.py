@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.frame import (
+from replicator.cli.command import (
     DEFAULT_CONFIG,
     AsJson,
     Call,
@@ -19,16 +19,16 @@ from replicator.cli.frame import (
     run,
     size_text,
 )
-from replicator.cli.queries import queries_json, show_queries
-from replicator.cli.screen import Screen
+from replicator.cli.console import Screen
+from replicator.cli.verify_query import queries_json, show_queries
 from replicator.config import size
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
 from replicator.model.proof import Coverage
-from replicator.services.proofs import keep_proof
-from replicator.services.query_verifier import QueryVerification
-from replicator.services.verifier import Level, Verification
+from replicator.services.verification.proofs import keep_proof
+from replicator.services.verification.query_verifier import QueryVerification
+from replicator.services.verification.verifier import Level, Verification
 
 SHARE_MIN = 1e-6
 FAILED = 9

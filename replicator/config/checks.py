@@ -12,7 +12,7 @@ from replicator.config.storages import (
 )
 
 LATE = 1.1
-"""Share of its interval after which a drill begins at the latest (services/drill_schedule.py)."""
+"""Share of its interval after which a drill begins at the latest (services/drills/schedule.py)."""
 
 
 def unkept(

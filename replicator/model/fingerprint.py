@@ -2,7 +2,7 @@
 
 A row's fingerprint is the SHA-256 of its columns in a fixed order: text columns joined by the
 unit separator (0x1f), NULL or absent columns as the record separator (0x1e), then 0x1f and the
-payload's bytes. Databases compute the same value themselves (`adapters/metadata_postgresql.py`),
+payload's bytes. Databases compute the same value themselves (`adapters/postgresql/reader.py`),
 so a poll reads 48 bytes a row and no payload. A NULL and an absent column are the same on purpose:
 two Druid releases describe the same row alike.
 

@@ -18,7 +18,7 @@ import orjson
 
 from replicator.errors import CorruptionError
 from replicator.model.event import Offset
-from replicator.model.keeping import require_format, time_text
+from replicator.model.holds import require_format, time_text
 
 FORMAT = 1
 EXPIRY = "expiry"

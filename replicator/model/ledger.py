@@ -2,7 +2,7 @@
 
 The ledger is the fold of the log. Its two laws, for ledgers `a` and `b` of the same source:
 folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothing
-(tests/unit/test_ledger.py). Contents stay in the log: an offset leads back to them.
+(tests/unit/model/test_ledger.py). Contents stay in the log: an offset leads back to them.
 """
 
 from array import array

@@ -2,7 +2,7 @@
 
 This is the dear part of reading a log, some 20 µs a record. It needs nothing but the records, so
 it can be done on another core (`ports.Workers`); what comes back is 57 bytes an event. What must
-follow the log's order, cuts and the chain of their digests, is left to `services/history.py`.
+follow the log's order, cuts and the chain of their digests, is left to `services/history`.
 """
 
 from array import array
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from replicator.errors import ConfigError, CorruptionError, MalformedRowError
-from replicator.model.carriage import Carriage
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -24,8 +23,9 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
-from replicator.model.glance import glance
+from replicator.model.peek import glance
 from replicator.model.row import Kind, datasource_of
+from replicator.model.row_mapping import Carriage
 from replicator.model.wire import Parsed, RowTold, decode, parse
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)

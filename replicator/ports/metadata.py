@@ -173,7 +173,7 @@ class Transaction(Protocol):
     """Changes of a target that become visible together."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
-        """Make rows exist with this content (already carried, see model/carriage.py).
+        """Make rows exist with this content (already carried, see model/row_mapping.py).
 
         For segments, schemas and indexing states `used_status_last_updated` becomes
         max(now, existing + 1 ms) and never the source's value: Druid's segment cache ignores a row

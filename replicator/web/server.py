@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from replicator.errors import ConfigError
 from replicator.ports import Clock
 from replicator.web.document import document
-from replicator.web.lookout import Lookout
+from replicator.web.poller import Lookout
 from replicator.web.status_json import lookout_json
 
 SHUTDOWN_S = 1.0

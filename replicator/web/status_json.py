@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from replicator.services.status import LogStatus, SourceStatus, TargetStatus
-from replicator.web.lookout import Failure, Lookout
+from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
+from replicator.web.poller import Failure, Lookout
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:

@@ -23,9 +23,9 @@ import yaml
 from botocore.exceptions import ClientError
 
 from replicator import config
-from replicator.adapters.pacing import Pace
-from replicator.adapters.s3_service import s3_service
-from replicator.adapters.s3_session import s3_bucket, s3_client
+from replicator.adapters.s3.service import s3_service
+from replicator.adapters.s3.session import s3_bucket, s3_client
+from replicator.adapters.transfer.pacing import Pace
 from replicator.app import Application
 from replicator.cli.demo.recording import RecordedDruid, steps
 from replicator.model.load_spec import Location

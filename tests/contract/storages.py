@@ -11,17 +11,17 @@ from typing import Any, Protocol
 
 import pytest
 
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.object_upload import Sizes
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_service import S3Address
-from replicator.adapters.storage_azure import AzureAddress, azure_storage
-from replicator.adapters.storage_google import GoogleAddress, google_storage
-from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_storage
-from replicator.adapters.storage_local import LocalDeepStorage
-from replicator.adapters.storage_object import ObjectStorage
-from replicator.adapters.storage_s3 import S3Storage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.azure import AzureAddress, azure_storage
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.bucket.upload import Sizes
+from replicator.adapters.google.storage import GoogleAddress, google_storage
+from replicator.adapters.hdfs import HdfsAddress, hdfs_storage
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.s3.service import S3Address
+from replicator.adapters.s3.storage import S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
 from replicator.ports import (

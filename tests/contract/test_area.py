@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import pytest
 
-from replicator.adapters.storage_local import LocalDeepStorage
+from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Area

@@ -23,16 +23,16 @@ from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES, DEFAULT_S
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from replicator.adapters.object_upload import Sizes
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_lock import S3Lock
-from replicator.adapters.s3_service import S3Address, S3Writing
-from replicator.adapters.storage_azure import AzureAddress, azure_reader, azure_storage
-from replicator.adapters.storage_google import GoogleAddress, google_reader, google_storage
-from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader, hdfs_storage
-from replicator.adapters.storage_object import ObjectStorage
-from replicator.adapters.storage_s3 import S3Reader, S3Storage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.azure import AzureAddress, azure_reader, azure_storage
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.bucket.upload import Sizes
+from replicator.adapters.google.storage import GoogleAddress, google_reader, google_storage
+from replicator.adapters.hdfs import HdfsAddress, hdfs_reader, hdfs_storage
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3.lock import S3Lock
+from replicator.adapters.s3.service import S3Address, S3Writing
+from replicator.adapters.s3.storage import S3Reader, S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, Shipment
@@ -349,7 +349,7 @@ async def test_a_copy_never_replaces_what_the_service_would_let_it_replace(
         assert await storage.receipt(ONE) is None
         await storage.bucket.replace(storage.key(ONE), SMALL)  # by somebody else
         later = monotonic() + 60
-        monkeypatch.setattr("replicator.adapters.storage_object.monotonic", lambda: later)
+        monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: later)
         shipment = Shipment(origin=reader, place=there, objects=objects)
         with pytest.raises(RefusedError, match="other bytes"):
             await storage.put(ONE, shipment)

@@ -9,9 +9,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from replicator.adapters.storage_local import LocalDeepStorage
-from replicator.adapters.storage_object import ObjectStorage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.clock import SystemClock
 from replicator.errors import (
     CorruptionError,
     MissingObjectError,

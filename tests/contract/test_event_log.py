@@ -14,11 +14,11 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from replicator.adapters.kafka_session import Session
-from replicator.adapters.kafka_topic import TopicSettings
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
-from replicator.adapters.log_sqlite import SqliteEventLog
-from replicator.adapters.memory_log import MemoryEventLog
+from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
+from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.topic import TopicSettings
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.errors import FencedError, GapError, NotFoundError
 from replicator.model.event import Document, Offset
 from replicator.ports import EventLog, EventLogWriter

@@ -10,9 +10,9 @@ from typing import cast
 import numpy as np
 import pytest
 
-from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
+from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, Held
 from replicator.model.event import CutNumber, Epoch, Offset

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replicator.adapters.storage_object import ObjectStorage
+from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.errors import CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt, StoredObject

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.storage_local import LocalDeepStorage
-from replicator.adapters.storage_object import ObjectStorage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import MissingObjectError, RefusedError, ReplicatorError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import StoredPlace
@@ -173,8 +173,8 @@ async def test_a_local_removal_that_dies_at_any_step_is_finished_by_the_next(
         with pytest.MonkeyPatch.context() as patched:
             owner = {
                 "rename": "pathlib.Path.rename",
-                "sync": "replicator.adapters.storage_local.sync",
-                "forget": "replicator.adapters.local_area.Area.forget",
+                "sync": "replicator.adapters.local.storage.sync",
+                "forget": "replicator.adapters.local.workspace.Area.forget",
             }
             patched.setattr(owner[step], die)
             with pytest.raises(TransientError):

@@ -14,15 +14,15 @@ import pytest
 import yaml
 
 from replicator import config
-from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.adapters.process_workers import ProcessWorkers
+from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.app.storages import layout, source_layout
 from replicator.errors import ConfigError, CorruptionError, TransientError
-from replicator.model.carriage import Carriage
 from replicator.model.event import Offset, Record
 from replicator.model.load_rules import LoadRules
 from replicator.model.reading import Carried, Closing, Reading, Recorded, Scope, Stretch, read
 from replicator.model.row import TABLES
+from replicator.model.row_mapping import Carriage
 from replicator.ports import Workers
 from tests.builders import (
     ONE_OF_EACH,

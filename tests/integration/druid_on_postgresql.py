@@ -7,8 +7,8 @@ from random import Random
 
 import asyncpg
 
-from replicator.adapters.memory_metadata import MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.load_spec import Location
 from replicator.model.row import TABLES, Row, RowKey, key_of
 from tests.servers.postgresql import connected

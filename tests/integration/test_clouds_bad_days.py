@@ -8,11 +8,11 @@ from random import Random
 
 import pytest
 
-from replicator.adapters.pacing import Pace
-from replicator.adapters.storage_azure import AzureAddress, azure_reader
-from replicator.adapters.storage_hdfs import HdfsAddress, hdfs_reader
-from replicator.adapters.storage_object import ObjectStorage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.azure import AzureAddress, azure_reader
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.hdfs import HdfsAddress, hdfs_reader
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ConfigError,
     CorruptionError,

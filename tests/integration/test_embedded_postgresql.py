@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from replicator.adapters.embedded_postgresql import Loopback, Server, running, start, stop
+from replicator.adapters.scratch.postgresql import Loopback, Server, running, start, stop
 from replicator.errors import ConfigError, TransientError
 from tests.servers import stranger
 from tests.servers.postgresql import connected
@@ -28,7 +28,7 @@ OF_A_SHELL = {"PWD", "OLDPWD", "SHLVL", "_"}
 STARTER = """
 import asyncio, sys
 from pathlib import Path
-from replicator.adapters.embedded_postgresql import running
+from replicator.adapters.scratch.postgresql import running
 
 async def main():
     async with running(Path(sys.argv[1]), fsync=False) as server:

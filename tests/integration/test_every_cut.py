@@ -26,7 +26,7 @@ from replicator.model.row import (
     Segment,
     Supervisor,
 )
-from replicator.services.applier import Leave
+from replicator.services.replication.applier import Leave
 from tests.integration.druid_on_postgresql import Bytes, DruidOnPostgresql, Rows
 from tests.rings import times
 from tests.servers.postgresql import Postgresql, connected

@@ -17,10 +17,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from replicator.adapters.kafka_session import Sasl, Session, Tls
-from replicator.adapters.kafka_topic import TopicSettings, make
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
+from replicator.adapters.kafka.session import Sasl, Session, Tls
+from replicator.adapters.kafka.topic import TopicSettings, make
+from replicator.adapters.machine.clock import SystemClock
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -168,7 +168,7 @@ async def test_a_topic_that_a_broker_does_not_know_yet_is_waited_for(
 
     log = logs(session(kafka_broker.bootstrap), topic())
     with monkeypatch.context() as patched:
-        patched.setattr("replicator.adapters.kafka_topic._checked", unheard_of)
+        patched.setattr("replicator.adapters.kafka.topic._checked", unheard_of)
         with pytest.raises(TransientError, match="know it yet"):
             await log.acquire()
     assert await log.acquire() == 1
@@ -361,10 +361,10 @@ async def test_a_writer_killed_in_the_middle_of_an_append_leaves_nothing(
 
 HALF_AN_APPEND = """
 import asyncio, sys
-from replicator.adapters.kafka_session import Session
-from replicator.adapters.kafka_topic import TopicSettings
-from replicator.adapters.log_kafka import KafkaEventLog, KafkaLimits
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.topic import TopicSettings
+from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
+from replicator.adapters.machine.clock import SystemClock
 from replicator.model.event import Document
 
 class Stuck(KafkaEventLog):

@@ -15,10 +15,10 @@ import asyncpg
 import numpy as np
 import pytest
 
-from replicator.adapters.druid_tables import LAYOUTS
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.postgresql_session import Database, Session, connect
+from replicator.adapters.postgresql.druid_tables import LAYOUTS
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.session import Database, Session, connect
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset

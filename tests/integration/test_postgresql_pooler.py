@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from replicator.adapters import system_user
-from replicator.adapters.local_port import free_ports
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.metadata_postgresql_writer import PostgresqlMetadataWriter
-from replicator.adapters.postgresql_session import Database, connect
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.session import Database, connect
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.adapters.scratch import user as system_user
+from replicator.adapters.scratch.ports import free_ports
 from replicator.errors import ConfigError
 from tests.servers.server import Server
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from replicator.adapters.metadata_postgresql import PostgresqlMetadataReader
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.model.row import ConfigEntry, Kind
 from replicator.ports import Chunk, Freshness
 from tests.servers.postgresql import Postgresql, connected, execute, put

@@ -13,8 +13,8 @@ from replicator.model.event import Offset
 from replicator.model.load_spec import Location
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.services.archive import ArchivedLog
-from replicator.services.store import Store as OwnFiles
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.store import Store as OwnFiles
 from tests.builders import segment
 from tests.contract.storages import ALL, Origin, Store
 from tests.unit.pipeline import Pipeline, place_of

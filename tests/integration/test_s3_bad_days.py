@@ -10,12 +10,12 @@ from random import Random
 
 import pytest
 
-from replicator.adapters.object_upload import Sizes
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_service import s3_service
-from replicator.adapters.s3_session import s3_bucket, s3_client
-from replicator.adapters.storage_s3 import S3Reader, S3ServerCopy, S3Storage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.bucket.upload import Sizes
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3.service import s3_service
+from replicator.adapters.s3.session import s3_bucket, s3_client
+from replicator.adapters.s3.storage import S3Reader, S3ServerCopy, S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -24,10 +24,10 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
+from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location
-from replicator.model.requests import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.ports import Clock, Receipt, Shipment
-from replicator.services.copier import ahead_bytes_max
+from replicator.services.target.copier import ahead_bytes_max
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.rings import IS_LONG
 from tests.servers.process import PROJECT
@@ -298,9 +298,9 @@ async def test_uploads_that_nobody_finishes_are_aborted_below_our_prefix_only(s3
 
 CHILD = """
 import asyncio, sys
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.system_clock import SystemClock
-from replicator.adapters.storage_s3 import S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3.storage import S3Storage
 from tests.contract.storages import SIZES, Origin, s3_address
 from tests.integration.test_s3_bad_days import LARGE, ONE
 
@@ -352,7 +352,7 @@ async def test_the_service_copies_on_its_own_where_it_can(
     s3: S3, front: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch
 ):
     # on this server a look that is a second old is not believed, and this machine may be slow
-    monkeypatch.setattr("replicator.adapters.storage_object.monotonic", lambda: 0.0)
+    monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: 0.0)
     shipment = await shipped_from(front.url, bucket, LARGE)
     front.seen.clear()
     async with storage(front.url, bucket) as target:

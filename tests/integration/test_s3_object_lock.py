@@ -9,13 +9,13 @@ from typing import Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from replicator.adapters.area_object import ObjectArea
-from replicator.adapters.pacing import InFlight, Pace
-from replicator.adapters.s3_lock import S3Lock
-from replicator.adapters.s3_service import s3_service
-from replicator.adapters.s3_session import s3_bucket, s3_client
-from replicator.adapters.storage_s3 import S3Reader, S3Storage
-from replicator.adapters.system_clock import SystemClock
+from replicator.adapters.bucket.area import ObjectArea
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3.lock import S3Lock
+from replicator.adapters.s3.service import s3_service
+from replicator.adapters.s3.session import s3_bucket, s3_client
+from replicator.adapters.s3.storage import S3Reader, S3Storage
+from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import (
     ConfigError,
     MissingObjectError,

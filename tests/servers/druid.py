@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import aiohttp
 
-from replicator.adapters.scratch_druid import EXPORTED, OPENED
+from replicator.adapters.scratch.druid import EXPORTED, OPENED
 from tests.folders import files_below
 from tests.servers import fetching
 from tests.servers.server import CHEAP_START, Server, free_ports

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from replicator.adapters import system_user
-from replicator.adapters.druid_tables import LAYOUTS
-from replicator.adapters.embedded_postgresql import ROLE, Loopback, start, stop
-from replicator.adapters.local_port import free_ports
+from replicator.adapters.postgresql.druid_tables import LAYOUTS
+from replicator.adapters.scratch import user as system_user
+from replicator.adapters.scratch.ports import free_ports
+from replicator.adapters.scratch.postgresql import ROLE, Loopback, start, stop
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
 
 WAITS_FOR_A_LOCK = (

@@ -3,23 +3,23 @@
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from replicator.adapters.memory_area import MemoryArea
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.metadata_archive import ArchiveMetadata
-from replicator.model.carriage import Carriage
+from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.placing import Placing
-from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.copier import CopyLimits
-from replicator.services.executor import Executor
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.helm import Helm
-from replicator.services.intents import Intents
-from replicator.services.missing_wait import MissingWait
-from replicator.services.reconciler import Reconciler
-from replicator.services.store import Store
+from replicator.model.places import Placing
+from replicator.model.row_mapping import Carriage
+from replicator.services.replication.applier import Applier, ApplyLimits, Leave
+from replicator.services.store.applier_record import Helm
+from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import Intents
+from replicator.services.store.missing_wait import MissingWait
+from replicator.services.store.store import Store
+from replicator.services.target.copier import CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler
 from tests.simulation.faults import FlakyArea, FlakyStorage
 
 if TYPE_CHECKING:

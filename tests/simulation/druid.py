@@ -9,8 +9,8 @@ from hashlib import sha1
 from itertools import count
 from random import Random
 
-from replicator.adapters.memory_metadata import MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.load_spec import Location
 from replicator.model.row import (
     CommitMetadata,

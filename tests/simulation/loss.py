@@ -5,29 +5,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from replicator.adapters.memory_area import MemoryArea
-from replicator.adapters.memory_metadata import MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.memory_workers import InPlaceWorkers
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import GapError
-from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.placing import Placing
+from replicator.model.places import Placing
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.services.archive import ArchivedLog, kept_gaps
-from replicator.services.copier import Backup, CopyLimits
-from replicator.services.executor import Executor
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.history import History
-from replicator.services.intents import Intents
-from replicator.services.kept_points import KeptPoints
-from replicator.services.reconciler import Reconciler
-from replicator.services.restore_lease import LeaseLimits, RestoreLeases
-from replicator.services.restorer import Restorer
-from replicator.services.store import Store
+from replicator.model.row_mapping import Carriage, locate
+from replicator.services.history.reader import History
+from replicator.services.restore.restorer import Restorer
+from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import Intents
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
+from replicator.services.store.store import Store
+from replicator.services.target.copier import Backup, CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler
 from tests.simulation.archive_target import ARCHIVE_ROOT
 from tests.simulation.world import ORIGIN, RETRY, SOURCE, TARGET_ROOT, World
 

@@ -11,9 +11,9 @@ from typing import Final
 from unittest.mock import patch
 
 REMEMBERED: Final = (
-    "replicator.services.store.unpack",
+    "replicator.services.store.store.unpack",
     "replicator.model.wire._parse",
-    "replicator.model.placing.segment_payload",
+    "replicator.model.places.segment_payload",
 )
 RESULTS_MAX: Final = 1 << 14
 

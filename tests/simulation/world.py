@@ -9,11 +9,11 @@ from random import Random
 
 import numpy as np
 
-from replicator.adapters.memory_area import MemoryArea
-from replicator.adapters.memory_log import MemoryEventLog
-from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.memory_workers import InPlaceWorkers
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import (
     CorruptionError,
     FencedError,
@@ -24,41 +24,41 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.archive import BASES, HISTORY, base_offset, history_span
-from replicator.model.carriage import Carriage, locate
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
-from replicator.model.keeping import HOLDS, file_name
+from replicator.model.holds import HOLDS, file_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
-from replicator.model.placing import Placing
+from replicator.model.places import Placing
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
-from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archive import ArchivedLog, kept_gaps
-from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.copier import CopyLimits
-from replicator.services.cuts import fold
-from replicator.services.executor import Executor
-from replicator.services.expirer import Expirer
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
-from replicator.services.helm import Helm
-from replicator.services.history import History
-from replicator.services.holds import Holds
-from replicator.services.intents import Intents, horizon
-from replicator.services.kept_points import KeptPoints
-from replicator.services.missing_wait import MissingWait
-from replicator.services.reconciler import Reconciler
-from replicator.services.restore_lease import LeaseLimits, RestoreLeases
-from replicator.services.restorer import Restorer
-from replicator.services.sparing import Sparing
-from replicator.services.spliced_log import SplicedLog
-from replicator.services.store import Store
-from replicator.services.store_places import StorePlaces
-from replicator.services.watcher import Watcher, WatchLimits
+from replicator.model.row_mapping import Carriage, locate
+from replicator.services.history.cuts import fold
+from replicator.services.history.reader import History
+from replicator.services.replication.applier import Applier, ApplyLimits, Leave
+from replicator.services.replication.watcher import Watcher, WatchLimits
+from replicator.services.restore.restorer import Restorer
+from replicator.services.retention.expirer import Expirer
+from replicator.services.retention.holds import Holds
+from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
+from replicator.services.retention.references import StorePlaces
+from replicator.services.retention.retained import Sparing
+from replicator.services.store.applier_record import Helm
+from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import Intents, horizon
+from replicator.services.store.missing_wait import MissingWait
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
+from replicator.services.store.spliced_log import SplicedLog
+from replicator.services.store.store import Store
+from replicator.services.target.copier import CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler
 from tests.simulation.archive_target import ArchiveTarget
 from tests.simulation.druid import ROOT, Druid
 from tests.simulation.faults import (

@@ -5,42 +5,42 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from replicator.adapters.memory_area import MemoryArea
-from replicator.adapters.memory_log import MemoryEventLog
-from replicator.adapters.memory_metadata import ALL_COLUMNS, MemoryMetadata
-from replicator.adapters.memory_storage import MemoryDeepStorage
-from replicator.adapters.memory_workers import InPlaceWorkers
-from replicator.model.carriage import Carriage, locate
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
-from replicator.model.placing import Placing
+from replicator.model.places import Placing
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
+from replicator.model.row_mapping import Carriage, locate
 from replicator.ports import MetadataWriter
-from replicator.services.applier import Applier, ApplyLimits, Leave
-from replicator.services.archive import ArchivedLog
-from replicator.services.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.copier import Backup, CopyLimits
-from replicator.services.executor import Executor
-from replicator.services.expirer import Expirer
-from replicator.services.expiry_guard import ExpiryGuard
-from replicator.services.expiry_planner import ExpiryLimits, ExpiryPlanner
-from replicator.services.helm import Helm
-from replicator.services.history import History
-from replicator.services.holds import Holds
-from replicator.services.intents import Intents
-from replicator.services.kept_points import KeptPoints
-from replicator.services.locker import Locker
-from replicator.services.missing_wait import MissingWait
-from replicator.services.reconciler import Reconciler
-from replicator.services.restore_lease import LeaseLimits, RestoreLeases
-from replicator.services.restorer import Restorer
-from replicator.services.sparing import Sparing
-from replicator.services.spliced_log import SplicedLog
-from replicator.services.store import Store
-from replicator.services.store_places import StorePlaces
-from replicator.services.verifier import Verifier
-from replicator.services.watcher import Watcher, WatchLimits
+from replicator.services.history.reader import History
+from replicator.services.replication.applier import Applier, ApplyLimits, Leave
+from replicator.services.replication.watcher import Watcher, WatchLimits
+from replicator.services.restore.restorer import Restorer
+from replicator.services.retention.expirer import Expirer
+from replicator.services.retention.holds import Holds
+from replicator.services.retention.object_locks import Locker
+from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
+from replicator.services.retention.references import StorePlaces
+from replicator.services.retention.retained import Sparing
+from replicator.services.store.applier_record import Helm
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import Intents
+from replicator.services.store.missing_wait import MissingWait
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
+from replicator.services.store.spliced_log import SplicedLog
+from replicator.services.store.store import Store
+from replicator.services.target.copier import Backup, CopyLimits
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler
+from replicator.services.verification.verifier import Verifier
 from tests.builders import ROOT
 
 SOURCE = "prod"

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from replicator.adapters.druid_tables import LAYOUTS
+from replicator.adapters.postgresql.druid_tables import LAYOUTS
 
 DATA = Path(__file__).parent / "data"
 TABLES_DDL = LAYOUTS["druid-33"]

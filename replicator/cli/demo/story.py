@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.adapters import embedded_postgresql
+from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.cli.demo.recording import Step, steps
-from replicator.cli.demo.stage import OTHER, SOURCE, TARGET, DemoError, Stage, stage
+from replicator.cli.demo.sandbox import OTHER, SOURCE, TARGET, DemoError, Stage, stage
 from replicator.errors import ReplicatorError
 
 FOLLOW_MAX_S = 60.0

@@ -1,0 +1,53 @@
+"""Our own files at a target in a bucket, below `<prefix>/_replicator/`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from replicator.adapters.bucket.bucket import MIB, Bucket, listed
+from replicator.errors import MissingObjectError, NotFoundError
+
+PIECE_BYTES = 8 * MIB
+
+
+class ObjectArea:
+    """An `Area` over the calls of a `Bucket`."""
+
+    def __init__(self, bucket: Bucket, folder: str) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            folder: What the keys begin with, without a slash at the end.
+        """
+        self._bucket, self._folder = bucket, f"{folder}/"
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        within = self._folder + prefix.rpartition("/")[0]
+        found = await listed(self._bucket, within.rstrip("/"))
+        names = [one.key.removeprefix(self._folder) for one in found]
+        return [name for name in names if name.startswith(prefix)]
+
+    async def get(self, name: str) -> bytes:
+        key = self._folder + name
+        try:
+            if (stat := await self._bucket.stat(key)) is not None:
+                read = self._bucket.read(
+                    key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=PIECE_BYTES
+                )
+                return b"".join([piece async for piece in read])
+        except MissingObjectError as exc:
+            raise NotFoundError(f"{self._bucket.name}: {key} is gone") from exc
+        raise NotFoundError(f"{self._bucket.name}: there is no {key}")
+
+    async def create(self, name: str, data: bytes) -> bool:
+        return await self._bucket.create(self._folder + name, data)
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await self._bucket.replace(self._folder + name, data)
+
+    async def delete(self, name: str) -> None:
+        await self._bucket.delete(self._folder + name)
+
+    async def extend(self, name: str, until: datetime) -> None:
+        if not await self._bucket.extend(self._folder + name, until):
+            raise NotFoundError(f"{self._bucket.name}: there is no {self._folder}{name}")

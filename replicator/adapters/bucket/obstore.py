@@ -1,0 +1,427 @@
+"""One bucket of S3 or container of Azure Blob through obstore.
+
+obstore is the Rust crate object_store with a Python face: bytes do not pass the interpreter, which
+halves the CPU that a copy takes (bench/copies.py; docs/decisions/0008-object-stores.md).
+"""
+
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import AzureStore, S3Store
+
+from replicator.adapters.bucket.bucket import (
+    ARCHIVED_HINT,
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
+from replicator.adapters.transfer.pacing import Pace
+from replicator.errors import (
+    ArchivedObjectError,
+    ConfigError,
+    MissingObjectError,
+    TransientError,
+    UnreadableObjectError,
+)
+from replicator.ports import Piece
+
+if TYPE_CHECKING:
+    from obstore import AsyncWritableFile
+    from obstore.store import ClientConfig
+
+RETRIES_MAX = 2
+"""Of a single request; the rest is the caller's policy, which says what it waits for."""
+Store: TypeAlias = S3Store | AzureStore
+GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+"""What servers say when not the object but the whole bucket is missing."""
+SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+ARCHIVED = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
+"""What S3 and Azure say of an object in an archive tier."""
+REJECTED = "status code: 400"
+"""Also of an object that is encrypted by a key of its writer, or by one that is disabled."""
+DENIED = ("status code: 401", "status code: 403")
+"""What is not said by an exception of its own, when a listing is denied."""
+UNKNOWN = "status code: 501"
+UNKNOWN_HINT = (
+    "this server does not know what it is asked for (like If-None-Match, or checksums): use one"
+    " that knows conditional writes"
+)
+BUSY = ("status code: 429", "status code: 503")
+"""The library does not show the server's Retry-After."""
+NO_PATH = ("contained empty path segment", "Error parsing Path")
+"""What the library says of a key in a listing that is no path of its own."""
+
+
+class UnsayableKeyError(ConfigError):
+    """An object's key is none that obstore can say."""
+
+
+def is_sayable(key: str) -> bool:
+    """Return whether obstore asks for this key and not for another, or for none."""
+    names = key.split("/")
+    return {"", ".", ".."}.isdisjoint(names) and not any(one < " " or one == "\x7f" for one in key)
+
+
+class ObstoreBucket:
+    """Asks one bucket, at its pace, and says what went wrong in our words."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        *,
+        pace: Pace,
+        attributes: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            store: obstore's, with credentials, time limits and few retries of its own.
+            name: For messages, like `s3://bucket`.
+            pace: How fast it may be asked.
+            attributes: What is said of each object that is stored.
+        """
+        self.name = name
+        self._attributes = dict(attributes)
+        self.keeps_metadata = True
+        self._store = store
+        self._pace = pace
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return an object's size, tag and metadata, None when there is none: one HEAD.
+
+        Raises:
+            UnreadableObjectError: the library cannot say its key.
+        """
+        self._require_sayable(key)
+        await self._pace.request()
+        with self._translated(f"cannot look at {key}"):
+            try:
+                found = await obstore.get_async(self._store, key, options={"head": True})
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                return None
+            return _stat(key, found)
+
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object with its bytes on their way: one GET."""
+        self._require_sayable(key)
+        await self._pace.request()
+        with self._translated(f"cannot read {key}"):
+            try:
+                found = await obstore.get_async(self._store, key)
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                return None
+
+        async def rest() -> Piece:
+            with self._translated(f"cannot read {key}"):
+                data = memoryview(await found.bytes_async())
+            await self._pace.transfer(len(data))
+            return data
+
+        return Begun(_stat(key, found), rest)
+
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder; a request gives a thousand (Azure: five thousand).
+
+        Raises:
+            UnsayableKeyError: there is one whose key is no path.
+        """
+        if prefix:
+            self._require_sayable(prefix.rstrip("/"))
+        stream = aiter(
+            obstore.list(self._store, prefix=prefix or None, chunk_size=page_objects_max)
+        )
+        while True:
+            await self._pace.request()
+            with self._translated(f"cannot list {prefix or 'it'}"), _keys_said(self.name):
+                page = await anext(stream, None)
+            if page is None:
+                return
+            yield [_listed(meta) for meta in page]
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[Piece]:
+        """Yield a range of an object that still has this tag: one GET.
+
+        Raises:
+            MissingObjectError: it is gone.
+            TransientError: it was written again since it was listed.
+        """
+        if start >= end:
+            return
+        doing = f"cannot read {key}"
+        found = await self._got(key, tag, start, end)
+        if end - start <= piece_bytes:
+            with self._translated(doing):
+                whole = memoryview(await found.bytes_async())
+            await self._pace.transfer(len(whole))
+            yield whole
+            return
+        stream = aiter(found.stream(min_chunk_size=piece_bytes))
+        while True:
+            with self._translated(doing):
+                piece = await anext(stream, None)
+            if piece is None:
+                return
+            await self._pace.transfer(len(piece))
+            yield memoryview(piece)
+
+    async def _got(self, key: str, tag: str, start: int, end: int) -> "obstore.GetResult":
+        options: obstore.GetOptions = {"range": (start, end)}
+        if tag:
+            options["if_match"] = f'"{tag}"'
+        await self._pace.request()
+        with self._translated(f"cannot read {key}"):
+            try:
+                return await obstore.get_async(self._store, key, options=options)
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                raise MissingObjectError(f"{key} is not in {self.name}") from exc
+            except PreconditionError as exc:
+                if await self.stat(key) is None:  # Azure says so of an object that is gone, too
+                    raise MissingObjectError(f"{key} is not in {self.name}") from exc
+                raise TransientError(
+                    f"{key} of {self.name} was written while it was read",
+                    hint="it is listed and read again",
+                ) from exc
+
+    async def create(
+        self,
+        key: str,
+        data: Piece,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
+    ) -> bool:
+        """Store an object; return False, and change nothing, when there is one: one PUT."""
+        del retained
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with self._translated(f"cannot write {key}"):
+            try:
+                await obstore.put_async(
+                    self._store,
+                    key,
+                    data,
+                    mode="create",
+                    attributes={**self._attributes, **(metadata or {})},
+                    use_multipart=False,
+                )
+            except AlreadyExistsError:
+                return False
+            except FileNotFoundError as exc:
+                self._require_bucket(exc)
+                raise
+        return True
+
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
+        """Store an object of our own, whatever was there."""
+        del retained
+        await self._pace.request()
+        with self._translated(f"cannot write {key}"):
+            await obstore.put_async(
+                self._store, key, data, attributes=self._attributes, use_multipart=False
+            )
+
+    async def writer(self, key: str, *, part_bytes: int) -> "ObstoreWriter":
+        """Return what writes a large object part by part."""
+        file = obstore.open_writer_async(
+            self._store,
+            key,
+            attributes=self._attributes,
+            buffer_size=part_bytes,
+            max_concurrency=1,
+        )
+        return ObstoreWriter(self, file, key, pace=self._pace)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; it may be gone."""
+        await self.clear(key)
+
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key; older versions stay."""
+        await self._pace.request()
+        with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
+
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: obstore knows no locks."""
+        del key, until
+        return True
+
+    def _require_sayable(self, key: str) -> None:
+        if not is_sayable(key):
+            raise UnreadableObjectError(
+                f"{key!r} of {self.name} begins with a slash or has an empty name, and the library"
+                " for it cannot ask for such a key",
+                hint="copy it to a key without, and let its load spec say so",
+            )
+
+    def _require_bucket(self, exc: FileNotFoundError) -> None:
+        if any(words in str(exc) for words in GONE):
+            raise TransientError(
+                f"{self.name} does not exist", hint="make it, or correct its name"
+            ) from exc
+
+    @contextmanager
+    def _translated(self, doing: str) -> Generator[None]:
+        try:
+            yield
+        except (PermissionDeniedError, UnauthenticatedError) as exc:
+            _require_unarchived(exc, f"{self.name}: {doing}")
+            raise DeniedKeyError(
+                f"{self.name}: {doing}: access denied: {_brief(exc)}", hint=_denied(str(exc))
+            ) from exc
+        except FileNotFoundError as exc:
+            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+        except (BaseError, OSError, ValueError) as exc:
+            if any(words in str(exc) for words in GONE):
+                raise TransientError(
+                    f"{self.name} does not exist", hint="make it, or correct its name"
+                ) from exc
+            _require_unarchived(exc, f"{self.name}: {doing}")
+            _require_known(exc, f"{self.name}: {doing}")
+            if REJECTED in str(exc) and not any(words in str(exc) for words in SKEWED):
+                raise RejectedKeyError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+            if any(words in str(exc) for words in BUSY):
+                self._pace.refused()
+            if any(words in str(exc) for words in (*SKEWED, *DENIED)):
+                raise ConfigError(
+                    f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
+                ) from exc
+            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+
+
+def _require_known(exc: Exception, doing: str) -> None:
+    if UNKNOWN in str(exc):
+        raise ConfigError(f"{doing}: {_brief(exc)}", hint=UNKNOWN_HINT) from exc
+
+
+def _require_unarchived(exc: Exception, doing: str) -> None:
+    if any(words in str(exc) for words in ARCHIVED):
+        raise ArchivedObjectError(f"{doing}: {_brief(exc)}", hint=ARCHIVED_HINT) from exc
+
+
+@contextmanager
+def _keys_said(name: str) -> Generator[None]:
+    try:
+        yield
+    except (BaseError, ValueError) as exc:
+        if any(words in str(exc) for words in NO_PATH):
+            raise UnsayableKeyError(
+                f"{name} cannot be listed because of a key in it: {_brief(exc)}",
+                hint="remove or rename the object named above: its key begins with a slash or has"
+                " an empty name, which the library for this storage cannot list",
+            ) from exc
+        raise
+
+
+class ObstoreWriter:
+    """Writes one object in parts, in their order; it is there once `complete` returned."""
+
+    def __init__(
+        self, bucket: ObstoreBucket, file: "AsyncWritableFile", key: str, *, pace: Pace
+    ) -> None:
+        self._bucket, self._file, self._key, self._pace = bucket, file, key, pace
+
+    async def write(self, data: Piece) -> None:
+        """Add bytes at the end."""
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with self._bucket._translated(f"cannot write {self._key}"):
+            await self._file.write(data)
+
+    async def abort(self) -> None:
+        """Do nothing: Azure forgets blocks after a week, and S3's parts are not sent by this."""
+
+    async def complete(self) -> None:
+        """Make it visible."""
+        with self._bucket._translated(f"cannot write {self._key}"):
+            await self._file.close()
+
+
+def client_options(
+    ca_file: Path | None,
+    connect_timeout_s: float,
+    request_timeout_s: float,
+    *,
+    proxy_url: str | None,
+) -> "ClientConfig":
+    """Return obstore's options of a connection."""
+    options: ClientConfig = {
+        "allow_http": True,
+        "connect_timeout": timedelta(seconds=connect_timeout_s),
+        "timeout": timedelta(seconds=request_timeout_s),
+        "read_timeout": timedelta(seconds=request_timeout_s / 2),
+    }
+    if ca_file is not None:
+        options["root_certificate"] = _text_of(ca_file)
+    if proxy_url is not None:
+        options["proxy_url"] = proxy_url
+    return options
+
+
+def _text_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _stat(key: str, found: "obstore.GetResult") -> Stat:
+    return Stat(
+        key=key,
+        size_bytes=found.meta["size"],
+        tag=_tag(found.meta),
+        stored_at=found.meta["last_modified"],
+        metadata={str(k).lower(): v for k, v in found.attributes.items()},
+    )
+
+
+def _listed(meta: "obstore.ObjectMeta") -> Listed:
+    return Listed(
+        key=meta["path"],
+        size_bytes=meta["size"],
+        tag=_tag(meta),
+        stored_at=meta["last_modified"],
+    )
+
+
+def _tag(meta: "obstore.ObjectMeta") -> str:
+    """Return the ETag without quotes: Azure lists it without, and answers a HEAD with them."""
+    return (meta["e_tag"] or "").strip('"')
+
+
+def _brief(exc: BaseException) -> str:
+    """Return the library's first lines; what follows repeats them as a debug dump."""
+    text = str(exc).split("\n\nDebug source", maxsplit=1)[0]
+    return " ".join(text.split())[:500]
+
+
+def _denied(text: str) -> str:
+    if any(words in text for words in SKEWED):
+        return "set this machine's clock (NTP): the server refuses requests that are minutes off"
+    return (
+        "check the credentials and what they may do there (docs/storages.md#permissions); without"
+        " s3:ListBucket S3 denies also what is merely not there"
+    )

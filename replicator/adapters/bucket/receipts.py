@@ -1,0 +1,150 @@
+"""Receipts in a bucket: metadata of the object, or `_replicator/receipts/…` after the bytes.
+
+What the service copies by itself gets its metadata before anybody knows its checksum. Where the
+service keeps that and tells it, the metadata leaves it out.
+"""
+
+import re
+from array import array
+from bisect import bisect_left
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from replicator.adapters.bucket.bucket import Bucket, Stat
+from replicator.adapters.transfer.receipt_json import receipt_json, receipt_of
+from replicator.errors import CorruptionError
+from replicator.model.load_spec import Location
+from replicator.ports import Receipt
+
+METADATA = "replicatorreceipt"
+"""Name of the metadata, in letters that no store and no proxy changes."""
+METADATA_BYTES_MAX = 1800
+"""S3 takes 2 KB of metadata, names included."""
+FORMAT = 1
+WITHOUT_CHECKSUM = 2
+"""The format of one that leaves the checksum to the service."""
+NOTED_BYTES = 16
+"""Of each receipt's name: two of ten million are the same once in 10^24 storages."""
+
+_NAME = re.compile(r"/([0-9a-f]{64})\.json$")
+
+
+class Receipts:
+    """The receipts of one storage that are objects of their own."""
+
+    def __init__(self, bucket: Bucket, area: str) -> None:
+        """Take the bucket and the key of our own folder in it."""
+        self._bucket, self._folder = bucket, f"{area}/receipts"
+
+    async def keep(self, location: Location, receipt: Receipt) -> None:
+        """Store a receipt, whatever was there."""
+        text = document(location, receipt)
+        await self._bucket.replace(self.key(location), text, retained=True)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        """Return a receipt, whatever has become of its bytes.
+
+        Raises:
+            CorruptionError: there is one and it cannot be read.
+        """
+        key = self.key(location)
+        if (stat := await self._bucket.stat(key)) is None:
+            return None
+        size_bytes = stat.size_bytes
+        read = self._bucket.read(key, tag=stat.tag, start=0, end=size_bytes, piece_bytes=size_bytes)
+        return _read(b"".join([piece async for piece in read]), location)
+
+    async def drop(self, location: Location) -> None:
+        """Remove a receipt; it may be gone."""
+        await self._bucket.delete(self.key(location))
+
+    async def noted(self) -> "Noted":
+        """List which places have a receipt now: 24 bytes for each."""
+        found = bytearray()
+        async for page in self._bucket.pages(self._folder):
+            for one in page:
+                if (name := _NAME.search(one.key)) is not None:  # a folder is none, nor is a stray
+                    found += bytes.fromhex(name[1])[:NOTED_BYTES]
+        return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
+
+    def key(self, location: Location) -> str:
+        """Return where a place's receipt is."""
+        name = sha256(location.encode()).hexdigest()
+        return f"{self._folder}/{name[:2]}/{name}.json"
+
+
+class Noted:
+    """Which places have a receipt in an object of its own."""
+
+    def __init__(self, names: NDArray[np.bytes_]) -> None:
+        names = np.sort(names)
+        self._names = memoryview(names.tobytes())
+        # searching 8 bytes as a number is ten times as fast as numpy's search for one name
+        self._heads = array("Q", names.view(">u8")[::2].astype("u8").tobytes())
+
+    def __contains__(self, location: Location) -> bool:
+        wanted = sha256(location.encode()).digest()[:NOTED_BYTES]
+        head = int.from_bytes(wanted[:8])
+        at = bisect_left(self._heads, head)
+        while at < len(self._heads) and self._heads[at] == head:
+            if self._names[at * NOTED_BYTES : (at + 1) * NOTED_BYTES] == wanted:
+                return True
+            at += 1
+        return False
+
+
+def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
+    """Return a receipt as an object's metadata, None when it does not fit."""
+    text = document(location, receipt)
+    fits = len(text) <= METADATA_BYTES_MAX and text.isascii()
+    return {METADATA: text.decode()} if fits else None
+
+
+def carried(location: Location, stat: Stat) -> Receipt | None:
+    """Return the receipt that an object carries itself, its checksum '' where the service has it.
+
+    That of another place does not count: it came along when somebody copied the object.
+
+    Raises:
+        CorruptionError: it carries one that cannot be read.
+    """
+    text = stat.metadata.get(METADATA)
+    return None if text is None else _read(text.encode(), location, may_be_foreign=True)
+
+
+def carries(location: Location, stat: Stat) -> bool:
+    """Whether an object has a receipt of its own place; one that cannot be read is none."""
+    try:
+        return carried(location, stat) is not None
+    except CorruptionError:
+        return False
+
+
+def document(location: Location, receipt: Receipt) -> bytes:
+    """Return a receipt as the bytes that are stored."""
+    whole = all(stored.sha256 for stored in receipt.objects)
+    format_ = FORMAT if whole else WITHOUT_CHECKSUM
+    return orjson.dumps({"format": format_, "location": location, **receipt_json(receipt)})
+
+
+def _read(text: bytes, location: Location, *, may_be_foreign: bool = False) -> Receipt | None:
+    try:
+        found = orjson.loads(text)
+        if may_be_foreign and found["location"] != location:
+            return None
+        _require_own(found, location)
+        return receipt_of(found)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(
+            f"the receipt of {location} cannot be read: {exc}",
+            hint="remove the receipt and the bytes of this location, they are copied again",
+        ) from exc
+
+
+def _require_own(found: dict[str, Any], location: Location) -> None:
+    if found["format"] not in {FORMAT, WITHOUT_CHECKSUM} or found["location"] != location:
+        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")

@@ -1,0 +1,111 @@
+"""Putting other bytes where some stand in a bucket, so that a death in between loses no receipt."""
+
+from collections.abc import Awaitable, Callable
+
+from replicator.adapters.bucket.bucket import Bucket, listed
+from replicator.adapters.bucket.receipts import Receipts
+from replicator.adapters.bucket.upload import Contents, Sizes, Upload
+from replicator.adapters.transfer.hashing import sha256_of
+from replicator.adapters.transfer.pacing import InFlight
+from replicator.errors import CorruptionError
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, Receipt, Shipment, StoredObject
+
+Put = Callable[[Location, Shipment], Awaitable[Receipt]]
+
+
+class Mending:
+    """Replaces what is at one place.
+
+    What one request stores is written over in one step. Larger objects go first, and the receipt
+    that says what they must be stays: without them it counts for nothing.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        receipts: Receipts,
+        *,
+        upload: Upload,
+        in_flight: InFlight,
+        sizes: Sizes,
+        put: Put,
+    ) -> None:
+        self._bucket, self._receipts, self._upload = bucket, receipts, upload
+        self._in_flight, self._sizes, self._put = in_flight, sizes, put
+
+    async def replace(
+        self, key: str, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        """Do it, as `SegmentMender.replace` says."""
+        if truth is None:
+            await self._bucket.clear(self._receipts.key(location))
+        else:
+            await self._receipts.keep(location, truth)
+        if location.endswith("/"):
+            stored = await self._folder(key, shipment)
+        else:
+            packed = shipment.place.endswith("/")
+            stored = await self._object(key, location, shipment, truth, packed=packed)
+        receipt = stored.confirmed(truth)
+        if receipt is None:
+            await self._clear(key)
+            if truth is not None:
+                await self._receipts.keep(location, truth)
+            raise _other(location)
+        await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _object(
+        self,
+        key: str,
+        location: Location,
+        shipment: Shipment,
+        truth: Receipt | None,
+        *,
+        packed: bool,
+    ) -> Receipt:
+        contents = Contents(shipment, None if packed else shipment.objects[0])
+        if contents.about_bytes > self._sizes.part_bytes:
+            await self._bucket.clear(key)
+            return await self._put(location, shipment)
+        async with self._in_flight.hold(contents.about_bytes):
+            data = await contents.whole()
+            contents.require_size(len(data))
+            whole = Checked(name="", size_bytes=len(data), sha256=await sha256_of(data))
+            copied_from, files = shipment.objects, contents.files
+            receipt = Receipt(objects=(whole,), copied_from=copied_from, packed=files)
+            if receipt.confirmed(truth) is None:
+                raise _other(location)
+            await self._bucket.replace(key, data, retained=True)
+        return receipt
+
+    async def _folder(self, key: str, shipment: Shipment) -> Receipt:
+        names = {stored.name for stored in shipment.objects}
+        for one in await listed(self._bucket, key):
+            if one.key[len(key) :] not in names:
+                await self._bucket.clear(one.key)
+        files = [await self._file(key + one.name, shipment, one) for one in shipment.objects]
+        return Receipt(objects=tuple(files), copied_from=shipment.objects)
+
+    async def _file(self, key: str, shipment: Shipment, stored: StoredObject) -> Checked:
+        contents = Contents(shipment, stored)
+        if stored.size_bytes > self._sizes.part_bytes:
+            await self._bucket.clear(key)
+            checksum = await self._upload.run(key, contents)
+        else:
+            async with self._in_flight.hold(stored.size_bytes):
+                data = await contents.whole()
+                contents.require_size(len(data))
+                checksum = await sha256_of(data)
+                await self._bucket.replace(key, data, retained=True)
+        return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
+
+    async def _clear(self, key: str) -> None:
+        found = [one.key for one in await listed(self._bucket, key)] if key[-1] == "/" else [key]
+        for one in found:
+            await self._bucket.clear(one)
+
+
+def _other(location: Location) -> CorruptionError:
+    return CorruptionError(f"{location}: other bytes arrived than its receipt says")

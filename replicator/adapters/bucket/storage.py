@@ -1,0 +1,427 @@
+"""A deep storage in a bucket, whoever runs it: objects with a receipt, and none half written.
+
+What one request stores carries its receipt as metadata. What is stored in parts or in several
+objects has its receipt in an object of its own, `_replicator/receipts/…` below the prefix, written
+last: without a receipt nothing counts as there, and no row points to it.
+"""
+
+from asyncio import Lock
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from secrets import token_bytes, token_hex
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from replicator.adapters.bucket.area import ObjectArea
+from replicator.adapters.bucket.bucket import Bucket, Stat, files, listed
+from replicator.adapters.bucket.places import ObjectPlaces
+from replicator.adapters.bucket.reader import ObjectStorageReader
+from replicator.adapters.bucket.receipts import Receipts, carried, metadata_of
+from replicator.adapters.bucket.replacing import Mending
+from replicator.adapters.bucket.upload import Contents, ServerCopy, Sizes, Upload
+from replicator.adapters.transfer.hashing import Sha256, sha256_of
+from replicator.adapters.transfer.pacing import InFlight
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    MissingObjectError,
+    RefusedError,
+    ReplicatorError,
+)
+from replicator.model.cost import SERVER_SIDE_MIN_BYTES
+from replicator.model.load_spec import Location, is_plain
+from replicator.ports import (
+    OWN_AREA,
+    Checked,
+    DeepStorageReader,
+    Effective,
+    Known,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
+
+PROBE_BYTES = 4096
+ABSENT_MAX = 10_000
+LOOKED_AT_MAX_S = 1.0
+"""Where a service copies over what is there, it is looked right before; this is still right."""
+
+
+class ObjectStorage(ObjectStorageReader):
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in a bucket below a prefix."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        prefix: str,
+        *,
+        upload: Upload,
+        in_flight: InFlight,
+        sizes: Sizes,
+        server_copy: ServerCopy | None = None,
+        close: Callable[[], Awaitable[None]] | None = None,
+        effective: Callable[[], Awaitable[Sequence[Effective]]] | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            bucket: Where it is.
+            prefix: What all keys of this cluster begin with, '' for the whole bucket.
+            upload: How large objects are stored.
+            in_flight: The memory that all copies share.
+            sizes: How bytes are cut.
+            server_copy: Copies what is in the same service already.
+            close: What is to be closed with it.
+            effective: Says what counts for it, and from where that came.
+        """
+        super().__init__(
+            bucket, prefix, piece_bytes=sizes.part_bytes, close=close, effective=effective
+        )
+        self._upload, self._in_flight, self._sizes = upload, in_flight, sizes
+        self._server_copy = server_copy
+        self._receipts = receipts = Receipts(bucket, self._below(OWN_AREA))
+        self._mending = Mending(
+            bucket, receipts, upload=upload, in_flight=in_flight, sizes=sizes, put=self.put
+        )
+        self._absent: dict[str, float] = {}
+        """When each was looked for and was not there, so that it need not be asked again."""
+        self._copies_are_refused: bool | None = None
+        """Whether the service obeys that a copy must replace nothing; None: not tried yet."""
+        self._trying = Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def key(self, location: Location) -> str:
+        if not is_plain(location):
+            raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
+        return super().key(location)
+
+    def area(self) -> ObjectArea:
+        """Return where our own files are kept."""
+        return ObjectArea(self._bucket, self._below(OWN_AREA))
+
+    async def create(self) -> None:
+        """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        key = self.key(location)
+        if location.endswith("/"):
+            return await self._folder_receipt(location, key)
+        if (stat := await self._bucket.stat(key)) is not None:
+            return await self._object_receipt(location, stat)
+        if len(self._absent) >= ABSENT_MAX:
+            self._absent.clear()
+        self._absent[key] = monotonic()
+        return None
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        return self._server_copy is not None and self._server_copy.reaches(origin, location)
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        if not location.endswith("/"):
+            packed = shipment.place.endswith("/")
+            stored = None if packed else _only(location, shipment)
+            return await self._put_object(location, shipment, stored)
+        _require_folder(location, shipment)
+        return await self._put_folder(location, shipment)
+
+    async def probe(self) -> None:
+        folder = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
+        key, data = f"{folder}/one", token_bytes(PROBE_BYTES)
+        if not await self._bucket.create(key, data, retained=False):
+            raise CorruptionError(f"{self._bucket.name}: {key} is there already")
+        try:
+            stat = await self._bucket.stat(key)
+            if stat is None:
+                raise CorruptionError(f"{self._bucket.name}: {key} was written and is not there")
+            read = self._bucket.read(
+                key, tag=stat.tag, start=0, end=PROBE_BYTES, piece_bytes=PROBE_BYTES
+            )
+            if b"".join([piece async for piece in read]) != data:
+                raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
+            if await self._bucket.create(key, b"other", retained=False):
+                raise ConfigError(
+                    f"{self._bucket.name} lets an object be written over that must not be there"
+                    " (If-None-Match has no effect)",
+                    hint="use a server that knows conditional writes",
+                )
+            if await self._bucket.stat(f"{folder}/none") is not None:
+                raise CorruptionError(f"{self._bucket.name}: {folder}/none was never written")
+            if [one.key for one in await listed(self._bucket, folder)] != [key]:
+                raise CorruptionError(f"{self._bucket.name}: {key} was written and is not listed")
+        finally:
+            await self._bucket.delete(key)
+
+    async def remove(self, location: Location) -> None:
+        key = self.key(location)
+        # Under an old receipt, other bytes that are stored here later might look whole.
+        await self._receipts.drop(location)
+        self.forget(location)
+        if not location.endswith("/"):
+            await self._bucket.delete(key)
+            return
+        async for page in files(self._bucket.pages(key), key):
+            for one in page:
+                await self._bucket.delete(one.key)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        key = self.key(location)
+        if not location.endswith("/") and (stat := await self._bucket.stat(key)) is not None:
+            return await self._kept(location, stat)
+        return await self._receipts.kept(location)
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        there = {one.name: one.size_bytes for one in await self.objects(location)}
+        if there != {one.name: one.size_bytes for one in receipt.objects}:
+            raise MissingObjectError(f"{self.key(location)} is not what its receipt would say")
+        await self._receipts.keep(location, receipt)
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        key = self.key(location)
+        if location.endswith("/"):
+            _require_folder(location, shipment)
+        elif not shipment.place.endswith("/"):
+            _only(location, shipment)
+        self._ahead.pop(location, None)
+        return await self._mending.replace(key, location, shipment, truth)
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        del until
+        self.key(location)
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        noted = await self._receipts.noted()
+        async for page in ObjectPlaces(self._bucket, self._prefix, noted, known).pages():
+            yield page
+
+    # ----------------------------------------------------------------------------- one object
+
+    async def _put_object(
+        self, location: Location, shipment: Shipment, stored: StoredObject | None
+    ) -> Receipt:
+        contents = Contents(shipment, stored)
+        if (copied := await self._copied(location, contents)) is not None:
+            return copied
+        if contents.about_bytes <= self._sizes.part_bytes:
+            return await self._put_small(location, contents)
+        try:
+            checksum = await self._upload.run(self.key(location), contents)
+        except FileExistsError:
+            return await self._adopt(location, contents)
+        return await self._finish(location, contents, checksum)
+
+    async def _copied(self, location: Location, contents: Contents) -> Receipt | None:
+        """Let the service copy, where it can and nothing is in the way."""
+        key = self.key(location)
+        if (
+            self._server_copy is None
+            or contents.stored is None
+            or contents.stored.size_bytes < SERVER_SIDE_MIN_BYTES
+            or not self._server_copy.reaches(contents.shipment.origin, contents.shipment.place)
+        ):
+            return None
+        if not await self._is_absent(self._server_copy, key):
+            return None
+        unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
+        receipt = Receipt(objects=(unread,), copied_from=contents.shipment.objects)
+        metadata = metadata_of(location, receipt)
+        try:
+            copied = await self._server_copy.run(key, contents, metadata or {})
+        except FileExistsError:
+            return None
+        if copied is None:
+            return None
+        if copied.sha256 and metadata is not None:
+            return replace(receipt, objects=(copied,))
+        checked = (copied,) if copied.sha256 else await self.check(location)
+        receipt = replace(receipt, objects=checked)
+        await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _is_absent(self, server_copy: ServerCopy, key: str) -> bool:
+        """Return whether nothing is there: the service is trusted to see to it, if it does."""
+        async with self._trying:
+            if self._copies_are_refused is None:
+                self._copies_are_refused = await self._tried(server_copy)
+        looked_at_s = self._absent.pop(key, None)
+        if looked_at_s is not None and (
+            self._copies_are_refused or monotonic() - looked_at_s < LOOKED_AT_MAX_S
+        ):
+            return True
+        return await self._bucket.stat(key) is None
+
+    async def _tried(self, server_copy: ServerCopy) -> bool:
+        """Copy onto an object of our own that is there; three requests, once in a process."""
+        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
+        await self._bucket.create(key, b"probe", retained=False)
+        try:
+            return await server_copy.is_refused(key)
+        finally:
+            await self._bucket.delete(key)
+
+    async def _put_small(self, location: Location, contents: Contents) -> Receipt:
+        async with self._in_flight.hold(contents.about_bytes):
+            data = await contents.whole()
+            contents.require_size(len(data))
+            checksum = await sha256_of(data)
+            receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
+            metadata = metadata_of(location, receipt) if self._bucket.keeps_metadata else None
+            if not await self._bucket.create(self.key(location), data, metadata):
+                return await self._confirm(location, receipt)
+        if metadata is None:
+            await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _finish(self, location: Location, contents: Contents, checksum: str) -> Receipt:
+        stat = await self._bucket.stat(self.key(location))
+        if stat is None:
+            raise CorruptionError(f"{self.key(location)} was written and is not there")
+        contents.require_size(stat.size_bytes)
+        whole = Checked(name="", size_bytes=stat.size_bytes, sha256=checksum)
+        receipt = _receipt(contents, whole)
+        await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _adopt(self, location: Location, contents: Contents) -> Receipt:
+        """Keep a large object that was there, if it has the bytes that should be there."""
+        checksum = Sha256()
+        again = Contents(contents.shipment, contents.stored)
+        async for piece in again.pieces():
+            await checksum.add(piece)
+        again.require_size(checksum.size_bytes)
+        whole = Checked(name="", size_bytes=checksum.size_bytes, sha256=checksum.hexdigest())
+        return await self._confirm(location, _receipt(again, whole))
+
+    async def _confirm(self, location: Location, receipt: Receipt) -> Receipt:
+        """Let equal bytes stay, which a process that died wrote, or somebody else."""
+        if await self.check(location) != receipt.objects:
+            raise RefusedError(
+                f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"
+                " replaced",
+                hint="compare the two; to have it copied again remove what is there",
+            )
+        await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _object_receipt(self, location: Location, stat: Stat) -> Receipt | None:
+        kept = await self._kept(location, stat)
+        if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
+            return None
+        return replace(kept, stored_at=stat.stored_at)
+
+    async def _kept(self, location: Location, stat: Stat) -> Receipt | None:
+        return await self._carried(location, stat) or await self._receipts.kept(location)
+
+    async def _carried(self, location: Location, stat: Stat) -> Receipt | None:
+        """Return the receipt that an object carries, with the checksum that the service keeps."""
+        if (receipt := carried(location, stat)) is None or receipt.objects[0].sha256:
+            return receipt
+        sha256 = None if self._server_copy is None else await self._server_copy.sha256(stat.key)
+        if sha256 is None:
+            return None
+        return replace(receipt, objects=(replace(receipt.objects[0], sha256=sha256),))
+
+    # ------------------------------------------------------------------------------- a folder
+
+    async def _put_folder(self, location: Location, shipment: Shipment) -> Receipt:
+        key, made, checked = self.key(location), list[str](), list[Checked]()
+        wanted = {stored.name for stored in shipment.objects}
+        foreign = [o for o in await listed(self._bucket, key) if o.key[len(key) :] not in wanted]
+        if foreign:
+            raise RefusedError(
+                f"{self._bucket.name}/{foreign[0].key} was not written by this tool",
+                hint="move it away if nothing needs it, then run the command again",
+            )
+        try:
+            for stored in shipment.objects:
+                checked.append(await self._put_file(key + stored.name, shipment, stored, made))
+        except ReplicatorError:
+            for one in made:
+                with suppress(RefusedError):  # locked: it is taken over by the next try
+                    await self._bucket.delete(one)
+            raise
+        receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
+        await self._receipts.keep(location, receipt)
+        return receipt
+
+    async def _put_file(
+        self, key: str, shipment: Shipment, stored: StoredObject, made: list[str]
+    ) -> Checked:
+        contents = Contents(shipment, stored)
+        if stored.size_bytes > self._sizes.part_bytes:
+            try:
+                checksum = await self._upload.run(key, contents)
+                made.append(key)
+            except FileExistsError:
+                checksum = await self._digest(Contents(shipment, stored))
+                await self._require_equal(key, stored, checksum)
+            return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
+        async with self._in_flight.hold(stored.size_bytes):
+            data = await contents.whole()
+            contents.require_size(len(data))
+            checksum = await sha256_of(data)
+            if await self._bucket.create(key, data):
+                made.append(key)
+            else:
+                await self._require_equal(key, stored, checksum)
+        return Checked(name=stored.name, size_bytes=len(data), sha256=checksum)
+
+    async def _digest(self, contents: Contents) -> str:
+        checksum = Sha256()
+        async for piece in contents.pieces():
+            await checksum.add(piece)
+        return checksum.hexdigest()
+
+    async def _require_equal(self, key: str, stored: StoredObject, checksum: str) -> None:
+        stat, there = await self._bucket.stat(key), Sha256()
+        if stat is not None and stat.size_bytes == stored.size_bytes:
+            read = self._bucket.read(
+                key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=self._piece_bytes
+            )
+            async for piece in read:
+                await there.add(piece)
+            if there.hexdigest() == checksum:
+                return
+        raise RefusedError(
+            f"{self._bucket.name}/{key} holds other bytes already, which are not replaced",
+            hint="compare the two; to have it copied again remove what is there",
+        )
+
+    async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
+        if (kept := await self._receipts.kept(location)) is None:
+            return None
+        there = await listed(self._bucket, key)
+        sizes = {one.key[len(key) :]: one.size_bytes for one in there}
+        if sizes != {one.name: one.size_bytes for one in kept.objects}:
+            return None
+        return replace(kept, stored_at=max((one.stored_at for one in there), default=None))
+
+
+def _require_folder(location: Location, shipment: Shipment) -> None:
+    if not shipment.place.endswith("/"):
+        raise RefusedError(f"{shipment.place} is one object and {location} a folder")
+
+
+def _only(location: Location, shipment: Shipment) -> StoredObject:
+    if [stored.name for stored in shipment.objects] != [""]:
+        raise RefusedError(f"{location}: {shipment.place} is not one object")
+    return shipment.objects[0]
+
+
+def _receipt(contents: Contents, whole: Checked) -> Receipt:
+    return Receipt(objects=(whole,), copied_from=contents.shipment.objects, packed=contents.files)

@@ -1,0 +1,146 @@
+"""One object on its way into a bucket: what it holds, how it is cut, who stores it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from replicator.adapters.bucket.bucket import MIB, Bucket, Writer
+from replicator.adapters.transfer.hashing import Sha256
+from replicator.adapters.transfer.pacing import InFlight
+from replicator.adapters.transfer.packing import Packing
+from replicator.errors import CorruptionError, ReplicatorError
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, DeepStorageReader, Piece, Shipment, StoredObject
+
+PARTS_MAX = 9_500
+"""S3 takes 10,000 parts; a packed segment can be larger than its files together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How bytes are cut."""
+
+    part_bytes: int = 8 * MIB
+    """Objects up to this are stored by one request; larger ones in parts of at least this."""
+    parts_in_flight_max: int = 4
+    """Parts of one object that are under way at once."""
+
+    def part_of(self, object_bytes: int) -> int:
+        """Return the size of an object's parts: larger ones rather than too many."""
+        least = -(-object_bytes // PARTS_MAX)
+        return max(self.part_bytes, -(-least // MIB) * MIB)
+
+
+class Contents:
+    """What one object will hold: an object of the shipment as it is, or all of them packed."""
+
+    def __init__(self, shipment: Shipment, stored: StoredObject | None) -> None:
+        """Take one object of a shipment, or None to pack all of them."""
+        self.shipment, self.stored = shipment, stored
+        self._whole = shipment.objects[0] if stored is None else stored
+        self._packing = Packing(shipment) if stored is None else None
+
+    @property
+    def about_bytes(self) -> int:
+        """The size, of a packed segment about."""
+        return self.shipment.size_bytes if self.stored is None else self.stored.size_bytes
+
+    def range(self, start: int, end: int) -> AsyncIterator[Piece]:
+        """Yield some of the bytes of contents that are not packed."""
+        return self.shipment.read(self._whole, start=start, end=end)
+
+    @property
+    def files(self) -> tuple[Checked, ...]:
+        """The files that were packed, known after the last piece."""
+        return () if self._packing is None else tuple(self._packing.files)
+
+    def pieces(self) -> AsyncIterator[Piece]:
+        """Yield all bytes."""
+        if self._packing is not None:
+            return self._packing.pieces()
+        return self.shipment.read(self._whole)
+
+    async def whole(self) -> Piece:
+        """Return all bytes at once; what came in one piece is not copied."""
+        pieces = [piece async for piece in self.pieces()]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def require_size(self, size_bytes: int) -> None:
+        """Raise a CorruptionError when other than the announced bytes arrived."""
+        if self.stored is not None and size_bytes != self.stored.size_bytes:
+            raise CorruptionError(
+                f"{self.shipment.place}{self.stored.name}: {size_bytes} bytes arrived, its storage"
+                f" said {self.stored.size_bytes}; nothing was stored"
+            )
+
+
+class Upload(Protocol):
+    """One large object on its way, part by part."""
+
+    async def run(self, key: str, contents: Contents) -> str:
+        """Store the contents, visible at the end only, and return their SHA-256.
+
+        Raises:
+            FileExistsError: there is an object already; nothing was changed.
+        """
+        ...
+
+
+class ServerCopy(Protocol):
+    """Copies within the storage service, without the bytes coming here."""
+
+    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+        """Return whether what is at this place is in the same service, and not denied so far."""
+        ...
+
+    async def run(
+        self, key: str, contents: Contents, metadata: Mapping[str, str]
+    ) -> Checked | None:
+        """Copy the one object that the contents are; None when it cannot be done here.
+
+        With a SHA-256 it has this metadata, and `sha256` gives it again; with '' it has none of it.
+
+        Raises:
+            MissingObjectError: it is gone.
+            CorruptionError: the copy has another checksum than the original.
+        """
+        ...
+
+    async def is_refused(self, key: str) -> bool:
+        """Return whether the service refuses to copy over an object that is there, as asked."""
+        ...
+
+    async def sha256(self, key: str) -> str | None:
+        """Return the SHA-256 that the service keeps of an object, None when it keeps none."""
+        ...
+
+
+class WriterUpload:
+    """An `Upload` through a bucket's writer: what no `complete` follows is never visible."""
+
+    def __init__(self, bucket: Bucket, in_flight: InFlight, sizes: Sizes) -> None:
+        self._bucket, self._in_flight, self._sizes = bucket, in_flight, sizes
+
+    async def run(self, key: str, contents: Contents) -> str:
+        if await self._bucket.stat(key) is not None:
+            raise FileExistsError(key)
+        part_bytes = self._sizes.part_of(contents.about_bytes)
+        async with self._in_flight.hold(2 * part_bytes):
+            writer = await self._bucket.writer(key, part_bytes=part_bytes)
+            try:
+                return await _written(writer, contents)
+            except ReplicatorError:
+                with suppress(ReplicatorError):  # that it failed is said already
+                    await writer.abort()
+                raise
+
+
+async def _written(writer: Writer, contents: Contents) -> str:
+    checksum = Sha256()
+    async for piece in contents.pieces():
+        await checksum.add(piece)
+        await writer.write(piece)
+    contents.require_size(checksum.size_bytes)
+    await writer.complete()
+    return checksum.hexdigest()

@@ -1,0 +1,193 @@
+"""One request to a Druid over HTTP, with basic authentication when it has that."""
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.errors import ConfigError, ReplicatorError, TransientError
+
+BODY_SHOWN_CHARS = 500
+AWAY = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
+)
+"""What says that another server may do."""
+REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DruidLogin:
+    """Who asks, and whose certificate is believed."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+
+
+@asynccontextmanager
+async def asked(
+    login: DruidLogin, method: str, url: str, body: bytes | None = None, *, timeout_s: float
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Send one request, over a connection of its own.
+
+    Raises:
+        TransientError: no answer within `timeout_s`.
+        ConfigError: the certificate is not believed.
+    """
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    if login.username is not None:
+        headers["Authorization"] = aiohttp.encode_basic_auth(login.username, login.password or "")
+    try:
+        async with (
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=timeout_s), headers=headers
+            ) as session,
+            session.request(
+                method,
+                URL(url, encoded=True),
+                data=body,
+                ssl=_tls(login),
+                allow_redirects=False,  # aiohttp would leave the login behind
+                proxy=proxy_for(url),
+            ) as answer,
+        ):
+            yield answer
+    except aiohttp.ClientConnectorCertificateError as exc:
+        raise ConfigError(f"{url}: {exc}", hint="name who signed it in druid.ca_file") from exc
+    except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise TransientError(f"{method} {url}: {reason}") from exc
+
+
+class DruidServers:
+    """Servers of one kind, of which any may be gone, and only one may lead.
+
+    A Coordinator or an Overlord that does not lead redirects to the one that does (Druid's
+    RedirectFilter), or says 503 while it knows of none.
+    """
+
+    def __init__(self, urls: Sequence[str], login: DruidLogin) -> None:
+        """Take where they are; nobody is asked yet."""
+        self._urls, self._login = [str(URL(url)).rstrip("/") for url in urls], login
+
+    @property
+    def first(self) -> str:
+        """The one that answered last."""
+        return self._urls[0]
+
+    @asynccontextmanager
+    async def asked(
+        self, method: str, path: str, body: bytes | None = None, *, timeout_s: float
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request to the first that answers and leads; `path` is quoted.
+
+        Raises:
+            TransientError: none answers within `timeout_s`.
+            ConfigError: a certificate is not believed, or one that is not configured leads.
+        """
+        failures: list[ReplicatorError] = []
+        request = _Request(method, path, body, timeout_s)
+        for url in tuple(self._urls):
+            async with AsyncExitStack() as stack:
+                try:
+                    answer, leader = await self._led(stack, url, request)
+                except (TransientError, _LeaderUnknownError) as exc:
+                    failures.append(exc)
+                    continue
+                if answer.status in AWAY and len(failures) + 1 < len(self._urls):
+                    failures.append(TransientError(f"{url} answered {answer.status}"))
+                    continue
+                self._prefer(leader)
+                yield answer
+                return
+        unknown = [one for one in failures if isinstance(one, _LeaderUnknownError)]
+        if unknown:
+            raise unknown[0]
+        raise TransientError("; ".join(map(str, failures)))
+
+    async def _led(
+        self, stack: AsyncExitStack, url: str, request: "_Request"
+    ) -> tuple[aiohttp.ClientResponse, str]:
+        """Ask one, and whom it redirects to; return the answer and who gave it."""
+        answer = await stack.enter_async_context(request.to(f"{url}{request.path}", self._login))
+        if answer.status not in REDIRECTS:
+            return answer, url
+        location = answer.headers.get("Location", "")
+        leader = next((one for one in self._urls if location.startswith(f"{one}/")), None)
+        if leader is None and self._login.username is not None:
+            raise _LeaderUnknownError(
+                f"{url} does not lead and redirects to {location}, which is not configured",
+                hint="name that server, too: a password goes to no other than those that are named",
+            )
+        return await stack.enter_async_context(request.to(location, self._login)), leader or url
+
+    def _prefer(self, url: str) -> None:
+        self._urls.remove(url)
+        self._urls.insert(0, url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    body: bytes | None
+    timeout_s: float
+
+    def to(
+        self, url: str, login: DruidLogin
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return asked(login, self.method, url, self.body, timeout_s=self.timeout_s)
+
+
+class _LeaderUnknownError(ConfigError):
+    """Another server leads than those that may be told the password."""
+
+
+async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> Any:
+    """Return what came back.
+
+    Raises:
+        TransientError: the server says to try later.
+        ConfigError: access is denied, the request is refused, or `whose` address this is not.
+    """
+    body = await answer.read()
+    said = body.decode(errors="replace")[:BODY_SHOWN_CHARS]
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise ConfigError(
+            f"{url}: access is denied ({answer.status})", hint="correct druid.username"
+        )
+    if answer.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT} or (
+        answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        raise TransientError(f"{url} answered {answer.status}: {said}")
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise ConfigError(f"{url} answered {answer.status}: {said}")
+    try:
+        return orjson.loads(body)
+    except ValueError as exc:
+        hint = f"is this the address of {whose}?"
+        raise ConfigError(f"{url} did not answer in JSON: {said}", hint=hint) from exc
+
+
+def _tls(login: DruidLogin) -> ssl.SSLContext | bool:
+    if login.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=login.ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(f"druid.ca_file cannot be used: {exc}") from exc

@@ -1,0 +1,375 @@
+"""One bucket of Google Cloud Storage through its JSON API.
+
+By aiohttp and google-auth, because no server that can be run for tests knows the API that obstore
+speaks to Google (docs/decisions/0008-object-stores.md).
+https://cloud.google.com/storage/docs/json_api/v1
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from aiohttp import ClientResponse, MultipartWriter
+from awscrt.checksums import crc32c
+
+from replicator.adapters.bucket.bucket import (
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
+from replicator.adapters.google.token import GoogleToken
+from replicator.adapters.transfer.http_session import (
+    BUSY,
+    HttpSession,
+    asked_to_wait_s,
+    in_pieces,
+    reached,
+)
+from replicator.adapters.transfer.pacing import Pace
+from replicator.errors import (
+    CorruptionError,
+    MissingObjectError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.ports import Effective, Piece
+
+CHUNK_UNIT = 256 << 10
+"""A resumable upload takes multiples of this, but for the last chunk."""
+DENIED = frozenset({401, 403})
+RATE_LIMITED = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+
+
+class GoogleBucket:
+    """A `Bucket`; the tag of an object is its generation."""
+
+    def __init__(
+        self, bucket: str, *, url: str, token: GoogleToken, http: HttpSession, pace: Pace
+    ) -> None:
+        """Take the settings; nothing is asked yet."""
+        self.name = f"gs://{bucket}"
+        self.keeps_metadata = True
+        self._bucket, self._url = quote(bucket, safe=""), url.rstrip("/")
+        self._token, self._http, self._pace = token, http, pace
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return an object's size, tag and metadata, None when there is none: one request."""
+        status, found = await self._asked("GET", self._object(key), f"cannot look at {key}")
+        if status == HTTPStatus.NOT_FOUND:
+            await self._require_bucket()
+            return None
+        metadata = {k.lower(): v for k, v in found.get("metadata", {}).items()}
+        return Stat(
+            key=key,
+            size_bytes=int(found["size"]),
+            tag=found["generation"],
+            stored_at=datetime.fromisoformat(found["updated"]),
+            metadata=metadata,
+        )
+
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object without its bytes: they are a request of their own."""
+        stat = await self.stat(key)
+        return None if stat is None else Begun(stat, None)
+
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder: one request for each page."""
+        page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
+        page["maxResults"] = str(page_objects_max)
+        while True:
+            url = f"{self._url}/storage/v1/b/{self._bucket}/o"
+            status, answer = await self._asked("GET", url, f"cannot list {prefix}", params=page)
+            if status == HTTPStatus.NOT_FOUND:
+                raise self._no_bucket()
+            yield [_listed(one) for one in answer.get("items", [])]
+            next_page = answer.get("nextPageToken")
+            if next_page is None:
+                return
+            page["pageToken"] = next_page
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of an object that still has this generation."""
+        if start >= end:
+            return
+        await self._pace.request()
+        doing = f"cannot read {key}"
+        params = {"alt": "media", "generation": tag}
+        with reached(self.name, doing):
+            async with self._http.request(
+                "GET",
+                self._object(key),
+                params=params,
+                headers={"Range": f"bytes={start}-{end - 1}", **await self._token.headers()},
+            ) as response:
+                if response.status == HTTPStatus.NOT_FOUND:
+                    raise await self._gone(key)
+                await self._require(response, doing)
+                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                async for piece in pieces:
+                    await self._pace.transfer(len(piece))
+                    yield piece
+
+    async def create(
+        self,
+        key: str,
+        data: Piece,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
+    ) -> bool:
+        """Store an object whose CRC32C the server compares; False when there is one."""
+        del retained
+        return await self._insert(key, data, metadata, {"ifGenerationMatch": "0"})
+
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
+        """Store an object of our own, whatever was there."""
+        del retained
+        await self._insert(key, data, None, {})
+
+    async def writer(self, key: str, *, part_bytes: int) -> "GoogleWriter":
+        """Begin a resumable upload, which is forgotten by the server after a week."""
+        doing = f"cannot begin the upload of {key}"
+        await self._pace.request()
+        with reached(self.name, doing):
+            async with self._http.request(
+                "POST",
+                f"{self._url}/upload/storage/v1/b/{self._bucket}/o",
+                params={"uploadType": "resumable", "name": key, "ifGenerationMatch": "0"},
+                data=orjson.dumps({"name": key}),
+                headers={"Content-Type": "application/json", **await self._token.headers()},
+            ) as response:
+                if response.status == HTTPStatus.PRECONDITION_FAILED:
+                    raise FileExistsError(key)
+                await self._require(response, doing)
+                session = response.headers["Location"]
+        return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
+
+    async def identity(self) -> Effective:
+        """Return who asks."""
+        return await self._token.identity()
+
+    @property
+    def service(self) -> str:
+        """What two buckets must have in common for the service to copy between them."""
+        return self._url
+
+    async def copy_from(self, origin: "GoogleBucket", name: str, generation: str, key: str) -> None:
+        """Let the service copy an object of this generation, in as many steps as it wants.
+
+        Raises:
+            FileExistsError: there is one already.
+            MissingObjectError: the original is gone.
+            TransientError: it was written again since it was listed.
+            CorruptionError: the copy has another CRC32C; it was removed.
+        """
+        doing = f"cannot copy {origin.name}/{name} to {key}"
+        params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
+        _, source = await origin._asked("GET", origin._object(name), doing)
+        into = f"rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
+        done: dict[str, Any] = {}
+        while not done.get("done"):
+            url = f"{origin._object(name)}/{into}"
+            status, done = await self._asked("POST", url, doing, params=params)
+            if status == HTTPStatus.NOT_FOUND:
+                raise await origin._gone(name)
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                raise FileExistsError(key)
+            params["rewriteToken"] = done.get("rewriteToken", "")
+        if done["resource"].get("crc32c") != source.get("crc32c"):
+            await self.delete(key)
+            raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
+
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key."""
+        await self.delete(key)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; it may be gone."""
+        await self._asked("DELETE", self._object(key), f"cannot remove {key}")
+
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: retention policies of the bucket are its owner's."""
+        del key, until
+        return True
+
+    async def send(
+        self, session: str, key: str, data: Piece, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Send a chunk of a resumable upload; return the object after the last one."""
+        doing = f"cannot write {key}"
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with reached(self.name, doing):
+            async with self._http.request(
+                "PUT",
+                session,
+                data=BytesIO(data),
+                headers={**headers, **await self._token.headers()},
+                allow_redirects=False,
+            ) as response:
+                if response.status == HTTPStatus.PERMANENT_REDIRECT:
+                    return {}
+                if response.status == HTTPStatus.PRECONDITION_FAILED:
+                    raise FileExistsError(key)
+                await self._require(response, doing)
+                return _json(await response.read())
+
+    async def cancel(self, session: str, key: str) -> None:
+        """End a resumable upload: the answer to that is 499, and 404 when it is forgotten."""
+        await self._pace.request()
+        with reached(self.name, f"cannot cancel the upload of {key}"):
+            async with self._http.request(
+                "DELETE", session, headers=await self._token.headers()
+            ) as response:
+                await response.read()
+
+    async def _insert(
+        self, key: str, data: Piece, metadata: Mapping[str, str] | None, params: Mapping[str, str]
+    ) -> bool:
+        doing = f"cannot write {key}"
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        resource = {"name": key, "crc32c": crc32c_text(crc32c(data)), "metadata": metadata or {}}
+        with MultipartWriter("related") as body:
+            body.append(orjson.dumps(resource), {"Content-Type": "application/json"})
+            body.append(BytesIO(data), {"Content-Type": "application/octet-stream"})
+        with reached(self.name, doing):
+            async with self._http.request(
+                "POST",
+                f"{self._url}/upload/storage/v1/b/{self._bucket}/o",
+                params={"uploadType": "multipart", **params},
+                data=body,
+                headers=await self._token.headers(),
+            ) as response:
+                if response.status == HTTPStatus.PRECONDITION_FAILED:
+                    return False
+                if response.status == HTTPStatus.NOT_FOUND:
+                    raise self._no_bucket()
+                await self._require(response, doing)
+                stored = _json(await response.read())
+        if stored.get("crc32c", resource["crc32c"]) != resource["crc32c"]:
+            await self.delete(key)
+            raise CorruptionError(f"{key} of {self.name} was stored with other bytes than sent")
+        return True
+
+    async def _asked(
+        self, method: str, url: str, doing: str, *, params: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        await self._pace.request()
+        with reached(self.name, doing):
+            async with self._http.request(
+                method, url, params=params, headers=await self._token.headers()
+            ) as response:
+                if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
+                    return response.status, {}
+                await self._require(response, doing)
+                return response.status, _json(await response.read())
+
+    async def _require(self, response: ClientResponse, doing: str) -> None:
+        if response.ok:
+            return
+        text = (await response.text(errors="replace"))[:300]
+        said = f"{self.name}: {doing}: {response.status} {text}"
+        limited = any(word in text for word in RATE_LIMITED)
+        if limited or response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
+        denied = response.status in DENIED and not limited
+        error: type[ReplicatorError] = DeniedKeyError if denied else TransientError
+        if response.status == HTTPStatus.BAD_REQUEST:
+            error = RejectedKeyError  # also of an object under a key of its writer
+        hint = "check the credentials and what they may do there" if denied else ""
+        raise error(said, hint=hint)
+
+    async def _gone(self, key: str) -> ReplicatorError:
+        """Tell an object that is gone from one of another generation."""
+        if await self.stat(key) is None:
+            return MissingObjectError(f"{key} is not in {self.name}")
+        return TransientError(
+            f"{key} of {self.name} was written while it was read",
+            hint="it is listed and read again",
+        )
+
+    async def _require_bucket(self) -> None:
+        """An object that is missing and a bucket that is missing both answer 404."""
+        url = f"{self._url}/storage/v1/b/{self._bucket}/o"
+        status, _ = await self._asked("GET", url, "cannot list it", params={"maxResults": "1"})
+        if status == HTTPStatus.NOT_FOUND:
+            raise self._no_bucket()
+
+    def _no_bucket(self) -> TransientError:
+        return TransientError(f"{self.name} does not exist", hint="make it, or correct its name")
+
+    def _object(self, key: str) -> str:
+        return f"{self._url}/storage/v1/b/{self._bucket}/o/{quote(key, safe='')}"
+
+
+class GoogleWriter:
+    """A resumable upload: the object is there after its last chunk."""
+
+    def __init__(self, bucket: GoogleBucket, session: str, key: str, *, chunk_bytes: int) -> None:
+        self._bucket, self._session, self._key = bucket, session, key
+        self._chunk_bytes = chunk_bytes
+        self._rest = bytearray()
+        self._sent = self._crc = 0
+
+    async def write(self, data: Piece) -> None:
+        """Add bytes; whole chunks are sent, but for the last one, which `complete` sends."""
+        self._crc = crc32c(data, self._crc)
+        self._rest += data
+        while len(self._rest) > self._chunk_bytes:
+            chunk = bytes(self._rest[: self._chunk_bytes])
+            last = self._sent + len(chunk) - 1
+            headers = {"Content-Range": f"bytes {self._sent}-{last}/*"}
+            await self._bucket.send(self._session, self._key, chunk, headers)
+            del self._rest[: self._chunk_bytes]
+            self._sent += len(chunk)
+
+    async def abort(self) -> None:
+        """End the session."""
+        await self._bucket.cancel(self._session, self._key)
+
+    async def complete(self) -> None:
+        """Send the last chunk and compare the CRC32C of the whole."""
+        whole = self._sent + len(self._rest)
+        headers = {"Content-Range": f"bytes {self._sent}-{whole - 1}/{whole}"}
+        stored = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)
+        if (found := stored.get("crc32c")) is not None and found != crc32c_text(self._crc):
+            await self._bucket.delete(self._key)
+            raise CorruptionError(
+                f"{self._key} of {self._bucket.name} was stored with other bytes than sent"
+            )
+
+
+def crc32c_text(crc: int) -> str:
+    """Return a checksum as Google writes it."""
+    return b64encode(crc.to_bytes(4, "big")).decode()
+
+
+def _listed(found: Mapping[str, Any]) -> Listed:
+    return Listed(
+        key=found["name"],
+        size_bytes=int(found["size"]),
+        tag=found["generation"],
+        stored_at=datetime.fromisoformat(found["updated"]),
+    )
+
+
+def _chunk(part_bytes: int) -> int:
+    return -(-part_bytes // CHUNK_UNIT) * CHUNK_UNIT
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(text) if text else {}
+    return found

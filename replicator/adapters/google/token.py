@@ -1,0 +1,86 @@
+"""Access tokens for Google Cloud, from whatever chain google-auth finds on this machine."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import google.auth
+import requests
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from replicator.adapters.machine.threads import finished
+from replicator.errors import ConfigError, TransientError
+from replicator.ports import Effective
+
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+
+
+class GoogleToken:
+    """Gives the headers of a request; a token is fetched again before it expires.
+
+    Without a key file, google-auth looks at GOOGLE_APPLICATION_CREDENTIALS, the gcloud
+    configuration, workload identity federation and the metadata server.
+    """
+
+    def __init__(self, *, key_file: Path | None, anonymous: bool) -> None:
+        self._key_file, self._anonymous = key_file, anonymous
+        self._credentials: Credentials | None = None
+
+    async def headers(self) -> Mapping[str, str]:
+        """Return the headers that say who asks.
+
+        Raises:
+            ConfigError: there are no credentials.
+            TransientError: the server of tokens cannot be reached.
+        """
+        if self._anonymous:
+            return {}
+        if self._credentials is None or not self._credentials.valid:
+            self._credentials = await finished(self._fresh)
+        return {"Authorization": f"Bearer {self._credentials.token}"}
+
+    async def identity(self) -> Effective:
+        """Return whose tokens these are."""
+        if self._anonymous:
+            return Effective(name="identity", value="nobody", origin="configuration")
+        await self.headers()
+        name = getattr(self._credentials, "service_account_email", "") or "a user's login"
+        if self._key_file is not None:
+            return Effective(name="identity", value=name, origin="configuration, key_file")
+        file = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        origin = "google-auth" if not file else "environment, GOOGLE_APPLICATION_CREDENTIALS"
+        return Effective(name="identity", value=name, origin=origin)
+
+    def _fresh(self) -> Credentials:
+        credentials = self._credentials or self._found()
+        try:
+            with requests.Session() as session:
+                session.auth = _as_it_is  # or requests looks for a login in ~/.netrc
+                credentials.refresh(Request(session))
+        except GoogleAuthError as exc:
+            error = TransientError if exc.retryable else ConfigError
+            raise error(f"Google gives no access token: {exc}") from exc
+        return credentials
+
+    def _found(self) -> Credentials:
+        try:
+            if self._key_file is not None:
+                found: Credentials = service_account.Credentials.from_service_account_file(
+                    str(self._key_file), scopes=[SCOPE]
+                )
+                return found
+            credentials, _ = google.auth.default(scopes=[SCOPE])
+        except (GoogleAuthError, OSError, ValueError) as exc:
+            raise ConfigError(
+                f"no credentials for Google Cloud Storage: {exc}",
+                hint="set key_file, or GOOGLE_APPLICATION_CREDENTIALS",
+            ) from exc
+        ours: Credentials = credentials
+        return ours
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

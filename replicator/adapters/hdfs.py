@@ -1,0 +1,435 @@
+"""HDFS through WebHDFS: files below a folder, each written aside and renamed into place.
+
+https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.html
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+from uuid import uuid4
+
+import orjson
+from aiohttp import ClientResponse
+
+from replicator.adapters.bucket.bucket import (
+    PAGE_OBJECTS_MAX,
+    Begun,
+    DeniedKeyError,
+    Listed,
+    RejectedKeyError,
+    Stat,
+)
+from replicator.adapters.bucket.reader import ObjectStorageReader
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.bucket.upload import Sizes, WriterUpload
+from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.adapters.transfer.http_session import (
+    BUSY,
+    HttpSession,
+    asked_to_wait_s,
+    in_pieces,
+    reached,
+)
+from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.errors import MissingObjectError, RefusedError, TransientError
+from replicator.ports import OWN_AREA, Clock, Effective, Piece
+
+DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
+PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
+"""What a name node says that stands by, is starting, or is in safe mode; another may be at work."""
+AWAY = frozenset({502, 503, 504})
+"""What a proxy says of one that is gone, or one that cannot answer now."""
+ENCRYPTED = "AuthorizationException"
+"""Of an encryption zone whose key this user may not use."""
+UNFINISHED = f"{OWN_AREA}/unfinished"
+ABANDONED_AFTER = timedelta(days=2)
+"""Nobody goes on with a file that is older; the copy of one object takes minutes."""
+NOT_EMPTY = "PathIsNotEmptyDirectoryException"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HdfsAddress:
+    """Where a file system's name nodes are and who asks; Kerberos is not spoken."""
+
+    urls: tuple[str, ...]
+    """`http://namenode:9870`, all of them where there is a standby; or that of an HttpFS."""
+    root: str
+    user: str | None = None
+    delegation_token: str | None = None
+    ca_file: Path | None = None
+    connect_timeout_s: float = 10.0
+    request_timeout_s: float = 300.0
+
+    async def effective(self) -> tuple[Effective, ...]:
+        """Return what counts, and from where each came."""
+        who = "delegation token" if self.delegation_token is not None else self.user
+        return (
+            *(Effective(name="name node", value=url, origin="configuration") for url in self.urls),
+            Effective(
+                name="identity",
+                value=who or "nobody",
+                origin="configuration" if who else "default",
+            ),
+            Effective.proxied(proxy_for(self.urls[0])),
+        )
+
+
+def hdfs_reader(
+    address: HdfsAddress, *, pace: Pace, sizes: Sizes, clock: Clock
+) -> ObjectStorageReader:
+    """Return a `DeepStorageReader` of a folder."""
+    bucket = HdfsFolder(address, pace, clock)
+    return ObjectStorageReader(
+        bucket,
+        "",
+        piece_bytes=sizes.part_bytes,
+        close=bucket.close,
+        effective=address.effective,
+    )
+
+
+def hdfs_storage(
+    address: HdfsAddress, *, pace: Pace, in_flight: InFlight, sizes: Sizes, clock: Clock
+) -> ObjectStorage:
+    """Return a `DeepStorage` in a folder."""
+    bucket = HdfsFolder(address, pace, clock)
+    return ObjectStorage(
+        bucket,
+        "",
+        upload=WriterUpload(bucket, in_flight, sizes),
+        in_flight=in_flight,
+        sizes=sizes,
+        close=bucket.close,
+        effective=address.effective,
+    )
+
+
+class HdfsFolder:
+    """A `Bucket` of the files below the root; a tag is a file's length and time of change."""
+
+    def __init__(self, address: HdfsAddress, pace: Pace, clock: Clock) -> None:
+        """Take the settings; nothing is asked yet."""
+        self.name = f"hdfs:{address.root}"
+        self.keeps_metadata = False
+        self._address, self._pace = address, pace
+        self._root = address.root.rstrip("/")
+        self._clock, self._cleaned = clock, False
+        self._active = 0
+        self._who: dict[str, str] = {}
+        if address.delegation_token is not None:
+            self._who["delegation"] = address.delegation_token
+        elif address.user is not None:
+            self._who["user.name"] = address.user
+        self._http = HttpSession(
+            ca_file=address.ca_file,
+            connect_timeout_s=address.connect_timeout_s,
+            request_timeout_s=address.request_timeout_s,
+        )
+
+    async def close(self) -> None:
+        """Give up connections."""
+        await self._http.close()
+
+    async def stat(self, key: str) -> Stat | None:
+        """Return a file's length and tag, None when there is none: one request."""
+        found = await self._asked("GET", key, "GETFILESTATUS", f"cannot look at {key}")
+        if found is None or found["FileStatus"]["type"] != "FILE":
+            return None
+        status = found["FileStatus"]
+        return Stat(
+            key=key,
+            size_bytes=status["length"],
+            tag=_tag(status),
+            stored_at=_stored_at(status),
+            metadata={},
+        )
+
+    async def begin(self, key: str) -> Begun | None:
+        """Return an object without its bytes: they are a request of their own."""
+        stat = await self.stat(key)
+        return None if stat is None else Begun(stat, None)
+
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the files below a folder: one request for each folder, which is a page."""
+        del page_objects_max
+        folders = [prefix.rstrip("/")]
+        while folders:
+            folder = folders.pop()
+            answer = await self._asked("GET", folder, "LISTSTATUS", f"cannot list {folder}")
+            statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+            page: list[Listed] = []
+            for status in statuses:
+                key = "/".join(part for part in (folder, status["pathSuffix"]) if part)
+                if status["type"] == "DIRECTORY":
+                    folders.append(key)
+                elif status["type"] == "FILE" and status["pathSuffix"]:
+                    page.append(_listed(key, status))
+            yield page
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """Yield a range of a file; that it is still the same is asked before."""
+        if start >= end:
+            return
+        doing = f"cannot read {key}"
+        stat = await self.stat(key)
+        if stat is None:
+            raise MissingObjectError(f"{key} is not in {self.name}")
+        if stat.tag != tag:
+            raise TransientError(
+                f"{key} of {self.name} was written since it was listed",
+                hint="it is listed and read again",
+            )
+        params = {"offset": str(start), "length": str(end - start)}
+        place = await self._redirected("GET", key, "OPEN", doing, params)
+        if place is None:
+            raise MissingObjectError(f"{key} is not in {self.name}")
+        await self._pace.request()
+        with reached(self.name, doing):
+            async with self._http.request("GET", place) as response:
+                await self._require(response, doing)
+                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                async for piece in pieces:
+                    await self._pace.transfer(len(piece))
+                    yield piece
+
+    async def create(
+        self,
+        key: str,
+        data: Piece,
+        metadata: Mapping[str, str] | None = None,
+        *,
+        retained: bool = True,
+    ) -> bool:
+        """Store a file; return False, and change nothing, when there is one."""
+        del metadata, retained
+        aside = await self._written_aside(key, [data])
+        return await self._placed(aside, key)
+
+    async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
+        """Store a file of our own, whatever was there."""
+        del retained
+        aside = await self._written_aside(key, [data])
+        if not await self._placed(aside, key, keep=True):
+            await self.delete(key)
+            if not await self._placed(aside, key):
+                raise TransientError(f"{self.name}: {key} was written by somebody else meanwhile")
+
+    async def writer(self, key: str, *, part_bytes: int) -> "HdfsWriter":
+        """Return what writes a large file in pieces."""
+        del part_bytes
+        await self._forget_abandoned()
+        aside = await self._written_aside(key, [])
+        return HdfsWriter(self, key, aside)
+
+    async def clear(self, key: str) -> None:
+        """Make that nothing stands at a key."""
+        await self.delete(key)
+
+    async def extend(self, key: str, until: datetime) -> bool:
+        """Do nothing: HDFS has no locks."""
+        del key, until
+        return True
+
+    async def delete(self, key: str) -> None:
+        """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
+        await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
+        folder, _, _ = key.rpartition("/")
+        while folder and not key.startswith(f"{OWN_AREA}/"):
+            try:
+                await self._asked("DELETE", folder, "DELETE", f"cannot remove {folder}")
+            except RefusedError:
+                return
+            folder, _, _ = folder.rpartition("/")
+
+    async def append(self, aside: str, data: Piece) -> None:
+        """Add bytes to a file that nobody sees yet."""
+        doing = f"cannot write {aside}"
+        place = await self._redirected("POST", aside, "APPEND", doing, {})
+        if place is None:
+            raise TransientError(f"{self.name}: {aside} is gone")
+        await self._send("POST", place, [data], doing)
+
+    async def place(self, aside: str, key: str) -> None:
+        """Make a file visible that was written aside.
+
+        Raises:
+            FileExistsError: there is one already.
+        """
+        if not await self._placed(aside, key):
+            raise FileExistsError(key)
+
+    async def _forget_abandoned(self) -> None:
+        """Remove what processes that died have left, once; by age, as others may be at work."""
+        if self._cleaned:
+            return
+        self._cleaned = True
+        oldest = self._clock.now() - ABANDONED_AFTER
+        async for page in self.pages(UNFINISHED):
+            for one in page:
+                if one.stored_at < oldest:
+                    await self.delete(one.key)
+
+    async def _placed(self, aside: str, key: str, *, keep: bool = False) -> bool:
+        """Rename a file into place, in one step; False when something is there."""
+        folder, _, _ = key.rpartition("/")
+        await self._asked("PUT", folder, "MKDIRS", f"cannot make the folder of {key}")
+        params = {"destination": f"{self._root}/{key}"}
+        found = await self._asked("PUT", aside, "RENAME", f"cannot rename to {key}", params)
+        placed = found is not None and bool(found["boolean"])
+        if not placed and not keep:
+            await self.delete(aside)
+            if await self.stat(key) is None:
+                raise TransientError(f"{self.name}: the folder of {key} was removed meanwhile")
+        return placed
+
+    async def _written_aside(self, key: str, pieces: Sequence[Piece]) -> str:
+        aside, doing = f"{UNFINISHED}/{uuid4().hex}", f"cannot write {key}"
+        place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
+        if place is None:
+            raise TransientError(f"{self.name}: {self._root} is not there")
+        await self._send("PUT", place, pieces, doing)
+        return aside
+
+    async def _send(self, method: str, place: str, pieces: Sequence[Piece], doing: str) -> None:
+        data = b"".join(pieces)
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with reached(self.name, doing):
+            async with self._http.request(
+                method,
+                place,
+                data=BytesIO(data),
+                headers={"Content-Type": "application/octet-stream"},
+                allow_redirects=False,
+            ) as response:
+                await self._require(response, doing)
+
+    async def _redirected(
+        self, method: str, key: str, op: str, doing: str, params: Mapping[str, str]
+    ) -> str | None:
+        """Return the data node's address for an operation, None when there is no such file."""
+        found = await self._asked(method, key, op, doing, {**params, "noredirect": "true"})
+        return None if found is None else str(found["Location"])
+
+    async def _asked(
+        self, method: str, key: str, op: str, doing: str, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Ask the name node that is active now; None when there is no such file.
+
+        The one that answered last is asked first. What it did before its answer was lost is done
+        again by the next one, which tells that something is there, or is gone.
+        """
+        asking = _Asking(method, key, {"op": op, **self._who, **(params or {})})
+        urls, begin, refusals = self._address.urls, self._active, list[TransientError]()
+        for number in range(len(urls)):
+            at = (begin + number) % len(urls)
+            try:
+                found = await self._asked_one(urls[at], asking, doing)
+            except _PassedOverError as exc:
+                refusals.append(exc)
+            else:
+                self._active = at
+                return found
+        if len(refusals) == 1:
+            raise TransientError(str(refusals[0])) from refusals[0]
+        told = "; ".join(map(str, refusals))
+        raise TransientError(
+            f"{self.name}: {doing}: no name node is active: {told}",
+            hint="check that one of them is up, active and out of safe mode",
+        )
+
+    async def _asked_one(self, url: str, asking: "_Asking", doing: str) -> dict[str, Any] | None:
+        await self._pace.request()
+        path = quote(f"{self._root}/{asking.key}".rstrip("/"))
+        try:
+            with reached(f"{self.name} at {url}", doing):
+                async with self._http.request(
+                    asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
+                ) as response:
+                    text = await response.read()
+        except TransientError as exc:
+            raise _PassedOverError(str(exc)) from exc
+        if response.status == HTTPStatus.NOT_FOUND:
+            return None
+        elsewhere = len(self._address.urls) > 1 and response.status in AWAY
+        if elsewhere or any(word in text for word in PASSED_OVER):
+            brief = text.decode(errors="replace")[:300]
+            raise _PassedOverError(f"{self.name} at {url}: {doing}: {response.status} {brief}")
+        await self._require(response, doing)
+        with reached(self.name, doing):
+            found: dict[str, Any] = orjson.loads(text)
+        return found
+
+    async def _require(self, response: ClientResponse, doing: str) -> None:
+        if response.ok:
+            return
+        text = (await response.text(errors="replace"))[:500]
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise MissingObjectError(f"{self.name}: {doing}: {text}")
+        if response.status in {401, 403} and any(word in text for word in DENIED):
+            raise DeniedKeyError(
+                f"{self.name}: {doing}: access denied: {text}",
+                hint="set `user`, or the token, to somebody who may",
+            )
+        if response.status == HTTPStatus.FORBIDDEN and ENCRYPTED in text:
+            raise RejectedKeyError(f"{self.name}: {doing}: {response.status} {text}")
+        if response.status in BUSY:
+            self._pace.refused(asked_to_wait_s(response.headers))
+        if NOT_EMPTY in text:
+            raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
+        raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
+
+
+class _Asking(NamedTuple):
+    """What is asked of a name node."""
+
+    method: str
+    key: str
+    params: Mapping[str, str]
+
+
+class _PassedOverError(TransientError):
+    """This name node is not at work; another may be."""
+
+
+class HdfsWriter:
+    """Adds to a file aside and renames it at the end."""
+
+    def __init__(self, folder: HdfsFolder, key: str, aside: str) -> None:
+        self._folder, self._key, self._aside = folder, key, aside
+
+    async def write(self, data: Piece) -> None:
+        """Add bytes at the end."""
+        if data:
+            await self._folder.append(self._aside, data)
+
+    async def abort(self) -> None:
+        """Remove what was written aside."""
+        await self._folder.delete(self._aside)
+
+    async def complete(self) -> None:
+        """Make it visible."""
+        await self._folder.place(self._aside, self._key)
+
+
+def _listed(key: str, status: Mapping[str, Any]) -> Listed:
+    return Listed(
+        key=key, size_bytes=status["length"], tag=_tag(status), stored_at=_stored_at(status)
+    )
+
+
+def _stored_at(status: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
+
+
+def _tag(status: Mapping[str, Any]) -> str:
+    return f"{status['modificationTime']}-{status['length']}"

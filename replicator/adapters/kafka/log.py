@@ -1,0 +1,407 @@
+"""An event log in a Kafka topic of one partition: an offset is a total order and a restore point.
+
+Every append is one transaction. Its transactional id is the topic's name, so a new writer shuts out
+the old one in the broker itself. Epochs are ours and not the broker's, because a producer id is
+forgotten after a week of silence: a writer's first transaction holds a record of its own, of type
+`log.acquired`, with an epoch one larger than that of the last record. Readers here pass it over.
+
+Offsets are not dense, transactions leave markers between them. `appended_at` is Kafka's CreateTime,
+in milliseconds, and never decreases along the offsets: the larger of the last one and the clock.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import OffsetAndMetadata, RecordMetadata
+
+from replicator.adapters.kafka import topic as kafka_topic
+from replicator.adapters.kafka.reader import PartitionReader
+from replicator.adapters.kafka.session import Session, stopped, translated
+from replicator.adapters.kafka.topic import TopicSettings
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.ports import Clock, Span
+
+ACQUIRED = "log.acquired"
+"""Type of the records that a writer keeps for itself."""
+TYPE, EPOCH, CONTENT_TYPE = "ce_type", "epoch", "content-type"
+TYPE_AT = 1
+"""Place of the type among the headers of a record."""
+CLOUD_EVENT = b"application/cloudevents+json; charset=UTF-8"
+"""Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
+BATCH_BYTES = 1 << 20
+STABLE_POLL_S = 0.002
+NEWER_WRITER_SHOWS_S = 5.0
+NEWER_WRITER_POLL_S = 0.1
+MARKERS = 1
+"""Records of the broker's own behind the last one of a transaction, which ends with each cut."""
+KEPT_FOR_ASKED_EVERY_S = 60.0
+"""Each question is a connection; a topic's retention is changed by hand."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaLimits:
+    """How much is read ahead, and how long is waited."""
+
+    transaction_timeout_s: float = 60.0
+    """After it the broker gives up a transaction whose writer went silent."""
+    cursors_max: int = 4
+    fetch_bytes_max: int = 8 << 20
+
+
+@dataclass(slots=True)
+class _Writing:
+    """What only the one writer has."""
+
+    producer: AIOKafkaProducer
+    epoch: Epoch
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """What the last record says about its writer."""
+
+    epoch: Epoch
+    appended_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the topic's retention was when it was asked for."""
+
+    asked_at_s: float
+    kept_for: timedelta | None
+
+
+class KafkaEventLog:
+    """An `EventLog` and `EventLogWriter` in the topic that `topic` names.
+
+    No call before `acquire` makes the topic or writes anything.
+    """
+
+    def __init__(
+        self, session: Session, topic: TopicSettings, clock: Clock, limits: KafkaLimits
+    ) -> None:
+        self._session = session
+        self._topic = topic
+        self._clock = clock
+        self._limits = limits
+        self._reader = PartitionReader(
+            session,
+            topic.name,
+            cursors_max=limits.cursors_max,
+            fetch_bytes_max=limits.fetch_bytes_max,
+        )
+        self._is_there = False
+        self._writing: _Writing | None = None
+        self._lock = asyncio.Lock()
+        self._appends: set[asyncio.Task[Offset]] = set()
+        self._groups: dict[str, AIOKafkaConsumer] = {}
+        self._kept: _Kept | None = None
+
+    async def close(self) -> None:
+        """Finish what is being appended and close all connections."""
+        if self._appends:
+            await asyncio.wait(self._appends)
+        await self._resign()
+        for consumer in self._groups.values():
+            await stopped(consumer)
+        await self._reader.close()
+
+    # ------------------------------------------------------------------------------------- reading
+
+    async def span(self) -> Span:
+        found = await kafka_topic.find(self._session, self._topic.name)
+        reader = await self._opened()
+        return Span(
+            log_id=found.id, first=Offset(await reader.first()), end=Offset(await reader.end())
+        )
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        reader, at = await self._opened(), int(start)
+        while found := await reader.read(at, records_max=records_max):
+            if records := _records(found):
+                return records
+            at = found[-1].offset + 1
+        return []
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        await self._opened()
+        async with self._prober() as reader:
+            at = await reader.offset_at(ceil((time - _EPOCH_START) / _MILLISECOND))
+        if at is None:
+            return None
+        records = await self.read(Offset(at), records_max=1)
+        return records[0].offset if records else None
+
+    async def kept_for(self) -> timedelta | None:
+        now_s = asyncio.get_running_loop().time()
+        if self._kept is None or now_s - self._kept.asked_at_s > KEPT_FOR_ASKED_EVERY_S:
+            kept_for = await kafka_topic.retention(self._session, self._topic)
+            self._kept = _Kept(now_s, kept_for)
+        return self._kept.kept_for
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        name = f"{self._topic.name}.{reader}"
+        with translated(f"commit the offset of group {name} at {self._session.servers}"):
+            if name not in self._groups:
+                self._groups[name] = await self._member(name)
+            at = await self._next_of(offset)
+            place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, "")}
+            async with asyncio.timeout(self._session.request_timeout_s):
+                await self._groups[name].commit(place)
+
+    async def _next_of(self, offset: Offset) -> int:
+        """Return where a reader goes on: at the log's end behind the marker of the transaction."""
+        end = await (await self._opened()).end()
+        return end if offset + 1 + MARKERS == end else offset + 1
+
+    async def _member(self, group: str) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._session.options(), group_id=group, enable_auto_commit=False
+        )
+        await consumer.start()
+        consumer.assign([TopicPartition(self._topic.name, 0)])
+        consumer.pause(TopicPartition(self._topic.name, 0))
+        return consumer
+
+    async def _opened(self) -> PartitionReader:
+        if not self._is_there:
+            await kafka_topic.find(self._session, self._topic.name)
+            self._is_there = True
+        return self._reader
+
+    @asynccontextmanager
+    async def _prober(self) -> AsyncIterator[PartitionReader]:
+        """Lend a reader for single records, which fetches nothing ahead."""
+        reader = PartitionReader(self._session, self._topic.name, cursors_max=1, fetch_bytes_max=1)
+        try:
+            yield reader
+        finally:
+            await reader.close()
+
+    # ------------------------------------------------------------------------------------- writing
+
+    async def acquire(self) -> Epoch:
+        async with self._lock:
+            await self._resign()
+            await kafka_topic.make(self._session, self._topic)
+            producer = await self._producer()
+            self._writing = writing = _Writing(producer, Epoch(0), 0)
+            try:
+                # From here on older writers are fenced, so the last record stays the last one.
+                tail = await self._tail()
+                writing.epoch, writing.appended_at_ms = Epoch(tail.epoch + 1), tail.appended_at_ms
+                await self._commit([_acquired(writing.epoch)], writing)
+            except BaseException:
+                await self._resign()
+                raise
+            return writing.epoch
+
+    async def append(self, documents: Sequence[Document]) -> Offset:
+        if (writing := self._writing) is None:
+            raise FencedError(f"this process has not acquired topic {self._topic.name}")
+        # Shielded: a caller that is cancelled must not leave half a transaction behind.
+        task = asyncio.create_task(self._append(documents, writing))
+        self._appends.add(task)
+        task.add_done_callback(self._appends.discard)
+        return await asyncio.shield(task)
+
+    async def _append(self, documents: Sequence[Document], writing: _Writing) -> Offset:
+        async with self._lock:
+            if writing is not self._writing:
+                raise FencedError(f"topic {self._topic.name} was acquired again in the meantime")
+            if not documents:
+                return Offset(await (await self._opened()).end())
+            try:
+                return await self._commit(documents, writing)
+            except FencedError:
+                await self._resign()
+                raise await self._why_fenced(writing.epoch) from None
+            except BaseException:
+                await self._resign()
+                raise
+
+    async def _commit(self, documents: Sequence[Document], writing: _Writing) -> Offset:
+        """Append in one transaction, and return when every reader sees it."""
+        now_ms = int((self._clock.now() - _EPOCH_START) / _MILLISECOND)
+        writing.appended_at_ms = max(writing.appended_at_ms, now_ms)
+        with translated(f"append to topic {self._topic.name} at {self._session.servers}"):
+            async with asyncio.timeout(2 * self._session.request_timeout_s):
+                await writing.producer.begin_transaction()
+                first, last = await self._send(documents, writing)
+                await writing.producer.commit_transaction()
+                await self._stable(last + 1)
+        return Offset(first)
+
+    async def _send(self, documents: Sequence[Document], writing: _Writing) -> tuple[int, int]:
+        """Hand all documents to the producer and return their first and last offset."""
+        sent: list[asyncio.Future[RecordMetadata]] = []
+        try:
+            for batch in self._batches(documents, writing):
+                future = await writing.producer.send_batch(batch, self._topic.name, partition=0)
+                sent.append(future)
+        finally:
+            for future in sent:
+                await asyncio.wait([future])
+                future.exception()  # seen; the first of them is raised below
+        offsets: list[int] = [future.result().offset for future in sent]
+        return offsets[0], offsets[0] + len(documents) - 1
+
+    def _batches(self, documents: Sequence[Document], writing: _Writing) -> Iterator[BatchBuilder]:
+        headers = _Headers(writing.epoch)
+        batch = writing.producer.create_batch()
+        for document in documents:
+            self._refuse_large(document)
+            line = {
+                "key": document.subject.encode(),
+                "value": document.data,
+                "timestamp": writing.appended_at_ms,
+                "headers": headers[document.type],
+            }
+            if batch.append(**line) is None:
+                yield batch
+                batch = writing.producer.create_batch()
+                batch.append(**line)
+        yield batch
+
+    def _refuse_large(self, document: Document) -> None:
+        if len(document.data) > self._topic.record_bytes_max:
+            raise ConfigError(
+                f"the event of {document.subject} has {len(document.data)} bytes, more than"
+                f" log.record_bytes_max allows ({self._topic.record_bytes_max})",
+                hint="raise log.record_bytes_max, and max.message.bytes of the topic with it",
+            )
+
+    async def _stable(self, end: int) -> None:
+        """Wait for the marker of a committed transaction, which the broker writes afterwards."""
+        reader = await self._opened()
+        while await reader.end() < end:  # noqa: ASYNC110 - the broker tells nobody
+            await asyncio.sleep(STABLE_POLL_S)
+
+    async def _tail(self) -> _Tail:
+        """Return what the last committed record says, looking back in growing steps."""
+        reader = await self._opened()
+        first, end = await reader.first(), await reader.end()
+        at, step = end, 4
+        while at > first:
+            start, last = max(first, at - step), None
+            position = start
+            while position < at and (found := await reader.read(position, records_max=1000)):
+                last, position = found[-1], found[-1].offset + 1
+            if last is not None:
+                return _Tail(Epoch(int(_headers(last)[EPOCH])), last.timestamp)
+            at, step = start, step * 8
+        return _Tail(Epoch(end), 0)  # every epoch took an offset, so none was larger than this
+
+    async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:
+        """Tell another writer from a transaction that the broker gave up because we were slow.
+
+        Another writer shuts us out a moment before its first record stands in the log.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEWER_WRITER_SHOWS_S):
+                while (await self._tail()).epoch <= epoch:  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(NEWER_WRITER_POLL_S)
+                return FencedError(f"another writer has acquired topic {self._topic.name}")
+        return TransientError(
+            f"the broker ended a transaction on topic {self._topic.name}: this process was silent"
+            f" for longer than {self._limits.transaction_timeout_s:g} s"
+        )
+
+    async def _producer(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._session.options(),
+            transactional_id=self._topic.name,
+            transaction_timeout_ms=int(self._limits.transaction_timeout_s * 1000),
+            acks="all",
+            compression_type="zstd",
+            max_batch_size=BATCH_BYTES,
+            max_request_size=self._topic.record_bytes_max,
+        )
+        with translated(
+            f"become the writer of topic {self._topic.name} at {self._session.servers}"
+        ):
+            try:
+                async with asyncio.timeout(self._session.request_timeout_s):
+                    await producer.start()
+            except BaseException:
+                await stopped(producer)
+                raise
+        return producer
+
+    async def _resign(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await stopped(writing.producer)
+
+
+class _Headers(dict[str, list[tuple[str, bytes]]]):
+    """The headers of each type of event, made once a transaction."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        super().__init__()
+        self._epoch = str(epoch).encode()
+
+    def __missing__(self, type_: str) -> list[tuple[str, bytes]]:
+        self[type_] = found = [
+            (CONTENT_TYPE, CLOUD_EVENT), (TYPE, type_.encode()), (EPOCH, self._epoch)
+        ]  # fmt: skip
+        return found
+
+
+def _acquired(epoch: Epoch) -> Document:
+    return Document(type=ACQUIRED, subject="", data=orjson.dumps({"epoch": epoch}))
+
+
+def _headers(record: ConsumerRecord) -> dict[str, bytes]:
+    return dict(record.headers)
+
+
+def _records(found: Sequence[ConsumerRecord]) -> list[Record]:
+    """Return what readers see of consumed records; the records of one append share their times."""
+    types, times = _Types(), _Times()
+    new = tuple.__new__  # a third quicker than the constructor of a NamedTuple
+    try:
+        return [
+            new(Record, (one.offset, times[one.timestamp], type_, one.value))
+            for one in found
+            if (type_ := types[one.headers[TYPE_AT][1]]) != ACQUIRED
+        ]
+    except (IndexError, UnicodeDecodeError):
+        raise CorruptionError(
+            f"a record between offsets {found[0].offset} and {found[-1].offset} lacks header {TYPE}"
+        ) from None
+
+
+class _Types(dict[bytes, str]):
+    """The type that a header names."""
+
+    def __missing__(self, value: bytes) -> str:
+        self[value] = found = value.decode()
+        return found
+
+
+class _Times(dict[int, datetime]):
+    """The time that a timestamp means."""
+
+    def __missing__(self, time_ms: int) -> datetime:
+        self[time_ms] = found = _EPOCH_START + time_ms * _MILLISECOND
+        return found

@@ -1,0 +1,206 @@
+"""Reading one partition from anywhere: committed records only, and a sure answer at the end.
+
+A consumer fetches ahead, which is fast while reads follow each other and waste when they jump. So
+there are a few of them, and each read takes the one that already stands at its start.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from replicator.adapters.kafka.session import Session, stopped, translated
+from replicator.errors import GapError
+
+EMPTY_POLL_S = 0.02
+"""Aborted records and transaction markers are passed over without being returned."""
+
+
+@dataclass(slots=True, eq=False)
+class _Cursor:
+    """A consumer and where it stands."""
+
+    consumer: AIOKafkaConsumer
+    at: int = -1
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class PartitionReader:
+    """Reads committed records of one partition of one topic."""
+
+    def __init__(
+        self, session: Session, topic: str, *, cursors_max: int, fetch_bytes_max: int
+    ) -> None:
+        """Take the settings; nothing is opened yet.
+
+        Args:
+            session: How the brokers are reached.
+            topic: The topic, which must be there.
+            cursors_max: Consumers kept open; as many reads can follow their own line undisturbed.
+            fetch_bytes_max: Bytes that each of them fetches ahead.
+        """
+        self._session = session
+        self._partition = TopicPartition(topic, 0)
+        self._cursors_max = cursors_max
+        self._fetch_bytes_max = fetch_bytes_max
+        self._stack = AsyncExitStack()
+        self._cursors: list[_Cursor] = []
+        self._opening = asyncio.Lock()
+        self._asking: AIOKafkaConsumer | None = None
+        self._known_end = -1
+
+    async def close(self) -> None:
+        """Close all consumers."""
+        await self._stack.aclose()
+        self._cursors, self._asking = [], None
+
+    async def first(self) -> int:
+        """Return the offset of the oldest record kept."""
+        with self._translated("ask for the first offset"):
+            consumer = await self._asked()
+            found: int = (await consumer.beginning_offsets([self._partition]))[self._partition]
+            return found
+
+    async def end(self) -> int:
+        """Return the offset up to which everything is decided: Kafka's last stable offset."""
+        with self._translated("ask for the last stable offset"):
+            consumer = await self._asked()
+            found: int = (await consumer.end_offsets([self._partition]))[self._partition]
+            self._known_end = found
+            return found
+
+    async def offset_at(self, time_ms: int) -> int | None:
+        """Return the offset of the first record stamped at or after a time, in Unix milliseconds.
+
+        Records' times must not decrease. The broker's own look-up is where the search begins: it
+        also finds transaction markers, which carry the broker's time, and it finds nothing when
+        what it would find was trimmed (Kafka 4.4).
+        """
+        low = await self._hint(time_ms)
+        if await self._is_late(low, time_ms):
+            return await self._next_record(low)
+        end, step = await self.end(), 1
+        while not await self._is_late(high := min(low + step, end), time_ms):
+            low, step = high, step * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self._is_late(middle, time_ms):
+                high = middle
+            else:
+                low = middle
+        return await self._next_record(high)
+
+    async def _hint(self, time_ms: int) -> int:
+        with self._translated("look up a time"):
+            consumer = await self._asked()
+            found = (await consumer.offsets_for_times({self._partition: time_ms}))[self._partition]
+        return await self.first() if found is None else found.offset
+
+    async def _is_late(self, offset: int, time_ms: int) -> bool:
+        """Whether no record from this offset on is stamped before a time."""
+        records = await self.read(offset, records_max=1)
+        return not records or records[0].timestamp >= time_ms
+
+    async def _next_record(self, offset: int) -> int | None:
+        records = await self.read(offset, records_max=1)
+        return records[0].offset if records else None
+
+    async def read(self, start: int, *, records_max: int) -> Sequence[ConsumerRecord]:
+        """Return committed records from `start` on, at least one unless there is none.
+
+        Raises:
+            GapError: `start` is older than what is kept.
+        """
+        if start >= self._known_end and start >= await self.end():
+            return []
+        async with self._at(start) as cursor:
+            with self._translated(f"read from offset {start}"):
+                try:
+                    return await self._poll(cursor, records_max)
+                except OffsetOutOfRangeError:
+                    self._known_end = -1
+                    await self._refuse_trimmed(start)
+                    return []
+
+    async def _poll(self, cursor: _Cursor, records_max: int) -> Sequence[ConsumerRecord]:
+        async with asyncio.timeout(self._session.request_timeout_s):
+            while cursor.at < self._known_end:
+                found = await cursor.consumer.getmany(
+                    self._partition,
+                    timeout_ms=int(EMPTY_POLL_S * 1000),
+                    max_records=records_max,
+                )
+                cursor.at = await cursor.consumer.position(self._partition)
+                records: Sequence[ConsumerRecord] = found.get(self._partition, ())
+                if records:
+                    return records
+        return []
+
+    async def _refuse_trimmed(self, start: int) -> None:
+        first = await self.first()
+        if start < first:
+            raise GapError(
+                f"topic {self._partition.topic} was trimmed: it begins at offset {first} and"
+                f" {start} was asked for"
+            )
+
+    @asynccontextmanager
+    async def _at(self, start: int) -> AsyncIterator[_Cursor]:
+        """Lend the consumer that stands at an offset, or the least used one, moved there."""
+        cursor = await self._free(start)
+        async with cursor.busy:
+            self._cursors.remove(cursor)
+            self._cursors.append(cursor)
+            if cursor.at != start:
+                cursor.consumer.seek(self._partition, start)
+                cursor.at = start
+            try:
+                yield cursor
+            except BaseException:
+                cursor.at = -1  # who knows what it has returned to nobody
+                raise
+
+    async def _free(self, start: int) -> _Cursor:
+        async with self._opening:
+            idle = [cursor for cursor in self._cursors if not cursor.busy.locked()]
+            for cursor in idle:
+                if cursor.at == start:
+                    return cursor
+            if len(self._cursors) < self._cursors_max:
+                consumer = await self._opened()
+                consumer.assign([self._partition])
+                consumer.seek(self._partition, start)
+                self._cursors.insert(0, _Cursor(consumer, start))
+                return self._cursors[0]
+            return (idle or self._cursors)[0]
+
+    async def _asked(self) -> AIOKafkaConsumer:
+        async with self._opening:
+            if self._asking is None:
+                self._asking = await self._opened()
+            return self._asking
+
+    async def _opened(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._session.options(),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=self._fetch_bytes_max,
+            fetch_max_bytes=self._fetch_bytes_max,
+            fetch_max_wait_ms=100,
+        )
+        with self._translated("connect"):
+            try:
+                await consumer.start()
+            except BaseException:
+                await stopped(consumer)
+                raise
+        self._stack.push_async_callback(stopped, consumer)
+        return consumer
+
+    def _translated(self, doing: str) -> AbstractContextManager[None]:
+        return translated(f"{doing} of topic {self._partition.topic} at {self._session.servers}")

@@ -1,0 +1,69 @@
+"""Everything that stands in a local deep storage, place by place; all of it blocks."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from replicator.adapters.local.workspace import Area
+from replicator.model.load_spec import Location
+from replicator.ports import AREAS, Known, StoredPlace
+
+
+def local_places(root: Path, area: Area, known: Known) -> Iterator[StoredPlace]:
+    """Yield each place that is not known, and nothing below a folder that is."""
+    return _below(root, "", area, known)
+
+
+def _below(folder: Path, prefix: str, area: Area, known: Known) -> Iterator[StoredPlace]:
+    for entry in _entries(folder):
+        if prefix == "" and entry.name in AREAS:
+            continue
+        is_folder = entry.is_dir(follow_symlinks=False)
+        location = Location(f"{prefix}{entry.name}{'/' if is_folder else ''}")
+        if known(location):
+            continue
+        if not is_folder:
+            yield _place(location, [entry], has_receipt=area.has(location))
+        elif area.has(location):
+            yield _place(location, _files(entry), has_receipt=True)
+        else:
+            yield from _below(Path(entry.path), location, area, known)
+
+
+def _place(
+    location: Location,
+    files: "Iterator[os.DirEntry[str]] | list[os.DirEntry[str]]",
+    *,
+    has_receipt: bool,
+) -> StoredPlace:
+    size_bytes, newest = 0, 0.0
+    for file in files:
+        try:
+            stat = file.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # removed meanwhile
+        size_bytes, newest = size_bytes + stat.st_size, max(newest, stat.st_mtime)
+    return StoredPlace(
+        location=location,
+        size_bytes=size_bytes,
+        has_receipt=has_receipt,
+        stored_at=datetime.fromtimestamp(newest, UTC),
+    )
+
+
+def _files(folder: "os.DirEntry[str]") -> "Iterator[os.DirEntry[str]]":
+    for entry in _entries(Path(folder.path)):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry)
+        else:
+            yield entry
+
+
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    """Return what is in a folder: read to its end at once, so that none stays open."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []  # removed meanwhile

@@ -1,0 +1,191 @@
+"""Reading a deep storage in a folder, in pieces, and never out of the folder."""
+
+import errno
+import os
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from replicator.adapters.local.files import Found, Reading, files_at, translated
+from replicator.adapters.machine.threads import finished
+from replicator.errors import (
+    DeniedObjectError,
+    MissingObjectError,
+    RefusedError,
+    TransientError,
+    UnreadableObjectError,
+)
+from replicator.model.load_spec import Location
+from replicator.ports import AREAS, Checked, StoredObject
+
+PIECE_BYTES = 1 << 20
+OF_ITS_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+OF_ONE_PERHAPS = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
+FILES_TRIED_MAX = 1000
+"""To tell what is wrong with one file from what is wrong with all."""
+EMPTY_HINT = (
+    "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
+    " into it"
+)
+
+
+class LocalDeepStorageReader:
+    """A `DeepStorageReader` of the folder `root`; it has no method that writes.
+
+    A place outside the root is refused, also one behind a link.
+    """
+
+    def __init__(self, root: Path, *, piece_bytes: int = PIECE_BYTES) -> None:
+        """Take the settings; nothing is opened yet.
+
+        Args:
+            root: `druid.storage.storageDirectory`, as this process sees it.
+            piece_bytes: How much is read at once.
+        """
+        self._root, self._piece_bytes = root, piece_bytes
+
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        del ahead
+        found = await finished(lambda: self._files(location))
+        return [
+            StoredObject(name=file.name, size_bytes=file.size_bytes, tag=str(file.mtime_ns))
+            for file in found
+        ]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        name, left = stored.name, (stored.size_bytes if end is None else end) - start
+        reading = self._opened(location, name, start=start)
+        try:
+            while end is None or left > 0:
+                piece = await finished(partial(self._piece, reading, location, name))
+                if end is not None:
+                    piece = piece[:left]
+                if not piece:
+                    break
+                left -= len(piece)
+                yield piece
+            await finished(partial(self._require_same, reading, location, stored))
+        finally:
+            reading.close()
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        return tuple([await self._check(location, found) for found in await self.objects(location)])
+
+    async def _check(self, location: Location, stored: StoredObject) -> Checked:
+        reading, checksum, size_bytes = self._opened(location, stored.name), sha256(), 0
+
+        def add() -> int:
+            piece = self._piece(reading, location, stored.name)
+            checksum.update(piece)
+            return len(piece)
+
+        try:
+            got_bytes = self._piece_bytes
+            while got_bytes == self._piece_bytes:
+                got_bytes = await finished(add)
+                size_bytes += got_bytes
+        finally:
+            reading.close()
+        return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
+
+    def _files(self, location: Location) -> list[Found]:
+        with self._reading(location):
+            path = self._path(location)
+            if location.endswith("/") and path.exists() and not path.is_dir():
+                raise UnreadableObjectError(
+                    f"{path} is a file, its load spec names a folder",
+                    hint="put the segment's folder there",
+                )
+            found = files_at(path)
+            if not found:
+                raise FileNotFoundError(f"{location} holds no file")
+            return found
+
+    def _opened(self, location: Location, name: str, *, start: int = 0) -> Reading:
+        return Reading(partial(self._object_path, location, name), self._piece_bytes, start)
+
+    def _require_same(self, reading: Reading, location: Location, stored: StoredObject) -> None:
+        """Raise a TransientError when the file was written since it was listed."""
+        if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
+            raise TransientError(
+                f"{location}{stored.name} of {self._root} was written while it was read",
+                hint="it is listed and read again",
+            )
+
+    def _piece(self, reading: Reading, location: Location, name: str) -> bytes:
+        with self._reading(f"{location}{name}"):
+            return reading.piece()
+
+    def _object_path(self, location: Location, name: str) -> Path:
+        return self._path(Location(f"{location.rstrip('/')}/{name}" if name else location))
+
+    def _path(self, location: Location) -> Path:
+        parts = PurePosixPath(location).parts
+        reserved = {"/", "//", *AREAS}
+        if not parts or parts[0] in reserved or ".." in parts or "\0" in location:
+            raise RefusedError(f"{location!r} is not a place in the deep storage {self._root}")
+        path, real_root = self._root.joinpath(*parts), os.path.realpath(self._root)
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(real_root) or not AREAS.isdisjoint(
+            real.relative_to(real_root).parts[:1]
+        ):
+            raise RefusedError(f"{path} leads out of the deep storage {self._root}, to {real}")
+        return path
+
+    @contextmanager
+    def _reading(self, what: str) -> Generator[None]:
+        with translated(f"cannot read {what} of {self._root}"):
+            try:
+                yield
+            except (FileNotFoundError, NotADirectoryError) as exc:
+                self._require_root()
+                raise MissingObjectError(f"{what} is not in {self._root}") from exc
+            except OSError as exc:
+                self._judge(exc, what)
+                raise
+
+    def _judge(self, exc: OSError, what: str) -> None:
+        """Raise what an error means that is one file's alone, by whether another can be read."""
+        if exc.errno in OF_ITS_NAME:
+            raise UnreadableObjectError(
+                f"{what} of {self._root}: {exc.strerror}", hint="no file can have such a name there"
+            ) from exc
+        if exc.errno in OF_ONE_PERHAPS and self._can_read_another(exc.filename):
+            denied = exc.errno != errno.EIO
+            raise (DeniedObjectError if denied else UnreadableObjectError)(
+                f"{what} of {self._root}: {exc.strerror} (other files can be read)",
+                hint="give this process's user the rights on it" if denied else "look at the disk",
+            ) from exc
+
+    def _can_read_another(self, path: object) -> bool:
+        """Try a few files of the root; folders that cannot be listed are passed over."""
+        found = (Path(folder, name) for folder, _, names in os.walk(self._root) for name in names)
+        for other in islice(found, FILES_TRIED_MAX):
+            try:
+                if str(other) != str(path) and other.is_file():
+                    with other.open("rb") as file:
+                        return bool(file.read(1))
+            except OSError:
+                continue
+        return False
+
+    def _require_root(self) -> None:
+        """A mount that is gone must never look like segments that were killed."""
+        try:
+            with os.scandir(self._root) as entries:
+                empty = next(entries, None) is None
+        except OSError as exc:
+            raise TransientError(
+                f"the deep storage {self._root} cannot be read: {exc}",
+                hint="mount it; nothing is known about its segments until then",
+            ) from exc
+        if empty:
+            raise TransientError(
+                f"the deep storage {self._root} is empty, as when it is not mounted",
+                hint=EMPTY_HINT,
+            )

@@ -1,0 +1,385 @@
+"""A deep storage in a folder, as `druid.storage.type=local` keeps it; the folder may be a mount.
+
+Nothing is ever linked: a hard link to the source's file would change and rot together with it.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from errno import EACCES
+from functools import partial
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from replicator.adapters.local.area import LocalArea
+from replicator.adapters.local.files import (
+    Writing,
+    files_at,
+    make_folders,
+    remove_empty,
+    sync,
+    sync_tree,
+    translated,
+    write_durably,
+)
+from replicator.adapters.local.places import local_places
+from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
+from replicator.adapters.local.workspace import Area, Kept
+from replicator.adapters.machine.threads import finished
+from replicator.errors import CorruptionError, MissingObjectError, RefusedError
+from replicator.model.load_spec import Location
+from replicator.ports import (
+    OWN_AREA,
+    Checked,
+    DeepStorageReader,
+    Known,
+    Piece,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
+
+PROBE_BYTES = 4096
+PAGE_PLACES_MAX = 1000
+
+
+class LocalDeepStorage(LocalDeepStorageReader):
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in the folder `root`, which must exist.
+
+    What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
+    into place. The receipt is durable before that: after any crash there are bytes with a receipt,
+    or a receipt that no bytes belong to, which counts for nothing.
+    """
+
+    def __init__(
+        self, root: Path, *, piece_bytes: int = PIECE_BYTES, lock_timeout_s: float = 60.0
+    ) -> None:
+        """Take the settings; nothing is opened yet.
+
+        Args:
+            root: `druid.storage.storageDirectory`, as this process sees it.
+            piece_bytes: How much is read at once.
+            lock_timeout_s: How long another process may be putting something in the same place.
+        """
+        super().__init__(root, piece_bytes=piece_bytes)
+        self._area = Area(root, lock_timeout_s=lock_timeout_s)
+        self._settled = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give up this process's part of the private area."""
+        await finished(self._area.close)
+
+    def area(self) -> LocalArea:
+        """Return where our own files are kept."""
+        return LocalArea(self._root, OWN_AREA, self._area)
+
+    async def clean(self) -> None:
+        """Remove what dead processes left half written; the first `put` does so too."""
+        await finished(self._clean)
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        return await finished(lambda: self._receipt(location))
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        del origin, location
+        return False
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        _require_names(location, shipment.objects)
+        await finished(lambda: self._begin(location))
+        work = self._area.new_folder()
+        try:
+            receipt = await self._written(work, location, shipment)
+            return await finished(lambda: self._place(location, work, receipt))
+        finally:
+            await finished(lambda: shutil.rmtree(work, ignore_errors=True))
+
+    async def remove(self, location: Location) -> None:
+        await finished(lambda: self._remove(location))
+
+    async def kept(self, location: Location) -> Receipt | None:
+        found = await finished(lambda: self._kept(location))
+        return None if found is None else found.receipt
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        await finished(lambda: self._vouch(location, receipt))
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        _require_names(location, shipment.objects)
+        await finished(lambda: self._prepare(location))
+        work = self._area.new_folder()
+        try:
+            receipt = (await self._written(work, location, shipment)).confirmed(truth)
+            if receipt is None:
+                raise CorruptionError(
+                    f"{location}: other bytes arrived than its receipt says; what was there stays"
+                )
+            final = receipt
+            await finished(lambda: self._swap(location, work, final))
+            return final
+        finally:
+            await finished(lambda: shutil.rmtree(work, ignore_errors=True))
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        del until
+        self._path(location)
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        found = local_places(self._root, self._area, known)
+        while page := await finished(lambda: self._page(found)):
+            yield page
+
+    async def create(self) -> None:
+        await finished(self._create)
+
+    async def probe(self) -> None:
+        await finished(self._probe)
+
+    async def _written(self, work: Path, location: Location, shipment: Shipment) -> Receipt:
+        """Write a shipment beside its place."""
+        checked = [
+            await self._write(work, location, wanted, shipment) for wanted in shipment.objects
+        ]
+        return Receipt(objects=tuple(checked), copied_from=shipment.objects)
+
+    async def _write(
+        self, work: Path, location: Location, wanted: StoredObject, shipment: Shipment
+    ) -> Checked:
+        writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
+        doing = f"cannot write {location}{wanted.name} to {self._root}"
+        try:
+            last: Piece = b""
+            async for piece in shipment.read(wanted):
+                if last:
+                    with translated(doing):
+                        await finished(partial(writing.piece, last))
+                last = piece
+            with translated(doing):
+                checksum = await finished(partial(writing.end, last))
+        finally:
+            writing.close()
+        if writing.size_bytes != wanted.size_bytes:
+            raise CorruptionError(
+                f"{location}{wanted.name}: {writing.size_bytes} bytes arrived, its storage said"
+                f" {wanted.size_bytes}; nothing was stored"
+            )
+        return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum)
+
+    # ------------------------------------------------------------------------------ in a thread
+
+    def _clean(self) -> None:
+        with translated(f"cannot clean {self._root}"):
+            self._area.clean()
+
+    def _receipt(self, location: Location) -> Receipt | None:
+        path = self._path(location)
+        with translated(f"cannot read {path}"):
+            self._area.require_root()
+            kept = self._area.kept(location)
+            if kept is None or not _is_whole(path, kept):
+                return None
+            self._settle()
+            return kept.receipt
+
+    def _settle(self) -> None:
+        """Once a process: what a killed one has renamed, but not yet synced, is made durable."""
+        if not self._settled:
+            os.sync()
+            self._settled = True
+
+    def _begin(self, location: Location) -> None:
+        """Refuse early, before anything is read; `_place` looks again."""
+        path = self._path(location)
+        with translated(f"cannot write {path}"):
+            self._area.prepare()
+            kept = self._area.kept(location)
+            if kept is None or not _is_whole(path, kept):
+                _require_ours(path, kept)
+
+    def _place(self, location: Location, work: Path, receipt: Receipt) -> Receipt:
+        path, new = self._path(location), work / "new"
+        with translated(f"cannot write {path}"), self._area.placing(location):
+            self._area.require_root()
+            kept = self._area.kept(location)
+            if kept is not None and _is_whole(path, kept):
+                return self._confirm(location, path, kept, receipt)
+            # Away first: under the new receipt the rest of older bytes might look whole.
+            _set_aside(path, work, kept)
+            sync_tree(new)
+            make_folders(path.parent, self._root)
+            self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+            _rename(new, path)
+        return receipt
+
+    def _confirm(self, location: Location, path: Path, kept: Kept, receipt: Receipt) -> Receipt:
+        """Let whole bytes stay that are equal to the new ones, and note where they came from."""
+        if kept.receipt.objects != receipt.objects:
+            raise RefusedError(
+                f"{path} holds other bytes already, which this tool wrote and will not replace",
+                hint="compare the two; to have it copied again remove what is there",
+            )
+        make_folders(path.parent, self._root)
+        sync(path.parent)  # whoever put it there may have died before it did
+        if kept.receipt.copied_from != receipt.copied_from:
+            self._area.keep(location, Kept(receipt=receipt, inode=kept.inode))
+        return receipt
+
+    def _remove(self, location: Location) -> None:
+        path = self._path(location)
+        with translated(f"cannot remove {path}"):
+            self._area.prepare()
+            work = self._area.new_folder()
+            try:
+                with self._area.placing(location):
+                    _require_kind(path, location)
+                    if os.path.lexists(path):
+                        work.mkdir()
+                        path.rename(work / "old")
+                        sync(path.parent)
+                    self._area.forget(location)
+                remove_empty(path.parent, self._root)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+
+    def _kept(self, location: Location) -> Kept | None:
+        path = self._path(location)
+        with translated(f"cannot read {path}"):
+            self._area.require_root()
+            return self._area.kept(location)
+
+    def _prepare(self, location: Location) -> None:
+        with translated(f"cannot write {self._path(location)}"):
+            self._area.prepare()
+
+    def _vouch(self, location: Location, receipt: Receipt) -> None:
+        path = self._path(location)
+        with translated(f"cannot write the receipt of {path}"):
+            self._area.prepare()
+            with self._area.placing(location):
+                if not os.path.lexists(path) or not _holds(path, receipt):
+                    raise MissingObjectError(f"{path} is not what its receipt would say")
+                os.sync()  # whoever put it there may have died before it did
+                self._area.keep(location, Kept(receipt=receipt, inode=path.stat().st_ino))
+
+    def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
+        path, new, old = self._path(location), work / "new", work / "old"
+        with translated(f"cannot write {path}"), self._area.placing(location):
+            self._area.require_root()
+            _require_kind(path, location)
+            sync_tree(new)
+            make_folders(path.parent, self._root)
+            if os.path.lexists(path):
+                path.rename(old)
+            try:
+                self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+                _rename(new, path)
+            except OSError:
+                if os.path.lexists(old):
+                    old.rename(path)
+                raise
+
+    def _page(self, found: Iterator[StoredPlace]) -> list[StoredPlace]:
+        with translated(f"cannot list {self._root}"):
+            self._area.require_root()
+            return list(islice(found, PAGE_PLACES_MAX))
+
+    def _create(self) -> None:
+        with translated(f"cannot make {self._root}"):
+            if not self._root.is_dir():
+                self._root.parent.mkdir(parents=True, exist_ok=True)
+                self._root.mkdir(exist_ok=True)
+                sync(self._root.parent)
+
+    def _probe(self) -> None:
+        with translated(f"cannot write to {self._root}"):
+            self._area.prepare()
+            if not os.access(self._root, os.W_OK | os.X_OK):
+                raise PermissionError(EACCES, os.strerror(EACCES), str(self._root))
+            path, data = self._area.new_folder(), os.urandom(PROBE_BYTES)
+            try:
+                write_durably(path, data)
+                if path.read_bytes() != data:
+                    raise CorruptionError(f"{path}: other bytes are read than were written")
+            finally:
+                path.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path, kept: Kept) -> bool:
+    return _holds(path, kept.receipt)
+
+
+def _holds(path: Path, receipt: Receipt) -> bool:
+    try:
+        found = {file.name: file.size_bytes for file in files_at(path)}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return found == {stored.name: stored.size_bytes for stored in receipt.objects}
+
+
+def _require_ours(path: Path, kept: Kept | None) -> None:
+    """Refuse what may be somebody else's: only a remainder of our own bytes may be replaced.
+
+    Ours has the inode that was renamed into place, and no file that the receipt does not name.
+    """
+    if not os.path.lexists(path):
+        return
+    names = {file.name for file in files_at(path)}
+    ours = kept is not None and path.stat().st_ino == kept.inode
+    if names and not (ours and kept and names <= {stored.name for stored in kept.receipt.objects}):
+        raise RefusedError(
+            f"{path} holds something that this tool did not write",
+            hint="move it away if nothing needs it, then run the command again",
+        )
+
+
+def _require_kind(path: Path, location: Location) -> None:
+    """A file's name must not lead to a folder, in which there may be other places."""
+    if os.path.lexists(path) and location.endswith("/") != path.is_dir():
+        raise RefusedError(f"{path} is not what {location!r} names: one is a folder, one a file")
+
+
+def _set_aside(path: Path, work: Path, kept: Kept | None) -> None:
+    _require_ours(path, kept)
+    if os.path.lexists(path):
+        path.rename(work / "old")
+        sync(path.parent)
+
+
+def _rename(new: Path, path: Path) -> None:
+    """Make it visible, and invisible again when that cannot be made durable."""
+    new.rename(path)
+    try:
+        sync(path.parent)
+    except OSError:
+        path.rename(new)
+        raise
+
+
+def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:
+    names = [stored.name for stored in objects]
+    if names == [""] and not location.endswith("/"):
+        return
+    if not names or len(set(names)) < len(names) or not all(map(_is_name, names)):
+        raise RefusedError(f"{location}: {names!r} cannot be stored as the files of one folder")
+
+
+def _is_name(name: str) -> bool:
+    plain = name == PurePosixPath(name).as_posix() and "\0" not in name
+    return plain and name != "." and name[:1] != "/" and ".." not in name.split("/")

@@ -1,0 +1,219 @@
+"""Our own corner of a local deep storage, `<root>/.replicator`: unfinished work, and receipts.
+
+    tmp/<process>/     what one running process writes; `<process>.lock` is locked while it lives
+    receipts/<2 hex>/  one small file a location, named by the location's SHA-256
+    locks/<2 hex>      held while a location is put in its place
+
+Receipts are not kept next to the bytes: Druid loads every file of a segment's folder, and deletes
+that folder's parent when it kills the segment.
+"""
+
+import fcntl
+import os
+import shutil
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from replicator.adapters.local.files import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    make_folders,
+    sync,
+    write_durably,
+)
+from replicator.adapters.transfer.receipt_json import receipt_json, receipt_of
+from replicator.errors import CorruptionError, TransientError
+from replicator.model.load_spec import Location
+from replicator.ports import Receipt
+
+AREA = ".replicator"
+FORMAT = 1
+LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A receipt, and by which inode the bytes can be told from what somebody else put there."""
+
+    receipt: Receipt
+    inode: int
+
+
+class Area:
+    """The private area below one root, as one process uses it. All calls block."""
+
+    def __init__(self, root: Path, *, lock_timeout_s: float) -> None:
+        self._root, self._top = root, root / AREA
+        self._lock_timeout_s = lock_timeout_s
+        self._own = self._top / "tmp" / uuid4().hex
+        self._mutex = threading.Lock()
+        self._alive: int | None = None
+
+    def prepare(self) -> None:
+        """Make the area when this process has not done so yet, and clean up after dead ones.
+
+        It is made once: should it vanish later, then the mount under it did.
+
+        Raises:
+            TransientError: root or area is gone.
+        """
+        with self._mutex:
+            if self._alive is None:
+                self.require_root()
+                for name in ("tmp", "receipts", "locks"):
+                    make_folders(self._top / name, self._root, PRIVATE_FOLDER)
+                with self._locked(self._top / "lock"):
+                    self._remove_dead()
+                    self._alive = _lock_file(self._own.with_suffix(".lock"))
+                    self._own.mkdir(PRIVATE_FOLDER)
+            else:
+                self.require_root()
+
+    def require_root(self) -> None:
+        """Raise a TransientError when the root, or the area once it was made, is gone."""
+        if not self._root.is_dir():
+            raise TransientError(f"{self._root}: the deep storage is not there; is it mounted?")
+        if self._alive is not None and not self._own.is_dir():
+            raise TransientError(f"{self._own} is gone; is the deep storage still mounted?")
+
+    def clean(self) -> None:
+        """Remove what processes left that are dead; a live one holds a lock on its own."""
+        self.prepare()
+        with self._locked(self._top / "lock"):
+            self._remove_dead()
+
+    def close(self) -> None:
+        """Remove this process's part."""
+        with self._mutex:
+            if self._alive is not None:
+                shutil.rmtree(self._own, ignore_errors=True)
+                self._own.with_suffix(".lock").unlink(missing_ok=True)
+                os.close(self._alive)
+                self._alive = None
+
+    def new_folder(self) -> Path:
+        """Return the path of a folder, or a file, for one piece of work.
+
+        The caller makes and removes it; when that is killed, the next process does.
+        """
+        return self._own / uuid4().hex
+
+    @contextmanager
+    def placing(self, location: Location) -> Generator[None]:
+        """Shut out all other writers of a location, in this process and in others."""
+        with self._locked(self._top / "locks" / _name(location)[:2]):
+            yield
+
+    def kept(self, location: Location) -> Kept | None:
+        """Return the receipt of a location, whatever has become of its bytes.
+
+        Raises:
+            CorruptionError: there is one and it cannot be read.
+        """
+        path = self._receipt_path(location)
+        try:
+            found = orjson.loads(path.read_bytes())
+            stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            return _kept(found, location, stored_at)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as exc:
+            raise CorruptionError(
+                f"{path}: the receipt of {location} cannot be read: {exc}",
+                hint="remove the receipt and the bytes of this location, they are copied again",
+            ) from exc
+
+    def keep(self, location: Location, kept: Kept) -> None:
+        """Store a receipt in one step, durably."""
+        path, written = self._receipt_path(location), self._own / f"{uuid4().hex}.json"
+        found = {
+            "format": FORMAT,
+            "location": location,
+            "inode": kept.inode,
+            **receipt_json(kept.receipt),
+        }
+        try:
+            write_durably(written, orjson.dumps(found))
+            make_folders(path.parent, self._top / "receipts", PRIVATE_FOLDER)
+            written.rename(path)
+            sync(path.parent)
+        finally:
+            written.unlink(missing_ok=True)
+
+    def has(self, location: Location) -> bool:
+        """Return whether there is a receipt."""
+        return self._receipt_path(location).exists()
+
+    def forget(self, location: Location) -> None:
+        """Remove a receipt, durably; it may be gone."""
+        path = self._receipt_path(location)
+        if path.parent.is_dir():
+            path.unlink(missing_ok=True)
+            sync(path.parent)
+
+    def _receipt_path(self, location: Location) -> Path:
+        name = _name(location)
+        return self._top / "receipts" / name[:2] / f"{name}.json"
+
+    def _remove_dead(self) -> None:
+        for lock in (self._top / "tmp").glob("*.lock"):
+            if (descriptor := _try_lock(lock)) is not None:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink(missing_ok=True)
+                os.close(descriptor)
+
+    @contextmanager
+    def _locked(self, path: Path) -> Generator[None]:
+        # Polled and not waited for: a stopped process that holds it must not stop this one.
+        deadline, delay_s = time.monotonic() + self._lock_timeout_s, LOCK_DELAY_FIRST_S
+        while (descriptor := _try_lock(path)) is None:
+            if time.monotonic() > deadline:
+                raise TransientError(f"{path} is locked by another process")
+            time.sleep(delay_s)
+            delay_s = min(2 * delay_s, LOCK_DELAY_MAX_S)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _name(location: Location) -> str:
+    return sha256(location.encode()).hexdigest()
+
+
+def _kept(found: dict[str, Any], location: Location, stored_at: datetime) -> Kept:
+    if found["format"] != FORMAT or found["location"] != location:
+        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
+    receipt = replace(receipt_of(found), stored_at=stored_at)
+    return Kept(receipt=receipt, inode=found["inode"])
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return a descriptor that holds the lock until it is closed, None when it is taken."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock_file(path: Path) -> int:
+    descriptor = _try_lock(path)
+    if descriptor is None:
+        raise TransientError(f"{path} is locked by another process")
+    return descriptor

@@ -1,0 +1,1 @@
+"""What this machine gives: its clock, its threads, and worker processes."""

@@ -1,0 +1,214 @@
+"""Workers in processes of their own, so that reading a long log takes more than one core.
+
+A worker is this interpreter once more, fed over its standard input and read from its standard
+output. It ends when its input ends, and so also when this process is killed: nothing is left
+behind. It is in a process group of its own: Ctrl-C reaches this process alone.
+
+`multiprocessing` would import the whole program in each worker, and its pools keep workers that
+outlive a killed parent, since each of them holds the writing end of what they all read from.
+"""
+
+import asyncio
+import fcntl
+import pickle
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from queue import SimpleQueue
+from subprocess import PIPE, Popen
+from traceback import format_exc
+from typing import IO, Any, Generic, TypeAlias, TypeVar
+
+from replicator.adapters.machine.threads import finished
+from replicator.errors import ReplicatorError, TransientError
+from replicator.model.event import Record
+
+_Result = TypeVar("_Result")
+_Work: TypeAlias = Callable[[Sequence[Record]], _Result]
+
+PIPE_BYTES = 1 << 20
+"""Of a pipe's buffer, as far as the system lets us: a switch of tasks costs more than a copy."""
+AHEAD = 1
+"""Batches that wait beside those that are worked on, so that no worker waits for the log."""
+
+
+class ProcessWorkers:
+    """`Workers` that are started for a long history, and end with it."""
+
+    def __init__(self, count: int, *, records_alone_max: int = 20_000) -> None:
+        """Take the settings; nothing is started yet.
+
+        Args:
+            count: How many processes; with one, everything is done in this one.
+            records_alone_max: How many records this process does alone before it starts any:
+                about half a second's work, and longer than a start takes.
+        """
+        self._count, self._records_alone_max = count, records_alone_max
+
+    @asynccontextmanager
+    async def each(
+        self, work: _Work[_Result], batches: AsyncIterator[Sequence[Record]]
+    ) -> AsyncIterator[AsyncIterator[_Result]]:
+        crew = _Crew(work, self._count)
+        try:
+            yield self._results(work, batches, crew)
+        finally:
+            await crew.dismiss()
+
+    async def _results(
+        self, work: _Work[_Result], batches: AsyncIterator[Sequence[Record]], crew: "_Crew[_Result]"
+    ) -> AsyncIterator[_Result]:
+        done = 0
+        under_way: deque[Future[_Result]] = deque()
+        async for batch in batches:
+            if self._count == 1 or done < self._records_alone_max:
+                done += len(batch)
+                yield work(batch)
+                continue
+            under_way.append(crew.do(batch))
+            if len(under_way) > self._count + AHEAD:
+                yield await asyncio.wrap_future(under_way.popleft())
+        while under_way:
+            yield await asyncio.wrap_future(under_way.popleft())
+
+
+class _Crew(Generic[_Result]):
+    """The workers of one history, with a thread for each that talks to it."""
+
+    def __init__(self, work: _Work[_Result], count: int) -> None:
+        self._work, self._count = work, count
+        self._workers: list[_Worker] = []
+        self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def do(self, batch: Sequence[Record]) -> Future[_Result]:
+        """Hand a batch to the next worker that is idle."""
+        if self._threads is None:
+            self._start()
+        assert self._threads is not None  # noqa: S101 - for the type checker
+        return self._threads.submit(self._done, batch)
+
+    async def dismiss(self) -> None:
+        """End all workers, whatever they are at."""
+        if self._threads is not None:
+            await finished(self._end)
+
+    def _start(self) -> None:
+        self._threads = ThreadPoolExecutor(self._count, thread_name_prefix="log-worker")
+        for _ in range(self._count):
+            worker = _Worker(self._work)
+            self._workers.append(worker)
+            self._idle.put(worker)
+
+    def _done(self, batch: Sequence[Record]) -> _Result:
+        worker = self._idle.get()
+        try:
+            result: _Result = worker.do(batch)
+        finally:
+            self._idle.put(worker)
+        return result
+
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.kill()  # a thread that waits for it reads an end of file
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
+
+
+class _Worker:
+    """One process, from this side."""
+
+    def __init__(self, work: _Work[Any]) -> None:
+        self._work: _Work[Any] | None = work
+        # Modules are found where this process finds them, and never in the current folder alone.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+        command = [sys.executable, "-P", "-c", code]
+        self._process = Popen(command, stdin=PIPE, stdout=PIPE, process_group=0)  # noqa: S603
+        with suppress(OSError, AttributeError):  # no pages left for a user's pipes; not Linux
+            fcntl.fcntl(self._pipes()[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def do(self, batch: Sequence[Record]) -> Any:
+        """Return what the work gives for a batch, or raise what it raises."""
+        try:
+            good, result = self._asked(batch)
+        except (OSError, EOFError, pickle.UnpicklingError) as exc:
+            raise self._lost() from exc
+        if not good:
+            raise result
+        return result
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Wait for its end and close the pipes."""
+        self._process.wait()
+        for pipe in self._pipes():
+            with suppress(OSError):  # what could not be written any more
+                pipe.close()
+
+    def _asked(self, batch: Sequence[Record]) -> tuple[bool, Any]:
+        given, answers = self._pipes()
+        if self._work is not None:
+            pickle.dump(self._work, given)
+            self._work = None
+        _send(batch, given)
+        answer: tuple[bool, Any] = pickle.load(answers)  # noqa: S301 - our own child
+        return answer
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018
+        return self._process.stdin, self._process.stdout
+
+    def _lost(self) -> Exception:
+        code = self._process.wait()
+        if code >= 0:
+            return RuntimeError(f"a worker process ended with {code}; it said why on stderr")
+        return TransientError(
+            f"a worker process that reads the log was killed by signal {-code}",
+            hint="if the machine ran out of memory, set `log_workers` to 1; then run it again",
+        )
+
+
+def serve() -> None:
+    """Be a worker: read the work, then batches; write what the work gives, until the input ends."""
+    given, answers = sys.stdin.buffer, sys.stdout.buffer
+    with suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # this side's owner is gone
+        work = pickle.load(given)  # noqa: S301 - our own parent
+        while True:
+            pickle.dump(_answer(work, _received(given)), answers)
+            answers.flush()
+
+
+def _send(batch: Sequence[Record], given: IO[bytes]) -> None:
+    """Write records as columns and their documents in one piece: a pickle of each costs twice."""
+    offsets, times, types, documents = zip(*batch, strict=True)
+    pickle.dump((offsets, times, types, [len(document) for document in documents]), given)
+    given.write(b"".join(documents))
+    given.flush()
+
+
+def _received(given: IO[bytes]) -> list[Record]:
+    offsets, times, types, sizes = pickle.load(given)  # noqa: S301 - our own parent
+    documents, at = [], 0
+    data = given.read(sum(sizes))
+    if len(data) < sum(sizes):
+        raise EOFError
+    for size in sizes:
+        documents.append(data[at : at + size])
+        at += size
+    return list(map(Record, offsets, times, types, documents))
+
+
+def _answer(work: _Work[Any], batch: Sequence[Record]) -> tuple[bool, Any]:
+    try:
+        return True, work(batch)
+    except Exception as exc:  # noqa: BLE001 - raised again where the batch came from
+        if not isinstance(exc, ReplicatorError):
+            exc.add_note(format_exc())
+        return False, exc

@@ -1,0 +1,188 @@
+"""A deep storage in dicts, for tests and simulations: same promises, but it dies with us."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from replicator.adapters.memory.area import MemoryArea
+from replicator.errors import CorruptionError, MissingObjectError, RefusedError, TransientError
+from replicator.model.load_spec import Location
+from replicator.ports import (
+    AREAS,
+    Checked,
+    Clock,
+    DeepStorageReader,
+    Known,
+    Receipt,
+    Shipment,
+    StoredObject,
+    StoredPlace,
+)
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class MemoryDeepStorage:
+    """A `DeepStorage`, `SegmentRemover` and `SegmentMender`; anybody may change `stored`."""
+
+    def __init__(
+        self, clock: Clock | None = None, *, locks: bool = False, swaps: bool = True
+    ) -> None:
+        """Take the clock by which things are stored, whether `extend` locks, `replace` swaps."""
+        self.locks, self.swaps = locks, swaps
+        self.stored: dict[Location, dict[str, bytes]] = {}
+        self.receipts: dict[Location, Receipt] = {}
+        self.own = MemoryArea()
+        self.stored_at: dict[Location, datetime] = {}
+        self.locked_until: dict[Location, datetime] = {}
+        self._clock = clock
+
+    def area(self) -> MemoryArea:
+        """Return where our own files are kept."""
+        return self.own
+
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        del ahead
+        await asyncio.sleep(0)
+        return [
+            StoredObject(name=name, size_bytes=len(data), tag=_tag(data))
+            for name, data in sorted(self._found(location).items())
+        ]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        await asyncio.sleep(0)
+        data = self._found(location).get(stored.name)
+        if data is None:
+            raise MissingObjectError(f"{location}{stored.name} is not there")
+        if _tag(data) != stored.tag:
+            raise TransientError(f"{location}{stored.name} was written since it was listed")
+        yield data[start:end]
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        await asyncio.sleep(0)
+        return tuple(_checked(name, data) for name, data in sorted(self._found(location).items()))
+
+    async def receipt(self, location: Location) -> Receipt | None:
+        await asyncio.sleep(0)
+        receipt, found = self.receipts.get(location), self.stored.get(location)
+        if receipt is None or found is None:
+            return None
+        sizes = {checked.name: checked.size_bytes for checked in receipt.objects}
+        if sizes != {name: len(data) for name, data in found.items()}:
+            return None
+        return replace(receipt, stored_at=self.stored_at.get(location))
+
+    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+        del origin, location
+        return False
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        if location.split("/", 1)[0] in AREAS:
+            raise RefusedError(f"{location!r} is not a place in a deep storage")
+        found = await _arrived(location, shipment)
+        checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
+        present = await self.receipt(location)
+        if present is not None and present.objects != checked:
+            raise RefusedError(f"{location} holds other bytes already")
+        if present is None and location in self.stored and location not in self.receipts:
+            raise RefusedError(f"{location} holds something that this tool did not write")
+        receipt = Receipt(objects=checked, copied_from=shipment.objects)
+        self.stored[location], self.receipts[location] = found, receipt
+        if self._clock is not None:
+            self.stored_at[location] = self._clock.now()
+        return receipt
+
+    async def probe(self) -> None:
+        await asyncio.sleep(0)
+
+    async def remove(self, location: Location) -> None:
+        await asyncio.sleep(0)
+        if location.split("/", 1)[0] in AREAS:
+            raise RefusedError(f"{location} is our own area")
+        locked = self.locked_until.get(location)
+        if locked is not None and self._clock is not None and locked > self._clock.now():
+            raise RefusedError(f"{location} is locked until {locked.isoformat()}")
+        self.receipts.pop(location, None)
+        below = [one for one in self.stored if location[-1] == "/" and one.startswith(location)]
+        for one in [location, *below]:
+            self.stored.pop(one, None)
+            self.stored_at.pop(one, None)
+
+    async def kept(self, location: Location) -> Receipt | None:
+        await asyncio.sleep(0)
+        return self.receipts.get(location)
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        if await self.check(location) != receipt.objects:
+            raise MissingObjectError(f"{location} is not what its receipt says")
+        self.receipts[location] = receipt
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        if not self.swaps:
+            self.stored.pop(location, None)
+            await asyncio.sleep(0)
+        found = await _arrived(location, shipment)
+        checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
+        receipt = Receipt(objects=checked, copied_from=shipment.objects).confirmed(truth)
+        if receipt is None:
+            raise CorruptionError(f"{location}: other bytes arrived than its receipt says")
+        self.stored[location], self.receipts[location] = found, receipt
+        return receipt
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        await asyncio.sleep(0)
+        if self.locks:
+            self._found(location)
+            self.locked_until[location] = max(until, self.locked_until.get(location, NEVER))
+
+    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+        for location, files in list(self.stored.items()):
+            await asyncio.sleep(0)
+            names = location.rstrip("/").split("/")
+            above = (Location("/".join(names[:n]) + "/") for n in range(1, len(names)))
+            if not known(location) and not any(map(known, above)):
+                yield self._places(location, files)
+
+    def _places(self, location: Location, files: Mapping[str, bytes]) -> list[StoredPlace]:
+        ours, at = location in self.receipts, self.stored_at.get(location, NEVER)
+        if ours or not location.endswith("/"):
+            files = {"": b"".join(files.values())}
+        return [
+            StoredPlace(
+                location=Location(location + name),
+                size_bytes=len(data),
+                has_receipt=ours,
+                stored_at=at,
+            )
+            for name, data in files.items()
+        ]
+
+    def _found(self, location: Location) -> dict[str, bytes]:
+        found = self.stored.get(location)
+        if not found:
+            raise MissingObjectError(f"{location} is not there")
+        return found
+
+
+def _tag(data: bytes) -> str:
+    return sha256(data).hexdigest()[:8]
+
+
+async def _arrived(location: Location, shipment: Shipment) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for wanted in shipment.objects:
+        pieces = [piece async for piece in shipment.read(wanted)]
+        found[wanted.name] = data = b"".join(pieces)
+        if len(data) != wanted.size_bytes:
+            raise CorruptionError(f"{location}{wanted.name}: {len(data)} bytes arrived")
+    return found
+
+
+def _checked(name: str, data: bytes) -> Checked:
+    return Checked(name=name, size_bytes=len(data), sha256=sha256(data).hexdigest())

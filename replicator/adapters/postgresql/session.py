@@ -1,0 +1,285 @@
+"""Connections to a PostgreSQL server that holds Druid's tables, and what those tables look like.
+
+Every snapshot and every transaction has a connection of its own. A poll every few seconds does not
+feel the cost, and none can meet a connection that died since the last. Connect directly or through
+a pooler in session mode: the settings below are the session's. They are made once it is there, for
+poolers refuse what they do not know of a start-up packet.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypedDict
+
+import asyncpg
+
+from replicator.adapters.boundary import translate
+from replicator.adapters.postgresql.errors import ERRORS, SHARED, SHARED_HINT, TABLE_HINT
+from replicator.adapters.postgresql.sql import COLUMNS, Shape, literal, quoted, relation
+from replicator.errors import ConfigError, TransientError
+from replicator.model.row import TABLES, Kind
+
+Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
+"""Takes the pieces of a COPY as they arrive."""
+SESSION: Mapping[str, str] = {
+    "application_name": "replicator",
+    # the text form of columns this release does not know must not depend on a role's settings
+    "bytea_output": "hex",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "iso_8601",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    # a row that is hidden from this role would look like a row that was removed: fail instead
+    "row_security": "off",
+}
+
+ABOUT_TLS = re.compile(
+    "root certificate file|`sslmode` parameter|cannot determine location of user"
+)
+"""How asyncpg begins what it says of certificates; that quotes no secret."""
+TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
+PROCESS = "SELECT pg_backend_pid()"
+LOOKS = 3
+"""How often two connections behind a pooler are compared."""
+
+
+@dataclass(slots=True)
+class Sharing:
+    """Whether a pooler is known to keep a connection's server process for it alone."""
+
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where a metadata store is, and how long its server may take."""
+
+    dsn: str = field(repr=False)
+    """`postgresql://user@host:port/database`, with all that libpq understands."""
+    password: str | None = field(default=None, repr=False)
+    """Instead of one in the DSN."""
+    schema: str = "public"
+    """Druid's `druid.metadata.postgres.dbTableSchema`."""
+    table_prefix: str = "druid_"
+    """Druid's `druid.metadata.storage.tables.base` and an underscore."""
+    connect_timeout_s: float = 10.0
+    statement_timeout_s: float = 600.0
+    """Of one statement; the longest is the scan of all segments."""
+    idle_timeout_s: float = 300.0
+    """After so long without a statement the server ends the transaction, so that a process that
+    hangs holds neither the vacuum of a source nor the lock of a target."""
+    sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
+    """What was found out of a pooler on the way."""
+
+    @property
+    def name(self) -> str:
+        """The place in words, never with a password."""
+        place, _, query = self.dsn.partition("?")
+        _, scheme_ends, rest = place.partition("://")
+        if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark
+            return "PostgreSQL"
+        return f"PostgreSQL {rest.rpartition('@')[2]}"
+
+    def table(self, name: str) -> str:
+        """Return a table's name in the catalogue, `name` being Druid's without its prefix.
+
+        PostgreSQL folds Druid's unquoted names to lower case.
+        """
+        return f"{self.table_prefix}{name}".lower()
+
+    def relation(self, name: str) -> str:
+        """Return the same for a statement, qualified and quoted."""
+        return relation(self.schema, self.table(name))
+
+
+class Options(TypedDict, total=False):
+    """The fields of `Database` that have defaults, as the adapters take them."""
+
+    password: str | None
+    schema: str
+    table_prefix: str
+    connect_timeout_s: float
+    statement_timeout_s: float
+    idle_timeout_s: float
+
+
+class Session:
+    """One connection whose errors are ours."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+        self._connection = connection
+        self._name = name
+
+    async def execute(self, doing: str, query: str, *args: object) -> str:
+        with self._translated(doing):
+            return await self._connection.execute(query, *args)
+
+    async def fetch(self, doing: str, query: str, *args: object) -> list[asyncpg.Record]:
+        with self._translated(doing):
+            return await self._connection.fetch(query, *args)
+
+    async def value(self, doing: str, query: str, *args: object) -> Any:
+        with self._translated(doing):
+            return await self._connection.fetchval(query, *args)
+
+    async def copy(self, doing: str, query: str, *args: object, sink: Sink) -> None:
+        """Give a query's rows to `sink` as binary COPY data, no faster than it takes them."""
+        with self._translated(doing):
+            await self._connection.copy_from_query(query, *args, output=sink, format="binary")
+
+    @contextmanager
+    def _translated(self, doing: str) -> Generator[None]:
+        with translate(ERRORS, f"{self._name}: {doing}"):
+            try:
+                yield
+            except asyncpg.InterfaceError as exc:
+                if not self._connection.is_closed():
+                    raise
+                raise TransientError(f"{self._name}: {doing}: the connection is lost") from exc
+
+
+@asynccontextmanager
+async def connect(database: Database, **settings: str) -> AsyncGenerator[Session]:
+    """Open a connection for the length of the block.
+
+    Raises:
+        TransientError: the server cannot be reached now.
+        ConfigError: it refuses the user or the database, or the DSN cannot be understood.
+    """
+    connection = await _connected(database)
+    try:
+        with translate(ERRORS, f"{database.name}: connect"):
+            await _prepare(connection, database, settings)
+        yield Session(connection, database.name)
+    finally:
+        await _disconnect(connection, database)
+
+
+async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
+    with translate(ERRORS, f"{database.name}: connect"):
+        try:
+            return await asyncpg.connect(
+                database.dsn,
+                password=database.password,
+                timeout=database.connect_timeout_s,
+                # the server gives up first and says why; this one is for a server that is gone
+                command_timeout=database.statement_timeout_s + database.connect_timeout_s,
+            )
+        except ssl.SSLError:
+            raise
+        except (asyncpg.ClientConfigurationError, ValueError) as exc:
+            if ABOUT_TLS.match(str(exc)):
+                raise ConfigError(f"{database.name}: {exc}", hint=TLS_HINT) from None
+            # asyncpg's words quote the DSN, so neither they nor the cause may be shown
+            raise ConfigError(
+                f"{database.name}: the DSN cannot be understood",
+                hint="write postgresql://user@host:port/database and percent-encode special"
+                " characters of the password, or give the password apart",
+            ) from None
+
+
+async def _disconnect(connection: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:
+    """Close a connection, which tells the server to forget the transaction at once."""
+    try:
+        with suppress(
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
+        ):
+            await connection.close(timeout=database.connect_timeout_s)
+    finally:
+        connection.terminate()
+
+
+async def _prepare(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    database: Database,
+    settings: Mapping[str, str],
+) -> None:
+    """Make the session's settings, and see that it is a session."""
+    wanted = {
+        **SESSION,
+        "statement_timeout": _ms(database.statement_timeout_s),
+        "idle_in_transaction_session_timeout": _ms(database.idle_timeout_s),
+        **settings,
+    }
+    calls = ", ".join(
+        f"set_config({literal(name)}, {literal(value)}, false)" for name, value in wanted.items()
+    )
+    process: int = await connection.fetchval(f"SELECT pg_backend_pid(), {calls}")
+    # a pooler makes up the process id that it tells at the start
+    if process != connection.get_server_pid() and not database.sharing.excluded:
+        if await _shares(connection, process, database):
+            raise ConfigError(f"{database.name}: {SHARED}", hint=SHARED_HINT)
+        database.sharing.excluded = True
+
+
+async def _shares(
+    connection: "asyncpg.Connection[asyncpg.Record]", process: int, database: Database
+) -> bool:
+    """Return whether a pooler gives one server process to several connections in turn."""
+    ours, theirs = {process}, set[int]()
+    with suppress(TimeoutError):  # it has no other process for us, so this one is ours alone
+        async with asyncio.timeout(database.connect_timeout_s):
+            other = await _connected(database)
+            try:
+                for _ in range(LOOKS):
+                    theirs.add(await other.fetchval(PROCESS))
+                    ours.add(await connection.fetchval(PROCESS))
+            finally:
+                await _disconnect(other, database)
+    return len(ours) > 1 or not ours.isdisjoint(theirs)
+
+
+async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
+    """Return the tables as they are.
+
+    Raises:
+        ConfigError: a table, a column or a privilege is missing; the message names it.
+    """
+    names = {database.table(table.name): kind for kind, table in TABLES.items()}
+    rows = await session.fetch("read the catalogue", COLUMNS, database.schema, list(names))
+    types: dict[Kind, dict[str, str]] = {}
+    denied: dict[Kind, list[str]] = {}
+    for table, column, type_, readable in rows:
+        types.setdefault(names[table], {})[column] = type_
+        if not readable:
+            denied.setdefault(names[table], []).append(column)
+    for kind in TABLES:
+        _check(database, kind, types.get(kind, {}), denied.get(kind, []))
+    return {
+        kind: Shape(
+            table=TABLES[kind],
+            relation=database.relation(TABLES[kind].name),
+            types=found,
+        )
+        for kind, found in types.items()
+    }
+
+
+def _check(database: Database, kind: Kind, types: Mapping[str, str], denied: list[str]) -> None:
+    name = database.relation(TABLES[kind].name)
+    if denied:
+        raise ConfigError(
+            f"{database.name}: the role may not read {_columns(denied)} of {name}",
+            hint=f"GRANT USAGE ON SCHEMA {quoted(database.schema)} TO <role>;"
+            f" GRANT SELECT ON {name} TO <role>",
+        )
+    if not types and TABLES[kind].always_there:
+        raise ConfigError(f"{database.name}: there is no table {name}", hint=TABLE_HINT)
+    missing = sorted(TABLES[kind].required - types.keys()) if types else []
+    if missing:
+        raise ConfigError(
+            f"{database.name}: {name} has no {_columns(missing)}",
+            hint="every Druid release from 25 on has it: check that the table is Druid's own",
+        )
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(map(quoted, names))}"
+
+
+def _ms(duration_s: float) -> str:
+    return f"{round(duration_s * 1000)}ms"

@@ -1,0 +1,414 @@
+"""Druid's metadata store on PostgreSQL, as a target: rows and checkpoint in one transaction.
+
+The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the sequences of
+`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own tables
+are there.
+"""
+
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, Unpack
+
+import asyncpg
+
+from replicator.adapters.postgresql import druid_tables
+from replicator.adapters.postgresql.fitness import obstacles, put_forward
+from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
+from replicator.adapters.postgresql.session import Database, Options, Session, connect, discover
+from replicator.adapters.postgresql.sql import (
+    GAP_COLUMNS,
+    Shape,
+    checkpoint_table_sql,
+    forget_renamed_sql,
+    gap_table_sql,
+    gaps_sql,
+    note_renamed_sql,
+    quoted,
+    record_checkpoint_sql,
+    record_gaps_sql,
+    relation,
+    remove_hashed_sql,
+    remove_sql,
+    renamed_table_sql,
+    upsert_sql,
+)
+from replicator.errors import (
+    ConfigError,
+    FencedError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.ledger import Keys, items
+from replicator.model.renaming import Renamed
+from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
+from replicator.ports import Obstacle, Snapshot, Transaction
+
+BATCH_ROWS: Final = 1000
+BATCH_BYTES: Final = 4 << 20
+"""Of payloads. A single larger one goes alone."""
+BATCH_KEYS: Final = 65_536
+OWN_TABLES_LOCK: Final = 0x72_65_70_6C
+"""Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
+
+
+class PostgresqlMetadataWriter:
+    """A `MetadataWriter`; the options are the fields of `Database`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        own_prefix: str = "replicator_",
+        chunk_rows: int = CHUNK_ROWS,
+        **options: Unpack[Options],
+    ) -> None:
+        self._database = database = Database(dsn=dsn, **options)
+        self._checkpoints = relation(database.schema, f"{own_prefix}checkpoint")
+        self._gaps = relation(database.schema, f"{own_prefix}gap")
+        self._renamed = relation(database.schema, f"{own_prefix}renamed")
+        self._chunk_rows = chunk_rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with (
+            connect(self._database) as session,
+            reading(session, self._database, chunk_rows=self._chunk_rows, target=True) as snapshot,
+        ):
+            yield snapshot
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+        return {kind: shape.compared for kind, shape in shapes.items()}
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+            return await obstacles(session, self._database, shapes)
+
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        segments = self._database.relation(TABLES[Kind.SEGMENT].name)
+        if release is not None:
+            druid_tables.statements(release, centralized=centralized)  # also where none is made
+        async with connect(self._database) as session:
+            made = not await _exists(session, segments)
+            if made:
+                await self._make_druids_tables(session, release, centralized=centralized)
+            await self._make_own_tables(session)
+            for shape in (await discover(session, self._database)).values():
+                await put_forward(session, shape)
+        return made
+
+    async def acquire(self, source: str) -> Held:
+        async with connect(self._database) as session:
+            await self._make_own_tables(session)
+            rows = await session.fetch(
+                "become the writer",
+                # waits for a transaction of the epoch before, whose lock is on this row
+                f"INSERT INTO {self._checkpoints} AS former (source, epoch) VALUES ($1, 1)"  # noqa: S608 - quoted names
+                " ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1 RETURNING *",
+                source,
+            )
+        return _held(rows[0])
+
+    async def held(self, source: str) -> Held:
+        query = f"SELECT * FROM {self._checkpoints} WHERE source = $1"  # noqa: S608 - quoted names
+        rows = await self._read_own(self._checkpoints, query, source)
+        return _held(rows[0]) if rows else Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
+
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        query = gaps_sql(self._gaps, self._checkpoints)
+        return [_gap(row) for row in await self._read_own(self._gaps, query, source, log_id)]
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
+        return [_renamed(row) for row in await self._read_own(self._renamed, query, source)]
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
+        async with connect(self._database) as session:
+            await session.execute("begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+            await self._check_epoch(session, source, epoch)
+            now: datetime = await session.value("ask the time", "SELECT clock_timestamp()")
+            yield PostgresqlTransaction(
+                session,
+                self._database,
+                source=source,
+                checkpoints=self._checkpoints,
+                gaps=self._gaps,
+                renamed=self._renamed,
+                now=now.astimezone(UTC),
+            )
+            ended = await session.execute("commit", "COMMIT")
+            if ended != "COMMIT":
+                # the server rolls back when a statement failed and somebody went on regardless
+                raise TransientError(f"{self._database.name}: the transaction was rolled back")
+
+    async def _make_druids_tables(
+        self, session: Session, release: str | None, *, centralized: bool
+    ) -> None:
+        database = self._database
+        if release is None:
+            raise NotFoundError(f"{database.name}: there are no tables of a Druid")
+        if database.table_prefix.lower() != druid_tables.PREFIX:
+            raise ConfigError(
+                f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
+                hint="start the target's Coordinator on the empty database once, it makes them",
+            )
+        statements = druid_tables.statements(release, centralized=centralized)
+        schema = quoted(database.schema)
+        await session.execute(
+            "create Druid's tables",
+            f"BEGIN; SET LOCAL search_path TO {schema}; {statements}; COMMIT",
+        )
+
+    async def _make_own_tables(self, session: Session) -> None:
+        wanted = {
+            self._checkpoints: checkpoint_table_sql(self._checkpoints),
+            self._gaps: gap_table_sql(self._gaps),
+            self._renamed: renamed_table_sql(self._renamed),
+        }
+        missing = [name for name in wanted if not await _exists(session, name)]
+        if not missing:
+            return  # so that a role without CREATE can go on
+        statements = ";".join(wanted[name] for name in missing)
+        await session.execute(
+            f"create {' and '.join(missing)}",
+            f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {statements}; COMMIT",
+        )
+
+    async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
+        # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
+        query = f"SELECT epoch FROM {self._checkpoints} WHERE source = $1 FOR UPDATE"  # noqa: S608 - quoted names
+        found = await session.value("check the epoch", query, source)
+        if found != epoch:
+            raise FencedError(
+                f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
+                f" ({found or 'nobody has acquired it'})"
+            )
+
+    async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
+        async with connect(self._database) as session:
+            if not await _exists(session, table):
+                return []
+            return await session.fetch(f"read {table}", query, *args)
+
+
+class PostgresqlTransaction:
+    """A `Transaction`; its memory is bounded by one batch, however many rows it is given."""
+
+    def __init__(
+        self,
+        session: Session,
+        database: Database,
+        *,
+        source: str,
+        checkpoints: str,
+        gaps: str,
+        renamed: str,
+        now: datetime,
+    ) -> None:
+        self._session = session
+        self._database = database
+        self._source = source
+        self._checkpoints = checkpoints
+        self._gaps = gaps
+        self._renamed = renamed
+        self._now = now
+        self._shapes: dict[Kind, Shape] | None = None
+        self._put: set[Kind] = set()
+        """Kinds whose sequence is known to be ahead of the rows."""
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        for batch in _batches(rows):
+            kind = KIND_OF[type(batch[0])]
+            shape = (await self._discovered()).get(kind)
+            if shape is None:
+                table = self._database.relation(TABLES[kind].name)
+                raise ConfigError(
+                    f"{self._database.name}: there is no table {table}"
+                    f" for {key_of(batch[0]).key!r}",
+                    hint="turn the feature on in the target's Druid, or exclude the rows",
+                )
+            self._check_extras(shape, batch)
+            await self._put_forward(kind, shape)
+            args: list[object] = [_column(batch, name) for name in shape.written]
+            if shape.stamped:
+                args.append(_iso_ms(self._now))
+            await self._session.execute(f"write {shape.relation}", upsert_sql(shape), *args)
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        by_kind: dict[Kind, list[str]] = {}
+        for kind, key in keys:
+            by_kind.setdefault(kind, []).append(key)
+        for kind, names in by_kind.items():
+            if shape := (await self._discovered()).get(kind):
+                await self._remove(shape, remove_sql(shape), names)
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        if shape := (await self._discovered()).get(kind):
+            await self._remove(shape, remove_hashed_sql(shape), items(keys))
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        written = await self._session.execute(
+            f"write {self._checkpoints}",
+            record_checkpoint_sql(self._checkpoints, self._gaps),
+            checkpoint.source,
+            checkpoint.log_id,
+            checkpoint.offset,
+            checkpoint.cut,
+            checkpoint.source_time,
+            hex_digest(checkpoint.digest),
+            checkpoint.standing,
+            checkpoint.promoted,
+            checkpoint.datasource,
+            self._now,
+        )
+        if written != "UPDATE 1":
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        latest = {(gap.key, gap.opened): gap for gap in gaps}
+        for batch in _sliced(latest.values(), BATCH_ROWS):
+            columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
+            await self._session.execute(
+                f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
+            )
+
+    async def note_renamed(self, renamed: Renamed) -> None:
+        written = await self._session.execute(
+            f"write {self._renamed}",
+            note_renamed_sql(self._renamed),
+            self._source,
+            renamed.datasource,
+            renamed.original,
+            renamed.offset,
+            renamed.cut,
+            renamed.source_time,
+        )
+        if written != "INSERT 0 1":
+            raise RefusedError(
+                f"{self._database.name}: datasource {renamed.datasource!r} is there already"
+            )
+
+    async def forget_renamed(self, datasource: str) -> None:
+        query = forget_renamed_sql(self._renamed)
+        await self._session.execute(f"write {self._renamed}", query, self._source, datasource)
+
+    async def _remove(self, shape: Shape, query: str, keys: Iterable[object]) -> None:
+        for batch in _sliced(keys, BATCH_KEYS):
+            await self._session.execute(f"remove from {shape.relation}", query, batch)
+
+    async def _discovered(self) -> Mapping[Kind, Shape]:
+        if self._shapes is None:
+            self._shapes = await discover(self._session, self._database)
+        return self._shapes
+
+    async def _put_forward(self, kind: Kind, shape: Shape) -> None:
+        if shape.table.numbered and kind not in self._put:
+            await put_forward(self._session, shape)
+            self._put.add(kind)
+
+    def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
+        for row in rows:
+            for name in sorted(row.extras.keys() - set(shape.extras)):
+                raise ConfigError(
+                    f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
+                    f" which {key_of(row).key!r} has a value for",
+                    hint="bring the target's Druid to the source's release, or"
+                    f" ALTER TABLE {shape.relation} ADD COLUMN {quoted(name)} <type>",
+                )
+
+
+def _batches(rows: Sequence[Row]) -> Generator[list[Row]]:
+    """Yield rows of one kind at a time, the last word on each key only, in bounded batches."""
+    by_kind: dict[Kind, dict[str, Row]] = {}
+    for row in rows:
+        kind, key = key_of(row)
+        by_kind.setdefault(kind, {})[key] = row
+    for kind, latest in by_kind.items():
+        batch: list[Row] = []
+        size = 0
+        for row in latest.values():
+            payload_bytes = len(getattr(row, TABLES[kind].payload))
+            if batch and (len(batch) == BATCH_ROWS or size + payload_bytes > BATCH_BYTES):
+                yield batch
+                batch, size = [], 0
+            batch.append(row)
+            size += payload_bytes
+        yield batch
+
+
+def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
+    rest = iter(values)
+    while batch := list(islice(rest, count)):
+        yield batch
+
+
+def _column(rows: Sequence[Row], name: str) -> list[Any]:
+    known = name in TABLES[KIND_OF[type(rows[0])]].columns
+    return [getattr(row, name) if known else row.extras.get(name) for row in rows]
+
+
+async def _exists(session: Session, table: str) -> bool:
+    return bool(
+        await session.value(f"look for {table}", "SELECT to_regclass($1) IS NOT NULL", table)
+    )
+
+
+def _held(row: asyncpg.Record) -> Held:
+    checkpoint = None
+    if row["log_id"] is not None:
+        checkpoint = Checkpoint(
+            source=row["source"],
+            log_id=row["log_id"],
+            offset=Offset(row["offset"]),
+            cut=CutNumber(row["cut"]),
+            source_time=row["source_time"].astimezone(UTC),
+            digest=Digest(int(row["digest"], 16)),
+            standing=row["standing"],
+            promoted=row["promoted"],
+            datasource=row["datasource"],
+        )
+    applied_at = row["applied_at"]
+    return Held(
+        checkpoint=checkpoint,
+        epoch=Epoch(row["epoch"]),
+        applied_at=applied_at and applied_at.astimezone(UTC),
+    )
+
+
+def _gap_value(gap: Gap, name: str) -> str | int | None:
+    value: str | int | None = gap.kind.value if name == "kind" else getattr(gap, name)
+    return value
+
+
+def _gap(row: asyncpg.Record) -> Gap:
+    return Gap(
+        kind=Kind(row["kind"]),
+        key=row["key"],
+        datasource=row["datasource"],
+        reason=row["reason"],
+        detail=row["detail"],
+        opened=Offset(row["opened"]),
+        closed=None if row["closed"] is None else Offset(row["closed"]),
+    )
+
+
+def _renamed(row: asyncpg.Record) -> Renamed:
+    return Renamed(
+        datasource=row["datasource"],
+        original=row["original"],
+        offset=Offset(row["offset"]),
+        cut=CutNumber(row["cut"]),
+        source_time=row["source_time"].astimezone(UTC),
+    )
+
+
+def _iso_ms(time: datetime) -> str:
+    """Return a time as Druid writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

@@ -1,0 +1,222 @@
+"""One bucket of S3: by obstore, and by the SDK where a key is none that obstore can say.
+
+To S3 a key is any text. To obstore it is a path: a slash before it is dropped, an empty name or a
+`..` in it is an error, and one such key makes every listing of what is above it fail.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from aiohttp import ClientError as HttpError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from replicator.adapters.bucket.bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
+from replicator.adapters.bucket.obstore import ObstoreBucket, UnsayableKeyError, is_sayable
+from replicator.adapters.s3.session import EXISTS, error_code
+from replicator.adapters.transfer.pacing import Pace
+from replicator.errors import ConfigError, MissingObjectError, ReplicatorError, TransientError
+from replicator.ports import Piece
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+    from types_aiobotocore_s3 import S3Client
+
+
+ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
+"""What S3 answers when a request is signed for another region than the bucket's."""
+
+
+class Asking(Protocol):
+    """Who asks S3 what obstore has no call for."""
+
+    async def client(self) -> "S3Client":
+        """Return the client."""
+        ...
+
+    @property
+    def region(self) -> str:
+        """Return what requests are signed for."""
+        ...
+
+    async def pace(self) -> None:
+        """Wait for this storage's turn."""
+        ...
+
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        """Raise our errors for the SDK's."""
+        ...
+
+
+class S3Bucket(ObstoreBucket):
+    """A `Bucket` in which every key can be read, listed and removed; odd ones are not written."""
+
+    def __init__(
+        self,
+        store: "S3Store",
+        bucket: str,
+        *,
+        asking: Asking,
+        pace: Pace,
+        storage_class: str | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            store: obstore's view of it.
+            bucket: Its name.
+            asking: Asks by the SDK.
+            pace: How fast it may be asked.
+            storage_class: What is said of each object that is stored; None: nothing.
+        """
+        said = {} if storage_class is None else {"Storage-Class": storage_class}
+        super().__init__(store, f"s3://{bucket}", pace=pace, attributes=said)
+        self._bucket, self._asking = bucket, asking
+
+    async def stat(self, key: str) -> Stat | None:
+        if is_sayable(key):
+            try:
+                return await super().stat(key)
+            except ReplicatorError as exc:
+                if any(words in str(exc) for words in ELSEWHERE):
+                    await self._require_region(exc)
+                raise
+        client = await self._asking.client()
+        await self._asking.pace()
+        try:
+            with self._asking.translated(f"cannot look at {key}"):
+                found = await client.head_object(Bucket=self._bucket, Key=key)
+        except MissingObjectError:
+            return None
+        return Stat(
+            key=key,
+            size_bytes=found["ContentLength"],
+            tag=found["ETag"].strip('"'),
+            stored_at=found["LastModified"],
+            metadata={name.lower(): text for name, text in found["Metadata"].items()},
+        )
+
+    async def _require_region(self, exc: ReplicatorError) -> None:
+        """Say of which region a bucket is, if that was the reason: a HEAD's answer has no text."""
+        client, ours = await self._asking.client(), self._asking.region
+        try:
+            found = await client.head_bucket(Bucket=self._bucket)
+            headers = found["ResponseMetadata"]["HTTPHeaders"]
+        except ClientError as refused:
+            headers = refused.response["ResponseMetadata"]["HTTPHeaders"]
+        except (BotoCoreError, HttpError, TimeoutError):
+            return
+        told = headers.get("x-amz-bucket-region")
+        if told and told != ours:
+            raise ConfigError(
+                f"{self.name} is in region {told}, and requests are signed for {ours}",
+                hint=f"set region: {told}",
+            ) from exc
+
+    async def begin(self, key: str) -> Begun | None:
+        if is_sayable(key):
+            return await super().begin(key)
+        stat = await self.stat(key)
+        return None if stat is None else Begun(stat, None)
+
+    async def pages(
+        self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Yield the objects below a folder, by the SDK from the first odd key on."""
+        after, seen = "", set[str]()
+        if is_sayable(prefix.rstrip("/")) or not prefix:
+            try:
+                async for page in super().pages(prefix, page_objects_max=page_objects_max):
+                    yield page
+                    # obstore drops the slash of a marker, so only what has bytes is surely a key
+                    known = next((one.key for one in page if one.size_bytes), None)
+                    after, seen = (known, set()) if known is not None else (after, seen)
+                    seen.update(one.key for one in page)
+            except UnsayableKeyError:
+                pass
+            else:
+                return
+        async for page in self._pages(prefix, after, page_objects_max):
+            yield [one for one in page if one.key.removesuffix("/") not in seen]
+
+    async def read(
+        self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[Piece]:
+        if is_sayable(key):
+            pieces = super().read(key, tag=tag, start=start, end=end, piece_bytes=piece_bytes)
+        else:
+            pieces = self._read(key, tag, start, end, piece_bytes)
+        async for piece in pieces:
+            yield piece
+
+    async def clear(self, key: str) -> None:
+        if is_sayable(key):
+            await super().clear(key)
+            return
+        client = await self._asking.client()
+        await self._asking.pace()
+        with self._asking.translated(f"cannot remove {key}"):
+            await client.delete_object(Bucket=self._bucket, Key=key)
+
+    async def _pages(
+        self, prefix: str, after: str, page_objects_max: int
+    ) -> AsyncIterator[Sequence[Listed]]:
+        client, doing = await self._asking.client(), f"cannot list {prefix or 'it'}"
+        below = f"{prefix.rstrip('/')}/" if prefix else ""
+        listing = client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket,
+            Prefix=below,
+            StartAfter=after,
+            PaginationConfig={"PageSize": page_objects_max},
+        )
+        pages = aiter(listing)
+        while True:
+            await self._asking.pace()
+            with self._asking.translated(doing):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            yield [
+                Listed(
+                    key=one["Key"],
+                    size_bytes=one["Size"],
+                    tag=one["ETag"].strip('"'),
+                    stored_at=one["LastModified"],
+                )
+                for one in page.get("Contents", [])
+            ]
+
+    async def _read(
+        self, key: str, tag: str, start: int, end: int, piece_bytes: int
+    ) -> AsyncIterator[Piece]:
+        if start >= end:
+            return
+        client, doing = await self._asking.client(), f"cannot read {key}"
+        await self._asking.pace()
+        with self._asking.translated(doing):
+            try:
+                found = await client.get_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Range=f"bytes={start}-{end - 1}",
+                    IfMatch=f'"{tag}"' if tag else "*",
+                )
+            except ClientError as exc:
+                if error_code(exc) in EXISTS:
+                    raise TransientError(
+                        f"{key} of {self.name} was written while it was read",
+                        hint="it is listed and read again",
+                    ) from exc
+                raise
+        body = found["Body"]
+        try:
+            pieces = aiter(body.iter_chunks(piece_bytes))
+            while True:
+                with self._asking.translated(doing):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    return
+                await self._pace.transfer(len(piece))
+                yield piece
+        finally:
+            body.close()

@@ -1,0 +1,350 @@
+"""What counts for one S3 bucket: decided here, once, and both clients are made from it alone.
+
+What the configuration says is all that counts. What it leaves open is looked for where the AWS SDK
+looks: profile and environment for the address and the region, its whole chain for the keys
+(https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.loaders import create_loader
+from botocore.session import Session
+
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.errors import ConfigError
+from replicator.ports import Effective
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+
+AMAZON = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$")
+HOST_LABELS = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61}[a-z0-9])")
+"""Buckets that can be part of a host's name; a dot fits no certificate of https."""
+LOOKED_AT_EVERY_S = 30.0
+"""How often it is asked whether keys end soon: botocore renews them 10 to 15 minutes before."""
+CONFIGURATION, DEFAULT = "configuration", "default"
+PATH, IN_HOST = "path", "virtual-hosted"
+"""Where the bucket stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Writing:
+    """What is said with each request that makes an object; None leaves it to the bucket."""
+
+    encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    kms_key_id: str | None = None
+    bucket_key: bool = False
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Address:
+    """Where a bucket is and who asks, as configured; None is left open."""
+
+    bucket: str
+    prefix: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    path_style: bool = False
+    profile: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    writing: S3Writing = field(default_factory=S3Writing)
+    ca_file: Path | None = None
+    connect_timeout_s: float = 10.0
+    request_timeout_s: float = 300.0
+
+
+class Told(NamedTuple):
+    """A value, and who said it."""
+
+    value: str
+    origin: str
+
+
+class S3Keys:
+    """The keys of one login; those that end are renewed before they do, for all who ask."""
+
+    def __init__(
+        self, credentials: Credentials, origin: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take what botocore found; nothing is asked yet."""
+        self.origin = origin
+        self.end = isinstance(credentials, RefreshableCredentials)
+        self._credentials, self._clock = credentials, clock
+        self._lock = Lock()
+        self._current: ReadOnlyCredentials | None = None
+        self._looked_at_s = 0.0
+
+    def current(self) -> "ReadOnlyCredentials":
+        """Return keys that are good for minutes; may ask for new ones, which takes seconds.
+
+        Raises:
+            BotoCoreError: who gives them does not.
+        """
+        with self._lock:
+            if self._current is None or self._is_due():
+                self._current = self._credentials.get_frozen_credentials()
+                self._looked_at_s = self._clock()
+            return self._current
+
+    async def renewed(self) -> "ReadOnlyCredentials":
+        """Return the same without holding up the event loop."""
+        if (current := self._current) is not None and not self._is_due():
+            return current
+        return await finished(self.current)
+
+    def _is_due(self) -> bool:
+        return self.end and self._clock() - self._looked_at_s >= LOOKED_AT_EVERY_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3Service:
+    """What counts for one bucket."""
+
+    address: S3Address
+    endpoint: Told
+    """The service's address, without the bucket."""
+    region: Told
+    style: Told
+    """`path` or `virtual-hosted`."""
+    keys: S3Keys
+    proxy_url: str | None
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+        return self.address.bucket
+
+    @property
+    def path_style(self) -> bool:
+        """Whether the bucket stands in the path and not in the host."""
+        return self.style.value == PATH
+
+    @property
+    def bucket_endpoint_url(self) -> str:
+        """The service's address with the bucket in it, where that belongs into the host."""
+        return _with_bucket(self.address, self.endpoint, self.style)
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What two buckets must have in common for the service to copy between them."""
+        host = _netloc(urlsplit(self.endpoint.value))
+        if AMAZON.search(host):
+            return "amazonaws.com.cn" if host.endswith(".cn") else "amazonaws.com", ""
+        return host, self.region.value
+
+    async def effective(self) -> tuple[Effective, ...]:
+        """Return what counts, and from where each came.
+
+        Raises:
+            ConfigError: there are no keys any more.
+        """
+        try:
+            keys = await self.keys.renewed()
+        except BotoCoreError as exc:
+            raise ConfigError(f"s3://{self.bucket}: no credentials: {exc}") from exc
+        return (
+            Effective(name="endpoint", value=self.endpoint.value, origin=self.endpoint.origin),
+            Effective(name="region", value=self.region.value, origin=self.region.origin),
+            Effective(name="addressing", value=self.style.value, origin=self.style.origin),
+            Effective(name="identity", value=keys.access_key or "", origin=self.keys.origin),
+            Effective.proxied(self.proxy_url),
+        )
+
+
+def s3_service(address: S3Address) -> S3Service:
+    """Decide what counts; keys are looked for now.
+
+    Raises:
+        ConfigError: no keys are found, or a profile that does not exist is named.
+    """
+    try:
+        return _decided(address, _Sdk(address))
+    except (BotoCoreError, ValueError) as exc:
+        raise ConfigError(
+            f"s3://{address.bucket}: {exc}",
+            hint="set access_key_id_env and secret_access_key_env, a profile, or what the AWS SDK"
+            " looks at: environment, shared credentials file, web identity, instance role",
+        ) from exc
+
+
+def s3_endpoint(address: S3Address) -> str:
+    """Return the effective address of the service, without a look for keys."""
+    sdk = _Sdk(address)
+    try:
+        return _endpoint(address, sdk, _region(address, sdk)).value
+    except BotoCoreError as exc:
+        raise ConfigError(f"s3://{address.bucket}: {exc}") from exc
+
+
+def _decided(address: S3Address, sdk: "_Sdk") -> S3Service:
+    region = _region(address, sdk)
+    endpoint = _endpoint(address, sdk, region)
+    style = _style(address, endpoint.value)
+    return S3Service(
+        address=address,
+        endpoint=endpoint,
+        region=region,
+        style=style,
+        keys=_keys(address, sdk, region),
+        proxy_url=proxy_for(_with_bucket(address, endpoint, style)),
+    )
+
+
+class _Sdk:
+    """What the AWS SDK finds in its files and in the environment, looked at when it counts."""
+
+    def __init__(self, address: S3Address) -> None:
+        self._address = address
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        if self._session is None:
+            self._session = Session(profile=self._address.profile)
+            if self._address.region is not None:
+                self._session.set_config_variable("region", self._address.region)
+        return self._session
+
+    @property
+    def profile(self) -> str:
+        return f"profile {self.session.profile or 'default'}"
+
+    def in_files(self, name: str) -> str | None:
+        found = self.session.get_scoped_config().get(name)
+        return found if isinstance(found, str) and found else None
+
+    def endpoint_in_files(self) -> str | None:
+        """Return the address of S3 in a profile, or of all services.
+
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+        """
+        section: Any = {}
+        if (services := self.in_files("services")) is not None:
+            section = self.session.full_config.get("services", {}).get(services, {}).get("s3", {})
+        url = section.get("endpoint_url") if isinstance(section, dict) else None
+        return url or self.in_files("endpoint_url")
+
+    @property
+    def ignores_endpoints(self) -> bool:
+        return bool(self.session.get_config_variable("ignore_configured_endpoint_urls"))
+
+
+def _first(
+    address: S3Address, variables: tuple[str, ...], in_files: Callable[[], str | None], sdk: _Sdk
+) -> Told | None:
+    """Return what a profile or a variable says: a profile that is configured comes first."""
+
+    def from_environment() -> Iterator[Told]:
+        for name in variables:
+            if value := os.environ.get(name):
+                yield Told(value, f"environment, {name}")
+
+    def from_files() -> Iterator[Told]:
+        if value := in_files():
+            yield Told(value, sdk.profile)
+
+    places = [from_environment, from_files]
+    if address.profile is not None:
+        places.reverse()
+    return next((told for place in places for told in place()), None)
+
+
+def _region(address: S3Address, sdk: _Sdk) -> Told:
+    if address.region is not None:
+        return Told(address.region, CONFIGURATION)
+    variables = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    found = _first(address, variables, lambda: sdk.in_files("region"), sdk)
+    return found or Told("us-east-1", DEFAULT)
+
+
+def _endpoint(address: S3Address, sdk: _Sdk, region: Told) -> Told:
+    if address.endpoint_url is not None:
+        return Told(address.endpoint_url.rstrip("/"), CONFIGURATION)
+    variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    if not sdk.ignores_endpoints and (
+        found := _first(address, variables, sdk.endpoint_in_files, sdk)
+    ):
+        return Told(found.value.rstrip("/"), found.origin)
+    return Told(f"https://s3.{region.value}.{_domain(region.value)}", DEFAULT)
+
+
+def _domain(region: str) -> str:
+    """Return the domain that Amazon's services have in a region."""
+    partitions = create_loader().load_data("partitions")["partitions"]
+    for partition in partitions:
+        if re.match(partition["regionRegex"], region):
+            return str(partition["outputs"]["dnsSuffix"])
+    return "amazonaws.com"
+
+
+def _style(address: S3Address, endpoint_url: str) -> Told:
+    if address.path_style:
+        return Told(PATH, CONFIGURATION)
+    parts = urlsplit(endpoint_url)
+    fits = HOST_LABELS.fullmatch(address.bucket) is not None
+    if not fits or (parts.scheme == "https" and "." in address.bucket):
+        return Told(PATH, "default for a bucket of such a name")
+    if _is_number(parts.hostname or ""):
+        return Told(PATH, "default where the endpoint is a number")
+    return Told(IN_HOST, DEFAULT)
+
+
+def _with_bucket(address: S3Address, endpoint: Told, style: Told) -> str:
+    parts = urlsplit(endpoint.value)
+    if style.value == PATH:
+        return endpoint.value
+    return parts._replace(netloc=f"{address.bucket}.{parts.netloc}").geturl()
+
+
+def _keys(address: S3Address, sdk: _Sdk, region: Told) -> S3Keys:
+    if address.access_key_id is not None and address.secret_access_key is not None:
+        own = Credentials(address.access_key_id, address.secret_access_key, address.session_token)
+        return S3Keys(own, CONFIGURATION)
+    if sdk.session.get_config_variable("region") is None:
+        sdk.session.set_config_variable("region", region.value)  # whose token service is asked
+    if (found := sdk.session.get_credentials()) is None:
+        raise ConfigError(
+            f"s3://{address.bucket}: no credentials found",
+            hint="set access_key_id_env and secret_access_key_env, a profile, or what the AWS SDK"
+            " looks at: environment, shared credentials file, web identity, instance role",
+        )
+    return S3Keys(found, _origin(found.method, sdk))
+
+
+def _origin(method: str | None, sdk: _Sdk) -> str:
+    named: Mapping[str | None, str] = {
+        "env": "environment, AWS_ACCESS_KEY_ID",
+        "iam-role": "role of the instance",
+        "container-role": "role of the container",
+        "assume-role-with-web-identity": "web identity",
+    }
+    return named.get(method) or f"{sdk.profile}, {method}"
+
+
+def _netloc(parts: SplitResult) -> str:
+    host, port = parts.hostname or "", parts.port
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return host if port in {None, usual} else f"{host}:{port}"
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,284 @@
+"""Amazon S3, and what speaks its protocol.
+
+Bytes go through obstore. aioboto3 does what obstore has no call for: multipart uploads that are
+resumed, copies within the service, and cleaning up after uploads that nobody finished.
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import datetime
+from secrets import token_hex
+from typing import TYPE_CHECKING, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from replicator.adapters.bucket.bucket import MIB, listed
+from replicator.adapters.bucket.reader import ObjectStorageReader
+from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.bucket.upload import Contents, Sizes
+from replicator.adapters.s3.bucket import S3Bucket
+from replicator.adapters.s3.client import S3Asking
+from replicator.adapters.s3.lock import LockedBucket, S3Lock
+from replicator.adapters.s3.service import S3Address, S3Service, s3_service
+from replicator.adapters.s3.session import EXISTS, error_code, s3_store
+from replicator.adapters.s3.uploads import S3Uploads
+from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.source_storages import SourceStorages
+from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
+from replicator.model.cost import SERVER_SIDE_MIN_BYTES
+from replicator.model.load_spec import Location
+from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, StoredObject
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+COPY_OBJECT_BYTES_MAX = 5 << 30
+"""S3 copies up to 5 GiB in one request."""
+COPY_PART_BYTES = 512 * MIB
+
+
+class S3Reader(ObjectStorageReader):
+    """A `DeepStorageReader` of an S3 bucket."""
+
+    def __init__(self, address: S3Address, *, pace: Pace, sizes: Sizes) -> None:
+        self.service = service = s3_service(address)
+        asking = S3Asking(service, pace)
+        bucket = S3Bucket(s3_store(service), service.bucket, asking=asking, pace=pace)
+        super().__init__(
+            bucket,
+            address.prefix,
+            piece_bytes=sizes.part_bytes,
+            close=asking.close,
+            effective=service.effective,
+        )
+
+
+class S3Storage(ObjectStorage):
+    """A `DeepStorage` in an S3 bucket, which may lock what is stored."""
+
+    def __init__(
+        self,
+        address: S3Address,
+        *,
+        pace: Pace,
+        in_flight: InFlight,
+        sizes: Sizes,
+        clock: Clock,
+        lock: S3Lock | None = None,
+    ) -> None:
+        self.service = service = s3_service(address)
+        uploads = S3Uploads(
+            service, pace=pace, in_flight=in_flight, sizes=sizes, clock=clock, lock=lock
+        )
+        self._uploads = uploads
+        store, self._locked = s3_store(service), None
+        if lock is not None:
+            self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
+        super().__init__(
+            self._locked
+            or S3Bucket(
+                store,
+                address.bucket,
+                asking=uploads,
+                pace=pace,
+                storage_class=address.writing.storage_class,
+            ),
+            address.prefix,
+            upload=uploads,
+            in_flight=in_flight,
+            sizes=sizes,
+            server_copy=S3ServerCopy(uploads, service),
+            close=uploads.close,
+            effective=service.effective,
+        )
+
+    async def probe(self) -> None:
+        if self._locked is not None:
+            await self._locked.require_lock()
+        await super().probe()
+        await self._uploads.probe(self._below(f"{OWN_AREA}/probe-{token_hex(8)}"))
+
+    async def extend(self, location: Location, until: datetime) -> None:
+        key = self.key(location)
+        if self._locked is None:
+            return
+        found = [key]
+        if location.endswith("/"):
+            found = [one.key for one in await listed(self._locked, key)]
+        extended = [await self._locked.extend(one, until) for one in found]
+        if not extended or not all(extended):
+            raise MissingObjectError(f"{key} is not in {self._locked.name}")
+        await self._locked.extend(self._receipts.key(location), until)
+
+
+class _Copy(NamedTuple):
+    bucket: str
+    origin: str
+    key: str
+    stored: StoredObject
+    metadata: Mapping[str, str]
+
+
+class S3ServerCopy:
+    """Copies within S3 where both buckets are of one service and the credentials allow it."""
+
+    def __init__(
+        self,
+        uploads: S3Uploads,
+        service: S3Service,
+        *,
+        object_bytes_max: int = COPY_OBJECT_BYTES_MAX,
+        part_bytes: int = COPY_PART_BYTES,
+    ) -> None:
+        self._uploads, self._service = uploads, service
+        self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
+        self._denied = False
+
+    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+        return self._within(origin, place) is not None
+
+    async def run(
+        self, key: str, contents: Contents, metadata: Mapping[str, str]
+    ) -> Checked | None:
+        within = self._within(contents.shipment.origin, contents.shipment.place)
+        stored = contents.stored
+        if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
+            return None
+        origin, place = within
+        origin.forget(place)
+        copy = _Copy(origin.service.bucket, origin.key(place), key, stored, metadata)
+        try:
+            if stored.size_bytes > self._object_bytes_max:
+                return await self._copy_parts(copy)
+            copied = await self._copy_object(copy)
+        except ConfigError:
+            copied = None  # these credentials cannot read there
+        self._denied = copied is None
+        return copied
+
+    async def is_refused(self, key: str) -> bool:
+        client = await self._uploads.client()
+        await self._uploads.pace()
+        bucket = self._service.bucket
+        try:
+            with self._uploads.translated(f"cannot copy {key}"):
+                await client.copy_object(
+                    Bucket=bucket,
+                    Key=key,
+                    CopySource={"Bucket": bucket, "Key": key},
+                    MetadataDirective="REPLACE",
+                    IfNoneMatch="*",
+                )
+        except (FileExistsError, ConfigError):
+            return True  # there are no copies at all where they are denied
+        return False
+
+    async def sha256(self, key: str) -> str | None:
+        client = await self._uploads.client()
+        await self._uploads.pace()
+        try:
+            with self._uploads.translated(f"cannot ask for the checksum of {key}"):
+                found = await client.head_object(
+                    Bucket=self._service.bucket, Key=key, ChecksumMode="ENABLED"
+                )
+        except MissingObjectError:
+            return None  # removed since it was looked at
+        return _sha256(found.get("ChecksumSHA256"))
+
+    def _within(
+        self, origin: DeepStorageReader, place: Location
+    ) -> tuple[S3Reader | S3Storage, Location] | None:
+        """Return the bucket of the same service that a place is in, None: it is elsewhere."""
+        if isinstance(origin, SourceStorages):
+            origin, place = origin.at(place)
+        if not isinstance(origin, S3Reader | S3Storage) or self._denied:
+            return None
+        return (origin, place) if origin.service.name == self._service.name else None
+
+    async def _copy_object(self, copy: "_Copy") -> Checked | None:
+        """Copy by one request; None when the service does not say the copy's SHA-256."""
+        client = await self._uploads.client()
+        bucket, origin, key, stored, metadata = copy
+        await self._uploads.pace()
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
+            try:
+                copied = await client.copy_object(
+                    Bucket=self._service.bucket,
+                    Key=key,
+                    CopySource={"Bucket": bucket, "Key": origin},
+                    CopySourceIfMatch=_match(stored.tag),
+                    ChecksumAlgorithm="SHA256",
+                    Metadata=metadata,
+                    MetadataDirective="REPLACE",
+                    IfNoneMatch="*",
+                    **self._uploads.locking(),
+                )
+            except ClientError as exc:
+                if error_code(exc) in EXISTS:
+                    raise TransientError(
+                        f"{origin} of s3://{bucket} was written meanwhile"
+                    ) from exc
+                raise
+        result = copied["CopyObjectResult"]
+        encrypted = "ServerSideEncryption" in copied
+        if not encrypted and _differ(result["ETag"], stored.tag):
+            raise CorruptionError(
+                f"s3://{self._service.bucket}/{key} has the ETag {result['ETag']}, its original"
+                f" {stored.tag}",
+                hint="remove it; it is copied again",
+            )
+        if (sha256 := _sha256(result.get("ChecksumSHA256"))) is None:
+            return None
+        return Checked(name="", size_bytes=stored.size_bytes, sha256=sha256)
+
+    async def _copy_parts(self, copy: "_Copy") -> Checked:
+        """Copy by ranges; the checksum of the whole is left to be read."""
+        client = await self._uploads.client()
+        bucket, origin, key, stored, _ = copy
+        ours, parts = self._service.bucket, list["CompletedPartTypeDef"]()
+        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
+            upload = await client.create_multipart_upload(
+                Bucket=ours, Key=key, **self._uploads.locking()
+            )
+            try:
+                for number, start in enumerate(range(0, stored.size_bytes, self._part_bytes), 1):
+                    end = min(start + self._part_bytes, stored.size_bytes)
+                    await self._uploads.pace()
+                    sent = await client.upload_part_copy(
+                        Bucket=ours,
+                        Key=key,
+                        UploadId=upload["UploadId"],
+                        PartNumber=number,
+                        CopySource={"Bucket": bucket, "Key": origin},
+                        CopySourceIfMatch=_match(stored.tag),
+                        CopySourceRange=f"bytes={start}-{end - 1}",
+                    )
+                    parts.append({"PartNumber": number, "ETag": sent["CopyPartResult"]["ETag"]})
+                await client.complete_multipart_upload(
+                    Bucket=ours,
+                    Key=key,
+                    UploadId=upload["UploadId"],
+                    MultipartUpload={"Parts": parts},
+                    IfNoneMatch="*",
+                )
+            except ClientError:
+                await client.abort_multipart_upload(
+                    Bucket=ours, Key=key, UploadId=upload["UploadId"]
+                )
+                raise
+        return Checked(name="", size_bytes=stored.size_bytes, sha256="")
+
+
+def _sha256(told: str | None) -> str | None:
+    """Return a checksum that S3 tells of a whole object; that of parts is another."""
+    return None if not told or "-" in told else b64decode(told).hex()
+
+
+def _match(tag: str) -> str:
+    return f'"{tag}"' if tag else "*"
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two ETags that are MD5 sums say that bytes differ; those of parts say nothing."""
+    one, other = one.strip('"'), other.strip('"')
+    return "-" not in one + other and bool(one and other) and one != other

@@ -1,0 +1,322 @@
+"""Large objects into S3, part by part; what a process that died has sent is not sent again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import md5
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from awscrt.checksums import crc64nvme
+
+from replicator.adapters.bucket.upload import Contents, Sizes
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.s3.client import S3Asking
+from replicator.adapters.s3.lock import S3Lock
+from replicator.adapters.s3.service import S3Service
+from replicator.adapters.s3.session import crc_text, translated
+from replicator.adapters.transfer.hashing import Sha256
+from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.errors import CorruptionError, MissingObjectError
+from replicator.ports import Clock, Piece
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+UPLOADS_ABANDONED_AFTER = timedelta(days=2)
+"""Nobody goes on with an upload that is older; a first copy of one object takes minutes."""
+
+
+class _Range(NamedTuple):
+    """One part of an object that is read by ranges; its bytes are added to the sum in turn."""
+
+    number: int
+    start: int
+    end: int
+    mine: asyncio.Event
+    after: asyncio.Event
+
+
+class S3Uploads:
+    """Multipart uploads that go on where a former process stopped.
+
+    A part that is there already is not sent again: it is read from the source once more, and its
+    MD5 compared with the part's ETag, so that what is completed is what the source has now.
+    """
+
+    def __init__(
+        self,
+        service: S3Service,
+        *,
+        pace: Pace,
+        in_flight: InFlight,
+        sizes: Sizes,
+        clock: Clock,
+        lock: S3Lock | None = None,
+    ) -> None:
+        self._service, self._pace, self._sizes = service, pace, sizes
+        self._in_flight, self._clock, self._retention = in_flight, clock, lock
+        self._asking = S3Asking(service, pace)
+        self._begun: dict[str, str] | None = None
+        self._lock = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give up connections."""
+        await self._asking.close()
+
+    async def client(self) -> "S3Client":
+        """Return the one client, opened at its first use."""
+        return await self._asking.client()
+
+    async def run(self, key: str, contents: Contents) -> str:
+        client = await self.client()
+        upload = await self._begin(client, key)
+        try:
+            sending = _Sending(client, self._service.bucket, key, upload, self._pace)
+            checksum = await self._send(sending, contents)
+            with self.translated(f"cannot complete the upload of {key}"):
+                await sending.complete()
+        except (CorruptionError, MissingObjectError, FileExistsError):
+            await self._give_up(client, key, upload)
+            raise
+        (await self._unfinished(client)).pop(key, None)
+        return checksum
+
+    @property
+    def region(self) -> str:
+        """What requests are signed for."""
+        return self._service.region.value
+
+    async def probe(self, key: str) -> None:
+        """Begin an upload in parts and give it up: what large objects need.
+
+        Raises:
+            ConfigError: it is denied, or the server does not know it.
+        """
+        client = await self.client()
+        await self._give_up(client, key, await self._begin(client, key))
+
+    async def pace(self) -> None:
+        """Wait for this storage's turn."""
+        await self._asking.pace()
+
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        """Raise our errors for the SDK's."""
+        return self._asking.translated(doing)
+
+    def locking(self) -> dict[str, Any]:
+        """Return what a request says that stores an object, where objects are locked."""
+        return {} if self._retention is None else self._retention.arguments()
+
+    async def _begin(self, client: "S3Client", key: str) -> "_Upload":
+        begun = await self._unfinished(client)
+        if (id_ := begun.get(key)) is not None:
+            try:
+                return _Upload(id_, await self._parts(client, key, id_))
+            except MissingObjectError:
+                del begun[key]  # somebody aborted it
+        await self._pace.request()
+        with self.translated(f"cannot begin the upload of {key}"):
+            made = await client.create_multipart_upload(
+                Bucket=self._service.bucket,
+                Key=key,
+                ChecksumAlgorithm="CRC64NVME",
+                ChecksumType="FULL_OBJECT",
+                **self.locking(),
+            )
+        begun[key] = made["UploadId"]
+        return _Upload(made["UploadId"], {})
+
+    async def _unfinished(self, client: "S3Client") -> dict[str, str]:
+        """Return the uploads that were begun and may go on; once a process, old ones are aborted.
+
+        Only those below our own prefix are looked at.
+        """
+        async with self._lock:
+            if self._begun is None:
+                self._begun = await self._found(client)
+            return self._begun
+
+    async def _found(self, client: "S3Client") -> dict[str, str]:
+        found: dict[str, str] = {}
+        prefix = self._service.address.prefix.strip("/")
+        oldest = self._clock.now() - UPLOADS_ABANDONED_AFTER
+        with self.translated("cannot list its unfinished uploads"):
+            pages = client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._service.bucket, Prefix=f"{prefix}/" if prefix else ""
+            )
+            async for page in pages:
+                for one in page.get("Uploads", []):
+                    key, id_ = one["Key"], one["UploadId"]
+                    if one["Initiated"] < oldest or key in found:
+                        await client.abort_multipart_upload(
+                            Bucket=self._service.bucket, Key=key, UploadId=id_
+                        )
+                    else:
+                        found[key] = id_
+        return found
+
+    async def _parts(self, client: "S3Client", key: str, id_: str) -> "dict[int, _Part]":
+        found: dict[int, _Part] = {}
+        with self.translated(f"cannot list the parts of {key}"):
+            pages = client.get_paginator("list_parts").paginate(
+                Bucket=self._service.bucket, Key=key, UploadId=id_
+            )
+            async for page in pages:
+                for part in page.get("Parts", []):
+                    found[part["PartNumber"]] = _Part(part["ETag"], part["Size"])
+        return found
+
+    async def _give_up(self, client: "S3Client", key: str, upload: "_Upload") -> None:
+        (await self._unfinished(client)).pop(key, None)
+        doing = f"cannot abort the upload of {key}"
+        gone = client.exceptions.NoSuchUpload
+        with self.translated(doing), suppress(gone):
+            await client.abort_multipart_upload(
+                Bucket=self._service.bucket, Key=key, UploadId=upload.id_
+            )
+
+    async def _send(self, sending: "_Sending", contents: Contents) -> str:
+        part_bytes = self._sizes.part_of(contents.about_bytes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if contents.stored is None:
+                    await self._send_stream(group, sending, contents, part_bytes)
+                else:
+                    await self._send_ranges(group, sending, contents, part_bytes)
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        contents.require_size(sending.sha256.size_bytes)
+        return sending.sha256.hexdigest()
+
+    async def _send_ranges(
+        self, group: asyncio.TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
+    ) -> None:
+        """Read and send several parts at once; only the checksum is taken in order."""
+        slots = asyncio.Semaphore(self._sizes.parts_in_flight_max)
+        turn = asyncio.Event()
+        turn.set()
+        for number, start in enumerate(range(0, contents.about_bytes, part_bytes), 1):
+            end = min(start + part_bytes, contents.about_bytes)
+            await slots.acquire()
+            held = await self._in_flight.acquire(end - start)
+            mine, turn = turn, asyncio.Event()
+
+            async def one(part: _Range, held: int) -> None:
+                try:
+                    await _send_range(sending, contents, part)
+                finally:
+                    self._in_flight.release(held)
+                    slots.release()
+
+            group.create_task(one(_Range(number, start, end, mine, turn), held))
+
+    async def _send_stream(
+        self, group: asyncio.TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
+    ) -> None:
+        slots = asyncio.Semaphore(self._sizes.parts_in_flight_max)
+        number = 0
+        async for data in _cut(contents.pieces(), part_bytes):
+            number += 1
+            await sending.add(data)
+            await slots.acquire()
+            held = await self._in_flight.acquire(len(data))
+
+            async def one(number: int, data: bytes, held: int) -> None:
+                try:
+                    await sending.part(number, data)
+                finally:
+                    self._in_flight.release(held)
+                    slots.release()
+
+            group.create_task(one(number, data, held))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    id_: str
+    done: Mapping[int, _Part]
+
+
+class _Sending:
+    """One upload's parts and checksums."""
+
+    def __init__(
+        self, client: "S3Client", bucket: str, key: str, upload: _Upload, pace: Pace
+    ) -> None:
+        self._client, self._bucket, self._key = client, bucket, key
+        self._upload, self._pace = upload, pace
+        self._parts: dict[int, CompletedPartTypeDef] = {}
+        self._crc = 0
+        self.sha256 = Sha256()
+
+    async def add(self, data: bytes) -> None:
+        """Take the next bytes, in order, into the checksums."""
+        self._crc = crc64nvme(data, self._crc)
+        await self.sha256.add(data)
+
+    async def part(self, number: int, data: bytes) -> None:
+        """Send a part, in any order, unless it is there."""
+        crc = crc_text(crc64nvme(data))
+        done = self._upload.done.get(number)
+        if done is not None and done.size_bytes == len(data):
+            own = await finished(lambda: md5(data, usedforsecurity=False).hexdigest())
+            if done.etag.strip('"') == own:
+                self._done(number, done.etag, crc)
+                return
+        await self._pace.request()
+        await self._pace.transfer(len(data))
+        with translated(self._bucket, f"cannot send part {number} of {self._key}", self._pace):
+            sent = await self._client.upload_part(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=self._upload.id_,
+                PartNumber=number,
+                Body=data,
+                ChecksumCRC64NVME=crc,
+            )
+        self._done(number, sent["ETag"], crc)
+
+    async def complete(self) -> None:
+        """Make the object visible, if there is none and all bytes arrived."""
+        await self._pace.request()
+        await self._client.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=self._upload.id_,
+            MultipartUpload={"Parts": [self._parts[n] for n in sorted(self._parts)]},
+            ChecksumCRC64NVME=crc_text(self._crc),
+            ChecksumType="FULL_OBJECT",
+            IfNoneMatch="*",
+        )
+
+    def _done(self, number: int, etag: str, crc: str) -> None:
+        self._parts[number] = {"PartNumber": number, "ETag": etag, "ChecksumCRC64NVME": crc}
+
+
+async def _send_range(sending: _Sending, contents: Contents, part: _Range) -> None:
+    data = b"".join([piece async for piece in contents.range(part.start, part.end)])
+    await part.mine.wait()
+    await sending.add(data)
+    part.after.set()
+    await sending.part(part.number, data)
+
+
+async def _cut(pieces: AsyncIterator[Piece], part_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the same bytes in parts of one size, the last one smaller."""
+    rest = bytearray()
+    async for piece in pieces:
+        rest += piece
+        while len(rest) >= part_bytes:
+            yield bytes(rest[:part_bytes])
+            del rest[:part_bytes]
+    if rest:
+        yield bytes(rest)

@@ -1,0 +1,98 @@
+"""A folder for what is needed for a while only: nothing of it outlives the next one that begins.
+
+A lock of the operating system says whether somebody is at it: the lock of a killed process is gone
+with it, so whatever stands beside a free lock was left behind.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from replicator.adapters.local.files import translated
+from replicator.adapters.machine.threads import finished
+from replicator.errors import ConfigError, RefusedError
+
+LOCK = "lock"
+BEGINNING = "drill-"
+"""Of the name of each piece of scratch; nothing with another name is ever removed."""
+FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
+"""When we are root, a database runs as another user, and passes; what it passes to is closed."""
+_OTHERS_MAY_WRITE = 0o022
+
+Tidy = Callable[[Path], Awaitable[None]]
+"""Called before a piece of scratch is removed: ends what still runs in it, if anything does."""
+
+
+@asynccontextmanager
+async def scratch(folder: Path, tidy: Tidy) -> AsyncGenerator[Path]:
+    """Make an empty folder in `folder` for the length of the block; then it is gone.
+
+    What an earlier process left behind when it was killed is removed first.
+
+    Raises:
+        RefusedError: another process is at it.
+        ConfigError: the folder cannot be made, or another user could write there.
+        TransientError: the disk does not let us.
+    """
+    lock = await finished(lambda: _locked(folder))
+    try:
+        for left in await finished(lambda: sorted(folder.glob(f"{BEGINNING}*"))):
+            await _remove(left, tidy)
+        made = folder / f"{BEGINNING}{os.getpid()}"
+        await finished(lambda: _make(made))
+        try:
+            yield made
+        finally:
+            await _remove(made, tidy)
+    finally:
+        os.close(lock)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much of its disk a folder's user may still fill, in bytes."""
+    with translated(f"look at the disk of {folder}"):
+        return shutil.disk_usage(folder).free
+
+
+def _locked(folder: Path) -> int:
+    """Return the lock, held until it is closed; a child process does not inherit it."""
+    with translated(f"open the scratch folder {folder}"):
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(FOLDER_MODE)  # whatever the umask
+        found = folder.lstat()
+        if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE or folder.is_symlink():
+            raise ConfigError(
+                f"the scratch folder {folder} is not this user's alone: its content cannot be"
+                " trusted, nor removed",
+                hint=f"name another drill.folder, or `chown` and `chmod go-w {folder}`",
+            )
+        lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise RefusedError(
+            f"another drill is at work in {folder}: nothing was done",
+            hint="wait for its end, or name another drill.folder",
+        ) from None
+    return lock
+
+
+def _make(made: Path) -> None:
+    with translated(f"make the scratch folder {made}"):
+        made.mkdir()
+        made.chmod(FOLDER_MODE)
+
+
+async def _remove(path: Path, tidy: Tidy) -> None:
+    await tidy(path)
+
+    def remove() -> None:
+        with translated(f"remove the scratch folder {path}"):
+            shutil.rmtree(path)
+
+    await finished(remove)

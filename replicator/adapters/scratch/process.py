@@ -1,0 +1,90 @@
+"""Servers that end with this process, also when it is killed: nothing has to look for them later.
+
+Each is the child of a shell that holds a pipe of ours. The pipe ends with us, and the shell with it
+ends the server: at once, as what it writes is scratch.
+"""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from replicator.adapters.local.files import translated
+from replicator.adapters.machine.threads import finished
+
+GUARD = """
+exec 3<&0
+"$@" 3<&- </dev/null &
+server=$!
+{ read -r _ <&3; kill -9 "$server"; } 2>/dev/null &
+guard=$!
+exec 3<&- 0</dev/null
+wait "$server"
+code=$?
+kill "$guard" 2>/dev/null
+exit "$code"
+"""
+"""For any POSIX shell. A background job's own standard input would be empty, hence the third."""
+END_MAX_S = 30.0
+"""Longest wait for a server that was killed, in seconds."""
+LOG_TAIL_CHARS = 2000
+LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+
+
+class Identity(TypedDict, total=False):
+    """Whom a process runs as; empty: as whoever runs this one."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def environment() -> dict[str, str]:
+    """Return all that a server of ours learns of this process's environment.
+
+    Passwords and keys stand in variables, and a server shows its own to whoever gets into it.
+    """
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
+
+
+class DependentProcess:
+    """One server, its words in a log file."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, identity: Identity | None = None
+    ) -> None:
+        """Start it, with an environment that holds no secret of this process.
+
+        Raises:
+            TransientError: its log file cannot be written.
+            ConfigError: this process may not write there.
+        """
+        self.name, self._log = name, log
+        with translated(f"start {name}"), os.fdopen(os.open(log, LOG_FLAGS, 0o600), "ab") as words:
+            self._process = subprocess.Popen(  # noqa: S603 - our own commands
+                ["/bin/sh", "-c", GUARD, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=words,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,  # what it writes by a relative name is scratch as well
+                env=environment(),
+                start_new_session=True,  # Ctrl-C reaches this process alone
+                **(identity or Identity()),
+            )
+
+    @property
+    def code(self) -> int | None:
+        """Return with what it ended, None while it runs."""
+        return self._process.poll()
+
+    @property
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        return self._log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
+
+    async def stop(self) -> None:
+        """End it, and wait for that."""
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        self._process.stdin.close()
+        await finished(lambda: self._process.wait(END_MAX_S))

@@ -1,0 +1,131 @@
+"""Programs that refuse to run as root, like PostgreSQL's: root runs them as a system user.
+
+The user is made when it is missing. Everybody else runs them as themselves.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.scratch.process import Identity, environment
+from replicator.errors import ConfigError
+
+NAME: Final = "druid-replicator"
+USERS: Final = Path("/etc")
+"""Where the list of users lies, and which is locked while one is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended, and all that it said."""
+
+    code: int
+    output: str
+
+
+async def identity() -> Identity:
+    """Return whom the server runs as; empty: as whoever runs this process."""
+    if os.geteuid() != 0:
+        return {}
+    user = _known() or await _made()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _known() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(NAME)
+    except KeyError:
+        return None
+
+
+async def _made() -> pwd.struct_passwd:
+    program = shutil.which("useradd")
+    if program is None:
+        raise ConfigError(
+            "PostgreSQL refuses to run as root, and there is no useradd to make a user for it",
+            hint="run the command as another user than root",
+        )
+    return await finished(lambda: _made_alone(program))
+
+
+def _made_alone(program: str) -> pwd.struct_passwd:
+    """Make the user, unless another process of ours has made it while this one waited.
+
+    Two `useradd` of one name at once both succeed (shadow 4.13 looks before it locks): the second
+    gives the user another number, and what was made for the first belongs to nobody.
+    """
+    with _locked(USERS):
+        if (user := _known()) is not None:
+            return user
+        ended = _ended(
+            program, "--system", "--user-group", "--no-create-home",
+            "--shell", "/usr/sbin/nologin", NAME, who=Identity(),
+        )  # fmt: skip
+        if (user := _known()) is None:
+            raise ConfigError(
+                f"the system user {NAME} cannot be made: {ended.output}",
+                hint="run the command as another user than root",
+            )
+        return user
+
+
+@contextmanager
+def _locked(folder: Path) -> Generator[None]:
+    """Wait for a lock of a folder, which leaves nothing in it and ends with the process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+async def run(*command: str, given: str = "") -> Ended:
+    """Run a program to its end as that user, with the environment that servers of ours get.
+
+    Raises:
+        ConfigError: the user is missing and cannot be made.
+    """
+    return await _run(*command, who=await identity(), given=given)
+
+
+async def check_reach(*paths: Path) -> None:
+    """Refuse early what a program would say in riddles: a parent that only root may enter.
+
+    Raises:
+        ConfigError: a folder's name, and what to do.
+    """
+    for path in paths:
+        found = await run("/bin/sh", "-c", 'cd "$1"', "sh", str(path))
+        if found.code != 0:
+            raise ConfigError(
+                f"the user {NAME}, as whom root starts PostgreSQL, cannot enter {path}",
+                hint="choose a directory whose parents everybody may enter, or do not run as root",
+            )
+
+
+async def _run(*command: str, who: Identity, given: str = "") -> Ended:
+    """Run a program to its end: in a thread, as uvloop starts none as another user."""
+    return await finished(lambda: _ended(*command, who=who, given=given))
+
+
+def _ended(*command: str, who: Identity, given: str = "") -> Ended:
+    done = subprocess.run(  # noqa: S603 - our own commands, no shell
+        command,
+        check=False,
+        input=given.encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env=environment(),
+        **who,
+    )
+    return Ended(done.returncode, done.stdout.decode(errors="replace").strip())

@@ -1,0 +1,1 @@
+"""How bytes travel, whatever the storage: packing, hashing, limits, receipts, HTTP, proxies."""

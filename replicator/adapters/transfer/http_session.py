@@ -1,0 +1,123 @@
+"""One aiohttp session, opened at its first use, for storages that are asked by plain HTTP."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import orjson
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+
+from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.errors import ConfigError, TransientError
+
+if TYPE_CHECKING:
+    from aiohttp.client import _RequestContextManager
+
+CONNECTIONS_MAX = 64
+
+
+class HttpSession:
+    """Opens a session late, because one belongs to the event loop that runs then."""
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None,
+        connect_timeout_s: float,
+        request_timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ca_file, self._headers = ca_file, dict(headers or {})
+        self._timeout = ClientTimeout(
+            total=None, sock_connect=connect_timeout_s, sock_read=request_timeout_s
+        )
+        self._session: ClientSession | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
+
+    def request(self, method: str, url: str, **options: Any) -> "_RequestContextManager":
+        """Send a request, through the proxy that the environment has for its host.
+
+        Redirects go through the same one.
+        """
+        parts = urlsplit(url)
+        server = parts.scheme, parts.netloc
+        if server not in self._proxies:
+            self._proxies[server] = proxy_for(url)
+        return self.session().request(method, url, proxy=self._proxies[server], **options)
+
+    def session(self) -> ClientSession:
+        """Return the session.
+
+        Raises:
+            ConfigError: the file of authorities cannot be read.
+        """
+        if self._session is None:
+            self._session = ClientSession(
+                timeout=self._timeout,
+                headers=self._headers,
+                connector=TCPConnector(limit=CONNECTIONS_MAX, ssl=self._ssl()),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+            await asyncio.sleep(0)
+
+    def _ssl(self) -> ssl.SSLContext | bool:
+        if self._ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as exc:
+            raise ConfigError(f"{self._ca_file} cannot be read: {exc}") from exc
+
+
+BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""What a server says that has too many requests."""
+
+
+def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds a server asks not to be asked; a date is not looked at."""
+    told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
+
+
+async def in_pieces(
+    response: ClientResponse, *, size_bytes: int, piece_bytes: int
+) -> AsyncIterator[bytes]:
+    """Yield a body in pieces of about one size.
+
+    Raises:
+        TransientError: it ended early, which a server that sends no length does not show.
+    """
+    pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        held_bytes, left_bytes = held_bytes + len(piece), left_bytes - len(piece)
+        if held_bytes >= piece_bytes:
+            yield b"".join(pieces)
+            pieces, held_bytes = [], 0
+    if left_bytes > 0:
+        raise TransientError(f"{response.url.host}: a body broke off {left_bytes} bytes early")
+    if pieces:
+        yield b"".join(pieces)
+
+
+@contextmanager
+def reached(name: str, doing: str) -> Generator[None]:
+    """Raise a TransientError when no answer comes, or half of one."""
+    try:
+        yield
+    except orjson.JSONDecodeError as exc:
+        raise TransientError(f"{name}: {doing}: the answer broke off or is no JSON") from exc
+    except (ClientError, TimeoutError, OSError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise TransientError(f"{name}: {doing}: {reason}") from exc

@@ -1,0 +1,83 @@
+"""A folder of a segment becomes one zip on its way, because Druid reads no folders from there.
+
+Druid packs segments so itself (CompressionUtils.zip) and unpacks them with Java's ZipInputStream,
+which reads deflated entries whose sizes follow them, and no stored ones.
+"""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.transfer.hashing import Sha256
+from replicator.errors import CorruptionError
+from replicator.ports import Checked, Shipment, StoredObject
+
+LEVEL = 1
+"""Columns are compressed already; more effort shrinks a segment by next to nothing."""
+OLDEST = (1980, 1, 1, 0, 0, 0)
+"""A zip's first possible time: equal files give equal bytes."""
+
+
+class Packing:
+    """One shipment's files as the bytes of a zip; `files` is complete after the last piece."""
+
+    def __init__(self, shipment: Shipment) -> None:
+        self._shipment = shipment
+        self.files: list[Checked] = []
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the zip.
+
+        Raises:
+            CorruptionError: a file has another size than was announced.
+        """
+        sink = _Sink()
+        zipped = ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=LEVEL)
+        for stored in self._shipment.objects:
+            async for piece in self._file(zipped, sink, stored):
+                yield piece
+        zipped.close()
+        yield sink.taken()
+
+    async def _file(
+        self, zipped: ZipFile, sink: "_Sink", stored: StoredObject
+    ) -> AsyncIterator[bytes]:
+        checksum = Sha256()
+        info = ZipInfo(stored.name, OLDEST)
+        info.compress_type, info.file_size = ZIP_DEFLATED, stored.size_bytes
+        with zipped.open(info, "w") as entry:
+            async for piece in self._shipment.read(stored):
+                await checksum.add(piece)
+                await finished(partial(entry.write, piece))
+                yield sink.taken()
+        if checksum.size_bytes != stored.size_bytes:
+            raise CorruptionError(
+                f"{self._shipment.place}{stored.name}: {checksum.size_bytes} bytes arrived, its"
+                f" storage said {stored.size_bytes}; nothing was stored"
+            )
+        self.files.append(
+            Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum.hexdigest())
+        )
+
+
+class _Sink:
+    """What ZipFile writes to; it cannot be sought in, so sizes follow their entries."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes, /) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: there is nothing below."""
+
+    def close(self) -> None:
+        """Do nothing: what was written is taken."""
+
+    def taken(self) -> bytes:
+        taken = b"".join(self._pieces)
+        self._pieces.clear()
+        return taken

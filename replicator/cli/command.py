@@ -1,0 +1,296 @@
+"""What all verbs share: settings, the event loop, output as text or as one document, exit codes."""
+
+import asyncio
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.prompt import Prompt
+
+from replicator import config
+from replicator.adapters.machine.clock import SystemClock
+from replicator.cli import signals
+from replicator.cli.console import Screen, hold_still, paper
+from replicator.config import Settings
+from replicator.config.yaml_file import scalar
+from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
+from replicator.model.event import Offset
+from replicator.model.interval import Interval, interval
+from replicator.web.document import document
+
+if TYPE_CHECKING:
+    from replicator.app import Application
+
+BUG = 1
+BUG_HINT = (
+    "report it to the project with the lines above, the command and the versions of Druid,"
+    " PostgreSQL, Kafka and the storages; what was confirmed is safe, and the next start goes on"
+    " from there"
+)
+PARTLY_DONE = 3
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Times outside are a slip of the hand, and some logs cannot look them up."""
+OFFSET_MAX = 10**18 - 1
+"""More than any log holds; it fits into 64 bits."""
+LIST_MAX = 10_000_000
+"""More is listed by nobody."""
+NAMED_MAX = 20
+"""So many of what is not done are named to people; a document names all."""
+
+ConfigPath = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="REPLICATOR_CONFIG", help="The configuration, a YAML file."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule one setting; may be repeated."),
+]
+FromStore = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STORE",
+        help="Read the history that this target keeps in its store; source and log are not needed.",
+    ),
+]
+LogId = Annotated[
+    str | None,
+    typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+DEFAULT_CONFIG = Path("replicator.yaml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a verb found out or did."""
+
+    result: Mapping[str, Any]
+    show: Callable[[Console], None]
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a verb was called."""
+
+    command: str
+    config_path: Path
+    overrides: tuple[str, ...] = ()
+    as_json: bool = False
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def settings(self) -> Settings:
+        """Return the settings that the verb works with."""
+        return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
+
+
+Body = Callable[["Application", Screen], Awaitable[Outcome]]
+
+
+def run(call: Call, body: Body) -> None:
+    """Run a verb over a configured application, print its outcome and exit with its code."""
+    from replicator.app import Application  # noqa: PLC0415 - `config` does without all services
+
+    async def within() -> Outcome:
+        with Screen(quiet=call.as_json) as screen:
+            async with Application(call.settings(), call.environ, screen.observe) as application:
+                return await body(application, screen)
+
+    finish(call, lambda: _in_loop(within))
+
+
+def finish(call: Call, work: Callable[[], Outcome]) -> None:
+    """Do the work, print what came of it, and exit."""
+    signals.begin()
+    outcome = _attempted(call, work)
+    if call.as_json:
+        print_document(call.command, {"result": dict(outcome.result)})
+    else:
+        outcome.show(paper())
+    raise SystemExit(outcome.exit_code)
+
+
+def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
+    try:
+        return work()
+    except ReplicatorError as exc:
+        _fail(call, exc)
+    except BaseExceptionGroup as group:
+        if (failure := worst(group)) is None:
+            _fail_by_a_bug(call, group)
+        _fail(call, failure)
+    except KeyboardInterrupt:
+        print("replicator: interrupted; the next start goes on from here", file=sys.stderr)  # noqa: T201
+        raise SystemExit(signals.INTERRUPTED) from None
+    except Exception as exc:  # noqa: BLE001 - the last word to whoever sees it
+        _fail_by_a_bug(call, exc)
+
+
+def print_document(command: str, content: Mapping[str, Any]) -> None:
+    """Print the one JSON document of a verb."""
+    sys.stdout.write(document(command, content, SystemClock().now()).decode())
+
+
+def agree(target: str, *, yes: bool, doing: str) -> None:
+    """Go on only when somebody said so: by `--yes`, or by typing the target's name.
+
+    Raises:
+        RefusedError: nobody did.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
+    hold_still()
+    typed = Prompt.ask(f"Type the name of the target to change ([bold]{target}[/])")
+    if typed != target:
+        raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")
+
+
+def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
+    """Return `--set` flags as dotted keys and values."""
+    found: dict[str, object] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {text}: write it as KEY=VALUE")
+        found[key] = scalar(value)
+    return found
+
+
+def parse_time(text: str) -> datetime:
+    """Return a point in time; it must say its zone.
+
+    Raises:
+        ConfigError: it is no ISO-8601 time, has no zone, or nothing was or will be then.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
+    if time.tzinfo is None:
+        raise ConfigError(
+            f"{text!r} has no zone", hint=f"say {text}Z for UTC, or {text}+01:00 and the like"
+        )
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return time.astimezone(UTC)
+
+
+def parse_offset(text: str) -> Offset:
+    """Return an offset.
+
+    Raises:
+        ConfigError: it is no whole number that a log can have.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < len(str(OFFSET_MAX)):
+        return Offset(int(text))
+    raise ConfigError(f"{text!r} is no offset")
+
+
+def parse_interval(text: str) -> Interval:
+    """Return an interval that is written as START/END.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    start, separator, end = text.partition("/")
+    try:
+        if separator:
+            return interval(start, end)
+    except ValueError as exc:
+        raise ConfigError(f"--interval {text}: {exc}") from None
+    raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:  # noqa: PLR2004 - the step between two units
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration for people."""
+    seconds = duration.total_seconds()
+    if abs(seconds) < 120:  # noqa: PLR2004 - from two minutes on, minutes read better
+        return f"{seconds:.1f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    if abs(hours) < 2:  # noqa: PLR2004 - and so on
+        return f"{minutes:.0f} min"
+    return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004
+
+
+def eta_text(seconds: float | None) -> str:
+    """Return how long something takes, by what was measured until now."""
+    if seconds is None:
+        return "how long is not known: nothing was measured here yet"
+    return f"about {duration_text(timedelta(seconds=seconds))}"
+
+
+def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(_unless_terminated(within))
+    if outcome is None:
+        signals.say_terminated()
+        raise SystemExit(signals.terminated_code(sys.argv[1:]))
+    return outcome
+
+
+async def _unless_terminated(within: Callable[[], Awaitable[Outcome]]) -> Outcome | None:
+    """Return what came of it; None when SIGTERM ended it, once it has cleaned up after itself."""
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None  # noqa: S101 - for the type checker
+    terminated = asyncio.Event()
+
+    def end() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)  # the second one kills as usual
+        terminated.set()
+        work.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        return await within()
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+        work.uncancel()
+        return None
+
+
+def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
+    if call.as_json:
+        error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
+        print_document(call.command, {"error": error})
+    text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
+    print(text, file=sys.stderr)  # noqa: T201 - the command line's own output
+    raise SystemExit(exc.exit_code) from exc
+
+
+def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
+    """Say what nobody expected, and what to do with it."""
+    if call.as_json:
+        error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
+        print_document(call.command, {"error": error})
+    traceback.print_exception(exc)
+    release = version("druid-replicator")
+    print(  # noqa: T201 - the command line's own output
+        f"replicator {release}: this is a bug of the program and not of your set-up: {BUG_HINT}",
+        file=sys.stderr,
+    )
+    raise SystemExit(BUG) from exc

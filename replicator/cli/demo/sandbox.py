@@ -1,0 +1,175 @@
+"""Where the story plays: a PostgreSQL with two databases, two deep storages, a configuration."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import orjson
+
+from replicator.adapters.scratch import postgresql as embedded_postgresql
+from replicator.cli.demo.recording import TABLES_DDL, RecordedDruid
+from replicator.errors import ReplicatorError
+
+SOURCE, TARGET, OTHER = "production", "standby", "rehearsal"
+READER = "replicator_reader"
+CONFIG = """\
+# Made by `replicator demo`.
+source:
+  name: {source}
+  metadata:
+    type: postgresql
+    url: {source_url}   # a role that can only SELECT
+  deep_storage: {{type: local, root: {folder}/{source}-segments}}
+log: {{type: sqlite, path: {folder}/log.sqlite}}
+watch: {{poll_interval_s: 0.5, idle_cut_interval_s: 5}}
+targets:
+  {target}:
+    metadata:
+      type: postgresql
+      url: {target_url}
+    deep_storage: {{type: local, root: {folder}/{target}-segments}}
+    apply_interval_s: 0.2
+    rpo: 30s
+  {other}:
+    metadata:
+      type: postgresql
+      url: {other_url}
+    deep_storage: {{type: local, root: {folder}/{other}-segments}}
+    rpo: 30s
+"""
+
+
+class DemoError(ReplicatorError):
+    """The demo's own commands did not do what the story says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Everything that the story needs."""
+
+    folder: Path
+    druid: RecordedDruid
+    source: asyncpg.Connection
+    target: asyncpg.Connection
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "replicator.yaml"
+
+    async def is_followed(self) -> bool:
+        """Whether the standby's tables say what the source's say, asked of both directly."""
+        return await _held(self.source) == await _held(self.target)
+
+    async def run(self, *args: str, may_exit: tuple[int, ...] = (0,)) -> str:
+        """Run the real command line and return what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command(*args),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._environ(),
+        )
+        out, err = await process.communicate()
+        if process.returncode not in may_exit:
+            said = (err or out).decode()
+            raise DemoError(f"`replicator {' '.join(args)}` exited {process.returncode}:\n{said}")
+        return out.decode()
+
+    async def ask(self, *args: str, may_exit: tuple[int, ...] = (0,)) -> dict[str, object]:
+        """Run a verb with --json and return its result."""
+        document = orjson.loads(await self.run(*args, "--json", may_exit=may_exit))
+        result: dict[str, object] = document["result"]
+        return result
+
+    def command(self, *args: str) -> list[str]:
+        """Return the command line of a verb."""
+        quiet = ("--log-level", "warning")
+        return [sys.executable, "-m", "replicator", *quiet, *args, "--config", str(self.config)]
+
+    @asynccontextmanager
+    async def following(self) -> AsyncGenerator[None]:
+        """Have `replicator run` going for the length of the block."""
+        with (self.folder / "run.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *self.command("run", "--target", TARGET),
+                stdout=log,
+                stderr=log,
+                env=self._environ(),
+            )
+        try:
+            yield
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+    def _environ(self) -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if key != "REPLICATOR_CONFIG"}
+
+
+@asynccontextmanager
+async def stage(folder: Path, *, keep: bool) -> AsyncGenerator[Stage]:
+    """Set the stage; with `keep` it stays when the block ends."""
+    data_dir = folder / "postgresql"
+    server = await embedded_postgresql.start(data_dir)
+    try:
+        await _make_databases(server)
+        for name in (SOURCE, TARGET, OTHER):
+            (folder / f"{name}-segments").mkdir()
+        RecordedDruid.unpack(folder / "archive")
+        (folder / "replicator.yaml").write_text(_configuration(folder, server))
+        source = await asyncpg.connect(server.dsn(SOURCE))
+        target = await asyncpg.connect(server.dsn(TARGET))
+        try:
+            druid = RecordedDruid(
+                source, root=folder / f"{SOURCE}-segments", archive=folder / "archive"
+            )
+            yield Stage(folder=folder, druid=druid, source=source, target=target)
+        finally:
+            await source.close()
+            await target.close()
+    finally:
+        if not keep:
+            await embedded_postgresql.stop(data_dir)
+
+
+def _configuration(folder: Path, server: embedded_postgresql.Server) -> str:
+    return CONFIG.format(
+        folder=folder,
+        source=SOURCE,
+        source_url=server.dsn(SOURCE, role=READER),
+        target=TARGET,
+        target_url=server.dsn(TARGET),
+        other=OTHER,
+        other_url=server.dsn(OTHER),
+    )
+
+
+async def _make_databases(server: embedded_postgresql.Server) -> None:
+    connection = await asyncpg.connect(server.superuser_dsn)
+    try:
+        await connection.execute(f"CREATE ROLE {READER} LOGIN")
+        for name in (SOURCE, TARGET, OTHER):
+            await connection.execute(f"CREATE DATABASE {name} OWNER {embedded_postgresql.ROLE}")
+    finally:
+        await connection.close()
+    for name in (SOURCE, TARGET, OTHER):
+        connection = await asyncpg.connect(server.dsn(name))
+        try:
+            await connection.execute(TABLES_DDL.read_text())
+            await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
+        finally:
+            await connection.close()
+
+
+async def _held(connection: asyncpg.Connection) -> tuple[list[object], list[object]]:
+    segments = await connection.fetch("SELECT id, used FROM druid_segments ORDER BY id")
+    offsets = await connection.fetch(
+        "SELECT datasource, commit_metadata_sha1 FROM druid_datasource ORDER BY datasource"
+    )
+    return [tuple(row) for row in segments], [tuple(row) for row in offsets]

@@ -1,0 +1,234 @@
+"""`expire`: the plan first, then what no point needs any more is deleted."""
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.prompt import Prompt
+
+from replicator.app import Application
+from replicator.cli.command import (
+    DEFAULT_CONFIG,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    duration_text,
+    run,
+    size_text,
+)
+from replicator.cli.console import Screen, hold_still, paper
+from replicator.config.values import duration
+from replicator.errors import ConfigError, RefusedError
+from replicator.model.event import ClosedCut
+from replicator.services.retention.expirer import Expired
+from replicator.services.retention.planner import ExpiryPlan
+
+PARTLY_DONE = 3
+ORPHANS_SHOWN_MAX = 20
+LOCKED_SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    target: str
+    retention: timedelta
+    orphans: bool
+    storage: bool
+    dry_run: bool
+    yes: bool
+
+
+def expire(
+    target: Annotated[str, typer.Argument(help="The target whose store is cleared.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    retention: Annotated[
+        str | None, typer.Option("--retention", help="Instead of the target's own, like 30d.")
+    ] = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="Also bytes that no event speaks of.")
+    ] = False,
+    listing: Annotated[
+        bool,
+        typer.Option(
+            help="Whether to list the storage, which says sizes and finds orphans; it takes a"
+            " request for each thousand objects."
+        ),
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete bytes and history that no point in the retention, no hold and no restore needs."""
+    call = Call(command="expire", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        wish = _Wish(
+            target=target,
+            retention=retention_of(application, target, retention),
+            orphans=orphans,
+            storage=listing,
+            dry_run=dry_run,
+            yes=yes,
+        )
+        return await _carry_out(application, wish, as_json=as_json)
+
+    run(call, body)
+
+
+async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) -> Outcome:
+    if wish.orphans and not wish.storage:
+        raise ConfigError("--orphans needs the listing: leave --no-listing out")
+    keeping = await application.keeping(wish.target)
+    plan = await (await keeping.planner()).plan(
+        wish.retention, storage=wish.storage, orphans=wish.orphans
+    )
+    if not as_json:
+        _show_plan(paper(), plan, wish)
+    strays = wish.orphans and plan.storage is not None and plan.storage.orphans
+    if wish.dry_run or (plan.is_empty and not strays):
+        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+    _agree(wish)
+    expired = await (await keeping.expirer()).carry_out(plan, orphans=wish.orphans)
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **_expired_json(expired)},
+        show=lambda console: _show_done(console, expired),
+        exit_code=PARTLY_DONE if expired.locked else 0,
+    )
+
+
+def retention_of(application: Application, target: str, given: str | None) -> timedelta:
+    """Return how long a target keeps what expires, as it was asked for or configured.
+
+    Raises:
+        ConfigError: what was asked for is no such time.
+        RefusedError: neither says anything.
+    """
+    if given is not None:
+        try:
+            if (asked := duration(given)) > timedelta(0):
+                return asked
+        except ValueError as exc:
+            raise ConfigError(f"--retention {given}: {exc}") from exc
+        raise ConfigError(f"--retention {given}: the newest cut at least is kept, so say 1s")
+    if (found := application.target(target).settings.retention) is None:
+        raise RefusedError(
+            f"target {target!r} keeps everything for ever: targets.{target}.retention is not set",
+            hint="set it, or say --retention 30d",
+        )
+    return found
+
+
+def _agree(wish: _Wish) -> None:
+    """Go on only when somebody said so."""
+    if wish.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("nothing was deleted: this needs --yes when nobody can be asked")
+    hold_still()
+    typed = Prompt.ask(f"Type the name of the target that loses them ([bold]{wish.target}[/])")
+    if typed != wish.target:
+        raise RefusedError(f"nothing was deleted: {typed!r} is not {wish.target!r}")
+
+
+def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
+    found = plan.storage
+    return {
+        "horizon": plan.horizon,
+        "oldest_before": _cut_json(plan.oldest_before),
+        "oldest_after": _cut_json(plan.oldest_after),
+        "places": len(plan.condemned),
+        "kept_places": len(plan.spared.wanted.places()),
+        "history_files": len(plan.going.history),
+        "bases": len(plan.going.bases),
+        "holds": [hold.point.name for hold in plan.holds],
+        "storage": None
+        if found is None
+        else {
+            "objects": found.expiring,
+            "bytes": found.expiring_bytes,
+            "orphans": [one.location for one in found.orphans],
+            "orphan_bytes": found.orphans_bytes,
+            "young": found.young,
+            "foreign": found.foreign,
+            "foreign_bytes": found.foreign_bytes,
+        },
+    }
+
+
+def _cut_json(cut: ClosedCut) -> dict[str, Any]:
+    closed = cut.closed
+    return {"offset": cut.offset, "cut": closed.cut, "source_time": closed.source_time}
+
+
+def _expired_json(expired: Expired) -> dict[str, Any]:
+    return {
+        "expiry": expired.number,
+        "removed": expired.places,
+        "orphans_removed": expired.orphans,
+        "files_removed": expired.files,
+        "spared": expired.spared,
+        "locked": expired.locked,
+    }
+
+
+def _show_plan(console: Console, plan: ExpiryPlan, wish: _Wish) -> None:
+    console.print(
+        f"expire what target [bold]{wish.target}[/] does not need for the last"
+        f" {duration_text(wish.retention)}"
+    )
+    console.print(f"  oldest point now   {_point(plan.oldest_before)}")
+    console.print(f"  and then           {_point(plan.oldest_after)}")
+    size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
+    console.print(f"  segments to delete {len(plan.condemned)}{size}")
+    console.print(f"  segments to keep   {len(plan.spared.wanted.places())}")
+    console.print(
+        f"  history to delete  {len(plan.going.history)} files, {len(plan.going.bases)} bases"
+    )
+    for hold in plan.holds:
+        console.print(
+            f"  held by {hold.point.name}: {hold.reason} (offset {hold.point.offset})", markup=False
+        )
+    _show_storage(console, plan, wish)
+
+
+def _show_storage(console: Console, plan: ExpiryPlan, wish: _Wish) -> None:
+    if (found := plan.storage) is None:
+        return
+    if found.orphans:
+        fate = "to delete" if wish.orphans else "stay without --orphans"
+        console.print(
+            f"  orphans            {len(found.orphans)}, {size_text(found.orphans_bytes)}, {fate}"
+        )
+    for one in found.orphans[:ORPHANS_SHOWN_MAX]:
+        console.print(f"    {one.location}", markup=False)
+    if found.young:
+        console.print(f"  on their way       {found.young} objects, too young to be orphans")
+    if found.foreign:
+        console.print(
+            f"  not ours           {found.foreign} objects, {size_text(found.foreign_bytes)}: stay"
+        )
+
+
+def _point(cut: ClosedCut) -> str:
+    return f"{cut.closed.source_time.isoformat(timespec='milliseconds')} (offset {cut.offset})"
+
+
+def _show_done(console: Console, expired: Expired) -> None:
+    console.print(
+        f"[green]done[/]: {expired.places} segments, {expired.orphans} orphans and"
+        f" {expired.files} files of history are gone"
+    )
+    if expired.spared:
+        console.print(f"  {expired.spared} segments were asked for again meanwhile and stay")
+    for one in expired.locked[:LOCKED_SHOWN_MAX]:
+        console.print(f"  LOCKED {one}", markup=False)
+    if expired.locked:
+        console.print(
+            f"  {len(expired.locked)} could not be removed, and the history stays for the next time"
+        )

@@ -1,0 +1,147 @@
+"""`hold`: cuts that do not expire."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from replicator.app import Application
+from replicator.cli.command import (
+    DEFAULT_CONFIG,
+    OFFSET_MAX,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    parse_time,
+    run,
+)
+from replicator.cli.console import Screen
+from replicator.cli.naming import point_json
+from replicator.cli.restore import wanted_point
+from replicator.errors import ConfigError
+from replicator.model.holds import Hold
+
+app = typer.Typer(help="Keep cuts from expiring.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Letters, digits, dots, dashes and underscores.")]
+On = Annotated[str, typer.Option("--on", metavar="TARGET", help="In the store of this target.")]
+
+
+@app.command("create")
+def create(
+    name: Name,
+    on: On,
+    reason: Annotated[str, typer.Option("--reason", help="Why; for those who find it later.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    to_point: Annotated[str | None, typer.Option("--to-point", help="A named point.")] = None,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
+    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="When it ends by itself, with its zone.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a cut restorable whatever expires around it; its inventory is written once more."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        keeping = await application.keeping(on)
+        point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
+        hold = await keeping.holds().create(
+            name, point, reason=_reason(reason), until=parse_time(until) if until else None
+        )
+        return Outcome(
+            result=hold_json(hold, on, application.clock.now()),
+            show=lambda console: console.print(
+                f"{name} keeps the cut at offset {hold.point.offset},"
+                f" {hold.point.source_time.isoformat(timespec='milliseconds')}, on {on}",
+                markup=False,
+            ),
+        )
+
+    run(_call("hold create", config, set_, as_json=as_json), body)
+
+
+@app.command("list")
+def list_(
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    on: Annotated[str | None, typer.Option("--on", metavar="TARGET")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the holds, those that have ended as well until the next expiry."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        names = [on] if on is not None else application.target_names
+        found = [(hold, name) for name in names for hold in await application.points(name).holds()]
+        now = application.clock.now()
+        return Outcome(
+            result={"holds": [hold_json(hold, name, now) for hold, name in found]},
+            show=lambda console: _show(console, found, now),
+        )
+
+    run(_call("hold list", config, set_, as_json=as_json), body)
+
+
+@app.command("remove")
+def remove(
+    name: Name,
+    on: On,
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a cut expire like any other."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        await (await application.keeping(on)).holds().remove(name)
+        return Outcome(
+            result={"removed": name},
+            show=lambda console: console.print(f"{name} is held no more", markup=False),
+        )
+
+    run(_call("hold remove", config, set_, as_json=as_json), body)
+
+
+def hold_json(hold: Hold, target: str, now: datetime) -> dict[str, Any]:
+    """Return a hold for `--json`."""
+    return {
+        **point_json(hold.point),
+        "target": target,
+        "reason": hold.reason,
+        "until": hold.until,
+        "in_force": hold.holds_at(now),
+    }
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ConfigError("say why: --reason 'audit of 2026'")
+    return text
+
+
+def _show(console: Console, found: list[tuple[Hold, str]], now: datetime) -> None:
+    if not found:
+        console.print("nothing is held")
+        return
+    table = Table("name", "target", "offset", "source time", "until", "reason")
+    for hold, target in found:
+        point = hold.point
+        until = "removed" if hold.until is None else hold.until.isoformat(timespec="seconds")
+        table.add_row(
+            point.name,
+            target,
+            str(point.offset),
+            point.source_time.isoformat(timespec="milliseconds"),
+            until if hold.holds_at(now) else f"{until}, ended",
+            hold.reason,
+        )
+    console.print(table)
+
+
+def _call(command: str, config: ConfigPath, set_: Overrides, *, as_json: bool) -> Call:
+    return Call(command=command, config_path=config, overrides=tuple(set_ or ()), as_json=as_json)

@@ -1,0 +1,177 @@
+"""`run`, `watch` and `apply`: the pipeline, together or apart."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.app.drills import schedule
+from replicator.cli.command import (
+    DEFAULT_CONFIG,
+    NAMED_MAX,
+    PARTLY_DONE,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    duration_text,
+)
+from replicator.cli.command import run as run_call
+from replicator.cli.console import Screen
+from replicator.errors import NotFoundError
+from replicator.services.replication.applier import Applier, Leave
+from replicator.services.running.supervisor import Service, stop_on_signals, supervise
+
+Once = Annotated[
+    bool, typer.Option("--once", help="Do what is due now, then exit instead of going on.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on after a restore in place: follow the source again.")
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Take over a target that holds rows this tool did not write; rows that the source"
+        " does not have go.",
+    ),
+]
+NewLog = Annotated[
+    bool,
+    typer.Option(
+        "--new-log",
+        help="The log that the target followed is lost: go over to the configured one.",
+    ),
+]
+
+
+def run(
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; may be repeated.")
+    ] = None,
+    resume: Resume = False,
+    adopt: Adopt = False,
+    new_log: NewLog = False,
+) -> None:
+    """Watch the source and keep every target up with it, in one process."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        names = target or application.target_names
+        services: dict[str, Service] = {"watch": application.watcher()}
+        for name in names:
+            leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
+            services[f"apply {name}"] = await application.applier(name, leave)
+            services[f"bases {name}"] = application.base_writer(name)
+        return await _supervised(application, services, names)
+
+    run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
+
+
+def watch(
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    once: Once = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish the source's changes to the log."""
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        watcher = application.watcher()
+        if not once:
+            return await _supervised(application, {"watch": watcher}, ())
+        changed = await watcher.poll()
+        return _done({"published": changed}, "a cut was published" if changed else "no change")
+
+    call = Call(command="watch", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run_call(call, body)
+
+
+def apply(
+    target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    once: Once = False,
+    resume: Resume = False,
+    adopt: Adopt = False,
+    new_log: NewLog = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep one target up with the log."""
+
+    async def body(application: Application, screen: Screen) -> Outcome:
+        leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
+        applier = await application.applier(target, leave)
+        if not once:
+            bases = application.base_writer(target)
+            services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
+            return await _supervised(application, services, (target,))
+        return await _applied(application, target, applier, screen)
+
+    call = Call(command="apply", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
+    run_call(call, body)
+
+
+async def _applied(
+    application: Application, target: str, applier: Applier, screen: Screen
+) -> Outcome:
+    """Apply what is due, and say what could not be."""
+    steps = 0
+    while await applier.apply_next():
+        steps += 1
+    awaited = applier.awaited
+    is_empty = awaited is None and await application.checkpoint(target) is None
+    if is_empty and not await application.history.has_cuts(await application.history.span()):
+        hint = "run `replicator watch --once` first"
+        raise NotFoundError("the log has no closed cut yet", hint=hint)
+    gaps = [gap for gap in screen.gaps if gap.closed is None]
+    result = {
+        "steps": steps,
+        "objects_copied": screen.copied_objects,
+        "bytes_copied": screen.copied_bytes,
+        "waits_for": list(awaited.keys) if awaited else [],
+        "waits_until": awaited.until.isoformat() if awaited else None,
+        "gaps": [{"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in gaps],
+    }
+
+    def show(console: Console) -> None:
+        console.print(f"{steps} steps, {screen.copied_objects} segments copied")
+        if is_empty:
+            delay = application.target(target).settings.delay
+            console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")
+        named = [f"gap: {gap.key}: {gap.reason}: {gap.detail}" for gap in gaps]
+        if awaited:
+            until = awaited.until.isoformat(timespec="seconds")
+            named.append(f"bytes are gone; unless a later cut explains it, a gap from {until} on:")
+            named += [f"waits for: {key}" for key in awaited.keys]
+        for line in named[:NAMED_MAX]:
+            console.print(line, markup=False)
+        if len(named) > NAMED_MAX:
+            console.print(f"… and {len(named) - NAMED_MAX} more, see --json")
+
+    return Outcome(result=result, show=show, exit_code=PARTLY_DONE if awaited or gaps else 0)
+
+
+async def _supervised(
+    application: Application, services: dict[str, Service], targets: Sequence[str]
+) -> Outcome:
+    if (drills := schedule(application, targets)) is not None:
+        services["drills"] = drills
+    if (web := await application.web(targets)) is not None:
+        services["web"] = web
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    await supervise(services, stop=stop, drain_s=application.settings.drain_s)
+    return _done({}, "stopped; the next start goes on from here")
+
+
+def _done(result: Mapping[str, object], text: str) -> Outcome:
+    def show(console: Console) -> None:
+        console.print(text)
+
+    return Outcome(result=result, show=show)

@@ -1,0 +1,109 @@
+"""`target create`: what a target needs before anything is applied to it."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from replicator.app import Application
+from replicator.cli.command import (
+    DEFAULT_CONFIG,
+    PARTLY_DONE,
+    AsJson,
+    Call,
+    ConfigPath,
+    Outcome,
+    Overrides,
+    run,
+)
+from replicator.cli.console import Screen
+from replicator.model.standby import REQUIREMENTS, Verdict
+from replicator.services.standby.creation import Created
+
+app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    config: ConfigPath = DEFAULT_CONFIG,
+    set_: Overrides = None,
+    druid_release: Annotated[
+        str | None, typer.Option(help="Make the tables of this release, like 33.0.0.")
+    ] = None,
+    centralized_schema: Annotated[
+        bool, typer.Option(help="With druid.centralizedDatasourceSchema.enabled.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a target's tables and folder, and say what its Druid must be told to be a standby."""
+    call = Call(
+        command="target create", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    )
+
+    async def body(application: Application, _: Screen) -> Outcome:
+        created = await application.create(
+            name, release=druid_release, centralized=centralized_schema
+        )
+        wrong = _wrong(created) or created.tiers_missing or created.obstacles
+        return Outcome(
+            result=_json(created),
+            show=lambda console: _show(console, name, created, druid_release),
+            exit_code=PARTLY_DONE if wrong else 0,
+        )
+
+    run(call, body)
+
+
+def _wrong(created: Created) -> list[str]:
+    return [one.requirement.name for one in created.judged or () if one.verdict is Verdict.WRONG]
+
+
+def _json(created: Created) -> dict[str, Any]:
+    found = {one.requirement.name: one for one in created.judged or ()}
+    return {
+        "tables_made": created.tables_made,
+        "settings_checked": created.judged is not None,
+        "settings": [
+            {
+                "name": one.name,
+                "wanted": one.wanted,
+                "reason": one.reason,
+                "found": found[one.name].found if found else None,
+                "good": found[one.name].verdict is Verdict.GOOD if found else None,
+            }
+            for one in REQUIREMENTS
+        ],
+        "tiers_missing": list(created.tiers_missing),
+        "obstacles": [{"what": one.what, "remedy": one.remedy} for one in created.obstacles],
+    }
+
+
+def _show(console: Console, name: str, created: Created, release: str | None) -> None:
+    tables = "were made" if created.tables_made else "were there"
+    if release is not None and not created.tables_made:
+        tables += f" and are left as they are, --druid-release {release} or not"
+    console.print(f"[bold]{name}[/]: Druid's tables {tables}; its deep storage can be written")
+    for obstacle in created.obstacles:
+        console.print(f"[red]BAD [/]  {escape(obstacle.what)}\n      {escape(obstacle.remedy)}")
+    if created.judged is None:
+        console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
+        for one in REQUIREMENTS:
+            console.print(f"  {one.name}={one.wanted}", markup=False)
+            console.print(f"      {one.reason}", markup=False)
+        return
+    for judged in created.judged:
+        good = judged.verdict is Verdict.GOOD
+        mark = "[green]good[/]" if good else "[red]BAD [/]"
+        console.print(f"{mark}  {judged.requirement.name} is {judged.found}", highlight=False)
+        if not good:
+            console.print(
+                f"      set it to {judged.requirement.wanted}: {judged.requirement.reason}",
+                markup=False,
+            )
+    for tier in created.tiers_missing:
+        console.print(
+            f"[red]BAD [/]  the source's rules load into tier {tier!r}, which the target does not"
+            f" have\n      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}"
+        )

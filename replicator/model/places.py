@@ -1,0 +1,152 @@
+"""Places of a target's storage as 16 bytes each, and which of them records ask for.
+
+References are counted by place and not by segment: several rows can share one object. Five million
+places are 80 MB, and no name of one is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.errors import MalformedRowError
+from replicator.model.event import Offset, Record
+from replicator.model.ledger import Mask
+from replicator.model.load_spec import Layout, Location
+from replicator.model.row_mapping import located
+from replicator.model.wire import segment_payload
+
+PLACE_BYTES = 16
+"""Of each hash: two of ten million places are the same once in 10^24 storages."""
+PLACE = np.dtype(f"S{PLACE_BYTES}")
+Places = NDArray[np.bytes_]
+"""Hashes, ascending, each once."""
+MERGE_MIN = 1 << 17
+"""Fewer new places than this wait for more: each merge sorts all of them once."""
+NONE: Places = np.empty(0, PLACE)
+
+
+def place_hash(location: Location) -> bytes:
+    """Return what stands for a place: the head of its SHA-256."""
+    return sha256(location.encode()).digest()[:PLACE_BYTES]
+
+
+def hashes(locations: Iterable[Location]) -> Places:
+    """Return the hashes of some places in their order."""
+    return np.frombuffer(b"".join(map(place_hash, locations)), PLACE)
+
+
+def sorted_places(data: bytes | bytearray) -> Places:
+    """Return hashes that stand one after the other, ascending and each once."""
+    found: Places = np.unique(np.frombuffer(bytes(data), PLACE))
+    return found
+
+
+def among(places: Places, known: Places) -> Mask:
+    """Return which of some hashes are among the known ones, which ascend."""
+    at = np.searchsorted(known, places)
+    found = np.zeros(len(places), np.bool_)
+    inside = at < len(known)
+    found[inside] = known[at[inside]] == places[inside]
+    return found
+
+
+def less(places: Places, others: Places) -> Places:
+    """Return the places that are not among the others."""
+    return places[~among(places, others)] if len(places) else places
+
+
+class PlaceSet:
+    """Takes hashes in any order, as often as they come."""
+
+    def __init__(self) -> None:
+        self._places, self._waiting = NONE, bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take hashes that stand one after the other."""
+        self._waiting += data
+        if len(self._waiting) >= PLACE_BYTES * max(MERGE_MIN, len(self._places) // 2):
+            self._merge()
+
+    def places(self) -> Places:
+        """Return all of them."""
+        if self._waiting:
+            self._merge()
+        return self._places
+
+    def _merge(self) -> None:
+        waiting, self._waiting = self._waiting, bytearray()
+        found = np.concatenate([self._places, np.frombuffer(waiting, PLACE)])
+        self._places = np.unique(found)
+
+
+class Pending:
+    """Places that are still to be done, each once."""
+
+    def __init__(self, places: Places) -> None:
+        self._places, self._open = places, np.ones(len(places), np.bool_)
+
+    def take(self, locations: Sequence[Location]) -> list[Location]:
+        """Return those of some places that were still to be done, and take them off."""
+        found = dict.fromkeys(locations)
+        wanted = hashes(found)
+        known = among(wanted, self._places)
+        at = np.searchsorted(self._places, wanted[known])
+        fresh = self._open[at]
+        self._open[at] = False
+        named = [one for one, is_known in zip(found, known.tolist(), strict=True) if is_known]
+        return [one for one, is_fresh in zip(named, fresh.tolist(), strict=True) if is_fresh]
+
+
+class Placed(NamedTuple):
+    """Where some records want bytes to be."""
+
+    hashes: bytes
+    """Of their places, in no order, as often as they were named."""
+    unplaced: tuple[Offset, ...]
+    """Records whose load spec leads to no place by the present configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """The rule by which a record of the source names a place of the target; it can be pickled."""
+
+    source: Layout
+    target: Layout
+
+    def place(self, record: Record) -> Location | None:
+        """Return the place that a record's segment needs, None when it needs none.
+
+        Raises:
+            MalformedRowError: its load spec leads nowhere.
+        """
+        payload = segment_payload(record)
+        location = None if payload is None else located(payload, self.source)
+        return None if location is None else self.target.place(location)
+
+    def placed(self, records: Sequence[Record]) -> Placed:
+        """Return the places of some records as hashes."""
+        found, unplaced = bytearray(), list[Offset]()
+        for record in records:
+            try:
+                location = self.place(record)
+            except MalformedRowError:
+                unplaced.append(record.offset)
+            else:
+                found += b"" if location is None else place_hash(location)
+        return Placed(bytes(found), tuple(unplaced))
+
+    def named(self, records: Sequence[Record]) -> list[Location]:
+        """Return the places of some records by their names."""
+        found: dict[Location, None] = {}
+        for record in records:
+            try:
+                location = self.place(record)
+            except MalformedRowError:
+                continue
+            if location is not None:
+                found[location] = None
+        return list(found)

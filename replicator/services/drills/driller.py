@@ -1,0 +1,262 @@
+"""Restores a cut from a target's store into a scratch place, proves it, and keeps the evidence."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import TypeAlias
+
+from replicator.errors import GapError, RefusedError, ReplicatorError
+from replicator.model.drill import (
+    COPY,
+    FINDINGS_MAX,
+    LOAD,
+    PLAN,
+    QUERY,
+    ROWS,
+    VERIFY,
+    AnyCut,
+    DrillPoint,
+    Evidence,
+    Rehearsed,
+    Step,
+    Trial,
+    drawn,
+    point_text,
+)
+from replicator.model.event import Offset
+from replicator.model.observation import (
+    ArchiveDamaged,
+    DrillEnded,
+    ObjectCopied,
+    Observation,
+    Observer,
+    Progress,
+    Waiting,
+)
+from replicator.model.plan import Estimate
+from replicator.model.restore_point import Latest, RestorePoint, ToOffset
+from replicator.ports import Clock
+from replicator.services.drills.druid_trial import DruidTrial
+from replicator.services.restore.restorer import Restorer
+from replicator.services.store.drill_record import DrillRecord
+from replicator.services.store.windows import Windows
+from replicator.services.verification.verifier import Level, Verifier
+
+ROW_BYTES = 4 << 10
+"""Disk that a row takes in the scratch database, with its indexes: an order of magnitude."""
+EMPTY_BYTES = 128 << 20
+"""Disk that an empty scratch database takes, and its journal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """A target's store, opened for reading, and an empty scratch place to restore it to."""
+
+    source: str
+    windows: Windows
+    free_bytes: int
+    """Of the disk that the scratch place is on."""
+    restorer: Restorer
+    verifier: Verifier
+    trial: DruidTrial | None = None
+    """None: no Druid is there to try what was restored."""
+
+
+Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
+"""Sets a rehearsal up for the length of a block; afterwards nothing of its scratch is left."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Notes:
+    """What is known so far of a drill that is under way."""
+
+    copied_bytes: int = 0
+    rehearsed: Rehearsed | None = None
+    trial: Trial | None = None
+    steps: list[Step] = field(default_factory=list)
+    findings: tuple[str, ...] = ()
+    findings_count: int = 0
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Note how long the block took, also when it failed."""
+        loop, before = asyncio.get_running_loop(), self.copied_bytes
+        begun_s = loop.time()
+        try:
+            yield
+        finally:
+            size_bytes = self.copied_bytes - before if name == COPY else None
+            self.steps.append(Step(name=name, seconds=loop.time() - begun_s, size_bytes=size_bytes))
+
+
+class Driller:
+    """Drills one target; neither the target nor any other cluster is ever written to."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        record: DrillRecord,
+        rehearse: Rehearse,
+        bytes_max: int,
+        program: str,
+        clock: Clock,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            target: Whose store is drilled.
+            record: Where the evidence goes; nothing else in the store is written.
+            rehearse: Opens the store, and makes a scratch place.
+            bytes_max: What a drill may take of the scratch place's disk.
+            program: The version, for the evidence.
+            clock: Says when it was.
+            rng: Draws a cut.
+            observer: Is told how the drill ended, and how far it is.
+        """
+        self._target, self._record, self._rehearse = target, record, rehearse
+        self._bytes_max, self._program = bytes_max, program
+        self._clock, self._rng, self._observer = clock, rng, observer
+
+    async def drill(self, point: DrillPoint) -> Evidence:
+        """Restore a cut, prove it, and return the evidence, good or not.
+
+        Once the store is open, a drill that fails leaves its evidence too.
+
+        Raises:
+            GapError: the store has no such cut, or not all of its bytes.
+            CorruptionError: bytes or history are not what they were when they were stored.
+            RefusedError: there is no room for it.
+            ReplicatorError: whatever else kept it from coming to its end.
+        """
+        notes, opened = _Notes(), list[Rehearsal]()
+        started_at = self._clock.now()
+
+        def evidence(failure: str | None) -> Evidence:
+            return Evidence(
+                target=self._target,
+                source=opened[0].source,
+                log_id=opened[0].windows.log_id,
+                point=point_text(point),
+                program=self._program,
+                started_at=started_at,
+                ended_at=self._clock.now(),
+                rehearsed=notes.rehearsed,
+                trial=notes.trial,
+                steps=tuple(notes.steps),
+                findings=notes.findings,
+                findings_count=notes.findings_count,
+                failure=failure,
+            )
+
+        try:
+            async with self._rehearse(self._watching(notes)) as rehearsal:
+                opened.append(rehearsal)
+                await self._do(rehearsal, point, notes)
+        except ReplicatorError as exc:
+            self._observer(DrillEnded(evidence=None, failure=str(exc)))
+            if opened:
+                await self._record.keep(evidence(str(exc)))
+            raise
+        found = evidence(None)
+        await self._record.keep(found)
+        self._observer(DrillEnded(evidence=found, failure=None))
+        return found
+
+    async def _do(self, rehearsal: Rehearsal, point: DrillPoint, notes: _Notes) -> None:
+        restorer = rehearsal.restorer
+        with notes.step(PLAN):
+            wanted = self._point(point, rehearsal.windows)
+            plan = await restorer.plan(wanted, datasource=None, adopt=False)
+        estimate = plan.estimate
+        notes.rehearsed = rehearsed = Rehearsed(
+            cut=plan.cut.closed.cut,
+            offset=plan.cut.offset,
+            source_time=plan.cut.closed.source_time,
+            digest=plan.cut.closed.digest,
+            rows=estimate.segments + estimate.other_rows,
+            segments=estimate.segments,
+        )
+        self._refuse_crowding(estimate, rehearsal)
+        async with restorer.leased(plan):
+            with notes.step(COPY):
+                copied = await restorer.copy(plan)
+            with notes.step(ROWS):
+                await restorer.commit(copied, accept_gaps=False)
+            await self._prove(rehearsal.verifier, rehearsed, notes)  # it reads the history again
+        if rehearsal.trial is not None and not notes.findings_count:
+            await self._try(rehearsal.trial, notes)
+
+    async def _prove(self, verifier: Verifier, rehearsed: Rehearsed, notes: _Notes) -> None:
+        begun_s = asyncio.get_running_loop().time()
+        found = await verifier.verify(Level.CHECKSUM)
+        took_s = asyncio.get_running_loop().time() - begun_s
+        notes.steps.append(Step(name=VERIFY, seconds=took_s, size_bytes=found.read_bytes))
+        notes.rehearsed = replace(rehearsed, rows=found.rows, objects=found.objects)
+        notes.findings_count = found.findings_count
+        notes.findings = tuple(found.findings[:FINDINGS_MAX])
+
+    async def _try(self, trial: DruidTrial, notes: _Notes) -> None:
+        """Let a Druid read what was proved; of what is wrong already there is nothing to learn."""
+        tried = await trial.run()
+        notes.trial = tried.trial
+        notes.steps.append(Step(name=LOAD, seconds=tried.load_s))
+        notes.steps.append(Step(name=QUERY, seconds=tried.query_s))
+        notes.findings_count = tried.findings_count
+        notes.findings = tuple(tried.findings[:FINDINGS_MAX])
+
+    def _point(self, point: DrillPoint, found: Windows) -> RestorePoint:
+        match point:
+            case AnyCut():
+                return drawn(_spans(found), self._rng)
+            case Latest() if not found.windows:
+                raise GapError(f"the store of target {self._target!r} keeps no whole history")
+            case Latest():
+                return ToOffset(offset=found.windows[-1].last.offset)
+            case _:
+                return point
+
+    def _refuse_crowding(self, estimate: Estimate, rehearsal: Rehearsal) -> None:
+        """Refuse what would not fit before any of it is copied."""
+        rows, free_bytes = estimate.segments + estimate.other_rows, rehearsal.free_bytes
+        copies = 1 if rehearsal.trial is None else 2  # a Historical unpacks what it loads
+        needed = copies * estimate.size_bytes + rows * ROW_BYTES + EMPTY_BYTES
+        said = f"a drill of target {self._target!r} may take {needed} bytes"
+        if needed > self._bytes_max:
+            raise RefusedError(
+                f"{said}, and drill.bytes_max allows {self._bytes_max}: nothing was copied",
+                hint="raise drill.bytes_max, and name a drill.folder on a disk that has the room",
+            )
+        if needed > free_bytes:
+            raise RefusedError(
+                f"{said}, and the disk of drill.folder has {free_bytes} left: nothing was copied",
+                hint="name a drill.folder on a disk that has the room",
+            )
+
+    def _watching(self, notes: _Notes) -> Observer:
+        """Return what counts a drill's bytes; of the scratch place only progress is told on."""
+
+        def observe(observation: Observation) -> None:
+            match observation:
+                case ObjectCopied(size_bytes=size_bytes):
+                    notes.copied_bytes += size_bytes
+                case Progress() | Waiting() | ArchiveDamaged():
+                    self._observer(observation)
+                case _:
+                    pass
+
+        return observe
+
+
+def _spans(found: Windows) -> list[tuple[Offset, Offset]]:
+    """Return from which cut to which there is no hole; what has expired is left out."""
+    kept = [one for one in found.windows if one.last.offset >= found.horizon]
+    held = [hold.point.offset for hold in found.held]
+    return [
+        *((max(one.first.offset, found.horizon), one.last.offset) for one in kept),
+        *((offset, offset) for offset in held),
+    ]

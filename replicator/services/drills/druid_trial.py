@@ -1,0 +1,178 @@
+"""Has a Druid of our own load what was restored, and read all of it.
+
+A checksum says that bytes are what they were; that they are segments which a Druid can read was
+never proved by it, not even on the day they were copied.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from random import Random
+
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.answer import ROWS, Measure
+from replicator.model.drill import Trial
+from replicator.model.interval import Interval
+from replicator.model.observation import Observer, Progress
+from replicator.model.retry import RetryPolicy
+from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
+from replicator.services.running.retry import Patience
+from replicator.services.verification.queries import answer, parts, questions, together
+
+LOOK_S = 1.0
+"""Time between two looks at what is loaded, in seconds."""
+READ_WAIT_S = 30.0
+"""Longest wait for the Broker to ask one more loaded segment for its columns, in seconds.
+
+It asks once a second; a segment without rows, which is rare, looks like one that was not asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialLimits:
+    """How long is waited, and how much is asked at once."""
+
+    stall_timeout_s: float
+    """Without one more segment loaded."""
+    in_flight_max: int
+    columns_per_query_max: int
+    interval_min_s: float
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """How a trial ended."""
+
+    trial: Trial
+    load_s: float
+    """From the start of the Druid until everything was loaded, or nothing more was."""
+    query_s: float
+    findings: Sequence[str]
+    """Of segments that are not loaded some are named."""
+    findings_count: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Read:
+    """What was read of one datasource."""
+
+    name: str
+    intervals: Sequence[Interval] = ()
+    """Of its segments, ascending, each once."""
+    rows: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def compared(self, said: Mapping[str, int]) -> Iterator[str]:
+        """Yield what is wrong with the number of rows, given what the segments say.
+
+        Nothing can be said where intervals overlap: there a segment is hidden in part, as a month
+        of which one day was written again.
+        """
+        hidden = any(one.overlaps(other) for one, other in pairwise(self.intervals))
+        if not hidden and self.rows != (rows := said.get(self.name, 0)):
+            yield f"{self.name}: a Broker counts {self.rows} rows, its segments have {rows}"
+
+
+class DruidTrial:
+    """A service over a Druid that is started for it."""
+
+    def __init__(
+        self, druid: ScratchDruid, *, limits: TrialLimits, rng: Random, observer: Observer
+    ) -> None:
+        self._druid, self._limits, self._observer = druid, limits, observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+
+    async def run(self) -> Tried:
+        """Return what Druid made of it.
+
+        Raises:
+            TransientError: the Druid does not start, or does not say what it serves.
+        """
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        async with self._druid.running() as running:
+            found = await self._loaded(running)
+            loaded_s = loop.time()
+            names = sorted({*found.rows, *await self._names(running)})
+            read = [await self._read(running.broker, name) for name in names]
+        findings = [*_unloaded(found), *(text for one in read for text in one.findings)]
+        if not findings:
+            findings = [text for one in read for text in one.compared(found.rows)]
+        return Tried(
+            trial=Trial(
+                release=self._druid.release,
+                segments=found.served,
+                rows=sum(one.rows for one in read),
+            ),
+            load_s=loaded_s - begun_s,
+            query_s=loop.time() - loaded_s,
+            findings=findings,
+            findings_count=len(findings) + found.unserved - len(found.unserved_ids),
+        )
+
+    async def _loaded(self, running: RunningDruid) -> Availability:
+        """Wait until all is served, or until for some time nothing more is."""
+        loop = asyncio.get_running_loop()
+        best, since_s = (0, 0), loop.time()
+        while True:
+            found = await self._patience.tried("ask what is loaded", running.availability)
+            missing = found.unserved + found.unknown
+            total = found.served + missing
+            what = "load segments into a Druid"
+            self._observer(Progress(what=what, done=found.served, total=total, unit="segments"))
+            if not missing and not found.unread:
+                return found
+            if (now := (found.served, found.served - found.unread)) > best:
+                best, since_s = now, loop.time()
+            limit_s = self._limits.stall_timeout_s if missing else READ_WAIT_S
+            if loop.time() - since_s > limit_s:
+                return found
+            await asyncio.sleep(LOOK_S)
+
+    async def _names(self, running: RunningDruid) -> Sequence[str]:
+        return await self._patience.tried("ask for datasources", running.broker.datasources)
+
+    async def _read(self, broker: QueryBroker, name: str) -> _Read:
+        """Ask for something of every column of every interval of a datasource."""
+        asking, read = f"ask what {name} holds", _Read(name=name)
+        asked = questions(await self._patience.tried(asking, partial(broker.columns, name)))
+        served = await self._patience.tried(asking, partial(broker.served, name))
+        read.intervals = sorted({one.interval for one in served})
+        wanted = parts(read.intervals, shortest_s=self._limits.interval_min_s)
+        for start in range(0, len(wanted), self._limits.in_flight_max):
+            some = wanted[start : start + self._limits.in_flight_max]
+            for found in await together(
+                [partial(self._count, broker, name, asked, part) for part in some]
+            ):
+                if isinstance(found, str):
+                    read.findings.append(found)
+                else:
+                    read.rows += found
+        return read
+
+    async def _count(
+        self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
+    ) -> int | str:
+        """Return how many rows were read, or why they were not."""
+        try:
+            found = await answer(
+                broker,
+                name,
+                asked,
+                interval,
+                columns_max=self._limits.columns_per_query_max,
+                patience=self._patience,
+            )
+        except (TransientError, ConfigError, NotFoundError) as exc:
+            return f"{name} {interval}: a Broker cannot read it: {exc}"
+        rows = found.get(ROWS)
+        return rows if isinstance(rows, int) else 0
+
+
+def _unloaded(found: Availability) -> Iterator[str]:
+    for id_ in found.unserved_ids:
+        yield f"segment {id_} is not loaded by any Historical"
+    if found.unknown:
+        yield f"{found.unknown} used segments are not known to a Coordinator"

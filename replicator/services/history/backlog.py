@@ -1,0 +1,39 @@
+"""Reads what the log says of segments that one target does not have yet."""
+
+from replicator.model.backlog import Backlog
+from replicator.model.event import Offset
+from replicator.services.history.reader import History
+
+NOTHING = Offset(-1)
+"""Reached by a target that has nothing."""
+
+
+class BacklogReader:
+    """Follows log and checkpoint; each record is read once, whichever of the two moves."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._reached = self._read = NOTHING
+        self.backlog = Backlog()
+
+    async def read(self, reached: Offset, until: Offset, *, records_max: int | None = None) -> bool:
+        """Bring the backlog up to `until`, for a target that has reached a cut.
+
+        False when that takes more than `records_max` records: the next call goes on from here.
+
+        Raises:
+            GapError: the log was trimmed beyond what was reached.
+            TransientError: the log is away; the next call goes on from here.
+        """
+        if reached < self._reached:  # a restore in place
+            self.backlog, self._read = Backlog(), NOTHING
+        self._reached = reached
+        self.backlog.reach(reached)
+        self._read = at = max(self._read, reached)
+        while self._read < until:
+            if records_max is not None and self._read - at >= records_max:
+                return False
+            words, after = await self._history.segment_words(Offset(self._read + 1), until)
+            self.backlog.add(words)
+            self._read = Offset(after - 1)
+        return True

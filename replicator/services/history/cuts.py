@@ -1,0 +1,212 @@
+"""Following a log cut by cut, and folding it into ledgers."""
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import numpy as np
+
+from replicator.errors import CorruptionError, GapError
+from replicator.model.archive import Base
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Offset
+from replicator.model.fingerprint import (
+    DIGEST_MODULUS,
+    EMPTY_DIGEST,
+    Digest,
+    hex_digest,
+)
+from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.reading import Attempt, Closing, Rule, Stretch
+from replicator.services.history.reader import History
+
+Seen: TypeAlias = Callable[[int], None]
+"""Told how many events were read, now and then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutSpan:
+    """A whole cut: where its events are, and the keys of the rows they speak of."""
+
+    at: ClosedCut
+    offsets: Offsets
+    keys: Keys
+
+
+class CutReader:
+    """Follows a log cut by cut, remembering where it is, and checks the chain of digests."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
+        self.source_time: datetime | None = None
+        """Of the last cut; None before the first."""
+        self._parts: list[Stretch | Closing] = []
+        self._attempt: Attempt | None = None
+        self._sum = 0
+        self._count = 0
+        self._keys = bytearray()
+        self._offsets = array("q")
+
+    async def next(self) -> CutSpan | None:
+        """Return the next whole cut, None when the log has no further one yet."""
+        while (part := await self._next_part()) is not None:
+            if isinstance(part, Closing):
+                span = CutSpan(
+                    at=self._close(part),
+                    offsets=np.array(self._offsets, np.int64),
+                    keys=np.frombuffer(bytes(self._keys), KEY),
+                )
+                self._forget()
+                return span
+            self._take(part)
+            self._keys += part.keys
+            self._offsets.extend(part.offsets)
+        return None
+
+    async def fold(
+        self, folding: Folding, rule: Rule, *, until: Offset, seen: Seen = lambda _: None
+    ) -> None:
+        """Fold all further cuts that are closed at or before `until`.
+
+        After a TransientError the same call with the same `folding` goes on where it stopped. Where
+        the log was trimmed it goes on from a later base, when there is one.
+        """
+        self._parts = []
+        if self.at == 0:
+            await self._begin_from_base(folding, rule, until, seen)
+        try:
+            await self._fold_on(folding, rule, until, seen)
+        except GapError:  # it was trimmed while it was read
+            base = await self._history.base_before(until)
+            if base is None or base.offset < self.at:
+                raise
+            await self._begin_from_base(folding, rule, until, seen)
+            await self._fold_on(folding, rule, until, seen)
+
+    async def _fold_on(self, folding: Folding, rule: Rule, until: Offset, seen: Seen) -> None:
+        count = 0
+        async with self._history.readings(self.at, until, rule) as readings:
+            async for reading in readings:
+                for part in reading.parts:
+                    self._fold(folding, part)
+                    count += len(part.offsets) if isinstance(part, Stretch) else 0
+                self.at = Offset(reading.last + 1)
+                seen(count)
+        folding.discard()
+        self._forget()
+
+    async def _begin_from_base(
+        self, folding: Folding, rule: Rule, until: Offset, seen: Seen
+    ) -> None:
+        """Start from the newest base at or before `until` that is whole, when there is one."""
+        bar = until
+        while (base := await self._history.base_before(bar)) is not None:
+            try:
+                folding.restart(await _base_ledger(self._history, base, rule, seen))
+            except CorruptionError as exc:
+                self._history.pass_over(exc)
+                bar = Offset(base.offset - 1)
+            else:
+                closed = base.cut.closed
+                self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
+                return
+
+    def _fold(self, folding: Folding, part: Stretch | Closing) -> None:
+        if isinstance(part, Closing):
+            if not self._is_of_attempt(part.closed):
+                folding.discard()
+            self._close(part)
+            folding.close()
+            self._forget()
+            return
+        if self._take(part):
+            folding.discard()
+        folding.extend(part.keys, part.marks, part.removed, part.offsets)
+
+    def skip_to(
+        self, offset: Offset, cut: CutNumber, digest: Digest, source_time: datetime
+    ) -> None:
+        """Go on after the record at `offset`, which closed a cut that the caller knows already."""
+        self.at, self.last, self.digest = Offset(offset + 1), cut, digest
+        self.source_time = source_time
+        self._parts = []
+        self._forget()
+
+    async def _next_part(self) -> Stretch | Closing | None:
+        if not self._parts:
+            reading = await self._history.reading(self.at)
+            if reading is None:
+                return None
+            self._parts, self.at = [*reversed(reading.parts)], Offset(reading.last + 1)
+        return self._parts.pop()
+
+    def _take(self, part: Stretch) -> bool:
+        """Count events in; return whether they begin a new attempt."""
+        begins = part.attempt != self._attempt
+        if begins:
+            self._forget()
+            self._attempt = part.attempt
+        self._count += len(part.offsets)
+        self._sum += part.come - part.gone
+        return begins
+
+    def _close(self, closing: Closing) -> ClosedCut:
+        event = closing.closed
+        if not self._is_of_attempt(event):
+            self._forget()  # an attempt that was given up, then a cut without events
+        digest = Digest((self.digest + self._sum) % DIGEST_MODULUS)
+        expected = (self.last + 1, event.count, event.digest)
+        if (event.cut, self._count, digest) != expected:
+            raise CorruptionError(
+                f"cut {event.cut}, closed at offset {closing.offset}, does not add up: it follows"
+                f" cut {self.last}, says {event.count} events with digest"
+                f" {hex_digest(event.digest)}, and the log has {self._count} events with digest"
+                f" {hex_digest(digest)}"
+            )
+        self.last, self.digest, self.source_time = event.cut, digest, event.source_time
+        return ClosedCut(offset=closing.offset, closed=event)
+
+    def _is_of_attempt(self, event: CutClosed) -> bool:
+        return self._attempt in {None, (event.epoch, event.cut)}
+
+    def _forget(self) -> None:
+        self._attempt, self._sum, self._count = None, 0, 0
+        del self._keys[:], self._offsets[:]
+
+
+async def fold(
+    history: History, until: Offset, rule: Rule, *, seen: Seen = lambda _: None
+) -> Ledger:
+    """Return the ledger of all cuts closed at or before `until`.
+
+    `rule` says what a row counts as. The events' own chain of digests is checked on the way.
+
+    Raises:
+        GapError: the log was trimmed, and there is no base to begin from.
+    """
+    folding = Folding(empty())
+    await CutReader(history).fold(folding, rule, until=until, seen=seen)
+    return folding.ledger()
+
+
+async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> Ledger:
+    """Return the rows of a base as `fold` returns them.
+
+    Raises:
+        CorruptionError: they do not add up to its cut.
+    """
+    folding, count, come = Folding(empty()), 0, 0
+    async with history.base_readings(base, rule) as readings:
+        async for reading in readings:
+            for part in reading.parts:
+                if isinstance(part, Closing):
+                    raise CorruptionError(f"the base at offset {base.offset} has more than rows")
+                folding.extend(part.keys, part.marks, part.removed, part.offsets)
+                count, come = count + len(part.offsets), come + part.come
+            seen(count)
+    folding.close()
+    if (count, come % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
+        raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
+    return folding.ledger()

@@ -1,0 +1,48 @@
+"""Which datasources a log knows, so that a misspelt name is refused with the nearest one."""
+
+from difflib import get_close_matches
+
+import numpy as np
+
+from replicator.errors import GapError, NotFoundError
+from replicator.model.event import Offset
+from replicator.model.reading import Recorded
+from replicator.model.restore_point import Latest
+from replicator.services.history.cuts import fold
+from replicator.services.history.reader import History
+
+NAMED_MAX = 10
+"""So many names are told where none is near."""
+
+
+async def datasources(history: History, until: Offset) -> frozenset[str]:
+    """Return the names that rows of a cut have, used or not."""
+    ledger = await fold(history, until, Recorded())
+    names = set[str]()
+    async for found in history.tallies(np.sort(ledger.offsets)):
+        names.update(name for name in found.by_datasource if name is not None)
+    return frozenset(names)
+
+
+async def is_known(history: History, name: str) -> bool:
+    """Return whether the last cut has rows of this name, also from before the log was trimmed."""
+    try:
+        last = await history.find(Latest())
+    except (GapError, NotFoundError):
+        return False
+    return name in await datasources(history, last.offset)
+
+
+async def nearest(history: History, name: str) -> str:
+    """Return a sentence that names what may have been meant, by the log's last cut."""
+    try:
+        last = await history.find(Latest())
+    except (GapError, NotFoundError):
+        return "names are exact"
+    known = sorted(await datasources(history, last.offset) - {name})
+    if close := get_close_matches(name, known, n=1):
+        return f"did you mean {close[0]!r}? Names are exact"
+    if not known:
+        return "names are exact, and the last cut has no datasource"
+    more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
+    return f"names are exact; the last cut has {', '.join(known[:NAMED_MAX])}{more}"

@@ -1,0 +1,317 @@
+"""Reading a log as what it means: events, rows, closed cuts and restore points."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from functools import partial
+
+import numpy as np
+
+from replicator.errors import CorruptionError, GapError
+from replicator.model.archive import Base
+from replicator.model.backlog import SegmentWord
+from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
+from replicator.model.ledger import Offsets
+from replicator.model.observation import ArchiveDamaged, Observer
+from replicator.model.peek import segment_word
+from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
+from replicator.model.restore_point import RestorePoint
+from replicator.model.row import Kind, Row
+from replicator.model.wire import CHANGED_TYPE
+from replicator.ports import Bases, EventLog, Span, Workers
+from replicator.services.history.closed_cuts import ClosedCuts
+
+RECORDS_PER_READ_MAX = 2_000
+
+
+class History:
+    """A log of one source, its events decoded and checked."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        source: str,
+        workers: Workers,
+        bases: Bases | None = None,
+        records_per_read_max: int = RECORDS_PER_READ_MAX,
+        observer: Observer | None = None,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            log: What to read.
+            source: The cluster that all events must be of.
+            workers: Where events are decoded and checked.
+            bases: Inventories to begin from; without them everything is folded from the start.
+            records_per_read_max: How many records are in memory at once.
+            observer: Is told of bases that are passed over because they are altered.
+        """
+        self._log = log
+        self._workers = workers
+        self._source = source
+        self._bases = bases
+        self._records_max = records_per_read_max
+        self._observer = observer
+        self._known: Sequence[Offset] = ()
+        self._cuts = ClosedCuts(
+            log, bases=bases, records_per_read_max=records_per_read_max, pass_over=self.pass_over
+        )
+
+    async def span(self) -> Span:
+        """Return which offsets can be read now."""
+        return await self._log.span()
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Show how far a reader is to those who run the log."""
+        await self._log.report(reader, offset)
+
+    async def entries(self, start: Offset) -> list[Entry]:
+        """Return the next events from `start` on, decoded; none at the log's end.
+
+        Raises:
+            CorruptionError: an event cannot be decoded.
+            ConfigError: an event is of another source.
+        """
+        records = await self._log.read(start, records_max=self._records_max)
+        return [entry_of(record, self._source) for record in records]
+
+    async def raw(self, start: Offset) -> Sequence[Record]:
+        """Return the next records from `start` on as they are; none at the log's end."""
+        return await self._log.read(start, records_max=self._records_max)
+
+    def entry(self, record: Record) -> Entry:
+        """Return the event that a record holds, as `entries` does."""
+        return entry_of(record, self._source)
+
+    async def reading(self, start: Offset) -> Reading | None:
+        """Return what the next events from `start` on say, checked; None at the log's end.
+
+        Raises:
+            CorruptionError, ConfigError: as for `entries`.
+        """
+        records = await self.raw(start)
+        return read(records, source=self._source, rule=Recorded()) if records else None
+
+    def readings(
+        self, start: Offset, until: Offset, rule: Rule
+    ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
+        """Give what the events from `start` to `until` say, checked, within the block.
+
+        Raises:
+            CorruptionError, ConfigError: as for `entries`.
+        """
+        work = partial(read, source=self._source, rule=rule)
+        return self._workers.each(work, self._records(start, until))
+
+    async def _records(self, start: Offset, until: Offset) -> AsyncIterator[list[Record]]:
+        while start <= until:
+            records = await self._log.read(start, records_max=self._records_max)
+            found = [record for record in records if record.offset <= until]
+            if not found:
+                break
+            yield found
+            start = Offset(found[-1].offset + 1)
+
+    async def rows(self, kind: Kind, until: Offset) -> AsyncIterator[Row]:
+        """Yield all contents that rows of one table had up to an offset, in the log's order.
+
+        Other events are passed over unread.
+        """
+        base = await self.base_before(until)
+        if base is not None:
+            async for records in self._base_records(base):
+                for row in self._rows(records, kind):
+                    yield row
+        async for records in self._records(Offset(base.offset + 1 if base else 0), until):
+            for row in self._rows(records, kind):
+                yield row
+
+    def _rows(self, records: Sequence[Record], kind: Kind) -> Iterator[Row]:
+        for record in records:
+            if record.type == CHANGED_TYPE[kind]:
+                event = entry_of(record, self._source).event
+                if isinstance(event, RowChanged):
+                    yield event.row
+
+    async def pick(self, offsets: Offsets) -> AsyncIterator[list[Entry]]:
+        """Yield the events at the given ascending offsets, in bounded lists.
+
+        Raises:
+            CorruptionError: one of the offsets holds no record.
+        """
+        async for records in self.records(offsets):
+            yield [entry_of(record, self._source) for record in records]
+
+    async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
+        """Yield what the rows at the given ascending offsets amount to."""
+        async with self._workers.each(tally, self.records(offsets)) as tallies:
+            async for found in tallies:
+                yield found
+
+    async def segment_words(
+        self, start: Offset, until: Offset
+    ) -> tuple[Sequence[tuple[Offset, SegmentWord]], Offset]:
+        """Return what the next records say of segments, and the offset after the last one read.
+
+        A bounded number of records is read, and none after `until`.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=self._records_max)
+        wanted = [record for record in records if record.offset <= until]
+        said = [(one.offset, word) for one in wanted if (word := segment_word(one)) is not None]
+        at = wanted[-1].offset if wanted and len(wanted) == len(records) else until
+        return said, Offset(at + 1)
+
+    async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
+        """Return when the first record from `start` to `until` was appended, None: there is none.
+
+        Raises:
+            GapError: the log was trimmed beyond `start`.
+        """
+        records = await self._log.read(start, records_max=1)
+        return records[0].appended_at if records and records[0].offset <= until else None
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log keeps a record, None: for ever."""
+        return await self._log.kept_for()
+
+    async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
+        """Yield the records at the given ascending offsets, as they are.
+
+        Rows of long ago are read from the newest base among them: there they stand close together,
+        in the log there is all between them that does not count any more.
+
+        Raises:
+            CorruptionError: one of the offsets holds no record.
+        """
+        at, base = 0, await self._base_among(offsets)
+        while at < len(offsets):
+            found = list[Record]()
+            if base is not None:
+                found = await self._records_of_base(base, offsets[at:])
+            if not found:
+                base, found = None, await self._records_of_log(offsets[at:])
+            yield found
+            at += len(found)
+
+    async def _base_among(self, offsets: Offsets) -> Offset | None:
+        """Return the newest base not after these offsets, when they are far apart."""
+        if len(offsets) == 0 or offsets[-1] - offsets[0] < self._records_max:
+            return None
+        found = [base for base in await self._base_offsets() if base <= offsets[-1]]
+        return found[-1] if found else None
+
+    async def _records_of_base(self, base: Offset, offsets: Offsets) -> list[Record]:
+        """Return the first of these records from a base, none when it does not have them all."""
+        assert self._bases is not None  # noqa: S101 - for the type checker
+        start = Offset(int(offsets[0]))
+        try:
+            records = await self._bases.read_base(base, start, records_max=self._records_max)
+        except CorruptionError as exc:
+            self.pass_over(exc)
+            return []
+        last = records[-1].offset if records else start - 1
+        wanted = set(offsets[: np.searchsorted(offsets, last, side="right")].tolist())
+        found = [record for record in records if record.offset in wanted]
+        return found if len(found) == len(wanted) else []
+
+    async def _records_of_log(self, offsets: Offsets) -> list[Record]:
+        start = int(offsets[0])
+        until = int(np.searchsorted(offsets, start + self._records_max))
+        wanted = set(offsets[:until].tolist())
+        records = await self._read(Offset(start), int(offsets[until - 1]) - start + 1)
+        found = [record for record in records if record.offset in wanted]
+        if not found or found[0].offset != start:
+            raise CorruptionError(f"the log has no record at offset {start} any more")
+        return found
+
+    async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:
+        """Read from the log, or where that was trimmed from a base.
+
+        The first base after a record has it, unless its cut did without it.
+
+        Raises:
+            GapError: nobody has the record at `start`.
+        """
+        try:
+            return await self._log.read(start, records_max=records_max)
+        except GapError as gap:
+            found = await self._first_of_bases(self._known, start, records_max)
+            if not found:  # some may have expired since they were listed, others have come
+                listed = await self._base_offsets()
+                found = await self._first_of_bases(listed, start, records_max)
+            if not found:
+                raise gap from None
+            return found
+
+    async def _first_of_bases(
+        self, offsets: Sequence[Offset], start: Offset, records_max: int
+    ) -> Sequence[Record]:
+        """Return records from `start` on out of the first base that has it, none: no one does."""
+        for offset in offsets:
+            if self._bases is not None and offset >= start:
+                try:
+                    found = await self._bases.read_base(offset, start, records_max=records_max)
+                except CorruptionError as exc:
+                    if offset in await self._base_offsets():
+                        self.pass_over(exc)
+                else:
+                    if found and found[0].offset == start:
+                        return found
+        return ()
+
+    async def base_before(self, until: Offset) -> Base | None:
+        """Return the newest base at or before an offset whose manifest is whole."""
+        for offset in reversed(await self._base_offsets()):
+            if self._bases is not None and offset <= until:
+                try:
+                    return await self._bases.base(offset)
+                except CorruptionError as exc:
+                    self.pass_over(exc)
+        return None
+
+    def base_readings(
+        self, base: Base, rule: Rule
+    ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
+        """Give what the rows of a base say, as `readings` does."""
+        work = partial(read, source=self._source, rule=rule)
+        return self._workers.each(work, self._base_records(base))
+
+    async def _base_records(self, base: Base) -> AsyncIterator[Sequence[Record]]:
+        start = Offset(0)
+        while self._bases is not None and (
+            records := await self._bases.read_base(
+                base.offset, start, records_max=self._records_max
+            )
+        ):
+            yield records
+            start = Offset(records[-1].offset + 1)
+
+    async def _base_offsets(self) -> Sequence[Offset]:
+        self._known = () if self._bases is None else await self._bases.offsets()
+        return self._known
+
+    def pass_over(self, damage: CorruptionError) -> None:
+        """Tell the observer of a base that is altered: another one may do.
+
+        Raises:
+            CorruptionError: nobody observes, so it must not pass.
+        """
+        if self._observer is None:
+            raise damage
+        self._observer(ArchiveDamaged(reason=str(damage)))
+
+    async def find(self, point: RestorePoint) -> ClosedCut:
+        """Return the cut that a restore point means, as `ClosedCuts.find` does."""
+        return await self._cuts.find(point)
+
+    async def has_cuts(self, span: Span) -> bool:
+        """Return whether the log holds a closed cut at all."""
+        return await self._cuts.any(span)
+
+    async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
+        """Return the cuts closed in this range of offsets, ascending."""
+        return await self._cuts.between(start, end)

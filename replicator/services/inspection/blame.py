@@ -1,0 +1,294 @@
+"""Says which events changed a segment or a datasource, when, and who had asked for it.
+
+Two passes over the log, by the events' texts: the first keeps the newest events that speak of it,
+the second looks up what the rows were before the first of these.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import orjson
+
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    MalformedRowError,
+    NotFoundError,
+    TransientError,
+)
+from replicator.model.change import Change, change
+from replicator.model.event import (
+    ClosedCut,
+    CutClosed,
+    Entry,
+    Envelope,
+    Offset,
+    Record,
+    RowChanged,
+    RowEvent,
+    key_of_event,
+)
+from replicator.model.interval import Interval
+from replicator.model.mention import Mention, kind_of, mention, segment_name
+from replicator.model.observation import Observer
+from replicator.model.row import Kind, Row, RowKey, Supervisor
+from replicator.model.row_mapping import supervised_datasource
+from replicator.ports import AuditRow, AuditTrail
+from replicator.services.history.datasources import nearest
+from replicator.services.history.reader import History
+from replicator.services.history.search import search
+
+DEFAULT_RULES = "_default"
+"""Rules of every datasource that has none of its own, and after its own."""
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""Between the source's database and the Druid process that writes its audit rows."""
+ASKED_BEFORE_MAX = timedelta(hours=1)
+"""How long before its rows appear a task may have been asked for."""
+AUDIT_ROWS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blamed:
+    """One event, what it did, and between which times it happened at the source."""
+
+    offset: Offset
+    envelope: Envelope
+    """Its time is that of the cut, by the source database's clock."""
+    event: RowEvent
+    change: Change
+    after: datetime | None
+    """When the cut before was taken, in which it had not happened; None: there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """The newest events that changed one thing, oldest of them first."""
+
+    datasource: str
+    """The thing itself, or that of the segment."""
+    count: int
+    """Of all such events in the log."""
+    events: Sequence[Blamed]
+    audit: Sequence[AuditRow] = ()
+    audit_missing: str | None = None
+    """Why there are no audit rows, None when they could be read."""
+
+
+class Blamer:
+    """Looks for the events that changed something."""
+
+    def __init__(self, *, history: History, trail: AuditTrail, observer: Observer) -> None:
+        self._history = history
+        self._trail = trail
+        self._observer = observer
+
+    async def blame(self, name: str, *, interval: Interval | None, limit: int) -> Blame:
+        """Return the newest `limit` events that changed the segment or datasource of this name.
+
+        With `interval` those of a datasource's segments that overlap it.
+
+        Raises:
+            NotFoundError: no event of a closed cut speaks of it.
+        """
+        subject = _Subject(name, interval)
+        if subject.has_controls:
+            subject.supervisors = await self._supervisors(name)
+        newest = _Newest(limit, subject)
+        await search(self._history, subject.wanted, newest, observer=self._observer)
+        if not newest.named_count:
+            within = "" if interval is None else f" in {interval}"
+            raise NotFoundError(
+                f"the log has no event of a segment or datasource {name!r}{within}",
+                hint=await nearest(self._history, subject.datasource),
+            )
+        found = [(self._history.entry(record), after) for record, after in newest.kept]
+        rows = await self._before(subject, [(_event(entry), entry.offset) for entry, _ in found])
+        events = [
+            Blamed(
+                offset=entry.offset,
+                envelope=entry.envelope,
+                event=_event(entry),
+                change=_change(_event(entry), rows),
+                after=after,
+            )
+            for entry, after in found
+        ]
+        audit, missing = await self._audit(subject.datasource, events)
+        return Blame(
+            datasource=subject.datasource,
+            count=newest.count,
+            events=events,
+            audit=audit,
+            audit_missing=missing,
+        )
+
+    async def _supervisors(self, datasource: str) -> frozenset[str]:
+        """Return the ids of all supervisors that ever ingested into a datasource."""
+        end = (await self._history.span()).end
+        rows = self._history.rows(Kind.SUPERVISOR, end)
+        return frozenset(
+            [
+                row.spec_id
+                async for row in rows
+                if isinstance(row, Supervisor) and _ingests_into(row) == datasource
+            ]
+        )
+
+    async def _before(
+        self, subject: "_Subject", events: Sequence[tuple[RowEvent, Offset]]
+    ) -> dict[RowKey, Row]:
+        """Return what the rows were before the first of these events that speaks of them."""
+        firsts: dict[RowKey, tuple[RowEvent, Offset]] = {}
+        for event, offset in events:
+            firsts.setdefault(key_of_event(event), (event, offset))
+        wanted = {key: at for key, (event, at) in firsts.items() if event.previous is not None}
+        if not wanted:
+            return {}
+
+        def earlier(record: Record) -> Mention | None:
+            found = subject.wanted(record)
+            if found is None or record.offset >= wanted.get(RowKey(found.kind, found.key), -1):
+                return None
+            return found
+
+        latest = _Latest()
+        until = Offset(max(wanted.values()))
+        await search(self._history, earlier, latest, until=until, observer=self._observer)
+        found = [self._history.entry(record).event for record in latest.kept.values()]
+        return {key_of_event(event): event.row for event in found if isinstance(event, RowChanged)}
+
+    async def _audit(
+        self, datasource: str, events: Sequence[Blamed]
+    ) -> tuple[Sequence[AuditRow], str | None]:
+        since = (events[0].after or events[0].envelope.time) - ASKED_BEFORE_MAX
+        until = events[-1].envelope.time + CLOCK_SKEW_MAX
+        try:
+            found = await self._trail.audit(
+                datasource, since=since, until=until, rows_max=AUDIT_ROWS_MAX
+            )
+        except (ConfigError, TransientError) as exc:
+            return (), str(exc)
+        return found, None
+
+
+class _Subject:
+    """Knows which events speak of a segment, of a datasource, or of an interval of one."""
+
+    def __init__(self, name: str, interval: Interval | None) -> None:
+        self._name = name
+        self._interval = interval
+        segment = segment_name(name)
+        self._is_like_a_segment = segment is not None
+        self.datasource = name if segment is None else segment.datasource
+        self._text = orjson.dumps(name)[1:-1]
+        self.supervisors = frozenset[str]()
+        """Those of the datasource: offsets have their names since Druid 34."""
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether rules, offsets and supervisors belong to it."""
+        return not self._is_like_a_segment and self._interval is None
+
+    def wanted(self, record: Record) -> Mention | None:
+        """Return what a record speaks of when that is the subject's matter."""
+        match kind_of(record):
+            case Kind.SEGMENT:
+                found = mention(record) if self._text in record.data else None
+                return found if found is not None and self._is_of(found) else None
+            case Kind.RULES | Kind.COMMIT | Kind.SUPERVISOR as kind:
+                found = mention(record) if self.has_controls else None
+                return found if found is not None and self._controls(kind, found.key) else None
+            case _:
+                return None
+
+    def is_named(self, found: Mention) -> bool:
+        """Return whether what is wanted speaks of the subject alone, not of all datasources."""
+        return (found.kind, found.key) != (Kind.RULES, DEFAULT_RULES) or (
+            self._name == DEFAULT_RULES
+        )
+
+    def _is_of(self, found: Mention) -> bool:
+        if self._is_like_a_segment and found.key == self._name:
+            return True
+        if not found.is_of(self._name):
+            return False
+        self.datasource = self._name  # a datasource may be called like a segment
+        return self._interval is None or found.interval.overlaps(self._interval)
+
+    def _controls(self, kind: Kind, key: str) -> bool:
+        if kind is Kind.RULES:
+            return key in {self._name, DEFAULT_RULES}
+        return key in self.supervisors or (kind is Kind.COMMIT and key == self._name)
+
+
+class _Newest:
+    """A `Witness` that keeps the newest events, and when the cut before each was taken."""
+
+    def __init__(self, limit: int, subject: _Subject) -> None:
+        self.kept: deque[tuple[Record, datetime | None]] = deque(maxlen=limit)
+        self.count = 0
+        self.named_count = 0
+        self._subject = subject
+        self._open: deque[Record] = deque(maxlen=limit)
+        self._open_count = 0
+        self._open_named_count = 0
+        self._last: datetime | None = None
+
+    def see(self, found: Mention, record: Record) -> None:
+        self._open.append(record)
+        self._open_count += 1
+        self._open_named_count += self._subject.is_named(found)
+
+    def close(self, cut: ClosedCut) -> None:
+        self.kept.extend((record, self._last) for record in self._open)
+        self.count += self._open_count
+        self.named_count += self._open_named_count
+        self._last = cut.closed.source_time
+        self.discard()
+
+    def discard(self) -> None:
+        self._open.clear()
+        self._open_count = self._open_named_count = 0
+
+
+class _Latest:
+    """A `Witness` that keeps the last event of each row."""
+
+    def __init__(self) -> None:
+        self.kept: dict[RowKey, Record] = {}
+        self._open: dict[RowKey, Record] = {}
+
+    def see(self, found: Mention, record: Record) -> None:
+        self._open[RowKey(found.kind, found.key)] = record
+
+    def close(self, _: ClosedCut) -> None:
+        self.kept |= self._open
+        self.discard()
+
+    def discard(self) -> None:
+        self._open = {}
+
+
+def _ingests_into(supervisor: Supervisor) -> str | None:
+    try:
+        return supervised_datasource(supervisor)
+    except MalformedRowError:
+        return None
+
+
+def _event(entry: Entry) -> RowEvent:
+    if isinstance(entry.event, CutClosed):
+        raise CorruptionError(f"the record at offset {entry.offset} is not what its type says")
+    return entry.event
+
+
+def _change(event: RowEvent, rows: dict[RowKey, Row]) -> Change:
+    """Say what an event did to the row as it stands in `rows`, and let it stand so after it."""
+    found = change(event, rows.get(key_of_event(event)))
+    if isinstance(event, RowChanged):
+        rows[key_of_event(event)] = event.row
+    else:
+        rows.pop(event.key, None)
+    return found

@@ -1,0 +1,205 @@
+"""A real round trip through everything, before anything depends on it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
+from replicator.model.load_spec import Layout, Location
+from replicator.model.payload import member
+from replicator.model.row import TABLES, Kind
+from replicator.model.row_mapping import located
+from replicator.ports import (
+    CheckableMetadata,
+    Chunk,
+    Clock,
+    DeepStorage,
+    DeepStorageReader,
+    Freshness,
+    Snapshot,
+    SourceReader,
+    TellsEffective,
+)
+from replicator.services.history.reader import History
+
+CLOCK_SKEW_MAX_S = 5.0
+REPLICA_BEHIND_MAX_S = 60.0
+"""More than the default `rpo` is a promise that cannot be kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was tried."""
+
+    what: str
+    good: bool
+    detail: str
+    hint: str = ""
+
+
+class Checkup:
+    """Tries what the other services will need; changes nothing at the source."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        metadata: SourceReader,
+        storage: DeepStorageReader,
+        layout: Layout,
+        history: History,
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._storage = storage
+        self._layout = layout
+        self._history = history
+        self._clock = clock
+
+    async def source(self) -> list[Finding]:
+        """Read every table in one snapshot, and one object of each load spec type."""
+        try:
+            async with self._metadata.snapshot() as snapshot:
+                counts = await self._scan(snapshot)
+                kinds = snapshot.kinds
+            freshness = await self._metadata.freshness()
+        except ReplicatorError as exc:
+            return [_bad("source metadata", exc)]
+        found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
+        skew_s = (self._clock.now() - freshness.asked_at).total_seconds()
+        return [
+            Finding(what="source metadata", good=True, detail=found),
+            Finding(
+                what="source clock",
+                good=abs(skew_s) <= CLOCK_SKEW_MAX_S,
+                detail=f"{skew_s:+.1f} s between the database and this machine",
+                hint="lag and restore times are counted by the database's clock: mend NTP",
+            ),
+            *_replica(freshness),
+            *await _effective("source deep storage", self._storage),
+            *await self._objects(),
+        ]
+
+    async def log(self) -> list[Finding]:
+        """Look at the log without becoming its writer."""
+        try:
+            span = await self._history.span()
+            cuts = await self._history.has_cuts(span)
+        except NotFoundError:
+            return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
+        except ReplicatorError as exc:
+            return [_bad("log", exc)]
+        detail = f"{span.end - span.first} records" + ("" if cuts else ", no closed cut yet")
+        return [Finding(what="log", good=True, detail=detail)]
+
+    async def target(
+        self, name: str, metadata: CheckableMetadata, storage: DeepStorage
+    ) -> list[Finding]:
+        """Read a target's tables and checkpoint, and write, read and remove a probe."""
+        findings: list[Finding] = []
+        try:
+            columns = await metadata.columns()
+            held = await metadata.held(self._source)
+            obstacles = await metadata.obstacles()
+        except ReplicatorError as exc:
+            findings.append(_bad(f"target {name} metadata", exc))
+        else:
+            at = f"at cut {held.checkpoint.cut}" if held.checkpoint else "nothing applied yet"
+            detail = f"{len(columns)} of Druid's tables, {at}"
+            what = f"target {name} metadata"
+            findings.append(Finding(what=what, good=True, detail=detail))
+            findings += [
+                Finding(what=what, good=False, detail=one.what, hint=one.remedy)
+                for one in obstacles
+            ]
+        findings += await _effective(f"target {name} deep storage", storage)
+        try:
+            await storage.probe()
+        except ReplicatorError as exc:
+            findings.append(_bad(f"target {name} deep storage", exc))
+        else:
+            detail = "a probe was written, read back and removed"
+            findings.append(Finding(what=f"target {name} deep storage", good=True, detail=detail))
+        return findings
+
+    async def _scan(self, snapshot: Snapshot) -> Counter[Kind]:
+        counts: Counter[Kind] = Counter()
+        for kind in snapshot.kinds:
+
+            def visit(chunk: Chunk, kind: Kind = kind) -> None:
+                counts[kind] += len(chunk.keys)
+
+            await snapshot.scan(kind, visit)
+        return counts
+
+    async def _objects(self) -> list[Finding]:
+        """Try one object of each kind of load spec among all segments."""
+        try:
+            samples = await self._metadata.load_spec_samples()
+        except ReplicatorError as exc:
+            return [_bad("source load specs", exc)]
+        return [await self._object(id_, payload) for id_, payload in samples]
+
+    async def _object(self, id_: str, payload: bytes) -> Finding:
+        what = f"source objects of type {_load_spec_type(payload)}"
+        try:
+            location = located(payload, self._layout)
+            detail = "tombstones have no bytes"
+            if location is not None:
+                detail = await self._read(location)
+        except ReplicatorError as exc:
+            return _bad(f"{what}, segment {id_}", exc)
+        return Finding(what=what, good=True, detail=detail)
+
+    async def _read(self, location: Location) -> str:
+        objects = await self._storage.objects(location)
+        size_bytes = 0
+        async for piece in self._storage.read(location, objects[0]):
+            size_bytes += len(piece)
+        return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
+
+
+async def _effective(what: str, storage: DeepStorageReader) -> list[Finding]:
+    """Say what counts for a storage, and from where each came."""
+    if not isinstance(storage, TellsEffective):
+        return []
+    try:
+        told = await storage.effective()
+    except ReplicatorError as exc:
+        return [_bad(what, exc)]
+    if not told:
+        return []
+    detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in told)
+    return [Finding(what=f"{what}, what counts", good=True, detail=detail)]
+
+
+def _replica(freshness: Freshness) -> Iterable[Finding]:
+    if not freshness.is_replica:
+        return
+    detail = freshness.text
+    if freshness.is_blind:
+        detail += (
+            "; GRANT pg_read_all_stats TO the role lets it see when the replica last heard of its"
+            " primary"
+        )
+    yield Finding(
+        what="source replica",
+        good=freshness.behind.total_seconds() <= REPLICA_BEHIND_MAX_S,
+        detail=detail,
+        hint="lag, rpo and --to-time are counted from what the replica shows: see why it is behind,"
+        " or read from the primary",
+    )
+
+
+def _load_spec_type(payload: bytes) -> str:
+    try:
+        load_spec = member(payload, "loadSpec")
+    except MalformedRowError:
+        load_spec = None
+    return str(load_spec.get("type")) if isinstance(load_spec, dict) else json.dumps(load_spec)
+
+
+def _bad(what: str, exc: ReplicatorError) -> Finding:
+    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint)

@@ -1,0 +1,308 @@
+"""How far each target is, what threatens what it does not have yet, and which promises are kept."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
+from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.drill import Drilled
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.proof import PROOFS, last_good
+from replicator.model.rates import Rates
+from replicator.model.restore_point import Latest
+from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
+from replicator.services.history.backlog import NOTHING, BacklogReader
+from replicator.services.history.reader import History
+from replicator.services.store.drill_record import DrillRecord
+from replicator.services.target.rates import RateBook
+
+RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
+DRILL = "drill.promise"
+STORE_LOOK = timedelta(minutes=1)
+"""Between two looks at drills and proofs in a target's store, which are days apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogStatus:
+    """What the log holds."""
+
+    log_id: str
+    records: int
+    last: ClosedCut | None
+    first: Offset
+    kept_for: timedelta | None = None
+    """How long the log keeps a record; None: until somebody trims it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """How old what the source's metadata store shows is."""
+
+    freshness: Freshness | None
+    """None: it cannot be asked."""
+    unknown: str = ""
+    """Why not."""
+
+
+async def look_at_source(metadata: SourceReader) -> SourceStatus:
+    """Ask the source; one that is away breaks no promise as long as targets keep up."""
+    try:
+        return SourceStatus(freshness=await metadata.freshness())
+    except ReplicatorError as exc:
+        return SourceStatus(freshness=None, unknown=str(exc))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promises:
+    """What was promised of one target, each by the name of its setting."""
+
+    rpo: timedelta
+    kill_margin_min: timedelta
+    log_margin_min: timedelta
+    drill: timedelta | None = None
+    """None: nothing was promised of its drills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What a target has not copied yet, as far as the log tells."""
+
+    objects: int
+    """Segments with bytes that came after its cut."""
+    size_bytes: int
+    """Of them, unpacked: more than will be copied."""
+    kill_margins: Mapping[str, timedelta]
+    """For each datasource with bytes that wait, the time until the source's kill could delete one.
+
+    None waits, or nothing kills there: empty.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetStatus:
+    """Where one target is."""
+
+    target: str
+    checkpoint: Checkpoint | None
+    applied_at: datetime | None
+    lag: timedelta | None
+    """Now less the source's time of the cut that the target is at; None before the first cut."""
+    lag_records: int | None
+    """Records of the log after the target's cut, up to the last closed one; None: unknown, or it
+    follows another log."""
+    log_gone: bool
+    """Whether it follows a log and there is none."""
+    other_log: bool
+    """Whether it follows another log than the configured one, and so no more."""
+    gaps: tuple[Gap, ...]
+    """Those of the cut that the target is at."""
+    pending: Pending | None
+    """None: not known, or of no meaning for a target that was promoted."""
+    log_margin: timedelta | None
+    """Time until the log could trim a record that the target still needs; None: it never does."""
+    trimmed: bool
+    """Whether it has trimmed one already: the target cannot go on from this log."""
+    promises: Promises
+    looked_at: datetime
+    drilled: Drilled
+    proved: Mapping[str, datetime] = field(default_factory=dict)
+    """When each level of `verify` was last good for the whole target."""
+    rates: Rates = field(default_factory=Rates)
+    """How fast it was filled until now."""
+
+    @property
+    def catch_up(self) -> timedelta | None:
+        """How long what waits takes at the measured rates; None: nothing waits, or none is known.
+
+        Compressed bytes are fewer than `pending` says, so it is rather less.
+        """
+        if self.pending is None or not self.lag_records:
+            return None
+        size_bytes = self.pending.size_bytes
+        seconds = self.rates.seconds(size_bytes=size_bytes, rows=self.lag_records)
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    @property
+    def kill_margin(self) -> timedelta | None:
+        """The smallest one of all datasources."""
+        return min(self.pending.kill_margins.values(), default=None) if self.pending else None
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The promises that are broken, by the names of their settings.
+
+        Without its log a target gets nothing any more, whatever its lag is still. One that stands
+        still on purpose may lag, but what it needs must not go; one that was promoted needs nothing
+        any more.
+        """
+        return tuple(self._broken())
+
+    def _broken(self) -> Iterator[str]:
+        checkpoint, promises = self.checkpoint, self.promises
+        if checkpoint is not None and checkpoint.promoted:
+            return
+        stands = checkpoint is not None and checkpoint.standing
+        if self.log_gone or (not stands and (self.lag is None or self.lag > promises.rpo)):
+            yield RPO
+        if self.kill_margin is not None and self.kill_margin < promises.kill_margin_min:
+            yield KILL_MARGIN
+        if self.trimmed or (
+            self.log_margin is not None and self.log_margin < promises.log_margin_min
+        ):
+            yield LOG_MARGIN
+        if not self.drilled.keeps(promises.drill, self.looked_at):
+            yield DRILL
+
+    @property
+    def keeps_promise(self) -> bool:
+        """Whether all of them are kept."""
+        return not self.broken
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was read of the log for one target, so that the next look reads only what is new."""
+
+    backlog: BacklogReader
+    needed: Offset = NOTHING
+    appended_at: datetime | None = None
+    """When the first record from `needed` on was appended."""
+    drilled: Drilled = field(default_factory=Drilled)
+    proved: Mapping[str, datetime] = field(default_factory=dict)
+    rates: Rates = field(default_factory=Rates)
+    store_seen_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Survey:
+    """Looks at log and targets, as often as it is asked."""
+
+    source: str
+    history: History
+    clock: Clock
+    kill_buffer: timedelta | None
+    """How long the source spares an unused segment; None: nothing kills there."""
+    records_per_look_max: int | None = None
+    """Records that one look reads for a target; None: all of them."""
+    _log: LogStatus | None = field(default=None, init=False)
+    _known: dict[str, _Known] = field(default_factory=dict, init=False)
+
+    async def log(self) -> LogStatus:
+        """Return what the log holds; an empty status when there is no log yet."""
+        try:
+            span = await self.history.span()
+            kept_for = await self.history.kept_for()
+        except NotFoundError:
+            return LogStatus(log_id="", records=0, last=None, first=Offset(0))
+        known, last = self._log, None
+        if known and (known.log_id, known.first + known.records) == (span.log_id, span.end):
+            last = known.last
+        elif await self.history.has_cuts(span):
+            last = await self.history.find(Latest())
+        self._log = LogStatus(
+            log_id=span.log_id,
+            records=span.end - span.first,
+            last=last,
+            first=span.first,
+            kept_for=kept_for,
+        )
+        return self._log
+
+    async def target(
+        self,
+        name: str,
+        *,
+        metadata: MetadataWriter,
+        area: Area,
+        log: LogStatus,
+        promises: Promises,
+    ) -> TargetStatus:
+        """Return where a target is, from its own checkpoint, the log after it and its store."""
+        held = await metadata.held(self.source)
+        checkpoint = held.checkpoint
+        gaps = () if checkpoint is None else await metadata.gaps(self.source, checkpoint.log_id)
+        reached = NOTHING if checkpoint is None else checkpoint.offset
+        needs = log.last is not None and _follows(held, log)
+        end = log.last.offset if log.last and needs else reached
+        trimmed = reached < end and log.first > reached + 1
+        known = self._known.setdefault(name, _Known(BacklogReader(self.history)))
+        await self._look_into_store(known, area)
+        return TargetStatus(
+            target=name,
+            checkpoint=checkpoint,
+            applied_at=held.applied_at,
+            lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
+            lag_records=_lag_records(held, log),
+            log_gone=held.checkpoint is not None and not log.log_id,
+            other_log=_is_elsewhere(held, log),
+            gaps=tuple(gap for gap in gaps if gap.at(reached)),
+            pending=await self._pending(known, reached, end) if needs and not trimmed else None,
+            log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
+            trimmed=trimmed,
+            promises=promises,
+            looked_at=self.clock.now(),
+            drilled=known.drilled,
+            proved=known.proved,
+            rates=known.rates,
+        )
+
+    async def _look_into_store(self, known: _Known, area: Area) -> None:
+        """See how drills, proofs and rates stand; what was known stays while the store is away."""
+        now = self.clock.now()
+        if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
+            return
+        known.store_seen_at = now
+        found = await DrillRecord(area).drilled()
+        if found.unknown is None or known.drilled.last is None:
+            known.drilled = found
+        with suppress(TransientError, ConfigError):  # `drilled.unknown` says so of the same store
+            known.proved = last_good(await area.names(f"{PROOFS}/"))
+            known.rates = await RateBook(area, lambda _: None).rates()
+
+    async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
+        reader = known.backlog
+        if not await reader.read(reached, end, records_max=self.records_per_look_max):
+            return None
+        objects, size_bytes = reader.backlog.pending()
+        margins: Mapping[str, timedelta] = {}
+        if self.kill_buffer is not None:
+            margins = reader.backlog.kill_margins(self.clock.now(), self.kill_buffer)
+        return Pending(objects=objects, size_bytes=size_bytes, kill_margins=margins)
+
+    async def _log_margin(
+        self, known: _Known, reached: Offset, end: Offset, log: LogStatus
+    ) -> timedelta | None:
+        """Return how long the record after the target's cut is kept; of none, the next one."""
+        if log.kept_for is None:
+            return None
+        if end <= reached:
+            return log.kept_for
+        needed = Offset(reached + 1)
+        if known.needed != needed or known.appended_at is None:
+            known.needed = needed
+            known.appended_at = await self.history.appended_at(needed, end)
+        if known.appended_at is None:
+            return log.kept_for
+        return known.appended_at + log.kept_for - self.clock.now()
+
+
+def _is_elsewhere(held: Held, log: LogStatus) -> bool:
+    return bool(held.checkpoint and log.log_id and held.checkpoint.log_id != log.log_id)
+
+
+def _lag_records(held: Held, log: LogStatus) -> int | None:
+    """Return how many records of this log come after the target's cut."""
+    if log.last is None or _is_elsewhere(held, log):
+        return None
+    reached = held.checkpoint.offset if held.checkpoint else NOTHING
+    return max(0, log.last.offset - reached)
+
+
+def _follows(held: Held, log: LogStatus) -> bool:
+    """Whether the target needs anything more of this log."""
+    checkpoint = held.checkpoint
+    if checkpoint is None:
+        return True
+    return checkpoint.log_id == log.log_id and not checkpoint.promoted

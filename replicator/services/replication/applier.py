@@ -1,0 +1,576 @@
+"""Follows the log and keeps one target up with it, cut by cut."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from random import Random
+from typing import assert_never
+
+import numpy as np
+
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    GapError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
+from replicator.model.checkpoint import (
+    KILLED_BEFORE_COPIED,
+    OBJECT_CHANGED,
+    OBJECT_DENIED,
+    OBJECT_MISSING,
+    PLACE_REFUSED,
+    Checkpoint,
+    Gap,
+    merged,
+)
+from replicator.model.event import ClosedCut, Epoch, Offset
+from replicator.model.fingerprint import key_hash
+from replicator.model.ledger import Offsets, items
+from replicator.model.observation import (
+    CutApplied,
+    EpochAcquired,
+    GapOpened,
+    Observer,
+    TargetPaused,
+    Waiting,
+)
+from replicator.model.plan import Plan, last_words
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import RowKey
+from replicator.ports import Clock, MetadataWriter, Span
+from replicator.services.history.cuts import CutReader, CutSpan
+from replicator.services.history.reader import History
+from replicator.services.replication.delay import Delay
+from replicator.services.running.pause import pause
+from replicator.services.store.applier_record import LOOK_S, Helm, Hold
+from replicator.services.store.archivist import Archivist
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.missing_wait import Awaited, MissingWait
+from replicator.services.target.copier import Trust, Uncopied
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import (
+    Reconciler,
+    checkpoint_at,
+    gap_of,
+    refuse_foreign_rows,
+    refuse_other_log,
+    refuse_promoted,
+    without,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyLimits:
+    """How the log is followed, and when a missing object becomes a gap."""
+
+    interval_s: float
+    objects_missing_max: int
+    retry: RetryPolicy
+    delay: timedelta = timedelta(0)
+    """How far rows stay behind on purpose; bytes are copied at once."""
+
+
+EARLY_EVENTS_MAX = 1_000_000
+"""Events of cuts that wait for their time, 24 bytes each; bytes of further ones are not copied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """What the operator allowed for this run."""
+
+    resume: bool = False
+    """Go on after a restore in place."""
+    adopt: bool = False
+    """Take over a target that holds rows this tool did not write."""
+    new_log: bool = False
+    """Go over to the configured log: the one that the target followed is lost."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """Cuts that become true together, because earlier ones ask for bytes that are gone."""
+
+    cuts: list[CutSpan] = field(default_factory=list)
+    uncopied: dict[Offset, Uncopied] = field(default_factory=dict)
+    keys: dict[bytes, Offset] = field(default_factory=dict)
+    passed: list[Gap] = field(default_factory=list)
+    hopeless: set[bytes] = field(default_factory=set)
+    """Keys of rows that had a gap already: no later cut is awaited for them."""
+    doubted: set[RowKey] = field(default_factory=set)
+    """Rows in whose place the target has other bytes than the source had."""
+
+
+class Applier:
+    """Log in, plans out; its position lives in the target, beside the rows."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        executor: Executor,
+        archivist: Archivist,
+        guard: ExpiryGuard,
+        missing: MissingWait,
+        helm: Helm,
+        limits: ApplyLimits,
+        leave: Leave,
+        clock: Clock,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._reconciler = reconciler
+        self._executor = executor
+        self._archivist = archivist
+        self._guard = guard
+        self._missing, self._helm = missing, helm
+        self._is_paused = False
+        self._told_hold: Hold | None = None
+        self._limits = limits
+        self._leave = leave
+        self._clock = clock
+        self._delay = Delay(history, clock, limits.delay)
+        self._rng = rng
+        self._observer = observer
+        self._reader = CutReader(history)
+        self._epoch: Epoch | None = None
+        self._after: Offset | None = None
+        self._gaps: dict[bytes, Gap] = {}
+        self._recorded = frozenset[tuple[str, Offset]]()
+        self._window = _Window()
+        self._early = deque[CutSpan]()
+        self._told_until: datetime | None = None
+        self.awaited: Awaited | None = None
+        """What the last step did not go on for."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Apply cuts until `stop` is set; a started cut always finishes.
+
+        While the target stands still after a restore, or a restore or a repair is at work, it is
+        looked at and not written to; it is taken up when that is over. Once it is promoted there
+        is nothing more to do.
+
+        Raises:
+            FencedError: another applier has taken over.
+        """
+        failures = 0
+        while not stop.is_set():
+            try:
+                wait_s = await self._round()
+            except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
+                wait_s = self._limits.retry.delay_s(failures, self._rng)
+                failures += 1
+                self._observer(
+                    Waiting(what=f"apply to {self._target}", reason=str(exc), delay_s=wait_s)
+                )
+            else:
+                failures = 0
+            if wait_s is None:
+                return
+            if wait_s:
+                await pause(stop, wait_s)
+
+    async def _round(self) -> float | None:
+        """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
+        try:
+            if self._epoch is None and (hold := await self._held_back()) is not None:
+                return None if hold is Hold.PROMOTED else LOOK_S
+            return 0.0 if await self.apply_next() else self._limits.interval_s
+        except FencedError:
+            await self._require_pause()
+        except RefusedError:
+            if await self._held_back() is None:  # otherwise a restore came just before
+                raise
+        return LOOK_S  # until whoever took over has said so
+
+    async def _held_back(self) -> Hold | None:
+        """Return why this applier does not lead now, and tell when that changes.
+
+        At the start only a target that stands still is left alone; nobody else is asked.
+        """
+        held = await self._metadata.held(self._source)
+        stands = held.checkpoint is not None and held.checkpoint.standing
+        if not self._is_paused and (self._leave.resume or not stands):
+            return None
+        hold = await self._helm.hold(held)
+        self._tell(hold, held.checkpoint)
+        self._is_paused = hold is not None
+        return hold
+
+    async def _require_pause(self) -> None:
+        """Go on looking at a target that a restore, a repair or a promotion has fenced.
+
+        Raises:
+            FencedError: another applier has taken over.
+        """
+        held = await self._metadata.held(self._source)
+        if await self._helm.was_taken(held.epoch):
+            raise FencedError(
+                f"another applier has taken over target {self._target!r}: epoch {held.epoch}"
+            )
+        self._is_paused = True
+
+    def _tell(self, hold: Hold | None, checkpoint: Checkpoint | None) -> None:
+        if hold is self._told_hold:
+            return
+        self._told_hold = hold
+        self._observer(
+            TargetPaused(target=self._target, why=None)
+            if hold is None
+            else TargetPaused(target=self._target, why=_why(hold, checkpoint))
+        )
+
+    async def apply_next(self) -> bool:
+        """Bring the target to its next cut; False when the log has none to go to yet.
+
+        Then `awaited` says whether that is for bytes which a later cut may explain.
+
+        Raises:
+            TransientError: something is away; the next call starts from the target's checkpoint.
+            FencedError: another applier has taken over.
+            RefusedError: the target holds foreign rows, stands still after a restore, or more
+                objects are missing than kills can explain.
+            ConfigError: there are segments, and the configured storages are those of none.
+            CorruptionError: log and target contradict each other.
+        """
+        self.awaited = None
+        try:
+            if self._epoch is None:
+                return await self._lead()
+            return await self._follow(self._epoch)
+        except BaseException:
+            self._epoch = None  # whatever it was, the checkpoint in the target knows
+            raise
+
+    async def _lead(self) -> bool:
+        """Become the only applier and find the place to go on from, or seed the target."""
+        held = await self._metadata.acquire(self._source)
+        await self._helm.take(held.epoch)
+        self._early.clear()
+        self._observer(EpochAcquired(epoch=held.epoch))
+        await self._guard.look()
+        span = await self._history.span()
+        checkpoint = held.checkpoint
+        if checkpoint is None:
+            if not self._leave.adopt:
+                refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+            return await self._seed(held.epoch, span)
+        refuse_promoted(checkpoint, self._target)
+        if checkpoint.standing:
+            self._refuse_standing(checkpoint)
+        goes_over = self._leave.new_log and checkpoint.log_id != span.log_id
+        if not goes_over:
+            _check_agreement(checkpoint, span, self._target)
+        if checkpoint.standing or goes_over:
+            return await self._seed(held.epoch, span, followed=checkpoint)
+        cut = await self._history.find(ToOffset(offset=checkpoint.offset))
+        await self._cover(cut, (), whole=False)
+        await self._start_after(checkpoint, held.epoch)
+        return await self._follow(held.epoch)
+
+    async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
+        """Bring the target to the newest cut in one step, whatever it holds now."""
+        if not await self._history.has_cuts(span):
+            _require_untrimmed(span)
+            return False
+        same_log = followed is not None and followed.log_id == span.log_id
+        if (cut := await self._delay.start(followed if same_log else None)) is None:
+            return False
+        found = await self._reconciler.reconcile(cut, standing=False)
+        doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
+        doubted |= await self._reconciler.doubted(followed, span.log_id)
+        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
+        await self._refuse_wrong_storage(uncopied, is_newest=True)
+        known = {gap.opened for gap in found.known_gaps}
+        self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
+        new = [row for row in uncopied if row.offset not in known]
+        if await self._waits(new, followed.offset if followed is not None else None):
+            return False  # the next cut may say that they were killed
+        plan = without(found.plan, uncopied, found.known_gaps)
+        known |= {row.offset for row in uncopied}
+        passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
+        await self._cover(cut, (*plan.gaps, *passed), whole=False)
+        await self._guard.require_spared(plan.picks)
+        await self._commit(plan, cut, epoch, rows=len(plan.picks))
+        return True
+
+    async def _passed(
+        self, cut: ClosedCut, followed: Offset | None, known: set[Offset]
+    ) -> Sequence[Gap]:
+        """Return what an earlier attempt to seed has kept of history and this one has no bytes of.
+
+        It wrote a base, and then an expiry had its bytes, or it was killed; until now they were
+        killed at the source. The base stays, and its cut lacks them. The target never was at it, so
+        they are gaps of its store alone.
+        """
+        try:
+            begun = await self._archivist.base_before(cut.offset)
+            if begun is None or (followed is not None and begun.offset <= followed):
+                return ()
+            found = await self._reconciler.reconcile(begun, standing=False)
+        except (CorruptionError, GapError):
+            return ()  # what cannot be read is not restored, either
+        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
+        known = known | {gap.opened for gap in found.known_gaps}
+        return [
+            gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
+        ]
+
+    async def _follow(self, epoch: Epoch) -> bool:
+        """Read on until the cuts read so far can become true together, then make them so."""
+        while (span := await self._next_due()) is not None:
+            await self._take(span)
+            if not self._awaited():
+                await self._apply_window(epoch)
+                return True
+        if not (rows := self._awaited()) or await self._waits(rows, self._after):
+            return False
+        await self._copy_again()
+        await self._apply_window(epoch)
+        return True
+
+    async def _next_due(self) -> CutSpan | None:
+        """Return the next cut whose time has come; the bytes of later ones are copied already.
+
+        What is missing of those is looked at when their time has come.
+        """
+        early = self._early
+        while sum(len(span.offsets) for span in early) < EARLY_EVENTS_MAX:
+            if (span := await self._reader.next()) is None:
+                break
+            if not early and self._delay.is_due(span.at):
+                return span
+            await self._executor.copy(span.offsets, trust=Trust.NEVER)
+            early.append(span)
+        return early.popleft() if early and self._delay.is_due(early[0].at) else None
+
+    async def _take(self, span: CutSpan) -> None:
+        """Copy a cut's bytes and add it to the window."""
+        window, again = self._window, set(items(span.keys))
+        for key in again & window.keys.keys():
+            row = _killed(window.uncopied.pop(window.keys.pop(key)))
+            window.passed.append(gap_of(row, closed=span.at.offset))
+        for key in again & self._gaps.keys():
+            window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
+            window.hopeless.add(key)
+        for row in await self._executor.copy(
+            span.offsets, trust=Trust.NEVER, doubted=window.doubted
+        ):
+            window.uncopied[row.offset] = row
+            if row.reason == OBJECT_CHANGED:
+                window.doubted.add(row.key)
+            window.keys[key_hash(row.key)] = row.offset
+        window.cuts.append(span)
+        is_newest = (await self._history.span()).end == span.at.offset + 1
+        await self._refuse_wrong_storage(tuple(window.uncopied.values()), is_newest=is_newest)
+
+    async def _copy_again(self) -> None:
+        """Try the missing bytes a last time before they become gaps."""
+        offsets = np.array(sorted(self._window.uncopied), np.int64)
+        uncopied = await self._executor.copy(
+            offsets, trust=Trust.NEVER, doubted=self._window.doubted
+        )
+        self._window.uncopied = {row.offset: row for row in uncopied}
+
+    def _awaited(self) -> Sequence[Uncopied]:
+        """Return the rows of which a later cut may still say that they were killed."""
+        window = self._window
+        return _missing(
+            row for row in window.uncopied.values() if key_hash(row.key) not in window.hopeless
+        )
+
+    async def _waits(self, rows: Iterable[Uncopied], after: Offset | None) -> bool:
+        """Whether there is still time to wait for the bytes of some of these rows."""
+        if not (missing := _missing(rows)):
+            return False
+        until = await self._missing.until(await self._log_id(), after)
+        if self._missing.is_over(until):
+            return False
+        self.awaited = Awaited(keys=[row.key.key for row in missing], until=until)
+        self._tell_waiting(self.awaited)
+        return True
+
+    def _tell_waiting(self, awaited: Awaited) -> None:
+        if self._told_until == awaited.until:
+            return
+        self._told_until = awaited.until
+        more = f" and {len(awaited.keys) - 1} more" if len(awaited.keys) > 1 else ""
+        left = awaited.until - self._clock.now()
+        self._observer(
+            Waiting(
+                what=f"copy {awaited.keys[0]}{more}",
+                reason="the bytes are gone; unless a later cut says that they were killed, this"
+                f" becomes a gap at {awaited.until.isoformat(timespec='seconds')}",
+                delay_s=left.total_seconds(),
+            )
+        )
+
+    async def _apply_window(self, epoch: Epoch) -> None:
+        window = self._window
+        last = window.cuts[-1].at
+        plan = Plan(
+            picks=_picks(window.cuts),
+            checkpoint=checkpoint_at(last, self._source, await self._log_id(), standing=False),
+            gaps=tuple(window.passed),
+        )
+        plan = without(plan, tuple(window.uncopied.values()))
+        await self._cover(last, plan.gaps, whole=True)
+        await self._guard.require_spared(np.concatenate([cut.offsets for cut in window.cuts]))
+        await self._commit(plan, last, epoch, rows=len(plan.picks))
+
+    async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
+        """Have the history in the target's store before its checkpoint says that it is there."""
+        known = await self._metadata.gaps(self._source, await self._log_id())
+        await self._archivist.cover(cut, merged(known, changed), whole=whole)
+
+    async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
+        await self._executor.commit(plan, epoch=epoch)
+        for gap in plan.gaps:
+            if (gap.key, gap.opened) not in self._recorded:
+                self._observer(GapOpened(gap=gap))
+        self._observer(
+            CutApplied(
+                cut=cut.closed.cut,
+                offset=cut.offset,
+                rows=rows,
+                source_time=cut.closed.source_time,
+            )
+        )
+        await self._start_after(plan.checkpoint, epoch)
+        await self._report(cut.offset)
+        await self._missing.end()
+
+    async def _report(self, offset: Offset) -> None:
+        """Show the log's people where the target is; nothing waits for what is only a hint."""
+        try:
+            await self._history.report(self._target, offset)
+        except (TransientError, ConfigError) as exc:
+            what = "show in the log how far the target is"
+            self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))
+
+    async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
+        gaps = await self._metadata.gaps(self._source, checkpoint.log_id)
+        self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
+        self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
+        changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
+        self._window = _Window(doubted={*map(_row_key, changed)})
+        if not self._early:  # otherwise it has read on already
+            self._reader.skip_to(
+                checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
+            )
+        self._epoch, self._after = epoch, checkpoint.offset
+        self._leave = replace(self._leave, resume=False)  # not the next restore as well
+
+    async def _log_id(self) -> str:
+        return (await self._history.span()).log_id
+
+    def _refuse_standing(self, checkpoint: Checkpoint) -> None:
+        if self._leave.resume:
+            return
+        what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
+        raise RefusedError(
+            f"target {self._target!r} stands still: {what} was restored to cut {checkpoint.cut}"
+            f" (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
+            hint="`replicator apply --resume` follows the source again, also what was undone",
+        )
+
+    async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
+        misplaced = [row for row in uncopied if row.misplaced]
+        if misplaced and is_newest and not await self._reconciler.has_segments():
+            raise ConfigError(
+                f"none of {len(misplaced)} segments is in a configured deep storage of the source,"
+                f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
+                hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
+                " or name their storage in `source.other_deep_storages`; nothing was changed",
+            )
+        refused = [row for row in uncopied if row.reason in {OBJECT_DENIED, PLACE_REFUSED}]
+        if len(refused) > self._limits.objects_missing_max:
+            raise RefusedError(
+                f"{len(refused)} segments cannot be read or stored, the first is"
+                f" {refused[0].key.key} ({refused[0].detail})",
+                hint="is this about all of them? If it is really about each, raise"
+                " objects_missing_max: they are recorded as gaps then",
+            )
+        missing = _missing(uncopied)
+        if len(missing) > self._limits.objects_missing_max:
+            raise RefusedError(
+                f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
+                f" {missing[0].key.key} ({missing[0].detail})",
+                hint="is the source's deep storage the right one, and mounted? If the segments are"
+                " really gone, raise objects_missing_max: they are recorded as gaps then",
+            )
+
+
+def _why(hold: Hold, checkpoint: Checkpoint | None) -> str:
+    match hold:
+        case Hold.PROMOTED:
+            return "it was promoted and is a cluster of its own"
+        case Hold.AT_WORK:
+            return "a restore or a repair is at work there"
+        case Hold.STANDING:
+            cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
+            return f"it stands still after a restore{cut}, until `replicator apply --resume --once`"
+    assert_never(hold)
+
+
+def _require_untrimmed(span: Span) -> None:
+    """Never wait for the first cut of a log that had some.
+
+    Raises:
+        GapError: it was trimmed.
+    """
+    if span.first > 0:
+        raise GapError(
+            f"the log was trimmed up to offset {span.first} and holds no closed cut any more; no"
+            " store has what it held",
+            hint="raise the log's retention; an empty target can be filled from a new log",
+        )
+
+
+def _picks(cuts: Sequence[CutSpan]) -> Offsets:
+    offsets = np.concatenate([cut.offsets for cut in cuts])
+    if len(cuts) == 1:
+        return offsets
+    return last_words(offsets, np.concatenate([cut.keys for cut in cuts]))
+
+
+def _row_key(gap: Gap) -> RowKey:
+    return RowKey(gap.kind, gap.key)
+
+
+def _missing(rows: Iterable[Uncopied]) -> Sequence[Uncopied]:
+    return [row for row in rows if row.reason == OBJECT_MISSING]
+
+
+def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
+    """Refuse to go on from a checkpoint that is not a place in this log."""
+    refuse_other_log(checkpoint, span.log_id, target)
+    if checkpoint.offset >= span.end:
+        raise CorruptionError(
+            f"target {target!r} is at offset {checkpoint.offset}, the log ends at {span.end}:"
+            " the log has lost what was already applied",
+            hint="restore the log's newest copy; when there is none, put it away, so that the"
+            " watcher makes a new one, and go over to that with --new-log; nothing was changed",
+        )
+
+
+def _killed(row: Uncopied) -> Uncopied:
+    """Say of a row that a later cut does without that its bytes went with it.
+
+    Of other bytes in its place the target must know.
+    """
+    return replace(row, reason=KILLED_BEFORE_COPIED) if row.reason == OBJECT_MISSING else row

@@ -1,0 +1,43 @@
+"""Staying behind on purpose: which cuts a target may have by now."""
+
+from datetime import timedelta
+
+from replicator.errors import GapError
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.event import ClosedCut
+from replicator.model.restore_point import Latest, ToOffset, ToTime
+from replicator.ports import Clock
+from replicator.services.history.reader import History
+
+
+class Delay:
+    """Says when the time of a cut has come; without a delay it always has."""
+
+    def __init__(self, history: History, clock: Clock, delay: timedelta) -> None:
+        self._history, self._clock, self._delay = history, clock, delay
+
+    def is_due(self, cut: ClosedCut) -> bool:
+        """Return whether a target may have this cut."""
+        return not self._delay or cut.closed.source_time <= self._clock.now() - self._delay
+
+    async def newest(self) -> ClosedCut | None:
+        """Return the newest cut whose time has come, None when there is none yet."""
+        last = await self._history.find(Latest())
+        if self.is_due(last):
+            return last
+        try:
+            return await self._history.find(ToTime(time=self._clock.now() - self._delay))
+        except GapError:
+            return None
+
+    async def start(self, standing: Checkpoint | None) -> ClosedCut | None:
+        """Return the cut that a target begins with, None when none is due yet.
+
+        A restore can be ahead of the delay: then the target stays there until it is caught up with.
+        """
+        due = await self.newest()
+        if standing is None or standing.datasource is not None:
+            return due
+        if due is not None and due.offset >= standing.offset:
+            return due
+        return await self._history.find(ToOffset(offset=standing.offset))

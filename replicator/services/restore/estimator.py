@@ -1,0 +1,203 @@
+"""Finds out what a plan costs before it is carried out: bytes, requests, time, what is missing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from replicator.errors import (
+    MalformedRowError,
+    MissingObjectError,
+    UnreadableObjectError,
+    worst_alone,
+)
+from replicator.model.cost import Requests, Way
+from replicator.model.event import Entry, RowChanged
+from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Location
+from replicator.model.observation import Observer, Progress
+from replicator.model.rates import Rates
+from replicator.model.row import Segment, datasource_of
+from replicator.model.row_mapping import Carriage, check_segment, locate
+from replicator.ports import DeepStorage, DeepStorageReader, StoredObject
+from replicator.services.history.reader import History
+from replicator.services.target.copier import Backup
+from replicator.services.target.rates import RateBook
+
+MISSING_SHOWN_MAX = 1_000
+PROBE_BYTES_MAX = 32 << 20
+PROBE_OBJECTS_MAX = 16
+PROBED_MIN_S = 0.001
+
+
+@dataclass(slots=True, kw_only=True)
+class Share:
+    """What one datasource has of a plan."""
+
+    segments: int = 0
+    objects: int = 0
+    """Places whose bytes are not at the target, as far as that is known."""
+    size_bytes: int = 0
+    """Of these; without a look the unpacked sizes, an upper bound."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Appraisal:
+    """What carrying out a plan takes."""
+
+    looked: bool
+    """Whether the bytes were looked for at the target and where they come from."""
+    rows: int = 0
+    there: int = 0
+    """Places that the target has already; known after a look only."""
+    objects: int = 0
+    size_bytes: int = 0
+    server_side_objects: int = 0
+    streamed_bytes: int = 0
+    requests: Requests = field(default_factory=Requests)
+    by_datasource: dict[str, Share] = field(default_factory=dict)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    """A segment and why; at most `MISSING_SHOWN_MAX`, the count below is complete."""
+    missing_count: int = 0
+    rates: Rates = field(default_factory=Rates)
+    probed: bool = False
+    """Whether bytes a second are those of a short probe: nothing was kept of earlier copies."""
+
+    @property
+    def eta_s(self) -> float | None:
+        """How long it takes, None: something of it was never measured."""
+        return self.rates.seconds(size_bytes=self.size_bytes, rows=self.rows)
+
+    def misses(self, row: str, why: str) -> None:
+        """Note a segment that cannot be had."""
+        self.missing_count += 1
+        if len(self.missing) < MISSING_SHOWN_MAX:
+            self.missing.append((row, why))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    origin: Location
+    target: Location
+    row: Segment
+    size_bytes: int
+
+
+class Appraiser:
+    """Asks about every place once, a bounded number at a time; it copies nothing."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        carriage: Carriage,
+        storage: DeepStorage,
+        origin: DeepStorageReader,
+        backup: Backup | None,
+        way: Way,
+        rates: RateBook,
+        looks_in_flight_max: int,
+        observer: Observer,
+    ) -> None:
+        self._history, self._carriage = history, carriage
+        self._storage, self._origin, self._backup = storage, origin, backup
+        self._way, self._rates, self._observer = way, rates, observer
+        self._slots = asyncio.Semaphore(looks_in_flight_max)
+        self._samples: list[tuple[Location, StoredObject]] = []
+
+    async def appraise(self, picks: Offsets, *, removals: int, look: bool) -> Appraisal:
+        """Return what the rows at some offsets take.
+
+        Raises:
+            TransientError: a storage is away; without `look` none is asked but for the probe.
+        """
+        found, seen, done = Appraisal(looked=look, rows=len(picks) + removals), set[int](), 0
+        self._samples = []
+        async for entries in self._history.pick(picks):
+            await self._places(self._wanted(entries, seen, found), found)
+            done += len(entries)
+            what = "look for bytes" if look else "size the plan"
+            self._observer(Progress(what=what, done=done, total=len(picks), unit="rows"))
+        found.rates = await self._rates.rates()
+        if found.rates.bytes_per_s is None and self._samples:
+            found.rates, found.probed = await self._probed(found.rates), True
+        return found
+
+    def _wanted(self, entries: Sequence[Entry], seen: set[int], found: Appraisal) -> list[_Place]:
+        """Return the places that no entry before has named."""
+        places: list[_Place] = []
+        for entry in entries:
+            if not isinstance(entry.event, RowChanged):
+                continue
+            row = entry.event.row
+            if not isinstance(row, Segment):
+                continue
+            share = found.by_datasource.setdefault(datasource_of(row) or "", Share())
+            share.segments += 1
+            try:
+                if (place := self._place(row)) is None or hash(place.target) in seen:
+                    continue
+            except MalformedRowError as exc:
+                found.misses(row.id, str(exc))
+                continue
+            seen.add(hash(place.target))
+            places.append(place)
+        return places
+
+    def _place(self, row: Segment) -> _Place | None:
+        location = locate(row, self._carriage.source)
+        if location is None:
+            return None
+        origin = location if self._backup is None else self._backup.layout.place(location)
+        target = self._carriage.target.place(location)
+        return _Place(origin, target, row, check_segment(row))
+
+    async def _places(self, places: Sequence[_Place], found: Appraisal) -> None:
+        if not found.looked:
+            for place in places:
+                self._count(place, place.size_bytes, found)
+            return
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                for place in places:
+                    group.create_task(self._look(place, found))
+
+    async def _look(self, place: _Place, found: Appraisal) -> None:
+        async with self._slots:
+            if await self._storage.receipt(place.target) is not None:
+                found.there += 1
+                found.requests = found.requests.plus(self._way.look())
+                return
+            try:
+                objects = await self._origin.objects(place.origin)
+            except (MissingObjectError, UnreadableObjectError) as exc:
+                found.misses(place.row.id, str(exc))
+                return
+        self._count(place, sum(stored.size_bytes for stored in objects), found)
+        if len(self._samples) < PROBE_OBJECTS_MAX:
+            self._samples.append((place.origin, objects[0]))
+
+    def _count(self, place: _Place, size_bytes: int, found: Appraisal) -> None:
+        share = found.by_datasource[place.row.datasource]
+        share.objects += 1
+        share.size_bytes += size_bytes
+        found.objects += 1
+        found.size_bytes += size_bytes
+        found.requests = found.requests.plus(self._way.copy(size_bytes))
+        if self._way.is_server_side(size_bytes):
+            found.server_side_objects += 1
+        else:
+            found.streamed_bytes += size_bytes
+
+    async def _probed(self, rates: Rates) -> Rates:
+        """Measure how fast a few objects are read where they come from."""
+        clock, read_bytes = asyncio.get_running_loop().time, 0
+        began, objects = clock(), 0
+        for location, stored in self._samples:
+            end = min(stored.size_bytes, PROBE_BYTES_MAX - read_bytes)
+            if end <= 0:
+                break
+            async for piece in self._origin.read(location, stored, end=end):
+                read_bytes += len(piece)
+            objects += 1
+        took_s = max(clock() - began, PROBED_MIN_S)
+        return replace(rates, copied_bytes=read_bytes, copied_objects=objects, copy_s=took_s)

@@ -1,0 +1,212 @@
+"""Restores a datasource beside the live one, under another name; following goes on as before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from replicator.errors import ConfigError, NotFoundError, RefusedError
+from replicator.model.checkpoint import Gap
+from replicator.model.event import ClosedCut, Epoch
+from replicator.model.ledger import Keys, Offsets, empty
+from replicator.model.plan import Estimate
+from replicator.model.reading import Carried, Scope
+from replicator.model.renaming import Renamed, Served, is_datasource
+from replicator.model.restore_point import RestorePoint
+from replicator.model.row import Kind
+from replicator.model.row_mapping import Carriage
+from replicator.ports import MetadataWriter
+from replicator.services.history.cuts import fold
+from replicator.services.history.datasources import nearest
+from replicator.services.history.reader import History
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.restore_lease import RestoreLeases
+from replicator.services.target.copier import Uncopied
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import (
+    Reconciler,
+    refuse_other_log,
+    refuse_promoted,
+    scanned,
+    without_keys,
+)
+from replicator.services.target.recovery import not_whole, recover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenamePlan:
+    """What would be written under another name."""
+
+    cut: ClosedCut
+    renamed: Renamed
+    picks: Offsets
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetPlan:
+    """What would be removed again."""
+
+    renamed: Renamed
+    keys: Mapping[Kind, Keys]
+
+    @property
+    def rows(self) -> int:
+        """How many rows go."""
+        return sum(len(keys) for keys in self.keys.values())
+
+
+class Renamer:
+    """Writes rows that belong to no cut, under the epoch of whoever follows: nobody is fenced."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        executor: Executor,
+        carriage: Carriage,
+        guard: ExpiryGuard,
+        leases: RestoreLeases,
+    ) -> None:
+        self._source, self._target = source, target
+        self._history, self._metadata = history, metadata
+        self._reconciler, self._executor = reconciler, executor
+        self._carriage = carriage
+        self._guard, self._leases = guard, leases
+
+    async def plan(self, point: RestorePoint, *, datasource: str, to: str) -> RenamePlan:
+        """Return what would be done; nothing is changed.
+
+        Raises:
+            GapError: the log has no such cut.
+            NotFoundError: no segment of the datasource was used then.
+            RefusedError: the target has rows of the new name.
+            ConfigError: the new name is none that Druid takes.
+        """
+        if not is_datasource(to):
+            raise ConfigError(f"{to!r} is no name of a datasource")
+        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        await self._refuse_taken(to)
+        cut = await self._history.find(point)
+        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
+        ledger = await fold(self._history, cut.offset, Served(datasource=datasource))
+        picks: Offsets = np.sort(ledger.offsets)
+        estimate = await self._reconciler.sized(picks)
+        if not estimate.segments:
+            raise NotFoundError(
+                f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
+                hint=f"`replicator blame {datasource}` says when it had some;"
+                f" {await nearest(self._history, datasource)}",
+            )
+        renamed = Renamed(
+            datasource=to,
+            original=datasource,
+            offset=cut.offset,
+            cut=cut.closed.cut,
+            source_time=cut.closed.source_time,
+        )
+        return RenamePlan(cut=cut, renamed=renamed, picks=picks, estimate=estimate)
+
+    async def execute(self, plan: RenamePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Carry out a plan; return the rows that the target could not get.
+
+        Bytes that the target has are shared, others are copied first. Run again after a death it
+        goes on: rows are written in one transaction.
+
+        Raises:
+            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+                row was written.
+            TransientError: something is away, or an expiry deletes what is needed; try again.
+            RefusedError: somebody made rows of that name meanwhile; none was written.
+            FencedError: an applier took over meanwhile; no row was written, run it again.
+        """
+        log_id = (await self._history.span()).log_id
+        async with self._leases.taken(log_id, plan.cut.offset):
+            return await self._carry_out(plan, log_id, accept_gaps=accept_gaps)
+
+    async def _carry_out(
+        self, plan: RenamePlan, log_id: str, *, accept_gaps: bool
+    ) -> tuple[Uncopied, ...]:
+        await self._guard.look()
+        held = await self._metadata.held(self._source)
+        refuse_promoted(held.checkpoint, self._target)
+        gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
+        uncopied = await recover(
+            self._executor, plan.picks, gaps=gaps, reached=held.reached_in(log_id)
+        )
+        if uncopied and not accept_gaps:
+            raise not_whole(plan.cut, uncopied)
+        epoch = await self._epoch()
+        await self._refuse_taken(plan.renamed.datasource)
+        await self._guard.require_spared(plan.picks)
+        await self._executor.commit_renamed(
+            plan.picks,
+            plan.renamed,
+            without=frozenset(row.offset for row in uncopied),
+            epoch=epoch,
+        )
+        return uncopied
+
+    async def plan_forget(self, datasource: str) -> ForgetPlan:
+        """Return which rows of a renamed datasource would go; nothing is changed.
+
+        Rows that the source has come to have under that name stay.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        known = {one.datasource: one for one in await self._metadata.renamed(self._source)}
+        if datasource not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise NotFoundError(
+                f"target {self._target!r} has no datasource {datasource!r} that was restored under"
+                f" that name; it has {names}"
+            )
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        followed = empty()
+        if checkpoint is not None:
+            refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
+            rule = Carried(carriage=self._carriage, scope=Scope(datasource=datasource))
+            followed = await fold(self._history, checkpoint.offset, rule)
+        async with self._metadata.snapshot() as snapshot:
+            keys = {
+                kind: without_keys(
+                    await scanned(snapshot, kind, datasources=[datasource]), followed.keys
+                )
+                for kind in snapshot.kinds
+            }
+        return ForgetPlan(renamed=known[datasource], keys=keys)
+
+    async def forget(self, plan: ForgetPlan) -> None:
+        """Remove the rows; their bytes stay.
+
+        Raises:
+            FencedError: an applier took over meanwhile; no row was removed, run it again.
+        """
+        await self._executor.commit_forgotten(
+            plan.renamed.datasource, plan.keys, epoch=await self._epoch()
+        )
+
+    async def _gaps(self) -> list[Gap]:
+        log_id = (await self._history.span()).log_id
+        return list(await self._metadata.gaps(self._source, log_id))
+
+    async def _epoch(self) -> Epoch:
+        """Return the epoch of whoever owns the target, a first one when nobody ever did."""
+        held = await self._metadata.held(self._source)
+        return held.epoch or (await self._metadata.acquire(self._source)).epoch
+
+    async def _refuse_taken(self, name: str) -> None:
+        async with self._metadata.snapshot() as snapshot:
+            rows = [
+                len(await scanned(snapshot, kind, datasources=[name])) for kind in snapshot.kinds
+            ]
+        if found := sum(rows):
+            raise RefusedError(
+                f"target {self._target!r} has {found} rows of a datasource {name!r} already",
+                hint="choose another name, or remove an earlier restore with --forget-renamed",
+            )

@@ -1,0 +1,194 @@
+"""Brings a target to an earlier cut, or another target to any cut."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from replicator.model.checkpoint import Checkpoint, Held, merged
+from replicator.model.event import ClosedCut
+from replicator.model.observation import CutApplied, Observer
+from replicator.model.plan import Estimate
+from replicator.model.restore_point import RestorePoint
+from replicator.ports import MetadataWriter
+from replicator.services.history.reader import History
+from replicator.services.store.archivist import Archivist
+from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.restore_lease import RestoreLeases
+from replicator.services.target.copier import Uncopied
+from replicator.services.target.executor import Executor
+from replicator.services.target.rates import RateBook
+from replicator.services.target.reconciler import (
+    Reconciler,
+    Reconciliation,
+    refuse_foreign_rows,
+    refuse_promoted,
+    without,
+)
+from replicator.services.target.recovery import not_whole, recover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """What a restore would do, as it looks before anybody agreed to it."""
+
+    cut: ClosedCut
+    datasource: str | None
+    held: Held
+    """The target's checkpoint when the plan was made."""
+    reconciliation: Reconciliation
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
+
+    plan: RestorePlan
+    held: Held
+    """The target's checkpoint, and the epoch under which the rows may be written."""
+    reconciliation: Reconciliation
+    uncopied: tuple[Uncopied, ...]
+
+
+class Restorer:
+    """Plans first, then makes the target's rows exactly those of a cut; bytes stay."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        reconciler: Reconciler,
+        executor: Executor,
+        archivist: Archivist | None,
+        guard: ExpiryGuard,
+        leases: RestoreLeases,
+        observer: Observer,
+        by_reference: bool = False,
+        rates: RateBook | None = None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            source: Name of the source cluster in the events.
+            target: The target that is changed.
+            history: Where the cuts are read.
+            metadata: The target's.
+            reconciler: Compares target and cut.
+            executor: Copies and writes.
+            archivist: Keeps the target's own history; None: it has no store of its own.
+            guard: Knows of expiries in the store that the bytes are in afterwards.
+            leases: Keep expiries away from what is read.
+            observer: Is told what happens.
+            by_reference: The bytes stay where they are: what is there is taken as it is.
+            rates: Keeps how fast it was.
+        """
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._reconciler = reconciler
+        self._executor = executor
+        self._archivist = archivist
+        self._by_reference = by_reference
+        self._rates = rates
+        self._guard, self._leases = guard, leases
+        self._observer = observer
+
+    async def plan(
+        self, point: RestorePoint, *, datasource: str | None, adopt: bool
+    ) -> RestorePlan:
+        """Return what would be done; nothing is changed.
+
+        Raises:
+            GapError: the log has no such cut, or it has expired.
+            NotFoundError: neither the cut nor the target has a row of the datasource.
+            RefusedError: the target holds rows that this tool did not write, without `adopt`.
+        """
+        cut = await self._history.find(point)
+        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
+        held = await self._metadata.held(self._source)
+        refuse_promoted(held.checkpoint, self._target)
+        if held.checkpoint is None and not adopt:
+            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+        found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
+        if datasource is not None and not _is_at(held, found.plan.checkpoint):
+            await self._reconciler.require_known(found, cut, datasource, self._target)
+        estimate = await self._reconciler.estimate(found)
+        return RestorePlan(
+            cut=cut, datasource=datasource, held=held, reconciliation=found, estimate=estimate
+        )
+
+    async def execute(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Carry out a plan; return the rows that the target could not get.
+
+        The target is fenced first: a running applier stops. When the target has moved since the
+        plan was made, the plan is made again.
+
+        Raises:
+            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+                row was changed.
+            TransientError: something is away, or an expiry deletes what is needed; try again.
+            FencedError: somebody else took over; no row was changed.
+        """
+        async with self.leased(plan):
+            return await self.commit(await self.copy(plan), accept_gaps=accept_gaps)
+
+    @asynccontextmanager
+    async def leased(self, plan: RestorePlan) -> AsyncGenerator[None]:
+        """Keep expiries away from what the plan reads, for the length of the block."""
+        log_id = (await self._history.span()).log_id
+        async with self._leases.taken(log_id, plan.cut.offset):
+            yield
+
+    async def copy(self, plan: RestorePlan) -> Copied:
+        """Do the first half of `execute`: fence the target and copy the bytes that it lacks."""
+        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        held = await self._metadata.acquire(self._source)
+        await self._guard.look()
+        found = plan.reconciliation
+        if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
+            found = await self._reconciler.reconcile(
+                plan.cut, standing=True, datasource=plan.datasource
+            )
+        log_id = found.plan.checkpoint.log_id
+        uncopied = await recover(
+            self._executor,
+            found.plan.picks,
+            gaps=found.known_gaps,
+            reached=held.reached_in(log_id),
+            doubted=await self._reconciler.doubted(held.checkpoint, log_id),
+            by_reference=self._by_reference,
+        )
+        return Copied(plan=plan, held=held, reconciliation=found, uncopied=uncopied)
+
+    async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
+        """Do the second half of `execute`: write the rows; what it raises is said there."""
+        plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
+        if uncopied and not accept_gaps:
+            raise not_whole(plan.cut, uncopied)
+        final = without(found.plan, uncopied, found.known_gaps)
+        gaps = merged(await self._metadata.gaps(self._source, final.checkpoint.log_id), final.gaps)
+        # One datasource's bytes are no cut: a store must not say that it can restore all of it.
+        if self._archivist is not None and plan.datasource is None:
+            await self._archivist.cover(plan.cut, gaps, whole=False)
+        await self._guard.require_spared(final.picks)
+        await self._executor.commit(final, epoch=copied.held.epoch)
+        if self._rates is not None:
+            await self._rates.keep()
+        self._observer(
+            CutApplied(
+                cut=plan.cut.closed.cut,
+                offset=plan.cut.offset,
+                rows=len(final.picks),
+                source_time=plan.cut.closed.source_time,
+            )
+        )
+        return uncopied
+
+
+def _is_at(held: Held, wanted: Checkpoint) -> bool:
+    """Return whether a target was brought there already: what it has nothing of was no mistake."""
+    return held.checkpoint == wanted

@@ -1,0 +1,320 @@
+"""Deletes what a plan condemned: announced first, looked at again, bytes before history."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+import numpy as np
+
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    GapError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+    worst_alone,
+)
+from replicator.model.archive import manifest_name
+from replicator.model.holds import HOLDS, file_name
+from replicator.model.intent import (
+    Done,
+    Intent,
+    IntentFiles,
+    done_json,
+    intent_json,
+    intent_name,
+    lease_name,
+    until_json,
+)
+from replicator.model.load_spec import Location
+from replicator.model.observation import Observer, Progress, Waiting
+from replicator.model.places import NONE, Pending, Places, less
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.ports import Area, Clock, SegmentRemover
+from replicator.services.history.reader import History
+from replicator.services.retention.planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner, Going
+from replicator.services.retention.references import StorePlaces, chained
+from replicator.services.retention.retained import Look, Sparing
+from replicator.services.running.retry import Patience
+from replicator.services.store.archivist import Archivist
+from replicator.services.store.intents import Intents
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.store import Store
+
+REMOVALS_PER_BATCH = 256
+
+
+@dataclass(slots=True)
+class Expired:
+    """What an expiry has done."""
+
+    number: int | None = None
+    """Of its intent; None: there was nothing to do."""
+    places: int = 0
+    orphans: int = 0
+    files: int = 0
+    """Of history and bases."""
+    spared: int = 0
+    """Places that a cut asked for again after the plan was made."""
+    locked: list[str] = field(default_factory=list)
+    """What the storage does not let anybody remove yet, in words; its history stays, too."""
+
+
+class _Lease:
+    """The time in which one expiry may delete."""
+
+    def __init__(self, area: Area, clock: Clock, limits: ExpiryLimits, intent: Intent) -> None:
+        self._area, self._clock, self._limits = area, clock, limits
+        self._number, self._until, self._count = intent.number, intent.valid_until, 0
+
+    def require(self) -> None:
+        """Require that there is time left for one more request.
+
+        Raises:
+            FencedError: there is not; whoever waits for this expiry goes on.
+        """
+        if self._clock.now() >= self._until - self._limits.margin:
+            raise FencedError(
+                f"expiry {self._number} took longer than it had announced and stopped",
+                hint="run it again: it goes on from here",
+            )
+
+    async def extend(self) -> None:
+        """Announce a later end when half of the time is over."""
+        self.require()
+        half = (self._limits.lease - self._limits.margin) / 2
+        if self._clock.now() < self._until - self._limits.margin - half:
+            return
+        until = self._clock.now() + self._limits.lease
+        self._count += 1
+        await self._area.create(lease_name(self._number, self._count), until_json(until))
+        self.require()  # written later, somebody may have taken it for over
+        self._until = until
+
+
+class Expirer:
+    """Carries out plans of one target's expiry; the only one beside repair that deletes bytes."""
+
+    def __init__(
+        self,
+        *,
+        planner: ExpiryPlanner,
+        sparing: Sparing,
+        intents: Intents,
+        points: KeptPoints,
+        places: StorePlaces,
+        store: Store,
+        remover: SegmentRemover,
+        archivist: Archivist,
+        history: History,
+        clock: Clock,
+        limits: ExpiryLimits,
+        retry: RetryPolicy,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            planner: Made the plan.
+            sparing: Looks again at what must stay.
+            intents: What other expiries have announced.
+            points: Holds and leases.
+            places: Reads what goes.
+            store: Where the target keeps our files.
+            remover: Takes bytes away.
+            archivist: Writes the base of the cut that a target stands at.
+            history: Where that cut is found.
+            clock: By which this expiry's own time ends.
+            limits: How long that is.
+            retry: When to try a removal again.
+            rng: Draws the waits.
+            observer: Is told of progress.
+        """
+        self._planner, self._sparing = planner, sparing
+        self._intents, self._points = intents, points
+        self._places, self._remover = places, remover
+        self._store, self._area = store, store.area
+        self._archivist, self._history, self._clock = archivist, history, clock
+        self._limits, self._observer = limits, observer
+        self._patience = Patience(retry, rng=rng, observer=observer)
+        self._slots = asyncio.Semaphore(limits.removals_in_flight_max)
+
+    async def carry_out(self, plan: ExpiryPlan, *, orphans: bool) -> Expired:
+        """Delete what the plan condemned and nobody needs by now.
+
+        It can be interrupted anywhere, also by the loss of power: the next plan and its expiry
+        finish what this one began.
+
+        Raises:
+            FencedError: another expiry is at work, or this one took longer than announced.
+            RefusedError: a restore began that needs what would go; nothing was deleted.
+            TransientError: something is away.
+        """
+        stray = plan.storage.orphan_places if orphans and plan.storage is not None else NONE
+        condemned = np.union1d(plan.condemned, stray) if len(stray) else plan.condemned
+        if plan.is_empty and not len(condemned):
+            return Expired()
+        await self._keep_standing(plan)
+        intent = await self._announce(plan, condemned)
+        lease = _Lease(self._area, self._clock, self._limits, intent)
+        look = await self._spare(plan, intent)
+        left = less(condemned, plan.spared.wanted.places())
+        expired = Expired(number=intent.number, spared=len(condemned) - len(left))
+        going = self._planner.going(look, plan.horizon)
+        await self._remove_expired(look, going, left, lease, expired)
+        if len(stray) and plan.storage is not None:
+            strays = [one.location for one in plan.storage.orphans]
+            expired.orphans = await self._remove(Pending(left).take(strays), lease, expired)
+        if not expired.locked:
+            await self._remove_files(plan, going, lease, expired)
+        await self._finish(intent, carried_out=True)
+        await self._tidy(plan.log_id, intent.number)
+        return expired
+
+    async def _keep_standing(self, plan: ExpiryPlan) -> None:
+        """Write a base of the cut that the target stands at, so that it can still be verified."""
+        checkpoint = await self._sparing.checkpoint()
+        if checkpoint is None or checkpoint.offset >= plan.horizon or checkpoint.datasource:
+            return
+        try:
+            cut = await self._history.find(ToOffset(offset=checkpoint.offset))
+            await self._archivist.write_base(cut)
+        except (GapError, CorruptionError) as exc:  # its rows are spared all the same
+            self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
+
+    async def _announce(self, plan: ExpiryPlan, condemned: Places) -> Intent:
+        """Write the intent; from here on nobody asks for what goes without seeing it."""
+        listed = await self._intents.listed()
+        for files in listed:
+            if not await self._intents.is_over(files):
+                raise await self._busy(files)
+        number = listed[-1].number + 1 if listed else 1
+        intent = Intent(
+            number=number,
+            log_id=plan.log_id,
+            horizon=plan.horizon,
+            before=await self._points.horizon(plan.log_id),
+            valid_until=self._clock.now() + self._limits.lease,
+            places=len(condemned),
+        )
+        if intent.before > plan.horizon or not await self._area.create(
+            intent_name(number), intent_json(intent)
+        ):
+            raise FencedError(
+                f"another expiry began at the same time as this one, number {number}",
+                hint="run it again when that is over",
+            )
+        await self._area.replace(intent_name(number, "places"), condemned.tobytes())
+        return intent
+
+    async def _busy(self, files: IntentFiles) -> FencedError:
+        until = await self._intents.valid_until(files) + self._limits.clock_skew_max
+        return FencedError(
+            f"expiry {files.number} of this store is at work, or died: it may delete until"
+            f" {until.isoformat(timespec='seconds')}",
+            hint="run it again when that is over",
+        )
+
+    async def _spare(self, plan: ExpiryPlan, intent: Intent) -> Look:
+        """Look again at everything that is kept, now that the intent can be seen."""
+        try:
+            look = await self._sparing.look(plan.log_id)
+            reading = min(await self._planner.restores(look), default=None)
+            if reading is not None and reading < plan.horizon:
+                raise RefusedError(
+                    f"a restore of offset {reading} began, which would expire; nothing was deleted",
+                    hint="run it again when the restore is over",
+                )
+            await self._sparing.spare(look, plan.horizon, plan.spared)
+        except ReplicatorError:
+            with suppress(TransientError):  # then it is over when its time is
+                await self._finish(intent, carried_out=False)
+            raise
+        return look
+
+    async def _remove_expired(
+        self, look: Look, going: Going, left: Places, lease: _Lease, expired: Expired
+    ) -> None:
+        pending = Pending(left)
+        parts = self._planner.going_batches(self._planner.archive(look), going)
+        async with self._places.named(chained(parts)) as batches:
+            async for named in batches:
+                expired.places += await self._remove(pending.take(named), lease, expired)
+                self._observer(
+                    Progress(what="delete", done=expired.places, total=len(left), unit="places")
+                )
+
+    async def _remove(self, locations: Sequence[Location], lease: _Lease, expired: Expired) -> int:
+        """Remove some places; return how many are gone."""
+        locked = len(expired.locked)
+        for at in range(0, len(locations), REMOVALS_PER_BATCH):
+            await lease.extend()
+            with worst_alone():
+                async with asyncio.TaskGroup() as group:
+                    for location in locations[at : at + REMOVALS_PER_BATCH]:
+                        group.create_task(self._remove_one(location, lease, expired))
+        return len(locations) - (len(expired.locked) - locked)
+
+    async def _remove_one(self, location: Location, lease: _Lease, expired: Expired) -> None:
+        async with self._slots:
+            try:
+                await self._tried(lambda: self._remover.remove(location), lease, str(location))
+            except RefusedError as exc:
+                expired.locked.append(str(exc))
+
+    async def _remove_files(
+        self, plan: ExpiryPlan, going: Going, lease: _Lease, expired: Expired
+    ) -> None:
+        """Remove manifests first: without one a base is none, whatever is left of it."""
+        manifests = [manifest_name(plan.log_id, offset) for offset in going.bases]
+        for name in dict.fromkeys([*manifests, *going.base_files, *going.history]):
+            await lease.extend()
+            try:
+                await self._tried(partial(self._store.delete, name), lease, name)
+            except RefusedError as exc:
+                expired.locked.append(str(exc))
+            else:
+                expired.files += 1
+
+    async def _tried(self, remove: Callable[[], Awaitable[None]], lease: _Lease, what: str) -> None:
+        """Remove something, again after a failure that may pass, and never without time left."""
+
+        async def attempt() -> None:
+            lease.require()
+            await remove()
+
+        await self._patience.tried(f"remove {what}", attempt)
+
+    async def _finish(self, intent: Intent, *, carried_out: bool) -> None:
+        done = done_json(Done(carried_out=carried_out))
+        await self._area.create(intent_name(intent.number, "done.json"), done)
+
+    async def _tidy(self, log_id: str, number: int) -> None:
+        """Remove what is over: older intents of this log, ended holds, leases of dead restores."""
+        now = self._clock.now()
+        for hold in await self._points.holds():
+            if not hold.holds_at(now):
+                await self._area.delete(file_name(HOLDS, hold.point.name))
+        for name, lease in await self._points.leases():
+            if lease.valid_until + self._limits.clock_skew_max <= now:
+                await self._area.delete(name)
+        for files in await self._intents.listed():
+            if files.number < number and await self._is_of(log_id, files):
+                await self._forget(files)
+
+    async def _is_of(self, log_id: str, files: IntentFiles) -> bool:
+        return not files.is_announced or (
+            (await self._intents.intent(files.number)).log_id == log_id
+        )
+
+    async def _forget(self, files: IntentFiles) -> None:
+        """Remove an older intent; that it is over must be seen to the last."""
+        leases = [f"lease-{number}.json" for number in range(1, files.last_lease + 1)]
+        for what in ("places", "json", *leases, "done.json"):
+            await self._area.delete(intent_name(files.number, what))

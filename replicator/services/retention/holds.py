@@ -1,0 +1,153 @@
+"""Keeps cuts of one target's store from expiring."""
+
+from datetime import datetime
+
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    GapError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
+from replicator.model.archive import BASES, HISTORY, manifest_name
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.holds import (
+    HOLDS,
+    Hold,
+    checked_name,
+    file_name,
+    hold_json,
+    point_at,
+)
+from replicator.model.restore_point import RestorePoint
+from replicator.ports import Area, Clock
+from replicator.services.history.reader import History
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.archivist import Archivist
+from replicator.services.store.points import KeptPoints
+
+
+class Holds:
+    """Holds in the store of one target."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        area: Area,
+        points: KeptPoints,
+        archive: ArchivedLog,
+        history: History,
+        archivist: Archivist,
+        clock: Clock,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            target: Its name.
+            area: Where it keeps our files.
+            points: What its store holds already.
+            archive: Its own history.
+            history: The same, decoded: only what the store itself can give back is held.
+            archivist: Writes the base of a held cut.
+            clock: Says when a hold was made.
+        """
+        self._target, self._area, self._points = target, area, points
+        self._archive, self._history = archive, history
+        self._archivist, self._clock = archivist, clock
+
+    async def create(
+        self, name: str, point: RestorePoint, *, reason: str, until: datetime | None
+    ) -> Hold:
+        """Keep a cut, with a base of its own, so that it needs nothing that expires.
+
+        Raises:
+            RefusedError: there is a hold of that name.
+            GapError: the store cannot give back this cut, or it has expired.
+            ConfigError: the end is over already.
+            TransientError: something is away; the same call finishes what was begun.
+        """
+        if until is not None and until <= self._clock.now():
+            raise ConfigError(f"a hold until {until.isoformat()} would be over already")
+        listed = await self._listed()
+        try:
+            return await self._made(name, point, reason, until)
+        except CorruptionError as exc:
+            if listed <= await self._listed():
+                raise
+            raise TransientError(  # it took files away that were just listed
+                f"an expiry is at work in the store of target {self._target!r}: {exc}",
+                hint="run it again when that is over",
+            ) from exc
+
+    async def _listed(self) -> set[str]:
+        log_id = self._archive.log_id
+        folders = (f"{HISTORY}/{log_id}/", f"{BASES}/{log_id}/")
+        return {name for folder in folders for name in await self._area.names(folder)}
+
+    async def _made(
+        self, name: str, point: RestorePoint, reason: str, until: datetime | None
+    ) -> Hold:
+        cut = await self._history.find(point)
+        named = point_at(cut, name=name, log_id=self._archive.log_id, now=self._clock.now())
+        hold = Hold(point=named, reason=reason, until=until)
+        had_base = cut.offset in await self._archive.offsets()
+        await self._write(hold, cut)
+        await self._require_unexpired(hold, had_base=had_base)
+        return hold
+
+    async def _write(self, hold: Hold, cut: ClosedCut) -> None:
+        await self._refuse_taken(hold)
+        await self._points.refuse_expired(hold.point.log_id, cut.offset)
+        await self._require_run(cut)
+        await self._archivist.write_base(cut)
+        if not await self._area.create(file_name(HOLDS, hold.point.name), hold_json(hold)):
+            await self._refuse_taken(hold)
+
+    async def remove(self, name: str) -> None:
+        """Let a cut expire like any other.
+
+        Raises:
+            NotFoundError: there is no such hold.
+        """
+        file = file_name(HOLDS, checked_name(name))
+        if file not in await self._area.names(file):
+            raise NotFoundError(f"there is no hold {name!r} on target {self._target!r}")
+        await self._area.delete(file)
+
+    async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:
+        """Look for expiries that were announced meanwhile; a later one sees the hold.
+
+        One that was announced before may not have seen it, unless another hold keeps the cut.
+        """
+        offset, log_id = hold.point.offset, hold.point.log_id
+        if offset >= await self._points.horizon(log_id):
+            return
+        others = await self._points.holds_in_force(log_id)
+        if any(o.point.offset == offset and o.point.name != hold.point.name for o in others):
+            return
+        await self._area.delete(file_name(HOLDS, hold.point.name))
+        if not had_base:  # the expiry may take its files, and did not know of the manifest
+            await self._area.delete(manifest_name(log_id, offset))
+        await self._points.refuse_expired(log_id, offset)
+
+    async def _require_run(self, cut: ClosedCut) -> None:
+        runs, _ = await self._archive.runs()
+        within = any(run.base.offset <= cut.offset < run.end for run in runs)
+        if not within and cut.offset not in await self._archive.offsets():
+            offsets = ", ".join(f"{run.base.offset} to {Offset(run.end - 1)}" for run in runs)
+            raise GapError(
+                f"the store of target {self._target!r} cannot give back the cut at offset"
+                f" {cut.offset}; it can from offset {offsets or 'none yet'}"
+            )
+
+    async def _refuse_taken(self, hold: Hold) -> None:
+        for known in await self._points.holds():
+            same = known.point.offset == hold.point.offset and known.reason == hold.reason
+            if known.point.name == hold.point.name and not same:
+                raise RefusedError(
+                    f"the hold {hold.point.name!r} exists on target {self._target!r}: offset"
+                    f" {known.point.offset}, {known.reason}",
+                    hint="choose another name, or `replicator hold remove` it first",
+                )

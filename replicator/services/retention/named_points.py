@@ -1,0 +1,82 @@
+"""Gives cuts names."""
+
+from collections.abc import Mapping
+
+from replicator.errors import NotFoundError, RefusedError
+from replicator.model.holds import (
+    POINTS,
+    NamedPoint,
+    checked_name,
+    file_name,
+    point_at,
+    point_json,
+)
+from replicator.model.restore_point import RestorePoint
+from replicator.ports import Area, Clock
+from replicator.services.history.reader import History
+from replicator.services.store.points import KeptPoints
+
+
+class Naming:
+    """Named points in the stores of some targets."""
+
+    def __init__(
+        self,
+        *,
+        areas: Mapping[str, Area],
+        points: Mapping[str, KeptPoints],
+        history: History,
+        clock: Clock,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            areas: Where the targets keep our files, by their names.
+            points: What their stores hold already, by the same names.
+            history: Where cuts are found.
+            clock: Says when a point was named.
+        """
+        self._areas, self._points = areas, points
+        self._history, self._clock = history, clock
+
+    async def create(self, name: str, point: RestorePoint) -> NamedPoint:
+        """Give a cut a name in every store.
+
+        Raises:
+            RefusedError: a store has that name; nothing was changed.
+            GapError: there is no such cut, or it has expired in a store.
+            TransientError: a store is away; the same call finishes what was begun.
+        """
+        cut, log_id = await self._history.find(point), (await self._history.span()).log_id
+        named = point_at(cut, name=name, log_id=log_id, now=self._clock.now())
+        for target, points in self._points.items():
+            await points.refuse_expired(log_id, cut.offset)
+            await self._refuse_taken(target, points, named)
+        for target, area in self._areas.items():
+            if not await area.create(file_name(POINTS, name), point_json(named)):
+                await self._refuse_taken(target, self._points[target], named)
+        return named
+
+    async def remove(self, name: str) -> None:
+        """Forget a name in every store.
+
+        Raises:
+            NotFoundError: none has it.
+        """
+        file, found = file_name(POINTS, checked_name(name)), False
+        for area in self._areas.values():
+            if file in await area.names(file):
+                await area.delete(file)
+                found = True
+        if not found:
+            raise NotFoundError(f"there is no point {name!r}")
+
+    async def _refuse_taken(self, target: str, points: KeptPoints, named: NamedPoint) -> None:
+        for known in await points.points():
+            same = (known.log_id, known.offset) == (named.log_id, named.offset)
+            if known.name == named.name and not same:
+                raise RefusedError(
+                    f"the point {named.name!r} exists on target {target!r}: offset {known.offset},"
+                    f" {known.source_time.isoformat()}",
+                    hint="choose another name, or `replicator points remove` it first",
+                )

@@ -1,0 +1,127 @@
+"""Keeps object locks as long as the window: what is kept is locked anew."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+
+from replicator.errors import MissingObjectError, NotFoundError, worst_alone
+from replicator.model.load_spec import Location
+from replicator.model.observation import Observer, Progress
+from replicator.model.places import Pending
+from replicator.model.retry import RetryPolicy
+from replicator.ports import Area, Clock, SegmentRemover
+from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
+from replicator.services.retention.references import StorePlaces, chained
+from replicator.services.retention.retained import Look, Spared, Sparing
+from replicator.services.running.retry import Patience
+
+FILES_PER_BATCH = 256
+
+
+@dataclass(slots=True)
+class Locked:
+    """What was locked."""
+
+    until: datetime
+    places: int = 0
+    files: int = 0
+    """Of history and bases."""
+    missing: list[str] = field(default_factory=list)
+    """What could not be locked because it is not there, in words."""
+
+
+class Locker:
+    """Locks all that the window, holds and the target's rows need, for as long as the window is.
+
+    An object is locked for the retention when it is stored. One that is needed for longer, as most
+    segments are, would be protected by nothing but credentials after that.
+    """
+
+    def __init__(
+        self,
+        *,
+        planner: ExpiryPlanner,
+        sparing: Sparing,
+        places: StorePlaces,
+        area: Area,
+        remover: SegmentRemover,
+        clock: Clock,
+        in_flight_max: int,
+        retry: RetryPolicy,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            planner: Says what is kept.
+            sparing: Reads it.
+            places: Gives it by name.
+            area: Where the target keeps our files.
+            remover: Of its storage, which has the locks.
+            clock: By which they end.
+            in_flight_max: Objects that are locked at once.
+            retry: When to try one again.
+            rng: Draws the waits.
+            observer: Is told of progress.
+        """
+        self._planner, self._sparing, self._places = planner, sparing, places
+        self._area, self._remover, self._clock = area, remover, clock
+        self._observer = observer
+        self._patience = Patience(retry, rng=rng, observer=observer)
+        self._slots = asyncio.Semaphore(in_flight_max)
+
+    async def lock(self, retention: timedelta) -> Locked:
+        """Lock what is kept until `retention` from now; what is locked for longer stays so.
+
+        It can be interrupted anywhere and done again.
+
+        Raises:
+            RefusedError, NotFoundError, CorruptionError, TransientError: as for
+                `ExpiryPlanner.plan`.
+        """
+        plan = await self._planner.plan(retention, storage=False)
+        locked = Locked(until=self._clock.now() + retention)
+        look = await self._sparing.look(plan.log_id)
+        await self._lock_files(plan, look, locked)
+        pending = Pending(plan.spared.wanted.places())
+        kept = await self._sparing.kept(look, plan.horizon, Spared())
+        async with self._places.named(chained(kept)) as batches:
+            async for named in batches:
+                await self._lock_places(pending.take(named), locked)
+                self._observer(Progress(what="lock", done=locked.places, total=None, unit="places"))
+        return locked
+
+    async def _lock_files(self, plan: ExpiryPlan, look: Look, locked: Locked) -> None:
+        """Lock history and bases first: without them nobody knows what the bytes are."""
+        going = {*plan.going.history, *plan.going.base_files}
+        names = (*look.listing.history, *look.listing.bases)
+        kept = [name for name in names if name not in going]
+        for at in range(0, len(kept), FILES_PER_BATCH):
+            batch = kept[at : at + FILES_PER_BATCH]
+            locks = [partial(self._area.extend, name, locked.until) for name in batch]
+            locked.files += await self._all(batch, locks, locked)
+
+    async def _lock_places(self, places: Sequence[Location], locked: Locked) -> None:
+        locks = [partial(self._remover.extend, place, locked.until) for place in places]
+        locked.places += await self._all(places, locks, locked)
+
+    async def _all(
+        self, names: Sequence[str], locks: Sequence[Callable[[], Awaitable[None]]], locked: Locked
+    ) -> int:
+        missing = len(locked.missing)
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                for name, lock in zip(names, locks, strict=True):
+                    group.create_task(self._one(name, lock, locked))
+        return len(names) - (len(locked.missing) - missing)
+
+    async def _one(self, name: str, lock: Callable[[], Awaitable[None]], locked: Locked) -> None:
+        async with self._slots:
+            try:
+                await self._patience.tried(f"lock {name}", lock)
+            except (MissingObjectError, NotFoundError) as exc:
+                locked.missing.append(str(exc))

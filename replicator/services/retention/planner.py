@@ -1,0 +1,303 @@
+"""Decides what a target's store need not keep any more, without changing anything."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from replicator.errors import CorruptionError, NotFoundError, RefusedError
+from replicator.model.archive import Base, base_folder
+from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.holds import Hold
+from replicator.model.observation import ArchiveDamaged, Observer
+from replicator.model.places import Places, less
+from replicator.ports import Clock, SegmentRemover
+from replicator.services.retention.orphans import StorageFindings, look_at_storage
+from replicator.services.retention.references import (
+    StorePlaces,
+    Wanted,
+    beginning_until,
+    chained,
+    ending_after,
+)
+from replicator.services.retention.retained import Look, Spared, Sparing
+from replicator.services.store.archived_log import ArchivedLog, Run
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryLimits:
+    """How long an expiry may delete without a word, and what it leaves alone."""
+
+    lease: timedelta
+    margin: timedelta
+    """Nothing is deleted in this last part of a lease; longer than any one request takes."""
+    clock_skew_max: timedelta
+    orphan_age_min: timedelta
+    """Younger bytes may be those of a cut that is on its way."""
+    removals_in_flight_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """Files that no point needs any more."""
+
+    history: tuple[str, ...]
+    """Those that hold nothing behind the horizon."""
+    begun: tuple[str, ...]
+    """Those that hold anything up to the horizon."""
+    until: Offset
+    """What they ask for up to here may go: the horizon."""
+    bases: tuple[Offset, ...]
+    base_files: tuple[str, ...]
+    """Of these, and of bases that were never finished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryPlan:
+    """What an expiry would do, as it looks before anybody agreed to it."""
+
+    log_id: str
+    horizon: Offset
+    """The first cut that is kept without a hold; 0: all are."""
+    before: Offset
+    """What the horizon was until now."""
+    oldest_before: ClosedCut
+    oldest_after: ClosedCut
+    spared: Spared
+    condemned: Places
+    going: Going
+    holds: tuple[Hold, ...]
+    """Those that keep something that would expire."""
+    storage: StorageFindings | None
+    """None: nobody looked."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing expires; there may be orphans."""
+        return not (len(self.condemned) or self.going.history or self.going.base_files)
+
+
+class ExpiryPlanner:
+    """Reads what is kept and what goes, and holds the one against the other."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        sparing: Sparing,
+        store: Store,
+        points: KeptPoints,
+        places: StorePlaces,
+        remover: SegmentRemover,
+        clock: Clock,
+        limits: ExpiryLimits,
+        observer: Observer,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            target: Name of the target.
+            sparing: Reads what must stay.
+            store: Where the target keeps our files.
+            points: Holds, leases and the horizon.
+            places: Reads the history as places.
+            remover: Lists what stands in its storage.
+            clock: By which the window is measured, unless the source's last cut is older.
+            limits: What is left alone.
+            observer: Is told of progress and of damage.
+        """
+        self._target, self._sparing, self._store = target, sparing, store
+        self._points, self._places, self._remover = points, places, remover
+        self._clock, self._limits, self._observer = clock, limits, observer
+
+    async def plan(
+        self, retention: timedelta, *, storage: bool, orphans: bool = False
+    ) -> ExpiryPlan:
+        """Return what would be done; nothing is changed.
+
+        Args:
+            retention: Any point of so long is kept.
+            storage: Whether to list the storage, for sizes and orphans.
+            orphans: Whether orphans are to go: then the target's rows are asked as well.
+
+        Raises:
+            RefusedError: the target was promoted or holds rows that are not ours, or a restore
+                reads what nobody can tell.
+            NotFoundError: there is no history in the store.
+            CorruptionError: what must be kept cannot be read, so nobody knows what it needs.
+            TransientError: something is away.
+        """
+        look = await self._sparing.look()
+        log_id = look.log_id
+        archive, spared = self.archive(look), Spared(with_rows=orphans)
+        before = await self._points.horizon(log_id)
+        runs = await self._runs(archive, before)
+        horizon = await self._horizon(look, runs, retention, before, spared)
+        await self._sparing.spare(look, horizon, spared)
+        going = self.going(look, horizon)
+        kept = spared.wanted.places()
+        condemned = less(await self._asked_for(archive, going), kept)
+        return ExpiryPlan(
+            log_id=log_id,
+            horizon=horizon,
+            before=before,
+            oldest_before=await self._oldest(look, before),
+            oldest_after=await self._oldest(look, horizon),
+            spared=spared,
+            condemned=condemned,
+            going=going,
+            holds=tuple(hold for hold in look.holds if hold.point.offset < horizon),
+            storage=await self._look(look, kept, condemned) if storage else None,
+        )
+
+    def archive(self, look: Look) -> ArchivedLog:
+        """Return the history as it was listed."""
+        archive = ArchivedLog(self._store, look.log_id)
+        archive.take(look.listing)
+        return archive
+
+    def going(self, look: Look, horizon: Offset) -> Going:
+        """Return the files that hold nothing but what is before the horizon and not held."""
+        log_id, kept = look.log_id, look.held
+        if look.standing is not None:
+            kept.add(look.standing)
+        folders = tuple(base_folder(log_id, offset) for offset in kept)
+        end = base_folder(log_id, horizon)
+        begun = beginning_until(look.listing.history_of(log_id), horizon) if horizon else []
+        behind = set(ending_after(begun, horizon))
+        offsets = look.listing.offsets(log_id)
+        names = look.listing.bases_of(log_id)
+        return Going(
+            history=tuple(name for name in begun if name not in behind),
+            begun=tuple(begun),
+            until=horizon,
+            bases=tuple(offset for offset in offsets if offset < horizon and offset not in kept),
+            base_files=tuple(n for n in names if n < end and not n.startswith(folders)),
+        )
+
+    def going_batches(
+        self, archive: ArchivedLog, going: Going
+    ) -> list[AsyncIterator[Sequence[Record]]]:
+        """Return the records that no point needs any more; what is altered is passed over."""
+        parts = [self._places.base_if_whole(archive, offset) for offset in going.bases]
+        if going.begun:
+            parts.append(
+                self._places.history(
+                    going.begun, after=Offset(-1), until=going.until, tolerant=True
+                )
+            )
+        return parts
+
+    async def restores(self, look: Look) -> list[Offset]:
+        """Return the cuts that running restores read and nothing holds.
+
+        Raises:
+            RefusedError: one of them is in no stretch of this history: its needs are not known.
+        """
+        limit = self._clock.now() - self._limits.clock_skew_max
+        found = [
+            lease.offset
+            for _, lease in await self._points.leases()
+            if lease.log_id == look.log_id
+            and lease.valid_until > limit
+            and lease.offset not in look.held
+        ]
+        if found:
+            bar = await self._points.horizon(look.log_id)
+            runs = await self._runs(self.archive(look), bar)
+            for offset in found:
+                if not any(run.base.offset <= offset < run.end for run in runs):
+                    raise RefusedError(
+                        f"a restore of offset {offset} is running on target {self._target!r}, and"
+                        " its history does not say what that needs",
+                        hint="run it again when the restore is over",
+                    )
+        return found
+
+    async def _runs(self, archive: ArchivedLog, bar: Offset) -> Sequence[Run]:
+        runs, faults = await archive.runs_from(bar)
+        for fault in faults:
+            self._observer(ArchiveDamaged(reason=fault))
+        if not runs:
+            raise NotFoundError(f"the store of target {self._target!r} has no history with a base")
+        return runs
+
+    async def _horizon(
+        self,
+        look: Look,
+        runs: Sequence[Run],
+        retention: timedelta,
+        before: Offset,
+        spared: Spared,
+    ) -> Offset:
+        """Return the newest base that the window can begin with, and read it."""
+        archive = self.archive(look)
+        newest = await archive.last_cut(runs[-1])
+        # A source that stands still, or a clock that is ahead, must not use up the window.
+        now = min(self._clock.now(), newest.closed.source_time)
+        restores = await self.restores(look)
+        found = await self._candidates(look, now - retention, min(restores, default=None))
+        for base in reversed([base for base in found if base.offset > before]):
+            wanted, batches = Wanted(), self._places.base(archive, base)
+            try:
+                await self._places.gather(batches, wanted, what="read what is kept")
+            except CorruptionError as exc:
+                self._observer(ArchiveDamaged(reason=str(exc)))
+            else:
+                spared.wanted = wanted
+                spared.bases.add((archive.log_id, base.offset))
+                return base.offset
+        return before
+
+    async def _candidates(self, look: Look, until: datetime, limit: Offset | None) -> list[Base]:
+        """Return the bases from which everything after a time can be restored, oldest first."""
+        archive, found = self.archive(look), list[Base]()
+        for offset in look.listing.offsets(look.log_id):
+            try:
+                base = await archive.base(offset)
+            except CorruptionError as exc:
+                self._observer(ArchiveDamaged(reason=str(exc)))
+                continue
+            if base.cut.closed.source_time > until or (limit is not None and offset > limit):
+                break
+            found.append(base)
+        return found
+
+    async def _asked_for(self, archive: ArchivedLog, going: Going) -> Places:
+        wanted = Wanted()
+        parts = self.going_batches(archive, going)
+        await self._places.gather(chained(parts), wanted, what="read what goes")
+        return wanted.places()
+
+    async def _look(self, look: Look, kept: Places, condemned: Places) -> StorageFindings:
+        return await look_at_storage(
+            self._remover,
+            kept=kept,
+            condemned=condemned,
+            stored_before=await self._settled_before(look),
+            observer=self._observer,
+        )
+
+    async def _settled_before(self, look: Look) -> datetime:
+        """Return when what is on its way began to be stored, at the earliest.
+
+        A cut is copied after the source's time of it, however late it is applied; a restore may
+        bring bytes of any cut.
+        """
+        reached = None if look.checkpoint is None else look.checkpoint.source_time
+        limit = self._clock.now() - self._limits.clock_skew_max
+        if reached is None or any(
+            lease.valid_until > limit for _, lease in await self._points.leases()
+        ):
+            return datetime.min.replace(tzinfo=UTC)
+        return min(self._clock.now(), reached) - self._limits.orphan_age_min
+
+    async def _oldest(self, look: Look, horizon: Offset) -> ClosedCut:
+        archive = self.archive(look)
+        for offset in look.listing.offsets(look.log_id):
+            if offset >= horizon:
+                with suppress(CorruptionError):  # told of before
+                    return (await archive.base(offset)).cut
+        raise NotFoundError(f"the store of target {self._target!r} has no base at {horizon}")

@@ -1,0 +1,146 @@
+"""Which places the files of one target's history ask for, read file by file in bounded memory."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from replicator.errors import CorruptionError
+from replicator.model.archive import Base, history_span
+from replicator.model.event import Offset, Record
+from replicator.model.load_spec import Location
+from replicator.model.observation import ArchiveDamaged, Observer, Progress
+from replicator.model.places import Placed, Places, PlaceSet, Placing
+from replicator.ports import Workers
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.files import Files, spanned
+from replicator.services.store.store import Store
+
+_Batches = AsyncIterator[Sequence[Record]]
+
+
+@dataclass(slots=True)
+class Wanted:
+    """Places that some files ask for, gathered over several readings."""
+
+    found: PlaceSet = field(default_factory=PlaceSet)
+    unplaced: set[Offset] = field(default_factory=set)
+    """Records whose load spec leads nowhere."""
+
+    def places(self) -> Places:
+        """Return the places."""
+        return self.found.places()
+
+
+class StorePlaces:
+    """Reads the history and the bases of one log in one store as places."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        placing: Placing,
+        workers: Workers,
+        records_max: int,
+        observer: Observer,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            store: Where the target keeps our files.
+            placing: Which place a record asks for.
+            workers: Where records are decoded.
+            records_max: How many of them are handed to a worker at once.
+            observer: Is told of progress, and of files that had to be passed over.
+        """
+        self._store, self._placing, self._workers = store, placing, workers
+        self._records_max, self._observer = records_max, observer
+
+    async def gather(self, batches: _Batches, into: Wanted, *, what: str) -> None:
+        """Add what some records ask for."""
+        done = 0
+        async with self._workers.each(self._placing.placed, batches) as results:
+            async for placed in results:
+                self._add(placed, into)
+                done += 1
+                self._observer(Progress(what=what, done=done, total=None, unit="batches"))
+
+    def named(
+        self, batches: _Batches
+    ) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
+        """Give the places of some records by their names, within the block."""
+        return self._workers.each(self._placing.named, batches)
+
+    async def history(
+        self, names: Sequence[str], *, after: Offset, until: Offset | None, tolerant: bool
+    ) -> _Batches:
+        """Yield the records of some files with offsets after one, and up to another.
+
+        Raises:
+            CorruptionError: a file is altered or missing, unless `tolerant`: then it is passed
+                over and told of.
+        """
+        files = Files(self._store, spanned(names))
+        for place in range(len(files)):
+            records = await self._records(files, place, tolerant=tolerant)
+            found = [
+                one
+                for one in records
+                if one.offset > after and (until is None or one.offset <= until)
+            ]
+            for start in range(0, len(found), self._records_max):
+                yield found[start : start + self._records_max]
+
+    async def base(self, archive: ArchivedLog, base: Base) -> _Batches:
+        """Yield the records of a base.
+
+        Raises:
+            CorruptionError: it is altered, or not all of it is there.
+        """
+        start, count = Offset(0), 0
+        while records := await archive.read_base(base.offset, start, records_max=self._records_max):
+            yield records
+            start, count = Offset(records[-1].offset + 1), count + len(records)
+        if count != base.rows:
+            raise CorruptionError(
+                f"the base at offset {base.offset} has {count} rows, its manifest says {base.rows}"
+            )
+
+    async def base_if_whole(self, archive: ArchivedLog, offset: Offset) -> _Batches:
+        """Yield the records of a base as far as they can be read."""
+        try:
+            async for records in self.base(archive, await archive.base(offset)):
+                yield records
+        except CorruptionError as exc:
+            self._observer(ArchiveDamaged(reason=str(exc)))
+
+    async def _records(self, files: Files, place: int, *, tolerant: bool) -> Sequence[Record]:
+        try:
+            return (await files.file(place)).records
+        except CorruptionError as exc:
+            if not tolerant:
+                raise
+            self._observer(ArchiveDamaged(reason=str(exc)))
+            return ()
+
+    def _add(self, placed: Placed, into: Wanted) -> None:
+        into.found.add(placed.hashes)
+        into.unplaced.update(placed.unplaced)
+
+
+async def chained(parts: Sequence[_Batches]) -> _Batches:
+    """Yield what several readings yield, one after the other."""
+    for part in parts:
+        async for batch in part:
+            yield batch
+
+
+def ending_after(names: Collection[str], offset: Offset) -> list[str]:
+    """Return the files that hold records after an offset, by their starts."""
+    spans = [(span, name) for name in names if (span := history_span(name)) is not None]
+    return [name for (_, end), name in sorted(spans) if end > offset + 1]
+
+
+def beginning_until(names: Collection[str], offset: Offset) -> list[str]:
+    """Return the files that can hold records at or before an offset, by their starts."""
+    spans = [(span, name) for name in names if (span := history_span(name)) is not None]
+    return [name for (start, _), name in sorted(spans) if start <= offset]

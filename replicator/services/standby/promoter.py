@@ -1,0 +1,333 @@
+"""Makes a standby a primary: fences it, gives it the source's rules, starts its supervisors.
+
+The log is asked when it is there, for what the target does not hold: which supervisors were awake
+at the source, rules that drop, and what came after the target's cut. A burning region may have
+taken it; then the operator says which supervisors are to go on.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import assert_never
+
+import numpy as np
+
+from replicator.errors import (
+    CorruptionError,
+    GapError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.event import Offset, RowChanged
+from replicator.model.observation import Observer, Waiting
+from replicator.model.promotion import (
+    Await,
+    Done,
+    Fence,
+    Halt,
+    Offsets,
+    Resumption,
+    Start,
+    Step,
+    asleep,
+    awake,
+    is_suspended,
+    is_terminated,
+    next_step,
+    offsets_of,
+)
+from replicator.model.reading import OfKinds
+from replicator.model.row import (
+    CommitMetadata,
+    Kind,
+    Row,
+    Rules,
+    Supervisor,
+)
+from replicator.model.row_mapping import supervised_datasource
+from replicator.ports import Chunk, DruidCluster, MetadataReader, MetadataWriter, SourceReader
+from replicator.services.history.cuts import fold
+from replicator.services.history.reader import History
+
+POLL_S = 0.5
+BEHIND_MAX = timedelta(seconds=5)
+"""How old what a replica shows of the source may be; one that follows is a second behind."""
+ALL = frozenset({"all"})
+"""The wish for every supervisor that was not terminated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What the log holds after a target's cut, and the target does not."""
+
+    cuts: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionPlan:
+    """What a promotion would do, as it looks before anybody agreed to it."""
+
+    chosen: frozenset[str] | None
+    """The supervisors that were asked for."""
+    checkpoint: Checkpoint
+    resumptions: tuple[Resumption, ...]
+    asleep: tuple[str, ...]
+    """Supervisors that stay suspended."""
+    rules: tuple[Rules, ...] | None
+    """The source's own, with those that drop; None: the log is away, and they are not known."""
+    behind: Behind | None
+    """None: the log is away."""
+
+
+class Promoter:
+    """Plans first, then acts, one step at a time, each decided from what is seen."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        druid: DruidCluster,
+        resume_timeout_s: float,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._druid = druid
+        self._resume_timeout_s = resume_timeout_s
+        self._observer = observer
+
+    async def plan(self, *, chosen: frozenset[str] | None) -> PromotionPlan:
+        """Return what would be done; nothing is changed.
+
+        `chosen` names the supervisors that are to go on; None: those that were awake at the source.
+
+        Raises:
+            RefusedError: nothing was applied yet, only one datasource is at the cut, or it is not
+                known which supervisors were awake.
+            NotFoundError: one that was chosen is not there.
+        """
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        if checkpoint is None:
+            raise RefusedError(f"target {self._target!r} holds nothing of {self._source!r} yet")
+        if checkpoint.datasource is not None:
+            raise RefusedError(
+                f"only datasource {checkpoint.datasource!r} of target {self._target!r} is at cut"
+                f" {checkpoint.cut}",
+                hint="restore all of it to one cut, or let it follow again (`apply --resume`)",
+            )
+        supervisors = {row.spec_id: row for row in await self._supervisors()}
+        alive = {id_ for id_, row in supervisors.items() if not is_terminated(row)}
+        told = await self._told(checkpoint)
+        wanted = _wanted(alive, chosen, told)
+        commits = await self._commits()
+        return PromotionPlan(
+            chosen=chosen,
+            checkpoint=checkpoint,
+            resumptions=tuple(
+                Resumption(
+                    id=id_,
+                    spec=awake(supervisors[id_]),
+                    offsets=_offsets(supervisors[id_], commits),
+                )
+                for id_ in sorted(wanted)
+            ),
+            asleep=tuple(sorted(alive - wanted)),
+            rules=None if told is None else tuple(r for r in told if isinstance(r, Rules)),
+            behind=None if told is None else await self._behind(checkpoint),
+        )
+
+    async def execute(self, plan: PromotionPlan) -> PromotionPlan:
+        """Carry out a plan; the same call goes on with one that was interrupted.
+
+        When the target has moved since the plan was made, it is made again; what was done in the
+        end is returned.
+
+        Raises:
+            FencedError: somebody else took over the target.
+            CorruptionError: a supervisor's tasks began at other offsets; it was suspended again.
+            TransientError: the Overlord is away, or its tasks do not come up in time.
+        """
+        step: Step = Fence()
+        try:
+            async with asyncio.timeout(self._resume_timeout_s):
+                while not isinstance(step := await self._look(plan), Done):
+                    plan = await self._take(step, plan)
+        except TimeoutError as exc:
+            waits = (
+                f"supervisor {step.resumption.id}" if isinstance(step, Await) else "the Overlord"
+            )
+            raise TransientError(
+                f"{waits} of target {self._target!r} has no running tasks after"
+                f" {self._resume_timeout_s:g} s",
+                hint="see what its Overlord says of it, then run the command again: it goes on",
+            ) from exc
+        return plan
+
+    async def _take(self, step: Fence | Start | Await | Halt, plan: PromotionPlan) -> PromotionPlan:
+        match step:
+            case Fence():
+                return await self._fence(plan)
+            case Start(resumption):
+                await self._druid.supervise(resumption.spec)
+            case Await(resumption):
+                what = f"resume supervisor {resumption.id}"
+                reason = "its tasks are not there yet"
+                self._observer(Waiting(what=what, reason=reason, delay_s=POLL_S))
+                await asyncio.sleep(POLL_S)
+            case Halt(resumption, found):
+                await self._halt(resumption, found)
+            case _:
+                assert_never(step)
+        return plan
+
+    async def _look(self, plan: PromotionPlan) -> Step:
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        states = {
+            one.id: state
+            for one in plan.resumptions
+            if (state := await self._druid.supervisor(one.id)) is not None
+        }
+        supervisors = {row.spec_id: row for row in await self._supervisors()}
+        commits = await self._commits()
+        return next_step(
+            plan.resumptions,
+            is_promoted=checkpoint is not None and checkpoint.promoted,
+            states=states,
+            committed={one.id: _offsets(supervisors[one.id], commits) for one in plan.resumptions},
+        )
+
+    async def _fence(self, plan: PromotionPlan) -> PromotionPlan:
+        """From the commit on no applier and no restore can write; the rules are the source's."""
+        held = await self._metadata.acquire(self._source)
+        if held.checkpoint != plan.checkpoint:
+            plan = await self.plan(chosen=plan.chosen)  # from here on it cannot move any more
+        promoted = replace(plan.checkpoint, promoted=True)
+        async with self._metadata.transaction(self._source, held.epoch) as transaction:
+            await transaction.upsert(plan.rules or ())
+            await transaction.record(promoted, ())
+        return plan
+
+    async def _halt(self, resumption: Resumption, found: Offsets) -> None:
+        await self._druid.supervise(asleep(resumption.spec))
+        raise CorruptionError(
+            f"supervisor {resumption.id} began to read at {dict(found)} and not at"
+            f" {dict(resumption.offsets)}, where its segments end; it was suspended again",
+            hint="see what druid_dataSource holds of it, and that its topic is the source's",
+        )
+
+    async def _told(self, checkpoint: Checkpoint) -> Sequence[Supervisor | Rules] | None:
+        """Return the source's own control rows at the cut, None when the log is away."""
+        control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES}))
+        found: list[Supervisor | Rules] = []
+        try:
+            span = await self._history.span()
+            if span.log_id != checkpoint.log_id:
+                return None
+            ledger = await fold(self._history, checkpoint.offset, control)
+            async for entries in self._history.pick(np.sort(ledger.offsets)):
+                rows = (e.event.row for e in entries if isinstance(e.event, RowChanged))
+                found.extend(row for row in rows if isinstance(row, Supervisor | Rules))
+        except (TransientError, NotFoundError, GapError) as exc:
+            self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
+            return None
+        return tuple(found)
+
+    async def _behind(self, checkpoint: Checkpoint) -> Behind:
+        span = await self._history.span()
+        cuts = await self._history.cuts(Offset(checkpoint.offset + 1), span.end)
+        events = sum(cut.closed.count for cut in cuts)
+        return Behind(cuts=sum(cut.closed.count > 0 for cut in cuts), events=events)
+
+    async def _supervisors(self) -> list[Supervisor]:
+        rows = await rows_of(self._metadata, Kind.SUPERVISOR)
+        return [row for row in rows if isinstance(row, Supervisor)]
+
+    async def _commits(self) -> dict[str, CommitMetadata]:
+        rows = await rows_of(self._metadata, Kind.COMMIT)
+        return {row.datasource: row for row in rows if isinstance(row, CommitMetadata)}
+
+
+async def refuse_moving_source(metadata: SourceReader) -> None:
+    """Refuse a planned promotion of a source that may still commit something.
+
+    Raises:
+        RefusedError: a supervisor is not suspended, a task runs, or it shows too little to say so.
+    """
+    freshness = await metadata.freshness()
+    if freshness.behind > BEHIND_MAX:
+        raise RefusedError(
+            f"the source's metadata store is {freshness.text}; what was committed since would be"
+            " lost",
+            hint="let it catch up, or name the primary in source.metadata.url, and run this again",
+        )
+    rows = await rows_of(metadata, Kind.SUPERVISOR)
+    moving = sorted(
+        row.spec_id
+        for row in rows
+        if isinstance(row, Supervisor) and not is_terminated(row) and not is_suspended(row)
+    )
+    if moving:
+        raise RefusedError(
+            f"the source's supervisors {', '.join(moving)} are not suspended",
+            hint="on the source: POST /druid/indexer/v1/supervisor/<id>/suspend, then run this"
+            " again; `replicator failover` is for a source that is gone",
+        )
+    if tasks := await metadata.running_tasks():
+        raise RefusedError(
+            f"{len(tasks)} tasks of the source have not ended: {', '.join(tasks[:5])}",
+            hint="wait for them, or end them, and run this again",
+        )
+
+
+async def rows_of(metadata: MetadataReader, kind: Kind) -> list[Row]:
+    """Return all rows of one of the small tables."""
+    handles: list[np.ndarray] = []
+
+    def visit(chunk: Chunk) -> None:
+        handles.append(chunk.handles)
+
+    async with metadata.snapshot() as snapshot:
+        if kind not in snapshot.kinds:
+            return []
+        await snapshot.scan(kind, visit)
+        return [row for part in handles for row in await snapshot.fetch(kind, part)]
+
+
+def _wanted(
+    alive: Iterable[str],
+    chosen: frozenset[str] | None,
+    told: Sequence[Supervisor | Rules] | None,
+) -> set[str]:
+    known = set(alive)
+    if chosen == ALL:
+        return known
+    if chosen is not None:
+        if unknown := chosen - known:
+            raise NotFoundError(
+                f"the target has no supervisor {', '.join(sorted(unknown))}; it has"
+                f" {', '.join(sorted(known)) or 'none'}"
+            )
+        return set(chosen)
+    if told is None and known:
+        raise RefusedError(
+            "the log is away, so nobody knows which supervisors were awake at the source; the"
+            f" target has {', '.join(sorted(known))}",
+            hint="say --supervisor ID for each that is to go on, or --supervisor all",
+        )
+    rows = [row for row in told or () if isinstance(row, Supervisor)]
+    return known & {row.spec_id for row in rows if not is_suspended(row)}
+
+
+def _offsets(supervisor: Supervisor, commits: Mapping[str, CommitMetadata]) -> Offsets:
+    """Druid keys the offsets by datasource, since 34 by the supervisor's id."""
+    by_id = commits.get(supervisor.spec_id)
+    return offsets_of(by_id or commits.get(supervised_datasource(supervisor) or ""))

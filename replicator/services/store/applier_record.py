@@ -1,0 +1,74 @@
+"""Who may write to a target: an applier that is fenced learns by whom, and when it may go on."""
+
+from enum import Enum, auto
+
+import orjson
+
+from replicator.errors import CorruptionError, NotFoundError
+from replicator.model.checkpoint import Held
+from replicator.model.event import Epoch
+from replicator.model.holds import RESTORES, lease_of
+from replicator.ports import Area, Clock
+
+NAME = "applier.json"
+LOOK_S = 5.0
+"""Time between two looks at a target that is paused."""
+
+
+class Hold(Enum):
+    """Why a target's applier does not write."""
+
+    STANDING = auto()
+    """A restore has brought the target to a cut, where it stays until it is told to go on."""
+    AT_WORK = auto()
+    """A restore or a repair is under way."""
+    PROMOTED = auto()
+    """It is a cluster of its own now."""
+
+
+class Helm:
+    """Keeps beside a target which epoch its newest applier has.
+
+    Restores, repairs and promotions take an epoch, too, and leave no such note: so a newer epoch
+    than that of the newest applier is one of theirs. A restore and a repair hold a lease from
+    before they take theirs until after they have written.
+    """
+
+    def __init__(self, area: Area, clock: Clock) -> None:
+        self._area, self._clock = area, clock
+
+    async def take(self, epoch: Epoch) -> None:
+        """Note that an applier has this epoch.
+
+        Raises:
+            TransientError, ConfigError: as for `Area`.
+        """
+        await self._area.replace(NAME, orjson.dumps({"epoch": epoch}))
+
+    async def was_taken(self, epoch: Epoch) -> bool:
+        """Return whether an applier has this epoch."""
+        try:
+            found = orjson.loads(await self._area.get(NAME))
+        except (NotFoundError, ValueError):
+            return False
+        return isinstance(found, dict) and found.get("epoch") == epoch
+
+    async def hold(self, held: Held) -> Hold | None:
+        """Return why a target is not written to, None when it may be."""
+        checkpoint = held.checkpoint
+        if checkpoint is not None and checkpoint.promoted:
+            return Hold.PROMOTED
+        if checkpoint is not None and checkpoint.standing:
+            return Hold.STANDING
+        return Hold.AT_WORK if await self._is_leased() else None
+
+    async def _is_leased(self) -> bool:
+        now = self._clock.now()
+        for name in await self._area.names(f"{RESTORES}/"):
+            try:
+                lease = lease_of(name, await self._area.get(name))
+            except (NotFoundError, CorruptionError):  # given back; or an expiry names the damage
+                continue
+            if lease.valid_until > now:
+                return True
+        return False

@@ -1,0 +1,414 @@
+"""Reading the history that a target keeps beside its bytes, as the log that it was."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from replicator.errors import CorruptionError, GapError, NotFoundError
+from replicator.model.archive import Base, manifest_name, part_name
+from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
+from replicator.model.checkpoint import Gap
+from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.holds import HOLDS, hold_of
+from replicator.ports import Area, Span
+from replicator.services.store.files import Files, MissingFileError, spanned, without_doubles
+from replicator.services.store.intents import horizon
+from replicator.services.store.store import Listing, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A stretch of history without a hole: it begins with a base, and files follow."""
+
+    base: Base
+    end: Offset
+    """Past the last record."""
+
+
+class ArchivedLog:
+    """An `EventLog` over the files of one log in one store; nothing is ever written here.
+
+    Where files are missing between others reading stops with a GapError: a log has no holes.
+    """
+
+    def __init__(self, store: Store, log_id: str) -> None:
+        """Take the settings; nothing is read yet."""
+        self._store, self._log_id = store, log_id
+        self._listing = Listing(history=(), bases=())
+        self._history = Files(store)
+        self._bases: list[Offset] = []
+        self._known: dict[Offset, tuple[Base, Files]] = {}
+        self._listed = False
+        self._passed: set[str] = set()
+
+    @property
+    def log_id(self) -> str:
+        """Which log it is a copy of."""
+        return self._log_id
+
+    async def refresh(self) -> None:
+        """Look again which files there are: two requests."""
+        self.take(await self._store.listing(self._log_id))
+
+    def take(self, listing: Listing) -> None:
+        """Go by a listing that somebody has just made."""
+        history, bases = listing.history_of(self._log_id), listing.bases_of(self._log_id)
+        found = Listing(history=history, bases=bases)
+        if not self._listed or found.history != self._listing.history:
+            self._take_history(history)
+        if not self._listed or found.bases != self._listing.bases:
+            self._bases = found.offsets(self._log_id)
+        self._listing, self._listed = found, True
+
+    def _take_history(self, names: Sequence[str]) -> None:
+        left = without_doubles(spanned(name for name in names if name not in self._passed))
+        self._history = Files(self._store, left)
+
+    async def pass_over_altered_end(self) -> Sequence[str]:
+        """Leave out altered files at the history's end; return what is wrong with them.
+
+        Otherwise nothing could be found in it by time.
+        """
+        found: list[str] = []
+        await self.refresh()
+        while len(self._history):
+            try:
+                await self._history.file(len(self._history) - 1)
+            except CorruptionError as exc:
+                found.append(str(exc))
+                self._passed.add(self._history.names[-1])
+                self._take_history(self._listing.history)
+            else:
+                break
+        return found
+
+    async def span(self) -> Span:
+        """Return which offsets the files hold; a base stands for that of its cut.
+
+        Raises:
+            NotFoundError: there are none.
+        """
+        await self.refresh()
+        if (end := self._end()) is None:
+            raise NotFoundError(f"there is no history of log {self._log_id} here")
+        first = min([*self._history.starts[:1], *self._bases[:1]])
+        return Span(log_id=self._log_id, first=first, end=end)
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        """Return records with an offset of `start` or larger, ascending, none at the end.
+
+        Raises:
+            GapError: there are files before and after `start`, or only after it.
+            CorruptionError: a file is altered; the message names it.
+        """
+        await self._list_once()
+        place, found = self._history.holding(start), list[Record]()
+        if place < 0 or start >= self._history.ends[place]:
+            self._require_end(start)
+            return found
+        while place < len(self._history) and len(found) < records_max:
+            if self._history.starts[place] > start:
+                break
+            try:
+                records = (await self._history.file(place)).records
+            except MissingFileError:
+                return await self._read_again(start, records_max)
+            at = bisect_left(records, start, key=_offset)
+            found += records[at : at + records_max - len(found)]
+            start = self._history.ends[place]
+            place += 1
+        return found
+
+    async def _read_again(self, start: Offset, records_max: int) -> Sequence[Record]:
+        """Read by a new list of the files: what is gone is a hole like any other."""
+        before = self._history.names
+        await self.refresh()
+        if self._history.names == before:
+            raise CorruptionError(f"a file of log {self._log_id} is listed and cannot be read")
+        return await self.read(start, records_max=records_max)
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        """Return the first offset appended at or after `time`; None also when that is unclear."""
+        await self._list_once()
+        low, high = 0, len(self._history)
+        try:
+            while low < high:  # the first file whose last record is not older
+                middle = (low + high) // 2
+                records = (await self._history.file(middle)).records
+                older = not records or records[-1].appended_at < time
+                low, high = (middle + 1, high) if older else (low, middle)
+            if low == len(self._history):
+                return None
+            records = (await self._history.file(low)).records
+        except CorruptionError:
+            return None  # a hint for a search that comes across the same file, if it needs it
+        return next((r.offset for r in records if r.appended_at >= time), None)
+
+    async def kept_for(self) -> timedelta | None:
+        """Return None: what is here stays until a target expires it."""
+        return None
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Do nothing: nobody runs these files."""
+
+    async def offsets(self) -> Sequence[Offset]:
+        """Look again, and return the offsets of the cuts that there are bases of, ascending."""
+        await self.refresh()
+        return self._bases
+
+    @property
+    def listed_end(self) -> Offset | None:
+        """Where the history ended when the files were last listed; None: there was none."""
+        return self._end()
+
+    async def has_base(self, offset: Offset) -> bool:
+        """Return whether there was a base of this cut when the files were last listed."""
+        await self._list_once()
+        return offset in self._bases
+
+    async def base(self, offset: Offset) -> Base:
+        """Return a base by the offset of its cut.
+
+        Raises:
+            CorruptionError: its manifest is missing or altered.
+        """
+        return (await self._base(offset))[0]
+
+    async def read_base(
+        self, offset: Offset, start: Offset, *, records_max: int
+    ) -> Sequence[Record]:
+        """Return records of a base with an offset of `start` or larger, ascending, as `read`."""
+        base = (await self._base(offset))[0]
+        try:
+            return await self._read_base(offset, start, records_max)
+        except CorruptionError:
+            # It may have been deleted and written again, cut otherwise.
+            self._known.pop(offset, None)
+            self._store.forget(manifest_name(self._log_id, offset))
+            if (await self._base(offset))[0] == base:
+                raise
+            return await self._read_base(offset, start, records_max)
+
+    async def _read_base(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
+        base, files = await self._base(offset)
+        place, found = max(0, files.holding(start)), list[Record]()
+        while place < len(files) and len(found) < records_max:
+            sha256 = base.parts[place].sha256
+            file = await files.file(place, sha256=sha256)
+            if file.footer.sha256 != sha256:
+                raise CorruptionError(
+                    f"{part_name(self._log_id, offset, files.starts[place])} is not the file that"
+                    " its manifest names"
+                )
+            at = bisect_left(file.records, start, key=_offset)
+            found += file.records[at : at + records_max - len(found)]
+            place += 1
+        return found
+
+    async def resume(self, start: Offset) -> Offset | None:
+        """Return from where on there is a record or a base again, None: nowhere."""
+        await self._list_once()
+        place = self._history.holding(start)
+        if place >= 0 and start < self._history.ends[place]:
+            return start
+        bases = self._bases[bisect_left(self._bases, start) :]
+        return min([*self._history.starts[place + 1 : place + 2], *bases[:1]], default=None)
+
+    async def whole_until(self, start: Offset) -> Offset:
+        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        await self._list_once()
+        return self._history.whole_until(Offset(start + 1))
+
+    async def end(self) -> Offset | None:
+        """Return where the history ends by the names of its files, None: there is none."""
+        await self.refresh()
+        return self._end()
+
+    async def tail(self) -> tuple[Offset, str | None] | None:
+        """Return where the history ends, and by which checksum its last file ends; None: nowhere.
+
+        The checksum is None where a base is the last that was written.
+
+        Raises:
+            CorruptionError: the last file is altered.
+        """
+        await self.refresh()
+        if (end := self._end()) is None:
+            return None
+        if not len(self._history) or self._history.ends[-1] < end:
+            return end, None
+        return end, (await self._history.file(len(self._history) - 1)).footer.sha256
+
+    async def runs(self) -> tuple[Sequence[Run], Sequence[str]]:
+        """Return the stretches without a hole, oldest first, and what is wrong with their bases.
+
+        By the names of the files, `damages` looks into them. Where the base that a stretch would
+        begin with is altered, the next one begins it. What has expired is in none of them, nor are
+        bases of cuts that are held beyond that.
+        """
+        await self.refresh()
+        return await self.runs_from(await horizon(self._store.area, self._log_id))
+
+    async def runs_from(self, bar: Offset) -> tuple[Sequence[Run], Sequence[str]]:
+        """Return the stretches as `runs` does, by the last listing and a horizon that is known."""
+        runs, faults = list[Run](), list[str]()
+        for offset in self._bases:
+            if offset < bar or (runs and offset < runs[-1].end):
+                continue
+            try:
+                base = await self.base(offset)
+            except CorruptionError as exc:
+                faults.append(str(exc))
+            else:
+                end = self._history.whole_until(Offset(offset + 1))
+                runs.append(Run(base=base, end=end))
+        return runs, faults
+
+    async def last_cut(self, run: Run) -> ClosedCut:
+        """Return the last cut of a run.
+
+        Raises:
+            CorruptionError: the file that closes it is altered.
+        """
+        place = self._history.holding(Offset(run.end - 1))
+        while place >= 0 and self._history.ends[place] > run.base.offset + 1:
+            if (last := (await self._history.file(place)).footer.last) is not None:
+                return last
+            place -= 1
+        return run.base.cut
+
+    async def damages(self) -> Sequence[str]:
+        """Read all files again and return what is wrong, by their names."""
+        self._store.forget()
+        self._known = {}
+        await self.refresh()
+        found: list[str] = []
+        ended: dict[Offset, set[str]] = {}
+        for name in self._listing.history:
+            try:
+                file = self._store.unpacked(name, await self._store.area.get(name))
+            except (CorruptionError, NotFoundError) as exc:
+                found.append(str(exc))
+                continue
+            before = ended.get(file.header.start, set())  # more than one, where two wrote at once
+            if ended and file.header.previous not in {None, *before}:
+                found.append(f"the file before {name} is missing, or another one")
+            ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
+        bar = await horizon(self._store.area, self._log_id)
+        for start, until in self._holes():
+            if until <= bar:
+                continue  # it has expired
+            found.append(f"there is no history from offset {start} to {until}, and no base")
+        held = await held_offsets(self._store.area, self._log_id)
+        for offset in self._bases:
+            # What an expiry leaves of a base goes with the next one: so it is with the base of a
+            # hold that was refused because the expiry had come first.
+            if offset >= bar or offset in held:
+                found += await self._damages_of(offset)
+        return found
+
+    def _holes(self) -> list[tuple[Offset, Offset]]:
+        """Return where files must be missing: a stretch of history always begins with a base."""
+        found: list[tuple[Offset, Offset]] = []
+        reached = Offset(0)
+        for start, end in zip(self._history.starts, self._history.ends, strict=True):
+            before = bisect_left(self._bases, start)
+            reached = Offset(
+                max([reached, *[base + 1 for base in self._bases[max(0, before - 1) : before]]])
+            )
+            if 0 < reached < start:
+                found.append((reached, start))
+            reached = max(reached, end)
+        return found
+
+    async def _damages_of(self, base: Offset) -> list[str]:
+        found: list[str] = []
+        try:
+            parts = (await self.base(base)).parts
+        except CorruptionError as exc:
+            return [str(exc)]
+        for part in parts:
+            try:
+                await self.read_base(base, part.start, records_max=1)
+            except CorruptionError as exc:
+                found.append(str(exc))
+        return found
+
+    async def _base(self, offset: Offset) -> tuple[Base, Files]:
+        if offset not in self._known:
+            name = manifest_name(self._log_id, offset)
+            try:
+                base = await self._store.base(name)
+            except NotFoundError as exc:
+                raise CorruptionError(f"{name} is missing from the archive") from exc
+            bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
+            names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
+            self._known = {offset: (base, Files(self._store, names))}
+        return self._known[offset]
+
+    async def _list_once(self) -> None:
+        if not self._listed:
+            await self.refresh()
+
+    def _end(self) -> Offset | None:
+        ends = [*self._history.ends[-1:], *[Offset(base + 1) for base in self._bases[-1:]]]
+        return max(ends, default=None)
+
+    def _require_end(self, start: Offset) -> None:
+        """Raise when it is not the end that has no records at `start`."""
+        if (end := self._end()) is not None and start < end:
+            after = self._history.holding(start) + 1
+            until = self._history.starts[after] if after < len(self._history) else end
+            raise GapError(
+                f"the archive holds no records of log {self._log_id} from offset {start} to {until}"
+            )
+
+
+async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
+    """Return the cuts of a log that holds speak of, those that have ended as well.
+
+    Raises:
+        CorruptionError: a hold is altered.
+    """
+    found = set[Offset]()
+    for name in await area.names(f"{HOLDS}/"):
+        with suppress(NotFoundError):  # removed meanwhile
+            point = hold_of(name, await area.get(name)).point
+            if point.log_id == log_id:
+                found.add(point.offset)
+    return frozenset(found)
+
+
+async def abouts(area: Area) -> Sequence[About]:
+    """Return what histories a store keeps, and of which logs.
+
+    Raises:
+        CorruptionError: a file that says so is altered.
+    """
+    return [about_of(name, await area.get(name)) for name in await area.names(f"{ABOUT}/")]
+
+
+async def kept_logs(area: Area) -> Sequence[str]:
+    """Return of which logs a store keeps histories, by the names of its files alone."""
+    names = await area.names(f"{ABOUT}/")
+    return [name.removeprefix(f"{ABOUT}/").removesuffix(".json") for name in names]
+
+
+async def kept_gaps(area: Area, log_id: str) -> Sequence[Gap]:
+    """Return the gaps that a store has in the cuts of a log.
+
+    Raises:
+        CorruptionError: the file that says so is altered.
+    """
+    name = gaps_name(log_id)
+    try:
+        return gaps_of(name, await area.get(name))
+    except NotFoundError:
+        return ()
+
+
+def _offset(record: Record) -> Offset:
+    return record.offset

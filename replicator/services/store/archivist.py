@@ -1,0 +1,349 @@
+"""Keeps a target's own history beside its bytes, so that a restore needs nothing else."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import Random
+
+import numpy as np
+
+from replicator.errors import CorruptionError, NotFoundError, TransientError
+from replicator.model.archive import (
+    BASES,
+    HISTORY,
+    Base,
+    Header,
+    Part,
+    base_folder,
+    history_name,
+    manifest,
+    manifest_name,
+    pack,
+    part_name,
+    record_line,
+    unpack,
+)
+from replicator.model.archive_notes import About, about_json, about_name, gaps_json, gaps_name
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress, Waiting
+from replicator.model.reading import Recorded
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.model.wire import CUT_CLOSED
+from replicator.ports import MetadataWriter
+from replicator.services.history.closed_cuts import closed_cut
+from replicator.services.history.cuts import fold
+from replicator.services.history.reader import History
+from replicator.services.running.pause import pause
+from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveLimits:
+    """How the history is cut into files, and how often a base is written."""
+
+    file_bytes_max: int
+    """Of a file's lines before they are compressed; one event may be larger."""
+    base_interval: timedelta
+    """Between two bases, by the source's time."""
+
+
+class Archivist:
+    """Writes history up to a cut before the target may be at it, and bases now and then.
+
+    Files are never changed. Several archivists of one target do no harm: what they write are the
+    log's own records, whoever writes them.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        store: Store,
+        origin: SourceLayout,
+        kept: Layout,
+        history: History,
+        limits: ArchiveLimits,
+        observer: Observer,
+    ) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            source: Name of the source cluster.
+            store: Where the target keeps our files.
+            origin: How the source's storages write load specs.
+            kept: How the target keeps what is at their places.
+            history: The log; it may begin from other targets' bases.
+            limits: Sizes and intervals.
+            observer: Is told of bases and of damage.
+        """
+        self._source, self._history = source, history
+        self._store, self._area = store, store.area
+        self._origin, self._kept_layout = origin, kept
+        self._limits, self._observer = limits, observer
+        self._tail: tuple[Offset, str | None] | None = None
+        self._archive: ArchivedLog | None = None
+        self._gaps: frozenset[Gap] | None = None
+        self._told = False
+
+    async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
+        """Make sure that the cut can be restored from the store alone, as far as it is history.
+
+        `whole` says that the bytes of every cut on the way there were asked for too. Otherwise, or
+        when there is nothing to go on from, a base of the cut begins a new stretch.
+
+        Raises:
+            TransientError: store or log are away; the same call goes on from where it stopped.
+        """
+        await self._say_what_about()
+        await self._keep_gaps(cut, gaps)
+        tail = await self._reached()
+        if tail is None or (tail[0] <= cut.offset and not whole):
+            await self.write_base(cut)
+        elif tail[0] <= cut.offset:
+            await self._extend(tail, cut)
+
+    async def write_base(self, cut: ClosedCut) -> Base:
+        """Write the whole inventory of a cut, unless it is there.
+
+        Raises:
+            GapError: the log was trimmed, and there is no base to begin from.
+            TransientError: as for `cover`.
+        """
+        archive = await self._opened()
+        if cut.offset in await archive.offsets():
+            return await archive.base(cut.offset)
+        ledger = await fold(self._history, cut.offset, Recorded())
+        if ledger.digest != cut.closed.digest:
+            raise CorruptionError(f"the log does not add up to cut {cut.closed.cut}")
+        parts = await self._write_parts(archive.log_id, cut, np.sort(ledger.offsets))
+        base = Base(
+            source=self._source,
+            log_id=archive.log_id,
+            cut=cut,
+            rows=len(ledger),
+            parts=tuple(parts),
+        )
+        await self._require_parts(base)
+        await self._area.create(manifest_name(archive.log_id, cut.offset), manifest(base))
+        self._tail = None
+        self._observer(BaseWritten(cut=cut.closed.cut, offset=cut.offset, rows=base.rows))
+        return base
+
+    async def base_before(self, offset: Offset) -> ClosedCut | None:
+        """Return the newest cut before an offset that there is a base of, None: there is none.
+
+        Raises:
+            CorruptionError: its manifest is altered.
+        """
+        archive = await self._opened()
+        found = [one for one in await archive.offsets() if one < offset]
+        return (await archive.base(found[-1])).cut if found else None
+
+    async def base_is_due(self, checkpoint: Checkpoint) -> bool:
+        """Return whether the newest base is older than the interval."""
+        archive = await self._opened()
+        offsets = await archive.offsets()
+        if not offsets or checkpoint.offset <= offsets[-1]:
+            return False
+        newest = (await archive.base(offsets[-1])).cut.closed.source_time
+        return checkpoint.source_time - newest >= self._limits.base_interval
+
+    async def _extend(self, tail: tuple[Offset, str | None], cut: ClosedCut) -> None:
+        """Write what the log has from the tail on, in files of bounded size."""
+        start, previous = tail
+        lines, size, last = list[bytes](), 0, None
+        at = start
+        while at <= cut.offset:
+            records = [r for r in await self._history.raw(at) if r.offset <= cut.offset]
+            if not records:
+                raise CorruptionError(f"the log has no record at offset {cut.offset} any more")
+            for record in records:
+                lines.append(record_line(record))
+                size += len(lines[-1])
+                at = Offset(record.offset + 1)
+                if record.type == CUT_CLOSED:
+                    last = closed_cut(record)
+                if size >= self._limits.file_bytes_max:
+                    start, previous = await self._write(start, at, previous, lines, last)
+                    lines, size, last = [], 0, None
+        if lines:
+            await self._write(start, at, previous, lines, last)
+
+    async def _write(
+        self,
+        start: Offset,
+        end: Offset,
+        previous: str | None,
+        lines: Sequence[bytes],
+        last: ClosedCut | None,
+    ) -> tuple[Offset, str | None]:
+        archive = await self._opened()
+        header = self._header(HISTORY, archive.log_id, start, previous)
+        data, footer = pack(header, lines, end=end, last=last)
+        name = history_name(archive.log_id, start, end)
+        if not await self._area.create(name, data):
+            footer = unpack(name, await self._area.get(name)).footer
+        self._tail = end, footer.sha256
+        return self._tail
+
+    async def _write_parts(self, log_id: str, cut: ClosedCut, offsets: Offsets) -> list[Part]:
+        parts, batch, size, done = list[Part](), list[Record](), 0, 0
+        async for records in self._history.records(offsets):
+            for record in records:
+                batch.append(record)
+                size += len(record.data)
+                if size >= self._limits.file_bytes_max:
+                    parts.append(await self._write_part(log_id, cut, batch))
+                    batch, size = [], 0
+            done += len(records)
+            self._observer(
+                Progress(what="write a base", done=done, total=len(offsets), unit="rows")
+            )
+        if batch:
+            parts.append(await self._write_part(log_id, cut, batch))
+        return parts
+
+    async def _require_parts(self, base: Base) -> None:
+        """Require that no expiry took what was just written: a manifest names what is there."""
+        there = await self._area.names(base_folder(base.log_id, base.offset))
+        written = {part_name(base.log_id, base.offset, part.start) for part in base.parts}
+        if gone := written.difference(there):
+            raise TransientError(f"{min(gone)} was taken away: an expiry is at work in this store")
+
+    async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> Part:
+        start = records[0].offset
+        lines = [record_line(record) for record in records]
+        header = self._header(BASES, log_id, start, None)
+        data, footer = pack(header, lines, end=Offset(cut.offset + 1), last=None)
+        # Replaced and not created: a part that was cut short by a crash must not stay. Without a
+        # manifest nobody reads it, and whoever writes the same base writes the same bytes.
+        await self._area.replace(part_name(log_id, cut.offset, start), data)
+        return Part(start=start, records=len(records), sha256=footer.sha256)
+
+    def _header(self, kind: str, log_id: str, start: Offset, previous: str | None) -> Header:
+        return Header(kind=kind, source=self._source, log_id=log_id, start=start, previous=previous)
+
+    async def _reached(self) -> tuple[Offset, str | None] | None:
+        """Return the tail; where its last file is altered, history begins anew with a base."""
+        if self._tail is None:
+            try:
+                self._tail = await (await self._opened()).tail()
+            except CorruptionError as exc:
+                self._observer(ArchiveDamaged(reason=str(exc)))
+                return None
+        return self._tail
+
+    async def _opened(self) -> ArchivedLog:
+        if self._archive is None:
+            log_id = (await self._history.span()).log_id
+            self._archive = ArchivedLog(self._store, log_id)
+        return self._archive
+
+    async def _say_what_about(self) -> None:
+        """Keep what a restore needs to know of the source when the source is gone."""
+        if self._told:
+            return
+        about = About(
+            source=self._source,
+            log_id=(await self._opened()).log_id,
+            origin=self._origin,
+            kept=self._kept_layout,
+        )
+        name, data = about_name(about.log_id), about_json(about)
+        if not await self._area.create(name, data) and await self._area.get(name) != data:
+            await self._area.replace(name, data)
+        self._told = True
+
+    async def _keep_gaps(self, cut: ClosedCut, gaps: Sequence[Gap]) -> None:
+        """Keep the target's gaps, so that they are known when its metadata store is not there.
+
+        What an attempt has kept whose checkpoint was never written stays true of the cuts before
+        this one: their history may be here, and was not asked for again.
+        """
+        if self._gaps is None:
+            self._gaps = await self._kept_gaps()
+        if _with_gaps(self._gaps, cut, gaps) == self._gaps:
+            return
+        # One that was shut out, and does not know it yet, must not take away what its successor has
+        # kept: what is there now counts, and not what was there when this process began.
+        wanted = _with_gaps(await self._kept_gaps(), cut, gaps)
+        ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
+        name = gaps_name((await self._opened()).log_id)
+        await self._area.replace(name, gaps_json(ordered))
+        self._gaps = wanted
+
+    async def _kept_gaps(self) -> frozenset[Gap]:
+        return frozenset(await kept_gaps(self._area, (await self._opened()).log_id))
+
+
+def _with_gaps(kept: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]) -> frozenset[Gap]:
+    """Return what is known of gaps once a cut has those: others from before end with it."""
+    told = {(gap.key, gap.opened): gap for gap in gaps}
+    others = [
+        replace(gap, closed=cut.offset) if gap.closed is None and gap.opened < cut.offset else gap
+        for gap in kept
+        if (gap.key, gap.opened) not in told
+    ]
+    return frozenset([*told.values(), *others])
+
+
+class BaseWriter:
+    """Writes a base of the cut that a target is at, whenever one is due."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        metadata: MetadataWriter,
+        history: History,
+        archivist: Archivist,
+        interval_s: float,
+        retry: RetryPolicy,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source, self._target = source, target
+        self._metadata, self._history, self._archivist = metadata, history, archivist
+        self._interval_s, self._retry = interval_s, retry
+        self._rng, self._observer = rng, observer
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every now and then until `stop` is set; a base that was begun is finished."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self.write_if_due()
+            except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
+                delay_s = self._retry.delay_s(failures, self._rng)
+                failures += 1
+                what = f"write a base of {self._target}"
+                self._observer(Waiting(what=what, reason=str(exc), delay_s=delay_s))
+                await pause(stop, delay_s)
+            else:
+                failures = 0
+                await pause(stop, self._interval_s)
+
+    async def write_if_due(self) -> bool:
+        """Write a base when one is due; return whether one was.
+
+        A target that stands still, or of which one datasource does, is at no cut of its history's
+        end: the base waits until it follows again.
+        """
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        if checkpoint is None or checkpoint.standing or checkpoint.promoted:
+            return False
+        if checkpoint.log_id != (await self._history.span()).log_id:
+            return False  # it has not gone over to this log, or it never will
+        if not await self._archivist.base_is_due(checkpoint):
+            return False
+        await self._archivist.write_base(
+            await self._history.find(ToOffset(offset=checkpoint.offset))
+        )
+        return True

@@ -1,0 +1,117 @@
+"""Says in the stores that a restore reads them, so that no expiry takes away what it needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from typing import TypeAlias
+
+from replicator.errors import TransientError, worst_alone
+from replicator.model.event import Offset
+from replicator.model.holds import RESTORES, RestoreLease, file_name, lease_json
+from replicator.ports import Area, Clock
+from replicator.services.store.points import KeptPoints
+
+ID_BITS = 128
+Keep: TypeAlias = Callable[[Offset], Awaitable[object]]
+"""Keeps the cut at an offset for longer than a lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLimits:
+    """How long a lease lasts without its holder's word."""
+
+    lease: timedelta
+    renewal: timedelta
+    """Between two renewals, much shorter."""
+
+
+class RestoreLeases:
+    """Leases of one restore in every store that it reads or writes to."""
+
+    def __init__(
+        self,
+        *,
+        areas: Mapping[str, Area],
+        points: KeptPoints,
+        clock: Clock,
+        limits: LeaseLimits,
+        rng: Random,
+        keep: Keep | None = None,
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            areas: Where the targets concerned keep our files, by their names.
+            points: What the store that bytes come from can still give back.
+            clock: By which a lease ends.
+            limits: How long it lasts.
+            rng: Gives its name.
+            keep: Is done before the restore, for a cut that is needed also after it.
+        """
+        self._areas, self._points, self._clock = areas, points, clock
+        self._limits, self._rng, self._keep = limits, rng, keep
+
+    async def refuse_expired(self, log_id: str, offset: Offset) -> None:
+        """Refuse a cut that the store cannot give back any more.
+
+        Raises:
+            GapError: it has expired; the nearest ones are named.
+        """
+        await self._points.refuse_expired(log_id, offset)
+
+    @asynccontextmanager
+    async def taken(
+        self, log_id: str, offset: Offset, *, is_here: bool = False
+    ) -> AsyncIterator[None]:
+        """Hold leases within the block, and renew them.
+
+        `is_here` says that the target is at this cut: its rows keep what it needs, expired or not.
+
+        Raises:
+            GapError: the cut has expired, or an expiry that takes it has been announced.
+            TransientError: a store was away for so long that a lease has ended, or is away now.
+        """
+        name = file_name(RESTORES, f"{self._rng.getrandbits(ID_BITS):032x}")
+        try:
+            with worst_alone():
+                until = await self._write(name, log_id, offset)
+                if not is_here:
+                    await self.refuse_expired(log_id, offset)  # whoever announces later sees it
+                if self._keep is not None:
+                    await self._keep(offset)
+                async with asyncio.TaskGroup() as group:
+                    renewing = group.create_task(self._renew(name, log_id, offset, until))
+                    yield
+                    renewing.cancel()
+        finally:
+            await self._give_back(name)
+
+    async def _write(self, name: str, log_id: str, offset: Offset) -> datetime:
+        until = self._clock.now() + self._limits.lease
+        data = lease_json(RestoreLease(log_id=log_id, offset=offset, valid_until=until))
+        for area in self._areas.values():
+            await area.replace(name, data)
+        return until
+
+    async def _renew(self, name: str, log_id: str, offset: Offset, until: datetime) -> None:
+        while True:
+            await asyncio.sleep(self._limits.renewal.total_seconds())
+            try:
+                until = await self._write(name, log_id, offset)
+            except TransientError as exc:
+                if self._clock.now() >= until:
+                    raise TransientError(
+                        f"the restore of offset {offset} could not say for"
+                        f" {self._limits.lease} that it is running: {exc}"
+                    ) from exc
+
+    async def _give_back(self, name: str) -> None:
+        """Remove the leases; where that fails they end by themselves."""
+        for area in self._areas.values():
+            try:
+                await area.delete(name)
+            except TransientError:
+                continue

@@ -1,0 +1,137 @@
+"""A log whose trimmed records are read from the histories that targets keep of it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from replicator.errors import CorruptionError, GapError
+from replicator.model.archive import Base
+from replicator.model.event import Offset, Record
+from replicator.ports import EventLog, Span
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.store import Store
+
+_Found = TypeVar("_Found")
+FIRST = Offset(0)
+"""A log that still has this offset was never trimmed."""
+
+
+class SplicedLog:
+    """An `EventLog` with `Bases`: the log as far as it reaches, archives before that.
+
+    As long as the log is whole the archives are asked for bases only when that is `preferred`, so
+    that a watcher does not depend on the targets' stores without need.
+    """
+
+    def __init__(
+        self, log: EventLog, stores: Callable[[], Sequence[Store]], *, preferred: bool
+    ) -> None:
+        """Take the settings; nothing is asked yet.
+
+        Args:
+            log: The log itself.
+            stores: Gives, when they are needed, those where targets keep histories of it.
+            preferred: Whether to begin from a base although the log could be read from its start.
+        """
+        self._log, self._stores, self._preferred = log, stores, preferred
+        self._archives: list[ArchivedLog] | None = None
+
+    async def span(self) -> Span:
+        """Return which offsets can be read, here or there."""
+        span = await self._log.span()
+        if span.first == FIRST:
+            return span
+        firsts = [span.first]
+        for archive in await self._kept(span):
+            until = Offset(0)
+            for base in [*await archive.offsets()]:
+                if base >= until and (until := await archive.whole_until(base)) >= span.first:
+                    firsts.append(base)
+                    break
+        return Span(log_id=span.log_id, first=min(firsts), end=span.end)
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        """Return records as the log does; where it was trimmed, as an archive does.
+
+        Raises:
+            GapError: neither has them.
+        """
+        try:
+            return await self._log.read(start, records_max=records_max)
+        except GapError:
+            for archive in await self._kept(await self._log.span()):
+                if await archive.resume(start) != start:
+                    await archive.refresh()  # it was written since
+                if await archive.resume(start) == start:
+                    return await archive.read(start, records_max=records_max)
+            raise
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        """Return the first offset appended at or after `time`, None also when that is unclear."""
+        found, span = await self._log.offset_at(time), await self._log.span()
+        if span.first == FIRST or (found is not None and found > span.first):
+            return found
+        for archive in await self._kept(span):
+            if (earlier := await archive.offset_at(time)) is not None:
+                return earlier
+        return found
+
+    async def kept_for(self) -> timedelta | None:
+        """Return how long the log itself keeps a record; what archives keep is theirs to say."""
+        return await self._log.kept_for()
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        """Show how far a reader is to those who run the log."""
+        await self._log.report(reader, offset)
+
+    async def offsets(self) -> Sequence[Offset]:
+        """Return the offsets of the cuts that there are bases of, ascending."""
+        span = await self._log.span()
+        if span.first == FIRST and not self._preferred:
+            return []
+        found = [await archive.offsets() for archive in await self._kept(span)]
+        return sorted({offset for offsets in found for offset in offsets})
+
+    async def base(self, offset: Offset) -> Base:
+        """Return a base of any archive that has it whole."""
+        return await self._first(offset, lambda archive: archive.base(offset))
+
+    async def read_base(
+        self, offset: Offset, start: Offset, *, records_max: int
+    ) -> Sequence[Record]:
+        """Return records of a base of any archive that has it whole."""
+        return await self._first(
+            offset, lambda archive: archive.read_base(offset, start, records_max=records_max)
+        )
+
+    async def whole_until(self, start: Offset) -> Offset:
+        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        span = await self._log.span()
+        found = [await archive.whole_until(start) for archive in await self._kept(span)]
+        until = Offset(max([start + 1, *found]))
+        return span.end if until >= span.first else until
+
+    async def resume(self, start: Offset) -> Offset | None:
+        """Return from where on there are records again, None: nowhere."""
+        span = await self._log.span()
+        if start >= span.first:
+            return start if start < span.end else None
+        found = [await archive.resume(start) for archive in await self._kept(span)]
+        return min([span.first, *[offset for offset in found if offset is not None]])
+
+    async def _first(
+        self, offset: Offset, ask: Callable[[ArchivedLog], Awaitable[_Found]]
+    ) -> _Found:
+        failure = CorruptionError(f"there is no base at offset {offset} any more")
+        for archive in await self._kept(await self._log.span()):
+            if await archive.has_base(offset):
+                try:
+                    return await ask(archive)
+                except CorruptionError as exc:
+                    failure = exc
+        raise failure
+
+    async def _kept(self, span: Span) -> list[ArchivedLog]:
+        if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
+            self._archives = [ArchivedLog(store, span.log_id) for store in self._stores()]
+        return self._archives

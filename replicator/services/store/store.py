@@ -1,0 +1,169 @@
+"""One target's store as one process reads it: its files are listed anew, and read once."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicator.errors import NotFoundError, worst_alone
+from replicator.model.archive import (
+    BASES,
+    HISTORY,
+    ArchiveFile,
+    Base,
+    base_of,
+    base_offset,
+    unpack,
+)
+from replicator.model.event import Offset
+from replicator.ports import Area
+
+CACHE_BYTES_MAX = 32 << 20
+"""Of unpacked files that are kept."""
+KEPT_FILES = 2
+"""Files kept at least, however large: the one being read, and the one that was read before."""
+KEPT_BASES_MAX = 1_000
+"""Manifests that are kept; one takes a few hundred bytes for each file that it names."""
+RECORD_BYTES = 200
+"""What a record takes in memory beside its event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The files of history and bases in a store, as they were at one moment."""
+
+    history: Sequence[str]
+    bases: Sequence[str]
+
+    def logs(self) -> list[str]:
+        """Return the logs that there are files of."""
+        return sorted({name.split("/")[1] for name in (*self.history, *self.bases)})
+
+    def history_of(self, log_id: str) -> list[str]:
+        """Return the files of a log's history."""
+        prefix = f"{HISTORY}/{log_id}/"
+        return [name for name in self.history if name.startswith(prefix)]
+
+    def bases_of(self, log_id: str) -> list[str]:
+        """Return all files of all bases of a log, also of those that were never finished."""
+        prefix = f"{BASES}/{log_id}/"
+        return [name for name in self.bases if name.startswith(prefix)]
+
+    def offsets(self, log_id: str) -> list[Offset]:
+        """Return the offsets of the cuts that there are bases of, ascending."""
+        found = [base_offset(name) for name in self.bases_of(log_id)]
+        return sorted(offset for offset in found if offset is not None)
+
+
+class Store:
+    """One target's own files, shared by all that read its histories in one operation.
+
+    Every list and every read is a request that somebody pays for, so what cannot change is read
+    once. Why that is safe while an expiry deletes beside it:
+
+    - **Listings are never kept here.** Who looks gets a `Listing`, a value, and hands it to those
+      whose decisions must agree. What an expiry deletes follows from a look that began after its
+      intent could be seen (`services/retention/retained.py`).
+    - **Contents are the log's own records.** A file of history and a base are written once and
+      deleted, never changed, and whoever writes one again writes records of the same offsets. So
+      what was read stays true after the file has gone; it is never taken for a sign that the file
+      is there, because only names that were listed are asked for.
+    - **A base may be cut otherwise** when it is written again: a part counts only with the checksum
+      that the manifest names, and a manifest that its parts contradict is read again.
+    - **Who proves a store believes nothing that was read before**: see `forget`.
+
+    Holds, leases, intents, gaps and checkpoints change under the same name and are never kept.
+    """
+
+    def __init__(self, area: Area, *, cache_bytes_max: int = CACHE_BYTES_MAX) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            area: Where the target keeps our files.
+            cache_bytes_max: Of unpacked files kept in memory, the least recently used go first.
+        """
+        self.area = area
+        self._bytes_max, self._bytes = cache_bytes_max, 0
+        self._files: OrderedDict[str, tuple[ArchiveFile, int]] = OrderedDict()
+        self._bases: dict[str, Base] = {}
+
+    async def listing(self, log_id: str | None = None) -> Listing:
+        """Return the files that there are, of one log or of all: two requests, never from memory.
+
+        History comes first: a base that it begins with was written before it.
+        """
+        folder = "" if log_id is None else f"{log_id}/"
+        history = await self.area.names(f"{HISTORY}/{folder}")
+        return Listing(history=history, bases=await self.area.names(f"{BASES}/{folder}"))
+
+    async def base(self, name: str) -> Base:
+        """Return a base by its manifest's name.
+
+        Raises:
+            NotFoundError: there is no such file.
+            CorruptionError: it is altered.
+        """
+        if (found := self._bases.get(name)) is None:
+            found = self._bases[name] = base_of(name, await self.area.get(name))
+            while len(self._bases) > KEPT_BASES_MAX:
+                del self._bases[next(iter(self._bases))]
+        return found
+
+    def known(self, name: str, sha256: str | None = None) -> ArchiveFile | None:
+        """Return what a file holds that was read before; None: it was not, or ends otherwise.
+
+        Args:
+            name: Of the file.
+            sha256: What it must end with; None: whatever it does.
+        """
+        if name not in self._files:
+            return None
+        found, _ = self._files[name]
+        if sha256 is not None and found.footer.sha256 != sha256:
+            return None
+        self._files.move_to_end(name)
+        return found
+
+    async def fetch(self, names: Sequence[str]) -> list[bytes | None]:
+        """Return the bytes of some files, fetched at once; None: it is missing."""
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._get(name)) for name in names]
+        return [task.result() for task in tasks]
+
+    def unpacked(self, name: str, data: bytes) -> ArchiveFile:
+        """Return what a file holds, and keep it.
+
+        Raises:
+            CorruptionError: it is altered.
+        """
+        found = unpack(name, data)
+        self._drop(name)
+        size = sum(len(record.data) + RECORD_BYTES for record in found.records)
+        self._files[name] = found, size
+        self._bytes += size
+        while self._bytes > self._bytes_max and len(self._files) > KEPT_FILES:
+            self._drop(next(iter(self._files)))
+        return found
+
+    async def delete(self, name: str) -> None:
+        """Remove a file, as `Area.delete` does."""
+        self.forget(name)
+        await self.area.delete(name)
+
+    def forget(self, name: str | None = None) -> None:
+        """Read a file anew when it is asked for next; None: every one."""
+        for one in [name] if name is not None else [*self._files, *self._bases]:
+            self._drop(one)
+            self._bases.pop(one, None)
+
+    async def _get(self, name: str) -> bytes | None:
+        """Return a file's bytes, None when it is missing: it may have been fetched too early."""
+        try:
+            return await self.area.get(name)
+        except NotFoundError:
+            return None
+
+    def _drop(self, name: str) -> None:
+        if name in self._files:
+            self._bytes -= self._files.pop(name)[1]

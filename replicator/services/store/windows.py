@@ -1,0 +1,59 @@
+"""What can be restored from a store alone: windows, and the gaps in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicator.model.checkpoint import Gap
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.holds import Hold
+from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.points import KeptPoints
+from replicator.services.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Every cut from the first to the last can be restored, gaps apart."""
+
+    first: ClosedCut
+    last: ClosedCut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """All of one store's history of one log."""
+
+    log_id: str
+    horizon: Offset
+    """What is before has expired, but for what is held."""
+    held: tuple[Hold, ...]
+    """Cuts before the horizon that can be restored all the same."""
+    windows: tuple[Window, ...]
+    """Oldest first; between two of them the store has no history."""
+    gaps: tuple[Gap, ...]
+    faults: tuple[str, ...]
+    """What is missing or altered, as far as it was come across."""
+
+
+async def windows(store: Store, log_id: str, points: KeptPoints) -> Windows:
+    """Return what can be restored from a store, by the names of its files and their ends."""
+    archive = ArchivedLog(store, log_id)
+    ends = await archive.pass_over_altered_end()
+    horizon = await points.horizon(log_id)
+    runs, faults = await archive.runs_from(horizon)
+    held = [hold for hold in await points.holds_in_force(log_id) if hold.point.offset < horizon]
+    found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
+    return Windows(
+        log_id=log_id,
+        horizon=horizon,
+        held=tuple(held),
+        windows=tuple(found),
+        gaps=tuple(await kept_gaps(store.area, log_id)),
+        faults=(*ends, *faults),
+    )
+
+
+def newest(found: Sequence[Windows]) -> Windows | None:
+    """Return the history that goes furthest, None when there is none with a cut."""
+    with_cuts = [one for one in found if one.windows]
+    return max(with_cuts, key=lambda one: one.windows[-1].last.closed.source_time, default=None)

@@ -1,0 +1,443 @@
+"""Brings the bytes of segments to a target's deep storage, and proves them on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from functools import partial
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+from replicator.errors import (
+    ArchivedObjectError,
+    CorruptionError,
+    DeniedObjectError,
+    MalformedRowError,
+    MisplacedError,
+    MissingObjectError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+    UnreadableObjectError,
+    worst_alone,
+)
+from replicator.model.checkpoint import (
+    MALFORMED_ROW,
+    OBJECT_ARCHIVED,
+    OBJECT_CHANGED,
+    OBJECT_DENIED,
+    OBJECT_MISSING,
+    OBJECT_TRUNCATED,
+    OBJECT_UNREADABLE,
+    PLACE_REFUSED,
+    Gap,
+)
+from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
+from replicator.model.event import Entry, Offset, RowChanged
+from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Layout, Location
+from replicator.model.observation import ObjectCopied, Observer, Progress
+from replicator.model.retry import RetryPolicy
+from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
+from replicator.model.row_mapping import Carriage, check_segment, locate
+from replicator.ports import (
+    DeepStorage,
+    DeepStorageReader,
+    Piece,
+    Receipt,
+    Shipment,
+    StoredObject,
+)
+from replicator.services.history.reader import History
+from replicator.services.running.retry import Patience
+from replicator.services.target.rates import RateBook
+from replicator.services.target.unzipping import Unpacking, unpacked
+
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""How far the clocks of the source's Druid and of the target's storage may differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyLimits:
+    """How much is copied at once, and how stubbornly."""
+
+    in_flight_max: int
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncopied:
+    """An event whose row the target cannot have, and why."""
+
+    offset: Offset
+    key: RowKey
+    datasource: str
+    reason: str
+    """One of `GAP_REASONS`."""
+    detail: str
+    misplaced: bool = False
+    """Whether its load spec leads to no configured storage, as does each of those with it."""
+
+
+_UNREADABLE: Mapping[type[UnreadableObjectError], str] = {
+    ArchivedObjectError: OBJECT_ARCHIVED,
+    DeniedObjectError: OBJECT_DENIED,
+}
+_Failure: TypeAlias = tuple[str, str]
+"""Reason and detail."""
+
+
+class Trust(Enum):
+    """Whether bytes that the target has are taken as they are, or compared with the source's.
+
+    The place may have been written again since, with another segment under the same id.
+    """
+
+    NEVER = "never"
+    """While following: what is asked for is what the source has now."""
+    WITHOUT_SOURCE = "without_source"
+    """Compare while the source is there; a restore must also work when it is gone."""
+    ALWAYS = "always"
+    """For what was applied here before: the source may have gone on since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """Another target that bytes come from.
+
+    They must be what its receipts say, so that a backup that has rotted is not spread.
+    """
+
+    layout: Layout
+    storage: DeepStorage
+    gaps: Sequence[Gap] = ()
+    """What it could not get; where one says that other bytes are in a row's place, they are not
+    taken for the row's."""
+
+
+class _Copy(NamedTuple):
+    origin: Location
+    """Where the bytes come from."""
+    target: Location
+    size_bytes: int
+    doubted: bool
+    """Whether the bytes at the target's place may be those of what was there before."""
+    born: datetime | None
+    """When the youngest of its rows was made that has bytes of its own; None: it does not count."""
+
+    def doubt(self, receipt: Receipt) -> str | None:
+        """Return why what is stored may not be the rows' where the source cannot be compared."""
+        if self.doubted:
+            return f"{self.origin} had other bytes than were copied; now none"
+        stored_at = receipt.stored_at
+        if self.born is None or stored_at is None or stored_at >= self.born - CLOCK_SKEW_MAX:
+            return None
+        # The id was given out again, and with it the place.
+        return f"{self.origin} cannot be read, and what was copied from there is older than the row"
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether a segment that was packed for its store becomes a folder again."""
+        return self.target.endswith("/") and not self.origin.endswith("/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(Shipment):
+    """A shipment that knows whether its bytes went through this process."""
+
+    reads: list[StoredObject] = field(default_factory=list)
+
+    def read(
+        self, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[Piece]:
+        self.reads.append(stored)
+        return self.origin.read(self.place, stored, start=start, end=end)
+
+    @property
+    def was_read(self) -> bool:
+        """Whether anything was; a storage that copies by itself reads nothing here."""
+        return bool(self.reads)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    rows: list[tuple[Entry, Segment]] = field(default_factory=list)
+    size_bytes: int = 0
+
+
+class Copier:
+    """Copies what events name, from the source or from another target (`backup`), and proves it."""
+
+    def __init__(
+        self,
+        *,
+        history: History,
+        source_storage: DeepStorageReader,
+        target_storage: DeepStorage,
+        carriage: Carriage,
+        limits: CopyLimits,
+        backup: Backup | None,
+        rng: Random,
+        observer: Observer,
+        rates: RateBook | None,
+    ) -> None:
+        self._rates = rates
+        self._copied_bytes = self._copied_objects = self._places = 0
+        self._history = history
+        self._source_storage = source_storage
+        self._target_storage = target_storage
+        self._carriage = carriage
+        self._limits = limits
+        self._backup = backup
+        self._changed = {
+            gap.opened: gap
+            for gap in (backup.gaps if backup else ())
+            if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
+        }
+        self._rng = rng
+        self._observer = observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+        self._slots = asyncio.Semaphore(limits.in_flight_max)
+        self._source_is_away = self._probed = self._proved = False
+        self._proving = asyncio.Lock()
+
+    async def copy(
+        self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
+    ) -> tuple[Uncopied, ...]:
+        """Bring the bytes of all picked rows to the target; return the rows it cannot have.
+
+        `trust` says what to make of bytes that the target has whole already. Those of `doubted`
+        rows were others than the source's once: they count only when the source still says so.
+
+        Raises:
+            TransientError: a storage was away for longer than the retry policy lasts.
+            CorruptionError: bytes arrived that are not what the source has.
+        """
+        self._source_is_away = self._probed = False
+        self._places = 0
+        uncopied: list[Uncopied] = []
+        began, done = asyncio.get_running_loop().time(), 0
+        self._copied_bytes = self._copied_objects = 0
+        async for entries in self._history.pick(picks):
+            uncopied += await self._copy_entries(entries, trust=trust, doubted=doubted)
+            done += len(entries)
+            self._observer(Progress(what="copy segments", done=done, total=len(picks), unit="rows"))
+        if self._rates is not None:
+            took_s = asyncio.get_running_loop().time() - began
+            await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
+        if self._places:
+            uncopied = [replace(row, misplaced=False) for row in uncopied]
+        return tuple(sorted(uncopied, key=lambda row: row.offset))
+
+    async def _copy_entries(
+        self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]
+    ) -> list[Uncopied]:
+        wanted: dict[Location, _Wanted] = {}
+        uncopied = [*self._placed(entries, wanted)]
+        self._places += len(wanted)
+        copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
+        for task, copy in tasks.items():
+            if (failure := task.result()) is not None:
+                uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]
+        return uncopied
+
+    def _placed(
+        self, entries: Sequence[Entry], wanted: dict[Location, _Wanted]
+    ) -> Iterator[Uncopied]:
+        """Collect what is wanted at which place; yield the rows that have no bytes to want."""
+        for entry in entries:
+            if not isinstance(entry.event, RowChanged):
+                continue
+            if (gap := self._changed.get(entry.offset)) is not None:
+                yield _uncopied(entry, entry.event.row, gap.reason, gap.detail)
+                continue
+            try:
+                self._place(entry, entry.event.row, wanted)
+            except MalformedRowError as exc:
+                row = _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
+                yield replace(row, misplaced=isinstance(exc, MisplacedError))
+
+    def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
+        if not isinstance(row, Segment):
+            self._carriage.carried(row)
+            return
+        size_bytes = check_segment(row)
+        if (location := locate(row, self._carriage.source)) is not None:
+            self._carriage.target.place(location)  # refused here, while the row is at hand
+            found = wanted.setdefault(location, _Wanted())
+            found.rows.append((entry, row))
+            found.size_bytes = max(found.size_bytes, size_bytes)
+
+    def _aim(self, location: Location, found: _Wanted, doubted: Collection[RowKey]) -> _Copy:
+        origin = location if self._backup is None else self._backup.layout.place(location)
+        return _Copy(
+            origin,
+            self._carriage.target.place(location),
+            found.size_bytes,
+            doubted=any(key_of(row) in doubted for _, row in found.rows),
+            born=max(filter(None, [_born(row) for _, row in found.rows]), default=None),
+        )
+
+    async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
+        """Copy one location; return reason and detail when the target cannot have it."""
+        async with self._slots:
+            if trust is Trust.WITHOUT_SOURCE:
+                return await self._copy_perhaps_without_source(copy)
+            attempt = partial(self._copy_once, copy, trust=trust)
+            return await self._patience.tried(f"copy {copy.origin}", attempt)
+
+    async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
+        """Give the source as many chances as ever, but once it is away do not wait again."""
+        for delay_s in self._limits.retry.delays_s(self._rng):
+            if self._source_is_away:
+                break
+            try:
+                return await self._copy_once(copy, trust=Trust.NEVER)
+            except TransientError:
+                await asyncio.sleep(delay_s)
+        self._source_is_away = True
+        return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
+
+    async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
+        try:
+            return await self._copy_unless_there(copy, trust=trust)
+        except MissingObjectError as exc:
+            return OBJECT_MISSING, str(exc)
+        except UnreadableObjectError as exc:
+            return _UNREADABLE.get(type(exc), OBJECT_UNREADABLE), _with_hint(exc)
+        except RefusedError as exc:
+            # One row must not stop the others; but a target that takes nothing must stop them all.
+            await self._require_storage_works()
+            return PLACE_REFUSED, _with_hint(exc)
+
+    async def _require_storage_works(self) -> None:
+        if not self._probed:
+            await self._target_storage.probe()
+            self._probed = True
+
+    async def _require_proved(self) -> None:
+        """Try the storage before the first bytes are written, once: it must never overwrite."""
+        async with self._proving:
+            if not self._proved:
+                await self._target_storage.probe()
+                self._proved = self._probed = True
+
+    async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
+        if (receipt := await self._target_storage.receipt(copy.target)) is None:
+            return await self._copy_new(copy)
+        try:
+            if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
+                return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
+        except (MissingObjectError, UnreadableObjectError):
+            if (doubt := copy.doubt(receipt)) is not None:
+                return OBJECT_CHANGED, doubt
+        except TransientError:
+            if trust is Trust.NEVER:
+                raise
+            if (doubt := copy.doubt(receipt)) is not None:
+                return OBJECT_CHANGED, doubt
+        self._observer(
+            ObjectCopied(
+                location=copy.target,
+                size_bytes=_size_bytes(receipt),
+                reused=True,
+                streamed=False,
+            )
+        )
+        return None
+
+    async def _copy_new(self, copy: _Copy) -> _Failure | None:
+        if self._source_storage is self._target_storage and copy.origin == copy.target:
+            return OBJECT_MISSING, f"{copy.target} is not there any more, or not whole"
+        await self._require_proved()
+        storage, place = self._reading(copy)
+        ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
+        objects = tuple(await storage.objects(place, ahead=ahead))
+        shipment = _Watched(origin=storage, place=place, objects=objects)
+        least_bytes = copy.size_bytes if place.endswith("/") else min(copy.size_bytes, 1)
+        if shipment.size_bytes < least_bytes:
+            # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0),
+            # and a packed one is not empty
+            return OBJECT_TRUNCATED, (
+                f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
+                f" {copy.size_bytes}"
+            )
+        stored = await self._target_storage.put(copy.target, shipment)
+        await self._compare_receipts(copy, stored)
+        self._copied_bytes += _size_bytes(stored)
+        self._copied_objects += 1
+        self._observer(
+            ObjectCopied(
+                location=copy.target,
+                size_bytes=_size_bytes(stored),
+                reused=False,
+                streamed=shipment.was_read,
+            )
+        )
+        return None
+
+    def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
+        """Return how the bytes of a copy are read, and by which place."""
+        if copy.unpacks:
+            return Unpacking(self._source_storage), unpacked(copy.origin)
+        return self._source_storage, copy.origin
+
+    async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:
+        if self._backup is None:
+            return
+        receipt = await self._backup.storage.receipt(copy.origin)
+        same = receipt is not None and (
+            receipt.packed == stored.objects if copy.unpacks else receipt.objects == stored.origin
+        )
+        if not same:
+            raise CorruptionError(
+                f"the bytes of {copy.origin} are not those of the backup's receipt"
+            )
+
+    async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
+        """Whether the source's objects are still those that were copied.
+
+        The same names, sizes and tags are enough; with other tags the bytes decide.
+        """
+        storage, place = self._reading(copy)
+        objects = tuple(await storage.objects(place))
+        if receipt.copied_from == objects:
+            return True
+        return await storage.check(place) == receipt.origin
+
+
+def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
+    """Return up to which size a segment's bytes are asked for before all is known of them."""
+    return SERVER_SIDE_MIN_BYTES if target.copies_from(origin, place) else AHEAD_MAX_BYTES
+
+
+def _born(segment: Segment) -> datetime | None:
+    """Return when a row was made that does not share the bytes of an older one."""
+    if segment.upgraded_from_segment_id is not None:
+        return None
+    try:
+        return datetime.fromisoformat(segment.created_date)
+    except ValueError:
+        return None
+
+
+def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
+    return Uncopied(
+        offset=entry.offset,
+        key=key_of(row),
+        datasource=datasource_of(row) or "",
+        reason=reason,
+        detail=detail,
+    )
+
+
+def _with_hint(exc: ReplicatorError) -> str:
+    return f"{exc}; {exc.hint}" if exc.hint else str(exc)
+
+
+def _size_bytes(receipt: Receipt) -> int:
+    return sum(stored.size_bytes for stored in receipt.objects)

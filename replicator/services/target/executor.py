@@ -1,0 +1,132 @@
+"""Carries out plans: bytes first, then rows, gaps and checkpoint in one transaction."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from random import Random
+
+from replicator.errors import CorruptionError
+from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
+from replicator.model.ledger import Keys, Offsets
+from replicator.model.observation import Observer, Progress
+from replicator.model.plan import Plan
+from replicator.model.renaming import Renamed, renamed
+from replicator.model.row import Kind, Row, RowKey, key_of
+from replicator.model.row_mapping import Carriage
+from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter
+from replicator.services.history.reader import History
+from replicator.services.target.copier import Backup, Copier, CopyLimits, Trust, Uncopied
+from replicator.services.target.rates import RateBook
+
+
+class Executor:
+    """Copies bytes, then commits rows together with gaps and checkpoint.
+
+    `backup` is given when bytes come from another target.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        history: History,
+        source_storage: DeepStorageReader,
+        target_storage: DeepStorage,
+        metadata: MetadataWriter,
+        carriage: Carriage,
+        limits: CopyLimits,
+        backup: Backup | None = None,
+        rng: Random,
+        observer: Observer,
+        rates: RateBook | None = None,
+    ) -> None:
+        self._source, self._history = source, history
+        self._metadata, self._carriage = metadata, carriage
+        self._observer, self._rates = observer, rates
+        self._copier = Copier(
+            history=history,
+            source_storage=source_storage,
+            target_storage=target_storage,
+            carriage=carriage,
+            limits=limits,
+            backup=backup,
+            rng=rng,
+            observer=observer,
+            rates=rates,
+        )
+
+    async def copy(
+        self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
+    ) -> tuple[Uncopied, ...]:
+        """Bring the bytes of all picked rows to the target, as `Copier.copy` does."""
+        return await self._copier.copy(picks, trust=trust, doubted=doubted)
+
+    async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
+        """Make the plan's rows, gaps and checkpoint true in one transaction.
+
+        Raises:
+            FencedError: a newer epoch owns the target; nothing was changed.
+            TransientError: nothing can be said; read the checkpoint before going on.
+        """
+        began, done = asyncio.get_running_loop().time(), 0
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            for kind, keys in plan.surplus.items():
+                await transaction.remove_hashed(kind, keys)
+            async for entries in self._history.pick(plan.picks):
+                rows, gone = self._rows(entries, plan.without)
+                await transaction.remove(gone)
+                await transaction.upsert(rows)
+                done += len(entries)
+                self._observer(
+                    Progress(what="write rows", done=done, total=len(plan.picks), unit="rows")
+                )
+            await transaction.record(plan.checkpoint, plan.gaps)
+        if self._rates is not None:
+            await self._rates.wrote(done, asyncio.get_running_loop().time() - began)
+
+    async def commit_renamed(
+        self, picks: Offsets, to: Renamed, *, without: frozenset[Offset], epoch: Epoch
+    ) -> None:
+        """Write picked rows of one datasource under another name, in one transaction.
+
+        The checkpoint stays: these rows belong to no cut.
+
+        Raises:
+            RefusedError: there is such a datasource already; nothing was changed.
+            FencedError, TransientError: as for `commit`.
+        """
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            await transaction.note_renamed(to)
+            async for entries in self._history.pick(picks):
+                rows, _ = self._rows(entries, without)
+                await transaction.upsert([renamed(row, to.datasource) for row in rows])
+
+    async def commit_forgotten(
+        self, datasource: str, keys: Mapping[Kind, Keys], *, epoch: Epoch
+    ) -> None:
+        """Remove the rows of a renamed datasource, in one transaction; their bytes stay.
+
+        Raises:
+            FencedError, TransientError: as for `commit`.
+        """
+        async with self._metadata.transaction(self._source, epoch) as transaction:
+            for kind, some in keys.items():
+                await transaction.remove_hashed(kind, some)
+            await transaction.forget_renamed(datasource)
+
+    def _rows(
+        self, entries: Sequence[Entry], without: frozenset[Offset]
+    ) -> tuple[list[Row], list[RowKey]]:
+        rows: list[Row] = []
+        gone: list[RowKey] = []
+        for entry in entries:
+            match entry.event:
+                case RowRemoved(key=key):
+                    gone.append(key)
+                case RowChanged(row=row) if entry.offset in without:
+                    gone.append(key_of(row))
+                case RowChanged(row=row):
+                    if (carried := self._carriage.carried(row)) is not None:
+                        rows.append(carried)
+                case _:
+                    raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
+        return rows, gone

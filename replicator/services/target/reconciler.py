@@ -1,0 +1,373 @@
+"""Decides what turns a target, as it is now, into one cut: for restore, seeding and proof alike."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from replicator.errors import CorruptionError, MalformedRowError, NotFoundError, RefusedError
+from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
+from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
+from replicator.model.observation import Observer, Progress
+from replicator.model.plan import Estimate, Plan
+from replicator.model.reading import Carried, Scope
+from replicator.model.row import Kind, RowKey, Supervisor
+from replicator.model.row_mapping import Carriage, supervised_datasource
+from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.services.history.cuts import fold
+from replicator.services.history.datasources import nearest
+from replicator.services.history.reader import History
+from replicator.services.target.copier import Uncopied
+
+DEFAULT_RULES = RowKey(Kind.RULES, "_default")
+"""Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""
+DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
+"""A metadata store with rows in these tables holds data; an idle Druid fills the others itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What separates a target from a cut."""
+
+    plan: Plan
+    wanted: Ledger
+    """The rows that the target must have, with the fingerprints that its own scan must show."""
+    known_gaps: tuple[Gap, ...]
+    """Gaps that the target has recorded for this cut."""
+    present: Digest = EMPTY_DIGEST
+    """Of the rows of data that the target had, as its own scan showed them."""
+
+
+class Reconciler:
+    """Holds a cut of the log against a scan of the target."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        history: History,
+        metadata: MetadataWriter,
+        carriage: Carriage,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._history = history
+        self._metadata = metadata
+        self._carriage = carriage
+        self._observer = observer
+        self._has_segments = False
+
+    async def reconcile(
+        self,
+        cut: ClosedCut,
+        *,
+        standing: bool,
+        datasource: str | None = None,
+        without_gaps: bool = False,
+    ) -> Reconciliation:
+        """Return the plan that makes the target's rows exactly those of the cut.
+
+        Only the rows of `datasource` when one is given. With `without_gaps` the rows that the
+        target is known not to have are not wanted; otherwise the plan tries them again.
+        """
+        log_id = (await self._history.span()).log_id
+        recorded = await self._metadata.gaps(self._source, log_id)
+        gaps = [gap for gap in recorded if gap.at(cut.offset)]
+        scope = await self._scope(datasource, cut)
+        excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
+        ledger = await self._wanted(cut, scope, excluded)
+        comparison = Comparison(ledger)
+        present = [0]
+        async with self._metadata.snapshot() as snapshot:
+            apart = await self._apart(snapshot)
+            surplus = {
+                kind: without_keys(
+                    await self._scan(snapshot, kind, comparison, scope, present), apart[kind]
+                )
+                for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
+            }
+        plan = Plan(
+            picks=_with_gaps(comparison.lacking(), ledger, gaps),
+            surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
+            checkpoint=checkpoint_at(
+                cut, self._source, log_id, standing=standing, datasource=datasource
+            ),
+            gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
+        )
+        return Reconciliation(
+            plan=plan,
+            wanted=ledger,
+            known_gaps=tuple(gaps),
+            present=Digest(present[0] % DIGEST_MODULUS),
+        )
+
+    async def require_known(
+        self, found: Reconciliation, cut: ClosedCut, datasource: str, target: str
+    ) -> None:
+        """Refuse a datasource that neither the cut nor the target has a row of.
+
+        Raises:
+            NotFoundError: so it is; its hint names what may have been meant.
+        """
+        has_gap = any(gap.datasource == datasource for gap in found.known_gaps)
+        if has_gap or found.plan.surplus or len(found.wanted):
+            return
+        if datasource in {one.datasource for one in await self._metadata.renamed(self._source)}:
+            raise NotFoundError(
+                f"datasource {datasource!r} of target {target!r} was restored under that name and"
+                " is in no cut; nothing was changed",
+                hint="`replicator restore TARGET --forget-renamed NAME` removes it",
+            )
+        raise NotFoundError(
+            f"neither cut {cut.closed.cut} nor target {target!r} has a datasource {datasource!r};"
+            " nothing was changed",
+            hint=await nearest(self._history, datasource),
+        )
+
+    async def doubted(self, reached: Checkpoint | None, log_id: str) -> frozenset[RowKey]:
+        """Return the rows of which another log, that the target followed, has said one thing.
+
+        That the target has other bytes than theirs in their places.
+        """
+        if reached is None or reached.log_id == log_id:
+            return frozenset()
+        gaps = await self._metadata.gaps(self._source, reached.log_id)
+        return frozenset(RowKey(one.kind, one.key) for one in gaps if one.reason == OBJECT_CHANGED)
+
+    async def estimate(self, reconciliation: Reconciliation) -> Estimate:
+        """Return what the plan means in segments, rows, objects and bytes."""
+        plan = reconciliation.plan
+        estimate = await self.sized(plan.picks)
+        return replace(
+            estimate,
+            removals=sum(len(keys) for keys in plan.surplus.values()),
+            missing=reconciliation.known_gaps,
+        )
+
+    async def sized(self, picks: Offsets) -> Estimate:
+        """Return what the rows at some offsets amount to."""
+        counts = Counter[str | None]()
+        segments = objects = size_bytes = 0
+        async for found in self._history.tallies(picks):
+            counts += found.by_datasource
+            segments += found.segments
+            objects += found.objects
+            size_bytes += found.size_bytes
+            done = counts.total()
+            self._observer(Progress(what="size the plan", done=done, total=len(picks), unit="rows"))
+        return Estimate(
+            segments=segments,
+            other_rows=counts.total() - segments,
+            objects=objects,
+            size_bytes=size_bytes,
+            by_datasource={name or "(cluster)": count for name, count in counts.items()},
+        )
+
+    async def foreign_rows(self) -> int:
+        """Return how many rows of data a target without a checkpoint holds."""
+        async with self._metadata.snapshot() as snapshot:
+            apart = await self._apart(snapshot)
+            found = [
+                without_keys(await scanned(snapshot, kind), apart[kind])
+                for kind in DATA_KINDS
+                if kind in snapshot.kinds
+            ]
+        return sum(map(len, found))
+
+    async def has_segments(self) -> bool:
+        """Return whether the target has a row of any segment; asked when none can be placed."""
+        if not self._has_segments:
+            async with self._metadata.snapshot() as snapshot:
+                self._has_segments = len(await scanned(snapshot, Kind.SEGMENT)) > 0
+        return self._has_segments
+
+    async def _apart(self, snapshot: Snapshot) -> Mapping[Kind, Keys]:
+        """Return the rows that are in no log, those of renamed datasources."""
+        names = [one.datasource for one in await self._metadata.renamed(self._source)]
+        if not names:
+            return dict.fromkeys(snapshot.kinds, np.empty(0, KEY))
+        return {kind: await scanned(snapshot, kind, datasources=names) for kind in snapshot.kinds}
+
+    async def _wanted(self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]) -> Ledger:
+        """Fold the log into the rows that the target must have."""
+
+        def seen(events: int) -> None:
+            self._observer(Progress(what="read the log", done=events, total=None, unit="events"))
+
+        rule = Carried(carriage=self._carriage, scope=scope, excluded=excluded)
+        return await fold(self._history, cut.offset, rule, seen=seen)
+
+    async def _scan(
+        self,
+        snapshot: Snapshot,
+        kind: Kind,
+        comparison: Comparison,
+        scope: Scope,
+        present: list[int],
+    ) -> Keys:
+        surplus: list[Keys] = []
+
+        def visit(chunk: Chunk) -> None:
+            if kind in DATA_KINDS:
+                present[0] += total(chunk.marks)
+            unknown, _ = comparison.see(chunk.keys, chunk.marks)
+            if unknown.any():
+                surplus.append(chunk.keys[unknown])
+
+        await snapshot.scan(kind, visit, datasources=scope.names(kind))
+        return self._removable(kind, surplus)
+
+    def _removable(self, kind: Kind, surplus: list[Keys]) -> Keys:
+        """Leave the target what is its own: config that is not carried, Druid's default rules."""
+        keys: Keys = np.concatenate([np.empty(0, KEY), *surplus])
+        if kind is Kind.CONFIG:
+            names = [key_hash(RowKey(kind, name)) for name in self._carriage.config_names]
+            keys = keys[np.isin(keys, np.array(names, KEY))]
+        if kind is Kind.RULES:
+            keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
+        return keys
+
+    async def _scope(self, datasource: str | None, cut: ClosedCut) -> Scope:
+        if datasource is None:
+            return Scope()
+        supervisors: dict[str, str | None] = {}
+        async for row in self._history.rows(Kind.SUPERVISOR, cut.offset):
+            if isinstance(row, Supervisor):
+                supervisors[row.spec_id] = _ingests_into(row)
+        ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
+        return Scope(datasource=datasource, supervisors=ids)
+
+
+async def scanned(
+    snapshot: Snapshot, kind: Kind, *, datasources: Sequence[str] | None = None
+) -> Keys:
+    """Return the keys of all rows of a kind, or of those of some datasources."""
+    found: list[Keys] = [np.empty(0, KEY)]
+
+    def visit(chunk: Chunk) -> None:
+        found.append(chunk.keys)
+
+    await snapshot.scan(kind, visit, datasources=datasources)
+    return np.concatenate(found)
+
+
+def without_keys(some: Keys, others: Keys) -> Keys:
+    """Return the keys that are not among the others."""
+    kept: Keys = some[~np.isin(some, others)]
+    return kept
+
+
+def refuse_foreign_rows(found: int, target: str) -> None:
+    """Refuse to write to a target that somebody else has filled.
+
+    Raises:
+        RefusedError: there is at least one row.
+    """
+    if found:
+        raise RefusedError(
+            f"target {target!r} already holds {found} rows that this tool did not write",
+            hint="use an empty metadata store; or `--adopt`, which makes its rows exactly those"
+            " of the source: rows that the source does not have go, their bytes stay",
+        )
+
+
+def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
+    """Refuse to write to a target that became a primary.
+
+    Raises:
+        RefusedError: it did.
+    """
+    if checkpoint is not None and checkpoint.promoted:
+        raise RefusedError(
+            f"target {target!r} was promoted at cut {checkpoint.cut} and is a cluster of its own",
+            hint="to protect it, make it the `source` of a configuration; to follow the old source"
+            " again, start from an empty metadata store",
+        )
+
+
+def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
+    """Refuse to hold a target against a log that it does not follow: its offsets are others.
+
+    Raises:
+        CorruptionError: it follows another one.
+    """
+    if checkpoint.log_id != log_id:
+        raise CorruptionError(
+            f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
+            hint="configure the log that this target was filled from; if that is lost,"
+            " `replicator apply TARGET --new-log` goes over to this one",
+        )
+
+
+def checkpoint_at(
+    cut: ClosedCut, source: str, log_id: str, *, standing: bool, datasource: str | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a target that is at this cut."""
+    return Checkpoint(
+        source=source,
+        log_id=log_id,
+        offset=cut.offset,
+        cut=cut.closed.cut,
+        source_time=cut.closed.source_time,
+        digest=cut.closed.digest,
+        standing=standing,
+        datasource=datasource,
+    )
+
+
+def without(plan: Plan, uncopied: Sequence[Uncopied], known: Sequence[Gap] = ()) -> Plan:
+    """Return the plan that leaves out what could not be copied, and records it as gaps.
+
+    A gap that was known and could be copied after all never was one: it closes where it opened.
+    """
+    missing = {row.offset for row in uncopied}
+    picked = set(plan.picks[np.isin(plan.picks, [gap.opened for gap in known])].tolist())
+    healed = [
+        replace(gap, closed=gap.opened)
+        for gap in known
+        if gap.opened in picked and gap.opened not in missing
+    ]
+    opened = [gap_of(row) for row in uncopied if row.offset not in {gap.opened for gap in known}]
+    return replace(plan, without=frozenset(missing), gaps=(*plan.gaps, *healed, *opened))
+
+
+def gap_of(row: Uncopied, *, closed: Offset | None = None) -> Gap:
+    """Return the gap that a row leaves in a target."""
+    return Gap(
+        kind=row.key.kind,
+        key=row.key.key,
+        datasource=row.datasource,
+        reason=row.reason,
+        detail=row.detail,
+        opened=row.offset,
+        closed=closed,
+    )
+
+
+def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
+    """Add the wanted rows that have a gap: they are tried again, or must go if they are there.
+
+    A row can look right and still have the bytes of another segment that was once published in
+    its place, after a restore to before that.
+    """
+    opened = np.array([gap.opened for gap in gaps], np.int64)
+    return np.union1d(picks, ledger.offsets[np.isin(ledger.offsets, opened)])
+
+
+def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, ...]:
+    """Close the gaps whose rows the cut does not have any more.
+
+    One that was closed later, by a target that jumped over this cut, ends here.
+    """
+    current = set(ledger.offsets[np.isin(ledger.offsets, [gap.opened for gap in gaps])].tolist())
+    return tuple(replace(gap, closed=cut.offset) for gap in gaps if gap.opened not in current)
+
+
+def _ingests_into(supervisor: Supervisor) -> str | None:
+    try:
+        return supervised_datasource(supervisor)
+    except MalformedRowError:
+        return None

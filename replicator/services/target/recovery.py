@@ -1,0 +1,64 @@
+"""Bringing back the bytes of rows that a target had before."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from replicator.errors import GapError
+from replicator.model.checkpoint import OBJECT_CHANGED, Gap
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.ledger import Offsets
+from replicator.model.row import RowKey
+from replicator.services.target.copier import Trust, Uncopied
+from replicator.services.target.executor import Executor
+
+SHOWN_MAX = 10
+
+
+async def recover(
+    executor: Executor,
+    picks: Offsets,
+    *,
+    gaps: Sequence[Gap],
+    reached: Offset | None,
+    doubted: Collection[RowKey] = (),
+    by_reference: bool = False,
+) -> tuple[Uncopied, ...]:
+    """Copy what the target does not have whole; what it has is trusted, with one exception.
+
+    Where a gap says that the source wrote other bytes to the same place, the target has the bytes
+    of what was there before. What was applied up to `reached` is not compared with the source, and
+    nothing is that stays where it is (`by_reference`). Other bytes than those of `doubted` rows may
+    be in their places, as was known of another log.
+    """
+    changed = [_known(gap) for gap in gaps if gap.reason == OBJECT_CHANGED]
+    wanted = np.setdiff1d(picks, [row.offset for row in changed])
+    applied = (wanted <= (-1 if reached is None else reached)) | by_reference
+    copied = (
+        *await executor.copy(wanted[applied], trust=Trust.ALWAYS),
+        *await executor.copy(wanted[~applied], trust=Trust.WITHOUT_SOURCE, doubted=doubted),
+    )
+    barred = (row for row in changed if row.offset in picks)
+    return (*copied, *barred)
+
+
+def not_whole(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
+    """Return the error that says which rows of a cut have no bytes any more."""
+    shown = "; ".join(f"{row.key.key}: {row.detail}" for row in uncopied[:SHOWN_MAX])
+    more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
+    return GapError(
+        f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"
+        f" more ({shown}{more}); no row was changed",
+        hint="choose another point (`replicator points`), or restore all the rest with"
+        " `--accept-gaps`",
+    )
+
+
+def _known(gap: Gap) -> Uncopied:
+    return Uncopied(
+        offset=gap.opened,
+        key=RowKey(gap.kind, gap.key),
+        datasource=gap.datasource,
+        reason=gap.reason,
+        detail=gap.detail,
+    )

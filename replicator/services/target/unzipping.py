@@ -1,0 +1,131 @@
+"""A segment that was packed on its way to a store, read as the folder that it was.
+
+A store that Druid reads no folders from keeps one zip instead. Where its bytes go back to a place
+that is a folder again, rows and receipts must be those of the folder: the same load spec, the same
+checksums.
+"""
+
+import struct
+import zlib
+from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
+
+from replicator.errors import CorruptionError
+from replicator.model.load_spec import Location
+from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
+from replicator.services.target.zip_directory import entries_of_zip
+
+DIRECTORY_BYTES_MAX = 16 << 20
+"""A directory of contents is at the end; this is one of a hundred thousand files."""
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+PIECE_BYTES = 1 << 20
+
+
+def unpacked(packed: Location) -> Location:
+    """Return the place by which the contents of a packed segment are read."""
+    return Location(f"{packed}/")
+
+
+class Unpacking:
+    """A `DeepStorageReader` of what is in the zips of another one."""
+
+    def __init__(self, storage: DeepStorageReader) -> None:
+        self._storage = storage
+        self._zips: dict[Location, tuple[StoredObject, dict[str, ZipInfo]]] = {}
+
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        """Return the files in the zip at a place that `unpacked` gave, sorted by name."""
+        del ahead
+        packed, entries = await self._opened(location)
+        return [
+            StoredObject(name=name, size_bytes=entry.file_size, tag=packed.tag)
+            for name, entry in sorted(entries.items())
+        ]
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[Piece]:
+        """Yield a file's bytes, from its beginning on inflated whatever `start` is.
+
+        Raises:
+            CorruptionError: they are not those that the zip's directory says.
+        """
+        end = stored.size_bytes if end is None else end
+        at, checksum = 0, 0
+        async for piece in self._inflated(location, stored.name):
+            checksum = zlib.crc32(piece, checksum)
+            if (wanted := piece[max(0, start - at) : max(0, end - at)]) != b"":
+                yield wanted
+            at += len(piece)
+            if at >= end < stored.size_bytes:
+                return
+        entry = (await self._opened(location))[1][stored.name]
+        if (at, checksum) != (entry.file_size, entry.CRC):
+            raise CorruptionError(f"{location}{stored.name} is not what its zip says it is")
+
+    async def check(self, location: Location) -> tuple[Checked, ...]:
+        """Read all files in the zip and return their checksums, sorted by name."""
+        return tuple([await self._check(location, one) for one in await self.objects(location)])
+
+    async def _check(self, location: Location, stored: StoredObject) -> Checked:
+        checksum, size_bytes = sha256(), 0
+        async for piece in self.read(location, stored):
+            checksum.update(piece)
+            size_bytes += len(piece)
+        return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
+
+    async def _opened(self, location: Location) -> tuple[StoredObject, dict[str, ZipInfo]]:
+        packed = Location(location.removesuffix("/"))
+        (stored,) = await self._storage.objects(packed)
+        known = self._zips.get(packed)
+        if known is None or known[0] != stored:
+            found = await self._directory(packed, stored)
+            self._zips = {packed: (stored, {entry.filename: entry for entry in found})}
+        return self._zips[packed]
+
+    async def _directory(self, packed: Location, stored: StoredObject) -> list[ZipInfo]:
+        """Read the end, and more of it only for a directory that is longer than most."""
+        try:
+            return await entries_of_zip(self._storage, packed, stored)
+        except (BadZipFile, ValueError):
+            pass
+        try:
+            return await entries_of_zip(
+                self._storage, packed, stored, tail_bytes=DIRECTORY_BYTES_MAX
+            )
+        except (BadZipFile, ValueError) as exc:
+            raise CorruptionError(f"{packed} is no zip that can be read: {exc}") from exc
+
+    async def _inflated(self, location: Location, name: str) -> AsyncIterator[Piece]:
+        packed, entries = await self._opened(location)
+        entry, place = entries[name], Location(location.removesuffix("/"))
+        if entry.compress_type not in {ZIP_DEFLATED, ZIP_STORED}:
+            raise CorruptionError(f"{place}: {name} is compressed by method {entry.compress_type}")
+        start = await self._start_of(place, packed, entry)
+        pieces = self._storage.read(place, packed, start=start, end=start + entry.compress_size)
+        if entry.compress_type == ZIP_STORED:
+            async for piece in pieces:
+                yield piece
+            return
+        inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            async for piece in pieces:
+                while piece:
+                    yield inflating.decompress(piece, PIECE_BYTES)
+                    piece = inflating.unconsumed_tail  # noqa: PLW2901 - the rest of it
+            yield inflating.flush()
+        except zlib.error as exc:
+            raise CorruptionError(f"{place}: {name} cannot be inflated: {exc}") from exc
+
+    async def _start_of(self, place: Location, packed: StoredObject, entry: ZipInfo) -> int:
+        """Return where a file's bytes begin: after its own header, whose length only it knows."""
+        at = entry.header_offset
+        end = at + LOCAL_HEADER.size
+        header = b"".join(
+            [piece async for piece in self._storage.read(place, packed, start=at, end=end)]
+        )
+        if len(header) != LOCAL_HEADER.size:
+            raise CorruptionError(f"{place}: {entry.filename} is not where its zip says it is")
+        *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
+        return int(end + name_bytes + extra_bytes)

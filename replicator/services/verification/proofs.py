@@ -1,0 +1,59 @@
+"""Keeps what was proved of a target in its store, so that nobody needs to remember it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from replicator.model.extent import Extent
+from replicator.model.proof import (
+    PROOFS,
+    Coverage,
+    Proof,
+    coverage,
+    proof_json,
+    proof_of,
+)
+from replicator.ports import Area
+from replicator.services.verification.verifier import Verification
+
+KEPT_MAX = 1000
+"""Older proofs are removed: three years of daily ones."""
+READ_MAX = 100
+"""Proofs that are read for the coverage, the newest ones; more than one a day are not needed."""
+COVERED_WITHIN = timedelta(days=30)
+"""A proof of bytes that is older says little of a disk."""
+
+
+async def keep_proof(
+    area: Area,
+    verification: Verification,
+    extent: Extent,
+    *,
+    disagreements: int = 0,
+    now: datetime,
+) -> Coverage:
+    """Keep how a verification ended; return how much good ones have covered lately.
+
+    `disagreements` are intervals that two Brokers answer differently, beside what was found.
+    """
+    proof = Proof(
+        proved_at=now,
+        level=verification.level.value,
+        cut=verification.checkpoint.cut,
+        offset=verification.checkpoint.offset,
+        share=extent.share,
+        window=extent.window,
+        partial=extent.datasource is not None or extent.interval is not None,
+        objects=verification.objects,
+        read_bytes=verification.read_bytes,
+        left=verification.left,
+        findings=verification.findings_count + disagreements,
+    )
+    await area.create(proof.name, proof_json(proof))
+    names = await area.names(f"{PROOFS}/")
+    for name in names[:-KEPT_MAX]:
+        await area.delete(name)
+    return coverage(await _read(area, names[-READ_MAX:]), now=now, within=COVERED_WITHIN)
+
+
+async def _read(area: Area, names: Sequence[str]) -> list[Proof]:
+    return [proof_of(name, await area.get(name)) for name in names]

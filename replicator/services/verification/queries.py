@@ -1,0 +1,68 @@
+"""How a Broker is asked what the rows of an interval come to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from replicator.errors import worst_alone
+from replicator.model.answer import ROWS, Answer, Measure, Number, measures
+from replicator.model.interval import Interval, stretches
+from replicator.ports import QueryBroker
+from replicator.services.running.retry import Patience
+
+_Result = TypeVar("_Result")
+MS_PER_S = 1000
+
+
+def questions(columns: Mapping[str, str]) -> list[Measure]:
+    """Return all that is asked of a datasource; nothing of one without columns."""
+    return [ROWS, *measures(columns)] if columns else []
+
+
+def parts(intervals: Iterable[Interval], *, shortest_s: float) -> list[Interval]:
+    """Return what is asked for at once: no interval is cut, and short ones go together."""
+    return stretches(intervals, shortest_ms=round(shortest_s * MS_PER_S))
+
+
+async def answer(
+    broker: QueryBroker,
+    datasource: str,
+    asked: Sequence[Measure],
+    interval: Interval,
+    *,
+    columns_max: int,
+    patience: Patience,
+) -> Answer:
+    """Ask for all measures, some columns at a time.
+
+    Raises:
+        NotFoundError: the Broker does not know the datasource (any more).
+        TransientError: it does not answer, however often it is asked.
+        ConfigError: it refuses to.
+    """
+    found = dict[Measure, Number]()
+    for some in _by_columns(asked, columns_max):
+        question = partial(broker.measure, datasource, some, interval)
+        found |= await patience.tried(f"query {datasource}", question)
+    return found
+
+
+async def together(calls: Iterable[Callable[[], Awaitable[_Result]]]) -> list[_Result]:
+    """Await all at once and return what they return, in their order."""
+
+    async def result(call: Callable[[], Awaitable[_Result]]) -> _Result:
+        return await call()
+
+    with worst_alone():
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(result(call)) for call in calls]
+    return [task.result() for task in tasks]
+
+
+def _by_columns(asked: Sequence[Measure], columns_max: int) -> list[list[Measure]]:
+    columns = list(dict.fromkeys(measure.column for measure in asked))
+    return [
+        [measure for measure in asked if measure.column in columns[start : start + columns_max]]
+        for start in range(0, len(columns), columns_max)
+    ]

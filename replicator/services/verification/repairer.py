@@ -1,0 +1,288 @@
+"""Puts right what `verify` found: bytes from an origin that is checked first, then rows."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from random import Random
+
+import numpy as np
+
+from replicator.errors import (
+    CorruptionError,
+    GapError,
+    MissingObjectError,
+    NotFoundError,
+    RefusedError,
+    worst_alone,
+)
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.extent import Extent
+from replicator.model.load_spec import Location
+from replicator.model.observation import ObjectCopied, Observer, Progress
+from replicator.ports import (
+    Checked,
+    DeepStorage,
+    DeepStorageReader,
+    MetadataWriter,
+    Receipt,
+    SegmentMender,
+    Shipment,
+)
+from replicator.services.running.retry import Patience
+from replicator.services.store.restore_lease import RestoreLeases
+from replicator.services.target.copier import Backup, CopyLimits, Uncopied
+from replicator.services.target.executor import Executor
+from replicator.services.target.reconciler import Reconciler, refuse_other_log, refuse_promoted
+from replicator.services.target.recovery import recover
+from replicator.services.target.unzipping import Unpacking, unpacked
+from replicator.services.verification.verifier import (
+    Damaged,
+    Level,
+    Verification,
+    Verifier,
+    cut_of,
+    scope_of,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmended:
+    """A place that could not be put right, and why."""
+
+    damaged: Damaged
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Repair:
+    """What was put right and what was not."""
+
+    copied: int = 0
+    """Places that were stored again."""
+    copied_bytes: int = 0
+    unproved: int = 0
+    """Of these, those that no receipt spoke for: what the source has now was taken."""
+    vouched: int = 0
+    """Places whose bytes were right and that lacked a receipt."""
+    unmended: list[Unmended] = field(default_factory=list)
+    rows: int = 0
+    """Rows written or removed."""
+    uncopied: tuple[Uncopied, ...] = ()
+    """Rows that still differ, because the target cannot have their bytes."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left."""
+        return not self.unmended and not self.uncopied
+
+    @property
+    def did_something(self) -> bool:
+        """Whether anything was put right."""
+        return bool(self.copied or self.vouched or self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOrigin:
+    """Where right bytes come from: the source, or another target with receipts of its own."""
+
+    reader: DeepStorageReader
+    backup: Backup | None = None
+
+    def place(self, damaged: Damaged) -> Location:
+        """Return where the bytes of a place are kept there."""
+        if self.backup is None:
+            return damaged.origin
+        return self.backup.layout.place(damaged.origin)
+
+    def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
+        """Return how they are read, and by which place: a folder out of the zip that it became."""
+        place = self.place(damaged)
+        if _unpacks(damaged, place):
+            return Unpacking(self.reader), unpacked(place)
+        return self.reader, place
+
+    async def checked(self, damaged: Damaged) -> tuple[Checked, ...]:
+        """Read what is there and return its checksums.
+
+        Raises:
+            MissingObjectError: it is not there, or not whole.
+            CorruptionError: the other target's own receipt says that it is altered.
+        """
+        reader, place = self.reading(damaged)
+        found = await reader.check(place)
+        if self.backup is not None:
+            kept = self.place(damaged)
+            receipt = await self.backup.storage.receipt(kept)
+            if receipt is None:
+                raise MissingObjectError(f"{kept} is not whole at the other target either")
+            if found != (receipt.packed if _unpacks(damaged, kept) else receipt.objects):
+                raise CorruptionError(f"{kept} is altered at the other target too")
+        return found
+
+
+def _unpacks(damaged: Damaged, place: Location) -> bool:
+    return damaged.place.endswith("/") and not place.endswith("/")
+
+
+class Repairer:
+    """One interval after the other: the origin is read and compared before anything is changed."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        metadata: MetadataWriter,
+        storage: DeepStorage,
+        mender: SegmentMender,
+        origin: CheckedOrigin,
+        verifier: Verifier,
+        reconciler: Reconciler,
+        executor: Executor,
+        leases: RestoreLeases,
+        limits: CopyLimits,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source, self._target = source, target
+        self._metadata, self._storage, self._mender = metadata, storage, mender
+        self._origin, self._verifier = origin, verifier
+        self._reconciler, self._executor, self._leases = reconciler, executor, leases
+        self._observer = observer
+        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+        self._slots = asyncio.Semaphore(limits.in_flight_max)
+
+    async def plan(self, level: Level, *, extent: Extent) -> Verification:
+        """Return what is wrong; nothing is changed.
+
+        Raises:
+            NotFoundError: nothing was applied to the target yet.
+            RefusedError: it was promoted.
+        """
+        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        return await self._verifier.verify(level, extent=extent)
+
+    async def execute(self, plan: Verification, *, extent: Extent) -> Repair:
+        """Put right what the plan names; what is right by now is left alone.
+
+        Rows are put right last, and only when some differ: then a running applier stops.
+
+        Raises:
+            TransientError: a storage was away for longer than the retry policy lasts.
+            FencedError: somebody else took over while rows were compared; none was changed.
+        """
+        repair, done = Repair(), 0
+        ordered = sorted(plan.damaged, key=lambda one: (one.datasource, one.start, one.end))
+        for _, group in groupby(ordered, key=lambda one: (one.datasource, one.start, one.end)):
+            some = list(group)
+            await self._mend_all(some, repair)
+            done += len(some)
+            self._observer(
+                Progress(what="repair objects", done=done, total=len(ordered), unit="objects")
+            )
+        if plan.rows_differ:
+            await self._rows(repair, extent.datasource)
+        return repair
+
+    async def _mend_all(self, damaged: Sequence[Damaged], repair: Repair) -> None:
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                for one in damaged:
+                    group.create_task(self._mend(one, repair))
+
+    async def _mend(self, damaged: Damaged, repair: Repair) -> None:
+        async with self._slots:
+            attempt = partial(self._mend_or_say, damaged, repair)
+            await self._patience.tried(f"repair {damaged.place}", attempt)
+
+    async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
+        try:
+            await self._mend_once(damaged, repair)
+        except (GapError, CorruptionError, RefusedError) as exc:
+            repair.unmended.append(Unmended(damaged=damaged, reason=str(exc)))
+
+    async def _mend_once(self, damaged: Damaged, repair: Repair) -> None:
+        """Read the origin once, compare it, and only then touch the place."""
+        truth, here = await self._truth(damaged.place), await self._here(damaged.place)
+        if truth is not None and here == truth.objects:
+            await self._vouch(damaged.place, truth, repair)
+            return
+        reader, place = self._origin.reading(damaged)
+        objects = tuple(await reader.objects(place))
+        found = await self._origin.checked(damaged)
+        if truth is None and here == found:
+            receipt = Receipt(objects=found, copied_from=objects)
+            await self._vouch(damaged.place, receipt, repair)
+            return
+        if truth is not None and found not in {truth.objects, truth.origin}:
+            raise CorruptionError(
+                f"{place} has other bytes at the origin than the receipt of {damaged.place} says;"
+                " nothing was changed"
+            )
+        shipment = Shipment(origin=reader, place=place, objects=objects)
+        stored = await self._mender.replace(damaged.place, shipment, truth)
+        size_bytes = sum(one.size_bytes for one in stored.objects)
+        repair.copied += 1
+        repair.copied_bytes += size_bytes
+        repair.unproved += truth is None and self._origin.backup is None
+        self._observer(
+            ObjectCopied(location=damaged.place, size_bytes=size_bytes, reused=False, streamed=True)
+        )
+
+    async def _vouch(self, place: Location, receipt: Receipt, repair: Repair) -> None:
+        """Write a receipt that is missing; what was right in the meantime is left alone."""
+        try:
+            missing = await self._storage.receipt(place) is None
+        except CorruptionError:
+            missing = True
+        if missing:
+            await self._mender.vouch(place, receipt)
+            repair.vouched += 1
+
+    async def _truth(self, place: Location) -> Receipt | None:
+        try:
+            return await self._mender.kept(place)
+        except CorruptionError:
+            return None  # it cannot be read: as if there were none
+
+    async def _here(self, place: Location) -> tuple[Checked, ...]:
+        try:
+            return await self._storage.check(place)
+        except GapError:
+            return ()
+
+    async def _rows(self, repair: Repair, datasource: str | None) -> None:
+        """Make the rows those of the checkpoint, by the plan of a restore to where it is."""
+        checkpoint = _required((await self._metadata.held(self._source)).checkpoint, self._target)
+        async with self._leases.taken(checkpoint.log_id, checkpoint.offset, is_here=True):
+            await self._put_right(repair, datasource)
+
+    async def _put_right(self, repair: Repair, datasource: str | None) -> None:
+        held = await self._metadata.acquire(self._source)
+        checkpoint = _required(held.checkpoint, self._target)
+        refuse_promoted(checkpoint, self._target)
+        found = await self._reconciler.reconcile(
+            cut_of(checkpoint),
+            standing=checkpoint.standing,
+            datasource=scope_of(checkpoint, datasource),
+            without_gaps=True,
+        )
+        refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target)
+        if found.plan.is_empty:
+            return
+        repair.uncopied = await recover(
+            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
+        )
+        picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
+        plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
+        if not plan.is_empty:
+            await self._executor.commit(plan, epoch=held.epoch)
+            repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
+
+
+def _required(checkpoint: Checkpoint | None, target: str) -> Checkpoint:
+    if checkpoint is None:
+        raise NotFoundError(f"target {target!r} has no checkpoint any more")
+    return checkpoint

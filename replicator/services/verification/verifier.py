@@ -1,0 +1,354 @@
+"""Proves that a target is what its checkpoint says: rows, then objects, then bytes."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.errors import (
+    CorruptionError,
+    MalformedRowError,
+    MissingObjectError,
+    NotFoundError,
+    UnreadableObjectError,
+)
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
+from replicator.model.extent import WHOLE, Extent
+from replicator.model.ledger import Keys
+from replicator.model.load_spec import Location
+from replicator.model.observation import Observer, Progress
+from replicator.model.row import Kind, RowKey, Segment, key_of
+from replicator.model.row_mapping import Carriage, locate
+from replicator.ports import Area, Chunk, DeepStorage, MetadataWriter, Receipt
+from replicator.services.history.reader import History
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.store import Store
+from replicator.services.target.reconciler import Reconciler, Reconciliation, refuse_other_log
+from replicator.services.target.zip_directory import fault_in_zip
+
+FINDINGS_MAX = 1_000
+DAMAGED_MAX = 100_000
+"""More of them are found by the next look: each is some 500 bytes in memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A place whose bytes are not those that were stored there, or that have no receipt."""
+
+    place: Location
+    """In the target's storage."""
+    origin: Location
+    """In the source's."""
+    datasource: str
+    start: str
+    end: str
+    """The interval of the first segment that needs it, as Druid writes it."""
+    reason: str
+
+
+class Level(Enum):
+    """How deep a verification goes; each level includes those before it.
+
+    But `query` includes the rows only: what two Brokers answer is read from the bytes anyhow.
+    """
+
+    ROWS = "rows"
+    EXISTS = "exists"
+    CHECKSUM = "checksum"
+    QUERY = "query"
+
+    @property
+    def is_about_objects(self) -> bool:
+        """Whether the deep storage is looked at."""
+        return self in {Level.EXISTS, Level.CHECKSUM}
+
+
+@dataclass(slots=True, kw_only=True)
+class Verification:
+    """What was looked at, and what is wrong with it."""
+
+    checkpoint: Checkpoint
+    level: Level
+    rows: int = 0
+    objects: int = 0
+    size_bytes: int = 0
+    read_bytes: int = 0
+    left: int = 0
+    """Objects that were not read because the bytes to read were used up."""
+    gaps: tuple[Gap, ...] = ()
+    findings: list[str] = field(default_factory=list)
+    """At most `FINDINGS_MAX`, the count below is complete."""
+    findings_count: int = 0
+    surplus: list[RowKey] = field(default_factory=list)
+    """Rows that the target has and the cut does not: a repair removes them. At most
+    `FINDINGS_MAX`."""
+    damaged: list[Damaged] = field(default_factory=list)
+    """At most `DAMAGED_MAX`, each place once."""
+    damaged_count: int = 0
+    rows_differ: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """Whether target and checkpoint agree, gaps apart."""
+        return self.findings_count == 0
+
+    def add(self, finding: str) -> None:
+        """Note one thing that is wrong."""
+        self.findings_count += 1
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(finding)
+
+    def damage(self, looked: "_Looked", finding: str) -> None:
+        """Note one thing that is wrong with the bytes of a place."""
+        self.add(finding)
+        if self.damaged and self.damaged[-1].place == looked.place:
+            return
+        self.damaged_count += 1
+        if len(self.damaged) < DAMAGED_MAX:
+            row = looked.row
+            self.damaged.append(
+                Damaged(
+                    place=looked.place,
+                    origin=looked.origin,
+                    datasource=row.datasource,
+                    start=row.start,
+                    end=row.end,
+                    reason=finding,
+                )
+            )
+
+
+class _Looked(NamedTuple):
+    """A place that is looked at, and a row that needs it."""
+
+    place: Location
+    origin: Location
+    row: Segment
+
+
+class Verifier:
+    """Compares a target with the log at its checkpoint."""
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        history: History,
+        metadata: MetadataWriter,
+        storage: DeepStorage,
+        area: Area,
+        has_rows: bool,
+        reconciler: Reconciler,
+        carriage: Carriage,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._history = history
+        self._metadata = metadata
+        self._storage = storage
+        self._area, self._has_rows = area, has_rows
+        self._reconciler = reconciler
+        self._carriage = carriage
+        self._rng = rng
+        self._observer = observer
+
+    async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
+        """Return what a comparison at the checkpoint finds.
+
+        `extent` is about objects only, but for its datasource.
+
+        Raises:
+            NotFoundError: nothing was applied to the target yet, or only another datasource; or
+                neither the cut nor the target has a row of the one that is asked for.
+            CorruptionError: the log itself does not add up, or the target follows another one.
+        """
+        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        if checkpoint is None:
+            raise NotFoundError(
+                f"target {self._target!r} has no checkpoint: nothing was applied to it yet"
+            )
+        refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
+        found = await self._reconciler.reconcile(
+            cut_of(checkpoint),
+            standing=checkpoint.standing,
+            datasource=scope_of(checkpoint, extent.datasource),
+            without_gaps=True,
+        )
+        if extent.datasource is not None and extent.datasource != checkpoint.datasource:
+            await self._reconciler.require_known(
+                found, cut_of(checkpoint), extent.datasource, self._target
+            )
+        verification = Verification(
+            checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
+        )
+        if self._has_rows:
+            verification.rows_differ = not found.plan.is_empty
+            await self._rows(found, verification)
+        if level.is_about_objects:
+            await self._history_files(checkpoint.log_id, verification)
+            await self._objects(found, verification, extent)
+        return verification
+
+    async def _history_files(self, log_id: str, verification: Verification) -> None:
+        """Look at the history that the target keeps: its names, or for checksums all of it."""
+        archive = ArchivedLog(Store(self._area), log_id)  # a proof believes nothing read before
+        deep = verification.level is Level.CHECKSUM
+        for fault in await archive.damages() if deep else (await archive.runs())[1]:
+            verification.add(fault)
+        end, reached = archive.listed_end, verification.checkpoint.offset
+        if verification.checkpoint.datasource is not None:
+            return  # its other datasources are at another cut, and so is its history
+        if end is None or end <= reached:
+            verification.add(
+                f"the target is at offset {reached}, and its store keeps history up to"
+                f" {'nothing' if end is None else end}"
+            )
+
+    async def _rows(self, found: Reconciliation, verification: Verification) -> None:
+        async for entries in self._history.pick(found.plan.picks):
+            for entry in entries:
+                verification.add(f"row {_name(entry)} is missing or differs")
+        for kind, keys in found.plan.surplus.items():
+            names = await self._names(kind, keys[: FINDINGS_MAX - len(verification.surplus)])
+            verification.surplus += [RowKey(kind, name) for name in names]
+            for name in names:
+                verification.add(f"{kind.value} {name} is in the target and not in the cut")
+            for _ in range(len(keys) - len(names)):
+                verification.add(f"a row of {kind.value} is in the target and not in the cut")
+
+    async def _names(self, kind: Kind, keys: Keys) -> list[str]:
+        """Return the names of rows that are known by their hashes, less those gone meanwhile."""
+        handles: list[NDArray[Any]] = []
+
+        def visit(chunk: Chunk) -> None:
+            if (here := np.isin(chunk.keys, keys)).any():
+                handles.append(chunk.handles[here])
+
+        async with self._metadata.snapshot() as snapshot:
+            await snapshot.scan(kind, visit)
+            if not handles:
+                return []
+            rows = await snapshot.fetch(kind, np.concatenate(handles))
+        return sorted({key_of(row).key for row in rows})
+
+    async def _objects(
+        self, found: Reconciliation, verification: Verification, extent: Extent
+    ) -> None:
+        seen: set[int] = set()
+        offsets = found.wanted.offsets.copy()
+        offsets.sort()
+        async for entries in self._history.pick(offsets):
+            for entry in entries:
+                looked = self._looked(entry)
+                if looked is None or hash(looked.place) in seen or not extent.is_about(looked.row):
+                    continue
+                seen.add(hash(looked.place))
+                if extent.holds(looked.place, self._rng):
+                    await self._object(looked, verification, extent)
+            self._observer(
+                Progress(
+                    what="verify objects", done=verification.objects, total=None, unit="objects"
+                )
+            )
+
+    async def _object(self, looked: _Looked, verification: Verification, extent: Extent) -> None:
+        verification.objects += 1
+        location = looked.place
+        try:
+            receipt = await self._storage.receipt(location)
+        except CorruptionError as exc:
+            verification.damage(looked, str(exc))
+            return
+        if receipt is None:
+            verification.damage(looked, f"object {location} is missing or not whole")
+            return
+        verification.size_bytes += sum(stored.size_bytes for stored in receipt.objects)
+        try:
+            if extent.structure and location.endswith(".zip"):
+                await self._structure(location, verification)
+            if verification.level is Level.CHECKSUM:
+                await self._checksums(looked, receipt, verification, extent)
+        except (MissingObjectError, UnreadableObjectError) as exc:
+            verification.damage(looked, str(exc))
+
+    async def _checksums(
+        self, looked: _Looked, receipt: Receipt, verification: Verification, extent: Extent
+    ) -> None:
+        location = looked.place
+        size_bytes = sum(stored.size_bytes for stored in receipt.objects)
+        if extent.bytes_max is not None and verification.read_bytes + size_bytes > extent.bytes_max:
+            verification.left += 1
+            return
+        verification.read_bytes += size_bytes
+        read = await self._storage.check(location)
+        for stored, now in zip(receipt.objects, read, strict=False):
+            if stored != now:
+                verification.damage(
+                    looked, f"object {location}{now.name} has other bytes than were stored"
+                )
+        if len(receipt.objects) != len(read):
+            verification.damage(
+                looked,
+                f"object {location} has {len(read)} files, {len(receipt.objects)} were stored",
+            )
+
+    async def _structure(self, location: Location, verification: Verification) -> None:
+        for stored in await self._storage.objects(location):
+            if (fault := await fault_in_zip(self._storage, location, stored)) is not None:
+                verification.add(f"object {location} is no segment: {fault}")
+
+    def _looked(self, entry: Entry) -> _Looked | None:
+        event = entry.event
+        if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
+            return None
+        try:
+            origin = locate(event.row, self._carriage.source)
+            if origin is None:
+                return None
+            return _Looked(self._carriage.target.place(origin), origin, event.row)
+        except MalformedRowError:
+            return None
+
+
+def scope_of(checkpoint: Checkpoint, datasource: str | None) -> str | None:
+    """Return the datasource to compare at a checkpoint, None for all.
+
+    Raises:
+        NotFoundError: another datasource than was asked for is the only one at that cut.
+    """
+    if datasource is None or checkpoint.datasource in {None, datasource}:
+        return datasource or checkpoint.datasource
+    raise NotFoundError(
+        f"only datasource {checkpoint.datasource!r} is at cut {checkpoint.cut} of this target:"
+        f" nothing says what {datasource!r} should be",
+        hint="`replicator apply TARGET --resume` brings all datasources to one cut",
+    )
+
+
+def cut_of(checkpoint: Checkpoint) -> ClosedCut:
+    """Return the cut that a target is at."""
+    closed = CutClosed(
+        cut=checkpoint.cut,
+        source_time=checkpoint.source_time,
+        count=0,
+        digest=checkpoint.digest,
+        epoch=Epoch(0),
+    )
+    return ClosedCut(offset=checkpoint.offset, closed=closed)
+
+
+def _name(entry: Entry) -> str:
+    match entry.event:
+        case RowChanged(row=row):
+            return key_of(row).key
+        case RowRemoved(key=key):
+            return key.key
+        case CutClosed(cut=cut):
+            return f"cut {cut}"

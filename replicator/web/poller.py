@@ -1,0 +1,87 @@
+"""Looks at log and targets at intervals, and keeps what was seen last of each."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from replicator.errors import ReplicatorError
+from replicator.ports import Area, Clock, MetadataWriter
+from replicator.services.inspection.status import LogStatus, Promises, Survey, TargetStatus
+from replicator.services.running.pause import pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A target that is looked at."""
+
+    metadata: MetadataWriter
+    area: Area
+    promises: Promises
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one target was like, and when."""
+
+    at: datetime
+    status: TargetStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why there is no newer look at something, and since when."""
+
+    since: datetime
+    error: ReplicatorError
+
+
+class Lookout:
+    """What cannot be reached keeps its last status; the failure stands beside it."""
+
+    def __init__(
+        self, *, survey: Survey, targets: Mapping[str, Watched], clock: Clock, interval_s: float
+    ) -> None:
+        self._survey = survey
+        self._targets = targets
+        self._clock = clock
+        self._interval_s = interval_s
+        self.log: LogStatus | None = None
+        self.log_failure: Failure | None = None
+        self.seen: dict[str, Seen] = {}
+        self.failures: dict[str, Failure] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set."""
+        while not stop.is_set():
+            await self.look()
+            await pause(stop, self._interval_s)
+
+    async def look(self) -> None:
+        """Look once at everything that can be reached."""
+        try:
+            self.log = await self._survey.log()
+        except ReplicatorError as exc:
+            self.log_failure = self._failed(self.log_failure, exc)
+            return
+        self.log_failure = None
+        for name, watched in self._targets.items():
+            await self._look_at(name, watched, self.log)
+
+    async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
+        try:
+            status = await self._survey.target(
+                name,
+                metadata=watched.metadata,
+                area=watched.area,
+                log=log,
+                promises=watched.promises,
+            )
+        except ReplicatorError as exc:
+            self.failures[name] = self._failed(self.failures.get(name), exc)
+            return
+        self.failures.pop(name, None)
+        self.seen[name] = Seen(at=self._clock.now(), status=status)
+
+    def _failed(self, before: Failure | None, error: ReplicatorError) -> Failure:
+        return Failure(since=before.since if before else self._clock.now(), error=error)

@@ -1,0 +1,153 @@
+"""No error of a library reaches the user as a traceback: each class is one of ours, with a hint."""
+
+import errno
+import inspect
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+
+import aiohttp
+import aiokafka.errors
+import asyncpg
+import asyncpg.exceptions
+import botocore.exceptions
+import pytest
+
+from replicator.adapters.boundary import translate
+from replicator.adapters.kafka import session as kafka_session
+from replicator.adapters.local import files as local_files
+from replicator.adapters.postgresql.errors import ERRORS
+from replicator.adapters.s3 import session as s3_session
+from replicator.adapters.sqlite import file as sqlite_file
+from replicator.adapters.transfer import http_session
+from replicator.adapters.transfer.pacing import Pace
+from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+
+UP = "check that the server named above is up"
+Boundary = Callable[[], AbstractContextManager[None]]
+
+
+def classes(module: ModuleType, *bases: type[Exception]) -> list[type[Exception]]:
+    return [cls for _, cls in inspect.getmembers(module, inspect.isclass) if issubclass(cls, bases)]
+
+
+def family(*bases: type[Exception]) -> Iterator[type[Exception]]:
+    for base in bases:
+        yield base
+        yield from family(*base.__subclasses__())
+
+
+def raised(boundary: AbstractContextManager[None], exc: Exception) -> ReplicatorError:
+    with pytest.raises(ReplicatorError) as caught, boundary:
+        raise exc
+    return caught.value
+
+
+def blank(cls: type[Exception]) -> Exception:
+    """Make one of a class whatever its constructor wants."""
+    exc: Exception = type(cls.__name__, (cls,), {"__init__": _nothing, "__str__": _words})()
+    return exc
+
+
+def _nothing(self: Exception) -> None:
+    pass
+
+
+def _words(self: Exception) -> str:
+    return "its own words"
+
+
+POSTGRESQL = [
+    cls
+    for cls in family(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    if cls is not asyncpg.ClientConfigurationError  # its words quote the DSN
+]
+
+
+def test_every_class_of_postgresql_has_its_words_and_a_hint():
+    assert len(POSTGRESQL) > 250
+    for cls in POSTGRESQL:
+        found = raised(translate(ERRORS, "write druid_segments"), cls("its own words"))
+        assert "write druid_segments: its own words" in str(found), cls
+        assert found.hint, cls
+        answered = not issubclass(
+            cls, (asyncpg.PostgresConnectionError, asyncpg.InternalClientError)
+        )
+        assert not (answered and found.hint.startswith(UP)), cls
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "hint"),
+    [
+        (asyncpg.InvalidColumnReferenceError("no unique"), ConfigError, "primary key"),
+        (asyncpg.DataCorruptedError("missing chunk"), CorruptionError, "pg_amcheck"),
+        (asyncpg.UniqueViolationError("duplicate key"), ConfigError, "replicator check"),
+        (asyncpg.DuplicateTableError("exists"), ConfigError, "schema"),
+        (asyncpg.UntranslatableCharacterError("é"), ConfigError, "UTF8"),
+        (asyncpg.RaiseError("no!"), ConfigError, "trigger"),
+        (asyncpg.InternalServerError("proxy"), TransientError, "own words"),
+        (asyncpg.ReadOnlySQLTransactionError("no"), TransientError, "read-write"),
+        (asyncpg.InterfaceError("invalid input for query argument $1"), ConfigError, "columns"),
+        (asyncpg.ProtocolViolationError("no such user: x"), ConfigError, "pooler"),
+        (asyncpg.ProtocolViolationError("query_wait_timeout"), TransientError, "pooler"),
+        (OSError(111, "refused"), TransientError, UP),
+    ],
+)
+def test_what_postgresql_says_asks_for_the_right_thing(
+    exc: Exception, kind: type[ReplicatorError], hint: str
+):
+    found = raised(translate(ERRORS, "write"), exc)
+    assert type(found) is kind
+    assert hint in found.hint
+
+
+def test_every_class_of_kafka_is_one_of_ours():
+    found = classes(aiokafka.errors, Exception)
+    assert len(found) > 80
+    for cls in found:
+        error = raised(kafka_session.translated("append"), blank(cls))
+        assert "append" in str(error)
+        assert error.hint, cls
+
+
+def test_a_clock_that_is_ahead_is_told_of_a_broker_that_refuses_its_times():
+    error = raised(kafka_session.translated("append"), aiokafka.errors.InvalidTimestampError())
+    assert isinstance(error, TransientError)
+    assert "clock" in error.hint
+
+
+OTHERS: dict[str, tuple[Boundary, list[type[Exception]]]] = {
+    "sqlite3": (
+        lambda: sqlite_file.translated(Path("/log"), "read"),
+        classes(sqlite3, sqlite3.Error),
+    ),
+    "aiohttp": (
+        lambda: http_session.reached("http://a", "read"),
+        classes(aiohttp, aiohttp.ClientError),
+    ),
+    "botocore": (
+        lambda: s3_session.translated("b", "read", Pace()),
+        classes(
+            botocore.exceptions,
+            botocore.exceptions.BotoCoreError,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("boundary", "found"), OTHERS.values(), ids=OTHERS.keys())
+def test_every_class_of_a_library_is_one_of_ours(boundary: Boundary, found: list[type[Exception]]):
+    assert found
+    for cls in found:
+        error = raised(boundary(), blank(cls))
+        assert error.hint, cls
+
+
+def test_every_error_of_the_operating_system_is_one_of_ours():
+    for code in errno.errorcode:
+        error = raised(local_files.translated("read /deep"), OSError(code, "its own words"))
+        assert "its own words" in str(error)
+        assert error.hint
+        assert not error.hint.startswith(UP)

@@ -1,0 +1,82 @@
+"""Of several name nodes the one that is active now is asked, whatever the others do."""
+
+import pytest
+
+from replicator.adapters.hdfs import HdfsAddress, hdfs_reader
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.transfer.pacing import Pace
+from replicator.errors import ConfigError, TransientError
+from replicator.model.load_spec import Location
+from tests.contract.storages import SIZES, Origin, checked, hdfs_target
+from tests.servers.name_nodes import ACTIVE, STATES, NameNodes, name_nodes
+
+ROOT = "/druid/segments"
+SMALL, LARGE = Location("a/0/index.zip"), Location("b/0/index.zip")
+FILES = {SMALL: {"": b"few"}, LARGE: {"": b"z" * ((5 << 20) + 1)}}
+
+
+def address(nodes: NameNodes) -> HdfsAddress:
+    return HdfsAddress(urls=tuple(nodes.urls), root=ROOT, request_timeout_s=0.3)
+
+
+async def everything(nodes: NameNodes) -> None:
+    """Every operation of a target and of a source."""
+    async with hdfs_target(address(nodes)) as target:
+        await target.probe()
+        for place, files in FILES.items():
+            stored = await target.put(place, await Origin(files).shipment(place))
+            assert stored.objects == checked(files)
+            assert await target.receipt(place) is not None
+            await target.vouch(place, stored)
+        listed = [one.location async for page in target.places(lambda _: False) for one in page]
+        assert sorted(listed) == sorted(FILES)
+        reader = hdfs_reader(address(nodes), pace=Pace(), sizes=SIZES, clock=SystemClock())
+        for place, files in FILES.items():
+            assert await reader.check(place) == checked(files)
+        await reader.close()
+        for place in FILES:
+            await target.remove(place)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("first", [True, False])
+async def test_a_node_that_is_not_at_work_is_passed_over(state: str, first: bool):
+    states = [state, ACTIVE] if first else [ACTIVE, state]
+    async with name_nodes(*states) as nodes:
+        await everything(nodes)
+        assert nodes.files == {}
+
+
+@pytest.mark.parametrize("state", ["standby", "hangs", "safe mode"])
+async def test_another_node_takes_over_in_the_middle(state: str):
+    async with name_nodes(ACTIVE, "standby") as nodes, hdfs_target(address(nodes)) as target:
+        for n, place in enumerate(FILES):
+            await target.put(place, await Origin(FILES[place]).shipment(place))
+            nodes.states.reverse()
+            nodes.states[n % 2] = state
+            assert await target.receipt(place) is not None
+            assert await target.check(place) == checked(FILES[place])
+            nodes.states[n % 2] = "standby"
+
+
+async def test_nobody_is_active():
+    async with (
+        name_nodes("standby", "dead", "starting") as nodes,
+        hdfs_target(address(nodes)) as target,
+    ):
+        with pytest.raises(TransientError, match="no name node is active") as told:
+            await target.receipt(SMALL)
+    for url, word in zip(nodes.urls, ("StandbyException", "connect", "Retriable"), strict=True):
+        assert url in str(told.value)
+        assert word in str(told.value)
+
+
+async def test_a_refusal_is_not_asked_of_the_next():
+    """Who may not do it at one may not at another; and what one says is what counts."""
+    async with name_nodes(ACTIVE, ACTIVE) as nodes, hdfs_target(address(nodes)) as target:
+        assert await target.receipt(SMALL) is None
+        nodes.states[0] = "standby"
+        assert await target.receipt(SMALL) is None
+    async with name_nodes("denied", ACTIVE) as nodes, hdfs_target(address(nodes)) as target:
+        with pytest.raises(ConfigError, match="AccessControlException"):
+            await target.receipt(SMALL)

@@ -1,0 +1,113 @@
+"""A local deep storage on bad days: a full disk, and a process that is killed in the middle."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.errors import MissingObjectError
+from replicator.model.load_spec import Location
+from tests.contract.storages import Origin
+from tests.servers.tied import tied
+
+PLACE = Location("wiki/2024/v1/0/index/")
+SIZE_BYTES = 3_000_000
+CHILD = """
+import asyncio, resource, sys, time
+from pathlib import Path
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.errors import TransientError
+from replicator.ports import Shipment, StoredObject
+
+full = sys.argv[2] == "full"
+if full:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+class Origin:
+    async def read(self, location, stored, *, start=0, end=None):
+        for _ in range(30):
+            yield b"x" * 100_000
+            if not full:
+                print("piece", flush=True)
+                time.sleep(0.05)
+
+async def main():
+    objects = (StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1"),)
+    shipment = Shipment(origin=Origin(), place=sys.argv[3], objects=objects)
+    try:
+        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], shipment)
+    except TransientError as exc:
+        print(exc)
+        sys.exit(8)
+
+asyncio.run(main())
+"""
+
+
+async def nothing_is_visible_and_the_next_put_works(root: Path) -> None:
+    storage = LocalDeepStorage(root)
+    assert await storage.receipt(PLACE) is None
+    assert not (root / PLACE).exists()
+
+    origin = Origin({"00000.smoosh": b"y" * SIZE_BYTES})
+    receipt = await storage.put(PLACE, await origin.shipment(PLACE))
+    assert await storage.check(PLACE) == receipt.objects
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "other").write_bytes(b"so that the root is not empty")
+    return tmp_path / "root"
+
+
+async def test_a_full_disk_leaves_nothing_visible_and_is_a_matter_of_trying_later(root: Path):
+    command = tied(sys.executable, "-c", CHILD, str(root), "full", PLACE)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 8, ended.stderr
+    assert "File too large" in ended.stdout
+    await nothing_is_visible_and_the_next_put_works(root)
+
+
+@pytest.mark.parametrize("pieces", [1, 10, 29])
+async def test_a_kill_in_the_middle_leaves_nothing_visible(root: Path, pieces: int):
+    command = tied(sys.executable, "-c", CHILD, str(root), "slow", PLACE)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        for _ in range(pieces):
+            assert child.stdout.readline() == b"piece\n"
+        child.send_signal(signal.SIGKILL)
+    with pytest.raises(MissingObjectError):
+        await LocalDeepStorage(root).objects(PLACE)
+    await nothing_is_visible_and_the_next_put_works(root)
+
+
+KILLED_CHILD = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from replicator.adapters.local.storage import LocalDeepStorage
+
+def killed(*_):
+    print("about to be linked", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+os.link = killed
+asyncio.run(LocalDeepStorage(Path(sys.argv[1])).area().create("history/log/1.zst", b"whole"))
+"""
+
+
+async def test_a_kill_leaves_no_file_of_ours_unfinished_for_ever(root: Path):
+    """It stood beside its place, hidden from every listing, and nobody ever removed it."""
+    command = tied(sys.executable, "-c", KILLED_CHILD, str(root))
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGKILL, "about to be linked\n")
+    async with LocalDeepStorage(root) as storage:
+        area = storage.area()
+        assert await area.names("") == []
+        assert await area.create("history/log/1.zst", b"again") is True
+        assert await area.get("history/log/1.zst") == b"again"
+    left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    assert left == {"other", ".replicator/lock", "_replicator/history/log/1.zst"}

@@ -1,0 +1,71 @@
+"""What is ours alone no other user reads; what a Druid must read keeps the umask's rights."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.scratch.folder import scratch
+from replicator.adapters.sqlite.log import SqliteEventLog
+from replicator.cli import restore_plan as plans
+from replicator.model.event import Document
+from replicator.model.load_spec import Location
+from tests.contract.storages import Origin
+
+PLACE = Location("wiki/2024/v1/0/index/")
+
+
+@pytest.fixture(autouse=True)
+def _open_umask() -> Iterator[None]:
+    """One that hides nothing."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def shown(folder: Path) -> list[str]:
+    """What others have rights on, in a folder that they may be able to enter."""
+    return [str(path) for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077]
+
+
+async def test_receipts_history_and_bases_are_closed_and_segments_are_readable(tmp_path: Path):
+    root = tmp_path / "deep"
+    root.mkdir()
+    storage = LocalDeepStorage(root)
+    await storage.put(PLACE, await Origin({"00000.smoosh": b"y"}).shipment(PLACE))
+    await storage.area().create("history/log/1.zst", b"passwords of supervisors")
+    await storage.area().replace("bases/log/1/manifest.json", b"too")
+    private = [root / ".replicator", root / "_replicator"]
+    assert [shown(folder) for folder in private] == [[], []]
+    assert [list(folder.rglob("*")) for folder in private] != [[], []]
+    segment = root / PLACE
+    assert segment.stat().st_mode & 0o777 == 0o777
+    assert (segment / "00000.smoosh").stat().st_mode & 0o777 == 0o666
+
+
+async def test_a_log_and_its_companions_are_closed(tmp_path: Path):
+    path = tmp_path / "new" / "log.sqlite"
+    async with SqliteEventLog(path, SystemClock(), "prod") as log:
+        await log.acquire()
+        await log.append([Document(type="t", subject="s", data=b"passwords of supervisors")])
+        assert {one.name for one in path.parent.iterdir()} == {
+            "log.sqlite", "log.sqlite-wal", "log.sqlite-shm",
+        }  # fmt: skip
+        assert shown(path.parent) == []
+
+
+def test_a_plan_is_closed(tmp_path: Path):
+    plans._write(tmp_path / "plan.json", {"plan": 1})
+    assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_drills_folder_is_entered_by_nobody_but_roots_postgresql(tmp_path: Path):
+    async def nothing(_: Path) -> None:
+        pass
+
+    async with scratch(tmp_path / "drills", nothing) as made:
+        wanted = 0o711 if os.geteuid() == 0 else 0o700
+        assert [one.stat().st_mode & 0o777 for one in (made.parent, made)] == [wanted, wanted]

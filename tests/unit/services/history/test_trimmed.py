@@ -1,0 +1,166 @@
+"""A log that is trimmed: what the store has is read from there, the rest is said to be missing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.errors import GapError
+from replicator.model.archive import HISTORY, history_span
+from replicator.model.event import Offset, Record
+from replicator.model.reading import Recorded
+from replicator.model.restore_point import Latest, ToOffset
+from replicator.services.history.cuts import fold
+from replicator.services.history.reader import History
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.store import Store
+from tests.builders import segment
+from tests.unit.pipeline import SOURCE, Pipeline
+
+
+class CountingArea(MemoryArea):
+    """Remembers which files were read."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__()
+        self.files, self.read = files, list[str]()
+
+    async def get(self, name: str) -> bytes:
+        self.read.append(name)
+        return await super().get(name)
+
+
+async def followed(pipeline: Pipeline, *, cuts: int = 6) -> None:
+    for number in range(cuts):
+        pipeline.publish(*[segment(f"s{number}-{i}") for i in range(3)])
+        await pipeline.cut()
+        await pipeline.follow()
+
+
+def alone(area: MemoryArea) -> History:
+    archive = ArchivedLog(Store(area), "log")
+    return History(
+        archive,
+        source=SOURCE,
+        workers=InPlaceWorkers(),
+        bases=archive,
+        records_per_read_max=4,
+    )
+
+
+async def test_rows_of_long_ago_are_read_from_a_base_and_not_from_all_history_before_it():
+    pipeline = Pipeline()
+    await followed(pipeline)
+    last = await pipeline.history().find(Latest())
+    await pipeline.archivist().write_base(last)
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    await pipeline.follow()
+    area = CountingArea(pipeline.area.files)
+    history = alone(area)
+    cut = await history.find(Latest())
+    area.read.clear()
+    history = alone(area)
+    offsets = np.sort((await fold(history, cut.offset, Recorded())).offsets)
+    found = [record async for records in history.records(offsets) for record in records]
+    assert [record.offset for record in found] == offsets.tolist()
+    assert len(found) == 19
+    read = [history_span(name) for name in area.read if name.startswith(HISTORY)]
+    assert read
+    assert all(span is not None and span[0] > last.offset for span in read)
+
+
+async def test_where_a_base_is_altered_its_rows_are_read_from_the_history():
+    pipeline = Pipeline()
+    await followed(pipeline)
+    last = await pipeline.history().find(Latest())
+    base = await pipeline.archivist().write_base(last)
+    damaged = next(name for name in pipeline.area.files if f"{base.offset:020}/0" in name)
+    pipeline.area.files[damaged] = b"rubbish"
+    history = pipeline.history()
+    offsets = np.sort((await fold(history, last.offset, Recorded())).offsets)
+    found = [record async for records in history.records(offsets) for record in records]
+    assert [record.offset for record in found] == offsets.tolist()
+
+
+async def test_the_newest_run_of_a_history_with_a_hole_reaches_the_log():
+    """A target that jumped over cuts goes on although the log has lost those."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    for number in range(3):
+        pipeline.publish(segment(f"jumped-{number}"))
+        await pipeline.cut()
+    await pipeline.archivist().cover(
+        await pipeline.history().find(Latest()), (), whole=False
+    )  # as a restore to there does
+    pipeline.applier = pipeline.new_applier()
+    restorer = pipeline.restorer()
+    await restorer.execute(
+        await restorer.plan(Latest(), datasource=None, adopt=False), accept_gaps=False
+    )
+    pipeline.applier = pipeline.new_applier(resume=True)
+    await pipeline.follow()
+    at = (await pipeline.target.held(SOURCE)).checkpoint
+    assert at is not None
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    pipeline.log.trim(Offset(at.offset + 1))
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert segment("late").id in pipeline.target_ids()
+
+
+async def test_a_record_that_no_base_has_any_more_is_a_gap():
+    """The base behind it was written when the row was something else already."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=1)
+    pipeline.publish(segment("s0-0", used=False))
+    await pipeline.cut()
+    pipeline.publish(segment("s0-0"))
+    await pipeline.cut()
+    await pipeline.archivist().write_base(await pipeline.history().find(Latest()))
+    pipeline.log.trim((await pipeline.log.span()).end)
+    with pytest.raises(GapError):
+        [records async for records in pipeline.history().records(np.array([4], np.int64))]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+async def test_nobody_waits_for_the_first_cut_of_a_log_that_had_some(*, resume: bool):
+    """The whole log is trimmed, and the store does not reach its end: that is said at once."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    if resume:
+        restorer = pipeline.restorer()
+        plan = await restorer.plan(ToOffset(offset=Offset(3)), datasource=None, adopt=False)
+        await restorer.execute(plan, accept_gaps=False)
+    else:
+        pipeline.area.files.clear()
+        pipeline.target.sources.clear()
+        pipeline.target.rows.clear()
+    pipeline.publish(segment("lost"))
+    await pipeline.cut()
+    pipeline.log.trim((await pipeline.log.span()).end)
+    with pytest.raises(GapError, match="was trimmed up to offset 10"):
+        await pipeline.new_applier(resume=resume).apply_next()
+
+
+async def test_a_log_that_is_trimmed_while_it_is_folded_is_read_on_from_a_base(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A watcher that began with the log's first record goes on with the base of a target."""
+    pipeline = Pipeline()
+    await followed(pipeline)
+    history = pipeline.history(preferred=False)
+    read, end = history._log.read, (await pipeline.log.span()).end
+
+    async def trimmed_meanwhile(start: Offset, *, records_max: int) -> Sequence[Record]:
+        pipeline.log.trim(Offset(end - 2))
+        return await read(start, records_max=records_max)
+
+    monkeypatch.setattr(history._log, "read", trimmed_meanwhile)
+    ledger = await fold(history, Offset(end - 1), Recorded())
+    assert len(ledger) == 18

@@ -1,0 +1,386 @@
+"""Status: how far a target is, what threatens what it has not, and which promises are broken."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.cli.status import _threats
+from replicator.errors import NotFoundError, TransientError
+from replicator.model.event import Offset
+from replicator.model.observation import LogBegun
+from replicator.model.proof import proof_json
+from replicator.model.rates import Rates
+from replicator.model.row import Segment
+from replicator.services.history.reader import History
+from replicator.services.inspection.status import Promises, Survey, TargetStatus
+from replicator.services.store.drill_record import DrillRecord
+from replicator.services.target.rates import RateBook
+from tests.builders import segment
+from tests.unit.pipeline import SOURCE, Pipeline
+from tests.unit.services.drills.test_drills import made
+from tests.unit.services.verification.test_proof import PROOF
+
+PROMISES = Promises(
+    rpo=timedelta(seconds=60),
+    kill_margin_min=timedelta(days=1),
+    log_margin_min=timedelta(days=1),
+)
+DAY = timedelta(days=1)
+
+
+class CountedLog(MemoryEventLog):
+    """Counts the records that are read."""
+
+    records_read = 0
+
+    async def read(self, start: Offset, *, records_max: int):
+        found = await super().read(start, records_max=records_max)
+        self.records_read += len(found)
+        return found
+
+
+def surveyed(pipeline: Pipeline, *, records_max: int | None = None, log=None) -> Survey:
+    return Survey(
+        source=SOURCE,
+        history=History(
+            log or pipeline.log.reopen(),
+            source=SOURCE,
+            workers=InPlaceWorkers(),
+            records_per_read_max=5,
+        ),
+        clock=pipeline.clock,
+        kill_buffer=30 * DAY,
+        records_per_look_max=records_max,
+    )
+
+
+async def look(
+    pipeline: Pipeline, survey: Survey | None = None, promises: Promises = PROMISES
+) -> TargetStatus:
+    survey = survey or surveyed(pipeline)
+    log = await survey.log()
+    return await survey.target(
+        "standby", metadata=pipeline.target, area=pipeline.area, log=log, promises=promises
+    )
+
+
+def unused(datasource: str, since: datetime, partition: int = 0) -> Segment:
+    text = since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return segment(datasource, partition, used=False, used_status_last_updated=text)
+
+
+async def pipeline_behind(*rows: Segment) -> Pipeline:
+    """A target at the first cut; the rows come in the second, ten seconds later."""
+    pipeline = Pipeline()
+    pipeline.publish(segment("seed"))
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.publish(*rows)
+    await pipeline.cut()
+    return pipeline
+
+
+async def test_a_target_that_has_all_is_threatened_by_nothing():
+    pipeline = await pipeline_behind(segment())
+    await pipeline.follow()
+    found = await look(pipeline)
+    assert found.pending is not None
+    assert (found.pending.objects, found.pending.size_bytes) == (0, 0)
+    assert (found.kill_margin, found.log_margin, found.trimmed) == (None, None, False)
+    assert (found.lag_records, found.broken) == (0, ())
+
+
+async def test_a_target_behind_says_what_waits_and_what_a_kill_could_take():
+    pipeline = Pipeline()
+    since = pipeline.clock.now() - 28 * DAY
+    pipeline = await pipeline_behind(
+        segment("wiki"), segment("wiki", 1), unused("orders", since), unused("orders", since, 1)
+    )
+    found = await look(pipeline)
+    assert found.pending is not None
+    assert (found.pending.objects, found.pending.size_bytes) == (4, 4 * 1967)
+    assert found.pending.kill_margins == {
+        "wiki": 30 * DAY,
+        "orders": 2 * DAY - timedelta(seconds=20),
+    }
+    assert found.kill_margin == 2 * DAY - timedelta(seconds=20)
+    assert found.broken == ()
+    tight = replace(PROMISES, kill_margin_min=2 * DAY)
+    assert (await look(pipeline, promises=tight)).broken == ("kill_margin_min",)
+
+
+async def test_the_gaps_of_the_cut_that_a_target_is_at_are_told_and_no_others():
+    pipeline = await pipeline_behind(segment("wiki"), segment("orders"))
+    pipeline.source_storage.stored.clear()
+    await pipeline.follow()
+    assert {gap.datasource for gap in (await look(pipeline)).gaps} == {"wiki", "orders"}
+    pipeline.kill(segment("orders"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert [gap.datasource for gap in (await look(pipeline)).gaps] == ["wiki"]
+
+
+async def test_a_target_with_nothing_needs_everything():
+    pipeline = Pipeline()
+    pipeline.publish(segment(), unused("orders", pipeline.clock.now() - 40 * DAY))
+    await pipeline.cut()
+    found = await look(pipeline)
+    assert found.pending is not None
+    assert found.pending.objects == 2
+    assert found.kill_margin == -10 * DAY - timedelta(seconds=10)
+    assert found.broken == ("rpo", "kill_margin_min")
+
+
+async def test_a_source_that_never_kills_threatens_nothing():
+    pipeline = await pipeline_behind(segment(used=False))
+    survey = surveyed(pipeline)
+    survey.kill_buffer = None
+    found = await look(pipeline, survey)
+    assert (found.kill_margin, found.broken) == (None, ())
+    assert found.pending is not None
+    assert found.pending.objects == 1
+
+
+async def test_a_cut_that_is_not_closed_yet_is_not_needed_yet():
+    pipeline = await pipeline_behind(segment())
+    records = await pipeline.log.read(Offset(0), records_max=1)
+    writer = pipeline.log.reopen()
+    await writer.acquire()
+    document = type("Doc", (), {"type": records[0].type, "data": records[0].data})
+    await writer.append([document()])
+    found = await look(pipeline)
+    assert found.pending is not None
+    assert (found.pending.objects, found.lag_records) == (1, 2)
+
+
+# ------------------------------------------------------------------------------------- the promises
+
+
+async def test_a_target_that_stands_may_lag_but_must_not_lose():
+    pipeline = await pipeline_behind(unused("orders", Pipeline().clock.now() - 28 * DAY))
+    kept = pipeline.target.sources[SOURCE]
+    assert kept.checkpoint is not None
+    pipeline.clock.move(1.5 * 86_400)
+    assert (await look(pipeline)).broken == ("rpo", "kill_margin_min")
+    kept.checkpoint = replace(kept.checkpoint, standing=True)
+    assert (await look(pipeline)).broken == ("kill_margin_min",)
+
+
+async def test_a_target_that_was_promoted_needs_nothing_of_its_source():
+    pipeline = await pipeline_behind(unused("orders", Pipeline().clock.now() - 40 * DAY))
+    kept = pipeline.target.sources[SOURCE]
+    assert kept.checkpoint is not None
+    kept.checkpoint = replace(kept.checkpoint, promoted=True)
+    pipeline.clock.move(86_400)
+    found = await look(pipeline)
+    assert (found.pending, found.kill_margin, found.broken) == (None, None, ())
+
+
+# ------------------------------------------------------------------------------ the log's retention
+
+
+async def test_the_log_keeps_a_record_for_its_retention_from_its_append():
+    pipeline = Pipeline()
+    pipeline.log = MemoryEventLog(pipeline.clock, SOURCE, log_id="log", kept_for=7 * DAY)
+    pipeline.watcher, pipeline.applier = pipeline.new_watcher(), pipeline.new_applier()
+    pipeline.publish(segment("seed"))
+    await pipeline.cut()
+    await pipeline.follow()
+    survey = surveyed(pipeline)
+    assert (await look(pipeline, survey)).log_margin == 7 * DAY
+    pipeline.publish(segment())
+    await pipeline.cut()
+    pipeline.clock.move(86_400)
+    pipeline.publish(segment("wiki", 1))
+    await pipeline.cut()
+    found = await look(pipeline, survey)
+    assert found.log_margin == 6 * DAY - timedelta(seconds=10)
+    assert "log_margin_min" not in found.broken
+    pipeline.clock.move(5 * 86_400)
+    found = await look(pipeline, survey)
+    assert found.log_margin == DAY - timedelta(seconds=10)
+    assert "log_margin_min" in found.broken
+    assert await pipeline.applier.apply_next()
+    assert (await look(pipeline, survey)).log_margin == 2 * DAY
+    await pipeline.follow()
+    assert (await look(pipeline, survey)).log_margin == 7 * DAY
+
+
+async def test_a_log_that_trimmed_what_is_needed_is_said_and_no_error():
+    pipeline = await pipeline_behind(segment(), segment("orders"))
+    checkpoint = pipeline.target.sources[SOURCE].checkpoint
+    assert checkpoint is not None
+    pipeline.log.trim(Offset(checkpoint.offset + 1))
+    found = await look(pipeline)
+    assert (found.trimmed, found.broken) == (False, ())
+    pipeline.log.trim(Offset(checkpoint.offset + 2))
+    found = await look(pipeline)
+    assert (found.trimmed, found.pending, found.broken) == (True, None, ("log_margin_min",))
+
+
+async def test_a_log_trimmed_behind_a_target_that_has_all_is_no_matter():
+    pipeline = await pipeline_behind(segment())
+    await pipeline.follow()
+    pipeline.log.trim((await pipeline.log.span()).end)
+    found = await look(pipeline)
+    assert (found.trimmed, found.broken) == (False, ())
+
+
+# ---------------------------------------------------------------------------------------- the price
+
+
+async def test_a_look_reads_only_what_is_new_since_the_last_one():
+    pipeline = await pipeline_behind(*(segment("wiki", number) for number in range(50)))
+    log = CountedLog(pipeline.clock, SOURCE)
+    log._stored = pipeline.log._stored
+    survey = surveyed(pipeline, log=log)
+    first = await look(pipeline, survey)
+    read, log.records_read = log.records_read, 0
+    again = await look(pipeline, survey)
+    assert read > 50
+    assert log.records_read == 0
+    assert again.pending == first.pending
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    found = await look(pipeline, survey)
+    assert log.records_read < 25  # two of the cut, and looks back for its end
+    assert found.pending is not None
+    assert found.pending.objects == 51
+    await pipeline.follow()
+    log.records_read = 0
+    found = await look(pipeline, survey)
+    assert found.pending is not None
+    assert (found.pending.objects, log.records_read) == (0, 0)
+
+
+async def test_a_far_target_is_read_in_several_looks_and_told_when_it_is_known():
+    pipeline = await pipeline_behind(*(segment("wiki", number) for number in range(22)))
+    survey = surveyed(pipeline, records_max=10)
+    looks = [(await look(pipeline, survey)).pending for _ in range(3)]
+    assert [found and found.objects for found in looks] == [None, None, 22]
+
+
+async def test_a_restore_in_place_makes_earlier_records_wait_again():
+    pipeline = await pipeline_behind(segment(), segment("orders"))
+    early = pipeline.target.sources[SOURCE].checkpoint
+    survey = surveyed(pipeline)
+    await look(pipeline, survey)
+    await pipeline.follow()
+    found = await look(pipeline, survey)
+    assert found.pending is not None
+    assert found.pending.objects == 0
+    pipeline.target.sources[SOURCE].checkpoint = early
+    found = await look(pipeline, survey)
+    assert found.pending is not None
+    assert found.pending.objects == 2
+
+
+@pytest.mark.parametrize("log_id", ["log", "another"])
+async def test_a_target_of_another_log_is_not_measured_by_this_one(log_id: str):
+    pipeline = await pipeline_behind(segment())
+    kept = pipeline.target.sources[SOURCE]
+    assert kept.checkpoint is not None
+    kept.checkpoint = replace(kept.checkpoint, log_id=log_id)
+    assert ((await look(pipeline)).pending is None) == (log_id == "another")
+
+
+async def test_no_log_is_an_empty_status():
+    pipeline = Pipeline()
+    found = await look(pipeline)
+    assert (found.pending, found.lag_records, found.broken) == (None, None, ("rpo",))
+
+
+async def test_a_drill_is_promised_and_a_store_that_is_away_changes_nothing_known():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    survey = surveyed(pipeline)
+    promised = replace(PROMISES, rpo=30 * DAY, drill=7 * DAY)
+    assert (await look(pipeline)).drilled.last_good is None
+    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    good = replace(made(), ended_at=pipeline.clock.now())
+    await DrillRecord(pipeline.area).keep(good)
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey, promised)).broken == ()
+
+    async def away(prefix: str):
+        raise TransientError("the store is away")
+
+    pipeline.area.names = away  # type: ignore[method-assign]
+    pipeline.clock.move(7 * 86_400 - 60)
+    found = await look(pipeline, survey, promised)
+    assert (found.drilled.last_good, found.broken) == (good, ())
+    pipeline.clock.move(1)
+    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    unseen = await look(pipeline, surveyed(pipeline), promised)
+    assert (unseen.drilled.unknown, unseen.broken) == ("the store is away", ("drill.promise",))
+
+
+async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_store_is_away():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    survey = surveyed(pipeline)
+    assert (await look(pipeline, survey)).proved == {}
+    proof = replace(PROOF, proved_at=pipeline.clock.now())
+    await pipeline.area.create(proof.name, proof_json(proof))
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+
+    async def away(prefix: str):
+        raise TransientError("the store is away")
+
+    pipeline.area.names = away  # type: ignore[method-assign]
+    pipeline.clock.move(60)
+    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+
+
+async def test_how_long_what_waits_takes_is_told_by_what_was_measured():
+    pipeline = await pipeline_behind(segment("wiki"), segment("wiki", 1))
+    found = await look(pipeline)
+    assert (found.rates, found.catch_up) == (Rates(), None), "nothing was measured yet"
+    book = RateBook(pipeline.area, lambda _: None)
+    await book.copied(1967, 1, 0.5)
+    await book.wrote(30, 10.0)
+    await book.keep()
+    found = await look(pipeline)
+    assert found.rates.bytes_per_s == 2 * 1967
+    assert found.lag_records == 3
+    assert found.catch_up == timedelta(seconds=1 + 1)
+    await pipeline.follow()
+    assert (await look(pipeline)).catch_up is None, "nothing waits"
+
+
+class GoneLog(MemoryEventLog):
+    """A log of which there is nothing."""
+
+    async def span(self):
+        raise NotFoundError("there is no such event log")
+
+
+async def test_a_target_whose_log_is_gone_keeps_no_promise():
+    """Long before its lag says so: nothing can reach it any more."""
+    pipeline = Pipeline()
+    assert not (await look(pipeline)).log_gone, "there was none yet"
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    assert (await look(pipeline)).broken == ()
+    survey = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
+    found = await look(pipeline, survey)
+    assert (found.log_gone, found.broken) == (True, ("rpo",))
+    assert "is its volume mounted?" in _threats(found, await survey.log())[0]
+
+
+async def test_a_new_log_is_told_of_once():
+    pipeline = Pipeline()
+    await pipeline.cut()
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    assert [one for one in pipeline.seen if isinstance(one, LogBegun)] == [LogBegun(log_id="log")]

@@ -1,0 +1,227 @@
+"""The watcher finds whatever changed, in one consistent cut, and remembers by the log alone."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from replicator.errors import CorruptionError, FencedError, TransientError
+from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
+from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
+from replicator.model.row import Row, Segment, key_of
+from replicator.model.wire import decode
+from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
+from tests.unit.pipeline import HandClock, Pipeline
+
+
+async def entries(pipeline: Pipeline) -> list[Entry]:
+    return [decode(record) for record in await pipeline.log.read(Offset(0), records_max=100)]
+
+
+async def last_cut(pipeline: Pipeline) -> list[Entry]:
+    found = await entries(pipeline)
+    return [entry for entry in found if entry.envelope.cut == found[-1].envelope.cut]
+
+
+async def test_the_first_cut_holds_everything_and_adds_up():
+    pipeline = Pipeline()
+    rows: tuple[Row, ...] = (segment(), segment("orders"), commit())
+    pipeline.publish(*rows)
+    await pipeline.cut()
+    *changes, closed = (entry.event for entry in await entries(pipeline))
+    found = {fingerprint(event.row) for event in changes if isinstance(event, RowChanged)}
+    assert found == {fingerprint(row) for row in rows}
+    assert isinstance(closed, CutClosed)
+    assert closed.count == 3
+    assert closed.digest == changed(EMPTY_DIGEST, gone=(), come=map(fingerprint, rows))
+
+
+async def test_a_payload_rewritten_without_any_timestamp_is_seen():
+    """Trap 3: move, archive and restore tasks touch no timestamp."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    moved = replace(segment(), payload=json_bytes(segment_payload(size=1968)))
+    assert moved.used_status_last_updated == segment().used_status_last_updated
+    pipeline.publish(moved)
+    await pipeline.cut()
+    event = (await last_cut(pipeline))[0].event
+    assert isinstance(event, RowChanged)
+    assert event.row == moved
+    assert event.previous == fingerprint(segment())
+
+
+async def test_a_cut_is_never_older_than_the_one_before():
+    """A replica that lost its primary shows as much as before, and cannot say so any more."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    first = (await last_cut(pipeline))[-1].envelope.time
+    pipeline.source.clock = HandClock(first - timedelta(hours=1))
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    assert {entry.envelope.time for entry in await last_cut(pipeline)} == {first}
+
+
+async def test_a_row_that_is_back_dated_is_seen():
+    """Trap 1: rows become visible after their timestamps; a time cursor would pass them by."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    late = segment("orders", created_date="2020-01-01T00:00:00.000Z")
+    pipeline.publish(late)
+    await pipeline.cut()
+    assert (await last_cut(pipeline))[0].event == RowChanged(
+        row=late, fingerprint=fingerprint(late), previous=None
+    )
+
+
+async def test_a_deleted_row_is_seen():
+    """Trap 2: a kill leaves nothing behind, no tombstone and no timestamp."""
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"))
+    await pipeline.cut()
+    pipeline.kill(segment("orders"))
+    await pipeline.cut()
+    event = (await last_cut(pipeline))[0].event
+    assert isinstance(event, RowRemoved)
+    assert event.key.key == segment("orders").id
+
+
+async def test_a_quiet_poll_publishes_nothing_until_an_idle_cut_is_due():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    assert not await pipeline.watcher.poll()
+    assert len(await entries(pipeline)) == 2
+
+
+async def test_a_new_watcher_goes_on_where_the_log_ends():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    cut = await last_cut(pipeline)
+    assert [type(entry.event) for entry in cut] == [RowChanged, CutClosed]
+    assert cut[0].envelope.cut == 2
+    assert cut[0].envelope.epoch == 2
+
+
+async def test_a_second_watcher_shuts_out_the_first():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.new_watcher().poll()
+    pipeline.publish(segment("orders"))
+    with pytest.raises(FencedError):
+        await pipeline.watcher.poll()
+
+
+async def test_an_attempt_that_was_given_up_is_not_part_of_the_next_cut(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A watcher that died in the middle of a large cut leaves events that no record closes."""
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"), segment("clicks"))
+    log = pipeline.watcher._log
+    append, calls = log.append, 0
+
+    async def append_once(documents):
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise TransientError("gone")
+        return await append(documents)
+
+    monkeypatch.setattr(log, "append", append_once)
+    with pytest.raises(TransientError):
+        await pipeline.watcher.poll()
+    await pipeline.cut()
+    found = await entries(pipeline)
+    assert len(found) == 2 + 3 + 1
+    closed = found[-1].event
+    assert isinstance(closed, CutClosed)
+    assert (closed.cut, closed.count) == (1, 3)
+    await pipeline.follow()
+    assert len(pipeline.target_ids()) == 3
+
+
+async def test_what_only_a_given_up_attempt_speaks_of_was_never_there(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"), segment("clicks"))
+    log = pipeline.watcher._log
+    append = log.append
+
+    async def append_and_fail(documents):
+        await append(documents)
+        raise TransientError("the answer was lost")
+
+    monkeypatch.setattr(log, "append", append_and_fail)
+    with pytest.raises(TransientError):
+        await pipeline.watcher.poll()
+    monkeypatch.undo()
+    told = (await entries(pipeline))[0].event
+    assert isinstance(told, RowChanged)
+    gone = pipeline.source.rows.pop(key_of(told.row))
+    await pipeline.cut()
+    await pipeline.new_watcher().poll()
+    assert len(await last_cut(pipeline)) == 1, "it saw a row go that was never there"
+    await pipeline.follow()
+    assert isinstance(gone, Segment)
+    assert len(pipeline.target_ids() - {gone.id}) == len(pipeline.target_ids()) == 2
+
+
+async def test_a_log_that_was_altered_is_refused():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    records = pipeline.log._stored.records
+    document = orjson.loads(records[0].data)
+    document["data"]["row"]["used"] = False
+    records[0] = records[0]._replace(data=orjson.dumps(document))
+    with pytest.raises(CorruptionError, match="offset 0 does not match"):
+        await pipeline.new_watcher().poll()
+
+
+async def test_a_lost_event_is_noticed():
+    """The digest of a cut is of everything: a log with a hole in it does not add up."""
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"))
+    await pipeline.cut()
+    records = pipeline.log._stored.records
+    del records[0]
+    records[0] = records[0]._replace(offset=Offset(0))
+    with pytest.raises(CorruptionError, match="does not add up"):
+        await pipeline.new_watcher().poll()
+
+
+async def test_a_database_that_computes_other_fingerprints_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Both sides compute; when they disagree, no cut is closed."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    monkeypatch.setattr(
+        "replicator.services.replication.watcher.fingerprint", lambda row: fingerprint(commit())
+    )
+    with pytest.raises(CorruptionError, match="computes other fingerprints"):
+        await pipeline.watcher.poll()
+    assert all(not isinstance(entry.event, CutClosed) for entry in await entries(pipeline))
+
+
+async def test_used_flips_are_published_with_their_own_timestamps():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    flipped = segment(used=False, used_status_last_updated="2024-07-01T00:00:00.000Z")
+    pipeline.publish(flipped)
+    await pipeline.cut()
+    event = (await last_cut(pipeline))[0].event
+    assert isinstance(event, RowChanged)
+    assert event.row == flipped
+    assert CREATED != "2024-07-01T00:00:00.000Z"

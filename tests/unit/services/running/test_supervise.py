@@ -1,0 +1,52 @@
+"""Services run side by side: one that fails ends all, a signal ends each with its work done."""
+
+import asyncio
+
+import pytest
+
+from replicator.errors import FencedError
+from replicator.services.running.supervisor import Service, supervise
+
+
+class Follows:
+    """Runs until it is told to stop, then finishes what it is at."""
+
+    def __init__(self) -> None:
+        self.runs, self.finished = asyncio.Event(), False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self.runs.set()
+        await stop.wait()
+        self.finished = True
+
+
+class Fails:
+    def __init__(self, beside: Follows) -> None:
+        self._beside = beside
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await self._beside.runs.wait()
+        raise FencedError("another one took over")
+
+
+class Hangs:
+    async def run(self, stop: asyncio.Event) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_one_that_fails_ends_all_and_is_told():
+    follows = Follows()
+    services: dict[str, Service] = {"follows": follows, "fails": Fails(follows)}
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(30):
+            await supervise(services, stop=asyncio.Event(), drain_s=30)
+    assert caught.group_contains(FencedError, match="another one took over")
+    assert not follows.finished
+
+
+async def test_told_to_stop_each_finishes_its_work_and_one_that_hangs_is_ended():
+    stop, follows = asyncio.Event(), Follows()
+    stop.set()
+    async with asyncio.timeout(30):
+        await supervise({"follows": follows, "hangs": Hangs()}, stop=stop, drain_s=0.01)
+    assert follows.finished

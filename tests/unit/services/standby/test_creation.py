@@ -1,0 +1,108 @@
+"""What a target is told before anything is applied to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from replicator.errors import NotFoundError, RefusedError
+from replicator.model.load_rules import LoadRules
+from replicator.model.promotion import SupervisorState
+from replicator.model.standby import REQUIREMENTS, Verdict, judge
+from replicator.ports import Obstacle
+from replicator.services.standby.creation import Created, create
+from tests.builders import json_bytes, rules
+from tests.unit.pipeline import Pipeline
+
+HOT = {"type": "loadForever", "tieredReplicants": {"hot": 1, "_default_tier": 1}}
+ICE = {"type": "loadForever", "tieredReplicants": {"ice": 1}}
+
+
+@dataclass
+class Place:
+    """A metadata store and a deep storage before anything is there."""
+
+    has_tables: bool = False
+    releases: list[str | None] = field(default_factory=list)
+    folders: int = 0
+
+    async def create(self, release: str | None = None, *, centralized: bool = False) -> bool:
+        self.releases.append(release)
+        if not self.has_tables and release is None:
+            raise NotFoundError("there are no tables of a Druid")
+        return not self.has_tables
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        return [] if self.has_tables else [Obstacle(what="no key", remedy="make one")]
+
+
+class Folder:
+    def __init__(self) -> None:
+        self.made = 0
+
+    async def create(self) -> None:
+        self.made += 1
+
+
+@dataclass
+class Druid:
+    said: Mapping[str, str]
+
+    async def properties(self) -> Mapping[str, str]:
+        return self.said
+
+    async def tiers(self) -> frozenset[str]:
+        return frozenset({"_default_tier"})
+
+    async def supervisor(self, id_: str) -> SupervisorState | None:
+        return None
+
+    async def supervise(self, spec: bytes) -> None:
+        raise AssertionError
+
+
+async def created(
+    place: Place, druid: Druid | None, *, release: str | None = None, load_rules: LoadRules
+) -> Created:
+    pipeline = Pipeline()
+    pipeline.publish(rules("wiki", payload=json_bytes([HOT])))
+    pipeline.publish(rules("orders", payload=json_bytes([ICE])))
+    return await create(
+        metadata=place,
+        storage=Folder(),
+        druid=druid,
+        source=pipeline.source,
+        load_rules=load_rules,
+        release=release,
+        centralized=False,
+    )
+
+
+async def test_tables_are_made_for_the_release_that_was_said():
+    place = Place()
+    with pytest.raises(RefusedError, match="no tables of a Druid; nothing was made") as caught:
+        await created(place, None, load_rules=LoadRules())
+    assert "--druid-release" in caught.value.hint
+    done = await created(place, None, release="33.0.0", load_rules=LoadRules())
+    assert (done.tables_made, done.judged, done.tiers_missing) == (True, None, ())
+    assert done.obstacles == (Obstacle(what="no key", remedy="make one"),)
+
+
+async def test_tiers_that_the_target_does_not_have_are_named_by_their_new_names():
+    place, druid = Place(has_tables=True), Druid({})
+    done = await created(place, druid, load_rules=LoadRules())
+    assert done.tiers_missing == ("hot", "ice")
+    mapped = LoadRules(tiers={"hot": "_default_tier", "ice": "cold"})
+    assert (await created(place, druid, load_rules=mapped)).tiers_missing == ("cold",)
+
+
+def test_a_setting_that_nobody_made_counts_as_druids_default():
+    judged = {one.requirement.name: one for one in judge({})}
+    wrong = {name for name, one in judged.items() if one.verdict is Verdict.WRONG}
+    assert wrong == {one.name for one in REQUIREMENTS if one.default != one.wanted}
+    assert judged["druid.coordinator.kill.rule.on"].found == "(true)"
+
+
+def test_all_settings_made_are_good():
+    said = {one.name: one.wanted.upper() for one in REQUIREMENTS}
+    assert {one.verdict for one in judge(said)} == {Verdict.GOOD}

@@ -1,0 +1,383 @@
+"""A standby becomes a primary, also when it is interrupted anywhere on the way."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
+from replicator.model.promotion import (
+    Await,
+    Done,
+    Fence,
+    Halt,
+    Resumption,
+    Start,
+    SupervisorState,
+    next_step,
+    offsets_of,
+)
+from replicator.model.row import Kind, RowKey, Rules, Supervisor
+from replicator.ports import Freshness
+from replicator.services.standby.promoter import ALL, Promoter, refuse_moving_source
+from tests.builders import commit, json_bytes, rules, segment, supervisor
+from tests.unit.pipeline import SOURCE, Pipeline
+
+DROP = {"type": "dropByInterval", "interval": "2020-01-01/2021-01-01"}
+LOAD = {"type": "loadForever"}
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Fuse:
+    """Ends the process at the n-th thing that it does."""
+
+    at: int | None = None
+    done: int = 0
+
+    def burn(self) -> None:
+        self.done += 1
+        if self.done == self.at:
+            raise Crash
+
+
+@dataclass
+class Overlord:
+    """A `DruidCluster` of its own."""
+
+    committed: Mapping[str, str]
+    fuse: Fuse = field(default_factory=Fuse)
+    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    polls: count = field(default_factory=count)  # type: ignore[type-arg]
+    posts: list[str] = field(default_factory=list)
+    away: bool = False
+
+    async def supervisor(self, id_: str) -> SupervisorState | None:
+        self.fuse.burn()
+        if self.away:
+            raise TransientError("the Overlord is away")
+        if (spec := self.specs.get(id_)) is None:
+            return None
+        has_tasks = not spec["suspended"] and next(self.polls) > 2
+        return SupervisorState(
+            is_suspended=spec["suspended"],
+            state="RUNNING",
+            starts=(self.committed,) if has_tasks else (),
+        )
+
+    async def supervise(self, spec: bytes) -> None:
+        self.fuse.burn()
+        found = json.loads(spec)
+        self.posts.append(found["spec"]["dataSchema"]["dataSource"])
+        self.specs[found["spec"]["dataSchema"]["dataSource"]] = found
+        self.fuse.burn()
+
+    async def tiers(self) -> frozenset[str]:
+        return frozenset({"_default_tier"})
+
+    async def properties(self) -> Mapping[str, str]:
+        return {}
+
+
+def offsets(number: int) -> bytes:
+    return json_bytes(
+        {"type": "kafka", "partitions": {"partitionSequenceNumberMap": {"0": number}}}
+    )
+
+
+def spec(name: str, *, suspended: bool = False, type_: str = "kafka") -> Supervisor:
+    payload = {
+        "type": type_,
+        "spec": {"dataSchema": {"dataSource": name}},
+        "suspended": suspended,
+    }
+    return supervisor(name, payload=json_bytes(payload))
+
+
+async def followed(*more: Supervisor) -> Pipeline:
+    """A standby that has applied one cut of a stream."""
+    pipeline = Pipeline()
+    pipeline.publish(
+        segment(),
+        commit("wiki", commit_metadata_payload=offsets(42)),
+        spec("wiki"),
+        rules(payload=json_bytes([DROP, LOAD])),
+        *more,
+    )
+    await pipeline.cut()
+    while await pipeline.applier.apply_next():
+        pass
+    return pipeline
+
+
+def promoter(pipeline: Pipeline, overlord: Overlord, *, timeout_s: float = 30) -> Promoter:
+    return Promoter(
+        source=SOURCE,
+        target="standby",
+        history=pipeline.history(),
+        metadata=pipeline.target,
+        druid=overlord,
+        resume_timeout_s=timeout_s,
+        observer=pipeline.seen.append,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("replicator.services.standby.promoter.POLL_S", 0.001)
+
+
+async def test_it_fences_gives_the_rules_back_and_resumes_where_the_segments_end():
+    pipeline = await followed(spec("asleep", suspended=True))
+    overlord = Overlord({"0": "42"})
+    plan = await promoter(pipeline, overlord).plan(chosen=None)
+    assert [(one.id, one.offsets) for one in plan.resumptions] == [("wiki", {"0": "42"})]
+    assert plan.asleep == ("asleep",)
+    assert not overlord.posts
+
+    await promoter(pipeline, overlord).execute(plan)
+
+    assert overlord.posts == ["wiki"]
+    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    assert checkpoint is not None
+    assert checkpoint.promoted
+    row = pipeline.target.rows[RowKey(Kind.RULES, "wiki")]
+    assert isinstance(row, Rules)
+    assert json.loads(row.payload) == [DROP, LOAD]
+
+
+async def test_one_that_is_interrupted_anywhere_goes_on():
+    """Every prefix of what it does, then the same command again."""
+    for at in count(1):
+        pipeline = await followed(spec("orders"))
+        overlord = Overlord({"0": "42"}, fuse=Fuse(at))
+        writes = _burning(pipeline, overlord.fuse)
+        interrupted = True
+        try:
+            await run(pipeline, overlord)
+            interrupted = False
+        except Crash:
+            pass
+        overlord.fuse.at = None
+        await run(pipeline, overlord)
+        assert set(overlord.specs) == {"wiki", "orders"}
+        assert not any(found["suspended"] for found in overlord.specs.values())
+        assert writes
+        assert not any(checkpoint.promoted for checkpoint in writes), "a primary was written to"
+        checkpoint = pipeline.target.sources[SOURCE].checkpoint
+        assert checkpoint is not None
+        assert checkpoint.promoted
+        if not interrupted:
+            assert at > 8, "the fuse was never reached: nothing was interrupted"
+            return
+
+
+async def run(pipeline: Pipeline, overlord: Overlord) -> None:
+    this = promoter(pipeline, overlord)
+    await this.execute(await this.plan(chosen=ALL))
+
+
+def _burning(pipeline: Pipeline, fuse: Fuse) -> list[Any]:
+    """Let the target burn the fuse too; return the checkpoint before each transaction."""
+    written: list[Any] = []
+    transaction = pipeline.target.transaction
+
+    def watched(source: str, epoch: Any) -> Any:
+        fuse.burn()
+        written.append(pipeline.target.sources[source].checkpoint)
+        return transaction(source, epoch)
+
+    pipeline.target.transaction = watched  # type: ignore[method-assign]
+    held = pipeline.target.held
+
+    async def seen(source: str) -> Any:
+        fuse.burn()
+        return await held(source)
+
+    pipeline.target.held = seen  # type: ignore[method-assign]
+    return written
+
+
+async def test_tasks_that_begin_elsewhere_are_stopped_and_named():
+    pipeline, overlord = await followed(), Overlord({"0": "0"})
+    with pytest.raises(CorruptionError, match="began to read at") as caught:
+        await run(pipeline, overlord)
+    assert "wiki" in str(caught.value)
+    assert overlord.specs["wiki"]["suspended"]
+
+
+async def test_tasks_that_do_not_come_up_are_waited_for_up_to_a_limit():
+    pipeline, overlord = await followed(), Overlord({"0": "42"})
+    overlord.polls = iter([0] * 10_000)  # type: ignore[assignment]
+    this = promoter(pipeline, overlord, timeout_s=0.1)
+    with pytest.raises(TransientError, match=r"supervisor wiki .* no running tasks after"):
+        await this.execute(await this.plan(chosen=None))
+
+
+async def test_an_overlord_that_is_away_is_named_and_the_fence_is_up_already():
+    pipeline, overlord = await followed(), Overlord({"0": "42"}, away=True)
+    with pytest.raises(TransientError, match="away"):
+        await run(pipeline, overlord)
+
+
+async def test_a_target_that_moves_after_the_plan_is_planned_again():
+    pipeline, overlord = await followed(), Overlord({"0": "77"})
+    this = promoter(pipeline, overlord)
+    plan = await this.plan(chosen=None)
+    pipeline.publish(commit("wiki", commit_metadata_payload=offsets(77)))
+    await pipeline.cut()
+    while await pipeline.applier.apply_next():
+        pass
+    done = await this.execute(plan)
+    assert done.checkpoint.cut == plan.checkpoint.cut + 1
+    assert done.resumptions[0].offsets == {"0": "77"}
+
+
+async def test_what_the_log_holds_beyond_the_target_is_counted():
+    pipeline = await followed()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    plan = await promoter(pipeline, Overlord({})).plan(chosen=None)
+    assert plan.behind is not None
+    assert (plan.behind.cuts, plan.behind.events) == (1, 1)
+
+
+async def test_without_the_log_the_operator_says_which_supervisors_go_on():
+    pipeline = await followed()
+    checkpoint = pipeline.target.sources[SOURCE].checkpoint
+    pipeline.log = Pipeline().log  # another one, that nobody has made
+    overlord = Overlord({"0": "42"})
+    with pytest.raises(RefusedError, match="nobody knows which supervisors") as caught:
+        await promoter(pipeline, overlord).plan(chosen=None)
+    assert "--supervisor" in caught.value.hint
+    plan = await promoter(pipeline, overlord).plan(chosen=frozenset({"wiki"}))
+    assert (plan.rules, plan.behind, plan.checkpoint) == (None, None, checkpoint)
+    await promoter(pipeline, overlord).execute(plan)
+    assert overlord.posts == ["wiki"]
+
+
+async def test_a_supervisor_that_is_not_there_is_not_found():
+    pipeline = await followed()
+    with pytest.raises(NotFoundError, match="no supervisor nobody; it has wiki"):
+        await promoter(pipeline, Overlord({})).plan(chosen=frozenset({"nobody"}))
+
+
+async def test_a_target_that_holds_nothing_is_refused():
+    with pytest.raises(RefusedError, match="holds nothing"):
+        await promoter(Pipeline(), Overlord({})).plan(chosen=None)
+
+
+async def test_nothing_is_written_to_a_primary():
+    pipeline = await followed()
+    await run(pipeline, Overlord({"0": "42"}))
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    before = dict(pipeline.target.rows)
+    with pytest.raises(FencedError):
+        await pipeline.applier.apply_next()
+    for applier in (pipeline.applier, pipeline.new_applier(resume=True, adopt=True)):
+        with pytest.raises(RefusedError, match="was promoted"):
+            await applier.apply_next()
+    assert pipeline.target.rows == before
+
+
+async def test_a_source_that_may_still_commit_is_refused():
+    pipeline = await followed()
+    source = Source(pipeline)
+    with pytest.raises(RefusedError, match="supervisors wiki are not suspended"):
+        await refuse_moving_source(source)
+    pipeline.publish(spec("wiki", suspended=True))
+    source.tasks = ["index_kafka_wiki_1"]
+    with pytest.raises(RefusedError, match="1 tasks of the source have not ended: index_kafka"):
+        await refuse_moving_source(source)
+    source.tasks = []
+    await refuse_moving_source(source)
+    source.behind = timedelta(minutes=1)
+    with pytest.raises(RefusedError, match=r"a replica that shows .* \(60.0 s ago\): it is paused"):
+        await refuse_moving_source(source)
+
+
+class Source:
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.tasks: list[str] = []
+        self.behind = timedelta(0)
+        self.snapshot = pipeline.source.snapshot
+
+    async def freshness(self) -> Freshness:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return Freshness(
+            asked_at=now, shows=now - self.behind, is_replica=True, reason="it is paused"
+        )
+
+    async def load_spec_samples(self) -> list[tuple[str, bytes]]:
+        raise AssertionError("nobody asked for it")
+
+    async def running_tasks(self) -> list[str]:
+        return self.tasks
+
+
+# ---------------------------------------------------------------------------------- each next step
+
+ONE = Resumption(id="wiki", spec=b'{"type":"kafka"}', offsets={"0": "42", "1": "7"})
+
+
+def state(*starts: Mapping[str, str], suspended: bool = False) -> SupervisorState:
+    return SupervisorState(is_suspended=suspended, state="RUNNING", starts=starts)
+
+
+@pytest.mark.parametrize(
+    ("promoted", "seen", "wanted"),
+    [
+        (False, None, Fence()),
+        (True, None, Start(ONE)),
+        (True, state(suspended=True), Start(ONE)),
+        (True, state(), Await(ONE)),
+        (True, state({"0": "42", "1": "7"}), Done()),
+        (True, state({"0": "42"}, {"1": "7"}), Done()),
+        (True, state({"0": "42", "1": "7", "2": "0"}), Done()),
+        (True, state({"0": "50", "1": "9"}), Done()),
+        (True, state({"0": "41", "1": "7"}), Halt(ONE, {"0": "41", "1": "7"})),
+        (True, state({"0": "42"}, {"1": "0"}), Halt(ONE, {"1": "0"})),
+    ],
+)
+def test_each_step_is_decided_from_what_is_seen(
+    promoted: bool, seen: SupervisorState | None, wanted: object
+):
+    """The committed offsets have moved to 50 and 9: tasks of the promoted target published them."""
+    step = next_step(
+        [ONE],
+        is_promoted=promoted,
+        states={"wiki": seen} if seen else {},
+        committed={"wiki": {"0": "50", "1": "9"}},
+    )
+    assert step == wanted
+
+
+def test_a_supervisor_without_a_stream_has_no_offsets_to_wait_for():
+    one = Resumption(id="compact", spec=b'{"type":"autocompact"}', offsets={})
+    step = next_step(
+        [one], is_promoted=True, states={"compact": state()}, committed={"compact": {}}
+    )
+    assert step == Done()
+
+
+def test_offsets_are_those_that_druid_writes():
+    payload = (
+        b'{"type":"kafka","partitions":{"type":"end","stream":"clicks",'
+        b'"partitionSequenceNumberMap":{"0":40},"partitionOffsetMap":{"0":40},"topic":"clicks"}}'
+    )
+    assert offsets_of(commit("clicks", commit_metadata_payload=payload)) == {"0": "40"}
+    assert offsets_of(None) == {}

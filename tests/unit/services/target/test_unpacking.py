@@ -1,0 +1,91 @@
+"""A packed segment is read as the folder it was; nothing altered passes."""
+
+import io
+from random import Random
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import pytest
+
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.transfer.packing import Packing
+from replicator.errors import CorruptionError
+from replicator.model.load_spec import Location
+from replicator.ports import Shipment, StoredObject
+from replicator.services.target.unzipping import Unpacking, unpacked
+from tests.contract.storages import Origin
+
+FOLDER, ZIP = Location("wiki/0/index/"), Location("wiki/0/index.zip")
+FILES = {
+    "00000.smoosh": Random(1).randbytes(3 << 20) + bytes(3 << 20),
+    "meta.smoosh": b"v1,2147483647,1\n",
+    "version.bin": b"\0\0\0\x09",
+    "empty": b"",
+}
+
+
+SMALL = {**FILES, "00000.smoosh": Random(3).randbytes(500)}
+
+
+async def packed_by_us(files: dict[str, bytes] = FILES) -> MemoryDeepStorage:
+    """Return a storage with the zip that we make of the folder."""
+    storage = MemoryDeepStorage()
+    storage.stored[FOLDER] = dict(files)
+    objects = tuple(await storage.objects(FOLDER))
+    packing = Packing(Shipment(origin=storage, place=FOLDER, objects=objects))
+    data = b"".join([piece async for piece in packing.pieces()])
+    storage.stored[ZIP] = {"": data}
+    return storage
+
+
+async def contents(storage: MemoryDeepStorage) -> dict[str, bytes]:
+    reader = Unpacking(storage)
+    return {
+        stored.name: b"".join([piece async for piece in reader.read(unpacked(ZIP), stored)])
+        for stored in await reader.objects(unpacked(ZIP))
+    }
+
+
+async def test_what_was_packed_comes_out():
+    storage = await packed_by_us()
+    assert await contents(storage) == FILES
+
+
+async def test_a_file_that_breaks_off_is_not_packed():
+    announced = (StoredObject(name="version.bin", size_bytes=4, tag="1"),)
+    shipment = Shipment(origin=Origin({"version.bin": b"abc"}), place=FOLDER, objects=announced)
+    with pytest.raises(CorruptionError, match="3 bytes arrived, its storage said 4"):
+        async for _ in Packing(shipment).pieces():
+            pass
+
+
+@pytest.mark.parametrize("method", [ZIP_STORED, ZIP_DEFLATED])
+async def test_zips_of_others_come_out(method: int):
+    storage, sink = MemoryDeepStorage(), io.BytesIO()
+    with ZipFile(sink, "w", method) as made:
+        for name, data in FILES.items():
+            made.writestr(name, data)
+    storage.stored[ZIP] = {"": sink.getvalue()}
+    assert await contents(storage) == FILES
+
+
+async def test_a_part_of_a_file_can_be_read():
+    reader = Unpacking(await packed_by_us())
+    (large,) = [one for one in await reader.objects(unpacked(ZIP)) if one.size_bytes > 1000]
+    part = reader.read(unpacked(ZIP), large, start=1_000_000, end=4_000_000)
+    assert b"".join([piece async for piece in part]) == FILES["00000.smoosh"][1_000_000:4_000_000]
+
+
+async def test_every_altered_byte_is_noticed():
+    """In the files, in their headers or in the directory: it raises, or no file has wrong bytes."""
+    storage = await packed_by_us(SMALL)
+    whole = storage.stored[ZIP][""]
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 0x10
+        storage.stored[ZIP] = {"": bytes(altered)}
+        try:
+            found = await contents(storage)
+        except CorruptionError:
+            continue
+        both = found.keys() & SMALL.keys()  # other names are noticed by the receipt
+        assert all(found[name] == SMALL[name] for name in both), place

@@ -1,0 +1,88 @@
+"""What was proved of a target, and how much of its bytes rolling proofs have covered."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from replicator.errors import CorruptionError
+from replicator.model.event import CutNumber, Offset
+from replicator.model.extent import Extent
+from replicator.model.proof import Proof, coverage, last_good, proof_json, proof_of
+from replicator.services.verification.proofs import KEPT_MAX, keep_proof
+from replicator.services.verification.verifier import Level
+from tests.builders import segment
+from tests.unit.pipeline import Pipeline
+
+NOW = datetime(2024, 6, 30, 12, tzinfo=UTC)
+MONTH = timedelta(days=30)
+PROOF = Proof(
+    proved_at=NOW,
+    level="checksum",
+    cut=CutNumber(3),
+    offset=Offset(40),
+    share=0.2,
+    window=0,
+    partial=False,
+    objects=7,
+    read_bytes=700,
+    left=0,
+    findings=0,
+)
+
+
+def share(*proofs: Proof) -> float:
+    return coverage(proofs, now=NOW, within=MONTH).share
+
+
+def test_a_document_gives_the_proof_back():
+    assert proof_of(PROOF.name, proof_json(PROOF)) == PROOF
+    with pytest.raises(CorruptionError, match="proofs/"):
+        proof_of(PROOF.name, b"{}")
+
+
+def test_rolling_windows_add_up():
+    days = [replace(PROOF, window=day) for day in range(5)]
+    assert share(*days[:2]) == pytest.approx(0.4)
+    assert share(*days) == 1.0
+    assert share(days[0], days[0]) == pytest.approx(0.2)
+    assert share(days[0], replace(PROOF, window=5)) == pytest.approx(0.2), "the same, a round later"
+
+
+def test_what_proves_less_does_not_count():
+    assert share() == 0.0
+    assert share(replace(PROOF, window=None)) == 0.0, "drawn by chance"
+    assert share(replace(PROOF, left=1)) == 0.0
+    assert share(replace(PROOF, findings=1)) == 0.0
+    assert share(replace(PROOF, partial=True)) == 0.0
+    assert share(replace(PROOF, level="exists")) == 0.0
+    assert share(replace(PROOF, proved_at=NOW - timedelta(days=31))) == 0.0
+    assert share(replace(PROOF, share=1.0, window=None)) == 1.0
+
+
+def test_names_say_when_a_level_was_last_good():
+    later = replace(PROOF, proved_at=NOW + timedelta(hours=1), findings=2)
+    rows = replace(PROOF, level="rows", proved_at=NOW - timedelta(days=1))
+    part = replace(PROOF, level="exists", partial=True)
+    names = [PROOF.name, later.name, rows.name, part.name, "proofs/else.txt"]
+    assert last_good(names) == {"checksum": NOW, "rows": NOW - timedelta(days=1)}
+
+
+async def test_proofs_are_kept_in_the_store_and_the_oldest_go():
+    pipeline = Pipeline()
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    await pipeline.follow()
+    found = await pipeline.verifier().verify(Level.CHECKSUM)
+    for number in range(3):
+        when = NOW + timedelta(minutes=number)
+        assert (await keep_proof(pipeline.area, found, Extent(), now=when)).share == 1.0
+    names = [name for name in pipeline.area.files if name.startswith("proofs/")]
+    assert len(names) == 3
+    for number in range(KEPT_MAX):
+        old = replace(PROOF, proved_at=NOW - timedelta(minutes=number + 1))
+        pipeline.area.files[old.name] = proof_json(old)
+    await keep_proof(pipeline.area, found, Extent(), now=NOW + timedelta(hours=1))
+    names = [name for name in pipeline.area.files if name.startswith("proofs/")]
+    assert len(names) == KEPT_MAX
+    assert PROOF.name in names or min(names) > PROOF.name

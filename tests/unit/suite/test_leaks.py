@@ -1,0 +1,111 @@
+"""What a test leaves is named, with the test, and removed; what belongs to a fixture stays."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PROJECT = Path(__file__).parents[3]
+PATIENCE = """
+from tests import leaks
+leaks.ENDING_MAX_S = 0.2
+pytest_plugins = ["tests.leaks"]
+"""
+LEAVING = """
+import signal, socket, subprocess, tempfile, time
+from pathlib import Path
+import pytest
+from tests import leaks
+
+LEFT = []
+
+def sleeper(seconds):
+    LEFT.append(subprocess.Popen(["sleep", str(seconds)]))
+    return LEFT[-1]
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    tempfile.mkdtemp(prefix="of-the-server-")
+    process = sleeper(1001)
+    yield process
+    process.kill()
+    process.wait()
+    for path in Path(tempfile.gettempdir()).glob("of-the-server-*"):
+        path.rmdir()
+
+@pytest.fixture(scope="session")
+def careless():
+    return sleeper(1002)
+
+def test_leaves_a_process():
+    sleeper(1003)
+
+def test_leaves_an_orphan_in_a_session_of_its_own_without_environment():
+    subprocess.run("sleep 1004 & exit", shell=True, start_new_session=True, env={})
+
+def test_leaves_a_port():
+    LEFT.append(socket.create_server(("127.0.0.1", 0)))
+
+def test_leaves_a_folder():
+    Path(tempfile.mkdtemp(prefix="left-")).joinpath("file").touch()
+
+def test_leaves_nothing(server, tmp_path):
+    tempfile.TemporaryDirectory().cleanup()
+    (tmp_path / "file").touch()
+    assert server.poll() is None
+
+def test_restarts_the_server_and_leaves_nothing(server):
+    server.kill()
+    server.wait()
+    sleeper(1001)
+
+def test_leaves_what_is_about_to_end():
+    leaks.ENDING_MAX_S = 60
+    subprocess.Popen(["sleep", "0.05"])
+
+def test_is_the_last(careless):
+    leaks.ENDING_MAX_S = 0.2
+    assert LEFT[-2].args == ["sleep", "1001"] and LEFT[-2].poll() is None
+    LEFT[-2].kill()
+"""
+
+
+def test_what_is_left_fails_the_test_by_name_and_is_gone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    """Only what a test's own fixtures do not end; a server of the session stays until its end.
+
+    That no process is left is seen by this test's own guard. What a killed run left goes first.
+    """
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT), prepend=os.pathsep)
+    pytester.makeconftest(PATIENCE)
+    pytester.makepyfile(test_leaving=LEAVING)
+    temporary = Path(os.environ["TMPDIR"])
+    before = set(temporary.iterdir())
+    dead, alive = (temporary / f"replicator-run-{name}" for name in ("dead", "alive"))
+    for folder in (dead, alive):
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    found = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
+
+    found.assert_outcomes(passed=8, errors=5)
+    for test, left in {
+        "process": "  process *: sleep 1003",
+        "an_orphan_in_a_session_of_its_own_without_environment": "  process *: sleep 1004",
+        "a_port": "  a socket that listens on port *",
+        "a_folder": "  temporary */left-*",
+    }.items():
+        name = test if test.startswith("a") else f"a_{test}"
+        found.stdout.fnmatch_lines([f"test_leaving.py::test_leaves_{name} left behind:", left])
+    found.stdout.fnmatch_lines(
+        ["test_leaving.py::test_is_the_last left behind:", "  process *: sleep 1002"]
+    )
+    assert set(temporary.iterdir()) == before | {alive}
+    os.close(lock)
+    alive.rmdir()

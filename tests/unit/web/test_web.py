@@ -1,0 +1,400 @@
+"""Over HTTP: what is counted, what was seen, and that nothing grows with the number of segments."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.errors import ConfigError, TransientError
+from replicator.model.checkpoint import Gap
+from replicator.model.load_spec import Location
+from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
+from replicator.model.proof import proof_json
+from replicator.ports import Receipt, Shipment
+from replicator.services.store.drill_record import DrillRecord
+from replicator.web.gauges import OTHERS, StatusGauges
+from replicator.web.metrics import WATCHER, Metrics
+from replicator.web.poller import Lookout, Watched
+from replicator.web.server import WebServer
+from tests.builders import segment
+from tests.unit.pipeline import SOURCE, Pipeline, soon
+from tests.unit.services.drills.test_drills import made
+from tests.unit.services.inspection.test_status import PROMISES, surveyed, unused
+from tests.unit.services.verification.test_proof import PROOF
+
+Labels = Mapping[str, str]
+
+
+class Away(MemoryMetadata):
+    """A target's metadata store that comes and goes."""
+
+    away = False
+
+    async def held(self, source: str):
+        if self.away:
+            raise TransientError("standby-db: connect: nobody is there", hint="look after it")
+        return await super().held(source)
+
+
+class Monitored:
+    """A pipeline with a web server, wired as the application does it."""
+
+    def __init__(self, *, datasources_max: int = 200) -> None:
+        self.pipeline = pipeline = Pipeline()
+        self.target = Away(pipeline.clock)
+        self.area = MemoryArea()
+        pipeline.target = self.target
+        self.passed: list[Observation] = []
+        self.metrics = Metrics(source=SOURCE, version="1.2.3", clock=pipeline.clock)
+        pipeline.seen = _Told(self.metrics.observer(WATCHER, self.passed.append))
+        pipeline.watcher = pipeline.new_watcher()
+        pipeline.seen = _Told(self.metrics.observer("standby", self.passed.append))
+        pipeline.applier = pipeline.new_applier()
+        self.lookout = Lookout(
+            survey=surveyed(pipeline),
+            targets={"standby": Watched(metadata=self.target, area=self.area, promises=PROMISES)},
+            clock=pipeline.clock,
+            interval_s=0.01,
+        )
+        self.metrics.registry.register(
+            StatusGauges(
+                source=SOURCE,
+                lookout=self.lookout,
+                clock=pipeline.clock,
+                datasources_max=datasources_max,
+            )
+        )
+
+    def server(self, listen: str = "127.0.0.1:0") -> WebServer:
+        return WebServer(
+            listen=listen,
+            registry=self.metrics.registry,
+            lookout=self.lookout,
+            clock=self.pipeline.clock,
+        )
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator["Client"]:
+        server = self.server()
+        url = await server.start()
+        try:
+            async with aiohttp.ClientSession(url) as session:
+                yield Client(session)
+        finally:
+            await server.close()
+
+
+class _Told(list[Observation]):
+    """What a pipeline appends to is told to an observer."""
+
+    def __init__(self, observer) -> None:
+        super().__init__()
+        self._observer = observer
+
+    def append(self, observation: Observation) -> None:
+        self._observer(observation)
+
+
+class Client:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+
+    async def text(self, path: str) -> str:
+        async with self.session.get(path) as answer:
+            assert answer.status == 200
+            return await answer.text()
+
+    async def document(self, *, status: int = 200):
+        async with self.session.get("/status.json") as answer:
+            assert (answer.status, answer.content_type) == (status, "application/json")
+            found = json.loads(await answer.read())
+            assert (found["schema"], found["command"]) == ("replicator.v1", "status")
+            return found
+
+    async def samples(self) -> dict[str, list[tuple[Labels, float]]]:
+        found: dict[str, list[tuple[Labels, float]]] = {}
+        for family in text_string_to_metric_families(await self.text("/metrics")):
+            for sample in family.samples:
+                assert sample.name.startswith("replicator_")
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return found
+
+    async def value(self, name: str, **labels: str) -> float | None:
+        wanted = {"source": SOURCE, **labels}
+        found = (await self.samples()).get(f"replicator_{name}", [])
+        return next((value for has, value in found if dict(has) == wanted), None)
+
+
+async def test_what_the_services_do_is_counted():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.publish(segment(), segment("orders"))
+    async with monitored.served() as client:
+        assert await client.value("leader", target="") == 0
+        await pipeline.cut()
+        assert await client.value("leader", target="") == 1
+        assert await client.value("leader", target="standby") == 0
+        await pipeline.follow()
+        pipeline.clock.move(5)
+        assert not await pipeline.watcher.poll()
+
+        assert await client.value("leader", target="standby") == 1
+        assert await client.value("events_published_total", type="segment.published") == 2
+        assert await client.value("events_published_total", type="cut.closed") == 1
+        assert await client.value("poll_seconds_count") == 2
+        assert await client.value("scanned_rows") == 2
+        now = pipeline.clock.now().timestamp()
+        assert await client.value("last_poll_timestamp_seconds") == now
+        copied = {"target": "standby", "mode": "streamed"}
+        assert await client.value("objects_copied_total", **copied, result="copied") == 2
+        assert await client.value("bytes_copied_total", **copied) == 2 * 1967
+        assert await client.value("cuts_applied_total", target="standby") == 1
+        assert await client.value("rows_applied_total", target="standby") == 2
+        assert await client.value("build_info", version="1.2.3") == 1
+    assert any(isinstance(one, GapOpened) for one in monitored.passed) is False
+    assert monitored.passed
+
+
+async def test_bytes_that_were_there_already_are_counted_apart():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.publish(segment(used=False))
+    await pipeline.cut()
+    await pipeline.follow()
+    async with monitored.served() as client:
+        reused = {"target": "standby", "mode": "none", "result": "reused"}
+        assert await client.value("objects_copied_total", **reused) == 1
+        assert await client.value("bytes_copied_total", target="standby", mode="none") is None
+
+
+class CopiesByItself(MemoryDeepStorage):
+    """As S3 copies within S3: no bytes come here."""
+
+    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+        plain = Shipment(origin=shipment.origin, place=shipment.place, objects=shipment.objects)
+        return await super().put(location, plain)
+
+
+async def test_what_a_storage_copies_by_itself_is_counted_apart():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.target_storage = CopiesByItself()
+    pipeline.seen = _Told(monitored.metrics.observer("standby", monitored.passed.append))
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    async with monitored.served() as client:
+        copied = {"target": "standby", "mode": "in_storage"}
+        assert await client.value("objects_copied_total", **copied, result="copied") == 1
+        assert await client.value("bytes_copied_total", **copied) == 1967
+
+
+async def test_gaps_and_retries_are_counted():
+    monitored = Monitored()
+    observe = monitored.metrics.observer("standby", monitored.passed.append)
+    gap = Gap(key="a", datasource="wiki", reason="object_missing", detail="", opened=7)  # type: ignore[arg-type]
+    observe(GapOpened(gap=gap))
+    observe(Waiting(what="copy a/b/c", reason="away", delay_s=1.0))
+    async with monitored.served() as client:
+        assert await client.value("gaps_total", target="standby", reason="object_missing") == 1
+        assert await client.value("retries_total", target="standby") == 1
+        assert await client.value("retries_total", target="") == 0
+    assert len(monitored.passed) == 2
+
+
+async def test_what_was_seen_of_a_target_is_told_with_its_age():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.publish(segment("seed"))
+    await pipeline.cut()
+    await pipeline.follow()
+    replicated = pipeline.clock.now()
+    pipeline.publish(unused("orders", replicated - timedelta(days=29, hours=12)))
+    await pipeline.cut()
+    await monitored.lookout.look()
+    standby = {"target": "standby"}
+    async with monitored.served() as client:
+        assert await client.value("replicated_time_seconds", **standby) == replicated.timestamp()
+        assert await client.value("logged_time_seconds") == replicated.timestamp() + 10
+        assert await client.value("lag_seconds", **standby) == 10
+        assert await client.value("lag_records", **standby) == 2
+        assert await client.value("pending_objects", **standby) == 1
+        assert await client.value("pending_bytes", **standby) == 1967
+        assert await client.value("gaps", **standby) == 0
+        margin = {**standby, "datasource": "orders"}
+        assert await client.value("kill_margin_seconds", **margin) == 12 * 3600 - 10
+        kept = {promise: await client.value("promise_kept", **standby, promise=promise)
+                for promise in ("rpo", "kill_margin_min", "log_margin_min")}  # fmt: skip
+        assert kept == {"rpo": 1, "kill_margin_min": 0, "log_margin_min": 1}
+        assert await client.value("log_retention_margin_seconds", **standby) is None
+
+        pipeline.clock.move(100)  # nobody has looked again
+        assert await client.value("lag_seconds", **standby) == 110
+        assert await client.value("kill_margin_seconds", **margin) == 12 * 3600 - 110
+
+        target = (await client.document())["result"]["targets"][0]
+        assert (target["target"], target["lag_seconds"], target["pending_objects"]) == (
+            "standby",
+            10,
+            1,
+        )
+        assert target["kill_margins"] == [{"datasource": "orders", "seconds": 12 * 3600 - 10}]
+        assert target["broken_promises"] == ["kill_margin_min"]
+
+
+async def test_no_segment_is_a_label_and_datasources_are_bounded():
+    monitored = Monitored(datasources_max=3)
+    pipeline = monitored.pipeline
+    now = pipeline.clock.now()
+    for number in range(10):
+        row = unused(f"d{number}", now - timedelta(days=number))
+        pipeline.publish(row)
+    await pipeline.cut()
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        margins = (await client.samples())["replicator_kill_margin_seconds"]
+        days = {labels["datasource"]: round(value / 86_400, 2) for labels, value in margins}
+        assert days == {"d9": 21, "d8": 22, "d7": 23, OTHERS: 24}
+        assert "2024-01-01T" not in await client.text("/metrics")
+
+
+async def test_a_target_that_cannot_be_reached_keeps_its_last_status_and_lags_on():
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await monitored.lookout.look()
+    seen = pipeline.clock.now().timestamp()
+    monitored.target.away = True
+    pipeline.clock.move(30)
+    await monitored.lookout.look()
+    away = pipeline.clock.now()
+    pipeline.clock.move(30)
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        assert await client.value("status_timestamp_seconds", target="standby") == seen
+        assert await client.value("lag_seconds", target="standby") == 60
+        (failure,) = (await client.document())["result"]["failures"]
+        assert failure == {
+            "what": "target standby",
+            "since": away.isoformat(),
+            "type": "TransientError",
+            "message": "standby-db: connect: nobody is there",
+            "hint": "look after it",
+        }
+        monitored.target.away = False
+        await monitored.lookout.look()
+        assert (await client.document())["result"]["failures"] == []
+
+
+async def test_before_the_first_look_there_is_no_status():
+    monitored = Monitored()
+    async with monitored.served() as client:
+        assert (await client.document(status=503))["error"]["type"] == "NotYet"
+        assert await client.text("/healthz") == "ok\n"
+        assert await client.value("lag_seconds", target="standby") is None
+
+
+async def test_the_server_looks_until_it_is_told_to_stop():
+    monitored, stop = Monitored(), asyncio.Event()
+    server = monitored.server()
+    running = asyncio.create_task(server.run(stop))
+    while monitored.lookout.log is None:
+        await soon()
+    stop.set()
+    await running
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_a_port_that_is_taken_is_an_error_of_the_configuration(host: str):
+    monitored = Monitored()
+    first = monitored.server(f"{host}:0")
+    address = (await first.start()).removeprefix("http://")
+    second = monitored.server(address)
+    try:
+        with pytest.raises(ConfigError, match=r"web\.listen: cannot listen at") as caught:
+            await second.start()
+        assert address in str(caught.value)
+        assert "address already in use" in str(caught.value)
+    finally:
+        await second.close()
+        await first.close()
+
+
+async def test_an_address_that_is_not_ours_is_an_error_of_the_configuration():
+    monitored = Monitored()
+    server = monitored.server("203.0.113.1:9464")
+    try:
+        with pytest.raises(ConfigError, match=r"203\.0\.113\.1:9464"):
+            await server.start()
+    finally:
+        await server.close()
+
+
+async def test_other_formats_are_negotiated():
+    monitored = Monitored()
+    async with monitored.served() as client:
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        async with client.session.get("/metrics", headers=accept) as answer:
+            assert answer.content_type == "application/openmetrics-text"
+            assert (await answer.text()).endswith("# EOF\n")
+        async with client.session.post("/metrics") as answer:
+            assert answer.status == 405
+
+
+async def test_drills_are_counted_and_the_last_good_one_has_its_time():
+    monitored = Monitored()
+    good, bad = made(), made(failure="the disk is full")
+    observe = monitored.metrics.observer("standby", monitored.passed.append)
+    observe(DrillEnded(evidence=good, failure=None))
+    observe(DrillEnded(evidence=None, failure=bad.failure))
+    await DrillRecord(monitored.area).keep(good)
+    await DrillRecord(monitored.area).keep(replace(bad, started_at=bad.ended_at + timedelta(1)))
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        for result in ("good", "bad"):
+            assert await client.value("drills_total", target="standby", result=result) == 1
+        told = await client.value("drill_last_success_timestamp_seconds", target="standby")
+        assert told == good.ended_at.timestamp()
+
+
+async def test_the_last_good_verification_of_each_level_has_its_time():
+    monitored = Monitored()
+    later = replace(PROOF, proved_at=PROOF.proved_at + timedelta(hours=1))
+    for proof in (PROOF, replace(later, findings=1), replace(later, partial=True)):
+        await monitored.area.create(proof.name, proof_json(proof))
+    await monitored.lookout.look()
+    async with monitored.served() as client:
+        name = "verify_last_success_timestamp_seconds"
+        told = await client.value(name, target="standby", level="checksum")
+        assert told == PROOF.proved_at.timestamp()
+
+
+async def test_the_documentation_names_every_metric_and_no_other():
+    monitored = Monitored()
+    told = {family.name for family in monitored.metrics.registry.collect()}
+    told.add("replicator_logged_time_seconds")  # once the log has a cut
+    text = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text()
+    table = text.partition("## Metrics")[2].partition("## Alerts")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {f"replicator_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {name.removesuffix("_total") for name in named} == told
+    alerts = text.partition("## Alerts")[2]
+    for used in re.findall(r"replicator_\w+", alerts):
+        assert used in named
