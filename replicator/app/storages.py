@@ -221,9 +221,13 @@ def layout(settings: DeepStorageSettings) -> Layout:
                 packed=not settings.unpacked,
             )
         case GoogleStorageSettings():
-            return GoogleLayout(bucket=settings.bucket, prefix=settings.prefix)
+            return GoogleLayout(
+                bucket=settings.bucket, prefix=settings.prefix, packed=not settings.unpacked
+            )
         case AzureStorageSettings():
-            return AzureLayout(container=settings.container, prefix=settings.prefix)
+            return AzureLayout(
+                container=settings.container, prefix=settings.prefix, packed=not settings.unpacked
+            )
         case HdfsStorageSettings():
             return HdfsLayout(filesystem=settings.filesystem, root=str(settings.root))
         case _:

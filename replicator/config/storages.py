@@ -144,7 +144,10 @@ class S3StorageSettings(_RemoteStorage):
     s3_schema: Literal["s3n", "s3a"] = "s3n"
     """`S3Schema` of new load specs; `s3a` when `druid.storage.useS3aSchema` is true."""
     unpacked: bool = False
-    """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later)."""
+    """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later).
+
+    Set it before the first bytes are there: places that were chosen stay.
+    """
     encryption: S3EncryptionSettings | None = None
     """How a target's objects are encrypted; default: as its bucket says."""
     storage_class: Name | None = None
@@ -201,6 +204,12 @@ class GoogleStorageSettings(_RemoteStorage):
     """A service account's key."""
     anonymous: bool = False
     """Whether no credentials are shown."""
+    unpacked: bool = False
+    """Whether unpacked segments stay so, for a Druid that reads folders there.
+
+    Druid 38 reads none (https://github.com/apache/druid/pull/20382). Set it before the first bytes
+    are there.
+    """
 
     @property
     def place(self) -> Place:
@@ -230,6 +239,12 @@ class AzureStorageSettings(_RemoteStorage):
     """Name of the environment variable that holds a shared access signature."""
     use_cli: bool = False
     """Whether the login of the Azure CLI is used."""
+    unpacked: bool = False
+    """Whether unpacked segments stay so, for a Druid that reads folders there.
+
+    Later than 38 (https://github.com/apache/druid/pull/20327). Set it before the first bytes are
+    there.
+    """
 
     @property
     def place(self) -> Place:

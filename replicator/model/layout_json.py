@@ -32,8 +32,21 @@ def layout_json(layout: Layout) -> Mapping[str, Any]:
     """
     for kind, name in _NAMES.items():
         if isinstance(layout, kind):
-            return {"type": name, **asdict(layout)}
+            return {"type": name, **_plain(layout)}
     raise TypeError(f"{type(layout).__name__} is no layout of one storage")
+
+
+def _plain(
+    layout: LocalLayout | S3Layout | GoogleLayout | AzureLayout | HdfsLayout,
+) -> dict[str, Any]:
+    """Return a layout's fields; what was not there before is left out where it changes nothing.
+
+    So that an older release of this program reads the store of a newer one.
+    """
+    fields = asdict(layout)
+    if isinstance(layout, GoogleLayout | AzureLayout) and layout.packed:
+        del fields["packed"]
+    return fields
 
 
 def layout_of(found: Mapping[str, Any]) -> Layout:

@@ -148,11 +148,15 @@ class S3Layout:
 class GoogleLayout:
     """`{"type": "google", "bucket", "path"}`; `prefix` is `druid.google.prefix`.
 
-    And `{"type": "hdfs", "path": "gs://<bucket>/<path>"}`, as druid-hdfs-storage writes it.
+    And `{"type": "hdfs", "path": "gs://<bucket>/<path>"}`, as druid-hdfs-storage writes it. A path
+    that ends in a slash names a folder of unpacked files (https://github.com/apache/druid/pull/20382,
+    in no release yet).
     """
 
     bucket: str
     prefix: str
+    packed: bool = True
+    """Whether unpacked segments are packed on the way, for releases that read no folders."""
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
         """Return the path below the prefix."""
@@ -164,8 +168,9 @@ class GoogleLayout:
         return _below(self.prefix, path, f"{self.bucket}/{path}")
 
     def place(self, location: Location) -> Location:
-        """Return the same path, packed: no release reads folders from there yet."""
-        return _short_key(self.prefix, _readable(_placed(_pack(location)), "google"))
+        """Return the same path, packed unless it need not be."""
+        place = _pack(location) if self.packed else _separate(location)
+        return _short_key(self.prefix, _readable(_placed(place), "google"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's GoogleDataSegmentPusher writes it."""
@@ -178,11 +183,14 @@ class AzureLayout:
 
     A blob path can begin with `wasb(s)://<container>@<host>/` (Hadoop indexing wrote it so;
     AzureUtils.maybeRemoveAzurePathPrefix). Colons are replaced and instants written in the basic
-    format, as AzureDataSegmentPusher does.
+    format, as AzureDataSegmentPusher does. A path that ends in a slash names a folder of unpacked
+    files (https://github.com/apache/druid/pull/20327, after 38.0.0).
     """
 
     container: str
     prefix: str
+    packed: bool = True
+    """Whether unpacked segments are packed on the way, for releases that read no folders."""
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
         """Return the blob's path below the prefix."""
@@ -194,9 +202,9 @@ class AzureLayout:
         return _below(self.prefix, path, f"{self.container}/{told}")
 
     def place(self, location: Location) -> Location:
-        """Return the same path without colons, packed: no release reads folders from there yet."""
-        place = _readable(_without_colons(_placed(_pack(location))), "azure")
-        return _short_key(self.prefix, place)
+        """Return the same path without colons, packed unless it need not be."""
+        place = _pack(location) if self.packed else _separate(location)
+        return _short_key(self.prefix, _readable(_without_colons(_placed(place)), "azure"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's AzureDataSegmentPusher writes it."""
@@ -299,12 +307,37 @@ class _AnotherTypeError(MisplacedError):
         return str(self.args[0])
 
 
+def moved(found: Mapping[str, Any], location: Location, target: Layout) -> Mapping[str, Any]:
+    """Return the load spec of the place where a target keeps what a source's load spec names.
+
+    Members that this release does not know go along where type and layout stay, so that a newer
+    Druid loses nothing: `rangeable`, for one, says since 38.0.0 that files of a folder in S3 can be
+    read in parts (S3LoadSpec), and is true of that folder alone, never of a zip made of it.
+
+    Raises:
+        MalformedRowError: as for `Layout.place`.
+    """
+    place = target.place(location)
+    written = target.load_spec(place)
+    unknown = found.keys() - written.keys()
+    if not unknown or not _stays(found, location, written, place):
+        return written
+    return {**written, **{name: value for name, value in found.items() if name in unknown}}
+
+
 def storage_of(location: Location) -> tuple[str, Location]:
     """Return the name of a source's other storage, '' for its main one, and the key there."""
     if not location.startswith("//"):
         return "", location
     name, _, key = location[2:].partition("/")
     return name, Location(key)
+
+
+def _stays(
+    found: Mapping[str, Any], location: Location, written: Mapping[str, Any], place: Location
+) -> bool:
+    """Return whether type and layout are the same here and there."""
+    return found.get("type") == written["type"] and location.endswith("/") == place.endswith("/")
 
 
 def _is_tombstone(load_spec: Mapping[str, Any], reads: str) -> bool:

@@ -20,7 +20,7 @@ from replicator.model.fingerprint import (
     text_columns,
 )
 from replicator.model.load_rules import LoadRules
-from replicator.model.load_spec import Layout, Location
+from replicator.model.load_spec import Layout, Location, moved
 from replicator.model.payload import member, parse, with_changed_member, with_member
 from replicator.model.row import (
     KIND_OF,
@@ -88,15 +88,15 @@ class Carriage:
         return None if carried is None else fingerprint(carried, columns=self.columns[kind])
 
     def _segment(self, segment: Segment) -> Segment:
-        moved = self._moved(segment.payload)
-        return segment if moved is segment.payload else replace(segment, payload=moved)
+        payload = self._moved(segment.payload)
+        return segment if payload is segment.payload else replace(segment, payload=payload)
 
     def _moved(self, payload: bytes) -> bytes:
         return with_changed_member(payload, "loadSpec", self._load_spec)
 
     def _load_spec(self, found: Any) -> Any:
         location = _place(found, self.source)
-        return found if location is None else self.target.load_spec(self.target.place(location))
+        return found if location is None else moved(found, location, self.target)
 
 
 def locate(segment: Segment, layout: Layout) -> Location | None:

@@ -130,15 +130,30 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="load-spec-of-the-source-is-kept",
         function="Carriage._load_spec",
-        old=(
-            "return found if location is None else"
-            " self.target.load_spec(self.target.place(location))"
-        ),
+        old="return found if location is None else moved(found, location, self.target)",
         new="return found",
         loses="The standby's kill tasks delete the bytes of the source.",
         ring="unit",
         tests="test_carriage.py",
         trap=7,
+    ),
+    Mutant(
+        name="members-of-a-load-spec-are-dropped",
+        function="moved",
+        old="{**written, **{name: value for name, value in found.items() if name in unknown}}",
+        new="written",
+        loses="What a newer Druid says of its bytes, like that they can be read in parts.",
+        ring="unit",
+        tests="test_load_spec.py",
+    ),
+    Mutant(
+        name="a-folders-members-are-said-of-its-zip",
+        function="_stays",
+        old=' and location.endswith("/") == place.endswith("/")',
+        new="",
+        loses="A Druid asks for parts of a zip as if they were files.",
+        ring="unit",
+        tests="test_load_spec.py",
     ),
     Mutant(
         name="supervisors-are-carried-awake",

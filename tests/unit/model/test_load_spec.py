@@ -1,10 +1,13 @@
 """From load specs to places below a root and back; never out of the root."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import MalformedRowError, MisplacedError
+from replicator.model.layout_json import layout_json, layout_of
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -15,6 +18,7 @@ from replicator.model.load_spec import (
     S3Layout,
     SourceLayout,
     is_plain,
+    moved,
 )
 from replicator.model.payload import member
 from tests.builders import ROOT, recorded_segments
@@ -319,6 +323,76 @@ def test_another_storage_or_place_is_refused(from_: str, change: str):
             del spec[names[0]]
     with pytest.raises(MalformedRowError):
         CLOUDS[from_].locate(spec)
+
+
+FOLDER = {
+    "type": "s3_zip",
+    "bucket": "prod",
+    "key": "druid/wiki/0/index/",
+    "S3Schema": "s3n",
+    "rangeable": True,
+    "after": {"we": ["know"]},
+}
+"""As Druid 38 writes it (S3LoadSpec), and a later one may."""
+PROD = S3Layout(bucket="prod", prefix="druid")
+
+
+@pytest.mark.parametrize(
+    ("target", "change", "written"),
+    [
+        (
+            S3Layout(bucket="b", prefix="p", schema="s3a", packed=False),
+            {},
+            {**FOLDER, "bucket": "b", "key": "p/wiki/0/index/", "S3Schema": "s3a"},
+        ),
+        (
+            S3Layout(bucket="b", prefix="p"),
+            {"key": "druid/wiki/0/index.zip", "rangeable": False},
+            {**FOLDER, "bucket": "b", "key": "p/wiki/0/index.zip", "rangeable": False},
+        ),
+        (
+            S3Layout(bucket="b", prefix="p"),  # packed: not the layout that was spoken of
+            {},
+            {"type": "s3_zip", "bucket": "b", "key": "p/wiki/0/index.zip", "S3Schema": "s3n"},
+        ),
+        (
+            GoogleLayout(bucket="b", prefix="p", packed=False),
+            {},
+            {"type": "google", "bucket": "b", "path": "p/wiki/0/index/"},
+        ),
+    ],
+)
+def test_what_is_not_known_of_a_load_spec_goes_along_where_type_and_layout_stay(
+    target: Layout, change: dict[str, Any], written: dict[str, Any]
+):
+    """Without `rangeable` a Druid 38 reads all of a segment for a part of it, without a word."""
+    found = {**FOLDER, **change}
+    location = PROD.locate(found)
+
+    assert location is not None
+    assert moved(found, location, target) == written
+
+
+@pytest.mark.parametrize(
+    ("layout", "placed"),
+    [
+        (GoogleLayout(bucket="b", prefix="p", packed=False), f"{DAY}/0/index/"),
+        (AzureLayout(container="c", prefix="p", packed=False), f"{BASIC}/0/index/"),
+    ],
+)
+def test_folders_stay_folders_where_the_target_reads_them(layout: Layout, placed: str):
+    assert layout.place(Location(f"{DAY}/0/index/")) == placed
+    assert layout.locate(layout.load_spec(Location(placed))) == placed
+    assert layout_of(layout_json(layout)) == layout
+
+
+@pytest.mark.parametrize("layout", CLOUDS.values(), ids=CLOUDS)
+def test_a_store_says_its_layout_in_words_that_older_releases_read(layout: Layout):
+    """`packed` of Google and Azure is new; a release without it refuses what it does not know."""
+    written = dict(layout_json(layout))
+
+    assert layout_of(written) == layout
+    assert "packed" not in written or written["type"] == "s3"
 
 
 def test_the_load_specs_of_a_druid_in_s3_lead_back():
