@@ -62,6 +62,10 @@ Adopt = Annotated[
 AcceptGaps = Annotated[
     bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
 ]
+Stand = Annotated[
+    bool,
+    typer.Option("--stand", help="Stand still there, also when the rows are those of the cut."),
+]
 DATASOURCES_SHOWN_MAX = 20
 
 
@@ -75,6 +79,7 @@ class Wish:
     dry_run: bool
     yes: bool
     adopt: bool = False
+    stand: bool = False
     accept_gaps: bool
 
     @property
@@ -107,11 +112,13 @@ def restore(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
     adopt: Adopt = False,
+    stand: Stand = False,
     accept_gaps: AcceptGaps = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a target's rows exactly those of an earlier cut; it then stands still there.
 
+    When they are those of the cut already nothing is changed, and a target that follows goes on.
     `restore plan` writes down what that takes, `restore run` carries out what was written down.
     """
     call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
@@ -140,6 +147,7 @@ def restore(
             dry_run=dry_run,
             yes=yes,
             adopt=adopt,
+            stand=stand,
             accept_gaps=accept_gaps,
         )
         return await carry_out(application, screen, wish, as_json=as_json)
@@ -152,13 +160,17 @@ async def carry_out(
 ) -> Outcome:
     """Show what a restore would do, ask, and do it."""
     restorer = await wish.place.restorer(application)
-    plan = await restorer.plan(wish.point, datasource=wish.datasource, adopt=wish.adopt)
+    plan = await restorer.plan(
+        wish.point, datasource=wish.datasource, adopt=wish.adopt, stand=wish.stand
+    )
     eta_s = _eta_s(plan, await application.rates(wish.changed))
     if not as_json:
         _show_plan(paper(), plan, wish, eta_s)
     if wish.dry_run:
         planned = {"plan": _plan_json(plan, eta_s), "done": False}
         return Outcome(result=planned, show=lambda _: None)
+    if plan.changes_nothing:
+        return _nothing_to_do(plan, eta_s)
     agree(wish.changed, yes=wish.yes, doing="a restore")
     missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
     done = {
@@ -167,10 +179,31 @@ async def carry_out(
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     return Outcome(
-        result={"plan": _plan_json(plan, eta_s), "done": True, **done},
+        result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
         show=lambda console: show_done(console, plan, wish.changed, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
+
+
+def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:
+    nothing = {"objects_copied": 0, "bytes_copied": 0, "missing": []}
+    return Outcome(
+        result={"plan": _plan_json(plan, eta_s), "done": True, "already": True, **nothing},
+        show=lambda _: None,
+    )
+
+
+def why_nothing(plan: RestorePlan, target: str) -> list[str]:
+    """Say that nothing is done, and what that means for whoever wanted the target to stand."""
+    rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
+    lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
+    held = plan.held.checkpoint
+    if held is not None and held.standing:
+        return [*lines, f"{target} stands still as before"]
+    lines.append(f"nothing was changed, and {target} goes on following the source")
+    if plan.datasource is None:
+        lines.append("say --stand as well to make it stand still there")
+    return lines
 
 
 def place_of(
@@ -258,6 +291,7 @@ def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
         "segments": estimate.segments,
         "other_rows": estimate.other_rows,
         "rows_removed": estimate.removals,
+        "changes_nothing": plan.changes_nothing,
         "objects": estimate.objects,
         "bytes_at_most": estimate.size_bytes,
         "by_datasource": dict(estimate.by_datasource),
@@ -275,8 +309,12 @@ def _show_plan(console: Console, plan: RestorePlan, wish: Wish, eta_s: float | N
         f"restore [bold]{wish.changed}[/] to cut {closed.cut}: offset {plan.cut.offset},"
         f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
     )
+    if plan.changes_nothing:
+        for line in why_nothing(plan, wish.changed):
+            console.print(f"  {line}", markup=False)
+        return
     if plan.reconciliation.plan.is_empty:
-        console.print("  its rows are those of the cut already")
+        console.print("  its rows are those of the cut already; it is to stand still there")
     console.print(f"  segments to write  {estimate.segments}")
     console.print(f"  other rows         {estimate.other_rows}")
     console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")

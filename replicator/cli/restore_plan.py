@@ -99,7 +99,7 @@ def plan(
         _write(output, document)
         return Outcome(
             result={"file": str(output), **document},
-            show=lambda console: _show(console, output, planned, appraisal, shown),
+            show=lambda console: _show(console, output, planned, appraisal, shown, place.into),
         )
 
     run(call, body)
@@ -140,6 +140,8 @@ def run_plan(
                 f"nothing was changed: the plan was made for another world: {'; '.join(changes)}",
                 hint="make it again with `replicator restore plan`, and read it",
             )
+        if planned.changes_nothing:
+            return _outcome(planned, asked, screen, (), already=True)
         agree(asked.into, yes=yes, doing="a restore")
         missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
         return _outcome(planned, asked, screen, missing, already=False)
@@ -149,8 +151,8 @@ def run_plan(
 
 def _is_done(planned: RestorePlan) -> bool:
     """Return whether the plan was carried out before, to its end."""
-    plan = planned.reconciliation.plan
-    return plan.is_empty and planned.held.checkpoint == plan.checkpoint
+    stands_there = planned.held.checkpoint == planned.reconciliation.plan.checkpoint
+    return planned.changes_nothing and stands_there
 
 
 def _asked(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> Asked:
@@ -196,6 +198,7 @@ def _shown(planned: RestorePlan, found: Appraisal, prices: Prices | None) -> dic
         "segments": estimate.segments,
         "other_rows": estimate.other_rows,
         "rows_removed": estimate.removals,
+        "changes_nothing": planned.changes_nothing,
         "looked": found.looked,
         "objects_there": found.there if found.looked else None,
         "objects_to_copy": found.objects,
@@ -252,6 +255,13 @@ def _outcome(
     *,
     already: bool,
 ) -> Outcome:
+    def show(console: Console) -> None:
+        if already:
+            for line in restore.why_nothing(planned, asked.into):
+                console.print(line, markup=False)
+        else:
+            restore.show_done(console, planned, asked.into, screen, missing)
+
     return Outcome(
         result={
             "into": asked.into,
@@ -263,16 +273,25 @@ def _outcome(
             "bytes_copied": screen.copied_bytes,
             "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
         },
-        show=lambda console: restore.show_done(console, planned, asked.into, screen, missing),
+        show=show,
         exit_code=PARTLY_DONE if missing else 0,
     )
 
 
 def _show(
-    console: Console, path: Path, planned: RestorePlan, found: Appraisal, shown: dict[str, Any]
+    console: Console,
+    path: Path,
+    planned: RestorePlan,
+    found: Appraisal,
+    shown: dict[str, Any],
+    into: str,
 ) -> None:
     estimate = planned.estimate
     console.print(f"[bold]{path}[/]: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
+    if planned.changes_nothing:
+        for line in restore.why_nothing(planned, into):
+            console.print(f"  {line}", markup=False)
+        return
     console.print(
         f"  rows      {estimate.segments} segments, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"

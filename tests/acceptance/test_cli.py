@@ -99,7 +99,7 @@ async def test_errors_have_their_codes_and_say_what_to_do(user: User):
     zoneless = await user.types("restore", "standby", "--to-time", "2026-01-01T00:00:00", "--yes")
     assert zoneless.code == 2
     assert "has no zone" in zoneless.err
-    unasked = await user.types("restore", "standby", "--to-offset", "19")
+    unasked = await user.types("restore", "standby", "--to-offset", "19", "--stand")
     assert unasked.code == 4
     assert "needs --yes" in unasked.err
     strict = [("watch.poll_interval_s", "0.001"), ("watch.idle_cut_interval_s", "0.001")]
@@ -127,6 +127,34 @@ async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: Us
     assert len(await ids(user.target, "orders")) == 6
     assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
     assert not (await ids(user.target, "orders"))
+
+
+async def test_an_empty_plan_pauses_nothing_and_says_so(user: User):
+    """Restore, undelete, `restore run` and repair: exit 0, and the target follows as before."""
+    await user.cut("1-history", "3-overwrite")
+    path = str(user.folder / "plan.json")
+    assert (await user.types("restore", "plan", "standby", "--to-offset", "999999")).code == 11
+    newest = str((await user.types("status", "--json")).result["log"]["last_cut_offset"])
+    there = ("--to-offset", newest)
+    for args in (
+        ("restore", "standby", *there),
+        ("restore", "standby", "--datasource", "orders", *there),
+        ("undelete", "orders", "--on", "standby", *there),
+        ("restore", "plan", "standby", "-o", path, *there),
+        ("restore", "run", path),
+    ):
+        said = await user.types(*args)  # without --yes: nothing is asked
+        assert said.code == 0, said.err
+        assert "nothing to do" in said.out
+    assert "nothing to repair" in (await user.types("repair", "standby")).out
+    misspelt = await user.types("restore", "standby", "--datasource", "ordres", *there, "--yes")
+    assert (misspelt.code, "orders" in misspelt.err) == (6, True)
+    found = (await user.types("restore", "standby", *there, "--json")).result
+    assert (found["already"], found["plan"]["changes_nothing"]) == (True, True)
+    await user.cut("4c-drop")
+    held = await user.types("restore", "standby", "--to-offset", newest, "--yes", "--json")
+    assert held.result["already"] is False
+    assert (await user.types("apply", "standby", "--once")).code == 4
 
 
 async def test_somebody_elses_rows_are_refused_unless_adopted(user: User):

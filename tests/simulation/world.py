@@ -434,7 +434,9 @@ class World:
         restorer = self.restorer()
         before = self.checkpoint()
         try:
-            plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
+            plan = await restorer.plan(
+                ToOffset(offset=cut.offset), datasource=None, adopt=False, stand=True
+            )
             await restorer.execute(plan, accept_gaps=True)
         except GapError:
             assert self.checkpoint() == before

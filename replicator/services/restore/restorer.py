@@ -37,6 +37,26 @@ class RestorePlan:
     """The target's checkpoint when the plan was made."""
     reconciliation: Reconciliation
     estimate: Estimate
+    stand: bool = False
+    """Whether the target is to stand still at the cut even when it has its rows already."""
+    keeps: bool = False
+    """Whether the cut is kept in another store from then on, even when the rows are there."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the target has the rows already, and stays as it is: nobody is fenced for that.
+
+        One that stands still at another cut is paused already; it goes to this one. A datasource
+        that is as wanted never makes a target stand: the others were not asked for.
+        """
+        held, wanted = self.held.checkpoint, self.reconciliation.plan.checkpoint
+        if not self.reconciliation.plan.is_empty or self.keeps:
+            return False
+        if held is None or held.log_id != wanted.log_id:
+            return False
+        if held == wanted:
+            return True
+        return not self.stand and (self.datasource is not None or not held.standing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +118,11 @@ class Restorer:
         self._observer = observer
 
     async def plan(
-        self, point: RestorePoint, *, datasource: str | None, adopt: bool
+        self, point: RestorePoint, *, datasource: str | None, adopt: bool, stand: bool = False
     ) -> RestorePlan:
         """Return what would be done; nothing is changed.
+
+        With `stand` a target that has the rows already is to stand still there all the same.
 
         Raises:
             GapError: the log has no such cut, or it has expired.
@@ -118,14 +140,20 @@ class Restorer:
             await self._reconciler.require_known(found, cut, datasource, self._target)
         estimate = await self._reconciler.estimate(found)
         return RestorePlan(
-            cut=cut, datasource=datasource, held=held, reconciliation=found, estimate=estimate
+            cut=cut,
+            datasource=datasource,
+            held=held,
+            reconciliation=found,
+            estimate=estimate,
+            stand=stand,
+            keeps=self._leases.keeps,
         )
 
     async def execute(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Carry out a plan; return the rows that the target could not get.
 
-        The target is fenced first: a running applier stops. When the target has moved since the
-        plan was made, the plan is made again.
+        The target is fenced first: a running applier pauses. When the target has moved since the
+        plan was made, the plan is made again. A plan that changes nothing fences nobody.
 
         Raises:
             GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
@@ -133,6 +161,8 @@ class Restorer:
             TransientError: something is away, or an expiry deletes what is needed; try again.
             FencedError: somebody else took over; no row was changed.
         """
+        if plan.changes_nothing:
+            return ()
         async with self.leased(plan):
             return await self.commit(await self.copy(plan), accept_gaps=accept_gaps)
 

@@ -54,6 +54,11 @@ class RestoreLeases:
         self._areas, self._points, self._clock = areas, points, clock
         self._limits, self._rng, self._keep = limits, rng, keep
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the cut is kept for longer than the restore takes."""
+        return self._keep is not None
+
     async def refuse_expired(self, log_id: str, offset: Offset) -> None:
         """Refuse a cut that the store cannot give back any more.
 

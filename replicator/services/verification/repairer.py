@@ -17,7 +17,7 @@ from replicator.errors import (
     RefusedError,
     worst_alone,
 )
-from replicator.model.checkpoint import Checkpoint
+from replicator.model.checkpoint import Checkpoint, Held
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
 from replicator.model.observation import ObjectCopied, Observer, Progress
@@ -34,7 +34,12 @@ from replicator.services.running.retry import Patience
 from replicator.services.store.restore_lease import RestoreLeases
 from replicator.services.target.copier import Backup, CopyLimits, Uncopied
 from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import Reconciler, refuse_other_log, refuse_promoted
+from replicator.services.target.reconciler import (
+    Reconciler,
+    Reconciliation,
+    refuse_other_log,
+    refuse_promoted,
+)
 from replicator.services.target.recovery import recover
 from replicator.services.target.unzipping import Unpacking, unpacked
 from replicator.services.verification.verifier import (
@@ -260,7 +265,26 @@ class Repairer:
             await self._put_right(repair, datasource)
 
     async def _put_right(self, repair: Repair, datasource: str | None) -> None:
-        held = await self._metadata.acquire(self._source)
+        held = await self._metadata.held(self._source)
+        checkpoint, found = await self._compared(held, datasource)
+        if found.plan.is_empty:
+            return  # somebody else has put them right: nobody is fenced
+        before, held = held, await self._metadata.acquire(self._source)
+        if held.checkpoint != before.checkpoint or held.epoch != before.epoch + 1:
+            checkpoint, found = await self._compared(held, datasource)
+        repair.uncopied = await recover(
+            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
+        )
+        picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
+        plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
+        if not plan.is_empty:
+            await self._executor.commit(plan, epoch=held.epoch)
+            repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
+
+    async def _compared(
+        self, held: Held, datasource: str | None
+    ) -> tuple[Checkpoint, Reconciliation]:
+        """Hold the target's rows against the cut that it is at."""
         checkpoint = _required(held.checkpoint, self._target)
         refuse_promoted(checkpoint, self._target)
         found = await self._reconciler.reconcile(
@@ -270,16 +294,7 @@ class Repairer:
             without_gaps=True,
         )
         refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target)
-        if found.plan.is_empty:
-            return
-        repair.uncopied = await recover(
-            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
-        )
-        picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
-        plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
-        if not plan.is_empty:
-            await self._executor.commit(plan, epoch=held.epoch)
-            repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
+        return checkpoint, found
 
 
 def _required(checkpoint: Checkpoint | None, target: str) -> Checkpoint:

@@ -17,6 +17,15 @@ RESTORING: Final[Sequence[Mutant]] = (
         tests="test_restorer.py",
     ),
     Mutant(
+        name="restore-of-nothing-stops-the-target",
+        function="Restorer.execute",
+        old="if plan.changes_nothing:",
+        new="if False:",
+        loses="A target that had the rows already follows the source no more, and nobody asked.",
+        ring="unit",
+        tests="test_restorer.py -k already",
+    ),
+    Mutant(
         name="restore-accepts-gaps-by-itself",
         function="Restorer.commit",
         old="if uncopied and not accept_gaps:",

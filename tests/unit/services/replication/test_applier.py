@@ -439,7 +439,7 @@ async def test_nor_when_the_target_is_filled_anew():
     await pipeline.cut()
     await pipeline.follow()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False, stand=True)
     await restorer.execute(plan, accept_gaps=True)
     pipeline.source_storage.stored.clear()
     pipeline.applier = pipeline.new_applier(resume=True)
@@ -626,7 +626,7 @@ async def test_what_a_lost_log_said_of_changed_bytes_is_not_forgotten(*, restore
     del pipeline.source_storage.stored[place_of(segment())]
     await with_a_lost_log(pipeline)
     if restored:
-        plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+        plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
         await pipeline.restorer().execute(plan, accept_gaps=True)
     pipeline.applier = pipeline.new_applier(new_log=True, resume=True)
     await pipeline.follow()
@@ -636,7 +636,7 @@ async def test_what_a_lost_log_said_of_changed_bytes_is_not_forgotten(*, restore
 
 async def test_a_target_that_stands_still_does_not_go_over_to_another_log_by_itself():
     pipeline = await seeded(segment())
-    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
     await pipeline.restorer().execute(plan, accept_gaps=False)
     pipeline.publish(segment("later"))
     await with_a_lost_log(pipeline)
@@ -736,7 +736,7 @@ async def test_a_delayed_target_that_was_restored_ahead_waits_there_and_never_go
     pipeline.publish(segment("b"))
     await pipeline.cut()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(Latest(), datasource=None, adopt=False)
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False, stand=True)
     await restorer.execute(plan, accept_gaps=False)
     pipeline.publish(segment("c"))
     await pipeline.cut()
@@ -805,7 +805,9 @@ def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def restored(pipeline: Pipeline) -> None:
-    plan = await pipeline.restorer().plan(ToOffset(offset=Offset(1)), datasource=None, adopt=False)
+    plan = await pipeline.restorer().plan(
+        ToOffset(offset=Offset(1)), datasource=None, adopt=False, stand=True
+    )
     await pipeline.restorer().execute(plan, accept_gaps=False)
 
 
@@ -848,7 +850,7 @@ async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
     pipeline = await seeded()
     following = Following(pipeline, pipeline.new_applier())
     await following.leads()
-    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
     async with pipeline.restorer().leased(plan):
         copied = await pipeline.restorer().copy(plan)
         pipeline.publish(segment("during"))

@@ -365,3 +365,35 @@ async def test_a_named_point_counts_in_the_log_that_it_was_named_in():
     assert cut == await history.find(ToOffset(offset=Offset(1)))
     with pytest.raises(RefusedError, match="of log lost, and this is log log"):
         await history.find(ToOffset(offset=Offset(1), log_id="lost"))
+
+
+async def test_a_target_that_has_the_rows_already_is_left_alone():
+    """Nobody is fenced, and it goes on following; also where the rows are those of an older cut."""
+    pipeline = await follow_from_the_start()
+    pipeline.watcher = pipeline.new_watcher()
+    await pipeline.cut()  # its first, without a change: the cut before has the same rows
+    await pipeline.follow()
+    before = pipeline.target.sources[SOURCE]
+    for offset in (8, 9):
+        await restore(pipeline, ToOffset(offset=Offset(offset)))
+        assert pipeline.target.sources[SOURCE] == before
+    await restore(pipeline, ToOffset(offset=Offset(8)), datasource=WIKI.datasource)
+    assert pipeline.target.sources[SOURCE] == before
+    pipeline.publish(segment(partition=2))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert segment(partition=2).id in pipeline.target_ids()
+
+
+async def test_one_that_is_to_stand_stands_whatever_it_holds():
+    pipeline = await follow_from_the_start()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=Offset(8)), datasource=None, adopt=False, stand=True)
+    await restorer.execute(plan, accept_gaps=False)
+    found = pipeline.target.sources[SOURCE].checkpoint
+    assert found is not None
+    assert (found.standing, found.offset) == (True, Offset(8))
+    again = await restorer.plan(
+        ToOffset(offset=Offset(8)), datasource=None, adopt=False, stand=True
+    )
+    assert again.changes_nothing

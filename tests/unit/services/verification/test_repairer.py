@@ -186,6 +186,17 @@ async def test_rows_are_those_of_the_cut_again_and_the_target_goes_on():
     assert segment(partition=2).id in pipeline.target_ids()
 
 
+async def test_rows_that_somebody_else_has_put_right_fence_nobody():
+    pipeline = await story()
+    row = pipeline.target.rows.pop(key_of(WIKI))
+    found = await verified(pipeline)
+    pipeline.target.rows[key_of(WIKI)] = row
+    before = pipeline.target.sources[SOURCE]
+    done = await repairer(pipeline).execute(found, extent=Extent())
+    assert (done.rows, done.is_whole) == (0, True)
+    assert pipeline.target.sources[SOURCE] == before
+
+
 async def test_a_row_whose_bytes_are_gone_everywhere_is_left_and_named():
     pipeline = await story()
     for lost in (WIKI, ORDERS):
@@ -218,7 +229,9 @@ async def test_one_datasource_or_interval_is_put_right_and_the_rest_is_not_looke
 async def test_after_a_restore_of_one_datasource_only_that_one_can_be_repaired():
     pipeline = await story()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(ToOffset(offset=Offset(3)), datasource="orders", adopt=False)
+    plan = await restorer.plan(
+        ToOffset(offset=Offset(3)), datasource="orders", adopt=False, stand=True
+    )
     await restorer.execute(plan, accept_gaps=False)
     with pytest.raises(NotFoundError, match="only datasource 'orders'"):
         await repair(pipeline, extent=Extent(datasource="wiki"))
