@@ -43,6 +43,7 @@ from replicator.ports.storage import (
     StoredObject,
     StoredPlace,
     TellsEffective,
+    TriesReading,
 )
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "StoredPlace",
     "TellsEffective",
     "Transaction",
+    "TriesReading",
     "Visit",
     "Workers",
 ]

@@ -41,6 +41,20 @@ class TellsEffective(Protocol):
         ...
 
 
+@runtime_checkable
+class TriesReading(Protocol):
+    """A storage of which more can be denied than the bytes of one object."""
+
+    async def try_reading(self) -> None:
+        """Look for what is not there and list what is there, where reading one object shows less.
+
+        Raises:
+            ConfigError: it is denied.
+            TransientError: the storage cannot be reached.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class StoredObject:
     """One object of a segment, as its storage lists it."""
@@ -178,8 +192,12 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
         """Write, read back and remove a small object of our own, to prove that it can be done.
+
+        Returns:
+            What it lacks and what is done about that, a sentence each; what cannot be done without
+            is an error.
 
         Raises:
             ConfigError: this process may not write here; the message says where.

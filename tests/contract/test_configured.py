@@ -6,7 +6,7 @@ endpoint, emulator or proxy, and a proxy records where the requests go and who s
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from replicator.adapters.azure import AzureAddress, azure_reader, azure_storage
-from replicator.adapters.bucket.storage import ObjectStorage
+from replicator.adapters.bucket.storage import COPIES_OVER, ObjectStorage
 from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.google.storage import GoogleAddress, google_reader, google_storage
 from replicator.adapters.hdfs import HdfsAddress, hdfs_reader, hdfs_storage
@@ -339,6 +339,7 @@ async def test_a_copy_never_replaces_what_the_service_would_let_it_replace(
     """Seen with versitygw 1.8, moto 5.2 and s3proxy 4.1: CopyObject ignores If-None-Match."""
     world.refuse = _copies_over
     async with of_this(world) as storage:
+        assert await storage.probe() == (COPIES_OVER,)
         reader = S3Reader(
             _whole(s3("http://s3.configured.test:81", "standby", path_style=True)),
             pace=Pace(), sizes=SIZES,
@@ -398,6 +399,37 @@ async def test_a_bucket_of_another_region_is_said_so(world: Recorder, status: in
         with pytest.raises(ConfigError, match="is in region eu-west-1") as found:
             await storage.receipt(ONE)
         assert found.value.hint == "set region: eu-west-1"
+
+
+async def test_a_server_whose_copies_obey_lacks_nothing(world: Recorder):
+    async with of_this(world) as storage:
+        assert await storage.probe() == ()
+    assert any("x-amz-copy-source" in asked.headers for asked in world.seen)
+    assert not world.kept
+
+
+@pytest.mark.parametrize("write", ["create", "replace", "mend"])
+async def test_nothing_of_ours_is_written_where_a_write_could_replace_what_is_there(
+    world: Recorder, write: str
+):
+    """Also by who only writes a file of ours, or only repairs: a hold, an expiry, a repair."""
+    world.ignores_if_none_match = True
+    async with of_this(world) as storage:
+        area, shipment = storage.area(), await Origin({"": SMALL}).shipment(ONE)
+        writes: dict[str, Callable[[], Awaitable[object]]] = {
+            "create": lambda: area.create("history/x", b"x"),
+            "replace": lambda: area.replace("points", b"x"),
+            "mend": lambda: storage.replace(ONE, shipment, None),
+        }
+        with pytest.raises(ConfigError, match="If-None-Match has no effect"):
+            await writes[write]()
+    assert not world.kept
+    world.ignores_if_none_match = False
+    async with of_this(world) as storage:
+        await storage.area().create("history/x", b"x")
+        await storage.area().replace("points", b"x")
+        await storage.replace(ONE, shipment, None)
+    assert len({asked.path for asked in world.seen if "probe-" in asked.path}) < 8  # tried once
 
 
 async def test_a_server_that_knows_no_conditional_writes_is_said_so(world: Recorder):

@@ -354,13 +354,13 @@ async def test_the_service_copies_on_its_own_where_it_can(
     # on this server a look that is a second old is not believed, and this machine may be slow
     monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: 0.0)
     shipment = await shipped_from(front.url, bucket, LARGE)
-    front.seen.clear()
     async with storage(front.url, bucket) as target:
+        await target.probe()  # also whether a copy may replace what is there
+        front.seen.clear()
         assert await target.receipt(ONE) is None
         receipt = await target.put(ONE, shipment)
         assert receipt.objects == checked({"": LARGE})
-        trial = ["PUT", "PUT", "DELETE"]  # once: whether a copy may replace what is there
-        assert front.kinds() == ["HEAD", *trial, "PUT"], "no byte passed this process"
+        assert front.kinds() == ["HEAD", "PUT"], "no byte passed this process"
         front.seen.clear()
         other = Location("wiki/other/index.zip")
         assert await target.receipt(other) is None

@@ -9,7 +9,6 @@ from typing import Literal
 import pytest
 from botocore.exceptions import ClientError
 
-from replicator.adapters.bucket.area import ObjectArea
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.lock import S3Lock
 from replicator.adapters.s3.service import s3_service
@@ -188,7 +187,7 @@ async def test_a_probe_is_not_locked_and_leaves_no_version(s3: S3, bucket: str, 
 async def test_our_own_immutable_files_are_locked_and_the_others_are_not(
     s3: S3, bucket: str, target: S3Storage
 ):
-    area = ObjectArea(target.bucket, "druid/segments/_replicator")
+    area = target.area()
     assert await area.create("history/1", b"once")
     await area.replace("points", b"changes")
     await area.replace("points", b"again")
@@ -200,7 +199,7 @@ async def test_our_own_immutable_files_are_locked_and_the_others_are_not(
 
 
 async def test_our_own_files_are_locked_for_longer(s3: S3, bucket: str, target: S3Storage):
-    area = ObjectArea(target.bucket, "druid/segments/_replicator")
+    area = target.area()
     await area.create("history/1", b"once")
     until = (SystemClock().now() + timedelta(days=2)).replace(microsecond=0)
     await area.extend("history/1", until)

@@ -18,6 +18,8 @@ from tests.servers import fetching
 from tests.servers.server import CHEAP_START, Server, free_ports
 
 S3_KEY, S3_SECRET = "testtest", "testsecret"
+S3_ACCOUNTS = ("source", "target")
+"""They may do what a bucket's policy allows them."""
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -31,15 +33,21 @@ class S3:
 
     def __init__(self, folder: Path) -> None:
         program = fetching.go_program("versitygw")
-        self.root, versions = folder / "buckets", folder / "versions"
+        self.root, versions, iam = folder / "buckets", folder / "versions", folder / "iam"
         self.root.mkdir(parents=True)
         versions.mkdir()
+        iam.mkdir()
+        accounts = {
+            name: {"access": name, "secret": S3_SECRET, "role": "user"} for name in S3_ACCOUNTS
+        }
+        (iam / "users.json").write_bytes(orjson.dumps({"accessAccounts": accounts}))
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = Server(
             [
                 *(str(program), "--quiet", "--access", S3_KEY, "--secret", S3_SECRET),
-                *("--port", f"127.0.0.1:{self.port}", "--keep-alive", "posix"),
+                *("--port", f"127.0.0.1:{self.port}", "--keep-alive"),
+                *("--iam-dir", str(iam), "posix"),
                 *("--versioning-dir", str(versions), str(self.root)),
             ],
             folder / "s3.log",

@@ -204,8 +204,8 @@ class FlakyStorage:
         await self._weather.after("stored and was not told")
         return receipt
 
-    async def probe(self) -> None:
-        await self._storage.probe()
+    async def probe(self) -> Sequence[str]:
+        return await self._storage.probe()
 
 
 class FlakyRemover:

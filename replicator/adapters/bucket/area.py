@@ -1,6 +1,6 @@
 """Our own files at a target in a bucket, below `<prefix>/_replicator/`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from replicator.adapters.bucket.bucket import MIB, Bucket, listed
@@ -12,14 +12,18 @@ PIECE_BYTES = 8 * MIB
 class ObjectArea:
     """An `Area` over the calls of a `Bucket`."""
 
-    def __init__(self, bucket: Bucket, folder: str) -> None:
+    def __init__(
+        self, bucket: Bucket, folder: str, *, prove: Callable[[], Awaitable[None]]
+    ) -> None:
         """Take the settings; nothing is asked yet.
 
         Args:
             bucket: Where it is.
             folder: What the keys begin with, without a slash at the end.
+            prove: Raises where the bucket would not do what is asked of it, like to replace
+                nothing; it is awaited before each write, and tries the bucket once.
         """
-        self._bucket, self._folder = bucket, f"{folder}/"
+        self._bucket, self._folder, self._prove = bucket, f"{folder}/", prove
 
     async def names(self, prefix: str) -> Sequence[str]:
         within = self._folder + prefix.rpartition("/")[0]
@@ -40,9 +44,11 @@ class ObjectArea:
         raise NotFoundError(f"{self._bucket.name}: there is no {key}")
 
     async def create(self, name: str, data: bytes) -> bool:
+        await self._prove()
         return await self._bucket.create(self._folder + name, data)
 
     async def replace(self, name: str, data: bytes) -> None:
+        await self._prove()
         await self._bucket.replace(self._folder + name, data)
 
     async def delete(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Reading a deep storage in a bucket, whoever runs it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from secrets import token_hex
 
 from replicator.adapters.bucket.bucket import (
     MIB,
@@ -14,6 +15,7 @@ from replicator.adapters.bucket.bucket import (
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.errors import (
     ConfigError,
+    CorruptionError,
     DeniedObjectError,
     GapError,
     MissingObjectError,
@@ -22,7 +24,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location, key_prefix
-from replicator.ports import AREAS, Checked, Effective, Piece, StoredObject
+from replicator.ports import AREAS, OWN_AREA, Checked, Effective, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
 """As many as can be copied at once; none is in memory before it is read."""
@@ -65,6 +67,11 @@ class ObjectStorageReader:
 
     async def effective(self) -> Sequence[Effective]:
         return () if self._effective is None else await self._effective()
+
+    async def try_reading(self) -> None:
+        await self._require_absent(self._below(f"{OWN_AREA}/probe-{token_hex(8)}"))
+        async for _ in self._bucket.pages(self._prefix, page_objects_max=1):
+            return
 
     @property
     def bucket(self) -> Bucket:
@@ -181,6 +188,10 @@ class ObjectStorageReader:
             return [piece async for piece in read] != []
         except (*OF_ONE_PERHAPS, GapError):
             return False
+
+    async def _require_absent(self, key: str) -> None:
+        if await self._bucket.stat(key) is not None:
+            raise CorruptionError(f"{self._bucket.name}: {key} was never written")
 
     def _below(self, name: str) -> str:
         return self._prefix + name

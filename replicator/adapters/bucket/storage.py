@@ -47,6 +47,10 @@ from replicator.ports import (
 
 PROBE_BYTES = 4096
 ABSENT_MAX = 10_000
+COPIES_OVER = (
+    "this service copies over what is there (If-None-Match has no effect on CopyObject), so a place"
+    " is looked at within the second before a copy within it"
+)
 LOOKED_AT_MAX_S = 1.0
 """Where a service copies over what is there, it is looked right before; this is still right."""
 
@@ -89,9 +93,9 @@ class ObjectStorage(ObjectStorageReader):
         )
         self._absent: dict[str, float] = {}
         """When each was looked for and was not there, so that it need not be asked again."""
-        self._copies_are_refused: bool | None = None
-        """Whether the service obeys that a copy must replace nothing; None: not tried yet."""
-        self._trying = Lock()
+        self._copies_are_refused = True
+        """Whether the service obeys that a copy must replace nothing."""
+        self._proved, self._proving = False, Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -111,7 +115,7 @@ class ObjectStorage(ObjectStorageReader):
 
     def area(self) -> ObjectArea:
         """Return where our own files are kept."""
-        return ObjectArea(self._bucket, self._below(OWN_AREA))
+        return ObjectArea(self._bucket, self._below(OWN_AREA), prove=self._require_proved)
 
     async def create(self) -> None:
         """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""
@@ -138,7 +142,7 @@ class ObjectStorage(ObjectStorageReader):
         _require_folder(location, shipment)
         return await self._put_folder(location, shipment)
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
         folder = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
         key, data = f"{folder}/one", token_bytes(PROBE_BYTES)
         if not await self._bucket.create(key, data, retained=False):
@@ -158,12 +162,14 @@ class ObjectStorage(ObjectStorageReader):
                     " (If-None-Match has no effect)",
                     hint="use a server that knows conditional writes",
                 )
-            if await self._bucket.stat(f"{folder}/none") is not None:
-                raise CorruptionError(f"{self._bucket.name}: {folder}/none was never written")
+            await self._require_absent(f"{folder}/none")
             if [one.key for one in await listed(self._bucket, folder)] != [key]:
                 raise CorruptionError(f"{self._bucket.name}: {key} was written and is not listed")
+            lacks = () if await self._copies_obey(key) else (COPIES_OVER,)
         finally:
             await self._bucket.delete(key)
+        self._proved = True
+        return lacks
 
     async def remove(self, location: Location) -> None:
         key = self.key(location)
@@ -198,6 +204,7 @@ class ObjectStorage(ObjectStorageReader):
         elif not shipment.place.endswith("/"):
             _only(location, shipment)
         self._ahead.pop(location, None)
+        await self._require_proved()
         return await self._mending.replace(key, location, shipment, truth)
 
     async def extend(self, location: Location, until: datetime) -> None:
@@ -235,7 +242,7 @@ class ObjectStorage(ObjectStorageReader):
             or not self._server_copy.reaches(contents.shipment.origin, contents.shipment.place)
         ):
             return None
-        if not await self._is_absent(self._server_copy, key):
+        if not await self._is_absent(key):
             return None
         unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
         receipt = Receipt(objects=(unread,), copied_from=contents.shipment.objects)
@@ -253,11 +260,9 @@ class ObjectStorage(ObjectStorageReader):
         await self._receipts.keep(location, receipt)
         return receipt
 
-    async def _is_absent(self, server_copy: ServerCopy, key: str) -> bool:
+    async def _is_absent(self, key: str) -> bool:
         """Return whether nothing is there: the service is trusted to see to it, if it does."""
-        async with self._trying:
-            if self._copies_are_refused is None:
-                self._copies_are_refused = await self._tried(server_copy)
+        await self._require_proved()
         looked_at_s = self._absent.pop(key, None)
         if looked_at_s is not None and (
             self._copies_are_refused or monotonic() - looked_at_s < LOOKED_AT_MAX_S
@@ -265,14 +270,17 @@ class ObjectStorage(ObjectStorageReader):
             return True
         return await self._bucket.stat(key) is None
 
-    async def _tried(self, server_copy: ServerCopy) -> bool:
-        """Copy onto an object of our own that is there; three requests, once in a process."""
-        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
-        await self._bucket.create(key, b"probe", retained=False)
-        try:
-            return await server_copy.is_refused(key)
-        finally:
-            await self._bucket.delete(key)
+    async def _require_proved(self) -> None:
+        """Try it before the first write of a kind that nobody proved, once in a process."""
+        async with self._proving:
+            if not self._proved:
+                await self.probe()
+
+    async def _copies_obey(self, key: str) -> bool:
+        """Copy within the service onto an object of our own that is there: it must refuse."""
+        if self._server_copy is not None:
+            self._copies_are_refused = await self._server_copy.is_refused(key)
+        return self._copies_are_refused
 
     async def _put_small(self, location: Location, contents: Contents) -> Receipt:
         async with self._in_flight.hold(contents.about_bytes):

@@ -149,8 +149,9 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def create(self) -> None:
         await finished(self._create)
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
         await finished(self._probe)
+        return ()
 
     async def _written(self, work: Path, location: Location, shipment: Shipment) -> Receipt:
         """Write a shipment beside its place."""

@@ -96,8 +96,9 @@ class MemoryDeepStorage:
             self.stored_at[location] = self._clock.now()
         return receipt
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
         await asyncio.sleep(0)
+        return ()
 
     async def remove(self, location: Location) -> None:
         await asyncio.sleep(0)

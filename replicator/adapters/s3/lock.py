@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 NO_LOCK = "ObjectLockConfigurationNotFoundError"
+NOT_LOCKED = "NoSuchObjectLockConfiguration"
 GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 
@@ -155,6 +156,27 @@ class LockedBucket(S3Bucket):
                 hint="make the bucket with object lock, turn it on for a bucket with versions, or"
                 " leave `object_lock` out",
             )
+
+    async def try_versions(self, key: str) -> None:
+        """Ask for a version and its lock, of an object of our own that is not locked.
+
+        Raises:
+            ConfigError: one of it is denied.
+        """
+        client = await self._asking.client()
+        await self.create(key, b"probe", retained=False)
+        try:
+            version, _, _ = await self._look(key, None)
+            await self._look(key, version)
+            await self._asking.pace()
+            with self._asking.translated(f"cannot ask for the lock of {key}"):
+                try:
+                    await client.get_object_retention(Bucket=self._bucket, Key=key)
+                except ClientError as exc:
+                    if error_code(exc) != NOT_LOCKED:
+                        raise
+        finally:
+            await self.delete(key)
 
     async def _look(
         self, key: str, version: str | None

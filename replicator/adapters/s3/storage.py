@@ -5,7 +5,7 @@ resumed, copies within the service, and cleaning up after uploads that nobody fi
 """
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from secrets import token_hex
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,11 +92,14 @@ class S3Storage(ObjectStorage):
             effective=service.effective,
         )
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
+        key = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
         if self._locked is not None:
             await self._locked.require_lock()
-        await super().probe()
-        await self._uploads.probe(self._below(f"{OWN_AREA}/probe-{token_hex(8)}"))
+            await self._locked.try_versions(key)
+        lacks = await super().probe()
+        await self._uploads.probe(key)
+        return lacks
 
     async def extend(self, location: Location, until: datetime) -> None:
         key = self.key(location)

@@ -90,13 +90,17 @@ class S3Uploads:
         return self._service.region.value
 
     async def probe(self, key: str) -> None:
-        """Begin an upload in parts and give it up: what large objects need.
+        """Begin an upload in parts, look at it and give it up: what large objects need.
 
         Raises:
             ConfigError: it is denied, or the server does not know it.
         """
         client = await self.client()
-        await self._give_up(client, key, await self._begin(client, key))
+        upload = await self._begin(client, key)
+        try:
+            await self._parts(client, key, upload.id_)
+        finally:
+            await self._give_up(client, key, upload)
 
     async def pace(self) -> None:
         """Wait for this storage's turn."""

@@ -11,6 +11,7 @@ from replicator.ports import (
     Piece,
     StoredObject,
     TellsEffective,
+    TriesReading,
 )
 
 
@@ -35,6 +36,12 @@ class SourceStorages:
                     for one in await storage.effective()
                 ]
         return told
+
+    async def try_reading(self) -> None:
+        """Try each of them, as far as there is something to try."""
+        for storage in (self._main, *self._others.values()):
+            if isinstance(storage, TriesReading):
+                await storage.try_reading()
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         storage, key = self.at(location)

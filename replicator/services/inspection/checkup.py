@@ -20,6 +20,7 @@ from replicator.ports import (
     Snapshot,
     SourceReader,
     TellsEffective,
+    TriesReading,
 )
 from replicator.services.history.reader import History
 
@@ -79,6 +80,7 @@ class Checkup:
             ),
             *_replica(freshness),
             *await _effective("source deep storage", self._storage),
+            *await self._listing(),
             *await self._objects(),
         ]
 
@@ -116,12 +118,15 @@ class Checkup:
             ]
         findings += await _effective(f"target {name} deep storage", storage)
         try:
-            await storage.probe()
+            lacks = await storage.probe()
         except ReplicatorError as exc:
             findings.append(_bad(f"target {name} deep storage", exc))
         else:
             detail = "a probe was written, read back and removed"
-            findings.append(Finding(what=f"target {name} deep storage", good=True, detail=detail))
+            findings += [
+                Finding(what=f"target {name} deep storage", good=True, detail=one)
+                for one in (detail, *lacks)
+            ]
         return findings
 
     async def _scan(self, snapshot: Snapshot) -> Counter[Kind]:
@@ -133,6 +138,16 @@ class Checkup:
 
             await snapshot.scan(kind, visit)
         return counts
+
+    async def _listing(self) -> list[Finding]:
+        """Try what a missing object takes: without it, it looks like one that is denied."""
+        if not isinstance(self._storage, TriesReading):
+            return []
+        try:
+            await self._storage.try_reading()
+        except ReplicatorError as exc:
+            return [_bad("source deep storage", exc)]
+        return []
 
     async def _objects(self) -> list[Finding]:
         """Try one object of each kind of load spec among all segments."""

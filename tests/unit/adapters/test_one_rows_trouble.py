@@ -1,6 +1,6 @@
 """What is wrong with one object is one row's trouble; what is wrong with all stops all."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -189,10 +189,11 @@ class Refusing:
             raise self.error
         return await self.put_(location, shipment)
 
-    async def probe(self) -> None:
+    async def probe(self) -> Sequence[str]:
         self.probed += 1
         if not self.works:
             raise ConfigError("no right to write")
+        return ()
 
 
 @pytest.mark.parametrize(
