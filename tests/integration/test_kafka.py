@@ -16,6 +16,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
 from replicator.adapters.kafka.session import Sasl, Session, Tls
@@ -560,5 +562,79 @@ async def test_a_secured_broker(logs: Logs, secured_kafka: Kafka, security: Secu
             await logs(replace(right, tls=nobody), topic()).acquire()
 
 
-def scram(password: str) -> Sasl:
-    return Sasl(mechanism="SCRAM-SHA-512", username=USER, password=password)
+def scram(password: str, user: str = USER) -> Sasl:
+    return Sasl(mechanism="SCRAM-SHA-512", username=user, password=password)
+
+
+# ------------------------------------------------------------------------------------------- ACLs
+
+DOCS = Path(__file__).parents[2] / "docs" / "kafka.md"
+RESOURCES = {"--topic": 2, "--group": 3, "--transactional-id": 5}
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
+"""The numbers that Kafka's protocol gives them (org.apache.kafka.common.acl and .resource)."""
+
+
+def documented(principal: str, topic: str) -> list[tuple[int, str, int, int]]:
+    """Return the ACLs of the docs for one of their principals, as the protocol has them."""
+    after = DOCS.read_text().partition(f"--allow-principal User:{principal} ")[2]
+    found: list[tuple[int, str, int, int]] = []
+    for line in after.partition("```")[0].splitlines():
+        if not line.startswith("acls "):
+            continue
+        words = line.replace("$topic", topic).split()[1:]
+        options = list(zip(words[::2], words[1::2], strict=True))
+        pattern = PREFIXED if ("--resource-pattern-type", "prefixed") in options else LITERAL
+        ((kind, name),) = [(RESOURCES[key], name) for key, name in options if key in RESOURCES]
+        found += [
+            (kind, name, pattern, OPERATIONS[value])
+            for key, value in options
+            if key == "--operation"
+        ]
+    return found
+
+
+async def allow(broker: Kafka, topic: str, *, principal: str, user: str) -> None:
+    """Give a user the ACLs of the docs, whoever they name."""
+    client = AIOKafkaClient(**session(broker.bootstrap).options())
+    await client.bootstrap()
+    acls = documented(principal, topic)
+    assert acls
+    for kind, name, pattern, operation in acls:
+        asked = CreateAclsRequest(kind, name, pattern, f"User:{user}", "*", operation, ALLOW)
+        answer = await client.send(client.get_random_node(), asked)
+        assert [code for code, _ in answer.creation_responses] == [0]
+    await client.close()
+
+
+async def test_the_acls_of_the_docs_are_enough(logs: Logs, secured_kafka: Kafka):
+    security = Security("SASL_PLAINTEXT")
+    wanted = topic()
+    watcher, applier = (
+        Session(
+            bootstrap_servers=(secured_kafka.bootstrap_by(security),),
+            request_timeout_s=10,
+            sasl=scram(PASSWORD, user),
+        )
+        for user in ("watching", "applying")
+    )
+    with pytest.raises(ConfigError, match="uthorization") as caught:
+        await logs(watcher, topic()).acquire()
+    assert "Write and Describe on the transactional id" in caught.value.hint
+    await allow(secured_kafka, wanted.name, principal="replicator", user="watching")
+    await allow(secured_kafka, wanted.name, principal="applier", user="applying")
+    log = logs(watcher, wanted)
+    await log.acquire()
+    await log.append(documents("a"))
+    await log.report("standby", BEGIN)
+    again = logs(watcher, wanted)
+    await again.acquire()
+    with pytest.raises(FencedError):
+        await log.append(documents("b"))
+    reading = logs(applier, wanted)
+    assert await contents(reading) == ["a"]
+    assert (await reading.span()).first == BEGIN
+    assert await reading.kept_for() is None
+    await reading.report("standby", Offset(1))
+    with pytest.raises(ConfigError, match="uthorization"):
+        await reading.acquire()

@@ -13,6 +13,8 @@ from tests.servers.server import CHEAP_START, Server, free_ports
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 USER, PASSWORD = "replicator", "let me in"
+LIMITED = ("watching", "applying")
+"""They have the same password, and may do what an ACL says; who says nothing may do all."""
 STORE_PASSWORD = "changeit"
 LOG4J = """\
 status=error
@@ -146,6 +148,10 @@ class Kafka:
                 "ssl.truststore.location": self.folder / "broker.pem",
                 "ssl.truststore.type": "PEM",
             }
+            lines |= {
+                "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+                "super.users": f"User:ANONYMOUS;User:{USER}",
+            }
         login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         for security in self.ports:
             if security.has_sasl:
@@ -159,7 +165,7 @@ class Kafka:
         data = self.folder / "data"
         if (data / "meta.properties").exists():
             return
-        kind = "sasl" if self.ports else "open"
+        kind = "-".join(("sasl", *LIMITED)) if self.ports else "open"
         formatted = self._home / f"formatted-{node_id}-{kind}"
         if not formatted.exists():
             self._format_by_tool()
@@ -176,7 +182,11 @@ class Kafka:
             shutil.copytree(formatted, data)
 
     def _format_by_tool(self) -> None:
-        scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+        scram = [
+            word
+            for user in (USER, *LIMITED)
+            for word in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]")
+        ]
         subprocess.run(
             ["java", "-Xmx128m", *self._java("kafka.tools.StorageTool", "")[:-1], "format", "-t",
              CLUSTER_ID, "-c", str(self.folder / "server.properties"),
