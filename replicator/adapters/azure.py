@@ -10,7 +10,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore
 
 from replicator.adapters.bucket.bare_environment import bare_environment
-from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, client_options
+from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.adapters.bucket.upload import Sizes, WriterUpload
@@ -148,5 +148,8 @@ def _bucket(address: AzureAddress, pace: Pace) -> ObstoreBucket:
                 retry_config={"max_retries": RETRIES_MAX, "retry_timeout": timedelta(seconds=30)},
             )
     except (BaseError, ValueError) as exc:
-        raise ConfigError(f"{address.name}: {exc}") from exc
+        raise ConfigError(
+            f"{address.name}: {brief(exc)}",
+            hint="correct account, endpoint_url, ca_file or credentials of this storage",
+        ) from exc
     return ObstoreBucket(store, address.name, pace=pace)

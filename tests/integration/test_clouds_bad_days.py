@@ -252,14 +252,17 @@ async def test_what_opens_a_storage_is_in_no_message(
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it came from: a traceback shows them, each of them once."""
-    waiting, seen = [exc], set[int]()
+    """Yield an error and all that it came from: a traceback shows them."""
+    seen = set[int]()
+    waiting: list[BaseException | None] = [exc]
     while waiting:
-        one = waiting.pop()
+        if (one := waiting.pop()) is None:
+            continue
+        assert one not in (one.__cause__, one.__context__), "it came from itself"
         if id(one) not in seen:
             seen.add(id(one))
             yield one
-            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+            waiting += [one.__cause__, one.__context__]
 
 
 class LaterClock:

@@ -15,12 +15,19 @@ import obstore
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
+    InvalidPathError,
+    JoinError,
+    NotFoundError,
+    NotModifiedError,
+    NotSupportedError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
+    UnknownConfigurationKeyError,
 )
 from obstore.store import AzureStore, S3Store
 
+from replicator.adapters.boundary import ErrorMap
 from replicator.adapters.bucket.bucket import (
     ARCHIVED_HINT,
     PAGE_OBJECTS_MAX,
@@ -30,11 +37,13 @@ from replicator.adapters.bucket.bucket import (
     RejectedKeyError,
     Stat,
 )
+from replicator.adapters.transfer.http_session import CERTIFICATE_HINT
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ArchivedObjectError,
     ConfigError,
     MissingObjectError,
+    ReplicatorError,
     TransientError,
     UnreadableObjectError,
 )
@@ -63,8 +72,49 @@ UNKNOWN_HINT = (
 )
 BUSY = ("status code: 429", "status code: 503")
 """The library does not show the server's Retry-After."""
+ANSWERED = "status code: "
+CERTIFICATE = "invalid peer certificate"
 NO_PATH = ("contained empty path segment", "Error parsing Path")
 """What the library says of a key in a listing that is no path of its own."""
+
+
+def _unknown(said: str) -> ConfigError:
+    return ConfigError(said, hint=UNKNOWN_HINT)
+
+
+def _unsayable(said: str) -> ConfigError:
+    return ConfigError(
+        said, hint="the library for this storage cannot say such a key: rename object or prefix"
+    )
+
+
+def _meanwhile(said: str) -> TransientError:
+    return TransientError(
+        said, hint="somebody else writes or removes there at the same time: run it again"
+    )
+
+
+def _misconfigured(said: str) -> ConfigError:
+    return ConfigError(said, hint="correct the settings of this storage")
+
+
+def _failed_inside(said: str) -> TransientError:
+    return TransientError(said, hint="the library's own task failed: run it again")
+
+
+ERRORS: ErrorMap = {
+    NotSupportedError: _unknown,
+    NotImplementedError: _unknown,
+    InvalidPathError: _unsayable,
+    UnknownConfigurationKeyError: _misconfigured,
+    AlreadyExistsError: _meanwhile,
+    PreconditionError: _meanwhile,
+    NotModifiedError: _meanwhile,
+    NotFoundError: _meanwhile,
+    FileNotFoundError: _meanwhile,
+    JoinError: _failed_inside,
+}
+"""The library's classes that say by themselves what is wrong; the others only by their words."""
 
 
 class UnsayableKeyError(ConfigError):
@@ -290,11 +340,9 @@ class ObstoreBucket:
         except (PermissionDeniedError, UnauthenticatedError) as exc:
             _require_unarchived(exc, f"{self.name}: {doing}")
             raise DeniedKeyError(
-                f"{self.name}: {doing}: access denied: {_brief(exc)}", hint=_denied(str(exc))
+                f"{self.name}: {doing}: access denied: {brief(exc)}", hint=_denied(str(exc))
             ) from exc
-        except FileNotFoundError as exc:
-            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
-        except (BaseError, OSError, ValueError) as exc:
+        except (BaseError, OSError, ValueError, NotImplementedError) as exc:
             if any(words in str(exc) for words in GONE):
                 raise TransientError(
                     f"{self.name} does not exist", hint="make it, or correct its name"
@@ -302,24 +350,36 @@ class ObstoreBucket:
             _require_unarchived(exc, f"{self.name}: {doing}")
             _require_known(exc, f"{self.name}: {doing}")
             if REJECTED in str(exc) and not any(words in str(exc) for words in SKEWED):
-                raise RejectedKeyError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+                raise RejectedKeyError(f"{self.name}: {doing}: {brief(exc)}") from exc
             if any(words in str(exc) for words in BUSY):
                 self._pace.refused()
             if any(words in str(exc) for words in (*SKEWED, *DENIED)):
                 raise ConfigError(
-                    f"{self.name}: {doing}: {_brief(exc)}", hint=_denied(str(exc))
+                    f"{self.name}: {doing}: {brief(exc)}", hint=_denied(str(exc))
                 ) from exc
-            raise TransientError(f"{self.name}: {doing}: {_brief(exc)}") from exc
+            raise _meant(exc, f"{self.name}: {doing}: {brief(exc)}") from exc
+
+
+def _meant(exc: Exception, said: str) -> ReplicatorError:
+    """Return what is left of the library's errors, sorted by whether anybody answered."""
+    for kind, ours in ERRORS.items():
+        if isinstance(exc, kind):
+            return ours(said)
+    if CERTIFICATE in str(exc):
+        return ConfigError(said, hint=CERTIFICATE_HINT)
+    if ANSWERED in str(exc):
+        return TransientError(said, hint="the server answered so: its log says more")
+    return TransientError(said)
 
 
 def _require_known(exc: Exception, doing: str) -> None:
     if UNKNOWN in str(exc):
-        raise ConfigError(f"{doing}: {_brief(exc)}", hint=UNKNOWN_HINT) from exc
+        raise ConfigError(f"{doing}: {brief(exc)}", hint=UNKNOWN_HINT) from exc
 
 
 def _require_unarchived(exc: Exception, doing: str) -> None:
     if any(words in str(exc) for words in ARCHIVED):
-        raise ArchivedObjectError(f"{doing}: {_brief(exc)}", hint=ARCHIVED_HINT) from exc
+        raise ArchivedObjectError(f"{doing}: {brief(exc)}", hint=ARCHIVED_HINT) from exc
 
 
 @contextmanager
@@ -329,7 +389,7 @@ def _keys_said(name: str) -> Generator[None]:
     except (BaseError, ValueError) as exc:
         if any(words in str(exc) for words in NO_PATH):
             raise UnsayableKeyError(
-                f"{name} cannot be listed because of a key in it: {_brief(exc)}",
+                f"{name} cannot be listed because of a key in it: {brief(exc)}",
                 hint="remove or rename the object named above: its key begins with a slash or has"
                 " an empty name, which the library for this storage cannot list",
             ) from exc
@@ -412,7 +472,7 @@ def _tag(meta: "obstore.ObjectMeta") -> str:
     return (meta["e_tag"] or "").strip('"')
 
 
-def _brief(exc: BaseException) -> str:
+def brief(exc: BaseException) -> str:
     """Return the library's first lines; what follows repeats them as a debug dump."""
     text = str(exc).split("\n\nDebug source", maxsplit=1)[0]
     return " ".join(text.split())[:500]

@@ -83,7 +83,8 @@ class ObjectStorageReader:
         try:
             found = await self._found(location, key, ahead=ahead)
         except OF_ONE_PERHAPS as exc:
-            raise await self._judged(key, exc) from exc
+            await self._refuse_one(key, exc)
+            raise
         if not found:
             await self._require_any()
             raise MissingObjectError(f"{key} is not in {self._bucket.name}")
@@ -127,7 +128,8 @@ class ObjectStorageReader:
             async for piece in pieces:
                 yield piece
         except OF_ONE_PERHAPS as exc:
-            raise await self._judged(key, exc) from exc
+            await self._refuse_one(key, exc)
+            raise
         self._read_last = key
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
@@ -152,16 +154,15 @@ class ObjectStorageReader:
             raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
         return self._below(location)
 
-    async def _judged(self, key: str, exc: ReplicatorError) -> ReplicatorError:
-        """Return what a refusal of one key means, by whether another object can be read now."""
+    async def _refuse_one(self, key: str, exc: ReplicatorError) -> None:
+        """Raise a DeniedObjectError where another object can be read now: it is this one's."""
         async for other in self._others(key):
             if await self._can_read(other):
-                return DeniedObjectError(
+                raise DeniedObjectError(
                     f"{exc} (others can be read)",
                     hint="let the credentials read this object too: its own owner, access list or"
                     " encryption key says who may",
-                )
-        return exc
+                ) from exc
 
     async def _others(self, key: str) -> AsyncIterator[str]:
         """Yield a few other keys: what was read last, and some from here and there."""

@@ -17,14 +17,15 @@ from botocore.configprovider import (
     ConfigValueStore,
     ConstantProvider,
 )
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from replicator.adapters.bucket.bare_environment import bare_environment
 from replicator.adapters.bucket.bucket import ARCHIVED_HINT, DeniedKeyError
-from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, client_options
+from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
 from replicator.adapters.s3.service import LOOKED_AT_EVERY_S, S3Keys, S3Service, S3Writing
-from replicator.adapters.transfer.http_session import BUSY, asked_to_wait_s
+from replicator.adapters.transfer.http_session import BUSY, CERTIFICATE_HINT, asked_to_wait_s
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ArchivedObjectError,
@@ -69,7 +70,21 @@ def s3_bucket(service: S3Service, pace: Pace) -> ObstoreBucket:
 
 
 def s3_store(service: S3Service) -> S3Store:
-    """Return obstore's view of a bucket."""
+    """Return obstore's view of a bucket.
+
+    Raises:
+        ConfigError: what is configured makes no connection, like a file that has no certificate.
+    """
+    try:
+        return _s3_store(service)
+    except (BaseError, ValueError) as exc:
+        raise ConfigError(
+            f"s3://{service.bucket}: {brief(exc)}",
+            hint="correct endpoint_url, region or ca_file of this storage",
+        ) from exc
+
+
+def _s3_store(service: S3Service) -> S3Store:
     address = service.address
     with bare_environment():
         return S3Store(
@@ -209,6 +224,8 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
             pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
         said = f"s3://{bucket}: {doing}: {exc}"
         raise _meant(code, said) from exc
+    except SSLError as exc:
+        raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {exc}") from exc
 

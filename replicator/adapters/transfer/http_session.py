@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    TCPConnector,
+)
 
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
@@ -80,6 +87,10 @@ class HttpSession:
             raise ConfigError(f"{self._ca_file} cannot be read: {exc}") from exc
 
 
+CERTIFICATE_HINT = (
+    "name who signed the server's certificate in ca_file, or correct the host's name: the server"
+    " answered, and is not believed"
+)
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """What a server says that has too many requests."""
 
@@ -113,11 +124,18 @@ async def in_pieces(
 
 @contextmanager
 def reached(name: str, doing: str) -> Generator[None]:
-    """Raise a TransientError when no answer comes, or half of one."""
+    """Raise our errors for what happens on the way.
+
+    Raises:
+        ConfigError: the server's certificate is not believed.
+        TransientError: no answer came, or half of one.
+    """
     try:
         yield
     except orjson.JSONDecodeError as exc:
         raise TransientError(f"{name}: {doing}: the answer broke off or is no JSON") from exc
+    except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as exc:
+        raise ConfigError(f"{name}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (ClientError, TimeoutError, OSError) as exc:
         reason = str(exc) or type(exc).__name__
         raise TransientError(f"{name}: {doing}: {reason}") from exc

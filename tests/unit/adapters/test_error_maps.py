@@ -13,17 +13,25 @@ import aiokafka.errors
 import asyncpg
 import asyncpg.exceptions
 import botocore.exceptions
+import obstore.exceptions
 import pytest
+from obstore.exceptions import GenericError
+from obstore.store import MemoryStore
 
+from replicator.adapters.azure import AzureAddress, azure_reader
 from replicator.adapters.boundary import translate
+from replicator.adapters.bucket.obstore import ObstoreBucket
+from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.kafka import session as kafka_session
 from replicator.adapters.local import files as local_files
 from replicator.adapters.postgresql.errors import ERRORS
 from replicator.adapters.s3 import session as s3_session
+from replicator.adapters.s3.service import S3Address, s3_service
 from replicator.adapters.sqlite import file as sqlite_file
 from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+from tests.servers.stores import AZURE_KEY
 
 UP = "check that the server named above is up"
 Boundary = Callable[[], AbstractContextManager[None]]
@@ -135,6 +143,70 @@ OTHERS: dict[str, tuple[Boundary, list[type[Exception]]]] = {
         ),
     ),
 }
+
+
+OBSTORE = [
+    *classes(obstore.exceptions, Exception),
+    *(FileNotFoundError, NotImplementedError, OSError, TimeoutError, ValueError),
+]
+"""Its own, and those of Python that it raises for its own errors (pyo3-object_store's error.rs)."""
+UNANSWERED = (obstore.exceptions.BaseError, obstore.exceptions.GenericError, OSError, ValueError)
+
+
+def of_obstore(exc: Exception) -> ReplicatorError:
+    store = ObstoreBucket(MemoryStore(), "s3://b", pace=Pace())  # type: ignore[arg-type]
+    return raised(store._translated("cannot read x"), exc)
+
+
+def test_every_class_of_obstore_has_its_words_and_a_hint():
+    assert len(OBSTORE) > 15
+    for cls in OBSTORE:
+        found = of_obstore(cls("its own words"))
+        assert "s3://b: cannot read x" in str(found), cls
+        assert "its own words" in str(found), cls
+        nobody = cls in UNANSWERED or cls is TimeoutError
+        assert found.hint.startswith(UP) is nobody, (cls, found.hint)
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "hint"),
+    [
+        (GenericError("status code: 500: own words"), TransientError, "answered so"),
+        (GenericError("status code: 501"), ConfigError, "conditional writes"),
+        (GenericError("invalid peer certificate: UnknownIssuer"), ConfigError, "ca_file"),
+        (GenericError("status code: 403"), ConfigError, "permissions"),
+        (GenericError("error sending request: connection refused"), TransientError, UP),
+        (NotImplementedError("conditional put"), ConfigError, "conditional writes"),
+        (obstore.exceptions.AlreadyExistsError("x"), TransientError, "somebody else"),
+        (obstore.exceptions.PermissionDeniedError("x"), ConfigError, "permissions"),
+    ],
+)
+def test_what_obstore_says_asks_for_the_right_thing(
+    exc: Exception, kind: type[ReplicatorError], hint: str
+):
+    found = of_obstore(exc)
+    assert isinstance(found, kind)
+    assert hint in found.hint
+
+
+def test_a_store_that_cannot_be_made_is_a_matter_of_configuration(tmp_path: Path):
+    """Its constructor raises other classes than its calls, and reads the file of authorities."""
+    for text in ("garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        (tmp_path / "ca.pem").write_text(text)
+        s3 = S3Address(
+            bucket="b", prefix="", endpoint_url="https://b.test", region="r",
+            access_key_id="k", secret_access_key="s", ca_file=tmp_path / "ca.pem",
+        )  # fmt: skip
+        azure = AzureAddress(
+            account="a", container="b", prefix="", endpoint_url="https://b.test",
+            account_key=AZURE_KEY, ca_file=tmp_path / "ca.pem",
+        )  # fmt: skip
+        with pytest.raises(ConfigError, match="s3://b") as found:
+            s3_session.s3_store(s3_service(s3))
+        assert "ca_file" in found.value.hint
+        with pytest.raises(ConfigError, match="azure://") as found:
+            azure_reader(azure, pace=Pace(), sizes=Sizes())
+        assert "ca_file" in found.value.hint
 
 
 @pytest.mark.parametrize(("boundary", "found"), OTHERS.values(), ids=OTHERS.keys())
