@@ -90,6 +90,10 @@ class MisplacedError(MalformedRowError):
     """Its load spec leads to no configured storage: where all do so, the settings are wrong."""
 
 
+class NewerReleaseError(MalformedRowError):
+    """The target's Druid is too old to read it; nothing is wrong with it."""
+
+
 def worst(group: BaseExceptionGroup[BaseException]) -> ReplicatorError | None:
     """Return the failure with the largest exit code in a group, None when one is not expected."""
     leaves = list(_leaves(group))

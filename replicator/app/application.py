@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,7 +12,7 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.transfer.source_storages import SourceStorages
-from replicator.app.druids import druid_cluster, query_verifier
+from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.logs import event_log
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
@@ -20,14 +20,18 @@ from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
 from replicator.app.retention import Keeping
 from replicator.app.storages import Storages, layout, require_apart, source_layout
 from replicator.app.stores import OpenStore, open_store
-from replicator.app.target import Target, kept_points, store_of
+from replicator.app.target import Target, kept_points, store_of, written_for
 from replicator.config import (
+    AzureStorageSettings,
+    GoogleStorageSettings,
+    S3StorageSettings,
     Settings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
-from replicator.model.observation import Observer
+from replicator.model.observation import Observer, Waiting
 from replicator.model.rates import Rates
+from replicator.model.release import Release, release_of
 from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
@@ -45,8 +49,10 @@ from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.retention.named_points import Naming
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.promoter import Promoter
+from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
 from replicator.services.store.archived_log import kept_gaps
 from replicator.services.store.archivist import BaseWriter
+from replicator.services.store.druid_release import remember
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.target.copier import Backup
@@ -57,6 +63,10 @@ from replicator.services.verification.verifier import Verifier
 
 if TYPE_CHECKING:
     from replicator.web.server import WebServer
+
+
+FOLDED = S3StorageSettings | GoogleStorageSettings | AzureStorageSettings
+"""Storages in which segments can stay folders."""
 
 
 class Application:
@@ -144,6 +154,7 @@ class Application:
 
     async def applier(self, name: str, leave: Leave) -> Applier:
         """Return the applier of one target."""
+        await self.ask_release(name)
         return await self.pipeline(name).applier(self.source_storage(), leave)
 
     async def rates(self, name: str) -> Rates:
@@ -265,6 +276,7 @@ class Application:
             storage=target.storage,
             druid=self.druid(name),
             source=self.source_metadata(),
+            skew=partial(self.skew, name),
             load_rules=load_rules(target.settings),
             release=release,
             centralized=centralized,
@@ -276,6 +288,49 @@ class Application:
         if settings is None:
             return None
         return druid_cluster(settings, self._environ)
+
+    async def ask_release(self, name: str) -> Release | None:
+        """Ask a target's Druid which release it runs, and keep the answer for all who write rows.
+
+        A standby's Druid need not run: then what it said last counts, or nothing.
+
+        Raises:
+            ConfigError: it is older than the configuration says.
+        """
+        target, druid = self.target(name), self.druid(name)
+        if druid is None:
+            return await written_for(target)
+        try:
+            said = release_of(await druid.release())
+        except (TransientError, ConfigError) as exc:
+            what = f"ask the Druid of {name} for its release"
+            self.monitoring.observer(name)(Waiting(what=what, reason=str(exc), delay_s=0))
+            return await written_for(target)
+        configured = target.settings.druid_release
+        if said is not None and configured is not None and said < (release_of(configured) or said):
+            raise ConfigError(
+                f"targets.{name}.druid_release is {configured}, and its Druid runs {said.text}",
+                hint="correct it, or leave it out: then its Druid is asked",
+            )
+        if said is not None and configured is None:
+            await remember(target.storage.area(), said)
+        return await written_for(target)
+
+    async def skew(self, name: str) -> Skew:
+        """Hold the source against the release of a target's Druid."""
+        release = await self.ask_release(name)
+        source = source_status(self.settings, self._environ)
+        return await skew_of(self.source_metadata(), release, source_druid=source)
+
+    def folders(self, name: str, skew: Skew) -> Sequence[FolderNote]:
+        """Return what a target's release and its setting `unpacked` mean for folders."""
+        storage = self.target(name).settings.deep_storage
+        return folder_notes(
+            storage.type,
+            unpacked=isinstance(storage, FOLDED) and storage.unpacked,
+            release=skew.target,
+            has_folders=skew.has_folders,
+        )
 
     async def drain(self, name: str, *, timeout_s: float) -> None:
         """Bring a target to the source's last commit, with nothing left behind.

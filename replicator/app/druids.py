@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from replicator.config import DruidLoginSettings, DruidSettings, Settings, SourceDruidSettings
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
-from replicator.ports import DruidCluster, QueryBroker
+from replicator.ports import DruidCluster, QueryBroker, TellsRelease
 from replicator.services.verification.query_verifier import QueryLimits, QueryVerifier
 
 if TYPE_CHECKING:
@@ -28,6 +28,17 @@ def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidC
             request_timeout_s=settings.request_timeout_s,
         )
     )
+
+
+def source_status(settings: Settings, environ: Mapping[str, str]) -> TellsRelease | None:
+    """Return what tells the source's release, None when the configuration does not say where."""
+    druid = settings.watched.druid
+    if druid is None:
+        return None
+    from replicator.adapters.druid.status import DruidStatus  # noqa: PLC0415 - see above
+
+    timeout_s = settings.queries.query_timeout_s
+    return DruidStatus(druid.broker_url, _login(druid, environ), timeout_s=timeout_s)
 
 
 def query_verifier(

@@ -6,14 +6,16 @@ from datetime import timedelta
 from random import Random
 
 from replicator.app.storages import layout
-from replicator.app.target import Target, intents, kept_points, store_of
+from replicator.app.target import Target, intents, kept_points, store_of, written_for
 from replicator.config import TargetSettings
 from replicator.errors import ConfigError
 from replicator.model.cost import Way
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
+from replicator.model.older_druid import OlderDruid
 from replicator.model.places import Placing
+from replicator.model.release import Release
 from replicator.model.row_mapping import Carriage
 from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
 from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
@@ -89,6 +91,7 @@ class Pipeline:
         self._layout = elsewhere or layout(target.settings.deep_storage)
         self._observer = tools.observer(target.name)
         self._rates = RateBook(target.storage.area(), self._observer)
+        self._release: Release | None = None
 
     def history(self, *, records_max: int = RECORDS_PER_READ_MAX) -> History:
         """Return the history that the services read."""
@@ -109,7 +112,14 @@ class Pipeline:
             config_names=self._target.settings.config_names,
             columns=await self._target.metadata.columns(),
             load_rules=load_rules(self._target.settings),
+            druid=OlderDruid(release=await self.release()),
         )
+
+    async def release(self) -> Release | None:
+        """Return which release the target's rows are written for, None when nobody knows."""
+        if self._release is None:
+            self._release = await written_for(self._target)
+        return self._release
 
     async def applier(self, source_storage: DeepStorageReader, leave: Leave) -> Applier:
         """Return what follows the log."""

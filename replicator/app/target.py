@@ -7,7 +7,9 @@ from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import TargetStorage
 from replicator.config import TargetSettings
+from replicator.model.release import Release, release_of
 from replicator.ports import Clock
+from replicator.services.store.druid_release import remembered
 from replicator.services.store.intents import Intents
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Store
@@ -40,3 +42,16 @@ def store_of(target: Target) -> Store:
 def kept_points(target: Target, clock: Clock) -> KeptPoints:
     """Return the points and holds in a target's store."""
     return KeptPoints(store_of(target), clock=clock)
+
+
+async def written_for(target: Target) -> Release | None:
+    """Return which release of Druid a target's rows are written for, None when nobody knows.
+
+    It is what the configuration says, or what its Druid said when it was last asked: that need not
+    run now, and everything that writes or compares rows must take the same.
+    """
+    if (said := target.settings.druid_release) is not None:
+        return release_of(said)
+    if target.settings.druid is None:
+        return None
+    return await remembered(target.storage.area())

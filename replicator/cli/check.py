@@ -5,7 +5,9 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.cli.command import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
 from replicator.cli.console import Screen
+from replicator.errors import ReplicatorError
 from replicator.services.inspection.checkup import Finding
+from replicator.services.standby.skew import Skew
 
 
 def check(
@@ -19,10 +21,17 @@ def check(
         for name in application.target_names:
             target = application.target(name)
             findings += await checkup.target(name, target.metadata, target.storage)
+            findings += await _releases(application, name)
         return Outcome(
             result={
                 "findings": [
-                    {"what": f.what, "good": f.good, "detail": f.detail, "hint": f.hint}
+                    {
+                        "what": f.what,
+                        "good": f.good,
+                        "note": f.note,
+                        "detail": f.detail,
+                        "hint": f.hint,
+                    }
                     for f in findings
                 ]
             },
@@ -34,10 +43,38 @@ def check(
     run(call, body)
 
 
+async def _releases(application: Application, name: str) -> list[Finding]:
+    """Say which releases the two Druids run, and what the target is too old for."""
+    what = f"target {name} Druid"
+    try:
+        skew = await application.skew(name)
+    except ReplicatorError as exc:
+        return [Finding(what=what, good=False, detail=str(exc), hint=exc.hint)]
+    return [
+        *_which(what, skew, name),
+        *(Finding(what=what, good=not one.loses, note=True, detail=one.text) for one in skew.found),
+        *(
+            Finding(what=what, good=one.good, note=True, detail=one.text, hint=one.hint)
+            for one in application.folders(name, skew)
+        ),
+    ]
+
+
+def _which(what: str, skew: Skew, name: str) -> list[Finding]:
+    if skew.target is None:
+        hint = f"say targets.{name}.druid.coordinator_url, or targets.{name}.druid_release"
+        detail = "its release is not known: rows are carried as they are"
+        return [Finding(what=what, good=True, note=True, detail=detail, hint=hint)]
+    source = "not known" if skew.source is None else skew.source.text
+    detail = f"release {skew.target.text}, the source's is {source}"
+    return [Finding(what=what, good=True, note=skew.is_older, detail=detail)]
+
+
 def _show(console: Console, findings: list[Finding]) -> None:
     for found in findings:
-        mark = "[green]good[/]" if found.good else "[red]BAD [/]"
+        good = "[yellow]note[/]" if found.note else "[green]good[/]"
+        mark = good if found.good else "[red]BAD [/]"
         console.print(f"{mark}  {found.what}: ", end="")
         console.print(found.detail, markup=False)
-        if not found.good and found.hint:
+        if (found.note or not found.good) and found.hint:
             console.print(f"      {found.hint}", markup=False)

@@ -46,7 +46,7 @@ def create(
         created = await application.create(
             name, release=druid_release, centralized=centralized_schema
         )
-        wrong = _wrong(created) or created.tiers_missing or created.obstacles
+        wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
         return Outcome(
             result=_json(created),
             show=lambda console: _show(console, name, created, druid_release),
@@ -76,6 +76,10 @@ def _json(created: Created) -> dict[str, Any]:
             for one in REQUIREMENTS
         ],
         "tiers_missing": list(created.tiers_missing),
+        "skew": [
+            {"what": one.known.trait.text, "fate": one.known.fate, "detail": one.text}
+            for one in created.skew.found
+        ],
         "obstacles": [{"what": one.what, "remedy": one.remedy} for one in created.obstacles],
     }
 
@@ -87,6 +91,7 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
     console.print(f"[bold]{name}[/]: Druid's tables {tables}; its deep storage can be written")
     for obstacle in created.obstacles:
         console.print(f"[red]BAD [/]  {escape(obstacle.what)}\n      {escape(obstacle.remedy)}")
+    _show_skew(console, created)
     if created.judged is None:
         console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
         for one in REQUIREMENTS:
@@ -107,3 +112,9 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
             f"[red]BAD [/]  the source's rules load into tier {tier!r}, which the target does not"
             f" have\n      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}"
         )
+
+
+def _show_skew(console: Console, created: Created) -> None:
+    for one in created.skew.found:
+        mark = "[red]BAD [/]" if one.loses else "[yellow]note[/]"
+        console.print(f"{mark}  {escape(one.text)}", highlight=False)

@@ -13,6 +13,7 @@ from replicator.config.retries import RetrySettings
 from replicator.config.storages import DeepStorageSettings, require_plain_prefix
 from replicator.config.values import (
     Delay,
+    DruidRelease,
     Duration,
     Names,
     Part,
@@ -144,6 +145,12 @@ class TargetSettings(Part):
     """Where its own segments' bytes are, never inside the source's."""
     druid: DruidSettings | None = None
     """Its own Druid; needed to promote it, to check its settings and what it answers."""
+    druid_release: DruidRelease | None = None
+    """Which release its Druid runs, like 33.0.0; default: what its Coordinator says.
+
+    What is newer than that is translated where the answers stay the same, and a gap where not
+    (docs/compatibility.md). It is asked at each start, and the answer is kept in `_replicator/`.
+    """
     config_names: Names = frozenset({"lookupsConfig"})
     """Entries of `druid_config` that are carried.
 

@@ -242,6 +242,8 @@ HttpUrls = Annotated[
 ]
 """One server, or a list of those of which one is asked when another is gone."""
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
+DruidRelease = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d+){0,2}$")]
+"""`33.0.0`, or its beginning."""
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
 TargetName = Annotated[

@@ -54,6 +54,7 @@ OBJECT_DENIED = "object_denied"
 OBJECT_UNREADABLE = "object_unreadable"
 PLACE_REFUSED = "place_refused"
 MALFORMED_ROW = "malformed_row"
+NEWER_RELEASE = "newer_release"
 GAP_REASONS = (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
@@ -64,6 +65,7 @@ GAP_REASONS = (
     OBJECT_UNREADABLE,
     PLACE_REFUSED,
     MALFORMED_ROW,
+    NEWER_RELEASE,
 )
 
 

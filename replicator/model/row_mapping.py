@@ -21,6 +21,7 @@ from replicator.model.fingerprint import (
 )
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, Location, moved
+from replicator.model.older_druid import OlderDruid
 from replicator.model.payload import member, parse, with_changed_member, with_member
 from replicator.model.row import (
     KIND_OF,
@@ -51,6 +52,8 @@ class Carriage:
     columns: Mapping[Kind, frozenset[str]]
     """The columns by which rows are compared: those that the target has and does not own."""
     load_rules: LoadRules = field(default_factory=LoadRules)
+    druid: OlderDruid = field(default_factory=OlderDruid)
+    """What the target's Druid reads."""
 
     def carried(self, row: Row) -> Row | None:
         """Return the row as the target should hold it, None when it is not carried at all.
@@ -68,11 +71,22 @@ class Carriage:
             case SegmentSchema() | IndexingState():
                 return row if KIND_OF[type(row)] in self.columns else None
             case Rules():
-                payload = self.load_rules.carried(row.payload)
+                payload = self.druid.rules(self.load_rules.carried(row.payload))
                 return row if payload is row.payload else replace(row, payload=payload)
             case CommitMetadata():
                 return row
         assert_never(row)
+
+    def placed(self, segment: Segment, location: Location) -> Location:
+        """Return where the target keeps the bytes that are at a place of the source.
+
+        Raises:
+            MalformedRowError: as for `carried`.
+        """
+        self.druid.segment(segment.payload)
+        place = self.target.place(location)
+        self.druid.load_spec(self.target.load_spec(place))
+        return place
 
     def fingerprint(self, told: RowTold) -> Fingerprint | None:
         """Return what the target's own scan must say of a source's row, None: it is not carried.
@@ -92,11 +106,15 @@ class Carriage:
         return segment if payload is segment.payload else replace(segment, payload=payload)
 
     def _moved(self, payload: bytes) -> bytes:
-        return with_changed_member(payload, "loadSpec", self._load_spec)
+        return with_changed_member(self.druid.segment(payload), "loadSpec", self._load_spec)
 
     def _load_spec(self, found: Any) -> Any:
         location = _place(found, self.source)
-        return found if location is None else moved(found, location, self.target)
+        if location is None:
+            return found
+        written = moved(found, location, self.target)
+        self.druid.load_spec(written)
+        return written
 
 
 def locate(segment: Segment, layout: Layout) -> Location | None:

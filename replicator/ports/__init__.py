@@ -9,6 +9,7 @@ from replicator.ports.druid import (
     RunningDruid,
     ScratchDruid,
     Served,
+    TellsRelease,
 )
 from replicator.ports.log import Bases, EventLog, EventLogWriter, Span
 from replicator.ports.machine import Clock, Workers
@@ -87,6 +88,7 @@ __all__ = [
     "StoredObject",
     "StoredPlace",
     "TellsEffective",
+    "TellsRelease",
     "Transaction",
     "TriesReading",
     "Visit",

@@ -10,7 +10,20 @@ from replicator.model.interval import Interval
 from replicator.model.promotion import SupervisorState
 
 
-class DruidCluster(Protocol):
+class TellsRelease(Protocol):
+    """Any server of a Druid."""
+
+    async def release(self) -> str:
+        """Return which release it runs, in its own words, like `33.0.0`.
+
+        Raises:
+            TransientError: no answer, or one that says to try later.
+            ConfigError: access is denied, or this is no Druid.
+        """
+        ...
+
+
+class DruidCluster(TellsRelease, Protocol):
     """A target's Overlord and Coordinator, asked and told by HTTP."""
 
     async def supervisor(self, id_: str) -> SupervisorState | None:

@@ -120,8 +120,8 @@ class SourceReader(MetadataReader, Protocol):
     async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
         """Return id and payload of one segment for each kind of load spec among all rows.
 
-        A kind is a type and a bucket or container; there may be more than one sample of a kind,
-        and at most `SAMPLES_MAX`.
+        A kind is a type and a bucket or container, and which things it has that not every release
+        of Druid reads. There may be more than one sample of a kind, and at most `SAMPLES_MAX`.
 
         Raises:
             TransientError, ConfigError: as for `snapshot`.

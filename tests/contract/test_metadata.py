@@ -265,6 +265,7 @@ async def test_every_kind_of_load_spec_has_a_sample(store: Store):
         b'{ "type" : "c*" , "key":"\xc3\xbc\\\\" }',
         b'{"type":"tombstone"}',
         b"null",
+        b'{"type":"local","path":"/a","rangeable":true}',
     ]
     rows = [
         replace(SEGMENT, id=f"wiki_{n}", payload=b'{"a":{"type":"x"},"loadSpec":' + spec + b"}")
@@ -275,7 +276,7 @@ async def test_every_kind_of_load_spec_has_a_sample(store: Store):
     found = dict(await source.load_spec_samples())
     payloads = {row.id: row.payload for row in rows}
     assert found.items() <= payloads.items()
-    assert {f"wiki_{n}" for n in (2, 3, 4, 5, 6)} <= found.keys()
+    assert {f"wiki_{n}" for n in (2, 3, 4, 5, 6, 7)} <= found.keys()
     assert found.keys() & {"wiki_0", "wiki_1"}
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import aiohttp
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
+from replicator.adapters.druid.status import DruidStatus
 from replicator.model.promotion import SupervisorState
 
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
@@ -30,8 +31,14 @@ class DruidHttp:
 
     def __init__(self, address: DruidAddress) -> None:
         self._timeout_s = address.request_timeout_s
+        self._status = DruidStatus(
+            address.coordinator_urls, address.login, timeout_s=address.request_timeout_s
+        )
         self._coordinators = DruidServers(address.coordinator_urls, address.login)
         self._overlords = DruidServers(address.overlord_urls, address.login)
+
+    async def release(self) -> str:
+        return await self._status.release()
 
     async def supervisor(self, id_: str) -> SupervisorState | None:
         path = f"{OVERLORD}/supervisor/{quote(id_, safe='')}/status"

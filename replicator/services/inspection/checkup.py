@@ -37,6 +37,8 @@ class Finding:
     good: bool
     detail: str
     hint: str = ""
+    note: bool = False
+    """Whether it is worth knowing although it is good."""
 
 
 class Checkup:

@@ -148,7 +148,7 @@ class Appraiser:
         if location is None:
             return None
         origin = location if self._backup is None else self._backup.layout.place(location)
-        target = self._carriage.target.place(location)
+        target = self._carriage.placed(row, location)
         return _Place(origin, target, row, check_segment(row))
 
     async def _places(self, places: Sequence[_Place], found: Appraisal) -> None:

@@ -1,13 +1,22 @@
 """Prepares a target: Druid's tables, our own, its deep storage; and looks at its settings."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from replicator.errors import NotFoundError, RefusedError
 from replicator.model.load_rules import LoadRules, tiers
 from replicator.model.row import Kind, Rules
 from replicator.model.standby import Judged, judge
-from replicator.ports import DruidCluster, MetadataReader, NewMetadata, NewStorage, Obstacle
+from replicator.ports import (
+    DruidCluster,
+    MetadataReader,
+    NewMetadata,
+    NewStorage,
+    Obstacle,
+    SourceReader,
+)
 from replicator.services.standby.promoter import rows_of
+from replicator.services.standby.skew import Skew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,8 @@ class Created:
     """The settings of its Druid; None: nobody knows where that is."""
     tiers_missing: tuple[str, ...]
     """Tiers that the source's rules name and the target does not have: nothing would load there."""
+    skew: Skew
+    """Which releases the two Druids run, and what the target is too old for."""
     obstacles: tuple[Obstacle, ...]
     """What still keeps its tables from being written as they must be."""
 
@@ -29,7 +40,8 @@ async def create(
     metadata: NewMetadata,
     storage: NewStorage,
     druid: DruidCluster | None,
-    source: MetadataReader,
+    source: SourceReader,
+    skew: Callable[[], Awaitable[Skew]],
     load_rules: LoadRules,
     release: str | None,
     centralized: bool,
@@ -45,11 +57,18 @@ async def create(
     await storage.create()
     obstacles = tuple(await metadata.obstacles())
     if druid is None:
-        return Created(tables_made=made, judged=None, tiers_missing=(), obstacles=obstacles)
+        return Created(
+            tables_made=made,
+            judged=None,
+            tiers_missing=(),
+            skew=await skew(),
+            obstacles=obstacles,
+        )
     return Created(
         tables_made=made,
         judged=judge(await druid.properties()),
         tiers_missing=await _tiers_missing(source, load_rules, druid),
+        skew=await skew(),
         obstacles=obstacles,
     )
 

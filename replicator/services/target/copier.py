@@ -16,6 +16,7 @@ from replicator.errors import (
     MalformedRowError,
     MisplacedError,
     MissingObjectError,
+    NewerReleaseError,
     RefusedError,
     ReplicatorError,
     TransientError,
@@ -24,6 +25,7 @@ from replicator.errors import (
 )
 from replicator.model.checkpoint import (
     MALFORMED_ROW,
+    NEWER_RELEASE,
     OBJECT_ARCHIVED,
     OBJECT_CHANGED,
     OBJECT_DENIED,
@@ -258,7 +260,9 @@ class Copier:
             try:
                 self._place(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
-                row = _uncopied(entry, entry.event.row, MALFORMED_ROW, str(exc))
+                is_newer = isinstance(exc, NewerReleaseError)
+                reason = NEWER_RELEASE if is_newer else MALFORMED_ROW
+                row = _uncopied(entry, entry.event.row, reason, str(exc))
                 yield replace(row, misplaced=isinstance(exc, MisplacedError))
 
     def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
@@ -267,7 +271,7 @@ class Copier:
             return
         size_bytes = check_segment(row)
         if (location := locate(row, self._carriage.source)) is not None:
-            self._carriage.target.place(location)  # refused here, while the row is at hand
+            self._carriage.placed(row, location)  # refused here, while the row is at hand
             found = wanted.setdefault(location, _Wanted())
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)

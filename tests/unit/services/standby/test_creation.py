@@ -11,6 +11,7 @@ from replicator.model.promotion import SupervisorState
 from replicator.model.standby import REQUIREMENTS, Verdict, judge
 from replicator.ports import Obstacle
 from replicator.services.standby.creation import Created, create
+from replicator.services.standby.skew import Skew
 from tests.builders import json_bytes, rules
 from tests.unit.pipeline import Pipeline
 
@@ -48,6 +49,9 @@ class Folder:
 class Druid:
     said: Mapping[str, str]
 
+    async def release(self) -> str:
+        return "33.0.0"
+
     async def properties(self) -> Mapping[str, str]:
         return self.said
 
@@ -61,6 +65,10 @@ class Druid:
         raise AssertionError
 
 
+async def unknown_releases() -> Skew:
+    return Skew(source=None, target=None)
+
+
 async def created(
     place: Place, druid: Druid | None, *, release: str | None = None, load_rules: LoadRules
 ) -> Created:
@@ -72,6 +80,7 @@ async def created(
         storage=Folder(),
         druid=druid,
         source=pipeline.source,
+        skew=unknown_releases,
         load_rules=load_rules,
         release=release,
         centralized=False,

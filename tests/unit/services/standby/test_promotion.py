@@ -65,6 +65,9 @@ class Overlord:
     posts: list[str] = field(default_factory=list)
     away: bool = False
 
+    async def release(self) -> str:
+        return "33.0.0"
+
     async def supervisor(self, id_: str) -> SupervisorState | None:
         self.fuse.burn()
         if self.away:

@@ -1,0 +1,21 @@
+"""What any server of a Druid says of itself."""
+
+from collections.abc import Sequence
+
+from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
+
+PATH = "/status"
+WHOSE = "a server of a Druid"
+
+
+class DruidStatus:
+    """A `TellsRelease`: every kind of server answers alike."""
+
+    def __init__(self, urls: Sequence[str], login: DruidLogin, *, timeout_s: float) -> None:
+        self._servers = DruidServers(urls, login)
+        self._timeout_s = timeout_s
+
+    async def release(self) -> str:
+        async with self._servers.asked("GET", PATH, timeout_s=self._timeout_s) as answer:
+            found = await answered(answer, str(answer.url), whose=WHOSE)
+        return str(found.get("version")) if isinstance(found, dict) else ""

@@ -1,0 +1,129 @@
+"""Which releases a source and a target run, and what that means for what there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replicator.model.known_since import FOLDERS_SINCE, RANGEABLE, Trait, traits
+from replicator.model.release import Release, release_of
+from replicator.model.row import TABLES, Kind, Segment, key_of
+from replicator.model.skew import Skewed, skewed
+from replicator.ports import SourceReader, TellsRelease
+from replicator.services.standby.promoter import rows_of
+
+SMALL = (Kind.RULES, Kind.SUPERVISOR, Kind.CONFIG)
+"""Tables that are read whole; of segments one of each kind is enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skew:
+    """A target's Druid, held against a source."""
+
+    source: Release | None
+    """Which release the source runs; None: nobody knows."""
+    target: Release | None
+    """Which release the target's rows are written for; None: nobody knows, and they are carried
+    as they are."""
+    found: tuple[Skewed, ...] = ()
+    has_folders: bool = False
+    """Whether the source has segments that its Druid reads in parts."""
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the target is known to be older than the source."""
+        return self.source is not None and self.target is not None and self.target < self.source
+
+    @property
+    def losses(self) -> Sequence[Skewed]:
+        """What a person must do something about."""
+        return [one for one in self.found if one.loses]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderNote:
+    """What is to be said of folders of unpacked segments."""
+
+    good: bool
+    text: str
+    hint: str = ""
+
+
+def folder_notes(
+    storage: str, *, unpacked: bool, release: Release | None, has_folders: bool
+) -> Sequence[FolderNote]:
+    """Return what a target's release and its setting `unpacked` mean for folders.
+
+    Args:
+        storage: The type of its deep storage.
+        unpacked: What is set.
+        release: Which release it runs, None when nobody knows.
+        has_folders: Whether the source has segments that are read in parts.
+    """
+    if storage not in FOLDERS_SINCE or release is None:
+        return ()
+    since = FOLDERS_SINCE[storage]
+    reads = since is not None and release >= since
+    if unpacked and not reads:
+        which = "no release yet" if since is None else f"release {since.text} on"
+        return (
+            FolderNote(
+                good=False,
+                text=f"unpacked is true, and folders in {storage} are read by {which}",
+                hint="set it to false before the first bytes are there",
+            ),
+        )
+    if has_folders and reads and not unpacked:
+        return (
+            FolderNote(
+                good=True,
+                text="segments that the source's Druid reads in parts become zips, which are read"
+                " whole",
+                hint="set deep_storage.unpacked: true before the first bytes are there",
+            ),
+        )
+    return ()
+
+
+async def seen(source: SourceReader) -> dict[Trait, str]:
+    """Return what a Druid must know to read all that a source has, each with a row that has it.
+
+    Raises:
+        TransientError, ConfigError: the source cannot be read.
+    """
+    found: dict[Trait, str] = {}
+    for id_, payload in await source.load_spec_samples():
+        sample = Segment(
+            id=id_,
+            datasource="",
+            created_date="",
+            start="",
+            end="",
+            partitioned=True,
+            version="",
+            used=True,
+            payload=payload,
+        )
+        found |= dict.fromkeys(traits(sample), f"segment {id_}")
+    for kind in SMALL:
+        for row in await rows_of(source, kind):
+            found |= dict.fromkeys(traits(row), f"{TABLES[kind].name} of {key_of(row).key}")
+    return found
+
+
+async def skew_of(
+    source: SourceReader, target: Release | None, *, source_druid: TellsRelease | None
+) -> Skew:
+    """Hold what a source has against a target's release.
+
+    Raises:
+        TransientError, ConfigError: the source's metadata or its Druid cannot be asked.
+    """
+    if target is None:
+        return Skew(source=None, target=None)
+    release = None if source_druid is None else release_of(await source_druid.release())
+    found = await seen(source)
+    return Skew(
+        source=release,
+        target=target,
+        found=skewed(found, target),
+        has_folders=RANGEABLE in found,
+    )
