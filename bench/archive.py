@@ -26,14 +26,16 @@ import asyncpg
 
 from bench.changes import CUT_EVENTS_MAX, Change, ChangingSource
 from bench.memory import peak_bytes, reset_peak, resident_bytes
-from bench.plan import CHUNK, SOURCE, commit, services, show, used_s
+from bench.plan import CHUNK, commit, show, used_s
 from bench.stage import SOURCE_ROOT, TABLES, TARGET_ROOT, server
+from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.workspace import Area
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.model.archive import BASES, HISTORY
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Offset
@@ -228,11 +230,13 @@ async def restore(folder: Path, dsn: str | None, args: argparse.Namespace) -> bo
     area = CountingArea(folder)
     archive = ArchivedLog(Store(area), LOG_ID)
     workers = ProcessWorkers(args.workers)
-    history = History(archive, source=SOURCE, workers=workers, bases=archive)
     metadata: MetadataWriter = (
         MemoryMetadata(SystemClock()) if dsn is None else PostgresqlMetadataWriter(dsn)
     )
-    restorer, executor = await services(history, metadata, root=SOURCE_ROOT)
+    pipeline = await Wiring(
+        log=archive, bases=archive, workers=workers, metadata=metadata, root=SOURCE_ROOT
+    ).pipeline()
+    restorer, executor = pipeline.restorer(MemoryDeepStorage()), pipeline.executor()
     idle, started_s, cpu_s = resident_bytes(), perf_counter(), used_s()
     reset_peak()
     async with WorkersMemory() as used:

@@ -18,6 +18,7 @@ from time import perf_counter
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
 from bench.plan import numbered
+from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.workspace import Area
 from replicator.adapters.machine.clock import SystemClock
@@ -49,21 +50,15 @@ from replicator.model.event import (
     RowChanged,
 )
 from replicator.model.fingerprint import EMPTY_DIGEST, fingerprint
-from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.places import Placing
 from replicator.model.wire import encode
-from replicator.services.history.reader import RECORDS_PER_READ_MAX
-from replicator.services.retention.planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner
-from replicator.services.retention.references import StorePlaces
-from replicator.services.retention.retained import Sparing
-from replicator.services.store.points import KeptPoints
+from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
+from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
-from replicator.services.target.reconciler import Reconciler
 
 PLAN_MAX_S = 60.0
 CHUNK = 4_000
 """Records of one file: about 8 MiB before they are compressed."""
-SOURCE, LOG = "bench", "log"
+LOG = "log"
 NOW = datetime.now(UTC)  # noqa: TID251 - a benchmark
 
 
@@ -160,46 +155,25 @@ async def fill(area: LocalArea, rows: int, payload_bytes: int) -> ClosedCut:
     return newest
 
 
-def planner(area: LocalArea, metadata: MemoryMetadata, workers: ProcessWorkers) -> ExpiryPlanner:
+async def planner(
+    area: LocalArea, metadata: MemoryMetadata, workers: ProcessWorkers
+) -> ExpiryPlanner:
     """Return what the application would build."""
-    clock, store = SystemClock(), Store(area)
-    points = KeptPoints(store, clock=clock)
-    origin = SourceLayout(main=LocalLayout(root="/druid"), others={})
-    layout = LocalLayout(root="/standby")
-    places = StorePlaces(
-        store=store,
-        placing=Placing(source=origin, target=layout),
-        workers=workers,
-        records_max=RECORDS_PER_READ_MAX,
-        observer=lambda _: None,
-    )
-    sparing = Sparing(
-        source=SOURCE,
-        target="standby",
-        metadata=metadata,
-        reconciler=Reconciler.__new__(Reconciler),
-        store=store,
-        points=points,
-        places=places,
-        layout=layout,
-    )
-    return ExpiryPlanner(
-        target="standby",
-        sparing=sparing,
-        store=store,
-        points=points,
-        places=places,
-        remover=MemoryDeepStorage(),
-        clock=clock,
-        limits=ExpiryLimits(
-            lease=timedelta(minutes=30),
-            margin=timedelta(minutes=10),
-            clock_skew_max=timedelta(minutes=1),
-            orphan_age_min=timedelta(days=1),
-            removals_in_flight_max=8,
-        ),
-        observer=lambda _: None,
-    )
+    archive, storage = ArchivedLog(Store(area), LOG), StorageBeside(area)
+    wiring = Wiring(log=archive, bases=archive, workers=workers, metadata=metadata, storage=storage)
+    return (await wiring.retention(archive)).planner()
+
+
+class StorageBeside(MemoryDeepStorage):
+    """A storage without bytes beside files on a disk."""
+
+    def __init__(self, area: LocalArea) -> None:
+        super().__init__()
+        self._files = area
+
+    def area(self) -> LocalArea:  # type: ignore[override]
+        """Return where our own files are."""
+        return self._files
 
 
 async def at(metadata: MemoryMetadata, cut: ClosedCut) -> None:
@@ -226,7 +200,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> bool:
     area = CountingArea(folder, "_replicator", Area(folder, lock_timeout_s=60.0))
     metadata = MemoryMetadata(SystemClock())
     await at(metadata, await fill(area, args.rows, args.payload_bytes))
-    expiry = planner(area, metadata, ProcessWorkers(args.workers))
+    expiry = await planner(area, metadata, ProcessWorkers(args.workers))
     CountingArea.gets = CountingArea.lists = CountingArea.read_bytes = 0
     idle = resident_bytes()
     reset_peak()

@@ -8,9 +8,8 @@ Then the rows of 100,000 of them are written, which says what a restore's metada
 import argparse
 import asyncio
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from time import perf_counter
 
@@ -18,40 +17,27 @@ import asyncpg
 
 from bench.memory import peak_bytes, reset_peak, resident_bytes
 from bench.model import segment
-from bench.stage import TABLES, TARGET_ROOT, server
+from bench.stage import TABLES, server
+from bench.wiring import SOURCE, Wiring
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
-from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
-from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.places import Placing
 from replicator.model.plan import Plan
 from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
 from replicator.model.row import Segment
-from replicator.model.row_mapping import Carriage
 from replicator.model.wire import encode
 from replicator.ports import MetadataWriter
-from replicator.services.history.reader import History
-from replicator.services.restore.restorer import RestorePlan, Restorer
-from replicator.services.store.archivist import ArchiveLimits, Archivist
-from replicator.services.store.expiry_guard import ExpiryGuard
-from replicator.services.store.intents import Intents
-from replicator.services.store.points import KeptPoints
-from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
-from replicator.services.store.store import Store
-from replicator.services.target.copier import CopyLimits
+from replicator.services.restore.restorer import RestorePlan
+from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import Reconciler
 
 PLAN_MAX_S = 30.0
 CHUNK = 1000
 COMMIT_ROWS = 100_000
-SOURCE = "bench"
 
 
 def numbered(template: Segment, number: int) -> Segment:
@@ -101,8 +87,12 @@ async def measure(args: argparse.Namespace) -> bool:
         await connection.close()
         end = await fill(log, args.rows, args.payload_bytes)
         metadata = PostgresqlMetadataWriter(dsn)
-        history = History(log, source=SOURCE, workers=ProcessWorkers(args.workers))
-        restorer, executor = await services(history, metadata)
+        alone = SplicedLog(log, list, preferred=True)
+        workers = ProcessWorkers(args.workers)
+        pipeline = await Wiring(
+            log=alone, bases=alone, workers=workers, metadata=metadata
+        ).pipeline()
+        restorer = pipeline.restorer(MemoryDeepStorage())
         idle = resident_bytes()
         reset_peak()
         started_s, cpu_s = perf_counter(), used_s()
@@ -114,7 +104,7 @@ async def measure(args: argparse.Namespace) -> bool:
         print(
             f"  processor time     {own_us:.1f} us a segment here, {workers_us:.1f} us in workers"
         )
-        await commit(executor, metadata, plan)
+        await commit(pipeline.executor(), metadata, plan)
         return bool(plan_s <= PLAN_MAX_S)
 
 
@@ -122,68 +112,6 @@ def used_s() -> tuple[float, float]:
     """Return the processor time of this process and of its workers that have ended."""
     own, ended = getrusage(RUSAGE_SELF), getrusage(RUSAGE_CHILDREN)
     return own.ru_utime + own.ru_stime, ended.ru_utime + ended.ru_stime
-
-
-async def services(
-    history: History, metadata: MetadataWriter, *, root: str = "/druid"
-) -> tuple[Restorer, Executor]:
-    """Return what the application would build."""
-    carriage = Carriage(
-        source=LocalLayout(root=root),
-        target=LocalLayout(root=TARGET_ROOT),
-        config_names=frozenset(),
-        columns=await metadata.columns(),
-    )
-    clock = SystemClock()
-    executor = Executor(
-        source=SOURCE,
-        history=history,
-        source_storage=MemoryDeepStorage(),
-        target_storage=MemoryDeepStorage(),
-        metadata=metadata,
-        carriage=carriage,
-        limits=CopyLimits(in_flight_max=1, retry=RetryPolicy()),
-        rng=Random(1),
-        observer=lambda _: None,
-    )
-    reconciler = Reconciler(
-        source=SOURCE,
-        history=history,
-        metadata=metadata,
-        carriage=carriage,
-        observer=lambda _: None,
-    )
-    restorer = Restorer(
-        source=SOURCE,
-        target="target",
-        history=history,
-        metadata=metadata,
-        reconciler=reconciler,
-        executor=executor,
-        archivist=Archivist(
-            source=SOURCE,
-            store=Store(MemoryArea()),
-            origin=SourceLayout(main=LocalLayout(root=root), others={}),
-            kept=LocalLayout(root=TARGET_ROOT),
-            history=history,
-            limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
-            observer=lambda _: None,
-        ),
-        guard=ExpiryGuard(
-            intents=Intents(MemoryArea(), clock=clock, clock_skew_max=timedelta(minutes=1)),
-            history=history,
-            placing=Placing(source=carriage.source, target=carriage.target),
-        ),
-        leases=RestoreLeases(
-            areas={},
-            points=KeptPoints(Store(MemoryArea()), clock=clock),
-            clock=clock,
-            limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(minutes=2)),
-            rng=Random(1),
-        ),
-        observer=lambda _: None,
-    )
-    return restorer, executor
 
 
 def show(plan: RestorePlan, rows: int, plan_s: float, peak: int) -> None:

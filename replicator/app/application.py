@@ -16,11 +16,26 @@ from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.logs import event_log
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.pipeline import Origin, Pipeline, Tools, load_rules
-from replicator.app.retention import Keeping
+from replicator.app.pipeline import (
+    Allowed,
+    Origin,
+    Pipeline,
+    Tools,
+    carriage,
+    history_of,
+    load_rules,
+    watcher,
+)
+from replicator.app.retention import Retention, holds
 from replicator.app.storages import Storages, layout, require_apart, source_layout
 from replicator.app.stores import OpenStore, open_store
-from replicator.app.target import Target, kept_points, store_of, written_for
+from replicator.app.target import (
+    ConfiguredTarget,
+    RealTarget,
+    kept_points,
+    store_of,
+    written_for,
+)
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
@@ -29,6 +44,7 @@ from replicator.config import (
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
+from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer, Waiting
 from replicator.model.rates import Rates
 from replicator.model.release import Release, release_of
@@ -44,14 +60,15 @@ from replicator.services.inspection.blame import Blamer
 from replicator.services.inspection.checkup import Checkup
 from replicator.services.inspection.status import LogStatus, Survey, TargetStatus
 from replicator.services.inspection.undeletion import Undeletion
-from replicator.services.replication.applier import Applier, Leave
-from replicator.services.replication.watcher import Watcher, WatchLimits
+from replicator.services.replication.applier import Applier
+from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.watcher import Watcher
+from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.promoter import Promoter
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
 from replicator.services.store.archived_log import kept_gaps
-from replicator.services.store.archivist import BaseWriter
 from replicator.services.store.druid_release import remember
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.spliced_log import SplicedLog
@@ -85,7 +102,7 @@ class Application:
             observer=self.monitoring.observer,
         )
         self._stack = AsyncExitStack()
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, RealTarget] = {}
         self._storages = Storages(
             settings.transfer, environ, self.clock, self._stack.push_async_callback
         )
@@ -134,28 +151,20 @@ class Application:
 
     def watcher(self) -> Watcher:
         """Return the watcher of the source."""
-        watch, source = self.settings.watch, self.settings.watched
-        return Watcher(
-            source=source.name,
+        return watcher(
+            self.settings.watch,
+            source=self.source_name,
             metadata=self.source_metadata(),
             log=self._log,
             history=self._history_with(self.target_names, preferred=False),
-            limits=WatchLimits(
-                poll_interval_s=watch.poll_interval_s,
-                jitter=watch.jitter,
-                idle_cut_interval_s=watch.idle_cut_interval_s,
-                fetch_rows_max=watch.fetch_rows_max,
-                append_bytes_max=watch.append_bytes_max,
-            ),
-            retry=watch.retry.policy,
-            rng=self.tools.rng,
+            tools=self.tools,
             observer=self.monitoring.observer(),
         )
 
-    async def applier(self, name: str, leave: Leave) -> Applier:
+    async def applier(self, name: str, allowed: Allowed) -> Applier:
         """Return the applier of one target."""
         await self.ask_release(name)
-        return await self.pipeline(name).applier(self.source_storage(), leave)
+        return (await self.pipeline(name)).applier(self.source_storage(), allowed)
 
     async def rates(self, name: str) -> Rates:
         """Return how fast a target was filled until now."""
@@ -172,9 +181,16 @@ class Application:
             observer=observer,
         )
 
-    async def keeping(self, name: str) -> Keeping:
-        """Return what keeps and expires in a target's store; source and log are not asked."""
-        return Keeping(await self.store(name), self.tools)
+    async def holds(self, name: str) -> Holds:
+        """Return what keeps cuts of a target's store; source, log and its rows are not asked."""
+        store = await self.store(name)
+        return holds(store.archive, store.origin, store.target, self.tools)
+
+    async def retention(self, name: str) -> Retention:
+        """Return what expires in a target's store; source and log are not asked."""
+        store = await self.store(name)
+        pipeline = await self.pipeline_from(store, store.target)
+        return Retention(store.archive, pipeline, store.target, self.tools)
 
     def points(self, name: str) -> KeptPoints:
         """Return the points and holds in a target's store."""
@@ -191,26 +207,34 @@ class Application:
 
     async def verifier_from(self, store: OpenStore, name: str) -> Verifier:
         """Return what proves a target that was restored from a store, or the store itself."""
-        return await Pipeline(store.origin, self.target(name), self.tools).verifier()
+        return (await self.pipeline_from(store, self.target(name))).verifier()
 
-    def base_writer(self, name: str) -> BaseWriter:
+    async def base_writer(self, name: str) -> BaseWriter:
         """Return what writes a target's bases when they are due."""
-        return self.pipeline(name).base_writer()
+        return (await self.pipeline(name)).base_writer()
 
     async def verifier(self, name: str) -> Verifier:
         """Return what proves a target."""
-        return await self.pipeline(name).verifier()
+        return (await self.pipeline(name)).verifier()
 
-    def pipeline(self, name: str) -> Pipeline:
+    async def pipeline(self, name: str) -> Pipeline:
         """Return the services of one target, fed from the log."""
-        log = self._spliced([name])
+        log, target = self._spliced([name]), self.target(name)
         origin = Origin(
             source=self.source_name,
             layout=source_layout(self.settings.watched),
             log=log,
             bases=log,
         )
-        return Pipeline(origin, self.target(name), self.tools)
+        return Pipeline(origin, target, self.tools, carriage=await carriage(origin, target))
+
+    async def pipeline_from(
+        self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
+    ) -> Pipeline:
+        """Return the services of a target, fed from a store: `elsewhere` as for `carriage`."""
+        rule = await carriage(store.origin, target, elsewhere=elsewhere)
+        own = store.store if target is store.target else None
+        return Pipeline(store.origin, target, self.tools, carriage=rule, store=own)
 
     async def repairer(self, name: str, *, origin: str | None) -> Repairer:
         """Return what puts a target right, from the source or from another target.
@@ -219,11 +243,11 @@ class Application:
             ConfigError: the origin is the target itself.
         """
         if origin is None:
-            return await self.pipeline(name).repairer(self.source_storage())
+            return (await self.pipeline(name)).repairer(self.source_storage())
         if origin == name:
             raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
         other = self.target(origin)
-        return await self.pipeline(name).repairer(other.storage, backup=await self.backup(other))
+        return (await self.pipeline(name)).repairer(await self.backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return what compares a target's answers with the source's.
@@ -338,10 +362,10 @@ class Application:
         Raises:
             TransientError: it takes longer than `timeout_s`.
         """
-        watcher, applier = self.watcher(), await self.applier(name, Leave())
+        watching, applier = self.watcher(), await self.applier(name, Allowed())
         try:
             async with asyncio.timeout(timeout_s):
-                while await watcher.poll() or not await self._is_at_end(name):
+                while await watching.poll() or not await self._is_at_end(name):
                     while await applier.apply_next():
                         pass
         except TimeoutError as exc:
@@ -400,8 +424,8 @@ class Application:
             await server.start()
         return server
 
-    def target(self, name: str) -> Target:
-        """Return one target's parts.
+    def target(self, name: str) -> RealTarget:
+        """Return a target of the configuration.
 
         Raises:
             NotFoundError: the configuration has no such target.
@@ -412,7 +436,7 @@ class Application:
         if name not in self._targets:
             settings = self.settings.targets[name]
             storage = self._storages.target(settings.deep_storage, settings.retention)
-            self._targets[name] = Target(
+            self._targets[name] = RealTarget(
                 name=name,
                 settings=settings,
                 metadata=target_metadata(settings.metadata, storage, self.clock, self._environ),
@@ -433,13 +457,9 @@ class Application:
     def _history_with(self, names: Sequence[str], *, preferred: bool = True) -> History:
         """Return the log's history, with the archives of some targets for what it lacks."""
         log = self._spliced(names, preferred=preferred)
-        return History(
-            log,
-            source=self.source_name,
-            workers=self.tools.workers,
-            bases=log,
-            observer=self.monitoring.observer(),
-        )
+        layout = source_layout(self.settings.watched)
+        origin = Origin(source=self.source_name, layout=layout, log=log, bases=log)
+        return history_of(origin, self.tools, self.monitoring.observer())
 
     def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:
         return SplicedLog(
@@ -448,7 +468,7 @@ class Application:
             preferred=preferred,
         )
 
-    async def backup(self, target: Target) -> Backup:
+    async def backup(self, target: ConfiguredTarget) -> Backup:
         """Return another target as what bytes come from; its metadata store may be gone."""
         log_id = (await self._log.span()).log_id
         return Backup(

@@ -12,8 +12,8 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.adapters.scratch.folder import free_bytes, scratch
 from replicator.app.application import Application
-from replicator.app.pipeline import Pipeline, Tools
-from replicator.app.target import Target
+from replicator.app.pipeline import Pipeline, Tools, carriage
+from replicator.app.target import ConfiguredTarget
 from replicator.config import (
     DrillSettings,
     LocalStorageSettings,
@@ -108,14 +108,14 @@ async def _rehearsal(
             rng=application.tools.rng,
             observer=lambda _: observer,
         )
-        pipeline = Pipeline(store.origin, target, tools)
-        kept = store.target.storage
+        rule = await carriage(store.origin, target)
+        pipeline = Pipeline(store.origin, target, tools, carriage=rule)
         yield Rehearsal(
             source=store.about.source,
             windows=store.windows,
             free_bytes=free_bytes(folder),
-            restorer=await pipeline.restorer(kept, backup=store.backup(), kept=store.target),
-            verifier=await pipeline.verifier(),
+            restorer=pipeline.restorer(store.backup(), of=store.target),
+            verifier=pipeline.verifier(),
             trial=_trial(application, folder, dsn, observer),
         )
 
@@ -174,15 +174,15 @@ def _distribution(settings: Settings, druid: ScratchDruidSettings) -> "Distribut
 
 
 async def _scratch_target(
-    drilled: Target, folder: Path, dsn: str, settings: DrillSettings
-) -> Target:
+    drilled: ConfiguredTarget, folder: Path, dsn: str, settings: DrillSettings
+) -> ConfiguredTarget:
     """Return an empty target like the drilled one, in a scratch folder."""
     metadata = PostgresqlMetadataWriter(dsn)
     await metadata.create(settings.druid_release, centralized=settings.centralized_schema)
     (folder / SEGMENTS).mkdir(mode=0o700)  # a Druid of the drill is this same user
     storage = LocalDeepStorage(folder / SEGMENTS)
     await storage.create()
-    return Target(
+    return ConfiguredTarget(
         name=f"the drill of {drilled.name}",
         settings=_scratch_settings(drilled.settings, dsn, folder / SEGMENTS),
         metadata=metadata,

@@ -6,8 +6,8 @@ from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.app.storages import TargetStorage
-from replicator.app.target import TargetMetadata
+from replicator.app.storages import RealStorage
+from replicator.app.target import RealMetadata
 from replicator.config import MetadataSettings
 from replicator.ports import Clock
 
@@ -21,10 +21,10 @@ def metadata_reader(
 
 def target_metadata(
     settings: MetadataSettings | None,
-    storage: TargetStorage,
+    storage: RealStorage,
     clock: Clock,
     environ: Mapping[str, str],
-) -> TargetMetadata:
+) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
     if settings is None:
         return ArchiveMetadata(storage.area(), clock)

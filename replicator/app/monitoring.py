@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from replicator import __version__
-from replicator.app.target import Target
+from replicator.app.target import ConfiguredTarget
 from replicator.config import Settings, TargetSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
@@ -44,7 +44,7 @@ class Monitoring:
             records_per_look_max=records_per_look_max,
         )
 
-    def server(self, history: History, targets: Iterable[Target]) -> "WebServer | None":
+    def server(self, history: History, targets: Iterable[ConfiguredTarget]) -> "WebServer | None":
         """Return what tells of these targets over HTTP; None when it is not configured."""
         web = self._settings.web
         if web is None or self._metrics is None:

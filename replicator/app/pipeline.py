@@ -1,13 +1,17 @@
-"""The services of one target, fed from one history: the live log's, or that of a store."""
+"""The services of one target, fed from one history: the live log's, or that of a store.
+
+This is the only wiring there is: commands, drills, tests and the simulation get their services from
+here, and differ in the adapters that they give to it.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import Random
 
 from replicator.app.storages import layout
-from replicator.app.target import Target, intents, kept_points, store_of, written_for
-from replicator.config import TargetSettings
+from replicator.app.target import ConfiguredTarget, kept_points, store_of, written_for
+from replicator.config import HistorySettings, TargetSettings, WatchSettings
 from replicator.errors import ConfigError
 from replicator.model.cost import Way
 from replicator.model.load_rules import LoadRules
@@ -15,24 +19,34 @@ from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
 from replicator.model.older_druid import OlderDruid
 from replicator.model.places import Placing
-from replicator.model.release import Release
 from replicator.model.row_mapping import Carriage
-from replicator.ports import Bases, Clock, DeepStorageReader, EventLog, Workers
+from replicator.ports import (
+    Bases,
+    Clock,
+    DeepStorageReader,
+    EventLog,
+    EventLogWriter,
+    MetadataReader,
+    Workers,
+)
 from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
-from replicator.services.replication.applier import Applier, ApplyLimits, Leave
+from replicator.services.replication.applier import Applier, ApplyOptions
+from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Appraiser
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
-from replicator.services.store.applier_record import Helm
-from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.running.retry import Retry
+from replicator.services.store.archivist import ArchiveLimits, Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
-from replicator.services.store.missing_wait import MissingWait
+from replicator.services.store.intents import Intents
 from replicator.services.store.restore_lease import Keep, LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
-from replicator.services.target.copier import Backup, CopyLimits
+from replicator.services.target.copier import Backup, BytesFrom, Copier
 from replicator.services.target.executor import Executor
 from replicator.services.target.rates import RateBook
 from replicator.services.target.reconciler import Reconciler
+from replicator.services.target.target import Target
 from replicator.services.verification.repairer import CheckedOrigin, Repairer
 from replicator.services.verification.verifier import Verifier
 
@@ -62,6 +76,102 @@ class Tools:
     rng: Random
     observer: Callable[[str], Observer]
     """Of a target's services."""
+    records_per_read_max: int = RECORDS_PER_READ_MAX
+    """Records of a log that are in memory at once; of rows that are written, see the settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What the operator allowed an applier for this run."""
+
+    resume: bool = False
+    """Go on after a restore in place."""
+    adopt: bool = False
+    """Take over a target that holds rows this tool did not write."""
+    new_log: bool = False
+    """Go over to the configured log: the one that the target followed is lost."""
+
+
+def history_of(origin: Origin, tools: Tools, observer: Observer) -> History:
+    """Return what reads the history that a target's rows come from."""
+    return History(
+        origin.log,
+        source=origin.source,
+        workers=tools.workers,
+        bases=origin.bases,
+        records_per_read_max=tools.records_per_read_max,
+        observer=observer,
+    )
+
+
+def watcher(
+    settings: WatchSettings,
+    *,
+    source: str,
+    metadata: MetadataReader,
+    log: EventLogWriter,
+    history: History,
+    tools: Tools,
+    observer: Observer,
+) -> Watcher:
+    """Return the watcher of a source; `history` reads the log that it writes to."""
+    return Watcher(
+        source=source,
+        metadata=metadata,
+        log=log,
+        history=history,
+        limits=WatchLimits(
+            poll_interval_s=settings.poll_interval_s,
+            jitter=settings.jitter,
+            idle_cut_interval_s=settings.idle_cut_interval_s,
+            fetch_rows_max=settings.fetch_rows_max,
+            append_bytes_max=settings.append_bytes_max,
+        ),
+        retry=settings.retry.policy,
+        rng=tools.rng,
+        observer=observer,
+    )
+
+
+async def carriage(
+    origin: Origin, target: ConfiguredTarget, *, elsewhere: Layout | None = None
+) -> Carriage:
+    """Return the rule by which the source's rows become a target's; its tables are looked at.
+
+    `elsewhere` is how the storage writes load specs that has the bytes, when it is not the
+    target's own.
+    """
+    return Carriage(
+        source=origin.layout,
+        target=elsewhere or layout(target.settings.deep_storage),
+        config_names=target.settings.config_names,
+        columns=await target.metadata.columns(),
+        load_rules=load_rules(target.settings),
+        druid=OlderDruid(release=await written_for(target)),
+    )
+
+
+def archivist(
+    settings: HistorySettings,
+    origin: Origin,
+    *,
+    store: Store,
+    kept: Layout,
+    history: History,
+    observer: Observer,
+) -> Archivist:
+    """Return what keeps a history in a store, whose segments are where `kept` says."""
+    return Archivist(
+        source=origin.source,
+        store=store,
+        origin=origin.layout,
+        kept=kept,
+        history=history,
+        limits=ArchiveLimits(
+            file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
+        ),
+        observer=observer,
+    )
 
 
 class Pipeline:
@@ -70,10 +180,10 @@ class Pipeline:
     def __init__(
         self,
         origin: Origin,
-        target: Target,
+        target: ConfiguredTarget,
         tools: Tools,
         *,
-        elsewhere: Layout | None = None,
+        carriage: Carriage,
         store: Store | None = None,
     ) -> None:
         """Take the parts.
@@ -82,319 +192,242 @@ class Pipeline:
             origin: Where the rows come from.
             target: Where they go.
             tools: What is shared.
-            elsewhere: How the storage writes load specs that has the bytes, when it is not the
-                target's own.
+            carriage: How the ones become the others.
             store: The target's store, where somebody has read in it before; None: nobody has.
         """
         self._store = store_of(target) if store is None else store
-        self._origin, self._target, self._tools = origin, target, tools
-        self._layout = elsewhere or layout(target.settings.deep_storage)
-        self._observer = tools.observer(target.name)
-        self._rates = RateBook(target.storage.area(), self._observer)
-        self._release: Release | None = None
-
-    def history(self, *, records_max: int = RECORDS_PER_READ_MAX) -> History:
-        """Return the history that the services read."""
-        return History(
-            self._origin.log,
-            source=self._origin.source,
-            workers=self._tools.workers,
-            bases=self._origin.bases,
-            records_per_read_max=records_max,
-            observer=self._observer,
+        self._origin, self._configured, self._tools = origin, target, tools
+        self._settings, self._carriage = target.settings, carriage
+        observer = tools.observer(target.name)
+        self.target = Target(
+            name=target.name,
+            source=origin.source,
+            metadata=target.metadata,
+            storage=target.storage,
+            area=target.storage.area(),
+            history=history_of(origin, tools, observer),
+            clock=tools.clock,
+            observer=observer,
         )
+        self._rates = RateBook(self.target.area, observer)
 
-    async def carriage(self) -> Carriage:
-        """Return the rule by which the source's rows become the target's."""
-        return Carriage(
-            source=self._origin.layout,
-            target=self._layout,
-            config_names=self._target.settings.config_names,
-            columns=await self._target.metadata.columns(),
-            load_rules=load_rules(self._target.settings),
-            druid=OlderDruid(release=await self.release()),
-        )
-
-    async def release(self) -> Release | None:
-        """Return which release the target's rows are written for, None when nobody knows."""
-        if self._release is None:
-            self._release = await written_for(self._target)
-        return self._release
-
-    async def applier(self, source_storage: DeepStorageReader, leave: Leave) -> Applier:
-        """Return what follows the log."""
-        settings, carriage = self._target.settings, await self.carriage()
+    def applier(self, bytes_from: DeepStorageReader, allowed: Allowed) -> Applier:
+        """Return what follows the log, with the source's bytes."""
+        settings = self._settings
         return Applier(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, source_storage),
+            self.target,
+            reconciler=self.reconciler(),
+            copier=self._copier(bytes_from),
+            executor=self.executor(),
             archivist=self.archivist(),
-            guard=self.guard(self._target),
-            missing=MissingWait(
-                self._target.storage.area(),
-                self._tools.clock,
-                timedelta(seconds=settings.kill_wait_s),
-            ),
-            helm=Helm(self._target.storage.area(), self._tools.clock),
-            limits=ApplyLimits(
+            guard=self.guard(self._configured),
+            options=ApplyOptions(
                 interval_s=settings.apply_interval_s,
                 objects_missing_max=settings.objects_missing_max,
                 retry=settings.retry.policy,
+                kill_wait=timedelta(seconds=settings.kill_wait_s),
                 delay=settings.delay,
+                resume=allowed.resume,
+                adopt=allowed.adopt,
+                new_log=allowed.new_log,
             ),
-            leave=leave,
-            clock=self._tools.clock,
             rng=self._tools.rng,
-            observer=self._observer,
         )
 
-    async def restorer(
-        self,
-        bytes_from: DeepStorageReader,
-        *,
-        backup: Backup | None = None,
-        kept: Target | None = None,
-    ) -> Restorer:
-        """Return what brings the target to a cut.
+    def restorer(self, bytes_from: BytesFrom, *, of: ConfiguredTarget | None = None) -> Restorer:
+        """Return what brings the target to a cut with bytes of the source or of a target.
 
         Args:
             bytes_from: The storage that bytes are copied from.
-            backup: That storage as a target's, when it is not the source's.
-            kept: The target that it is of.
+            of: The target that it is of; None: the source.
         """
-        carriage = await self.carriage()
         return Restorer(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, bytes_from, backup=backup),
+            self.target,
+            reconciler=self.reconciler(),
+            copier=self._copier(bytes_from),
+            executor=self.executor(),
             archivist=self.archivist(),
-            guard=self.guard(self._target),
-            leases=self._leases(kept or self._target),
-            observer=self._observer,
-            rates=self._rates,
+            guard=self.guard(self._configured),
+            leases=self._leases(of or self._configured),
         )
 
-    async def appraiser(
-        self, bytes_from: DeepStorageReader, way: Way, *, backup: Backup | None, stays: bool = False
-    ) -> Appraiser:
-        """Return what finds out what a restore costs, with bytes as for `restorer`.
-
-        `stays` says that the bytes are served where they are.
-        """
-        settings, carriage = self._target.settings, await self.carriage()
-        storage = backup.storage if backup is not None and stays else self._target.storage
-        return Appraiser(
-            history=self.history(),
-            carriage=carriage,
-            storage=storage,
-            origin=bytes_from,
-            backup=backup,
-            way=way,
-            rates=self._rates,
-            looks_in_flight_max=settings.looks_in_flight_max,
-            observer=self._observer,
-        )
-
-    async def restorer_by_reference(self, backup: Backup, *, kept: Target, keep: Keep) -> Restorer:
+    def restorer_by_reference(
+        self, backup: Backup, *, of: ConfiguredTarget, keep: Keep
+    ) -> Restorer:
         """Return what brings the target's rows to a cut whose bytes stay in the backup.
 
         Args:
             backup: Where they stay.
-            kept: The target that it is of.
+            of: The target that it is of.
             keep: Keeps them there from then on.
         """
-        carriage = await self.carriage()
+        beside = replace(self.target, storage=backup.storage)
         return Restorer(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, backup.storage, backup=backup, storage=backup),
+            self.target,
+            reconciler=self.reconciler(),
+            copier=self._copier(backup, into=beside),
+            executor=self.executor(),
             archivist=None,
-            guard=self.guard(kept),
-            leases=self._leases(kept, keep=keep),
-            observer=self._observer,
+            guard=self.guard(of),
+            leases=self._leases(of, keep=keep),
             by_reference=True,
         )
 
-    async def restorer_in_place(self, backup: Backup) -> Restorer:
+    def restorer_in_place(self, backup: Backup) -> Restorer:
         """Return what brings the target to a cut that its own store keeps, of whichever log.
 
         Every byte is in its place already; what has a receipt counts, and nothing is copied.
         """
-        carriage = await self.carriage()
         return Restorer(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, backup.storage, backup=backup),
+            self.target,
+            reconciler=self.reconciler(),
+            copier=self._copier(backup),
+            executor=self.executor(),
             archivist=self.archivist(),
-            guard=self.guard(self._target),
-            leases=self._leases(self._target),
-            observer=self._observer,
+            guard=self.guard(self._configured),
+            leases=self._leases(self._configured),
             by_reference=True,
         )
 
-    async def renamer(
-        self,
-        bytes_from: DeepStorageReader,
-        *,
-        backup: Backup | None = None,
-        kept: Target | None = None,
-    ) -> Renamer:
+    def appraiser(self, bytes_from: BytesFrom, way: Way, *, stays: bool = False) -> Appraiser:
+        """Return what finds out what a restore costs, with bytes as for `restorer`.
+
+        `stays` says that the bytes are served where they are.
+        """
+        target = self.target
+        if stays and isinstance(bytes_from, Backup):
+            target = replace(target, storage=bytes_from.storage)
+        return Appraiser(
+            target,
+            bytes_from=bytes_from,
+            carriage=self._carriage,
+            way=way,
+            rates=self._rates,
+            looks_in_flight_max=self._settings.looks_in_flight_max,
+        )
+
+    def renamer(self, bytes_from: BytesFrom, *, of: ConfiguredTarget | None = None) -> Renamer:
         """Return what restores a datasource under another name, with bytes as for `restorer`.
 
         Raises:
             ConfigError: the target is an archive, which has no rows.
         """
-        if self._target.settings.metadata is None:
-            raise ConfigError(f"target {self._target.name!r} is an archive: it has no rows")
-        carriage = await self.carriage()
+        if self._settings.metadata is None:
+            raise ConfigError(f"target {self.target.name!r} is an archive: it has no rows")
         return Renamer(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, bytes_from, backup=backup),
-            carriage=carriage,
-            guard=self.guard(self._target),
-            leases=self._leases(kept or self._target),
+            self.target,
+            reconciler=self.reconciler(),
+            copier=self._copier(bytes_from),
+            executor=self.executor(),
+            carriage=self._carriage,
+            guard=self.guard(self._configured),
+            leases=self._leases(of or self._configured),
         )
 
-    async def verifier(self) -> Verifier:
+    def verifier(self) -> Verifier:
         """Return what proves the target."""
-        carriage = await self.carriage()
         return Verifier(
-            source=self._origin.source,
-            target=self._target.name,
-            history=self.history(),
-            metadata=self._target.metadata,
-            storage=self._target.storage,
-            area=self._target.storage.area(),
-            has_rows=self._target.settings.metadata is not None,
-            reconciler=self.reconciler(carriage),
-            carriage=carriage,
+            self.target,
+            reconciler=self.reconciler(),
+            carriage=self._carriage,
+            has_rows=self._settings.metadata is not None,
             rng=self._tools.rng,
-            observer=self._observer,
         )
 
-    async def repairer(
-        self, bytes_from: DeepStorageReader, *, backup: Backup | None = None
-    ) -> Repairer:
+    def repairer(self, bytes_from: BytesFrom) -> Repairer:
         """Return what puts the target right, with bytes as for `restorer`."""
-        carriage = await self.carriage()
+        backup = bytes_from if isinstance(bytes_from, Backup) else None
+        reader = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         return Repairer(
-            source=self._origin.source,
-            target=self._target.name,
-            metadata=self._target.metadata,
-            storage=self._target.storage,
-            mender=self._target.storage,
-            origin=CheckedOrigin(bytes_from, backup),
-            verifier=await self.verifier(),
-            reconciler=self.reconciler(carriage),
-            executor=self._executor(carriage, bytes_from, backup=backup),
-            leases=self._leases(self._target),
-            limits=self._limits(),
-            rng=self._tools.rng,
-            observer=self._observer,
+            self.target,
+            mender=self._configured.storage,
+            origin=CheckedOrigin(reader, backup),
+            verifier=self.verifier(),
+            copier=self._copier(bytes_from),
+            executor=self.executor(),
+            leases=self._leases(self._configured),
+            retry=self.retry(),
         )
 
     def archivist(self) -> Archivist:
         """Return what keeps the target's own history."""
-        settings = self._target.settings.history
-        return Archivist(
-            source=self._origin.source,
+        return archivist(
+            self._settings.history,
+            self._origin,
             store=self._store,
-            origin=self._origin.layout,
-            kept=self._layout,
-            history=self.history(),
-            limits=ArchiveLimits(
-                file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
-            ),
-            observer=self._observer,
+            kept=self._carriage.target,
+            history=self.target.history,
+            observer=self.target.observer,
         )
 
-    def guard(self, kept: Target) -> ExpiryGuard:
+    def base_writer(self, *, interval_s: float = BASE_LOOK_S) -> BaseWriter:
+        """Return what writes the target's bases when they are due."""
+        return BaseWriter(
+            self.target,
+            archivist=self.archivist(),
+            interval_s=interval_s,
+            retry=self._settings.retry.policy,
+            rng=self._tools.rng,
+        )
+
+    def reconciler(self) -> Reconciler:
+        """Return what compares the target with cuts."""
+        return Reconciler(self.target, carriage=self._carriage)
+
+    def retry(self) -> Retry:
+        """Return how often something of the target is tried, and how much at once."""
+        settings = self._settings
+        return Retry(
+            settings.retry.policy,
+            in_flight_max=settings.copies_in_flight_max,
+            rng=self._tools.rng,
+            observer=self.target.observer,
+        )
+
+    def placing(self) -> Placing:
+        """Return where the target keeps what a record asks for."""
+        return Placing(source=self._origin.layout, target=self._carriage.target)
+
+    def guard(self, of: ConfiguredTarget) -> ExpiryGuard:
         """Return what knows of expiries in the store that the target's bytes are in."""
-        return ExpiryGuard(
-            intents=intents(kept, self._tools.clock),
-            history=self.history(),
-            placing=Placing(source=self._origin.layout, target=self._layout),
+        intents = Intents(
+            of.storage.area(),
+            clock=self._tools.clock,
+            clock_skew_max=of.settings.expiry.clock_skew_max,
         )
+        return ExpiryGuard(intents=intents, history=self.target.history, placing=self.placing())
 
-    def _leases(self, kept: Target, *, keep: Keep | None = None) -> RestoreLeases:
-        """Return what keeps expiries away from a restore; `kept` is whose bytes are used."""
-        stores, settings = {kept.name: kept, self._target.name: self._target}, kept.settings
-        lease = settings.expiry.restore_lease
+    def _leases(self, of: ConfiguredTarget, *, keep: Keep | None = None) -> RestoreLeases:
+        """Return what keeps expiries away from a restore; `of` is whose bytes are used."""
+        stores = {of.name: of, self.target.name: self._configured}
+        lease = of.settings.expiry.restore_lease
         return RestoreLeases(
             areas={name: store.storage.area() for name, store in stores.items()},
-            points=kept_points(kept, self._tools.clock),
+            points=kept_points(of, self._tools.clock),
             clock=self._tools.clock,
             limits=LeaseLimits(lease=lease, renewal=lease / RENEWALS_PER_LEASE),
             rng=self._tools.rng,
             keep=keep,
         )
 
-    def base_writer(self) -> BaseWriter:
-        """Return what writes the target's bases when they are due."""
-        return BaseWriter(
-            source=self._origin.source,
-            target=self._target.name,
-            metadata=self._target.metadata,
-            history=self.history(),
-            archivist=self.archivist(),
-            interval_s=BASE_LOOK_S,
-            retry=self._target.settings.retry.policy,
-            rng=self._tools.rng,
-            observer=self._observer,
-        )
-
-    def reconciler(self, carriage: Carriage) -> Reconciler:
-        """Return what compares the target with cuts."""
-        return Reconciler(
-            source=self._origin.source,
-            history=self.history(),
-            metadata=self._target.metadata,
-            carriage=carriage,
-            observer=self._observer,
-        )
-
-    def _executor(
-        self,
-        carriage: Carriage,
-        bytes_from: DeepStorageReader,
-        *,
-        backup: Backup | None = None,
-        storage: Backup | None = None,
-    ) -> Executor:
-        settings = self._target.settings
-        return Executor(
-            source=self._origin.source,
-            history=self.history(records_max=settings.rows_per_batch_max),
-            source_storage=bytes_from,
-            target_storage=self._target.storage if storage is None else storage.storage,
-            metadata=self._target.metadata,
-            carriage=carriage,
-            limits=self._limits(),
-            backup=backup,
-            rng=self._tools.rng,
-            observer=self._observer,
+    def _copier(self, bytes_from: BytesFrom, *, into: Target | None = None) -> Copier:
+        return Copier(
+            self._writing(into or self.target),
+            bytes_from=bytes_from,
+            carriage=self._carriage,
+            retry=self.retry(),
             rates=self._rates,
         )
 
-    def _limits(self) -> CopyLimits:
-        settings = self._target.settings
-        return CopyLimits(in_flight_max=settings.copies_in_flight_max, retry=settings.retry.policy)
+    def executor(self) -> Executor:
+        """Return what writes the target's rows."""
+        return Executor(self._writing(self.target), carriage=self._carriage, rates=self._rates)
+
+    def _writing(self, target: Target) -> Target:
+        """Return a target whose history gives as many rows at once as may be in memory."""
+        rows_max = self._settings.rows_per_batch_max
+        tools = replace(self._tools, records_per_read_max=rows_max)
+        return replace(target, history=history_of(self._origin, tools, target.observer))
 
 
 def load_rules(settings: TargetSettings) -> LoadRules:

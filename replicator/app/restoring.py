@@ -5,18 +5,31 @@ from functools import partial
 
 from replicator.app.application import Application
 from replicator.app.pipeline import Pipeline
-from replicator.app.retention import Keeping
+from replicator.app.retention import keep_for
 from replicator.app.routes import digests, source_storages, way
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
-from replicator.app.target import Target
+from replicator.app.target import ConfiguredTarget
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
-from replicator.model.cost import Way
-from replicator.model.load_spec import Layout
 from replicator.services.restore.estimator import Appraiser
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
+from replicator.services.target.copier import Backup, BytesFrom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """From where to where, and by which services."""
+
+    pipeline: Pipeline
+    bytes_from: BytesFrom
+    settings: DeepStorageSettings
+    """Of the storage that has the bytes."""
+    of: ConfiguredTarget | None
+    """The target that it is of; None: the source."""
+    store: OpenStore | None
+    """The store that says what there was; None: the log does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,30 +49,30 @@ class Place:
         Raises:
             ConfigError: an archive is to be restored in place.
         """
-        if self.from_store:
-            store = await application.store(self.target, log_id=self.log_id)
-            return await self._restorer_from(application, store)
-        pipeline = application.pipeline(self.into)
-        if self.into != self.target:
-            kept = application.target(self.target)
-            backup = await application.backup(kept)
-            return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
-        _refuse_archive(application.target(self.target))
-        return await pipeline.restorer(application.source_storage())
+        if self._is_in_place:
+            _refuse_archive(application.target(self.target))
+        decided = await self._decide(application)
+        if (store := decided.store) is not None and decided.of is not None:
+            backup = self._backup(store)
+            if self._is_in_place:
+                return decided.pipeline.restorer_in_place(backup)
+            if self.by_reference:
+                keep = partial(keep_for, store, application.tools, self.into)
+                return decided.pipeline.restorer_by_reference(backup, of=decided.of, keep=keep)
+        return decided.pipeline.restorer(decided.bytes_from, of=decided.of)
 
     async def appraiser(self, application: Application) -> Appraiser:
         """Return what finds out what a restore costs."""
-        if self.from_store:
-            store = await application.store(self.target, log_id=self.log_id)
-            return await self._appraiser_from(application, store)
-        pipeline = application.pipeline(self.into)
-        if self.into == self.target:
-            way = self._way(application, application.settings.watched.deep_storage)
-            return await pipeline.appraiser(application.source_storage(), way, backup=None)
-        kept = application.target(self.target)
-        way = self._way(application, kept.settings.deep_storage)
-        backup = await application.backup(kept)
-        return await pipeline.appraiser(kept.storage, way, backup=backup)
+        decided = await self._decide(application)
+        return decided.pipeline.appraiser(
+            decided.bytes_from,
+            way(
+                decided.settings,
+                application.target(self.into).settings.deep_storage,
+                part_bytes=application.settings.transfer.part_bytes,
+            ),
+            stays=decided.store is not None and (self.by_reference or self._is_in_place),
+        )
 
     async def renamer(self, application: Application) -> Renamer:
         """Return what restores a datasource under another name.
@@ -68,15 +81,54 @@ class Place:
             ConfigError: bytes in a store of another target are not shared; or the target that is
                 written to is an archive.
         """
+        if self.by_reference:
+            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
+        decided = await self._decide(application)
+        bytes_from = decided.bytes_from
+        if self._is_in_place and isinstance(bytes_from, Backup):
+            bytes_from = bytes_from.storage  # its own places: what is there is there
+        return decided.pipeline.renamer(bytes_from, of=decided.of)
+
+    async def _decide(self, application: Application) -> _Decided:
+        """Decide which history is read, and whose bytes: a store's, another target's, or both live.
+
+        A store alone is enough when nothing else is asked. Otherwise the log says what there was,
+        and the bytes are those of the source, or of the target that stands in for it.
+        """
+        into = application.target(self.into)
         if self.from_store:
             store = await application.store(self.target, log_id=self.log_id)
-            return await self._renamer_from(application, store)
-        pipeline = application.pipeline(self.into)
-        if self.into == self.target:
-            return await pipeline.renamer(application.source_storage())
-        kept = application.target(self.target)
-        backup = await application.backup(kept)
-        return await pipeline.renamer(kept.storage, backup=backup, kept=kept)
+            elsewhere = layout(store.target.settings.deep_storage) if self.by_reference else None
+            return _Decided(
+                pipeline=await application.pipeline_from(store, into, elsewhere=elsewhere),
+                bytes_from=self._backup(store),
+                settings=store.target.settings.deep_storage,
+                of=store.target,
+                store=store,
+            )
+        pipeline = await application.pipeline(self.into)
+        if self._is_in_place:
+            return _Decided(
+                pipeline=pipeline,
+                bytes_from=application.source_storage(),
+                settings=application.settings.watched.deep_storage,
+                of=None,
+                store=None,
+            )
+        of = application.target(self.target)
+        return _Decided(
+            pipeline=pipeline,
+            bytes_from=await application.backup(of),
+            settings=of.settings.deep_storage,
+            of=of,
+            store=None,
+        )
+
+    def _backup(self, store: OpenStore) -> Backup:
+        """Return the store's bytes, by the layout that is configured now where they stay there."""
+        return store.backup(
+            layout(store.target.settings.deep_storage) if self.by_reference else None
+        )
 
     @property
     def _is_in_place(self) -> bool:
@@ -92,50 +144,8 @@ class Place:
         source = application.settings.source
         return digests({**names, **(source_storages(source) if source is not None else {})})
 
-    async def _restorer_from(self, application: Application, store: OpenStore) -> Restorer:
-        """Return what needs nothing but the store."""
-        kept, pipeline = store.target, self._pipeline(application, store)
-        backup = store.backup(self._elsewhere(store))
-        if self._is_in_place:
-            _refuse_archive(kept)
-            return await pipeline.restorer_in_place(backup)
-        if not self.by_reference:
-            return await pipeline.restorer(kept.storage, backup=backup, kept=kept)
-        keep = partial(Keeping(store, application.tools).keep_for, self.into)
-        return await pipeline.restorer_by_reference(backup, kept=kept, keep=keep)
 
-    async def _appraiser_from(self, application: Application, store: OpenStore) -> Appraiser:
-        kept = store.target
-        return await self._pipeline(application, store).appraiser(
-            kept.storage,
-            self._way(application, kept.settings.deep_storage),
-            backup=store.backup(self._elsewhere(store)),
-            stays=self.by_reference or self._is_in_place,
-        )
-
-    async def _renamer_from(self, application: Application, store: OpenStore) -> Renamer:
-        if self.by_reference:
-            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
-        pipeline, kept = self._pipeline(application, store), store.target
-        if application.target(self.into) is kept:
-            return await pipeline.renamer(kept.storage)
-        return await pipeline.renamer(kept.storage, backup=store.backup(), kept=kept)
-
-    def _pipeline(self, application: Application, store: OpenStore) -> Pipeline:
-        target, elsewhere = application.target(self.into), self._elsewhere(store)
-        return Pipeline(store.origin, target, application.tools, elsewhere=elsewhere)
-
-    def _elsewhere(self, store: OpenStore) -> Layout | None:
-        """Return where bytes stay that are not copied."""
-        return layout(store.target.settings.deep_storage) if self.by_reference else None
-
-    def _way(self, application: Application, origin: DeepStorageSettings) -> Way:
-        """Return the way of the bytes."""
-        target = application.target(self.into).settings.deep_storage
-        return way(origin, target, part_bytes=application.settings.transfer.part_bytes)
-
-
-def _refuse_archive(target: Target) -> None:
+def _refuse_archive(target: ConfiguredTarget) -> None:
     if target.settings.metadata is None:
         raise ConfigError(
             f"target {target.name!r} is an archive: there is nothing in it to bring back",

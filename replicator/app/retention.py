@@ -1,143 +1,148 @@
 """What keeps and what expires in one target's store: the services, made from a configuration."""
 
-from replicator.app.pipeline import Pipeline, Tools
+from replicator.app.pipeline import Origin, Pipeline, Tools, archivist, history_of
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
-from replicator.app.target import intents
+from replicator.app.target import ConfiguredTarget
 from replicator.config import S3StorageSettings
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.holds import Hold
-from replicator.model.places import Placing
 from replicator.model.restore_point import ToOffset
-from replicator.services.history.reader import RECORDS_PER_READ_MAX
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.object_locks import Locker
 from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.retention.references import StorePlaces
 from replicator.services.retention.retained import Sparing
+from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.points import KeptPoints
 
 
-class Keeping:
+class Retention:
     """Makes the services of one store; all that they need to know stands in it."""
 
-    def __init__(self, store: OpenStore, tools: Tools) -> None:
-        """Take the parts; nothing is asked yet."""
-        self._store, self._tools, self._target = store, tools, store.target
-        self._pipeline = Pipeline(store.origin, store.target, tools, store=store.store)
-        self._area = store.target.storage.area()
-        self._points = KeptPoints(store.store, clock=tools.clock)
-        self._observer = tools.observer(store.target.name)
+    def __init__(
+        self, archive: ArchivedLog, pipeline: Pipeline, target: ConfiguredTarget, tools: Tools
+    ) -> None:
+        """Take the parts; nothing is asked yet.
 
-    def holds(self) -> Holds:
-        """Return what keeps cuts from expiring."""
-        return Holds(
-            target=self._target.name,
-            area=self._area,
-            points=self._points,
-            archive=self._store.archive,
-            history=self._store.history,
-            archivist=self._pipeline.archivist(),
-            clock=self._tools.clock,
-        )
+        Args:
+            archive: The history in the store.
+            pipeline: Makes the target's services, fed from that history, over the same store.
+            target: The target whose store it is.
+            tools: What is shared.
+        """
+        self._archive, self._pipeline, self._tools = archive, pipeline, tools
+        self._settings, self._remover = target.settings, target.storage
+        self._target, self._store = pipeline.target, archive.store
 
-    async def keep_for(self, into: str, offset: Offset) -> Hold:
-        """Hold a cut for a target whose rows point into this store from now on."""
-        return await self.holds().create(
-            f"bytes-of-{into}-{offset}",
-            ToOffset(offset=offset),
-            reason=f"the rows of target {into} point into this store",
-            until=None,
-        )
-
-    async def planner(self) -> ExpiryPlanner:
+    def planner(self) -> ExpiryPlanner:
         """Return what says what would expire."""
         return ExpiryPlanner(
-            target=self._target.name,
-            sparing=await self._sparing(),
-            store=self._store.store,
-            points=self._points,
+            self._target,
+            self._store,
+            sparing=self._sparing(),
             places=self._places(),
-            remover=self._target.storage,
-            clock=self._tools.clock,
+            remover=self._remover,
             limits=self._limits(),
-            observer=self._observer,
         )
 
-    async def expirer(self) -> Expirer:
+    def expirer(self) -> Expirer:
         """Return what deletes it."""
         return Expirer(
-            planner=await self.planner(),
-            sparing=await self._sparing(),
-            intents=intents(self._target, self._tools.clock),
-            points=self._points,
+            self._target,
+            self._store,
+            planner=self.planner(),
+            sparing=self._sparing(),
             places=self._places(),
-            store=self._store.store,
-            remover=self._target.storage,
+            remover=self._remover,
             archivist=self._pipeline.archivist(),
-            history=self._store.history,
-            clock=self._tools.clock,
-            limits=self._limits(),
-            retry=self._target.settings.retry.policy,
-            rng=self._tools.rng,
-            observer=self._observer,
+            retry=self._pipeline.retry(),
         )
 
-    async def locker(self) -> Locker:
+    def locker(self) -> Locker:
         """Return what locks what is kept.
 
         Raises:
             ConfigError: the target's storage has no locks.
         """
-        name, storage = self._target.name, self._target.settings.deep_storage
+        name, storage = self._target.name, self._settings.deep_storage
         if not isinstance(storage, S3StorageSettings) or storage.object_lock is None:
             raise ConfigError(
                 f"nothing on target {name!r} can be locked: its storage has no `object_lock`",
                 hint=f"set targets.{name}.deep_storage.object_lock, on a bucket that has it",
             )
+        return self.locks()
+
+    def locks(self) -> Locker:
+        """Return what locks what is kept in a storage that is known to have locks."""
         return Locker(
-            planner=await self.planner(),
-            sparing=await self._sparing(),
+            self._target,
+            planner=self.planner(),
+            sparing=self._sparing(),
             places=self._places(),
-            area=self._area,
-            remover=self._target.storage,
-            clock=self._tools.clock,
-            in_flight_max=self._target.settings.copies_in_flight_max,
-            retry=self._target.settings.retry.policy,
-            rng=self._tools.rng,
-            observer=self._observer,
+            remover=self._remover,
+            retry=self._pipeline.retry(),
         )
 
-    async def _sparing(self) -> Sparing:
+    def _sparing(self) -> Sparing:
         return Sparing(
-            source=self._store.about.source,
-            target=self._target.name,
-            metadata=self._target.metadata,
-            reconciler=self._pipeline.reconciler(await self._pipeline.carriage()),
-            store=self._store.store,
-            points=self._points,
+            self._target,
+            self._store,
+            reconciler=self._pipeline.reconciler(),
             places=self._places(),
-            layout=layout(self._target.settings.deep_storage),
+            layout=self._pipeline.placing().target,
         )
 
     def _places(self) -> StorePlaces:
-        kept = layout(self._target.settings.deep_storage)
         return StorePlaces(
-            store=self._store.store,
-            placing=Placing(source=self._store.about.origin, target=kept),
+            store=self._store,
+            placing=self._pipeline.placing(),
             workers=self._tools.workers,
-            records_max=RECORDS_PER_READ_MAX,
-            observer=self._observer,
+            records_max=self._tools.records_per_read_max,
+            observer=self._target.observer,
         )
 
     def _limits(self) -> ExpiryLimits:
-        settings = self._target.settings
+        expiry = self._settings.expiry
         return ExpiryLimits(
-            lease=settings.expiry.lease,
-            margin=settings.expiry.margin,
-            clock_skew_max=settings.expiry.clock_skew_max,
-            orphan_age_min=settings.expiry.orphan_age_min,
-            removals_in_flight_max=settings.copies_in_flight_max,
+            lease=expiry.lease,
+            margin=expiry.margin,
+            clock_skew_max=expiry.clock_skew_max,
+            orphan_age_min=expiry.orphan_age_min,
         )
+
+
+def holds(archive: ArchivedLog, origin: Origin, target: ConfiguredTarget, tools: Tools) -> Holds:
+    """Return what keeps cuts of a store from expiring; the target's rows are not asked.
+
+    `origin` is fed from the `archive`.
+    """
+    history = history_of(origin, tools, observer := tools.observer(target.name))
+    return Holds(
+        target=target.name,
+        area=target.storage.area(),
+        points=KeptPoints(archive.store, clock=tools.clock),
+        archive=archive,
+        history=history,
+        archivist=archivist(
+            target.settings.history,
+            origin,
+            store=archive.store,
+            kept=layout(target.settings.deep_storage),
+            history=history,
+            observer=observer,
+        ),
+        clock=tools.clock,
+    )
+
+
+async def keep_for(store: OpenStore, tools: Tools, into: str, offset: Offset) -> Hold:
+    """Hold a cut for a target whose rows point into this store from now on."""
+    return await holds(store.archive, store.origin, store.target, tools).create(
+        f"bytes-of-{into}-{offset}",
+        ToOffset(offset=offset),
+        reason=f"the rows of target {into} point into this store",
+        until=None,
+    )

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from replicator.adapters.s3.lock import S3Lock
     from replicator.adapters.s3.service import S3Address, S3Writing
 
-TargetStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
+RealStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -107,7 +107,7 @@ class Storages:
             {name: self._reader(storage) for name, storage in others},
         )
 
-    def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "TargetStorage":
+    def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "RealStorage":
         """Return a target's storage, which locks what it stores where that is set."""
         storage = _target(settings, retention, self._shared)
         self._closes(storage.close)
@@ -128,7 +128,7 @@ class Storages:
 
 def _target(
     settings: DeepStorageSettings, retention: timedelta | None, shared: Shared
-) -> "TargetStorage":
+) -> "RealStorage":
     match settings:
         case LocalStorageSettings():
             return LocalDeepStorage(settings.root)

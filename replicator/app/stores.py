@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
-from replicator.app.target import Target, store_of
+from replicator.app.target import ConfiguredTarget, store_of
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.archive_notes import About
 from replicator.model.load_spec import Layout
@@ -22,7 +22,7 @@ from replicator.services.target.copier import Backup
 class OpenStore:
     """One history in a target's store, opened."""
 
-    target: Target
+    target: ConfiguredTarget
     store: Store
     about: About
     windows: Windows
@@ -49,7 +49,12 @@ class OpenStore:
 
 
 async def open_store(
-    target: Target, log_id: str | None, *, workers: Workers, clock: Clock, observer: Observer
+    target: ConfiguredTarget,
+    log_id: str | None,
+    *,
+    workers: Workers,
+    clock: Clock,
+    observer: Observer,
 ) -> OpenStore:
     """Open a history in a target's store: that of a log, or the one that goes furthest.
 

@@ -84,8 +84,8 @@ def expire(
 async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) -> Outcome:
     if wish.orphans and not wish.storage:
         raise ConfigError("--orphans needs the listing: leave --no-listing out")
-    keeping = await application.keeping(wish.target)
-    plan = await (await keeping.planner()).plan(
+    retention = await application.retention(wish.target)
+    plan = await retention.planner().plan(
         wish.retention, storage=wish.storage, orphans=wish.orphans
     )
     if not as_json:
@@ -94,7 +94,7 @@ async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) ->
     if wish.dry_run or (plan.is_empty and not strays):
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
     _agree(wish)
-    expired = await (await keeping.expirer()).carry_out(plan, orphans=wish.orphans)
+    expired = await retention.expirer().carry_out(plan, orphans=wish.orphans)
     return Outcome(
         result={"plan": _plan_json(plan), "done": True, **_expired_json(expired)},
         show=lambda console: _show_done(console, expired),

@@ -49,9 +49,8 @@ def create(
     """Keep a cut restorable whatever expires around it; its inventory is written once more."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        keeping = await application.keeping(on)
         point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
-        hold = await keeping.holds().create(
+        hold = await (await application.holds(on)).create(
             name, point, reason=_reason(reason), until=parse_time(until) if until else None
         )
         return Outcome(
@@ -98,7 +97,7 @@ def remove(
     """Let a cut expire like any other."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        await (await application.keeping(on)).holds().remove(name)
+        await (await application.holds(on)).remove(name)
         return Outcome(
             result={"removed": name},
             show=lambda console: console.print(f"{name} is held no more", markup=False),

@@ -36,7 +36,7 @@ def lock(
     call = Call(command="lock", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        locker = await (await application.keeping(target)).locker()
+        locker = (await application.retention(target)).locker()
         locked = await locker.lock(retention_of(application, target, None))
         return Outcome(
             result={

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from replicator.app import Application
 from replicator.app.stores import OpenStore
-from replicator.app.target import Target, store_of
+from replicator.app.target import ConfiguredTarget, store_of
 from replicator.cli.command import (
     DEFAULT_CONFIG,
     LIST_MAX,
@@ -101,7 +101,7 @@ async def _kept(application: Application, name: str) -> _Kept:
     )
 
 
-async def _other_logs(target: Target, log_id: str) -> tuple[str, ...]:
+async def _other_logs(target: ConfiguredTarget, log_id: str) -> tuple[str, ...]:
     return tuple(one for one in await kept_logs(target.storage.area()) if one != log_id)
 
 

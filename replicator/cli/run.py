@@ -9,6 +9,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.drills import schedule
+from replicator.app.pipeline import Allowed
 from replicator.cli.command import (
     DEFAULT_CONFIG,
     NAMED_MAX,
@@ -23,7 +24,7 @@ from replicator.cli.command import (
 from replicator.cli.command import run as run_call
 from replicator.cli.console import Screen
 from replicator.errors import NotFoundError
-from replicator.services.replication.applier import Applier, Leave
+from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
 Once = Annotated[
@@ -65,9 +66,9 @@ def run(
         names = target or application.target_names
         services: dict[str, Service] = {"watch": application.watcher()}
         for name in names:
-            leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
-            services[f"apply {name}"] = await application.applier(name, leave)
-            services[f"bases {name}"] = application.base_writer(name)
+            allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+            services[f"apply {name}"] = await application.applier(name, allowed)
+            services[f"bases {name}"] = await application.base_writer(name)
         return await _supervised(application, services, names)
 
     run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
@@ -105,10 +106,10 @@ def apply(
     """Keep one target up with the log."""
 
     async def body(application: Application, screen: Screen) -> Outcome:
-        leave = Leave(resume=resume, adopt=adopt, new_log=new_log)
-        applier = await application.applier(target, leave)
+        allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+        applier = await application.applier(target, allowed)
         if not once:
-            bases = application.base_writer(target)
+            bases = await application.base_writer(target)
             services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
             return await _supervised(application, services, (target,))
         return await _applied(application, target, applier, screen)

@@ -43,6 +43,7 @@ from replicator.ports.storage import (
     Shipment,
     StoredObject,
     StoredPlace,
+    TargetStorage,
     TellsEffective,
     TriesReading,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "Span",
     "StoredObject",
     "StoredPlace",
+    "TargetStorage",
     "TellsEffective",
     "TellsRelease",
     "Transaction",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from replicator.model.load_spec import Location
+from replicator.ports.area import Area
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,4 +303,12 @@ class SegmentMender(Protocol):
             MissingObjectError: the origin has lost it meanwhile.
             ConfigError, TransientError: as for `put`.
         """
+        ...
+
+
+class TargetStorage(DeepStorage, SegmentRemover, SegmentMender, Protocol):
+    """All that a target's storage can do; each service is given the part that it needs."""
+
+    def area(self) -> Area:
+        """Return where our own files are kept beside the bytes."""
         ...

@@ -12,6 +12,7 @@ import yaml
 
 from replicator import config
 from replicator.app import Application
+from replicator.app.pipeline import Allowed
 from replicator.app.restoring import Place
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
@@ -26,7 +27,6 @@ from replicator.model.row import (
     Segment,
     Supervisor,
 )
-from replicator.services.replication.applier import Leave
 from tests.integration.druid_on_postgresql import Bytes, DruidOnPostgresql, Rows
 from tests.rings import times
 from tests.servers.postgresql import Postgresql, connected
@@ -82,7 +82,7 @@ def settings_file(folder: Path, source_dsn: str, target_dsn: str) -> Path:
 async def run_history(stage: Stage, rng: Random, *, cuts: int) -> dict[Offset, Held]:
     """Let the source act and be followed; now and then the applier comes late, after kills."""
     watcher = stage.application.watcher()
-    applier = await stage.application.applier("standby", Leave())
+    applier = await stage.application.applier("standby", Allowed())
     held: dict[Offset, Held] = {}
     while len(held) < cuts:
         for _ in range(rng.choice([1, 1, 2])):

@@ -27,12 +27,12 @@ from replicator.ports import (
     MetadataWriter,
     Piece,
     Receipt,
-    SegmentRemover,
     Shipment,
     Snapshot,
     Span,
     StoredObject,
     StoredPlace,
+    TargetStorage,
     Transaction,
     Visit,
 )
@@ -208,23 +208,41 @@ class FlakyStorage:
         return await self._storage.probe()
 
 
-class FlakyRemover:
-    def __init__(self, remover: SegmentRemover, weather: Weather) -> None:
-        self._remover = remover
-        self._weather = weather
+class FlakyTargetStorage(FlakyStorage):
+    """A target's storage and the files beside it."""
+
+    def __init__(self, storage: TargetStorage, area: Area, weather: Weather) -> None:
+        super().__init__(storage, weather)
+        self._target, self._area = storage, area
+
+    def area(self) -> Area:
+        return FlakyArea(self._area, self._weather)
 
     async def remove(self, location: Location) -> None:
         await self._weather.before()
-        await self._remover.remove(location)
+        await self._target.remove(location)
         await self._weather.after("removed and was not told")
 
     async def extend(self, location: Location, until: datetime) -> None:
-        await self._remover.extend(location, until)
+        await self._target.extend(location, until)
 
     async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
         await self._weather.before()
-        async for page in self._remover.places(known):
+        async for page in self._target.places(known):
             yield page
+
+    async def kept(self, location: Location) -> Receipt | None:
+        return await self._target.kept(location)
+
+    async def vouch(self, location: Location, receipt: Receipt) -> None:
+        await self._weather.before()
+        await self._target.vouch(location, receipt)
+
+    async def replace(
+        self, location: Location, shipment: Shipment, truth: Receipt | None
+    ) -> Receipt:
+        await self._weather.before()
+        return await self._target.replace(location, shipment, truth)
 
 
 class FlakyArea:

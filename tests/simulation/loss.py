@@ -1,35 +1,31 @@
 """The log is trimmed while everybody reads it, and in the end nothing but the stores is left."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from functools import partial
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.app.pipeline import Pipeline
+from replicator.app.retention import keep_for
+from replicator.app.stores import open_store
+from replicator.app.target import ConfiguredTarget
 from replicator.errors import GapError
-from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.places import Placing
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.model.row_mapping import Carriage, locate
+from replicator.model.row_mapping import locate
 from replicator.services.history.reader import History
 from replicator.services.restore.restorer import Restorer
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
-from replicator.services.store.expiry_guard import ExpiryGuard
-from replicator.services.store.intents import Intents
-from replicator.services.store.points import KeptPoints
-from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
-from replicator.services.target.copier import Backup, CopyLimits
-from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import Reconciler
 from tests.simulation.archive_target import ARCHIVE_ROOT
-from tests.simulation.world import ORIGIN, RETRY, SOURCE, TARGET_ROOT, World
+from tests.simulation.world import EXPIRY, RETRIES, SOURCE, TARGET_ROOT, World
+from tests.wiring import target_settings
 
 FRESH_ROOT = "/fresh/segments"
 
@@ -103,8 +99,6 @@ class Left:
     area: MemoryArea
     storage: MemoryDeepStorage
     root: str
-    gaps: Sequence[Gap]
-    """As the store itself tells them."""
     excused: frozenset[int]
     """As the target told them, and the store: it is told first, and a crash may come between."""
 
@@ -131,7 +125,6 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
             area=world.area,
             storage=world.target_storage,
             root=TARGET_ROOT,
-            gaps=told,
             excused=seen | {gap.opened for gap in told},
         )
     ]
@@ -144,7 +137,6 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
                 area=archive.area,
                 storage=archive.storage,
                 root=ARCHIVE_ROOT,
-                gaps=told,
                 excused=frozenset(gap.opened for gap in gaps),
             )
         )
@@ -153,39 +145,37 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
 
 async def restore_alone(world: World, left: Left) -> None:
     archive = ArchivedLog(Store(left.area), left.log_id)
-    history = History(
-        archive,
-        source=SOURCE,
-        workers=InPlaceWorkers(),
-        bases=archive,
-        records_per_read_max=world.rng.choice([3, 50]),
-    )
+    history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
     runs, faults = await archive.runs()
     assert not faults
-    fresh = Fresh(world, left, history)
+    fresh = Fresh(world, left)
     for run in runs:
         cuts = await history.cuts(run.base.offset, run.end)
         await fresh.restore(world.rng.choice(cuts))
         if world.rng.random() < 0.5:
-            fresh = Fresh(world, left, history)
+            fresh = Fresh(world, left)
     world.marks.add(f"restored from the store alone: {left.root}")
 
 
 class Fresh:
     """A cluster that was empty, and knows nothing but one store."""
 
-    def __init__(self, world: World, left: Left, history: History) -> None:
-        self._world, self._left, self._history = world, left, history
+    def __init__(self, world: World, left: Left) -> None:
+        self._world, self._left = world, left
         self.metadata = MemoryMetadata(world.clock)
         self.storage = MemoryDeepStorage()
+        self._by_reference = world.rng.random() < 0.3
+        self._root = left.root if self._by_reference else FRESH_ROOT
+        self._tools = replace(world.tools(), records_per_read_max=world.rng.choice([3, 50]))
 
     async def restore(self, cut: ClosedCut) -> None:
         """Restore a cut as a user would, and hold it against what the source had then."""
-        restorer = self._restorer()
+        restorer = await self._restorer()
         plan = await restorer.plan(ToOffset(offset=cut.offset), datasource=None, adopt=False)
         uncopied = await restorer.execute(plan, accept_gaps=True)
         assert {row.offset for row in uncopied} <= self._left.excused, "bytes were lost"
-        wanted = self._world.wanted(self._world.source.seen[cut.closed.digest], self._carriage())
+        seen = self._world.source.seen[cut.closed.digest]
+        wanted = self._world.wanted(seen, self._world.carriage(self._root))
         for row in uncopied:
             del wanted[row.key]
         rows = self.metadata.rows
@@ -193,68 +183,48 @@ class Fresh:
         for found in rows.values():
             if isinstance(found, Segment):
                 self._check_bytes(found)
+        if self._by_reference:
+            assert any(f"bytes-of-fresh-{cut.offset}" in name for name in self._left.area.files)
+            assert not self.storage.stored, "bytes were copied"
+            self._world.marks.add("restored by reference")
 
     def _check_bytes(self, row: Segment) -> None:
         """The bytes are those that the source had for the row, or wrote to its place later."""
-        location = locate(row, LocalLayout(root=FRESH_ROOT))
+        location = locate(row, LocalLayout(root=self._root))
         if location is not None:
+            storage = self._left.storage if self._by_reference else self.storage
             had = self._world.druid.bytes_since(location, row.created_date)
-            assert self.storage.stored[location] in had, f"{row.id}: not its bytes"
+            assert storage.stored[location] in had, f"{row.id}: not its bytes"
 
-    def _restorer(self) -> Restorer:
-        clock = self._world.clock
-        return Restorer(
-            source=SOURCE,
-            target="fresh",
-            history=self._history,
-            metadata=self.metadata,
-            reconciler=Reconciler(
-                source=SOURCE,
-                history=self._history,
-                metadata=self.metadata,
-                carriage=self._carriage(),
-                observer=self._world.observe,
+    async def _restorer(self) -> Restorer:
+        left, clock = self._left, self._world.clock
+        left.storage.own = left.area
+        store = await open_store(
+            ConfiguredTarget(
+                name="left",
+                settings=target_settings(left.root, expiry=EXPIRY),
+                metadata=MemoryMetadata(clock),  # it is gone
+                storage=left.storage,
             ),
-            executor=self._executor(),
-            archivist=None,
-            guard=ExpiryGuard(
-                intents=Intents(
-                    self.storage.area(), clock=clock, clock_skew_max=timedelta(seconds=1)
+            left.log_id,
+            workers=InPlaceWorkers(),
+            clock=clock,
+            observer=self._world.observe,
+        )
+        pipeline = Pipeline(
+            store.origin,
+            ConfiguredTarget(
+                name="fresh",
+                settings=target_settings(
+                    FRESH_ROOT, expiry=EXPIRY, retry=RETRIES, copies_in_flight_max=3
                 ),
-                history=self._history,
-                placing=Placing(source=ORIGIN, target=LocalLayout(root=FRESH_ROOT)),
+                metadata=self.metadata,
+                storage=self.storage,
             ),
-            leases=RestoreLeases(
-                areas={"left": self._left.area},
-                points=KeptPoints(Store(self._left.area), clock=clock),
-                clock=clock,
-                limits=LeaseLimits(lease=timedelta(seconds=60), renewal=timedelta(seconds=10)),
-                rng=self._world.rng,
-            ),
-            observer=self._world.observe,
+            self._tools,
+            carriage=self._world.carriage(self._root),
         )
-
-    def _executor(self) -> Executor:
-        kept = self._left.storage
-        return Executor(
-            source=SOURCE,
-            history=self._history,
-            source_storage=kept,
-            target_storage=self.storage,
-            metadata=self.metadata,
-            carriage=self._carriage(),
-            limits=CopyLimits(in_flight_max=3, retry=RETRY),
-            backup=Backup(
-                layout=LocalLayout(root=self._left.root), storage=kept, gaps=self._left.gaps
-            ),
-            rng=self._world.rng,
-            observer=self._world.observe,
-        )
-
-    def _carriage(self) -> Carriage:
-        return Carriage(
-            source=ORIGIN.main,
-            target=LocalLayout(root=FRESH_ROOT),
-            config_names=frozenset({"lookupsConfig"}),
-            columns=self._world.carriage().columns,
-        )
+        if not self._by_reference:
+            return pipeline.restorer(store.backup(), of=store.target)
+        keep = partial(keep_for, store, self._tools, "fresh")
+        return pipeline.restorer_by_reference(store.backup(), of=store.target, keep=keep)

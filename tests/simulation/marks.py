@@ -35,6 +35,7 @@ MARKS: Final = {
     "gap: object_missing",
     "kept a file and was not told",
     "restored",
+    "restored by reference",
     "restored from the store alone: /archive/segments",
     "restored from the store alone: /standby/segments",
     "stored and was not told",

@@ -14,6 +14,12 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.app.pipeline import Allowed, Origin, Pipeline, Tools, history_of, watcher
+from replicator.app.retention import Retention, holds
+from replicator.app.stores import OpenStore, open_store
+from replicator.app.target import ConfiguredTarget
+from replicator.config import RetrySettings
+from replicator.config.clusters import ExpirySettings
 from replicator.errors import (
     CorruptionError,
     FencedError,
@@ -30,61 +36,59 @@ from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerpr
 from replicator.model.holds import HOLDS, file_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
-from replicator.model.places import Placing
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.model.row_mapping import Carriage, locate
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.replication.applier import Applier, ApplyLimits, Leave
-from replicator.services.replication.watcher import Watcher, WatchLimits
-from replicator.services.restore.restorer import Restorer
-from replicator.services.retention.expirer import Expirer
+from replicator.services.replication.applier import Applier
+from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
-from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
-from replicator.services.retention.references import StorePlaces
-from replicator.services.retention.retained import Sparing
-from replicator.services.store.applier_record import Helm
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
-from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
-from replicator.services.store.expiry_guard import ExpiryGuard
-from replicator.services.store.intents import Intents, horizon
-from replicator.services.store.missing_wait import MissingWait
-from replicator.services.store.points import KeptPoints
-from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
+from replicator.services.store.intents import horizon
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
-from replicator.services.target.copier import CopyLimits
-from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import Reconciler
 from tests.simulation.archive_target import ArchiveTarget
 from tests.simulation.druid import ROOT, Druid
 from tests.simulation.faults import (
     FlakyArea,
     FlakyLog,
     FlakyReader,
-    FlakyRemover,
     FlakyStorage,
+    FlakyTargetStorage,
     FlakyWriter,
     Weather,
 )
 from tests.simulation.virtual_time import LoopClock
+from tests.wiring import history_settings, target_settings, watch_settings
 
 SOURCE = "simulated"
 TARGET_ROOT = "/standby/segments"
 ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
-RETRY = RetryPolicy(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
+RETRIES = RetrySettings(attempts_max=4, delay_initial_s=0.1, delay_max_s=2.0)
+RECORDS_MAX = 7
 
-PLACING = Placing(source=ORIGIN, target=LocalLayout(root=TARGET_ROOT))
-EXPIRY = ExpiryLimits(
-    lease=timedelta(seconds=60),
-    margin=timedelta(seconds=20),
-    clock_skew_max=timedelta(seconds=1),
-    orphan_age_min=timedelta(seconds=2),
-    removals_in_flight_max=2,
+EXPIRY = ExpirySettings().model_copy(
+    update={
+        "lease": timedelta(seconds=60),
+        "margin": timedelta(seconds=20),
+        "clock_skew_max": timedelta(seconds=1),
+        "orphan_age_min": timedelta(seconds=2),
+        "restore_lease": timedelta(seconds=60),
+    }
 )
+
+WATCH = watch_settings(
+    poll_interval_s=5.0,
+    jitter=0.2,
+    idle_cut_interval_s=60.0,
+    fetch_rows_max=3,
+    append_bytes_max=2_000,
+    retry=RETRIES,
+)
+ALLOWED = Allowed(resume=True, new_log=True)
 
 COMPARED = {
     kind: names - TABLES[kind].local - TABLES[kind].target_owned
@@ -158,240 +162,117 @@ class World:
         self.log = MemoryEventLog(clock, SOURCE, log_id="log")
         self.kill_wait_s = rng.choice([5.0, 60.0])
         self.delay = timedelta(seconds=rng.choice([0.0, 0.0, 90.0]))
-        self.retry = RETRY
-        self.archive = ArchiveTarget(self, SOURCE, ORIGIN) if rng.random() < 0.3 else None
+        self.settings = target_settings(
+            TARGET_ROOT,
+            copies_in_flight_max=3,
+            rows_per_batch_max=RECORDS_MAX,
+            kill_wait_s=self.kill_wait_s,
+            apply_interval_s=3.0,
+            delay=self.delay,
+            history=history_settings(file_bytes_max=4_000, base_interval=timedelta(seconds=60)),
+            expiry=EXPIRY,
+            retry=RETRIES,
+        )
+        self.archive = ArchiveTarget(self) if rng.random() < 0.3 else None
         self.trims = rng.random() < 0.5
 
-    # ------------------------------------------------------------------------------ the processes
+    # ------------------------------------------------------ what the product's wiring is given
 
-    def watcher(self) -> Watcher:
-        return Watcher(
-            source=SOURCE,
-            metadata=FlakyReader(self.source, self.weather),
-            log=FlakyLog(self.log.reopen(), self.weather),
-            history=self.history(self.areas(), preferred=False),
-            limits=WatchLimits(
-                poll_interval_s=5.0,
-                jitter=0.2,
-                idle_cut_interval_s=60.0,
-                fetch_rows_max=3,
-                append_bytes_max=2_000,
-            ),
-            retry=RETRY,
-            rng=self.rng,
-            observer=self.observe,
-        )
-
-    def applier(self, store: Store | None = None) -> Applier:
-        return Applier(
-            source=SOURCE,
-            target="standby",
-            history=self.history(),
-            metadata=self.writer(),
-            reconciler=self.reconciler(),
-            executor=self.executor(),
-            archivist=self.archivist(store),
-            guard=self.guard(),
-            missing=MissingWait(self.flaky_area(), self.clock, timedelta(seconds=self.kill_wait_s)),
-            helm=Helm(self.flaky_area(), self.clock),
-            limits=ApplyLimits(
-                interval_s=3.0,
-                objects_missing_max=1000,
-                retry=RETRY,
-                delay=self.delay,
-            ),
-            leave=Leave(resume=True, new_log=True),
-            clock=self.clock,
-            rng=self.rng,
-            observer=self.observe,
-        )
-
-    def restorer(self) -> Restorer:
-        return Restorer(
-            source=SOURCE,
-            target="standby",
-            history=self.history(),
-            metadata=self.writer(),
-            reconciler=self.reconciler(),
-            executor=self.executor(),
-            archivist=self.archivist(),
-            guard=self.guard(),
-            leases=RestoreLeases(
-                areas={"standby": self.flaky_area()},
-                points=self.points(),
-                clock=self.clock,
-                limits=LeaseLimits(lease=timedelta(seconds=60), renewal=timedelta(seconds=10)),
-                rng=self.rng,
-            ),
-            observer=self.observe,
-        )
-
-    def flaky_area(self) -> FlakyArea:
-        return FlakyArea(self.area, self.weather)
-
-    def intents(self) -> Intents:
-        return Intents(self.flaky_area(), clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
-
-    def store(self) -> Store:
-        """Return the standby's files as one process reads them, which has read none yet."""
-        return Store(self.flaky_area())
-
-    def points(self, store: Store | None = None) -> KeptPoints:
-        return KeptPoints(store or self.store(), clock=self.clock)
-
-    def guard(self) -> ExpiryGuard:
-        return ExpiryGuard(intents=self.intents(), history=self.history(), placing=PLACING)
-
-    def places(self, store: Store) -> StorePlaces:
-        return StorePlaces(
-            store=store,
-            placing=PLACING,
+    def tools(self) -> Tools:
+        return Tools(
             workers=InPlaceWorkers(),
-            records_max=7,
-            observer=self.observe,
-        )
-
-    def sparing(self, store: Store) -> Sparing:
-        return Sparing(
-            source=SOURCE,
-            target="standby",
-            metadata=self.writer(),
-            reconciler=self.reconciler(),
-            store=store,
-            points=self.points(store),
-            places=self.places(store),
-            layout=PLACING.target,
-        )
-
-    def planner(self, store: Store) -> ExpiryPlanner:
-        return ExpiryPlanner(
-            target="standby",
-            sparing=self.sparing(store),
-            store=store,
-            points=self.points(store),
-            places=self.places(store),
-            remover=FlakyRemover(self.target_storage, self.weather),
             clock=self.clock,
-            limits=EXPIRY,
-            observer=self.observe,
-        )
-
-    def expirer(self, store: Store) -> Expirer:
-        return Expirer(
-            planner=self.planner(store),
-            sparing=self.sparing(store),
-            intents=self.intents(),
-            points=self.points(store),
-            places=self.places(store),
-            store=store,
-            remover=FlakyRemover(self.target_storage, self.weather),
-            archivist=self.archivist(store),
-            history=self.history(),
-            clock=self.clock,
-            limits=EXPIRY,
-            retry=RETRY,
             rng=self.rng,
-            observer=self.observe,
+            observer=lambda _: self.observe,
+            records_per_read_max=RECORDS_MAX,
         )
 
-    def holds(self) -> Holds:
-        store = self.store()
-        archive = ArchivedLog(store, self.log_id)
-        return Holds(
-            target="standby",
-            area=self.flaky_area(),
-            points=self.points(store),
-            archive=archive,
-            history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
-            archivist=self.archivist(store),
-            clock=self.clock,
+    def configured(self) -> ConfiguredTarget:
+        return ConfiguredTarget(
+            name="standby",
+            settings=self.settings,
+            metadata=self.writer(),
+            storage=FlakyTargetStorage(self.target_storage, self.area, self.weather),
         )
 
-    def areas(self) -> list[MemoryArea]:
-        """Return the places of all targets' histories."""
-        return [self.area, *([self.archive.area] if self.archive else [])]
-
-    def history(
+    def origin(
         self, areas: Sequence[MemoryArea] | None = None, *, preferred: bool = True
-    ) -> History:
+    ) -> Origin:
         """Return the log, and what was trimmed of it from these places; else the standby's own."""
         log = SplicedLog(
             FlakyLog(self.log.reopen(), self.weather),
             lambda: [Store(FlakyArea(area, self.weather)) for area in areas or [self.area]],
             preferred=preferred,
         )
-        return History(
-            log,
-            source=SOURCE,
-            workers=InPlaceWorkers(),
-            bases=log,
-            records_per_read_max=7,
-            observer=self.observe,
-        )
+        return Origin(source=SOURCE, layout=ORIGIN, log=log, bases=log)
 
-    def archivist(self, store: Store | None = None) -> Archivist:
-        return Archivist(
-            source=SOURCE,
-            store=store or self.store(),
-            origin=ORIGIN,
-            kept=LocalLayout(root=TARGET_ROOT),
-            history=self.history(),
-            limits=ArchiveLimits(file_bytes_max=4_000, base_interval=timedelta(seconds=60)),
-            observer=self.observe,
-        )
-
-    def base_writer(self, store: Store) -> BaseWriter:
-        return BaseWriter(
-            source=SOURCE,
-            target="standby",
-            metadata=self.writer(),
-            history=self.history(),
-            archivist=self.archivist(store),
-            interval_s=20.0,
-            retry=RETRY,
-            rng=self.rng,
-            observer=self.observe,
+    def carriage(self, root: str = TARGET_ROOT) -> Carriage:
+        return Carriage(
+            source=ORIGIN,
+            target=LocalLayout(root=root),
+            config_names=frozenset({"lookupsConfig"}),
+            columns=COMPARED,
         )
 
     def writer(self) -> FlakyWriter:
         return FlakyWriter(self.target, self.weather, self.check)
 
-    def carriage(self) -> Carriage:
-        return Carriage(
-            source=LocalLayout(root=ROOT),
-            target=LocalLayout(root=TARGET_ROOT),
-            config_names=frozenset({"lookupsConfig"}),
-            columns=COMPARED,
+    def bytes_from(self) -> FlakyStorage:
+        return FlakyStorage(self.source_storage, self.weather)
+
+    # ------------------------------------------------------------------------------ the processes
+
+    def pipeline(self, store: Store | None = None) -> Pipeline:
+        return Pipeline(
+            self.origin(), self.configured(), self.tools(), carriage=self.carriage(), store=store
         )
 
-    def reconciler(self) -> Reconciler:
-        return Reconciler(
+    def watcher(self) -> Watcher:
+        return watcher(
+            WATCH,
             source=SOURCE,
-            history=self.history(),
-            metadata=self.writer(),
-            carriage=self.carriage(),
+            metadata=FlakyReader(self.source, self.weather),
+            log=FlakyLog(self.log.reopen(), self.weather),
+            history=history_of(
+                self.origin(self.areas(), preferred=False), self.tools(), self.observe
+            ),
+            tools=self.tools(),
             observer=self.observe,
         )
 
-    def executor(self) -> Executor:
-        return Executor(
-            source=SOURCE,
-            history=self.history(),
-            source_storage=FlakyStorage(self.source_storage, self.weather),
-            target_storage=FlakyStorage(self.target_storage, self.weather),
-            metadata=self.writer(),
-            carriage=self.carriage(),
-            limits=CopyLimits(in_flight_max=3, retry=RETRY),
-            rng=self.rng,
+    def applier(self, pipeline: Pipeline | None = None) -> Applier:
+        return (pipeline or self.pipeline()).applier(self.bytes_from(), ALLOWED)
+
+    async def open_store(self) -> OpenStore:
+        return await open_store(
+            self.configured(),
+            self.log_id,
+            workers=InPlaceWorkers(),
+            clock=self.clock,
             observer=self.observe,
         )
+
+    async def retention_services(self) -> Retention:
+        store, tools = await self.open_store(), self.tools()
+        pipeline = Pipeline(
+            store.origin, store.target, tools, carriage=self.carriage(), store=store.store
+        )
+        return Retention(store.archive, pipeline, store.target, tools)
+
+    async def holds(self) -> Holds:
+        store = await self.open_store()
+        return holds(store.archive, store.origin, store.target, self.tools())
+
+    def areas(self) -> list[MemoryArea]:
+        """Return the places of all targets' histories."""
+        return [self.area, *([self.archive.area] if self.archive else [])]
 
     def start(self, stop: asyncio.Event, *, doubles: bool = True) -> list[Part]:
         """Start the pipeline, now and then with a second one of each that nobody wanted."""
-        store = self.store()  # one process applies and writes bases
+        pipeline = self.pipeline()  # one process applies and writes bases
         parts = [Part("watch", self._run(self.watcher(), stop))]
-        parts.append(Part("apply", self._run(self.applier(store), stop)))
-        parts.append(Part("bases", self._run(self.base_writer(store), stop)))
+        parts.append(Part("apply", self._run(self.applier(pipeline), stop)))
+        parts.append(Part("bases", self._run(pipeline.base_writer(interval_s=20.0), stop)))
         parts.append(Part("expire", asyncio.create_task(self.expire_now_and_then(stop))))
         if doubles and self.rng.random() < 0.2:
             parts.append(Part("expire 2", asyncio.create_task(self.expire_now_and_then(stop))))
@@ -431,7 +312,7 @@ class World:
         if not cuts:
             return
         cut = self.rng.choice(cuts)
-        restorer = self.restorer()
+        restorer = self.pipeline().restorer(self.bytes_from())
         before = self.checkpoint()
         try:
             plan = await restorer.plan(
@@ -460,11 +341,12 @@ class World:
 
     async def expire(self) -> None:
         """Like anything else it may fail in bad weather, be refused, or come second."""
-        orphans, store = self.rng.random() < 0.5, self.store()
+        orphans = self.rng.random() < 0.5
         try:
-            plan = await self.planner(store).plan(self.retention, storage=True, orphans=orphans)
+            services = await self.retention_services()
+            plan = await services.planner().plan(self.retention, storage=True, orphans=orphans)
             await asyncio.sleep(self.rng.choice([0.0, 10.0]))  # somebody reads it and agrees
-            expired = await self.expirer(store).carry_out(plan, orphans=orphans)
+            expired = await services.expirer().carry_out(plan, orphans=orphans)
         except (TransientError, RefusedError, FencedError, NotFoundError) as exc:
             self.marks.add(f"expiry: {type(exc).__name__}")
             return
@@ -500,7 +382,7 @@ class World:
                 if self.held and self.rng.random() < 0.3:
                     name = self.rng.choice(sorted(self.held))
                     del self.held[name]
-                    await self.holds().remove(name)
+                    await (await self.holds()).remove(name)
                 else:
                     await self.hold()
             except (TransientError, NotFoundError, GapError) as exc:
@@ -518,7 +400,7 @@ class World:
             return  # an expiry was faster
         self.holds_made += 1
         name = f"hold-{self.holds_made}"
-        await self.holds().create(name, ToOffset(offset=cut.offset), reason="r", until=None)
+        await (await self.holds()).create(name, ToOffset(offset=cut.offset), reason="r", until=None)
         self.held[name] = self.log_id, cut
 
     async def is_reachable(self, cut: ClosedCut) -> bool:

@@ -5,56 +5,51 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.app import pipeline as wiring
+from replicator.app.pipeline import Allowed, Origin, Tools
+from replicator.app.retention import Retention, holds
+from replicator.app.target import ConfiguredTarget
+from replicator.config import RetrySettings
+from replicator.config.clusters import ExpirySettings
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.places import Placing
-from replicator.model.retry import RetryPolicy
 from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.model.row_mapping import Carriage, locate
 from replicator.ports import MetadataWriter
 from replicator.services.history.reader import History
-from replicator.services.replication.applier import Applier, ApplyLimits, Leave
-from replicator.services.replication.watcher import Watcher, WatchLimits
+from replicator.services.replication.applier import Applier
+from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.watcher import Watcher
 from replicator.services.restore.restorer import Restorer
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.object_locks import Locker
-from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
-from replicator.services.retention.references import StorePlaces
-from replicator.services.retention.retained import Sparing
-from replicator.services.store.applier_record import Helm
+from replicator.services.retention.planner import ExpiryPlanner
 from replicator.services.store.archived_log import ArchivedLog
-from replicator.services.store.archivist import ArchiveLimits, Archivist, BaseWriter
+from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.intents import Intents
-from replicator.services.store.missing_wait import MissingWait
 from replicator.services.store.points import KeptPoints
-from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
-from replicator.services.target.copier import Backup, CopyLimits
-from replicator.services.target.executor import Executor
+from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.reconciler import Reconciler
 from replicator.services.verification.verifier import Verifier
 from tests.builders import ROOT
+from tests.wiring import history_settings, target_settings, watch_settings
 
 SOURCE = "prod"
 TARGET_ROOT = "/standby/segments"
 ORIGIN = SourceLayout(main=LocalLayout(root=ROOT), others={})
-RETRY = RetryPolicy(attempts_max=2, delay_initial_s=0.001, delay_max_s=0.001)
+RETRIES = RetrySettings(attempts_max=2, delay_initial_s=0.001, delay_max_s=0.001)
+RETRY = RETRIES.policy
 SIZE_BYTES = 1967
-EXPIRY = ExpiryLimits(
-    lease=timedelta(minutes=30),
-    margin=timedelta(minutes=10),
-    clock_skew_max=timedelta(minutes=1),
-    orphan_age_min=timedelta(days=1),
-    removals_in_flight_max=2,
-)
+EXPIRY = ExpirySettings()
 
 
 @dataclass
@@ -87,26 +82,89 @@ class Pipeline:
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(self.clock)
         self.target_storage = MemoryDeepStorage(self.clock)
-        self.area = MemoryArea()
+        self.area = self.target_storage.area()
         self.log = MemoryEventLog(self.clock, SOURCE, log_id="log")
         self.watcher = self.new_watcher()
         self.applier = self.new_applier()
 
+    # ----------------------------------------------------------- what the product's wiring is given
+
+    def tools(self) -> Tools:
+        return Tools(
+            workers=InPlaceWorkers(),
+            clock=self.clock,
+            rng=Random(1),
+            observer=lambda _: self.seen.append,
+            records_per_read_max=self.records_max,
+        )
+
+    def origin(self, *, preferred: bool = True) -> Origin:
+        log = SplicedLog(self.log.reopen(), lambda: [Store(self.area)], preferred=preferred)
+        return Origin(source=SOURCE, layout=ORIGIN, log=log, bases=log)
+
+    def configured(self, metadata: MetadataWriter | None = None) -> ConfiguredTarget:
+        self.target_storage.own = self.area
+        return ConfiguredTarget(
+            name="standby",
+            settings=target_settings(
+                TARGET_ROOT,
+                copies_in_flight_max=2,
+                rows_per_batch_max=self.records_max,
+                objects_missing_max=self.objects_missing_max,
+                kill_wait_s=self.kill_wait_s,
+                apply_interval_s=0.001,
+                delay=self.delay,
+                history=history_settings(file_bytes_max=self.file_bytes_max),
+                expiry=EXPIRY,
+                retry=RETRIES,
+            ),
+            metadata=metadata or self.target,
+            storage=self.target_storage,
+        )
+
+    def carriage(self) -> Carriage:
+        return Carriage(
+            source=ORIGIN,
+            target=LocalLayout(root=TARGET_ROOT),
+            config_names=frozenset({"lookupsConfig"}),
+            columns={
+                kind: names - TABLES[kind].local - TABLES[kind].target_owned
+                for kind, names in ALL_COLUMNS.items()
+            },
+        )
+
+    def wired(
+        self, metadata: MetadataWriter | None = None, *, store: Store | None = None
+    ) -> wiring.Pipeline:
+        return wiring.Pipeline(
+            self.origin(),
+            self.configured(metadata),
+            self.tools(),
+            carriage=self.carriage(),
+            store=store,
+        )
+
+    @property
+    def bytes_from(self) -> BytesFrom:
+        return self.backup or self.source_storage
+
+    # -------------------------------------------------------------------------------- what it makes
+
     def new_watcher(self) -> Watcher:
-        return Watcher(
-            source=SOURCE,
-            metadata=self.source,
-            log=self.log.reopen(),
-            history=self.history(preferred=False),
-            limits=WatchLimits(
+        return wiring.watcher(
+            watch_settings(
                 poll_interval_s=1.0,
                 jitter=0.0,
                 idle_cut_interval_s=3600.0,
                 fetch_rows_max=2,
                 append_bytes_max=1,
+                retry=RETRIES,
             ),
-            retry=RETRY,
-            rng=Random(1),
+            source=SOURCE,
+            metadata=self.source,
+            log=self.log.reopen(),
+            history=self.history(preferred=False),
+            tools=self.tools(),
             observer=self.seen.append,
         )
 
@@ -118,95 +176,24 @@ class Pipeline:
         new_log: bool = False,
         into: MetadataWriter | None = None,
     ) -> Applier:
-        metadata = into or self.target
-        return Applier(
-            source=SOURCE,
-            target="standby",
-            history=self.history(),
-            metadata=metadata,
-            reconciler=self.reconciler(metadata),
-            executor=self.executor(metadata, self.target_storage),
-            archivist=self.archivist(),
-            guard=self.guard(),
-            missing=MissingWait(self.area, self.clock, timedelta(seconds=self.kill_wait_s)),
-            helm=Helm(self.area, self.clock),
-            limits=ApplyLimits(
-                interval_s=0.001,
-                objects_missing_max=self.objects_missing_max,
-                retry=RETRY,
-                delay=self.delay,
-            ),
-            leave=Leave(resume=resume, adopt=adopt, new_log=new_log),
-            clock=self.clock,
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+        allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+        assert self.backup is None, "an applier has its bytes from the source"
+        return self.wired(into).applier(self.source_storage, allowed)
 
     def restorer(self) -> Restorer:
-        return Restorer(
-            source=SOURCE,
-            target="standby",
-            history=self.history(),
-            metadata=self.target,
-            reconciler=self.reconciler(self.target),
-            executor=self.executor(self.target, self.target_storage),
-            archivist=self.archivist(),
-            guard=self.guard(),
-            leases=self.leases(),
-            observer=self.seen.append,
-        )
+        return self.wired().restorer(self.bytes_from)
 
     def verifier(self) -> Verifier:
-        return Verifier(
-            source=SOURCE,
-            target="standby",
-            history=self.history(),
-            metadata=self.target,
-            storage=self.target_storage,
-            area=self.area,
-            has_rows=True,
-            reconciler=self.reconciler(self.target),
-            carriage=self.carriage(),
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+        return self.wired().verifier()
 
     def history(self, *, preferred: bool = True) -> History:
-        log = SplicedLog(self.log.reopen(), lambda: [Store(self.area)], preferred=preferred)
-        return History(
-            log,
-            source=SOURCE,
-            workers=InPlaceWorkers(),
-            bases=log,
-            records_per_read_max=self.records_max,
-            observer=self.seen.append,
-        )
+        return wiring.history_of(self.origin(preferred=preferred), self.tools(), self.seen.append)
 
     def archivist(self, store: Store | None = None) -> Archivist:
-        return Archivist(
-            source=SOURCE,
-            store=store or Store(self.area),
-            origin=ORIGIN,
-            kept=LocalLayout(root=TARGET_ROOT),
-            history=self.history(),
-            limits=ArchiveLimits(
-                file_bytes_max=self.file_bytes_max, base_interval=timedelta(days=1)
-            ),
-            observer=self.seen.append,
-        )
+        return self.wired(store=store).archivist()
 
     def base_writer(self) -> BaseWriter:
-        return BaseWriter(
-            source=SOURCE,
-            target="standby",
-            metadata=self.target,
-            history=self.history(),
-            archivist=self.archivist(),
-            interval_s=1.0,
-            retry=RETRY,
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+        return self.wired().base_writer(interval_s=1.0)
 
     def intents(self) -> Intents:
         return Intents(self.area, clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
@@ -215,137 +202,32 @@ class Pipeline:
         return KeptPoints(store or Store(self.area), clock=self.clock)
 
     def placing(self) -> Placing:
-        carriage = self.carriage()
-        return Placing(source=carriage.source, target=carriage.target)
+        return self.wired().placing()
 
     def guard(self) -> ExpiryGuard:
-        return ExpiryGuard(intents=self.intents(), history=self.history(), placing=self.placing())
+        return self.wired().guard(self.configured())
 
     def holds(self) -> Holds:
-        store = Store(self.area)
-        archive = ArchivedLog(store, "log")
-        return Holds(
-            target="standby",
-            area=self.area,
-            points=self.points(),
-            archive=archive,
-            history=History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive),
-            archivist=self.archivist(store),
-            clock=self.clock,
-        )
+        archive = ArchivedLog(Store(self.area), "log")
+        origin = Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive)
+        return holds(archive, origin, self.configured(), self.tools())
 
-    def leases(self) -> RestoreLeases:
-        return RestoreLeases(
-            areas={"standby": self.area},
-            points=self.points(),
-            clock=self.clock,
-            limits=LeaseLimits(lease=timedelta(minutes=10), renewal=timedelta(minutes=1)),
-            rng=Random(2),
-        )
-
-    def places(self, store: Store) -> StorePlaces:
-        return StorePlaces(
-            store=store,
-            placing=self.placing(),
-            workers=InPlaceWorkers(),
-            records_max=self.records_max,
-            observer=self.seen.append,
-        )
-
-    def sparing(self, store: Store | None = None) -> Sparing:
+    def retention(self, store: Store | None = None) -> Retention:
         store = store or Store(self.area)
-        return Sparing(
-            source=SOURCE,
-            target="standby",
-            metadata=self.target,
-            reconciler=self.reconciler(self.target),
-            store=store,
-            points=self.points(store),
-            places=self.places(store),
-            layout=self.carriage().target,
-        )
+        archive = ArchivedLog(store, "log")
+        return Retention(archive, self.wired(store=store), self.configured(), self.tools())
 
     def planner(self, store: Store | None = None) -> ExpiryPlanner:
-        store = store or Store(self.area)
-        return ExpiryPlanner(
-            target="standby",
-            sparing=self.sparing(store),
-            store=store,
-            points=self.points(store),
-            places=self.places(store),
-            remover=self.target_storage,
-            clock=self.clock,
-            limits=EXPIRY,
-            observer=self.seen.append,
-        )
+        return self.retention(store).planner()
 
     def expirer(self, store: Store | None = None) -> Expirer:
-        store = store or Store(self.area)
-        return Expirer(
-            planner=self.planner(store),
-            sparing=self.sparing(store),
-            intents=self.intents(),
-            points=self.points(store),
-            places=self.places(store),
-            store=store,
-            remover=self.target_storage,
-            archivist=self.archivist(store),
-            history=self.history(),
-            clock=self.clock,
-            limits=EXPIRY,
-            retry=RETRY,
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+        return self.retention(store).expirer()
 
     def locker(self) -> Locker:
-        store = Store(self.area)
-        return Locker(
-            planner=self.planner(store),
-            sparing=self.sparing(store),
-            places=self.places(store),
-            area=self.area,
-            remover=self.target_storage,
-            clock=self.clock,
-            in_flight_max=4,
-            retry=RETRY,
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+        return self.retention().locks()
 
-    def carriage(self) -> Carriage:
-        return Carriage(
-            source=LocalLayout(root=ROOT),
-            target=LocalLayout(root=TARGET_ROOT),
-            config_names=frozenset({"lookupsConfig"}),
-            columns={
-                kind: names - TABLES[kind].local - TABLES[kind].target_owned
-                for kind, names in ALL_COLUMNS.items()
-            },
-        )
-
-    def reconciler(self, metadata: MetadataWriter) -> Reconciler:
-        return Reconciler(
-            source=SOURCE,
-            history=self.history(),
-            metadata=metadata,
-            carriage=self.carriage(),
-            observer=self.seen.append,
-        )
-
-    def executor(self, metadata: MetadataWriter, storage: MemoryDeepStorage) -> Executor:
-        return Executor(
-            source=SOURCE,
-            history=self.history(),
-            source_storage=self.source_storage,
-            target_storage=storage,
-            metadata=metadata,
-            carriage=self.carriage(),
-            limits=CopyLimits(in_flight_max=2, retry=RETRY),
-            backup=self.backup,
-            rng=Random(1),
-            observer=self.seen.append,
-        )
+    def reconciler(self) -> Reconciler:
+        return self.wired().reconciler()
 
     # --------------------------------------------------------------------------- what Druid does
 

@@ -18,7 +18,7 @@ from replicator.model.interval import Interval
 from replicator.model.observation import Observer, Progress
 from replicator.model.retry import RetryPolicy
 from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together
 
 LOOK_S = 1.0
@@ -82,7 +82,7 @@ class DruidTrial:
         self, druid: ScratchDruid, *, limits: TrialLimits, rng: Random, observer: Observer
     ) -> None:
         self._druid, self._limits, self._observer = druid, limits, observer
-        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+        self._retry = Retry(limits.retry, rng=rng, observer=observer)
 
     async def run(self) -> Tried:
         """Return what Druid made of it.
@@ -117,7 +117,7 @@ class DruidTrial:
         loop = asyncio.get_running_loop()
         best, since_s = (0, 0), loop.time()
         while True:
-            found = await self._patience.tried("ask what is loaded", running.availability)
+            found = await self._retry.call("ask what is loaded", running.availability)
             missing = found.unserved + found.unknown
             total = found.served + missing
             what = "load segments into a Druid"
@@ -132,13 +132,13 @@ class DruidTrial:
             await asyncio.sleep(LOOK_S)
 
     async def _names(self, running: RunningDruid) -> Sequence[str]:
-        return await self._patience.tried("ask for datasources", running.broker.datasources)
+        return await self._retry.call("ask for datasources", running.broker.datasources)
 
     async def _read(self, broker: QueryBroker, name: str) -> _Read:
         """Ask for something of every column of every interval of a datasource."""
         asking, read = f"ask what {name} holds", _Read(name=name)
-        asked = questions(await self._patience.tried(asking, partial(broker.columns, name)))
-        served = await self._patience.tried(asking, partial(broker.served, name))
+        asked = questions(await self._retry.call(asking, partial(broker.columns, name)))
+        served = await self._retry.call(asking, partial(broker.served, name))
         read.intervals = sorted({one.interval for one in served})
         wanted = parts(read.intervals, shortest_s=self._limits.interval_min_s)
         for start in range(0, len(wanted), self._limits.in_flight_max):
@@ -163,7 +163,7 @@ class DruidTrial:
                 asked,
                 interval,
                 columns_max=self._limits.columns_per_query_max,
-                patience=self._patience,
+                retry=self._retry,
             )
         except (TransientError, ConfigError, NotFoundError) as exc:
             return f"{name} {interval}: a Broker cannot read it: {exc}"

@@ -36,7 +36,6 @@ from replicator.model.observation import (
     CutApplied,
     EpochAcquired,
     GapOpened,
-    Observer,
     TargetPaused,
     Waiting,
 )
@@ -44,16 +43,15 @@ from replicator.model.plan import Plan, last_words
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
-from replicator.ports import Clock, MetadataWriter, Span
+from replicator.ports import Span
 from replicator.services.history.cuts import CutReader, CutSpan
-from replicator.services.history.reader import History
 from replicator.services.replication.delay import Delay
-from replicator.services.running.pause import pause
+from replicator.services.running.loop import repeat
 from replicator.services.store.applier_record import LOOK_S, Helm, Hold
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.missing_wait import Awaited, MissingWait
-from replicator.services.target.copier import Trust, Uncopied
+from replicator.services.target.copier import Copier, Trust, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.reconciler import (
     Reconciler,
@@ -64,33 +62,32 @@ from replicator.services.target.reconciler import (
     refuse_promoted,
     without,
 )
+from replicator.services.target.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyLimits:
-    """How the log is followed, and when a missing object becomes a gap."""
+class ApplyOptions:
+    """How the log is followed, and what the operator allowed for this run."""
 
     interval_s: float
+    """Between two looks at a log that had nothing new."""
     objects_missing_max: int
+    """More missing objects than this in one cut are no kills."""
     retry: RetryPolicy
+    kill_wait: timedelta
+    """How long a later cut may still say that missing bytes were killed; then they are a gap."""
     delay: timedelta = timedelta(0)
     """How far rows stay behind on purpose; bytes are copied at once."""
-
-
-EARLY_EVENTS_MAX = 1_000_000
-"""Events of cuts that wait for their time, 24 bytes each; bytes of further ones are not copied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """What the operator allowed for this run."""
-
     resume: bool = False
     """Go on after a restore in place."""
     adopt: bool = False
     """Take over a target that holds rows this tool did not write."""
     new_log: bool = False
     """Go over to the configured log: the one that the target followed is lost."""
+
+
+EARLY_EVENTS_MAX = 1_000_000
+"""Events of cuts that wait for their time, 24 bytes each; bytes of further ones are not copied."""
 
 
 @dataclass(slots=True)
@@ -112,41 +109,38 @@ class Applier:
 
     def __init__(
         self,
+        target: Target,
         *,
-        source: str,
-        target: str,
-        history: History,
-        metadata: MetadataWriter,
         reconciler: Reconciler,
+        copier: Copier,
         executor: Executor,
         archivist: Archivist,
         guard: ExpiryGuard,
-        missing: MissingWait,
-        helm: Helm,
-        limits: ApplyLimits,
-        leave: Leave,
-        clock: Clock,
+        options: ApplyOptions,
         rng: Random,
-        observer: Observer,
     ) -> None:
-        self._source = source
-        self._target = target
-        self._history = history
-        self._metadata = metadata
-        self._reconciler = reconciler
-        self._executor = executor
-        self._archivist = archivist
-        self._guard = guard
-        self._missing, self._helm = missing, helm
+        """Take the parts; nothing is asked yet.
+
+        Args:
+            target: The one that is kept up; its history is the log's.
+            reconciler: Compares it with a cut.
+            copier: Brings bytes to it.
+            executor: Writes its rows.
+            archivist: Keeps its own history.
+            guard: Knows of expiries in its store.
+            options: How the log is followed, and what is allowed.
+            rng: Draws waits.
+        """
+        self._target, self._history, self._observer = target, target.history, target.observer
+        self._reconciler, self._copier, self._executor = reconciler, copier, executor
+        self._archivist, self._guard = archivist, guard
+        self._options, self._clock, self._rng = options, target.clock, rng
+        self._missing = MissingWait(target.area, target.clock, options.kill_wait)
+        self._helm = Helm(target.area, target.clock)
+        self._delay = Delay(target.history, target.clock, options.delay)
+        self._reader = CutReader(target.history)
         self._is_paused = False
         self._told_hold: Hold | None = None
-        self._limits = limits
-        self._leave = leave
-        self._clock = clock
-        self._delay = Delay(history, clock, limits.delay)
-        self._rng = rng
-        self._observer = observer
-        self._reader = CutReader(history)
         self._epoch: Epoch | None = None
         self._after: Offset | None = None
         self._gaps: dict[bytes, Gap] = {}
@@ -167,29 +161,22 @@ class Applier:
         Raises:
             FencedError: another applier has taken over.
         """
-        failures = 0
-        while not stop.is_set():
-            try:
-                wait_s = await self._round()
-            except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
-                wait_s = self._limits.retry.delay_s(failures, self._rng)
-                failures += 1
-                self._observer(
-                    Waiting(what=f"apply to {self._target}", reason=str(exc), delay_s=wait_s)
-                )
-            else:
-                failures = 0
-            if wait_s is None:
-                return
-            if wait_s:
-                await pause(stop, wait_s)
+        await repeat(
+            self._step,
+            stop,
+            what=f"apply to {self._target.name}",
+            retry=self._options.retry,
+            rng=self._rng,
+            observer=self._observer,
+            passing=(TransientError, NotFoundError),  # no log: its watcher comes later
+        )
 
-    async def _round(self) -> float | None:
+    async def _step(self) -> float | None:
         """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
         try:
             if self._epoch is None and (hold := await self._held_back()) is not None:
                 return None if hold is Hold.PROMOTED else LOOK_S
-            return 0.0 if await self.apply_next() else self._limits.interval_s
+            return 0.0 if await self.apply_next() else self._options.interval_s
         except FencedError:
             await self._require_pause()
         except RefusedError:
@@ -202,9 +189,9 @@ class Applier:
 
         At the start only a target that stands still is left alone; nobody else is asked.
         """
-        held = await self._metadata.held(self._source)
+        held = await self._target.state()
         stands = held.checkpoint is not None and held.checkpoint.standing
-        if not self._is_paused and (self._leave.resume or not stands):
+        if not self._is_paused and (self._options.resume or not stands):
             return None
         hold = await self._helm.hold(held)
         self._tell(hold, held.checkpoint)
@@ -217,10 +204,10 @@ class Applier:
         Raises:
             FencedError: another applier has taken over.
         """
-        held = await self._metadata.held(self._source)
+        held = await self._target.state()
         if await self._helm.was_taken(held.epoch):
             raise FencedError(
-                f"another applier has taken over target {self._target!r}: epoch {held.epoch}"
+                f"another applier has taken over target {self._target.name!r}: epoch {held.epoch}"
             )
         self._is_paused = True
 
@@ -229,9 +216,9 @@ class Applier:
             return
         self._told_hold = hold
         self._observer(
-            TargetPaused(target=self._target, why=None)
+            TargetPaused(target=self._target.name, why=None)
             if hold is None
-            else TargetPaused(target=self._target, why=_why(hold, checkpoint))
+            else TargetPaused(target=self._target.name, why=_why(hold, checkpoint))
         )
 
     async def apply_next(self) -> bool:
@@ -258,7 +245,7 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
-        held = await self._metadata.acquire(self._source)
+        held = await self._target.acquire()
         await self._helm.take(held.epoch)
         self._early.clear()
         self._observer(EpochAcquired(epoch=held.epoch))
@@ -266,15 +253,15 @@ class Applier:
         span = await self._history.span()
         checkpoint = held.checkpoint
         if checkpoint is None:
-            if not self._leave.adopt:
-                refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+            if not self._options.adopt:
+                refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
             return await self._seed(held.epoch, span)
-        refuse_promoted(checkpoint, self._target)
+        refuse_promoted(checkpoint, self._target.name)
         if checkpoint.standing:
             self._refuse_standing(checkpoint)
-        goes_over = self._leave.new_log and checkpoint.log_id != span.log_id
+        goes_over = self._options.new_log and checkpoint.log_id != span.log_id
         if not goes_over:
-            _check_agreement(checkpoint, span, self._target)
+            _check_agreement(checkpoint, span, self._target.name)
         if checkpoint.standing or goes_over:
             return await self._seed(held.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
@@ -293,7 +280,7 @@ class Applier:
         found = await self._reconciler.reconcile(cut, standing=False)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
         doubted |= await self._reconciler.doubted(followed, span.log_id)
-        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
+        uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
         await self._refuse_wrong_storage(uncopied, is_newest=True)
         known = {gap.opened for gap in found.known_gaps}
         self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
@@ -324,7 +311,7 @@ class Applier:
             found = await self._reconciler.reconcile(begun, standing=False)
         except (CorruptionError, GapError):
             return ()  # what cannot be read is not restored, either
-        uncopied = await self._executor.copy(found.plan.picks, trust=Trust.NEVER)
+        uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER)
         known = known | {gap.opened for gap in found.known_gaps}
         return [
             gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
@@ -354,7 +341,7 @@ class Applier:
                 break
             if not early and self._delay.is_due(span.at):
                 return span
-            await self._executor.copy(span.offsets, trust=Trust.NEVER)
+            await self._copier.copy(span.offsets, trust=Trust.NEVER)
             early.append(span)
         return early.popleft() if early and self._delay.is_due(early[0].at) else None
 
@@ -367,9 +354,7 @@ class Applier:
         for key in again & self._gaps.keys():
             window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             window.hopeless.add(key)
-        for row in await self._executor.copy(
-            span.offsets, trust=Trust.NEVER, doubted=window.doubted
-        ):
+        for row in await self._copier.copy(span.offsets, trust=Trust.NEVER, doubted=window.doubted):
             window.uncopied[row.offset] = row
             if row.reason == OBJECT_CHANGED:
                 window.doubted.add(row.key)
@@ -381,9 +366,7 @@ class Applier:
     async def _copy_again(self) -> None:
         """Try the missing bytes a last time before they become gaps."""
         offsets = np.array(sorted(self._window.uncopied), np.int64)
-        uncopied = await self._executor.copy(
-            offsets, trust=Trust.NEVER, doubted=self._window.doubted
-        )
+        uncopied = await self._copier.copy(offsets, trust=Trust.NEVER, doubted=self._window.doubted)
         self._window.uncopied = {row.offset: row for row in uncopied}
 
     def _awaited(self) -> Sequence[Uncopied]:
@@ -424,7 +407,9 @@ class Applier:
         last = window.cuts[-1].at
         plan = Plan(
             picks=_picks(window.cuts),
-            checkpoint=checkpoint_at(last, self._source, await self._log_id(), standing=False),
+            checkpoint=checkpoint_at(
+                last, self._target.source, await self._log_id(), standing=False
+            ),
             gaps=tuple(window.passed),
         )
         plan = without(plan, tuple(window.uncopied.values()))
@@ -434,7 +419,7 @@ class Applier:
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
         """Have the history in the target's store before its checkpoint says that it is there."""
-        known = await self._metadata.gaps(self._source, await self._log_id())
+        known = await self._target.gaps(await self._log_id())
         await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
     async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
@@ -457,13 +442,13 @@ class Applier:
     async def _report(self, offset: Offset) -> None:
         """Show the log's people where the target is; nothing waits for what is only a hint."""
         try:
-            await self._history.report(self._target, offset)
+            await self._history.report(self._target.name, offset)
         except (TransientError, ConfigError) as exc:
             what = "show in the log how far the target is"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
-        gaps = await self._metadata.gaps(self._source, checkpoint.log_id)
+        gaps = await self._target.gaps(checkpoint.log_id)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
@@ -473,18 +458,18 @@ class Applier:
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
             )
         self._epoch, self._after = epoch, checkpoint.offset
-        self._leave = replace(self._leave, resume=False)  # not the next restore as well
+        self._options = replace(self._options, resume=False)  # not the next restore as well
 
     async def _log_id(self) -> str:
-        return (await self._history.span()).log_id
+        return await self._target.log_id()
 
     def _refuse_standing(self, checkpoint: Checkpoint) -> None:
-        if self._leave.resume:
+        if self._options.resume:
             return
         what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
         raise RefusedError(
-            f"target {self._target!r} stands still: {what} was restored to cut {checkpoint.cut}"
-            f" (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
+            f"target {self._target.name!r} stands still: {what} was restored to cut"
+            f" {checkpoint.cut} (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
             hint="`replicator apply --resume` follows the source again, also what was undone",
         )
 
@@ -498,7 +483,7 @@ class Applier:
                 " or name their storage in `source.other_deep_storages`; nothing was changed",
             )
         refused = [row for row in uncopied if row.reason in {OBJECT_DENIED, PLACE_REFUSED}]
-        if len(refused) > self._limits.objects_missing_max:
+        if len(refused) > self._options.objects_missing_max:
             raise RefusedError(
                 f"{len(refused)} segments cannot be read or stored, the first is"
                 f" {refused[0].key.key} ({refused[0].detail})",
@@ -506,7 +491,7 @@ class Applier:
                 " objects_missing_max: they are recorded as gaps then",
             )
         missing = _missing(uncopied)
-        if len(missing) > self._limits.objects_missing_max:
+        if len(missing) > self._options.objects_missing_max:
             raise RefusedError(
                 f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
                 f" {missing[0].key.key} ({missing[0].detail})",

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, FencedError, TransientError
+from replicator.errors import CorruptionError, FencedError
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -32,7 +32,6 @@ from replicator.model.observation import (
     Observer,
     Polled,
     Progress,
-    Waiting,
 )
 from replicator.model.reading import Recorded
 from replicator.model.retry import RetryPolicy
@@ -41,7 +40,7 @@ from replicator.model.wire import CUT_CLOSED, encode
 from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History
-from replicator.services.running.pause import pause
+from replicator.services.running.loop import repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +103,19 @@ class Watcher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; a running poll always finishes."""
-        failures = 0
-        while not stop.is_set():
-            try:
-                await self.poll()
-            except TransientError as exc:
-                delay_s = self._retry.delay_s(failures, self._rng)
-                failures += 1
-                self._observer(Waiting(what="poll the source", reason=str(exc), delay_s=delay_s))
-                await pause(stop, delay_s)
-            else:
-                failures = 0
-                spread = self._rng.uniform(-self._limits.jitter, self._limits.jitter)
-                await pause(stop, self._limits.poll_interval_s * (1 + spread))
+        await repeat(
+            self._step,
+            stop,
+            what="poll the source",
+            retry=self._retry,
+            rng=self._rng,
+            observer=self._observer,
+        )
+
+    async def _step(self) -> float:
+        await self.poll()
+        spread = self._rng.uniform(-self._limits.jitter, self._limits.jitter)
+        return self._limits.poll_interval_s * (1 + spread)
 
     async def poll(self) -> bool:
         """Publish what changed as one closed cut; False when nothing did and none is due.

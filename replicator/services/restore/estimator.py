@@ -14,14 +14,14 @@ from replicator.model.cost import Requests, Way
 from replicator.model.event import Entry, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Location
-from replicator.model.observation import Observer, Progress
+from replicator.model.observation import Progress
 from replicator.model.rates import Rates
 from replicator.model.row import Segment, datasource_of
 from replicator.model.row_mapping import Carriage, check_segment, locate
-from replicator.ports import DeepStorage, DeepStorageReader, StoredObject
-from replicator.services.history.reader import History
-from replicator.services.target.copier import Backup
+from replicator.ports import StoredObject
+from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.rates import RateBook
+from replicator.services.target.target import Target
 
 MISSING_SHOWN_MAX = 1_000
 PROBE_BYTES_MAX = 32 << 20
@@ -87,20 +87,18 @@ class Appraiser:
 
     def __init__(
         self,
+        target: Target,
         *,
-        history: History,
+        bytes_from: BytesFrom,
         carriage: Carriage,
-        storage: DeepStorage,
-        origin: DeepStorageReader,
-        backup: Backup | None,
         way: Way,
         rates: RateBook,
         looks_in_flight_max: int,
-        observer: Observer,
     ) -> None:
-        self._history, self._carriage = history, carriage
-        self._storage, self._origin, self._backup = storage, origin, backup
-        self._way, self._rates, self._observer = way, rates, observer
+        self._history, self._observer = target.history, target.observer
+        self._storage, self._carriage, self._way, self._rates = target.storage, carriage, way, rates
+        self._backup = bytes_from if isinstance(bytes_from, Backup) else None
+        self._origin = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         self._slots = asyncio.Semaphore(looks_in_flight_max)
         self._samples: list[tuple[Location, StoredObject]] = []
 

@@ -15,13 +15,11 @@ from replicator.model.renaming import Renamed, Served, is_datasource
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind
 from replicator.model.row_mapping import Carriage
-from replicator.ports import MetadataWriter
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
-from replicator.services.history.reader import History
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.restore_lease import RestoreLeases
-from replicator.services.target.copier import Uncopied
+from replicator.services.target.copier import Copier, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.reconciler import (
     Reconciler,
@@ -31,6 +29,7 @@ from replicator.services.target.reconciler import (
     without_keys,
 )
 from replicator.services.target.recovery import not_whole, recover
+from replicator.services.target.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +60,18 @@ class Renamer:
 
     def __init__(
         self,
+        target: Target,
         *,
-        source: str,
-        target: str,
-        history: History,
-        metadata: MetadataWriter,
         reconciler: Reconciler,
+        copier: Copier,
         executor: Executor,
         carriage: Carriage,
         guard: ExpiryGuard,
         leases: RestoreLeases,
     ) -> None:
-        self._source, self._target = source, target
-        self._history, self._metadata = history, metadata
-        self._reconciler, self._executor = reconciler, executor
-        self._carriage = carriage
-        self._guard, self._leases = guard, leases
+        self._target, self._history = target, target.history
+        self._reconciler, self._copier, self._executor = reconciler, copier, executor
+        self._carriage, self._guard, self._leases = carriage, guard, leases
 
     async def plan(self, point: RestorePoint, *, datasource: str, to: str) -> RenamePlan:
         """Return what would be done; nothing is changed.
@@ -89,10 +84,10 @@ class Renamer:
         """
         if not is_datasource(to):
             raise ConfigError(f"{to!r} is no name of a datasource")
-        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        refuse_promoted(await self._target.checkpoint(), self._target.name)
         await self._refuse_taken(to)
         cut = await self._history.find(point)
-        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
+        await self._leases.refuse_expired(await self._target.log_id(), cut.offset)
         ledger = await fold(self._history, cut.offset, Served(datasource=datasource))
         picks: Offsets = np.sort(ledger.offsets)
         estimate = await self._reconciler.sized(picks)
@@ -124,7 +119,7 @@ class Renamer:
             RefusedError: somebody made rows of that name meanwhile; none was written.
             FencedError: an applier took over meanwhile; no row was written, run it again.
         """
-        log_id = (await self._history.span()).log_id
+        log_id = await self._target.log_id()
         async with self._leases.taken(log_id, plan.cut.offset):
             return await self._carry_out(plan, log_id, accept_gaps=accept_gaps)
 
@@ -132,11 +127,11 @@ class Renamer:
         self, plan: RenamePlan, log_id: str, *, accept_gaps: bool
     ) -> tuple[Uncopied, ...]:
         await self._guard.look()
-        held = await self._metadata.held(self._source)
-        refuse_promoted(held.checkpoint, self._target)
+        held = await self._target.state()
+        refuse_promoted(held.checkpoint, self._target.name)
         gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
         uncopied = await recover(
-            self._executor, plan.picks, gaps=gaps, reached=held.reached_in(log_id)
+            self._copier, plan.picks, gaps=gaps, reached=held.reached_in(log_id)
         )
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
@@ -159,20 +154,20 @@ class Renamer:
         Raises:
             NotFoundError: there is none of that name.
         """
-        known = {one.datasource: one for one in await self._metadata.renamed(self._source)}
+        known = {one.datasource: one for one in await self._target.renamed()}
         if datasource not in known:
             names = ", ".join(sorted(known)) or "none"
             raise NotFoundError(
-                f"target {self._target!r} has no datasource {datasource!r} that was restored under"
-                f" that name; it has {names}"
+                f"target {self._target.name!r} has no datasource {datasource!r} that was restored"
+                f" under that name; it has {names}"
             )
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        checkpoint = await self._target.checkpoint()
         followed = empty()
         if checkpoint is not None:
-            refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
+            refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
             rule = Carried(carriage=self._carriage, scope=Scope(datasource=datasource))
             followed = await fold(self._history, checkpoint.offset, rule)
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             keys = {
                 kind: without_keys(
                     await scanned(snapshot, kind, datasources=[datasource]), followed.keys
@@ -192,21 +187,21 @@ class Renamer:
         )
 
     async def _gaps(self) -> list[Gap]:
-        log_id = (await self._history.span()).log_id
-        return list(await self._metadata.gaps(self._source, log_id))
+        log_id = await self._target.log_id()
+        return list(await self._target.gaps(log_id))
 
     async def _epoch(self) -> Epoch:
         """Return the epoch of whoever owns the target, a first one when nobody ever did."""
-        held = await self._metadata.held(self._source)
-        return held.epoch or (await self._metadata.acquire(self._source)).epoch
+        held = await self._target.state()
+        return held.epoch or (await self._target.acquire()).epoch
 
     async def _refuse_taken(self, name: str) -> None:
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             rows = [
                 len(await scanned(snapshot, kind, datasources=[name])) for kind in snapshot.kinds
             ]
         if found := sum(rows):
             raise RefusedError(
-                f"target {self._target!r} has {found} rows of a datasource {name!r} already",
+                f"target {self._target.name!r} has {found} rows of a datasource {name!r} already",
                 hint="choose another name, or remove an earlier restore with --forget-renamed",
             )

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 from replicator.model.checkpoint import Checkpoint, Held, merged
 from replicator.model.event import ClosedCut
-from replicator.model.observation import CutApplied, Observer
+from replicator.model.observation import CutApplied
 from replicator.model.plan import Estimate
 from replicator.model.restore_point import RestorePoint
-from replicator.ports import MetadataWriter
-from replicator.services.history.reader import History
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.restore_lease import RestoreLeases
-from replicator.services.target.copier import Uncopied
+from replicator.services.target.copier import Copier, Uncopied
 from replicator.services.target.executor import Executor
-from replicator.services.target.rates import RateBook
 from replicator.services.target.reconciler import (
     Reconciler,
     Reconciliation,
@@ -25,6 +22,7 @@ from replicator.services.target.reconciler import (
     without,
 )
 from replicator.services.target.recovery import not_whole, recover
+from replicator.services.target.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,47 +73,32 @@ class Restorer:
 
     def __init__(
         self,
+        target: Target,
         *,
-        source: str,
-        target: str,
-        history: History,
-        metadata: MetadataWriter,
         reconciler: Reconciler,
+        copier: Copier,
         executor: Executor,
         archivist: Archivist | None,
         guard: ExpiryGuard,
         leases: RestoreLeases,
-        observer: Observer,
         by_reference: bool = False,
-        rates: RateBook | None = None,
     ) -> None:
-        """Take the parts.
+        """Take the parts; nothing is asked yet.
 
         Args:
-            source: Name of the source cluster in the events.
-            target: The target that is changed.
-            history: Where the cuts are read.
-            metadata: The target's.
+            target: The one that is changed; its history has the cuts.
             reconciler: Compares target and cut.
-            executor: Copies and writes.
+            copier: Brings bytes to it.
+            executor: Writes its rows.
             archivist: Keeps the target's own history; None: it has no store of its own.
             guard: Knows of expiries in the store that the bytes are in afterwards.
             leases: Keep expiries away from what is read.
-            observer: Is told what happens.
             by_reference: The bytes stay where they are: what is there is taken as it is.
-            rates: Keeps how fast it was.
         """
-        self._source = source
-        self._target = target
-        self._history = history
-        self._metadata = metadata
-        self._reconciler = reconciler
-        self._executor = executor
-        self._archivist = archivist
+        self._target, self._history = target, target.history
+        self._reconciler, self._copier, self._executor = reconciler, copier, executor
+        self._archivist, self._guard, self._leases = archivist, guard, leases
         self._by_reference = by_reference
-        self._rates = rates
-        self._guard, self._leases = guard, leases
-        self._observer = observer
 
     async def plan(
         self, point: RestorePoint, *, datasource: str | None, adopt: bool, stand: bool = False
@@ -130,14 +113,14 @@ class Restorer:
             RefusedError: the target holds rows that this tool did not write, without `adopt`.
         """
         cut = await self._history.find(point)
-        await self._leases.refuse_expired((await self._history.span()).log_id, cut.offset)
-        held = await self._metadata.held(self._source)
-        refuse_promoted(held.checkpoint, self._target)
+        await self._leases.refuse_expired(await self._target.log_id(), cut.offset)
+        held = await self._target.state()
+        refuse_promoted(held.checkpoint, self._target.name)
         if held.checkpoint is None and not adopt:
-            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
         found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
         if datasource is not None and not _is_at(held, found.plan.checkpoint):
-            await self._reconciler.require_known(found, cut, datasource, self._target)
+            await self._reconciler.require_known(found, cut, datasource)
         estimate = await self._reconciler.estimate(found)
         return RestorePlan(
             cut=cut,
@@ -169,14 +152,14 @@ class Restorer:
     @asynccontextmanager
     async def leased(self, plan: RestorePlan) -> AsyncGenerator[None]:
         """Keep expiries away from what the plan reads, for the length of the block."""
-        log_id = (await self._history.span()).log_id
+        log_id = await self._target.log_id()
         async with self._leases.taken(log_id, plan.cut.offset):
             yield
 
     async def copy(self, plan: RestorePlan) -> Copied:
         """Do the first half of `execute`: fence the target and copy the bytes that it lacks."""
-        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
-        held = await self._metadata.acquire(self._source)
+        refuse_promoted(await self._target.checkpoint(), self._target.name)
+        held = await self._target.acquire()
         await self._guard.look()
         found = plan.reconciliation
         if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
@@ -185,7 +168,7 @@ class Restorer:
             )
         log_id = found.plan.checkpoint.log_id
         uncopied = await recover(
-            self._executor,
+            self._copier,
             found.plan.picks,
             gaps=found.known_gaps,
             reached=held.reached_in(log_id),
@@ -200,15 +183,14 @@ class Restorer:
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
-        gaps = merged(await self._metadata.gaps(self._source, final.checkpoint.log_id), final.gaps)
+        gaps = merged(await self._target.gaps(final.checkpoint.log_id), final.gaps)
         # One datasource's bytes are no cut: a store must not say that it can restore all of it.
         if self._archivist is not None and plan.datasource is None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._guard.require_spared(final.picks)
         await self._executor.commit(final, epoch=copied.held.epoch)
-        if self._rates is not None:
-            await self._rates.keep()
-        self._observer(
+        await self._executor.keep_rates()
+        self._target.observer(
             CutApplied(
                 cut=plan.cut.closed.cut,
                 offset=plan.cut.offset,

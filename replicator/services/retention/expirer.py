@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
 
 import numpy as np
 
@@ -31,20 +30,19 @@ from replicator.model.intent import (
     until_json,
 )
 from replicator.model.load_spec import Location
-from replicator.model.observation import Observer, Progress, Waiting
+from replicator.model.observation import Progress, Waiting
 from replicator.model.places import NONE, Pending, Places, less
 from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
 from replicator.ports import Area, Clock, SegmentRemover
-from replicator.services.history.reader import History
 from replicator.services.retention.planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner, Going
 from replicator.services.retention.references import StorePlaces, chained
 from replicator.services.retention.retained import Look, Sparing
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.intents import Intents
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Store
+from replicator.services.target.target import Target
 
 REMOVALS_PER_BATCH = 256
 
@@ -102,48 +100,37 @@ class Expirer:
 
     def __init__(
         self,
+        target: Target,
+        store: Store,
         *,
         planner: ExpiryPlanner,
         sparing: Sparing,
-        intents: Intents,
-        points: KeptPoints,
         places: StorePlaces,
-        store: Store,
         remover: SegmentRemover,
         archivist: Archivist,
-        history: History,
-        clock: Clock,
-        limits: ExpiryLimits,
-        retry: RetryPolicy,
-        rng: Random,
-        observer: Observer,
+        retry: Retry,
     ) -> None:
-        """Take the settings; nothing is asked yet.
+        """Take the parts; nothing is asked yet.
 
         Args:
+            target: The one whose bytes and history go; its clock ends this expiry's own time.
+            store: Its files.
             planner: Made the plan.
             sparing: Looks again at what must stay.
-            intents: What other expiries have announced.
-            points: Holds and leases.
             places: Reads what goes.
-            store: Where the target keeps our files.
             remover: Takes bytes away.
-            archivist: Writes the base of the cut that a target stands at.
-            history: Where that cut is found.
-            clock: By which this expiry's own time ends.
-            limits: How long that is.
-            retry: When to try a removal again.
-            rng: Draws the waits.
-            observer: Is told of progress.
+            archivist: Writes the base of the cut that the target stands at.
+            retry: How often a removal is tried, and how many at once.
         """
-        self._planner, self._sparing = planner, sparing
-        self._intents, self._points = intents, points
-        self._places, self._remover = places, remover
+        self._planner, self._sparing, self._limits = planner, sparing, planner.limits
+        self._intents = Intents(
+            store.area, clock=target.clock, clock_skew_max=planner.limits.clock_skew_max
+        )
+        self._points = KeptPoints(store, clock=target.clock)
+        self._places, self._remover, self._archivist = places, remover, archivist
         self._store, self._area = store, store.area
-        self._archivist, self._history, self._clock = archivist, history, clock
-        self._limits, self._observer = limits, observer
-        self._patience = Patience(retry, rng=rng, observer=observer)
-        self._slots = asyncio.Semaphore(limits.removals_in_flight_max)
+        self._history, self._clock, self._observer = target.history, target.clock, target.observer
+        self._retry = retry
 
     async def carry_out(self, plan: ExpiryPlan, *, orphans: bool) -> Expired:
         """Delete what the plan condemned and nobody needs by now.
@@ -262,7 +249,7 @@ class Expirer:
         return len(locations) - (len(expired.locked) - locked)
 
     async def _remove_one(self, location: Location, lease: _Lease, expired: Expired) -> None:
-        async with self._slots:
+        async with self._retry.slots:
             try:
                 await self._tried(lambda: self._remover.remove(location), lease, str(location))
             except RefusedError as exc:
@@ -289,7 +276,7 @@ class Expirer:
             lease.require()
             await remove()
 
-        await self._patience.tried(f"remove {what}", attempt)
+        await self._retry.call(f"remove {what}", attempt)
 
     async def _finish(self, intent: Intent, *, carried_out: bool) -> None:
         done = done_json(Done(carried_out=carried_out))

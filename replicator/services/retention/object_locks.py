@@ -5,18 +5,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from random import Random
 
 from replicator.errors import MissingObjectError, NotFoundError, worst_alone
 from replicator.model.load_spec import Location
-from replicator.model.observation import Observer, Progress
+from replicator.model.observation import Progress
 from replicator.model.places import Pending
-from replicator.model.retry import RetryPolicy
-from replicator.ports import Area, Clock, SegmentRemover
+from replicator.ports import SegmentRemover
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.retention.references import StorePlaces, chained
 from replicator.services.retention.retained import Look, Spared, Sparing
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
+from replicator.services.target.target import Target
 
 FILES_PER_BATCH = 256
 
@@ -42,37 +41,27 @@ class Locker:
 
     def __init__(
         self,
+        target: Target,
         *,
         planner: ExpiryPlanner,
         sparing: Sparing,
         places: StorePlaces,
-        area: Area,
         remover: SegmentRemover,
-        clock: Clock,
-        in_flight_max: int,
-        retry: RetryPolicy,
-        rng: Random,
-        observer: Observer,
+        retry: Retry,
     ) -> None:
-        """Take the settings; nothing is asked yet.
+        """Take the parts; nothing is asked yet.
 
         Args:
+            target: The one whose bytes and files are locked, by its clock.
             planner: Says what is kept.
             sparing: Reads it.
             places: Gives it by name.
-            area: Where the target keeps our files.
             remover: Of its storage, which has the locks.
-            clock: By which they end.
-            in_flight_max: Objects that are locked at once.
-            retry: When to try one again.
-            rng: Draws the waits.
-            observer: Is told of progress.
+            retry: How often a lock is tried, and how many at once.
         """
         self._planner, self._sparing, self._places = planner, sparing, places
-        self._area, self._remover, self._clock = area, remover, clock
-        self._observer = observer
-        self._patience = Patience(retry, rng=rng, observer=observer)
-        self._slots = asyncio.Semaphore(in_flight_max)
+        self._area, self._remover, self._clock = target.area, remover, target.clock
+        self._observer, self._retry = target.observer, retry
 
     async def lock(self, retention: timedelta) -> Locked:
         """Lock what is kept until `retention` from now; what is locked for longer stays so.
@@ -120,8 +109,8 @@ class Locker:
         return len(names) - (len(locked.missing) - missing)
 
     async def _one(self, name: str, lock: Callable[[], Awaitable[None]], locked: Locked) -> None:
-        async with self._slots:
+        async with self._retry.slots:
             try:
-                await self._patience.tried(f"lock {name}", lock)
+                await self._retry.call(f"lock {name}", lock)
             except (MissingObjectError, NotFoundError) as exc:
                 locked.missing.append(str(exc))

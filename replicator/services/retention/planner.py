@@ -9,9 +9,9 @@ from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.archive import Base, base_folder
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.holds import Hold
-from replicator.model.observation import ArchiveDamaged, Observer
+from replicator.model.observation import ArchiveDamaged
 from replicator.model.places import Places, less
-from replicator.ports import Clock, SegmentRemover
+from replicator.ports import SegmentRemover
 from replicator.services.retention.orphans import StorageFindings, look_at_storage
 from replicator.services.retention.references import (
     StorePlaces,
@@ -24,6 +24,7 @@ from replicator.services.retention.retained import Look, Spared, Sparing
 from replicator.services.store.archived_log import ArchivedLog, Run
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Store
+from replicator.services.target.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,6 @@ class ExpiryLimits:
     clock_skew_max: timedelta
     orphan_age_min: timedelta
     """Younger bytes may be those of a cut that is on its way."""
-    removals_in_flight_max: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,33 +84,29 @@ class ExpiryPlanner:
 
     def __init__(
         self,
-        *,
-        target: str,
-        sparing: Sparing,
+        target: Target,
         store: Store,
-        points: KeptPoints,
+        *,
+        sparing: Sparing,
         places: StorePlaces,
         remover: SegmentRemover,
-        clock: Clock,
         limits: ExpiryLimits,
-        observer: Observer,
     ) -> None:
-        """Take the settings; nothing is read yet.
+        """Take the parts; nothing is read yet.
 
         Args:
-            target: Name of the target.
+            target: The one whose storage is looked at. Its clock measures the window, unless the
+                source's last cut is older.
+            store: Its files: history, bases, holds, leases and the horizon.
             sparing: Reads what must stay.
-            store: Where the target keeps our files.
-            points: Holds, leases and the horizon.
             places: Reads the history as places.
             remover: Lists what stands in its storage.
-            clock: By which the window is measured, unless the source's last cut is older.
             limits: What is left alone.
-            observer: Is told of progress and of damage.
         """
-        self._target, self._sparing, self._store = target, sparing, store
-        self._points, self._places, self._remover = points, places, remover
-        self._clock, self._limits, self._observer = clock, limits, observer
+        self._target, self._store, self._clock = target, store, target.clock
+        self._points = KeptPoints(store, clock=target.clock)
+        self._sparing, self._places, self._remover = sparing, places, remover
+        self.limits, self._observer = limits, target.observer
 
     async def plan(
         self, retention: timedelta, *, storage: bool, orphans: bool = False
@@ -196,7 +192,7 @@ class ExpiryPlanner:
         Raises:
             RefusedError: one of them is in no stretch of this history: its needs are not known.
         """
-        limit = self._clock.now() - self._limits.clock_skew_max
+        limit = self._clock.now() - self.limits.clock_skew_max
         found = [
             lease.offset
             for _, lease in await self._points.leases()
@@ -210,8 +206,8 @@ class ExpiryPlanner:
             for offset in found:
                 if not any(run.base.offset <= offset < run.end for run in runs):
                     raise RefusedError(
-                        f"a restore of offset {offset} is running on target {self._target!r}, and"
-                        " its history does not say what that needs",
+                        f"a restore of offset {offset} is running on target {self._target.name!r},"
+                        " and its history does not say what that needs",
                         hint="run it again when the restore is over",
                     )
         return found
@@ -221,7 +217,9 @@ class ExpiryPlanner:
         for fault in faults:
             self._observer(ArchiveDamaged(reason=fault))
         if not runs:
-            raise NotFoundError(f"the store of target {self._target!r} has no history with a base")
+            raise NotFoundError(
+                f"the store of target {self._target.name!r} has no history with a base"
+            )
         return runs
 
     async def _horizon(
@@ -287,12 +285,12 @@ class ExpiryPlanner:
         bring bytes of any cut.
         """
         reached = None if look.checkpoint is None else look.checkpoint.source_time
-        limit = self._clock.now() - self._limits.clock_skew_max
+        limit = self._clock.now() - self.limits.clock_skew_max
         if reached is None or any(
             lease.valid_until > limit for _, lease in await self._points.leases()
         ):
             return datetime.min.replace(tzinfo=UTC)
-        return min(self._clock.now(), reached) - self._limits.orphan_age_min
+        return min(self._clock.now(), reached) - self.limits.orphan_age_min
 
     async def _oldest(self, look: Look, horizon: Offset) -> ClosedCut:
         archive = self.archive(look)
@@ -300,4 +298,4 @@ class ExpiryPlanner:
             if offset >= horizon:
                 with suppress(CorruptionError):  # told of before
                     return (await archive.base(offset)).cut
-        raise NotFoundError(f"the store of target {self._target!r} has no base at {horizon}")
+        raise NotFoundError(f"the store of target {self._target.name!r} has no base at {horizon}")

@@ -27,12 +27,13 @@ from replicator.model.load_spec import Layout
 from replicator.model.places import place_hash
 from replicator.model.row import Kind, Segment
 from replicator.model.row_mapping import located
-from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.ports import Chunk, Snapshot
 from replicator.services.retention.references import StorePlaces, Wanted, chained, ending_after
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Listing, Store
 from replicator.services.target.reconciler import Reconciler, refuse_foreign_rows, refuse_promoted
+from replicator.services.target.target import Target
 
 ROWS_PER_FETCH_MAX = 1_000
 
@@ -82,30 +83,24 @@ class Sparing:
 
     def __init__(
         self,
-        *,
-        source: str,
-        target: str,
-        metadata: MetadataWriter,
-        reconciler: Reconciler,
+        target: Target,
         store: Store,
-        points: KeptPoints,
+        *,
+        reconciler: Reconciler,
         places: StorePlaces,
         layout: Layout,
     ) -> None:
-        """Take the settings; nothing is read yet.
+        """Take the parts; nothing is read yet.
 
         Args:
-            source: Name of the source cluster.
-            target: Name of the target.
-            metadata: Its rows and checkpoint.
+            target: The one whose rows and holds keep something.
+            store: Its files, with the history that keeps the rest.
             reconciler: Counts rows that are not ours.
-            store: Where it keeps our files.
-            points: Holds.
             places: Reads the history as places.
             layout: Of its storage.
         """
-        self._source, self._target, self._metadata = source, target, metadata
-        self._reconciler, self._store, self._points = reconciler, store, points
+        self._target, self._store, self._reconciler = target, store, reconciler
+        self._points = KeptPoints(store, clock=target.clock)
         self._places, self._layout = places, layout
 
     async def look(self, log_id: str | None = None) -> Look:
@@ -131,8 +126,8 @@ class Sparing:
     def _only_log(self, listing: Listing) -> str:
         if len(logs := listing.logs()) != 1:
             raise NotFoundError(
-                f"the store of target {self._target!r} has histories of {len(logs)} logs, and the"
-                " target has no checkpoint that says which one it follows"
+                f"the store of target {self._target.name!r} has histories of {len(logs)} logs, and"
+                " the target has no checkpoint that says which one it follows"
             )
         return logs[0]
 
@@ -173,17 +168,17 @@ class Sparing:
         Raises:
             RefusedError: it was promoted, or its rows are not ours.
         """
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
-        refuse_promoted(checkpoint, self._target)
+        checkpoint = await self._target.checkpoint()
+        refuse_promoted(checkpoint, self._target.name)
         if checkpoint is None:
-            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target)
+            refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
         return checkpoint
 
     async def _is_elsewhere(self, look: Look, horizon: Offset) -> bool:
         """Return whether the target's rows may not be those of a cut that is kept."""
         if (checkpoint := look.checkpoint) is None:
             return False
-        if await self._metadata.renamed(self._source):
+        if await self._target.renamed():
             return True  # those rows are in no cut
         archive = ArchivedLog(self._store, look.log_id)
         archive.take(look.listing)
@@ -233,13 +228,13 @@ class Sparing:
         """
         if not wanted.unplaced:
             return
-        gaps = list(await self._metadata.gaps(self._source, look.log_id))
+        gaps = list(await self._target.gaps(look.log_id))
         for one in look.listing.logs():
             gaps += await kept_gaps(self._store.area, one)
         known = {gap.opened for gap in gaps if gap.reason == MALFORMED_ROW}
         if unknown := sorted(wanted.unplaced - known):
             raise RefusedError(
-                f"{len(unknown)} segments of target {self._target!r} have load specs that this"
+                f"{len(unknown)} segments of target {self._target.name!r} have load specs that this"
                 f" configuration cannot read, the first at offset {unknown[0]}",
                 hint="were source.deep_storage or source.other_deep_storages changed? They must"
                 " name all storages that the history speaks of",
@@ -247,7 +242,7 @@ class Sparing:
 
     async def _spare_rows(self, wanted: Wanted) -> None:
         """Spare what the target's own rows point to, at whatever cut they are."""
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             if Kind.SEGMENT not in snapshot.kinds:
                 return
             handles: list[NDArray[Any]] = []
@@ -268,7 +263,7 @@ class Sparing:
                 try:
                     location = located(row.payload, self._layout)
                 except MalformedRowError as exc:
-                    raise RefusedError(f"{row.id} on target {self._target!r}: {exc}") from exc
+                    raise RefusedError(f"{row.id} on target {self._target.name!r}: {exc}") from exc
                 if location is not None:
                     wanted.found.add(place_hash(location))
 

@@ -36,7 +36,7 @@ class ArchivedLog:
 
     def __init__(self, store: Store, log_id: str) -> None:
         """Take the settings; nothing is read yet."""
-        self._store, self._log_id = store, log_id
+        self.store, self._log_id = store, log_id
         self._listing = Listing(history=(), bases=())
         self._history = Files(store)
         self._bases: list[Offset] = []
@@ -51,7 +51,7 @@ class ArchivedLog:
 
     async def refresh(self) -> None:
         """Look again which files there are: two requests."""
-        self.take(await self._store.listing(self._log_id))
+        self.take(await self.store.listing(self._log_id))
 
     def take(self, listing: Listing) -> None:
         """Go by a listing that somebody has just made."""
@@ -65,7 +65,7 @@ class ArchivedLog:
 
     def _take_history(self, names: Sequence[str]) -> None:
         left = without_doubles(spanned(name for name in names if name not in self._passed))
-        self._history = Files(self._store, left)
+        self._history = Files(self.store, left)
 
     async def pass_over_altered_end(self) -> Sequence[str]:
         """Leave out altered files at the history's end; return what is wrong with them.
@@ -187,7 +187,7 @@ class ArchivedLog:
         except CorruptionError:
             # It may have been deleted and written again, cut otherwise.
             self._known.pop(offset, None)
-            self._store.forget(manifest_name(self._log_id, offset))
+            self.store.forget(manifest_name(self._log_id, offset))
             if (await self._base(offset))[0] == base:
                 raise
             return await self._read_base(offset, start, records_max)
@@ -250,7 +250,7 @@ class ArchivedLog:
         bases of cuts that are held beyond that.
         """
         await self.refresh()
-        return await self.runs_from(await horizon(self._store.area, self._log_id))
+        return await self.runs_from(await horizon(self.store.area, self._log_id))
 
     async def runs_from(self, bar: Offset) -> tuple[Sequence[Run], Sequence[str]]:
         """Return the stretches as `runs` does, by the last listing and a horizon that is known."""
@@ -282,14 +282,14 @@ class ArchivedLog:
 
     async def damages(self) -> Sequence[str]:
         """Read all files again and return what is wrong, by their names."""
-        self._store.forget()
+        self.store.forget()
         self._known = {}
         await self.refresh()
         found: list[str] = []
         ended: dict[Offset, set[str]] = {}
         for name in self._listing.history:
             try:
-                file = self._store.unpacked(name, await self._store.area.get(name))
+                file = self.store.unpacked(name, await self.store.area.get(name))
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue
@@ -297,12 +297,12 @@ class ArchivedLog:
             if ended and file.header.previous not in {None, *before}:
                 found.append(f"the file before {name} is missing, or another one")
             ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
-        bar = await horizon(self._store.area, self._log_id)
+        bar = await horizon(self.store.area, self._log_id)
         for start, until in self._holes():
             if until <= bar:
                 continue  # it has expired
             found.append(f"there is no history from offset {start} to {until}, and no base")
-        held = await held_offsets(self._store.area, self._log_id)
+        held = await held_offsets(self.store.area, self._log_id)
         for offset in self._bases:
             # What an expiry leaves of a base goes with the next one: so it is with the base of a
             # hold that was refused because the expiry had come first.
@@ -341,12 +341,12 @@ class ArchivedLog:
         if offset not in self._known:
             name = manifest_name(self._log_id, offset)
             try:
-                base = await self._store.base(name)
+                base = await self.store.base(name)
             except NotFoundError as exc:
                 raise CorruptionError(f"{name} is missing from the archive") from exc
             bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
             names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
-            self._known = {offset: (base, Files(self._store, names))}
+            self._known = {offset: (base, Files(self.store, names))}
         return self._known[offset]
 
     async def _list_once(self) -> None:

@@ -1,14 +1,12 @@
 """Keeps a target's own history beside its bytes, so that a restore needs nothing else."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, NotFoundError, TransientError
+from replicator.errors import CorruptionError, TransientError
 from replicator.model.archive import (
     BASES,
     HISTORY,
@@ -29,16 +27,12 @@ from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Layout, SourceLayout
-from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress, Waiting
+from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress
 from replicator.model.reading import Recorded
-from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
 from replicator.model.wire import CUT_CLOSED
-from replicator.ports import MetadataWriter
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.running.pause import pause
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
 from replicator.services.store.store import Store
 
@@ -291,59 +285,3 @@ def _with_gaps(kept: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]) -> fro
         if (gap.key, gap.opened) not in told
     ]
     return frozenset([*told.values(), *others])
-
-
-class BaseWriter:
-    """Writes a base of the cut that a target is at, whenever one is due."""
-
-    def __init__(
-        self,
-        *,
-        source: str,
-        target: str,
-        metadata: MetadataWriter,
-        history: History,
-        archivist: Archivist,
-        interval_s: float,
-        retry: RetryPolicy,
-        rng: Random,
-        observer: Observer,
-    ) -> None:
-        self._source, self._target = source, target
-        self._metadata, self._history, self._archivist = metadata, history, archivist
-        self._interval_s, self._retry = interval_s, retry
-        self._rng, self._observer = rng, observer
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look every now and then until `stop` is set; a base that was begun is finished."""
-        failures = 0
-        while not stop.is_set():
-            try:
-                await self.write_if_due()
-            except (TransientError, NotFoundError) as exc:  # no log: its watcher comes later
-                delay_s = self._retry.delay_s(failures, self._rng)
-                failures += 1
-                what = f"write a base of {self._target}"
-                self._observer(Waiting(what=what, reason=str(exc), delay_s=delay_s))
-                await pause(stop, delay_s)
-            else:
-                failures = 0
-                await pause(stop, self._interval_s)
-
-    async def write_if_due(self) -> bool:
-        """Write a base when one is due; return whether one was.
-
-        A target that stands still, or of which one datasource does, is at no cut of its history's
-        end: the base waits until it follows again.
-        """
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
-        if checkpoint is None or checkpoint.standing or checkpoint.promoted:
-            return False
-        if checkpoint.log_id != (await self._history.span()).log_id:
-            return False  # it has not gone over to this log, or it never will
-        if not await self._archivist.base_is_due(checkpoint):
-            return False
-        await self._archivist.write_base(
-            await self._history.find(ToOffset(offset=checkpoint.offset))
-        )
-        return True

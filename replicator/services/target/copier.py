@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from random import Random
 from typing import NamedTuple, TypeAlias
 
 from replicator.errors import (
@@ -39,8 +38,7 @@ from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.event import Entry, Offset, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Layout, Location
-from replicator.model.observation import ObjectCopied, Observer, Progress
-from replicator.model.retry import RetryPolicy
+from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.row_mapping import Carriage, check_segment, locate
 from replicator.ports import (
@@ -51,21 +49,13 @@ from replicator.ports import (
     Shipment,
     StoredObject,
 )
-from replicator.services.history.reader import History
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
 from replicator.services.target.rates import RateBook
+from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
 
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """How far the clocks of the source's Druid and of the target's storage may differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyLimits:
-    """How much is copied at once, and how stubbornly."""
-
-    in_flight_max: int
-    retry: RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +106,10 @@ class Backup:
     gaps: Sequence[Gap] = ()
     """What it could not get; where one says that other bytes are in a row's place, they are not
     taken for the row's."""
+
+
+BytesFrom: TypeAlias = DeepStorageReader | Backup
+"""The source's deep storage, or another target."""
 
 
 class _Copy(NamedTuple):
@@ -173,34 +167,33 @@ class Copier:
 
     def __init__(
         self,
+        target: Target,
         *,
-        history: History,
-        source_storage: DeepStorageReader,
-        target_storage: DeepStorage,
+        bytes_from: BytesFrom,
         carriage: Carriage,
-        limits: CopyLimits,
-        backup: Backup | None,
-        rng: Random,
-        observer: Observer,
-        rates: RateBook | None,
+        retry: Retry,
+        rates: RateBook | None = None,
     ) -> None:
-        self._rates = rates
-        self._copied_bytes = self._copied_objects = self._places = 0
-        self._history = history
-        self._source_storage = source_storage
-        self._target_storage = target_storage
-        self._carriage = carriage
-        self._limits = limits
-        self._backup = backup
+        """Take the parts; nothing is asked yet.
+
+        Args:
+            target: Gets the bytes.
+            bytes_from: Has them.
+            carriage: Says where the bytes of a row are, and where the target has them.
+            retry: How often a copy is tried, and how many at once.
+            rates: Keeps how fast it was; None: nobody asks.
+        """
+        self._history, self._observer = target.history, target.observer
+        self._target_storage = target.storage
+        self._backup = bytes_from if isinstance(bytes_from, Backup) else None
+        self._source_storage = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
+        self._carriage, self._retry, self._rates = carriage, retry, rates
         self._changed = {
             gap.opened: gap
-            for gap in (backup.gaps if backup else ())
+            for gap in (self._backup.gaps if self._backup else ())
             if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
         }
-        self._rng = rng
-        self._observer = observer
-        self._patience = Patience(limits.retry, rng=rng, observer=observer)
-        self._slots = asyncio.Semaphore(limits.in_flight_max)
+        self._copied_bytes = self._copied_objects = self._places = 0
         self._source_is_away = self._probed = self._proved = False
         self._proving = asyncio.Lock()
 
@@ -288,15 +281,15 @@ class Copier:
 
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         """Copy one location; return reason and detail when the target cannot have it."""
-        async with self._slots:
+        async with self._retry.slots:
             if trust is Trust.WITHOUT_SOURCE:
                 return await self._copy_perhaps_without_source(copy)
             attempt = partial(self._copy_once, copy, trust=trust)
-            return await self._patience.tried(f"copy {copy.origin}", attempt)
+            return await self._retry.call(f"copy {copy.origin}", attempt)
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
         """Give the source as many chances as ever, but once it is away do not wait again."""
-        for delay_s in self._limits.retry.delays_s(self._rng):
+        for delay_s in self._retry.delays_s():
             if self._source_is_away:
                 break
             try:

@@ -1,64 +1,35 @@
-"""Carries out plans: bytes first, then rows, gaps and checkpoint in one transaction."""
+"""Writes what a plan says: rows, gaps and checkpoint in one transaction."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from random import Random
+from collections.abc import Mapping, Sequence
 
 from replicator.errors import CorruptionError
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Keys, Offsets
-from replicator.model.observation import Observer, Progress
+from replicator.model.observation import Progress
 from replicator.model.plan import Plan
 from replicator.model.renaming import Renamed, renamed
 from replicator.model.row import Kind, Row, RowKey, key_of
 from replicator.model.row_mapping import Carriage
-from replicator.ports import DeepStorage, DeepStorageReader, MetadataWriter
-from replicator.services.history.reader import History
-from replicator.services.target.copier import Backup, Copier, CopyLimits, Trust, Uncopied
 from replicator.services.target.rates import RateBook
+from replicator.services.target.target import Target
 
 
 class Executor:
-    """Copies bytes, then commits rows together with gaps and checkpoint.
-
-    `backup` is given when bytes come from another target.
-    """
+    """The only one that writes rows to a target; their bytes must be there before (`Copier`)."""
 
     def __init__(
-        self,
-        *,
-        source: str,
-        history: History,
-        source_storage: DeepStorageReader,
-        target_storage: DeepStorage,
-        metadata: MetadataWriter,
-        carriage: Carriage,
-        limits: CopyLimits,
-        backup: Backup | None = None,
-        rng: Random,
-        observer: Observer,
-        rates: RateBook | None = None,
+        self, target: Target, *, carriage: Carriage, rates: RateBook | None = None
     ) -> None:
-        self._source, self._history = source, history
-        self._metadata, self._carriage = metadata, carriage
-        self._observer, self._rates = observer, rates
-        self._copier = Copier(
-            history=history,
-            source_storage=source_storage,
-            target_storage=target_storage,
-            carriage=carriage,
-            limits=limits,
-            backup=backup,
-            rng=rng,
-            observer=observer,
-            rates=rates,
-        )
+        """Take the parts; nothing is asked yet.
 
-    async def copy(
-        self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
-    ) -> tuple[Uncopied, ...]:
-        """Bring the bytes of all picked rows to the target, as `Copier.copy` does."""
-        return await self._copier.copy(picks, trust=trust, doubted=doubted)
+        Args:
+            target: The one whose rows are written.
+            carriage: How a row of the source becomes one of the target's.
+            rates: Keeps how fast it was; None: nobody asks.
+        """
+        self._target, self._history, self._observer = target, target.history, target.observer
+        self._carriage, self._rates = carriage, rates
 
     async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
         """Make the plan's rows, gaps and checkpoint true in one transaction.
@@ -68,7 +39,7 @@ class Executor:
             TransientError: nothing can be said; read the checkpoint before going on.
         """
         began, done = asyncio.get_running_loop().time(), 0
-        async with self._metadata.transaction(self._source, epoch) as transaction:
+        async with self._target.transaction(epoch) as transaction:
             for kind, keys in plan.surplus.items():
                 await transaction.remove_hashed(kind, keys)
             async for entries in self._history.pick(plan.picks):
@@ -83,6 +54,11 @@ class Executor:
         if self._rates is not None:
             await self._rates.wrote(done, asyncio.get_running_loop().time() - began)
 
+    async def keep_rates(self) -> None:
+        """Keep how fast it was, at the end of something that is measured as a whole."""
+        if self._rates is not None:
+            await self._rates.keep()
+
     async def commit_renamed(
         self, picks: Offsets, to: Renamed, *, without: frozenset[Offset], epoch: Epoch
     ) -> None:
@@ -94,7 +70,7 @@ class Executor:
             RefusedError: there is such a datasource already; nothing was changed.
             FencedError, TransientError: as for `commit`.
         """
-        async with self._metadata.transaction(self._source, epoch) as transaction:
+        async with self._target.transaction(epoch) as transaction:
             await transaction.note_renamed(to)
             async for entries in self._history.pick(picks):
                 rows, _ = self._rows(entries, without)
@@ -108,7 +84,7 @@ class Executor:
         Raises:
             FencedError, TransientError: as for `commit`.
         """
-        async with self._metadata.transaction(self._source, epoch) as transaction:
+        async with self._target.transaction(epoch) as transaction:
             for kind, some in keys.items():
                 await transaction.remove_hashed(kind, some)
             await transaction.forget_renamed(datasource)

@@ -11,16 +11,16 @@ from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
-from replicator.model.observation import Observer, Progress
+from replicator.model.observation import Progress
 from replicator.model.plan import Estimate, Plan
 from replicator.model.reading import Carried, Scope
 from replicator.model.row import Kind, RowKey, Supervisor
 from replicator.model.row_mapping import Carriage, supervised_datasource
-from replicator.ports import Chunk, MetadataWriter, Snapshot
+from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
-from replicator.services.history.reader import History
 from replicator.services.target.copier import Uncopied
+from replicator.services.target.target import Target
 
 DEFAULT_RULES = RowKey(Kind.RULES, "_default")
 """Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""
@@ -44,20 +44,9 @@ class Reconciliation:
 class Reconciler:
     """Holds a cut of the log against a scan of the target."""
 
-    def __init__(
-        self,
-        *,
-        source: str,
-        history: History,
-        metadata: MetadataWriter,
-        carriage: Carriage,
-        observer: Observer,
-    ) -> None:
-        self._source = source
-        self._history = history
-        self._metadata = metadata
+    def __init__(self, target: Target, *, carriage: Carriage) -> None:
+        self._target, self._history, self._observer = target, target.history, target.observer
         self._carriage = carriage
-        self._observer = observer
         self._has_segments = False
 
     async def reconcile(
@@ -73,15 +62,15 @@ class Reconciler:
         Only the rows of `datasource` when one is given. With `without_gaps` the rows that the
         target is known not to have are not wanted; otherwise the plan tries them again.
         """
-        log_id = (await self._history.span()).log_id
-        recorded = await self._metadata.gaps(self._source, log_id)
+        log_id = await self._target.log_id()
+        recorded = await self._target.gaps(log_id)
         gaps = [gap for gap in recorded if gap.at(cut.offset)]
         scope = await self._scope(datasource, cut)
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
         ledger = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
         present = [0]
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             surplus = {
                 kind: without_keys(
@@ -93,7 +82,7 @@ class Reconciler:
             picks=_with_gaps(comparison.lacking(), ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
-                cut, self._source, log_id, standing=standing, datasource=datasource
+                cut, self._target.source, log_id, standing=standing, datasource=datasource
             ),
             gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
         )
@@ -104,9 +93,7 @@ class Reconciler:
             present=Digest(present[0] % DIGEST_MODULUS),
         )
 
-    async def require_known(
-        self, found: Reconciliation, cut: ClosedCut, datasource: str, target: str
-    ) -> None:
+    async def require_known(self, found: Reconciliation, cut: ClosedCut, datasource: str) -> None:
         """Refuse a datasource that neither the cut nor the target has a row of.
 
         Raises:
@@ -115,14 +102,15 @@ class Reconciler:
         has_gap = any(gap.datasource == datasource for gap in found.known_gaps)
         if has_gap or found.plan.surplus or len(found.wanted):
             return
-        if datasource in {one.datasource for one in await self._metadata.renamed(self._source)}:
+        if datasource in {one.datasource for one in await self._target.renamed()}:
             raise NotFoundError(
-                f"datasource {datasource!r} of target {target!r} was restored under that name and"
-                " is in no cut; nothing was changed",
+                f"datasource {datasource!r} of target {self._target.name!r} was restored under that"
+                " name and is in no cut; nothing was changed",
                 hint="`replicator restore TARGET --forget-renamed NAME` removes it",
             )
         raise NotFoundError(
-            f"neither cut {cut.closed.cut} nor target {target!r} has a datasource {datasource!r};"
+            f"neither cut {cut.closed.cut} nor target {self._target.name!r} has a datasource"
+            f" {datasource!r};"
             " nothing was changed",
             hint=await nearest(self._history, datasource),
         )
@@ -134,7 +122,7 @@ class Reconciler:
         """
         if reached is None or reached.log_id == log_id:
             return frozenset()
-        gaps = await self._metadata.gaps(self._source, reached.log_id)
+        gaps = await self._target.gaps(reached.log_id)
         return frozenset(RowKey(one.kind, one.key) for one in gaps if one.reason == OBJECT_CHANGED)
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
@@ -168,7 +156,7 @@ class Reconciler:
 
     async def foreign_rows(self) -> int:
         """Return how many rows of data a target without a checkpoint holds."""
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             found = [
                 without_keys(await scanned(snapshot, kind), apart[kind])
@@ -180,13 +168,13 @@ class Reconciler:
     async def has_segments(self) -> bool:
         """Return whether the target has a row of any segment; asked when none can be placed."""
         if not self._has_segments:
-            async with self._metadata.snapshot() as snapshot:
+            async with self._target.metadata.snapshot() as snapshot:
                 self._has_segments = len(await scanned(snapshot, Kind.SEGMENT)) > 0
         return self._has_segments
 
     async def _apart(self, snapshot: Snapshot) -> Mapping[Kind, Keys]:
         """Return the rows that are in no log, those of renamed datasources."""
-        names = [one.datasource for one in await self._metadata.renamed(self._source)]
+        names = [one.datasource for one in await self._target.renamed()]
         if not names:
             return dict.fromkeys(snapshot.kinds, np.empty(0, KEY))
         return {kind: await scanned(snapshot, kind, datasources=names) for kind in snapshot.kinds}

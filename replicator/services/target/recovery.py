@@ -9,14 +9,13 @@ from replicator.model.checkpoint import OBJECT_CHANGED, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.ledger import Offsets
 from replicator.model.row import RowKey
-from replicator.services.target.copier import Trust, Uncopied
-from replicator.services.target.executor import Executor
+from replicator.services.target.copier import Copier, Trust, Uncopied
 
 SHOWN_MAX = 10
 
 
 async def recover(
-    executor: Executor,
+    copier: Copier,
     picks: Offsets,
     *,
     gaps: Sequence[Gap],
@@ -35,8 +34,8 @@ async def recover(
     wanted = np.setdiff1d(picks, [row.offset for row in changed])
     applied = (wanted <= (-1 if reached is None else reached)) | by_reference
     copied = (
-        *await executor.copy(wanted[applied], trust=Trust.ALWAYS),
-        *await executor.copy(wanted[~applied], trust=Trust.WITHOUT_SOURCE, doubted=doubted),
+        *await copier.copy(wanted[applied], trust=Trust.ALWAYS),
+        *await copier.copy(wanted[~applied], trust=Trust.WITHOUT_SOURCE, doubted=doubted),
     )
     barred = (row for row in changed if row.offset in picks)
     return (*copied, *barred)

@@ -9,7 +9,7 @@ from replicator.errors import worst_alone
 from replicator.model.answer import ROWS, Answer, Measure, Number, measures
 from replicator.model.interval import Interval, stretches
 from replicator.ports import QueryBroker
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
 
 _Result = TypeVar("_Result")
 MS_PER_S = 1000
@@ -32,7 +32,7 @@ async def answer(
     interval: Interval,
     *,
     columns_max: int,
-    patience: Patience,
+    retry: Retry,
 ) -> Answer:
     """Ask for all measures, some columns at a time.
 
@@ -44,7 +44,7 @@ async def answer(
     found = dict[Measure, Number]()
     for some in _by_columns(asked, columns_max):
         question = partial(broker.measure, datasource, some, interval)
-        found |= await patience.tried(f"query {datasource}", question)
+        found |= await retry.call(f"query {datasource}", question)
     return found
 
 

@@ -25,7 +25,7 @@ from replicator.model.interval import Interval
 from replicator.model.observation import Observer, Progress, Waiting
 from replicator.model.retry import RetryPolicy
 from replicator.ports import QueryBroker
-from replicator.services.running.retry import Patience
+from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together
 
 
@@ -119,7 +119,7 @@ class QueryVerifier:
         self._limits = limits
         self._rng = rng
         self._observer = observer
-        self._patience = Patience(limits.retry, rng=rng, observer=observer)
+        self._retry = Retry(limits.retry, rng=rng, observer=observer)
 
     async def verify(self, *, extent: Extent = WHOLE) -> QueryVerification:
         """Return on what the Brokers do not agree; `extent` says how many intervals are asked for.
@@ -147,16 +147,16 @@ class QueryVerifier:
         return found
 
     async def _datasources(self) -> list[str]:
-        source = await self._patience.tried("ask for datasources", self._source.datasources)
-        target = await self._patience.tried("ask for datasources", self._target.datasources)
+        source = await self._retry.call("ask for datasources", self._source.datasources)
+        target = await self._retry.call("ask for datasources", self._target.datasources)
         return sorted({*source, *target})
 
     async def _subject(self, name: str) -> _Subject:
         columns, intervals, ingesting = [], set[Interval](), set[Interval]()
         for broker in (self._source, self._target):
             asking = f"ask what {name} holds"
-            columns.append(await self._patience.tried(asking, partial(broker.columns, name)))
-            for one in await self._patience.tried(asking, partial(broker.served, name)):
+            columns.append(await self._retry.call(asking, partial(broker.columns, name)))
+            for one in await self._retry.call(asking, partial(broker.served, name)):
                 intervals.add(one.interval)
                 if one.is_realtime:
                     ingesting.add(one.interval)
@@ -215,9 +215,7 @@ class QueryVerifier:
         """Ask for all measures; an unknown datasource has none."""
         most = self._limits.columns_per_query_max
         try:
-            return await answer(
-                broker, name, asked, interval, columns_max=most, patience=self._patience
-            )
+            return await answer(broker, name, asked, interval, columns_max=most, retry=self._retry)
         except NotFoundError:
             return {}
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from random import Random
 
 import numpy as np
 
@@ -20,35 +19,25 @@ from replicator.errors import (
 from replicator.model.checkpoint import Checkpoint, Held
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
-from replicator.model.observation import ObjectCopied, Observer, Progress
-from replicator.ports import (
-    Checked,
-    DeepStorage,
-    DeepStorageReader,
-    MetadataWriter,
-    Receipt,
-    SegmentMender,
-    Shipment,
-)
-from replicator.services.running.retry import Patience
+from replicator.model.observation import ObjectCopied, Progress
+from replicator.ports import Checked, DeepStorageReader, Receipt, SegmentMender, Shipment
+from replicator.services.running.retry import Retry
 from replicator.services.store.restore_lease import RestoreLeases
-from replicator.services.target.copier import Backup, CopyLimits, Uncopied
+from replicator.services.target.copier import Backup, Copier, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.reconciler import (
-    Reconciler,
     Reconciliation,
     refuse_other_log,
     refuse_promoted,
 )
 from replicator.services.target.recovery import recover
+from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
 from replicator.services.verification.verifier import (
     Damaged,
     Level,
     Verification,
     Verifier,
-    cut_of,
-    scope_of,
 )
 
 
@@ -136,28 +125,32 @@ class Repairer:
 
     def __init__(
         self,
+        target: Target,
         *,
-        source: str,
-        target: str,
-        metadata: MetadataWriter,
-        storage: DeepStorage,
         mender: SegmentMender,
         origin: CheckedOrigin,
         verifier: Verifier,
-        reconciler: Reconciler,
+        copier: Copier,
         executor: Executor,
         leases: RestoreLeases,
-        limits: CopyLimits,
-        rng: Random,
-        observer: Observer,
+        retry: Retry,
     ) -> None:
-        self._source, self._target = source, target
-        self._metadata, self._storage, self._mender = metadata, storage, mender
-        self._origin, self._verifier = origin, verifier
-        self._reconciler, self._executor, self._leases = reconciler, executor, leases
-        self._observer = observer
-        self._patience = Patience(limits.retry, rng=rng, observer=observer)
-        self._slots = asyncio.Semaphore(limits.in_flight_max)
+        """Take the parts; nothing is read yet.
+
+        Args:
+            target: The one that is put right.
+            mender: Replaces what its storage holds.
+            origin: Has the right bytes.
+            verifier: Says what is wrong.
+            copier: Brings the bytes of rows that are missing.
+            executor: Writes these rows.
+            leases: Keep expiries away meanwhile.
+            retry: How often a place is tried, and how many at once.
+        """
+        self._target, self._observer, self._storage = target, target.observer, target.storage
+        self._mender, self._origin, self._verifier = mender, origin, verifier
+        self._copier, self._executor, self._leases = copier, executor, leases
+        self._retry = retry
 
     async def plan(self, level: Level, *, extent: Extent) -> Verification:
         """Return what is wrong; nothing is changed.
@@ -166,7 +159,7 @@ class Repairer:
             NotFoundError: nothing was applied to the target yet.
             RefusedError: it was promoted.
         """
-        refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)
+        refuse_promoted(await self._target.checkpoint(), self._target.name)
         return await self._verifier.verify(level, extent=extent)
 
     async def execute(self, plan: Verification, *, extent: Extent) -> Repair:
@@ -198,9 +191,9 @@ class Repairer:
                     group.create_task(self._mend(one, repair))
 
     async def _mend(self, damaged: Damaged, repair: Repair) -> None:
-        async with self._slots:
+        async with self._retry.slots:
             attempt = partial(self._mend_or_say, damaged, repair)
-            await self._patience.tried(f"repair {damaged.place}", attempt)
+            await self._retry.call(f"repair {damaged.place}", attempt)
 
     async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
         try:
@@ -260,20 +253,20 @@ class Repairer:
 
     async def _rows(self, repair: Repair, datasource: str | None) -> None:
         """Make the rows those of the checkpoint, by the plan of a restore to where it is."""
-        checkpoint = _required((await self._metadata.held(self._source)).checkpoint, self._target)
+        checkpoint = _required(await self._target.checkpoint(), self._target.name)
         async with self._leases.taken(checkpoint.log_id, checkpoint.offset, is_here=True):
             await self._put_right(repair, datasource)
 
     async def _put_right(self, repair: Repair, datasource: str | None) -> None:
-        held = await self._metadata.held(self._source)
+        held = await self._target.state()
         checkpoint, found = await self._compared(held, datasource)
         if found.plan.is_empty:
             return  # somebody else has put them right: nobody is fenced
-        before, held = held, await self._metadata.acquire(self._source)
+        before, held = held, await self._target.acquire()
         if held.checkpoint != before.checkpoint or held.epoch != before.epoch + 1:
             checkpoint, found = await self._compared(held, datasource)
         repair.uncopied = await recover(
-            self._executor, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
+            self._copier, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
         )
         picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
         plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
@@ -285,15 +278,10 @@ class Repairer:
         self, held: Held, datasource: str | None
     ) -> tuple[Checkpoint, Reconciliation]:
         """Hold the target's rows against the cut that it is at."""
-        checkpoint = _required(held.checkpoint, self._target)
-        refuse_promoted(checkpoint, self._target)
-        found = await self._reconciler.reconcile(
-            cut_of(checkpoint),
-            standing=checkpoint.standing,
-            datasource=scope_of(checkpoint, datasource),
-            without_gaps=True,
-        )
-        refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target)
+        checkpoint = _required(held.checkpoint, self._target.name)
+        refuse_promoted(checkpoint, self._target.name)
+        found = await self._verifier.compare(checkpoint, datasource)
+        refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target.name)
         return checkpoint, found
 
 

@@ -20,14 +20,14 @@ from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChange
 from replicator.model.extent import WHOLE, Extent
 from replicator.model.ledger import Keys
 from replicator.model.load_spec import Location
-from replicator.model.observation import Observer, Progress
+from replicator.model.observation import Progress
 from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.row_mapping import Carriage, locate
-from replicator.ports import Area, Chunk, DeepStorage, MetadataWriter, Receipt
-from replicator.services.history.reader import History
+from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.target.reconciler import Reconciler, Reconciliation, refuse_other_log
+from replicator.services.target.target import Target
 from replicator.services.target.zip_directory import fault_in_zip
 
 FINDINGS_MAX = 1_000
@@ -135,29 +135,25 @@ class Verifier:
 
     def __init__(
         self,
+        target: Target,
         *,
-        source: str,
-        target: str,
-        history: History,
-        metadata: MetadataWriter,
-        storage: DeepStorage,
-        area: Area,
-        has_rows: bool,
         reconciler: Reconciler,
         carriage: Carriage,
+        has_rows: bool,
         rng: Random,
-        observer: Observer,
     ) -> None:
-        self._source = source
-        self._target = target
-        self._history = history
-        self._metadata = metadata
-        self._storage = storage
-        self._area, self._has_rows = area, has_rows
-        self._reconciler = reconciler
-        self._carriage = carriage
-        self._rng = rng
-        self._observer = observer
+        """Take the parts; nothing is read yet.
+
+        Args:
+            target: The one that is proved; its history is what it is held against.
+            reconciler: Compares it with a cut.
+            carriage: Says where the bytes of a row are.
+            has_rows: Whether it is a cluster and no archive.
+            rng: Draws samples.
+        """
+        self._target, self._history, self._observer = target, target.history, target.observer
+        self._storage, self._reconciler, self._carriage = target.storage, reconciler, carriage
+        self._has_rows, self._rng = has_rows, rng
 
     async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
         """Return what a comparison at the checkpoint finds.
@@ -169,22 +165,15 @@ class Verifier:
                 neither the cut nor the target has a row of the one that is asked for.
             CorruptionError: the log itself does not add up, or the target follows another one.
         """
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        checkpoint = await self._target.checkpoint()
         if checkpoint is None:
             raise NotFoundError(
-                f"target {self._target!r} has no checkpoint: nothing was applied to it yet"
+                f"target {self._target.name!r} has no checkpoint: nothing was applied to it yet"
             )
-        refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)
-        found = await self._reconciler.reconcile(
-            cut_of(checkpoint),
-            standing=checkpoint.standing,
-            datasource=scope_of(checkpoint, extent.datasource),
-            without_gaps=True,
-        )
+        refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
+        found = await self.compare(checkpoint, extent.datasource)
         if extent.datasource is not None and extent.datasource != checkpoint.datasource:
-            await self._reconciler.require_known(
-                found, cut_of(checkpoint), extent.datasource, self._target
-            )
+            await self._reconciler.require_known(found, cut_of(checkpoint), extent.datasource)
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
@@ -196,9 +185,24 @@ class Verifier:
             await self._objects(found, verification, extent)
         return verification
 
+    async def compare(self, checkpoint: Checkpoint, datasource: str | None) -> Reconciliation:
+        """Return what separates the target's rows from its checkpoint, gaps apart.
+
+        Raises:
+            NotFoundError: only another datasource is at that cut.
+        """
+        return await self._reconciler.reconcile(
+            cut_of(checkpoint),
+            standing=checkpoint.standing,
+            datasource=scope_of(checkpoint, datasource),
+            without_gaps=True,
+        )
+
     async def _history_files(self, log_id: str, verification: Verification) -> None:
         """Look at the history that the target keeps: its names, or for checksums all of it."""
-        archive = ArchivedLog(Store(self._area), log_id)  # a proof believes nothing read before
+        archive = ArchivedLog(
+            Store(self._target.area), log_id
+        )  # a proof believes nothing read before
         deep = verification.level is Level.CHECKSUM
         for fault in await archive.damages() if deep else (await archive.runs())[1]:
             verification.add(fault)
@@ -231,7 +235,7 @@ class Verifier:
             if (here := np.isin(chunk.keys, keys)).any():
                 handles.append(chunk.handles[here])
 
-        async with self._metadata.snapshot() as snapshot:
+        async with self._target.metadata.snapshot() as snapshot:
             await snapshot.scan(kind, visit)
             if not handles:
                 return []

@@ -90,7 +90,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-fills-a-foreign-target",
         function="Applier._lead",
-        old="if not self._leave.adopt:",
+        old="if not self._options.adopt:",
         new="if False:",
         loses="Another cluster's metadata store is overwritten by a wrong configuration.",
         ring="unit",
@@ -99,7 +99,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-follows-after-a-restore",
         function="Applier._refuse_standing",
-        old="if self._leave.resume:",
+        old="if self._options.resume:",
         new="if True:",
         loses="A restore in place is undone by the next start of the applier.",
         ring="unit",
@@ -108,7 +108,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-writes-to-a-primary",
         function="Applier._lead",
-        old="refuse_promoted(checkpoint, self._target)",
+        old="refuse_promoted(checkpoint, self._target.name)",
         new="",
         loses="A standby that was promoted is overwritten with the old source's rows.",
         ring="unit",
@@ -136,7 +136,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-takes-a-wrong-mount-for-kills",
         function="Applier._refuse_wrong_storage",
-        old="if len(missing) > self._limits.objects_missing_max:",
+        old="if len(missing) > self._options.objects_missing_max:",
         new="if False:",
         loses="With a wrong mount every segment becomes a gap instead of one error.",
         ring="unit",
@@ -345,8 +345,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         trap=6,
     ),
     Mutant(
-        name="patience-swallows-the-last-failure",
-        function="Patience.tried",
+        name="retry-swallows-the-last-failure",
+        function="Retry.call",
         old="await asyncio.sleep(delay_s)\n        return await attempt()",
         new="await asyncio.sleep(delay_s)\n        return None",
         loses="What failed as often as was tried counts as done: bytes that nobody has stored.",

@@ -138,7 +138,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="sparing-forgets-renamed-datasources",
         function="Sparing._is_elsewhere",
-        old="if await self._metadata.renamed(self._source):",
+        old="if await self._target.renamed():",
         new="if False:",
         loses="Bytes of a datasource that was restored under another name are deleted.",
         ring="unit",
@@ -183,7 +183,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="orphans-of-any-age-go",
         function="ExpiryPlanner._settled_before",
-        old="- self._limits.orphan_age_min",
+        old="- self.limits.orphan_age_min",
         new="+ self._limits.orphan_age_min",
         loses="Bytes of a cut that is on its way are deleted as orphans.",
         ring="unit",

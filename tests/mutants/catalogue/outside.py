@@ -179,4 +179,25 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         tests="test_creation.py",
         trap=13,
     ),
+    # --------------------------------------------------------------------------------- the wiring
+    Mutant(
+        name="wiring-holds-nothing-for-a-restore-by-reference",
+        function="Pipeline.restorer_by_reference",
+        old="leases=self._leases(of, keep=keep),",
+        new="leases=self._leases(of),",
+        loses="Bytes that a rescued cluster serves from the archive expire under it.",
+        ring="simulation",
+        tests="test_convergence.py::test_target_converges_whatever_dies",
+        seeds=12,
+    ),
+    Mutant(
+        name="wiring-copies-what-should-stay",
+        function="Pipeline.restorer_by_reference",
+        old="copier=self._copier(backup, into=beside),",
+        new="copier=self._copier(backup),",
+        loses="A restore by reference copies all bytes to where nothing reads them.",
+        ring="simulation",
+        tests="test_convergence.py::test_target_converges_whatever_dies",
+        seeds=12,
+    ),
 )

@@ -186,7 +186,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="verify-holds-a-target-against-another-log",
         function="Verifier.verify",
-        old="refuse_other_log(checkpoint, (await self._history.span()).log_id, self._target)",
+        old="refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)",
         new="",
         loses="A target is proved by offsets of a log that it does not follow.",
         ring="unit",
@@ -250,7 +250,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="repair-writes-to-a-primary",
         function="Repairer.plan",
-        old="refuse_promoted((await self._metadata.held(self._source)).checkpoint, self._target)",
+        old="refuse_promoted(await self._target.checkpoint(), self._target.name)",
         new="",
         loses="Rows that a new primary has written are removed as surplus.",
         ring="unit",
@@ -338,8 +338,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="rename-fences-the-applier",
         function="Renamer._epoch",
-        old="return held.epoch or (await self._metadata.acquire(self._source)).epoch",
-        new="return (await self._metadata.acquire(self._source)).epoch",
+        old="return held.epoch or (await self._target.acquire()).epoch",
+        new="return (await self._target.acquire()).epoch",
         loses="A restore beside the live datasource stops its replication.",
         ring="unit",
         tests="test_renamer.py",

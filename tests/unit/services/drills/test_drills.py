@@ -16,7 +16,8 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.broker import MemoryBroker
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.app import pipeline as wiring
+from replicator.app.pipeline import Origin
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -44,25 +45,20 @@ from replicator.model.holds import Hold, NamedPoint
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
 from replicator.model.restore_point import Latest, ToOffset
-from replicator.model.row_mapping import Carriage
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
 from replicator.services.drills.schedule import DrillSchedule, Scheduled
-from replicator.services.history.reader import History
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.pause import unless
 from replicator.services.store.archived_log import ArchivedLog
-from replicator.services.store.archivist import ArchiveLimits, Archivist
 from replicator.services.store.drill_record import DrillRecord
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
-from replicator.services.target.copier import Backup, CopyLimits
-from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import Reconciler
-from replicator.services.verification.verifier import Verifier
-from tests.builders import ROOT, commit, segment
-from tests.unit.pipeline import ORIGIN, RETRY, SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline
+from replicator.services.target.copier import Backup
+from tests.builders import commit, segment
+from tests.unit.pipeline import ORIGIN, RETRIES, SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline
 from tests.unit.services.drills.test_trial import ALL, Scratch, availability
 from tests.unit.services.verification.test_query_verifier import wiki
+from tests.wiring import target_settings
 
 SCRATCH = LocalLayout(root="/scratch/segments")
 GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "drill-v1"
@@ -117,77 +113,28 @@ class Drilling:
     async def set_up(self, observer: Observer) -> Rehearsal:
         pipeline = self.pipeline
         archive = ArchivedLog(Store(pipeline.area), "log")
-        metadata, storage = MemoryMetadata(pipeline.clock), MemoryDeepStorage()
-        if self.rotten:
-            storage = RottenStorage()
-        history = History(
-            archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive, observer=observer
-        )
-        carriage = Carriage(
-            source=LocalLayout(root=ROOT),
-            target=SCRATCH,
-            config_names=frozenset(),
-            columns=pipeline.carriage().columns,
-        )
-        reconciler = Reconciler(
-            source=SOURCE,
-            history=history,
-            metadata=metadata,
-            carriage=carriage,
-            observer=observer,
-        )
-        restorer = Restorer(
-            source=SOURCE,
-            target="scratch",
-            history=history,
-            metadata=metadata,
-            reconciler=reconciler,
-            executor=Executor(
-                source=SOURCE,
-                history=history,
-                source_storage=pipeline.target_storage,
-                target_storage=storage,
-                metadata=metadata,
-                carriage=carriage,
-                limits=CopyLimits(in_flight_max=2, retry=RETRY),
-                backup=Backup(layout=KEPT, storage=pipeline.target_storage),
-                rng=Random(1),
-                observer=observer,
+        drilled = pipeline.configured()
+        scratch = wiring.Pipeline(
+            Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
+            replace(
+                drilled,
+                name="scratch",
+                settings=target_settings(SCRATCH.root, retry=RETRIES),
+                metadata=MemoryMetadata(pipeline.clock),
+                storage=RottenStorage() if self.rotten else MemoryDeepStorage(),
             ),
-            archivist=Archivist(
-                source=SOURCE,
-                store=Store(storage.area()),
-                origin=ORIGIN,
-                kept=SCRATCH,
-                history=history,
-                limits=ArchiveLimits(file_bytes_max=5_000, base_interval=timedelta(days=1)),
-                observer=observer,
-            ),
-            guard=pipeline.guard(),
-            leases=pipeline.leases(),
-            observer=observer,
+            replace(pipeline.tools(), observer=lambda _: observer),
+            carriage=replace(pipeline.carriage(), target=SCRATCH, config_names=frozenset()),
         )
-        verifier = Verifier(
-            source=SOURCE,
-            target="scratch",
-            history=history,
-            metadata=metadata,
-            storage=storage,
-            area=storage.area(),
-            has_rows=True,
-            reconciler=reconciler,
-            carriage=carriage,
-            rng=Random(1),
-            observer=observer,
-        )
+        backup = Backup(layout=KEPT, storage=pipeline.target_storage)
         return Rehearsal(
             source=SOURCE,
             windows=replace(
                 await windows(Store(pipeline.area), "log", pipeline.points()), **self.expired
             ),
             free_bytes=self.free_bytes,
-            restorer=restorer,
-            verifier=verifier,
+            restorer=scratch.restorer(backup, of=drilled),
+            verifier=scratch.verifier(),
             trial=None if self.druid is None else self.druid.trial(),
         )
 

@@ -10,7 +10,8 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
-from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.app import pipeline as wiring
+from replicator.app.pipeline import Origin
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -26,9 +27,7 @@ from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
-from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
-from replicator.services.restore.restorer import Restorer
 from replicator.services.store.applier_record import NAME as NAME_OF_HELM
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
 from replicator.services.store.missing_wait import NAME, Awaited, MissingWait
@@ -46,7 +45,7 @@ from tests.builders import (
     segment_payload,
     supervisor,
 )
-from tests.unit.pipeline import SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
+from tests.unit.pipeline import ORIGIN, SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
 
 
 async def seeded(*rows: Segment, **options) -> Pipeline:
@@ -536,31 +535,14 @@ async def test_a_target_goes_over_to_the_log_that_replaces_a_lost_one():
     assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
 
 
-def restorer_in_place(pipeline: Pipeline) -> Restorer:
-    """As `Pipeline.restorer_in_place` of the application wires it: the store's own history."""
+def stored(pipeline: Pipeline) -> wiring.Pipeline:
+    """Return the target's services, fed from its own store."""
     archive = ArchivedLog(Store(pipeline.area), "log")
-    history = History(
-        archive,
-        source=SOURCE,
-        workers=InPlaceWorkers(),
-        bases=archive,
-        observer=pipeline.seen.append,
-    )
-    pipeline.source_storage = pipeline.target_storage
-    pipeline.backup = Backup(layout=LocalLayout(root=TARGET_ROOT), storage=pipeline.target_storage)
-    pipeline.history = lambda **_: history  # type: ignore[method-assign]
-    return Restorer(
-        source=SOURCE,
-        target="standby",
-        history=history,
-        metadata=pipeline.target,
-        reconciler=pipeline.reconciler(pipeline.target),
-        executor=pipeline.executor(pipeline.target, pipeline.target_storage),
-        archivist=pipeline.archivist(),
-        guard=pipeline.guard(),
-        leases=pipeline.leases(),
-        observer=pipeline.seen.append,
-        by_reference=True,
+    return wiring.Pipeline(
+        Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
+        pipeline.configured(),
+        pipeline.tools(),
+        carriage=pipeline.carriage(),
     )
 
 
@@ -577,8 +559,9 @@ async def test_a_lost_logs_cut_comes_back_into_the_target_that_keeps_it(*, is_wh
     assert now == {segment("seed").id, segment("fresh").id}
     if not is_whole:
         del pipeline.target_storage.stored[place_of(segment("old"))]
-    stored = dict(pipeline.target_storage.stored)
-    restorer = restorer_in_place(pipeline)
+    before = dict(pipeline.target_storage.stored)
+    backup = Backup(layout=LocalLayout(root=TARGET_ROOT), storage=pipeline.target_storage)
+    restorer = stored(pipeline).restorer_in_place(backup)
     plan = await restorer.plan(ToOffset(offset=Offset(2)), datasource=None, adopt=False)
     if not is_whole:
         with pytest.raises(GapError, match=r"old_.*no row was changed"):
@@ -587,11 +570,11 @@ async def test_a_lost_logs_cut_comes_back_into_the_target_that_keeps_it(*, is_wh
         return
     assert await restorer.execute(plan, accept_gaps=False) == ()
     assert pipeline.target_ids() == {segment("seed").id, segment("old").id}
-    assert pipeline.target_storage.stored == stored
+    assert pipeline.target_storage.stored == before
     checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
     assert checkpoint is not None
     assert (checkpoint.log_id, checkpoint.offset, checkpoint.standing) == ("log", 2, True)
-    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+    assert (await stored(pipeline).verifier().verify(Level.CHECKSUM)).is_good
 
 
 async def test_gaps_of_a_lost_log_do_not_become_those_of_other_events():

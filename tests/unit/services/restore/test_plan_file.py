@@ -13,7 +13,7 @@ from replicator.model.event import Offset
 from replicator.model.plan_file import Asked, PlanFile, World, plan_document, plan_of
 from replicator.model.rates import Rates
 from replicator.model.restore_point import ToOffset
-from replicator.services.restore.estimator import Appraisal, Appraiser
+from replicator.services.restore.estimator import Appraisal
 from replicator.services.target.rates import NAME, RateBook
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline, place_of
@@ -168,17 +168,7 @@ async def story() -> Pipeline:
 
 async def appraised(pipeline: Pipeline, *, look: bool) -> Appraisal:
     plan = await pipeline.restorer().plan(ToOffset(offset=Offset(3)), datasource=None, adopt=False)
-    appraiser = Appraiser(
-        history=pipeline.history(),
-        carriage=pipeline.carriage(),
-        storage=pipeline.target_storage,
-        origin=pipeline.source_storage,
-        backup=None,
-        way=STREAMED,
-        rates=RateBook(pipeline.area, pipeline.seen.append),
-        looks_in_flight_max=2,
-        observer=pipeline.seen.append,
-    )
+    appraiser = pipeline.wired().appraiser(pipeline.source_storage, STREAMED)
     return await appraiser.appraise(plan.reconciliation.plan.picks, removals=0, look=look)
 
 
@@ -229,11 +219,11 @@ async def test_a_storage_that_is_away_is_no_missing_object():
 
 async def test_the_digest_of_the_rows_changes_with_them():
     pipeline = await story()
-    found = await pipeline.reconciler(pipeline.target).reconcile(
+    found = await pipeline.reconciler().reconcile(
         await pipeline.history().find(ToOffset(offset=Offset(3))), standing=True
     )
     pipeline.target.rows.update(pipeline.source.rows)
-    other = await pipeline.reconciler(pipeline.target).reconcile(
+    other = await pipeline.reconciler().reconcile(
         await pipeline.history().find(ToOffset(offset=Offset(3))), standing=True
     )
     assert found.present != other.present

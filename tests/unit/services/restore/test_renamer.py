@@ -44,17 +44,7 @@ async def story() -> Pipeline:
 
 
 def renamer(pipeline: Pipeline) -> Renamer:
-    return Renamer(
-        source=SOURCE,
-        target="standby",
-        history=pipeline.history(),
-        metadata=pipeline.target,
-        reconciler=pipeline.reconciler(pipeline.target),
-        executor=pipeline.executor(pipeline.target, pipeline.target_storage),
-        carriage=pipeline.carriage(),
-        guard=pipeline.guard(),
-        leases=pipeline.leases(),
-    )
+    return pipeline.wired().renamer(pipeline.source_storage)
 
 
 async def rename(pipeline: Pipeline, *, to: str = "wiki_old") -> tuple[Uncopied, ...]:
@@ -194,7 +184,7 @@ async def test_rows_that_the_source_has_by_that_name_since_stay():
 async def test_an_applier_that_takes_over_fences_it():
     pipeline = await story()
     await rename(pipeline)
-    executor = pipeline.executor(pipeline.target, pipeline.target_storage)
+    executor = pipeline.wired().executor()
     epoch = (await pipeline.target.held(SOURCE)).epoch
     await pipeline.target.acquire(SOURCE)
     with pytest.raises(FencedError):

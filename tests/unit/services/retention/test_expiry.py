@@ -25,7 +25,7 @@ from replicator.model.archive import BASES, HISTORY, history_name, manifest_name
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.holds import RESTORES, RestoreLease, file_name, lease_json
 from replicator.model.intent import Intent, intent_json, intent_name
-from replicator.model.load_spec import LocalLayout, Location
+from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.places import Pending, PlaceSet, among, hashes, less, place_hash
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
@@ -369,14 +369,12 @@ async def test_a_promoted_target_and_foreign_rows_are_refused():
 async def test_load_specs_that_nobody_can_read_any_more_stop_the_expiry():
     """With another configuration the same records might lead to bytes that would be deleted."""
     pipeline, _ = await story()
-    pipeline.carriage = elsewhere(pipeline)  # type: ignore[method-assign]
+    origin = replace(
+        pipeline.origin(), layout=SourceLayout(main=LocalLayout(root="/elsewhere"), others={})
+    )
+    pipeline.origin = lambda **_: origin  # type: ignore[method-assign]
     with pytest.raises(RefusedError, match="cannot read"):
         await pipeline.planner().plan(timedelta(days=2), storage=False)
-
-
-def elsewhere(pipeline: Pipeline):
-    carriage = pipeline.carriage()
-    return lambda: replace(carriage, source=LocalLayout(root="/elsewhere"))
 
 
 # ------------------------------------------------------------------------------------ the damaged
@@ -477,7 +475,7 @@ async def test_a_cut_that_needs_what_is_being_deleted_waits_and_copies_again():
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
     pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
     await pipeline.cut()
-    step = pipeline.applier._executor.copy
+    step = pipeline.applier._copier.copy
     expired: list[Expired] = []
 
     async def copy(*args, **options):
@@ -486,7 +484,7 @@ async def test_a_cut_that_needs_what_is_being_deleted_waits_and_copies_again():
             expired.append(await pipeline.expirer().carry_out(plan, orphans=False))
         return found
 
-    pipeline.applier._executor.copy = copy  # type: ignore[method-assign]
+    pipeline.applier._copier.copy = copy  # type: ignore[method-assign]
     with pytest.raises(TransientError, match="expiry 1 deletes"):
         await pipeline.follow()
     assert expired[0].places == 1
@@ -584,7 +582,7 @@ async def announced(pipeline: Pipeline) -> Intent:
 async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
     pipeline = Pipeline()
     intent = await announced(pipeline)
-    lease = _Lease(pipeline.area, pipeline.clock, EXPIRY, intent)
+    lease = _Lease(pipeline.area, pipeline.clock, pipeline.planner().limits, intent)
     for _ in range(6):
         pipeline.clock.move(600)
         await lease.extend()
@@ -687,7 +685,7 @@ async def test_an_expiry_during_a_restore_takes_nothing_from_it():
     pipeline, days = await story()
     restorer = pipeline.restorer()
     ready = await restorer.plan(ToOffset(offset=days[1]), datasource=None, adopt=False)
-    copy, refused = restorer._executor.copy, []
+    copy, refused = restorer._copier.copy, []
 
     async def meanwhile(*args, **options):
         found = await copy(*args, **options)
@@ -695,7 +693,7 @@ async def test_an_expiry_during_a_restore_takes_nothing_from_it():
         refused.append((plan.horizon, expired.places))
         return found
 
-    restorer._executor.copy = meanwhile  # type: ignore[method-assign]
+    restorer._copier.copy = meanwhile  # type: ignore[method-assign]
     await restorer.execute(ready, accept_gaps=False)
     assert refused[0] == (days[1], 0)
     assert place_of(WIKI) in stored(pipeline)

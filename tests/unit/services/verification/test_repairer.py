@@ -1,7 +1,6 @@
 """A repair puts right what is wrong, from bytes that were compared first, and dies anywhere."""
 
 import asyncio
-from random import Random
 
 import pytest
 
@@ -14,11 +13,11 @@ from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment, key_of
 from replicator.ports import Receipt, StoredObject
-from replicator.services.target.copier import Backup, CopyLimits
-from replicator.services.verification.repairer import CheckedOrigin, Repair, Repairer
+from replicator.services.target.copier import Backup, BytesFrom
+from replicator.services.verification.repairer import Repair, Repairer
 from replicator.services.verification.verifier import Level, Verification
 from tests.builders import segment
-from tests.unit.pipeline import RETRY, SOURCE, TARGET_ROOT, Pipeline, place_of
+from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of
 
 WIKI, MORE, ORDERS = segment(), segment(partition=1), segment("orders")
 FILE = "00000.smoosh"
@@ -34,28 +33,14 @@ async def story(*, swaps: bool = True) -> Pipeline:
     return pipeline
 
 
-def repairer(pipeline: Pipeline, origin: CheckedOrigin | None = None) -> Repairer:
-    return Repairer(
-        source=SOURCE,
-        target="standby",
-        metadata=pipeline.target,
-        storage=pipeline.target_storage,
-        mender=pipeline.target_storage,
-        origin=origin or CheckedOrigin(pipeline.source_storage),
-        verifier=pipeline.verifier(),
-        reconciler=pipeline.reconciler(pipeline.target),
-        executor=pipeline.executor(pipeline.target, pipeline.target_storage),
-        leases=pipeline.leases(),
-        limits=CopyLimits(in_flight_max=2, retry=RETRY),
-        rng=Random(1),
-        observer=pipeline.seen.append,
-    )
+def repairer(pipeline: Pipeline, bytes_from: BytesFrom | None = None) -> Repairer:
+    return pipeline.wired().repairer(bytes_from or pipeline.source_storage)
 
 
 async def repair(
-    pipeline: Pipeline, *, extent: Extent = WHOLE, origin: CheckedOrigin | None = None
+    pipeline: Pipeline, *, extent: Extent = WHOLE, bytes_from: BytesFrom | None = None
 ) -> Repair:
-    mending = repairer(pipeline, origin)
+    mending = repairer(pipeline, bytes_from)
     plan = await mending.plan(Level.CHECKSUM, extent=extent)
     return await mending.execute(plan, extent=extent)
 
@@ -69,7 +54,7 @@ def flip(pipeline: Pipeline, row: Segment) -> None:
     files[FILE] = b"!" + files[FILE][1:]
 
 
-async def other_target(pipeline: Pipeline) -> CheckedOrigin:
+async def other_target(pipeline: Pipeline) -> Backup:
     """A second target that holds the same, by its own receipts."""
     storage = MemoryDeepStorage()
     for place, files in pipeline.source_storage.stored.items():
@@ -78,7 +63,7 @@ async def other_target(pipeline: Pipeline) -> CheckedOrigin:
         storage.receipts[place] = Receipt(
             objects=receipt.objects, copied_from=(StoredObject(name="x", size_bytes=1, tag="x"),)
         )
-    return CheckedOrigin(storage, Backup(layout=LocalLayout(root=TARGET_ROOT), storage=storage))
+    return Backup(layout=LocalLayout(root=TARGET_ROOT), storage=storage)
 
 
 async def test_nothing_wrong_is_nothing_done():
@@ -129,7 +114,7 @@ async def test_what_the_source_has_killed_comes_from_another_target():
     done = await repair(pipeline)
     assert [one.damaged.place for one in done.unmended] == [place_of(ORDERS)]
     copied_from = pipeline.target_storage.receipts[place_of(ORDERS)].copied_from
-    done = await repair(pipeline, origin=origin)
+    done = await repair(pipeline, bytes_from=origin)
     assert (done.copied, done.is_whole) == (1, True)
     assert (await verified(pipeline)).is_good
     assert pipeline.target_storage.receipts[place_of(ORDERS)].copied_from == copied_from
@@ -138,14 +123,14 @@ async def test_what_the_source_has_killed_comes_from_another_target():
 async def test_another_target_that_rots_too_is_no_origin():
     pipeline = await story()
     origin = await other_target(pipeline)
-    assert isinstance(origin.reader, MemoryDeepStorage)
-    origin.reader.stored[place_of(WIKI)] = {FILE: b"z" * 1967}
+    assert isinstance(origin.storage, MemoryDeepStorage)
+    origin.storage.stored[place_of(WIKI)] = {FILE: b"z" * 1967}
     del pipeline.target_storage.stored[place_of(WIKI)]
     del pipeline.target_storage.receipts[place_of(WIKI)]
-    done = await repair(pipeline, origin=origin)
+    done = await repair(pipeline, bytes_from=origin)
     assert "altered at the other target too" in done.unmended[0].reason
-    del origin.reader.receipts[place_of(WIKI)]
-    done = await repair(pipeline, origin=origin)
+    del origin.storage.receipts[place_of(WIKI)]
+    done = await repair(pipeline, bytes_from=origin)
     assert "not whole at the other target" in done.unmended[0].reason
     assert place_of(WIKI) not in pipeline.target_storage.stored
 
@@ -273,10 +258,10 @@ async def test_an_origin_that_is_away_is_tried_again_and_then_it_is_later(
     away = Away()
     away.stored, away.failures = pipeline.source_storage.stored, failures
     if ends:
-        assert (await repair(pipeline, origin=CheckedOrigin(away))).copied == 1
+        assert (await repair(pipeline, bytes_from=away)).copied == 1
         return
     with pytest.raises(TransientError):
-        await repair(pipeline, origin=CheckedOrigin(away))
+        await repair(pipeline, bytes_from=away)
 
 
 @pytest.mark.parametrize("swaps", [True, False])

@@ -1,0 +1,69 @@
+"""Writes bases of what a target is at, beside whoever keeps it up."""
+
+import asyncio
+from random import Random
+
+from replicator.errors import NotFoundError, TransientError
+from replicator.model.restore_point import ToOffset
+from replicator.model.retry import RetryPolicy
+from replicator.services.running.loop import repeat
+from replicator.services.store.archivist import Archivist
+from replicator.services.target.target import Target
+
+
+class BaseWriter:
+    """Writes a base of the cut that a target is at, whenever one is due."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        archivist: Archivist,
+        interval_s: float,
+        retry: RetryPolicy,
+        rng: Random,
+    ) -> None:
+        """Take the parts; nothing is read yet.
+
+        Args:
+            target: The one whose cut is written.
+            archivist: Writes it.
+            interval_s: Between two looks whether a base is due.
+            retry: How long the waits are when something is away.
+            rng: Draws them.
+        """
+        self._target, self._archivist = target, archivist
+        self._interval_s, self._retry, self._rng = interval_s, retry, rng
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every now and then until `stop` is set; a base that was begun is finished."""
+        await repeat(
+            self._step,
+            stop,
+            what=f"write a base of {self._target.name}",
+            retry=self._retry,
+            rng=self._rng,
+            observer=self._target.observer,
+            passing=(TransientError, NotFoundError),  # no log: its watcher comes later
+        )
+
+    async def _step(self) -> float:
+        await self.write_if_due()
+        return self._interval_s
+
+    async def write_if_due(self) -> bool:
+        """Write a base when one is due; return whether one was.
+
+        A target that stands still, or of which one datasource does, is at no cut of its history's
+        end: the base waits until it follows again.
+        """
+        checkpoint = await self._target.checkpoint()
+        if checkpoint is None or checkpoint.standing or checkpoint.promoted:
+            return False
+        if checkpoint.log_id != await self._target.log_id():
+            return False  # it has not gone over to this log, or it never will
+        if not await self._archivist.base_is_due(checkpoint):
+            return False
+        cut = await self._target.history.find(ToOffset(offset=checkpoint.offset))
+        await self._archivist.write_base(cut)
+        return True
