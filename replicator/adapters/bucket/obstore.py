@@ -37,6 +37,7 @@ from replicator.adapters.bucket.bucket import (
     RejectedKeyError,
     Stat,
 )
+from replicator.adapters.transfer.http_proxy import excluded
 from replicator.adapters.transfer.http_session import CERTIFICATE_HINT
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
@@ -59,6 +60,8 @@ Store: TypeAlias = S3Store | AzureStore
 GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 """What servers say when not the object but the whole bucket is missing."""
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
+ENDED = ("ExpiredToken", "InvalidToken")
+"""What S3 says of keys that were given for a time."""
 ARCHIVED = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
 """What S3 and Azure say of an object in an archive tier."""
 REJECTED = "status code: 400"
@@ -73,6 +76,7 @@ UNKNOWN_HINT = (
 BUSY = ("status code: 429", "status code: 503")
 """The library does not show the server's Retry-After."""
 ANSWERED = "status code: "
+ANSWERED_HINT = "the server answered so: its log says more"
 CERTIFICATE = "invalid peer certificate"
 NO_PATH = ("contained empty path segment", "Error parsing Path")
 """What the library says of a key in a listing that is no path of its own."""
@@ -349,11 +353,13 @@ class ObstoreBucket:
                 ) from exc
             _require_unarchived(exc, f"{self.name}: {doing}")
             _require_known(exc, f"{self.name}: {doing}")
-            if REJECTED in str(exc) and not any(words in str(exc) for words in SKEWED):
-                raise RejectedKeyError(f"{self.name}: {doing}: {brief(exc)}") from exc
+            if REJECTED in str(exc) and not any(words in str(exc) for words in (*SKEWED, *ENDED)):
+                raise RejectedKeyError(
+                    f"{self.name}: {doing}: {brief(exc)}", hint=ANSWERED_HINT
+                ) from exc
             if any(words in str(exc) for words in BUSY):
                 self._pace.refused()
-            if any(words in str(exc) for words in (*SKEWED, *DENIED)):
+            if any(words in str(exc) for words in (*SKEWED, *ENDED, *DENIED)):
                 raise ConfigError(
                     f"{self.name}: {doing}: {brief(exc)}", hint=_denied(str(exc))
                 ) from exc
@@ -368,7 +374,7 @@ def _meant(exc: Exception, said: str) -> ReplicatorError:
     if CERTIFICATE in str(exc):
         return ConfigError(said, hint=CERTIFICATE_HINT)
     if ANSWERED in str(exc):
-        return TransientError(said, hint="the server answered so: its log says more")
+        return TransientError(said, hint=ANSWERED_HINT)
     return TransientError(said)
 
 
@@ -438,6 +444,7 @@ def client_options(
         options["root_certificate"] = _text_of(ca_file)
     if proxy_url is not None:
         options["proxy_url"] = proxy_url
+        options["proxy_excludes"] = excluded()  # it asks for logins by the same settings
     return options
 
 
@@ -481,6 +488,8 @@ def brief(exc: BaseException) -> str:
 def _denied(text: str) -> str:
     if any(words in text for words in SKEWED):
         return "set this machine's clock (NTP): the server refuses requests that are minutes off"
+    if any(words in text for words in ENDED):
+        return "the session token has ended or is another login's: give new keys with their token"
     return (
         "check the credentials and what they may do there (docs/storages.md#permissions); without"
         " s3:ListBucket S3 denies also what is merely not there"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import google.auth
 import requests
@@ -12,6 +13,7 @@ from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
 from replicator.adapters.machine.threads import finished
+from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 from replicator.ports import Effective
 
@@ -57,8 +59,7 @@ class GoogleToken:
     def _fresh(self) -> Credentials:
         credentials = self._credentials or self._found()
         try:
-            with requests.Session() as session:
-                session.auth = _as_it_is  # or requests looks for a login in ~/.netrc
+            with _Session() as session:
                 credentials.refresh(Request(session))
         except GoogleAuthError as exc:
             error = TransientError if exc.retryable else ConfigError
@@ -72,7 +73,8 @@ class GoogleToken:
                     str(self._key_file), scopes=[SCOPE]
                 )
                 return found
-            credentials, _ = google.auth.default(scopes=[SCOPE])
+            with _Session() as session:
+                credentials, _ = google.auth.default(scopes=[SCOPE], request=Request(session))
         except (GoogleAuthError, OSError, ValueError) as exc:
             raise ConfigError(
                 f"no credentials for Google Cloud Storage: {exc}",
@@ -80,6 +82,21 @@ class GoogleToken:
             ) from exc
         ours: Credentials = credentials
         return ours
+
+
+class _Session(requests.Session):
+    """Asks through the proxy that all others are asked through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.auth = _as_it_is  # or requests looks for a login in ~/.netrc
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        found = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        proxy = proxy_for(url)
+        return {**found, "proxies": {} if proxy is None else {"http": proxy, "https": proxy}}
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

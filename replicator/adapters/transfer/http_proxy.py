@@ -11,6 +11,9 @@ from urllib.request import getproxies_environment
 from replicator.errors import ConfigError
 
 SCHEMES = frozenset({"http", "https"})
+METADATA_HOST = "metadata.google.internal"
+METADATA_NETWORKS = ("169.254.0.0/16", "fd00:ec2::/32", "fd20:ce::/32")
+"""Where machines of the clouds ask for their own login: a proxy would answer with its own."""
 
 
 def proxy_for(url: str) -> str | None:
@@ -18,7 +21,8 @@ def proxy_for(url: str) -> str | None:
 
     `HTTP_PROXY` counts for http, `HTTPS_PROXY` for https, `ALL_PROXY` for what has none of its own,
     in capitals or not. `NO_PROXY` names hosts, domains with all below them, networks like
-    `10.0.0.0/8`, or `*`. A server on this machine is asked directly.
+    `10.0.0.0/8`, or `*`. A server on this machine is asked directly, and so is what gives the
+    machine its login.
 
     Raises:
         ConfigError: the variable holds something else than the address of an HTTP proxy.
@@ -38,10 +42,18 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
+def excluded() -> str:
+    """Return what is asked directly whatever proxy there is, as `NO_PROXY` is written."""
+    named = getproxies_environment().get("no", "")
+    ours = ("localhost", "127.0.0.0/8", "::1", METADATA_HOST, *METADATA_NETWORKS)
+    return ",".join((*ours, named) if named else ours)
+
+
 def _is_direct(host: str, netloc: str, found: dict[str, str]) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    if host in {"localhost", METADATA_HOST} or host.endswith(".localhost"):
         return True
-    names = [name.strip().lower().lstrip(".") for name in found.get("no", "").split(",")]
+    named = [name.strip().lower().lstrip(".") for name in found.get("no", "").split(",")]
+    names = [*named, *METADATA_NETWORKS]
     address = _address(host)
     if address is not None and (address.is_loopback or any(_within(address, n) for n in names)):
         return True

@@ -172,6 +172,8 @@ def test_every_class_of_obstore_has_its_words_and_a_hint():
     ("exc", "kind", "hint"),
     [
         (GenericError("status code: 500: own words"), TransientError, "answered so"),
+        (GenericError("status code: 400: odd"), TransientError, "answered so"),
+        (GenericError("status code: 400: ExpiredToken"), ConfigError, "session token"),
         (GenericError("status code: 501"), ConfigError, "conditional writes"),
         (GenericError("invalid peer certificate: UnknownIssuer"), ConfigError, "ca_file"),
         (GenericError("status code: 403"), ConfigError, "permissions"),
