@@ -82,6 +82,16 @@ def _of_client(text: str) -> ConfigError:
     )
 
 
+def _not_let_in(text: str) -> ConfigError:
+    """Translate a refusal at the door, whose code is one for all ways to log in."""
+    hint = "check user, password and pg_hba.conf of the server named above"
+    if "certificate" in text:
+        hint = "the server asks for a certificate: name it with sslcert and sslkey in the URL"
+    elif "no encryption" in text:
+        hint = "ask for TLS with sslmode=require or verify-full in the URL, or see pg_hba.conf"
+    return ConfigError(text, hint=hint)
+
+
 _away = TransientError
 """Whose hint is to see that the server is up: nobody answered."""
 
@@ -100,9 +110,7 @@ ERRORS: ErrorMap = {
     asyncpg.IdleInTransactionSessionTimeoutError: _passes(
         "this process stood still for too long in a transaction: run the command again"
     ),
-    asyncpg.InvalidAuthorizationSpecificationError: _wrong(
-        "check user, password and pg_hba.conf of the server named above"
-    ),
+    asyncpg.InvalidAuthorizationSpecificationError: _not_let_in,
     asyncpg.InvalidCatalogNameError: _wrong("check the database's name in the DSN"),
     # ------------------------------------------------------------------------ what will be better
     asyncpg.DiskFullError: _passes(
@@ -199,8 +207,8 @@ ERRORS: ErrorMap = {
         "check sslmode, sslrootcert, sslcert and sslkey in the URL against what the server asks for"
     ),
     FileNotFoundError: _passes(
-        "a file that the URL names is not there: a certificate (sslrootcert, sslcert, sslkey), or"
-        " the Unix socket of a server that is down"
+        "the Unix socket that the URL names is not there: is the server up, and is its"
+        " unix_socket_directories that folder?"
     ),
     TimeoutError: _passes(TransientError.hint, words=": no answer in time"),
     OSError: _away,  # refused, reset, unknown host

@@ -12,7 +12,9 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
+from urllib.parse import parse_qs
 
 import asyncpg
 
@@ -42,6 +44,11 @@ ABOUT_TLS = re.compile(
 )
 """How asyncpg begins what it says of certificates; that quotes no secret."""
 TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
+CLOSED_HINT = (
+    "the server ended the connection while it was made: its log says why. It may ask for TLS"
+    " (sslmode), or not believe the certificate that we show (sslcert, sslkey)"
+)
+CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"
 LOOKS = 3
 """How often two connections behind a pooler are compared."""
@@ -171,6 +178,16 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
             )
         except ssl.SSLError:
             raise
+        except asyncpg.ConnectionDoesNotExistError as exc:
+            raise TransientError(f"{database.name}: connect: {exc}", hint=CLOSED_HINT) from exc
+        except FileNotFoundError as exc:
+            for name, file in _certificates(database.dsn):
+                if not file.exists():
+                    raise ConfigError(
+                        f"{database.name}: {file} is not there",
+                        hint=f"correct {name} in the URL, or put the file there",
+                    ) from exc
+            raise
         except (asyncpg.ClientConfigurationError, ValueError) as exc:
             if ABOUT_TLS.match(str(exc)):
                 raise ConfigError(f"{database.name}: {exc}", hint=TLS_HINT) from None
@@ -180,6 +197,12 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
                 hint="write postgresql://user@host:port/database and percent-encode special"
                 " characters of the password, or give the password apart",
             ) from None
+
+
+def _certificates(dsn: str) -> list[tuple[str, Path]]:
+    """Return the files of certificates that a URL names."""
+    asked = parse_qs(dsn.partition("?")[2])
+    return [(name, Path(asked[name][0])) for name in CERTIFICATES if name in asked]
 
 
 async def _disconnect(connection: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:
