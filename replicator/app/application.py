@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import cached_property, partial
 from random import Random
 from types import TracebackType
@@ -39,13 +40,16 @@ from replicator.app.target import (
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
+    PromotionSettings,
     S3StorageSettings,
     Settings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
+from replicator.model.cluster_config import Wishes
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer, Waiting
+from replicator.model.older_druid import OlderDruid
 from replicator.model.rates import Rates
 from replicator.model.release import Release, release_of
 from replicator.model.restore_point import Latest
@@ -66,7 +70,7 @@ from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
 from replicator.services.standby.creation import Created, create
-from replicator.services.standby.promoter import Promoter
+from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
 from replicator.services.store.archived_log import kept_gaps
 from replicator.services.store.druid_release import remember
@@ -270,7 +274,7 @@ class Application:
         """Return what finds out how a datasource was dropped."""
         return Undeletion(history=self.history, observer=self.monitoring.observer())
 
-    def promoter(self, name: str) -> Promoter:
+    async def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.
 
         Raises:
@@ -288,6 +292,11 @@ class Application:
             history=self.history,
             metadata=target.metadata,
             druid=druid,
+            takeover=Takeover(
+                load_rules=replace(load_rules(target.settings), with_drops=True),
+                druid=OlderDruid(release=await self.ask_release(name)),
+                wishes=_wishes(target.settings.promotion),
+            ),
             resume_timeout_s=target.settings.druid.resume_timeout_s,
             observer=self.monitoring.observer(target.name),
         )
@@ -476,3 +485,14 @@ class Application:
             storage=target.storage,
             gaps=await kept_gaps(target.storage.area(), log_id),
         )
+
+
+def _wishes(settings: PromotionSettings) -> Wishes:
+    return Wishes(
+        compaction=settings.compaction,
+        coordinator=settings.coordinator,
+        workers=settings.workers,
+        brokers=settings.brokers,
+        security=settings.security,
+        keep=settings.keep_users,
+    )

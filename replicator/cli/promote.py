@@ -18,6 +18,7 @@ from replicator.cli.command import (
     run,
 )
 from replicator.cli.console import Screen, paper
+from replicator.model.cluster_config import Configuration
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
@@ -58,7 +59,7 @@ def promote(
     call = Call(command="promote", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        promoter = application.promoter(target)
+        promoter = await application.promoter(target)
         checkpoint = await application.checkpoint(target)
         if not (checkpoint and checkpoint.promoted):
             await refuse_moving_source(application.source_metadata())
@@ -89,7 +90,7 @@ def failover(
     )
 
     async def body(application: Application, _: Screen) -> Outcome:
-        promoter = application.promoter(target)
+        promoter = await application.promoter(target)
         plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
         if not as_json and not dry_run and not yes:
             _show(paper(), target, plan, done=False)
@@ -110,6 +111,7 @@ def _outcome(target: str, plan: PromotionPlan, *, done: bool) -> Outcome:
 
 def _json(plan: PromotionPlan, *, done: bool) -> dict[str, Any]:
     checkpoint, behind = plan.checkpoint, plan.behind
+    configured = plan.configuration or Configuration()
     return {
         "done": done,
         "cut": checkpoint.cut,
@@ -121,6 +123,10 @@ def _json(plan: PromotionPlan, *, done: bool) -> dict[str, Any]:
         "lost_cuts": behind.cuts if behind else None,
         "lost_events": behind.events if behind else None,
         "drop_rules_restored": plan.rules is not None,
+        "configured": [row.name for row in configured.rows],
+        "not_configured": [
+            {"name": one.name, "why": one.why} for one in (*configured.left, *plan.left)
+        ],
     }
 
 
@@ -136,10 +142,11 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
         console.print(f"  resumed  {one.id} at {place or 'its beginning'}", markup=False)
     for id_ in plan.asleep:
         console.print(f"  left suspended  {id_}", markup=False)
+    _show_configuration(console, plan)
     if plan.behind is None:
         console.print(
             "  the log is away: what the source committed after that time is not counted, and load"
-            " rules that drop have to be set by hand"
+            " rules that drop, compaction, dynamic configuration and users have to be set by hand"
         )
     elif plan.behind.events:
         console.print(
@@ -148,3 +155,11 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
         )
     else:
         console.print("  nothing that the log holds was lost")
+
+
+def _show_configuration(console: Console, plan: PromotionPlan) -> None:
+    configured = plan.configuration or Configuration()
+    for row in configured.rows:
+        console.print(f"  configured  {row.name}", markup=False)
+    for one in (*configured.left, *plan.left):
+        console.print(f"  not taken over  {one.name}: {one.why}", markup=False)

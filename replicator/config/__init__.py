@@ -6,6 +6,7 @@ from replicator.config.clusters import (
     LoadRulesSettings,
     MetadataSettings,
     PostgresqlSettings,
+    PromotionSettings,
     SourceSettings,
     TargetSettings,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Origin",
     "PostgresqlSettings",
     "PricesSettings",
+    "PromotionSettings",
     "QueriesSettings",
     "RemoteStorage",
     "RetrySettings",

@@ -104,6 +104,26 @@ class LoadRulesSettings(Part):
     """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
 
 
+class PromotionSettings(Part):
+    """What a target takes over of the source's configuration when it becomes a primary.
+
+    Until then it has none of it: compaction would write new versions on a standby.
+    """
+
+    compaction: bool = True
+    """The compaction configuration of all datasources: without it nothing is compacted any more."""
+    coordinator: bool = True
+    """The Coordinator's dynamic configuration, but what names hosts or pauses and kills."""
+    workers: bool = True
+    """How tasks are given to workers, unless hosts are named there; no auto-scaling."""
+    brokers: bool = True
+    """The Brokers' dynamic configuration, like blocked queries (Druid 37)."""
+    security: bool = False
+    """Users, roles and group mappings of basic security, beside those that the target has."""
+    keep_users: Names = frozenset({"druid_system", "admin"})
+    """Users, and roles of the same names, that stay the target's own: its servers log in by one."""
+
+
 class HistorySettings(Part):
     """The history that a target keeps beside its bytes, in `_replicator/` of its deep storage."""
 
@@ -152,13 +172,15 @@ class TargetSettings(Part):
     (docs/compatibility.md). It is asked at each start, and the answer is kept in `_replicator/`.
     """
     config_names: Names = frozenset({"lookupsConfig"})
-    """Entries of `druid_config` that are carried.
+    """Entries of `druid_config` that are carried, by name or by pattern, like `basic_*`.
 
     Only lookups by default: compaction would write new versions here, and the Coordinator's
     dynamic configuration names hosts of the source.
     """
     load_rules: LoadRulesSettings = LoadRulesSettings()
     """How the source's load rules become the target's."""
+    promotion: PromotionSettings = PromotionSettings()
+    """What it takes over of the source's configuration by `promote` and `failover`."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
     """Segments copied at once; about where one disk or one network link is busy."""
     looks_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 32

@@ -7,6 +7,7 @@ entries by name only.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import Any, assert_never
 
@@ -49,6 +50,7 @@ class Carriage:
     source: Layout
     target: Layout
     config_names: frozenset[str]
+    """Of entries that are carried; `*`, `?` and `[…]` are patterns, as in a shell."""
     columns: Mapping[Kind, frozenset[str]]
     """The columns by which rows are compared: those that the target has and does not own."""
     load_rules: LoadRules = field(default_factory=LoadRules)
@@ -67,7 +69,7 @@ class Carriage:
             case Supervisor():
                 return _suspended(row)
             case ConfigEntry():
-                return row if row.name in self.config_names else None
+                return row if self.carries(row.name) else None
             case SegmentSchema() | IndexingState():
                 return row if KIND_OF[type(row)] in self.columns else None
             case Rules():
@@ -76,6 +78,10 @@ class Carriage:
             case CommitMetadata():
                 return row
         assert_never(row)
+
+    def carries(self, name: str) -> bool:
+        """Return whether an entry of `druid_config` is carried."""
+        return any(fnmatchcase(name, pattern) for pattern in self.config_names)
 
     def placed(self, segment: Segment, location: Location) -> Location:
         """Return where the target keeps the bytes that are at a place of the source.

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,7 @@ async def test_a_source_that_is_killed_between_publishes_loses_no_message(
 
         running = await user.starts("run")
         await acts.stream()
+        compaction = await configured(source)
         await acts.stream()
         await user.moment("published")
         await read_but_not_published(source, stream)
@@ -57,26 +59,61 @@ async def test_a_source_that_is_killed_between_publishes_loses_no_message(
             False,
             [{"id": "clicks", "offsets": {"0": "80"}}],
         )
+        assert plan["configured"] == ["coordinator.compaction.config", "coordinator.config"]
+        assert await standby.client.ask("GET", *COMPACTION) != compaction
+        own = await standby.client.ask("GET", *DYNAMIC)
         done = await user.does("failover", "standby", "--yes")
         assert (done["done"], done["lost_events"], done["drop_rules_restored"]) == (True, 0, True)
         assert running.is_running, "the watcher and other targets go on"
         assert (await running.terminate()).code == 0
         await counts_are(standby, stream.sent)
+        await it_is_configured_alike(standby, own, compaction)
         await stream.send(20)
         await counts_are(standby, stream.sent)
         await standby.client.hand_off("clicks")
         await counts_are(standby, stream.sent)
 
-        assert (await user.does("failover", "standby", "--yes"))["done"], "it is done already"
-        refused = await user.types("apply", "standby", "--once", "--resume")
-        assert (refused.code, "was promoted" in refused.err) == (4, True)
-        refused = await user.types("restore", "standby", "--to-offset", "8", "--yes")
-        assert (refused.code, "was promoted" in refused.err) == (4, True)
+        await nobody_writes_to_it_any_more(user)
         status = (await user.types("status", "--json")).result["targets"]
         promoted = {row["target"]: row["promoted"] for row in status}
         assert promoted == {name: name == "standby" for name in targets}
         if IS_LONG:
             await read_again_without_the_offsets(user, targets["control"], stream)
+
+
+COMPACTION = ("coordinator", "/druid/coordinator/v1/config/compaction")
+DYNAMIC = ("coordinator", "/druid/coordinator/v1/config")
+
+
+async def nobody_writes_to_it_any_more(user: User) -> None:
+    again = await user.does("failover", "standby", "--yes")
+    assert (again["done"], again["configured"]) == (True, []), "it is done already"
+    refused = await user.types("apply", "standby", "--once", "--resume")
+    assert (refused.code, "was promoted" in refused.err) == (4, True)
+    refused = await user.types("restore", "standby", "--to-offset", "8", "--yes")
+    assert (refused.code, "was promoted" in refused.err) == (4, True)
+
+
+async def configured(source: Cluster) -> dict[str, Any]:
+    """Say two things that nobody but an operator of the source has said; return the first."""
+    wiki = {"dataSource": "clicks", "skipOffsetFromLatest": "P36500D", "taskPriority": 7}
+    await source.client.ask("POST", *COMPACTION, wiki)
+    dynamic = {"maxSegmentsToMove": 17, "decommissioningNodes": ["127.0.0.1:1"]}
+    await source.client.ask("POST", *DYNAMIC, dynamic)
+    found: dict[str, Any] = await source.client.ask("GET", *COMPACTION)
+    assert found["compactionConfigs"]
+    return found
+
+
+async def it_is_configured_alike(
+    standby: Cluster, own: dict[str, Any], compaction: dict[str, Any]
+) -> None:
+    async with asyncio.timeout(90):
+        while await standby.client.ask("GET", *COMPACTION) != compaction:
+            await asyncio.sleep(0.3)
+    found = await standby.client.ask("GET", *DYNAMIC)
+    assert own["maxSegmentsToMove"] != 17
+    assert found == {**own, "maxSegmentsToMove": 17}
 
 
 async def read_again_without_the_offsets(user: User, control: Cluster, stream: Stream) -> None:

@@ -7,22 +7,28 @@ taken it; then the operator says which supervisors are to go on.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import assert_never
+from functools import partial
+from typing import TypeAlias, assert_never
 
 import numpy as np
 
 from replicator.errors import (
     CorruptionError,
     GapError,
+    NewerReleaseError,
     NotFoundError,
     RefusedError,
     TransientError,
 )
 from replicator.model.checkpoint import Checkpoint
+from replicator.model.cluster_config import Configuration, Left, Wishes, configuration
 from replicator.model.event import Offset, RowChanged
+from replicator.model.known_since import traits, unknown_to
+from replicator.model.load_rules import LoadRules
 from replicator.model.observation import Observer, Waiting
+from replicator.model.older_druid import OlderDruid
 from replicator.model.promotion import (
     Await,
     Done,
@@ -42,6 +48,7 @@ from replicator.model.promotion import (
 from replicator.model.reading import OfKinds
 from replicator.model.row import (
     CommitMetadata,
+    ConfigEntry,
     Kind,
     Row,
     Rules,
@@ -55,6 +62,8 @@ from replicator.services.history.reader import History
 POLL_S = 0.5
 BEHIND_MAX = timedelta(seconds=5)
 """How old what a replica shows of the source may be; one that follows is a second behind."""
+Told: TypeAlias = Supervisor | Rules | ConfigEntry
+"""What is asked of the log: control rows, as the source has them."""
 ALL = frozenset({"all"})
 """The wish for every supervisor that was not terminated."""
 
@@ -78,9 +87,25 @@ class PromotionPlan:
     asleep: tuple[str, ...]
     """Supervisors that stay suspended."""
     rules: tuple[Rules, ...] | None
-    """The source's own, with those that drop; None: the log is away, and they are not known."""
+    """The source's own, with those that drop; None: the log is away, and they are not known.
+
+    Tiers have the target's names, and what its Druid is too old for is translated.
+    """
+    configuration: Configuration | None
+    """What is written into `druid_config`; None: the log is away, and the source's is not known."""
     behind: Behind | None
     """None: the log is away."""
+    left: tuple[Left, ...] = ()
+    """What the target's Druid is too old for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takeover:
+    """What becomes of the source's control rows."""
+
+    load_rules: LoadRules = field(default_factory=partial(LoadRules, with_drops=True))
+    druid: OlderDruid = field(default_factory=OlderDruid)
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 class Promoter:
@@ -94,9 +119,11 @@ class Promoter:
         history: History,
         metadata: MetadataWriter,
         druid: DruidCluster,
+        takeover: Takeover,
         resume_timeout_s: float,
         observer: Observer,
     ) -> None:
+        self._takeover = takeover
         self._source = source
         self._target = target
         self._history = history
@@ -128,6 +155,9 @@ class Promoter:
         alive = {id_ for id_, row in supervisors.items() if not is_terminated(row)}
         told = await self._told(checkpoint)
         wanted = _wanted(alive, chosen, told)
+        too_new = self._too_new(supervisors[id_] for id_ in sorted(wanted))
+        wanted -= too_new.keys()
+        rules, without = self._rules(told)
         commits = await self._commits()
         return PromotionPlan(
             chosen=chosen,
@@ -141,7 +171,9 @@ class Promoter:
                 for id_ in sorted(wanted)
             ),
             asleep=tuple(sorted(alive - wanted)),
-            rules=None if told is None else tuple(r for r in told if isinstance(r, Rules)),
+            rules=None if told is None else rules,
+            configuration=None if told is None else await self._configuration(told, checkpoint),
+            left=(*(Left(name=f"supervisor {id_}", why=too_new[id_]) for id_ in too_new), *without),
             behind=None if told is None else await self._behind(checkpoint),
         )
 
@@ -206,13 +238,18 @@ class Promoter:
         )
 
     async def _fence(self, plan: PromotionPlan) -> PromotionPlan:
-        """From the commit on no applier and no restore can write; the rules are the source's."""
+        """From the commit on no applier and no restore can write; what it is, it is at once.
+
+        Rules and configuration come with the same commit, so no promotion stops between them.
+        """
         held = await self._metadata.acquire(self._source)
         if held.checkpoint != plan.checkpoint:
             plan = await self.plan(chosen=plan.chosen)  # from here on it cannot move any more
         promoted = replace(plan.checkpoint, promoted=True)
         async with self._metadata.transaction(self._source, held.epoch) as transaction:
             await transaction.upsert(plan.rules or ())
+            if plan.configuration is not None:
+                await transaction.upsert(plan.configuration.rows)
             await transaction.record(promoted, ())
         return plan
 
@@ -224,10 +261,44 @@ class Promoter:
             hint="see what druid_dataSource holds of it, and that its topic is the source's",
         )
 
-    async def _told(self, checkpoint: Checkpoint) -> Sequence[Supervisor | Rules] | None:
+    async def _configuration(self, told: Sequence[Told], checkpoint: Checkpoint) -> Configuration:
+        """Return what the target takes over; nothing once it is promoted: it is its own then."""
+        if checkpoint.promoted:
+            return Configuration()
+        rows = await rows_of(self._metadata, Kind.CONFIG)
+        return configuration(_entries(told), _entries(rows), self._takeover.wishes)
+
+    def _rules(self, told: Sequence[Told] | None) -> tuple[tuple[Rules, ...], tuple[Left, ...]]:
+        """Return the rules as they will be, and those that stay what they are."""
+        rules: list[Rules] = []
+        left: list[Left] = []
+        for row in told or ():
+            if not isinstance(row, Rules):
+                continue
+            try:
+                carried = self._takeover.load_rules.carried(row.payload)
+                rules.append(replace(row, payload=self._takeover.druid.rules(carried)))
+            except NewerReleaseError as exc:
+                left.append(Left(name=f"rules of {row.datasource}", why=str(exc)))
+        return tuple(rules), tuple(left)
+
+    def _too_new(self, supervisors: Iterable[Supervisor]) -> dict[str, str]:
+        """Return why some supervisors would do something else on the target than at the source."""
+        release = self._takeover.druid.release
+        if release is None:
+            return {}
+        return {
+            row.spec_id: f"{known.trait.text} is of {known.since.text}, and the target runs"
+            f" {release.text}: {known.effect}"
+            for row in supervisors
+            for trait in traits(row)
+            if (known := unknown_to(trait, release)) is not None
+        }
+
+    async def _told(self, checkpoint: Checkpoint) -> Sequence[Told] | None:
         """Return the source's own control rows at the cut, None when the log is away."""
-        control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES}))
-        found: list[Supervisor | Rules] = []
+        control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES, Kind.CONFIG}))
+        found: list[Told] = []
         try:
             span = await self._history.span()
             if span.log_id != checkpoint.log_id:
@@ -235,7 +306,7 @@ class Promoter:
             ledger = await fold(self._history, checkpoint.offset, control)
             async for entries in self._history.pick(np.sort(ledger.offsets)):
                 rows = (e.event.row for e in entries if isinstance(e.event, RowChanged))
-                found.extend(row for row in rows if isinstance(row, Supervisor | Rules))
+                found.extend(row for row in rows if isinstance(row, Told))
         except (TransientError, NotFoundError, GapError) as exc:
             self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
             return None
@@ -302,10 +373,14 @@ async def rows_of(metadata: MetadataReader, kind: Kind) -> list[Row]:
         return [row for part in handles for row in await snapshot.fetch(kind, part)]
 
 
+def _entries(rows: Iterable[Row]) -> dict[str, ConfigEntry]:
+    return {row.name: row for row in rows if isinstance(row, ConfigEntry)}
+
+
 def _wanted(
     alive: Iterable[str],
     chosen: frozenset[str] | None,
-    told: Sequence[Supervisor | Rules] | None,
+    told: Sequence[Told] | None,
 ) -> set[str]:
     known = set(alive)
     if chosen == ALL:

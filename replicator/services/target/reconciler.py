@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, MalformedRowError, NotFoundError, RefusedError
 from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
@@ -14,7 +16,7 @@ from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, tota
 from replicator.model.observation import Progress
 from replicator.model.plan import Estimate, Plan
 from replicator.model.reading import Carried, Scope
-from replicator.model.row import Kind, RowKey, Supervisor
+from replicator.model.row import ConfigEntry, Kind, RowKey, Supervisor, key_of
 from replicator.model.row_mapping import Carriage, supervised_datasource
 from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
@@ -197,6 +199,7 @@ class Reconciler:
         present: list[int],
     ) -> Keys:
         surplus: list[Keys] = []
+        handles: list[NDArray[Any]] = []
 
         def visit(chunk: Chunk) -> None:
             if kind in DATA_KINDS:
@@ -204,16 +207,25 @@ class Reconciler:
             unknown, _ = comparison.see(chunk.keys, chunk.marks)
             if unknown.any():
                 surplus.append(chunk.keys[unknown])
+                if kind is Kind.CONFIG:
+                    handles.append(chunk.handles[unknown])
 
         await snapshot.scan(kind, visit, datasources=scope.names(kind))
-        return self._removable(kind, surplus)
-
-    def _removable(self, kind: Kind, surplus: list[Keys]) -> Keys:
-        """Leave the target what is its own: config that is not carried, Druid's default rules."""
         keys: Keys = np.concatenate([np.empty(0, KEY), *surplus])
+        return await self._removable(snapshot, kind, keys, handles)
+
+    async def _removable(
+        self, snapshot: Snapshot, kind: Kind, keys: Keys, handles: Sequence[NDArray[Any]]
+    ) -> Keys:
+        """Leave the target what is its own: config that is not carried, Druid's default rules."""
         if kind is Kind.CONFIG:
-            names = [key_hash(RowKey(kind, name)) for name in self._carriage.config_names]
-            keys = keys[np.isin(keys, np.array(names, KEY))]
+            carried = [
+                key_hash(key_of(row))
+                for some in handles
+                for row in await snapshot.fetch(kind, some)
+                if isinstance(row, ConfigEntry) and self._carriage.carries(row.name)
+            ]
+            return np.array(carried, KEY)
         if kind is Kind.RULES:
             keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
         return keys

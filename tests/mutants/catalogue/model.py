@@ -205,7 +205,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="all-config-is-carried",
         function="Carriage.carried",
-        old="return row if row.name in self.config_names else None",
+        old="return row if self.carries(row.name) else None",
         new="return row",
         loses="The standby works by the source's host lists and compaction settings.",
         ring="unit",

@@ -157,6 +157,9 @@ def test_config_entries_are_carried_by_name_only():
     assert carriage().carried(config_entry("lookupsConfig")) == config_entry("lookupsConfig")
     assert carriage().carried(config_entry("coordinator.compaction.config")) is None
     assert carriage(config_names=frozenset()).carried(config_entry("lookupsConfig")) is None
+    for pattern, carries in (("lookups*", True), ("*.config", False), ("lookupsConfi?", True)):
+        found = carriage(config_names=frozenset({pattern})).carried(config_entry("lookupsConfig"))
+        assert (found is not None) is carries
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from replicator.model.checkpoint import KILLED_BEFORE_COPIED, OBJECT_CHANGED
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.row import CommitMetadata, key_of
+from replicator.model.row import CommitMetadata, Kind, key_of
 from replicator.services.store.archived_log import kept_gaps
 from replicator.services.target.copier import Backup
 from replicator.services.verification.verifier import Level
@@ -137,6 +137,18 @@ async def test_what_is_the_targets_own_stays():
     pipeline.target.rows[own[1]] = config_entry("coordinator.config")
     await restore(pipeline, ToOffset(offset=Offset(3)))
     assert pipeline.target.rows.keys() >= set(own)
+
+
+async def test_only_entries_of_carried_names_go_and_patterns_name_many():
+    pipeline = await follow_from_the_start()
+    carriage = replace(pipeline.carriage(), config_names=frozenset({"lookups*", "basic_?_users"}))
+    pipeline.carriage = lambda: carriage  # type: ignore[method-assign]
+    for name in ("lookupsOfBefore", "basic_b_users", "basic_bb_users", "coordinator.config"):
+        pipeline.target.rows[key_of(config_entry(name))] = config_entry(name)
+    await restore(pipeline, ToOffset(offset=Offset(3)))
+    assert {key.key for key in pipeline.target.rows if key.kind is Kind.CONFIG} == {
+        *("basic_bb_users", "coordinator.config")
+    }
 
 
 async def test_a_row_that_looks_right_goes_where_its_bytes_are_known_to_be_anothers():

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -16,6 +16,9 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
+from replicator.model.cluster_config import Configuration
+from replicator.model.load_rules import LoadRules
+from replicator.model.older_druid import OlderDruid
 from replicator.model.promotion import (
     Await,
     Done,
@@ -27,10 +30,11 @@ from replicator.model.promotion import (
     next_step,
     offsets_of,
 )
-from replicator.model.row import Kind, RowKey, Rules, Supervisor
+from replicator.model.release import Release
+from replicator.model.row import ConfigEntry, Kind, RowKey, Rules, Supervisor, key_of
 from replicator.ports import Freshness
-from replicator.services.standby.promoter import ALL, Promoter, refuse_moving_source
-from tests.builders import commit, json_bytes, rules, segment, supervisor
+from replicator.services.standby.promoter import ALL, Promoter, Takeover, refuse_moving_source
+from tests.builders import commit, config_entry, json_bytes, rules, segment, supervisor
 from tests.unit.pipeline import SOURCE, Pipeline
 
 DROP = {"type": "dropByInterval", "interval": "2020-01-01/2021-01-01"}
@@ -126,13 +130,20 @@ async def followed(*more: Supervisor) -> Pipeline:
     return pipeline
 
 
-def promoter(pipeline: Pipeline, overlord: Overlord, *, timeout_s: float = 30) -> Promoter:
+def promoter(
+    pipeline: Pipeline,
+    overlord: Overlord,
+    *,
+    timeout_s: float = 30,
+    takeover: Takeover = Takeover(),  # noqa: B008 - frozen
+) -> Promoter:
     return Promoter(
         source=SOURCE,
         target="standby",
         history=pipeline.history(),
         metadata=pipeline.target,
         druid=overlord,
+        takeover=takeover,
         resume_timeout_s=timeout_s,
         observer=pipeline.seen.append,
     )
@@ -160,6 +171,93 @@ async def test_it_fences_gives_the_rules_back_and_resumes_where_the_segments_end
     row = pipeline.target.rows[RowKey(Kind.RULES, "wiki")]
     assert isinstance(row, Rules)
     assert json.loads(row.payload) == [DROP, LOAD]
+
+
+COMPACTION = config_entry("coordinator.compaction.config", payload=b'{"compactionConfigs":[]}')
+DYNAMIC = config_entry(
+    "coordinator.config",
+    payload=json_bytes({"maxSegmentsToMove": 7, "decommissioningNodes": ["h-1.prod:8083"]}),
+)
+
+
+async def test_the_configuration_comes_with_the_fence_and_not_before():
+    """No promotion stops between the two: a primary compacts, and a standby does not."""
+    pipeline = await followed()
+    pipeline.publish(COMPACTION, DYNAMIC)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert RowKey(Kind.CONFIG, COMPACTION.name) not in pipeline.target.rows
+    overlord = Overlord({"0": "42"}, polls=iter([0] * 10_000))  # type: ignore[arg-type]
+    this = promoter(pipeline, overlord, timeout_s=0.05)
+    plan = await this.plan(chosen=None)
+    assert plan.configuration is not None
+    assert [row.name for row in plan.configuration.rows] == [COMPACTION.name, DYNAMIC.name]
+    assert [one.name for one in plan.configuration.left] == [
+        "coordinator.config decommissioningNodes"
+    ]
+    with pytest.raises(TransientError):
+        await this.execute(plan)  # its tasks never come up: that changes nothing of it
+
+    assert pipeline.target.rows[RowKey(Kind.CONFIG, COMPACTION.name)] == COMPACTION
+    dynamic = pipeline.target.rows[RowKey(Kind.CONFIG, DYNAMIC.name)]
+    assert isinstance(dynamic, ConfigEntry)
+    assert json.loads(dynamic.payload) == {"maxSegmentsToMove": 7}
+
+
+async def test_what_an_operator_configured_since_is_not_undone_by_going_on():
+    pipeline = await followed()
+    pipeline.publish(COMPACTION)
+    await pipeline.cut()
+    await pipeline.follow()
+    overlord = Overlord({"0": "42"})
+    await run(pipeline, overlord)
+    own = replace(COMPACTION, payload=b'{"compactionConfigs":[{"dataSource":"wiki"}]}')
+    pipeline.target.rows[key_of(own)] = own
+    plan = await promoter(pipeline, overlord).plan(chosen=ALL)
+    await promoter(pipeline, overlord).execute(plan)
+    assert plan.configuration == Configuration()
+    assert pipeline.target.rows[key_of(own)] == own
+
+
+async def test_rules_come_back_in_the_targets_own_tiers_and_as_its_druid_reads_them():
+    """By the source's own names nothing would be loaded; by a newer Druid's no rule at all."""
+    hot = {"type": "loadPartialForever", "tieredReplicants": {"hot": 2}, "matcher": {"type": "x"}}
+    falls = {**hot, "onCannotMatch": "fallThrough"}
+    pipeline = await followed()
+    pipeline.publish(
+        rules(payload=json_bytes([DROP, hot])), rules("falls", payload=json_bytes([falls]))
+    )
+    await pipeline.cut()
+    await pipeline.follow()
+    takeover = Takeover(
+        load_rules=LoadRules(with_drops=True, tiers={"hot": "_default_tier"}),
+        druid=OlderDruid(release=Release(33)),
+    )
+    plan = await promoter(pipeline, Overlord({}), takeover=takeover).plan(chosen=None)
+    assert plan.rules is not None
+    assert {row.datasource: json.loads(row.payload) for row in plan.rules} == {
+        "wiki": [DROP, {"type": "loadForever", "tieredReplicants": {"_default_tier": 2}}]
+    }
+    assert [one.name for one in plan.left] == ["rules of falls"]
+
+
+async def test_a_supervisor_whose_bounds_the_target_would_pass_over_stays_asleep():
+    bounded = json_bytes(
+        {
+            "type": "kafka",
+            "spec": {
+                "dataSchema": {"dataSource": "wiki"},
+                "ioConfig": {"topic": "clicks", "boundedStreamConfig": {"endOffsets": {"0": 9}}},
+            },
+            "suspended": False,
+        }
+    )
+    pipeline = await followed(supervisor("wiki_backfill_1", payload=bounded))
+    for release, resumed in ((33, ["wiki"]), (38, ["wiki", "wiki_backfill_1"])):
+        takeover = Takeover(druid=OlderDruid(release=Release(release)))
+        plan = await promoter(pipeline, Overlord({}), takeover=takeover).plan(chosen=ALL)
+        assert [one.id for one in plan.resumptions] == resumed
+        assert len(plan.left) == 2 - len(resumed)
 
 
 async def test_one_that_is_interrupted_anywhere_goes_on():
