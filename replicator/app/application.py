@@ -14,7 +14,7 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
-from replicator.app.logs import event_log
+from replicator.app.logs import event_log, missing_folder
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.pipeline import (
@@ -404,6 +404,7 @@ class Application:
             layout=source_layout(source),
             history=self.history,
             clock=self.clock,
+            log_folder_missing=missing_folder(self.settings.log),
         )
 
     def survey(self) -> Survey:

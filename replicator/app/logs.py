@@ -1,6 +1,7 @@
 """Composition of the event log."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replicator.adapters.sqlite.log import SqliteEventLog
@@ -9,6 +10,13 @@ from replicator.ports import Clock
 
 if TYPE_CHECKING:
     from replicator.adapters.kafka.log import KafkaEventLog
+
+
+def missing_folder(settings: LogSettings | None) -> Path | None:
+    """Return the folder that a log cannot be made in, because it is not there."""
+    if isinstance(settings, SqliteLogSettings) and not settings.path.parent.is_dir():
+        return settings.path.parent
+    return None
 
 
 def event_log(

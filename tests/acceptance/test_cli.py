@@ -222,6 +222,21 @@ async def test_what_is_missing_at_the_source_is_named_with_its_remedy(user: User
     assert (table.code, "druid_rules" in table.err) == (2, True)
 
 
+async def test_a_log_whose_folder_is_not_there_is_not_begun_anew(user: User):
+    """Its disk may not be mounted."""
+    folder = user.folder / "mounted" / "logs"
+    elsewhere = ("--set", f"log.path={folder / 'prod.log'}")
+    checked = await user.types("check", *elsewhere)
+    assert (checked.code, f"nor is its folder {folder}" in checked.out) == (1, True)
+    watched = await user.types("watch", "--once", *elsewhere)
+    assert (watched.code, f"the folder {folder} is not there" in watched.err) == (2, True)
+    assert "install -d" in watched.err
+    assert not folder.parent.exists()
+    folder.mkdir(parents=True)
+    assert "the watcher makes it" in (await user.types("check", *elsewhere)).out
+    assert (await user.types("watch", "--once", *elsewhere)).code == 0
+
+
 async def test_apply_once_names_the_bytes_that_it_waits_for_and_gets_past_them(user: User):
     """A target that cron feeds: nothing that was left undone exits with 0."""
     await user.play("1-history")

@@ -60,6 +60,7 @@ def memory(_: Path, clock: SetClock, __: AsyncExitStack) -> Place:
 
 def sqlite(folder: Path, clock: SetClock, stack: AsyncExitStack) -> Place:
     path = folder / "new" / "events.db"
+    path.parent.mkdir(parents=True)
 
     def opened() -> SqliteEventLog:
         log = SqliteEventLog(path, clock, "prod")

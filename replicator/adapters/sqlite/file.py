@@ -65,6 +65,12 @@ HINTS: dict[type[ReplicatorError], str] = {
 }
 
 
+FOLDER_HINT = (
+    "mount the disk that it is on, or make it: `install -d -m 700 FOLDER`, as the user that runs"
+    " the watcher"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFile:
     """The file of one source's event log, by its path."""
@@ -74,8 +80,18 @@ class LogFile:
     busy_timeout_s: float
 
     def make(self) -> None:
-        """Make the log when there is none, durably; a file that holds anything is left alone."""
-        _make_folder(self.path.parent)
+        """Make the log when there is none, durably; a file that holds anything is left alone.
+
+        Its folder is not made. Where it is missing, a disk may not be mounted: a log that began
+        anew below the mount point would be another one, which no target follows.
+
+        Raises:
+            ConfigError: the folder is not there.
+        """
+        if not self.path.parent.is_dir():
+            raise ConfigError(
+                f"{self.path}: the folder {self.path.parent} is not there", hint=FOLDER_HINT
+            )
         with _alone_in(self.path.parent):
             self._touch()
             connection = self._connect("rw")
@@ -239,14 +255,6 @@ def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _make_folder(folder: Path) -> None:
-    """Make it with its parents, each of them durable in the one above."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(0o700, exist_ok=True)
-        _fsync_folder(folder.parent)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
 from replicator.model.load_spec import Layout, Location
@@ -53,8 +54,10 @@ class Checkup:
         layout: Layout,
         history: History,
         clock: Clock,
+        log_folder_missing: Path | None = None,
     ) -> None:
-        self._source = source
+        """Take what is tried; `log_folder_missing` is where a log cannot be made, if anywhere."""
+        self._source, self._log_folder_missing = source, log_folder_missing
         self._metadata = metadata
         self._storage = storage
         self._layout = layout
@@ -92,6 +95,15 @@ class Checkup:
             span = await self._history.span()
             cuts = await self._history.has_cuts(span)
         except NotFoundError:
+            if self._log_folder_missing is not None:
+                return [
+                    Finding(
+                        what="log",
+                        good=False,
+                        detail=f"not there, nor is its folder {self._log_folder_missing}",
+                        hint="mount the disk that it is on, or make it for the watcher's user",
+                    )
+                ]
             return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
         except ReplicatorError as exc:
             return [_bad("log", exc)]
