@@ -30,7 +30,7 @@ from bench.plan import CHUNK, commit, show, used_s
 from bench.stage import SOURCE_ROOT, TABLES, TARGET_ROOT, server
 from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
-from replicator.adapters.local.workspace import Area
+from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.log import MemoryEventLog
@@ -65,7 +65,7 @@ class CountingArea(LocalArea):
     """Counts what is read, and what is written of each kind."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, "_replicator", Area(root, lock_timeout_s=60.0))
+        super().__init__(root, "_replicator", Workspace(root, lock_timeout_s=60.0))
         self.read_files, self.read_bytes = 0, 0
         self.written_bytes = Counter[str]()
 

@@ -28,7 +28,7 @@ from replicator.adapters.s3.service import S3Address
 from replicator.adapters.s3.storage import S3Reader, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.model.load_spec import Location
-from replicator.ports import DeepStorageReader, Shipment
+from replicator.ports import CopySource, DeepStorageReader
 from replicator.services.target.copier import ahead_bytes_max
 from tests.servers.proxy import proxy
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
@@ -150,7 +150,7 @@ async def copy(
             if await target.receipt(place) is None:
                 ahead = load.size_bytes <= ahead_bytes_max(target, origin, place)
                 objects = tuple(await reader.objects(place, ahead=ahead))
-                await target.put(place, Shipment(origin=origin, place=place, objects=objects))
+                await target.put(place, CopySource(origin=origin, place=place, objects=objects))
 
     if first is not None:
         await one(first)

@@ -20,7 +20,7 @@ from bench.model import segment
 from bench.plan import numbered
 from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
-from replicator.adapters.local.workspace import Area
+from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.metadata import MemoryMetadata
@@ -189,7 +189,7 @@ async def at(metadata: MemoryMetadata, cut: ClosedCut) -> None:
                 cut=closed.cut,
                 source_time=closed.source_time,
                 digest=closed.digest,
-                standing=False,
+                paused=False,
             ),
             (),
         )
@@ -197,7 +197,7 @@ async def at(metadata: MemoryMetadata, cut: ClosedCut) -> None:
 
 async def measure(args: argparse.Namespace, folder: Path) -> bool:
     """Measure planning; return whether the goal is met."""
-    area = CountingArea(folder, "_replicator", Area(folder, lock_timeout_s=60.0))
+    area = CountingArea(folder, "_replicator", Workspace(folder, lock_timeout_s=60.0))
     metadata = MemoryMetadata(SystemClock())
     await at(metadata, await fill(area, args.rows, args.payload_bytes))
     expiry = await planner(area, metadata, ProcessWorkers(args.workers))
@@ -208,7 +208,10 @@ async def measure(args: argparse.Namespace, folder: Path) -> bool:
     plan = await expiry.plan(timedelta(days=30), storage=False)
     plan_s, worked_s = perf_counter() - started_s, cpu_s() - worked_s
     show(plan, args.rows, plan_s, worked_s, peak_bytes() - idle)
-    right = (len(plan.condemned), len(plan.spared.wanted.places())) == (args.rows // 10, args.rows)
+    right = (len(plan.unreferenced), len(plan.spared.wanted.places())) == (
+        args.rows // 10,
+        args.rows,
+    )
     return right and plan_s <= PLAN_MAX_S
 
 
@@ -223,7 +226,7 @@ def show(plan: ExpiryPlan, rows: int, plan_s: float, worked_s: float, peak: int)
     print(f"plan the expiry of {rows:,} segments  {plan_s:.1f} s (goal {PLAN_MAX_S:.0f} s)")
     print(f"  cores' work      {worked_s:.1f} s, workers counted")
     print(f"  places kept      {len(plan.spared.wanted.places()):,}")
-    print(f"  places condemned {len(plan.condemned):,}")
+    print(f"  places condemned {len(plan.unreferenced):,}")
     print(
         f"  files read       {CountingArea.gets:,} ({CountingArea.read_bytes / 2**20:.0f} MiB),"
         f" {CountingArea.lists} listings"

@@ -12,8 +12,8 @@ from replicator.model.ledger import batch, diff, empty, fold
 from replicator.model.load_spec import LocalLayout
 from replicator.model.payload import with_member
 from replicator.model.row import TABLES, Segment, key_of
-from replicator.model.row_mapping import Carriage, check_segment
-from replicator.model.wire import RowTold, decode, encode, parse
+from replicator.model.row_mapping import RowMapping, check_segment
+from replicator.model.wire import RawRow, decode, encode, parse
 
 START, END, VERSION = "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z", "2024-05-01"
 
@@ -52,7 +52,7 @@ def steps(row: Segment) -> dict[str, Callable[[], object]]:
     columns = {
         kind: frozenset(table.columns) - table.target_owned for kind, table in TABLES.items()
     }
-    carriage = Carriage(
+    mapping = RowMapping(
         source=LocalLayout(root="/druid"),
         target=LocalLayout(root="/standby"),
         config_names=frozenset(),
@@ -64,16 +64,16 @@ def steps(row: Segment) -> dict[str, Callable[[], object]]:
     document = encode(event, envelope)
     record = Record(offset=Offset(1), appended_at=time, type=document.type, data=document.data)
     told = parse(record).told
-    assert isinstance(told, RowTold)  # noqa: S101 - for the type checker
+    assert isinstance(told, RawRow)  # noqa: S101 - for the type checker
     return {
         "wire.encode": lambda: encode(event, envelope),
         "wire.decode": lambda: decode(record),
         "wire.parse": lambda: parse(record),
         "fingerprint": lambda: fingerprint(row),
-        "fingerprint, as carried": lambda: carriage.fingerprint(told),
+        "fingerprint, as carried": lambda: mapping.fingerprint(told),
         "key_hash": lambda: key_hash(key_of(row)),
         "payload.with_member": lambda: with_member(row.payload, "loadSpec", {"type": "local"}),
-        "carriage.carried": lambda: carriage.carried(row),
+        "carriage.carried": lambda: mapping.mapped(row),
         "carriage.check_segment": lambda: check_segment(row),
     }
 

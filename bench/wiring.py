@@ -7,7 +7,7 @@ from random import Random
 from bench.stage import TARGET_ROOT
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app.pipeline import Origin, Pipeline, Tools, carriage
+from replicator.app.pipeline import Origin, Pipeline, Tools, mapping
 from replicator.app.retention import Retention
 from replicator.app.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings, PostgresqlSettings, TargetSettings
@@ -59,7 +59,7 @@ class Wiring:
         layout = SourceLayout(main=LocalLayout(root=self.root), others={})
         origin = Origin(source=SOURCE, layout=layout, log=self.log, bases=self.bases)
         target = self.target()
-        return Pipeline(origin, target, self.tools(), carriage=await carriage(origin, target))
+        return Pipeline(origin, target, self.tools(), mapping=await mapping(origin, target))
 
     async def retention(self, archive: ArchivedLog) -> Retention:
         """Return what expires in the target's store."""

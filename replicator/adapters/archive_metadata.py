@@ -22,7 +22,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.archive_notes import gap_json, gap_of_json
-from replicator.model.checkpoint import Checkpoint, Gap, Held, merged
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState, merged
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys
@@ -79,7 +79,7 @@ class ArchiveMetadata:
         del release, centralized
         return False
 
-    async def acquire(self, source: str) -> Held:
+    async def acquire(self, source: str) -> TargetState:
         for _ in range(ATTEMPTS_MAX):
             last = await self._last(source)
             mine = replace(last, number=last.number + 1, epoch=Epoch(last.epoch + 1))
@@ -87,7 +87,7 @@ class ArchiveMetadata:
                 return _held(mine)
         raise FencedError(f"{ATTEMPTS_MAX} others took over the archive at once")
 
-    async def held(self, source: str) -> Held:
+    async def state(self, source: str) -> TargetState:
         return _held(await self._last(source))
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -204,8 +204,8 @@ def _gaps_of(state: _State, log_id: str) -> tuple[Gap, ...]:
     return state.gaps if followed else ()
 
 
-def _held(state: _State) -> Held:
-    return Held(checkpoint=state.checkpoint, epoch=state.epoch, applied_at=state.applied_at)
+def _held(state: _State) -> TargetState:
+    return TargetState(checkpoint=state.checkpoint, epoch=state.epoch, applied_at=state.applied_at)
 
 
 def _folder(source: str) -> str:

@@ -22,9 +22,9 @@ from replicator.app.pipeline import (
     Origin,
     Pipeline,
     Tools,
-    carriage,
     history_of,
     load_rules,
+    mapping,
     watcher,
 )
 from replicator.app.retention import Retention, holds
@@ -62,7 +62,7 @@ from replicator.ports import (
 from replicator.services.history.reader import History
 from replicator.services.inspection.blame import Blamer
 from replicator.services.inspection.checkup import Checkup
-from replicator.services.inspection.status import LogStatus, Survey, TargetStatus
+from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
 from replicator.services.inspection.undeletion import Undeletion
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
@@ -230,15 +230,15 @@ class Application:
             log=log,
             bases=log,
         )
-        return Pipeline(origin, target, self.tools, carriage=await carriage(origin, target))
+        return Pipeline(origin, target, self.tools, mapping=await mapping(origin, target))
 
     async def pipeline_from(
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
     ) -> Pipeline:
         """Return the services of a target, fed from a store: `elsewhere` as for `carriage`."""
-        rule = await carriage(store.origin, target, elsewhere=elsewhere)
+        rule = await mapping(store.origin, target, elsewhere=elsewhere)
         own = store.store if target is store.target else None
-        return Pipeline(store.origin, target, self.tools, carriage=rule, store=own)
+        return Pipeline(store.origin, target, self.tools, mapping=rule, store=own)
 
     async def repairer(self, name: str, *, origin: str | None) -> Repairer:
         """Return what puts a target right, from the source or from another target.
@@ -387,7 +387,7 @@ class Application:
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
         """Return the cut that a target is at, None when nothing was applied to it yet."""
-        return (await self.target(name).metadata.held(self.source_name)).checkpoint
+        return (await self.target(name).metadata.state(self.source_name)).checkpoint
 
     async def _is_at_end(self, name: str) -> bool:
         checkpoint = await self.checkpoint(name)
@@ -407,14 +407,16 @@ class Application:
             log_folder_missing=missing_folder(self.settings.log),
         )
 
-    def survey(self) -> Survey:
+    def status_reader(self) -> StatusReader:
         """Return what looks at log and targets."""
-        return self.monitoring.survey(self.history)
+        return self.monitoring.status_reader(self.history)
 
-    async def target_status(self, survey: Survey, name: str, log: LogStatus) -> TargetStatus:
+    async def target_status(
+        self, status_reader: StatusReader, name: str, log: LogStatus
+    ) -> TargetStatus:
         """Return where a target is, and which of its promises are kept."""
         target = self.target(name)
-        return await survey.target(
+        return await status_reader.target(
             name,
             metadata=target.metadata,
             area=target.storage.area(),

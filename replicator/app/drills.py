@@ -12,7 +12,7 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.adapters.scratch.folder import free_bytes, scratch
 from replicator.app.application import Application
-from replicator.app.pipeline import Pipeline, Tools, carriage
+from replicator.app.pipeline import Pipeline, Tools, mapping
 from replicator.app.target import ConfiguredTarget
 from replicator.config import (
     DrillSettings,
@@ -108,8 +108,8 @@ async def _rehearsal(
             rng=application.tools.rng,
             observer=lambda _: observer,
         )
-        rule = await carriage(store.origin, target)
-        pipeline = Pipeline(store.origin, target, tools, carriage=rule)
+        rule = await mapping(store.origin, target)
+        pipeline = Pipeline(store.origin, target, tools, mapping=rule)
         yield Rehearsal(
             source=store.about.source,
             windows=store.windows,

@@ -9,8 +9,8 @@ from replicator.config import Settings, TargetSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
 from replicator.services.history.reader import History
-from replicator.services.inspection.status import Promises, Survey
-from replicator.web.poller import Lookout, Watched
+from replicator.services.inspection.status import Promises, StatusReader
+from replicator.web.poller import Poller, Watched
 
 if TYPE_CHECKING:
     from replicator.web.metrics import Metrics
@@ -34,9 +34,11 @@ class Monitoring:
             return self._observer
         return self._metrics.observer(target, self._observer)
 
-    def survey(self, history: History, *, records_per_look_max: int | None = None) -> Survey:
+    def status_reader(
+        self, history: History, *, records_per_look_max: int | None = None
+    ) -> StatusReader:
         """Return what looks at log and targets."""
-        return Survey(
+        return StatusReader(
             source=self._settings.watched.name,
             history=history,
             clock=self._clock,
@@ -49,8 +51,10 @@ class Monitoring:
         web = self._settings.web
         if web is None or self._metrics is None:
             return None
-        lookout = Lookout(
-            survey=self.survey(history, records_per_look_max=web.records_per_look_max),
+        poller = Poller(
+            status_reader=self.status_reader(
+                history, records_per_look_max=web.records_per_look_max
+            ),
             targets={
                 one.name: Watched(
                     metadata=one.metadata,
@@ -67,7 +71,7 @@ class Monitoring:
 
         gauges = StatusGauges(
             source=self._settings.watched.name,
-            lookout=lookout,
+            poller=poller,
             clock=self._clock,
             datasources_max=web.datasources_max,
         )
@@ -75,7 +79,7 @@ class Monitoring:
         return WebServer(
             listen=web.listen,
             registry=self._metrics.registry,
-            lookout=lookout,
+            poller=poller,
             clock=self._clock,
         )
 

@@ -13,13 +13,13 @@ from replicator.app.storages import layout
 from replicator.app.target import ConfiguredTarget, kept_points, store_of, written_for
 from replicator.config import HistorySettings, TargetSettings, WatchSettings
 from replicator.errors import ConfigError
-from replicator.model.cost import Way
+from replicator.model.cost import CopyRoute
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.observation import Observer
 from replicator.model.older_druid import OlderDruid
 from replicator.model.places import Placing
-from replicator.model.row_mapping import Carriage
+from replicator.model.row_mapping import RowMapping
 from replicator.ports import (
     Bases,
     Clock,
@@ -33,7 +33,7 @@ from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
 from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.watcher import Watcher, WatchLimits
-from replicator.services.restore.estimator import Appraiser
+from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.retry import Retry
@@ -133,15 +133,15 @@ def watcher(
     )
 
 
-async def carriage(
+async def mapping(
     origin: Origin, target: ConfiguredTarget, *, elsewhere: Layout | None = None
-) -> Carriage:
+) -> RowMapping:
     """Return the rule by which the source's rows become a target's; its tables are looked at.
 
     `elsewhere` is how the storage writes load specs that has the bytes, when it is not the
     target's own.
     """
-    return Carriage(
+    return RowMapping(
         source=origin.layout,
         target=elsewhere or layout(target.settings.deep_storage),
         config_names=target.settings.config_names,
@@ -183,7 +183,7 @@ class Pipeline:
         target: ConfiguredTarget,
         tools: Tools,
         *,
-        carriage: Carriage,
+        mapping: RowMapping,
         store: Store | None = None,
     ) -> None:
         """Take the parts.
@@ -192,12 +192,12 @@ class Pipeline:
             origin: Where the rows come from.
             target: Where they go.
             tools: What is shared.
-            carriage: How the ones become the others.
+            mapping: How the ones become the others.
             store: The target's store, where somebody has read in it before; None: nobody has.
         """
         self._store = store_of(target) if store is None else store
         self._origin, self._configured, self._tools = origin, target, tools
-        self._settings, self._carriage = target.settings, carriage
+        self._settings, self._mapping = target.settings, mapping
         observer = tools.observer(target.name)
         self.target = Target(
             name=target.name,
@@ -289,7 +289,9 @@ class Pipeline:
             by_reference=True,
         )
 
-    def appraiser(self, bytes_from: BytesFrom, way: Way, *, stays: bool = False) -> Appraiser:
+    def estimator(
+        self, bytes_from: BytesFrom, route: CopyRoute, *, stays: bool = False
+    ) -> Estimator:
         """Return what finds out what a restore costs, with bytes as for `restorer`.
 
         `stays` says that the bytes are served where they are.
@@ -297,11 +299,11 @@ class Pipeline:
         target = self.target
         if stays and isinstance(bytes_from, Backup):
             target = replace(target, storage=bytes_from.storage)
-        return Appraiser(
+        return Estimator(
             target,
             bytes_from=bytes_from,
-            carriage=self._carriage,
-            way=way,
+            mapping=self._mapping,
+            route=route,
             rates=self._rates,
             looks_in_flight_max=self._settings.looks_in_flight_max,
         )
@@ -319,7 +321,7 @@ class Pipeline:
             reconciler=self.reconciler(),
             copier=self._copier(bytes_from),
             executor=self.executor(),
-            carriage=self._carriage,
+            mapping=self._mapping,
             guard=self.guard(self._configured),
             leases=self._leases(of or self._configured),
         )
@@ -329,7 +331,7 @@ class Pipeline:
         return Verifier(
             self.target,
             reconciler=self.reconciler(),
-            carriage=self._carriage,
+            mapping=self._mapping,
             has_rows=self._settings.metadata is not None,
             rng=self._tools.rng,
         )
@@ -340,7 +342,7 @@ class Pipeline:
         reader = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         return Repairer(
             self.target,
-            mender=self._configured.storage,
+            replacer=self._configured.storage,
             origin=CheckedOrigin(reader, backup),
             verifier=self.verifier(),
             copier=self._copier(bytes_from),
@@ -355,7 +357,7 @@ class Pipeline:
             self._settings.history,
             self._origin,
             store=self._store,
-            kept=self._carriage.target,
+            kept=self._mapping.target,
             history=self.target.history,
             observer=self.target.observer,
         )
@@ -372,7 +374,7 @@ class Pipeline:
 
     def reconciler(self) -> Reconciler:
         """Return what compares the target with cuts."""
-        return Reconciler(self.target, carriage=self._carriage)
+        return Reconciler(self.target, mapping=self._mapping)
 
     def retry(self) -> Retry:
         """Return how often something of the target is tried, and how much at once."""
@@ -386,7 +388,7 @@ class Pipeline:
 
     def placing(self) -> Placing:
         """Return where the target keeps what a record asks for."""
-        return Placing(source=self._origin.layout, target=self._carriage.target)
+        return Placing(source=self._origin.layout, target=self._mapping.target)
 
     def guard(self, of: ConfiguredTarget) -> ExpiryGuard:
         """Return what knows of expiries in the store that the target's bytes are in."""
@@ -414,14 +416,14 @@ class Pipeline:
         return Copier(
             self._writing(into or self.target),
             bytes_from=bytes_from,
-            carriage=self._carriage,
+            mapping=self._mapping,
             retry=self.retry(),
             rates=self._rates,
         )
 
     def executor(self) -> Executor:
         """Return what writes the target's rows."""
-        return Executor(self._writing(self.target), carriage=self._carriage, rates=self._rates)
+        return Executor(self._writing(self.target), mapping=self._mapping, rates=self._rates)
 
     def _writing(self, target: Target) -> Target:
         """Return a target whose history gives as many rows at once as may be in memory."""

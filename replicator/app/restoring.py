@@ -6,13 +6,13 @@ from functools import partial
 from replicator.app.application import Application
 from replicator.app.pipeline import Pipeline
 from replicator.app.retention import keep_for
-from replicator.app.routes import digests, source_storages, way
+from replicator.app.routes import digests, route, source_storages
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
-from replicator.services.restore.estimator import Appraiser
+from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
 from replicator.services.target.copier import Backup, BytesFrom
@@ -61,12 +61,12 @@ class Place:
                 return decided.pipeline.restorer_by_reference(backup, of=decided.of, keep=keep)
         return decided.pipeline.restorer(decided.bytes_from, of=decided.of)
 
-    async def appraiser(self, application: Application) -> Appraiser:
+    async def estimator(self, application: Application) -> Estimator:
         """Return what finds out what a restore costs."""
         decided = await self._decide(application)
-        return decided.pipeline.appraiser(
+        return decided.pipeline.estimator(
             decided.bytes_from,
-            way(
+            route(
                 decided.settings,
                 application.target(self.into).settings.deep_storage,
                 part_bytes=application.settings.transfer.part_bytes,

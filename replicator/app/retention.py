@@ -11,10 +11,10 @@ from replicator.model.holds import Hold
 from replicator.model.restore_point import ToOffset
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
-from replicator.services.retention.object_locks import Locker
+from replicator.services.retention.object_locks import ObjectLocker
 from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
-from replicator.services.retention.references import StorePlaces
-from replicator.services.retention.retained import Sparing
+from replicator.services.retention.references import References
+from replicator.services.retention.retained import Retained
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.points import KeptPoints
 
@@ -42,7 +42,7 @@ class Retention:
         return ExpiryPlanner(
             self._target,
             self._store,
-            sparing=self._sparing(),
+            retained=self._retained(),
             places=self._places(),
             remover=self._remover,
             limits=self._limits(),
@@ -54,14 +54,14 @@ class Retention:
             self._target,
             self._store,
             planner=self.planner(),
-            sparing=self._sparing(),
+            retained=self._retained(),
             places=self._places(),
             remover=self._remover,
             archivist=self._pipeline.archivist(),
             retry=self._pipeline.retry(),
         )
 
-    def locker(self) -> Locker:
+    def object_locker(self) -> ObjectLocker:
         """Return what locks what is kept.
 
         Raises:
@@ -75,19 +75,19 @@ class Retention:
             )
         return self.locks()
 
-    def locks(self) -> Locker:
+    def locks(self) -> ObjectLocker:
         """Return what locks what is kept in a storage that is known to have locks."""
-        return Locker(
+        return ObjectLocker(
             self._target,
             planner=self.planner(),
-            sparing=self._sparing(),
+            retained=self._retained(),
             places=self._places(),
             remover=self._remover,
             retry=self._pipeline.retry(),
         )
 
-    def _sparing(self) -> Sparing:
-        return Sparing(
+    def _retained(self) -> Retained:
+        return Retained(
             self._target,
             self._store,
             reconciler=self._pipeline.reconciler(),
@@ -95,8 +95,8 @@ class Retention:
             layout=self._pipeline.placing().target,
         )
 
-    def _places(self) -> StorePlaces:
-        return StorePlaces(
+    def _places(self) -> References:
+        return References(
             store=self._store,
             placing=self._pipeline.placing(),
             workers=self._tools.workers,

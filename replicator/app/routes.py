@@ -9,12 +9,14 @@ from replicator.config import (
     S3StorageSettings,
     SourceSettings,
 )
-from replicator.model.cost import Way
+from replicator.model.cost import CopyRoute
 
 
-def way(origin: DeepStorageSettings, target: DeepStorageSettings, *, part_bytes: int) -> Way:
+def route(
+    origin: DeepStorageSettings, target: DeepStorageSettings, *, part_bytes: int
+) -> CopyRoute:
     """Return the way from one storage to another."""
-    return Way(
+    return CopyRoute(
         origin=origin.type,
         target=target.type,
         same_service=_service(origin) is not None and _service(origin) == _service(target),

@@ -34,7 +34,7 @@ LOCKED_SHOWN_MAX = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
+class _Request:
     target: str
     retention: timedelta
     orphans: bool
@@ -68,7 +68,7 @@ def expire(
     call = Call(command="expire", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        wish = _Wish(
+        request = _Request(
             target=target,
             retention=retention_of(application, target, retention),
             orphans=orphans,
@@ -76,25 +76,25 @@ def expire(
             dry_run=dry_run,
             yes=yes,
         )
-        return await _carry_out(application, wish, as_json=as_json)
+        return await _carry_out(application, request, as_json=as_json)
 
     run(call, body)
 
 
-async def _carry_out(application: Application, wish: _Wish, *, as_json: bool) -> Outcome:
-    if wish.orphans and not wish.storage:
+async def _carry_out(application: Application, request: _Request, *, as_json: bool) -> Outcome:
+    if request.orphans and not request.storage:
         raise ConfigError("--orphans needs the listing: leave --no-listing out")
-    retention = await application.retention(wish.target)
+    retention = await application.retention(request.target)
     plan = await retention.planner().plan(
-        wish.retention, storage=wish.storage, orphans=wish.orphans
+        request.retention, storage=request.storage, orphans=request.orphans
     )
     if not as_json:
-        _show_plan(paper(), plan, wish)
-    strays = wish.orphans and plan.storage is not None and plan.storage.orphans
-    if wish.dry_run or (plan.is_empty and not strays):
+        _show_plan(paper(), plan, request)
+    strays = request.orphans and plan.storage is not None and plan.storage.orphans
+    if request.dry_run or (plan.is_empty and not strays):
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
-    _agree(wish)
-    expired = await retention.expirer().carry_out(plan, orphans=wish.orphans)
+    _agree(request)
+    expired = await retention.expirer().carry_out(plan, orphans=request.orphans)
     return Outcome(
         result={"plan": _plan_json(plan), "done": True, **_expired_json(expired)},
         show=lambda console: _show_done(console, expired),
@@ -124,16 +124,16 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
     return found
 
 
-def _agree(wish: _Wish) -> None:
+def _agree(request: _Request) -> None:
     """Go on only when somebody said so."""
-    if wish.yes:
+    if request.yes:
         return
     if not sys.stdin.isatty():
         raise RefusedError("nothing was deleted: this needs --yes when nobody can be asked")
     hold_still()
-    typed = Prompt.ask(f"Type the name of the target that loses them ([bold]{wish.target}[/])")
-    if typed != wish.target:
-        raise RefusedError(f"nothing was deleted: {typed!r} is not {wish.target!r}")
+    typed = Prompt.ask(f"Type the name of the target that loses them ([bold]{request.target}[/])")
+    if typed != request.target:
+        raise RefusedError(f"nothing was deleted: {typed!r} is not {request.target!r}")
 
 
 def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
@@ -142,10 +142,10 @@ def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
         "horizon": plan.horizon,
         "oldest_before": _cut_json(plan.oldest_before),
         "oldest_after": _cut_json(plan.oldest_after),
-        "places": len(plan.condemned),
+        "places": len(plan.unreferenced),
         "kept_places": len(plan.spared.wanted.places()),
-        "history_files": len(plan.going.history),
-        "bases": len(plan.going.bases),
+        "history_files": len(plan.expired_files.history),
+        "bases": len(plan.expired_files.bases),
         "holds": [hold.point.name for hold in plan.holds],
         "storage": None
         if found is None
@@ -177,31 +177,32 @@ def _expired_json(expired: Expired) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: ExpiryPlan, wish: _Wish) -> None:
+def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(
-        f"expire what target [bold]{wish.target}[/] does not need for the last"
-        f" {duration_text(wish.retention)}"
+        f"expire what target [bold]{request.target}[/] does not need for the last"
+        f" {duration_text(request.retention)}"
     )
     console.print(f"  oldest point now   {_point(plan.oldest_before)}")
     console.print(f"  and then           {_point(plan.oldest_after)}")
     size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
-    console.print(f"  segments to delete {len(plan.condemned)}{size}")
+    console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
     console.print(f"  segments to keep   {len(plan.spared.wanted.places())}")
     console.print(
-        f"  history to delete  {len(plan.going.history)} files, {len(plan.going.bases)} bases"
+        f"  history to delete  {len(plan.expired_files.history)} files,"
+        f" {len(plan.expired_files.bases)} bases"
     )
     for hold in plan.holds:
         console.print(
             f"  held by {hold.point.name}: {hold.reason} (offset {hold.point.offset})", markup=False
         )
-    _show_storage(console, plan, wish)
+    _show_storage(console, plan, request)
 
 
-def _show_storage(console: Console, plan: ExpiryPlan, wish: _Wish) -> None:
+def _show_storage(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     if (found := plan.storage) is None:
         return
     if found.orphans:
-        fate = "to delete" if wish.orphans else "stay without --orphans"
+        fate = "to delete" if request.orphans else "stay without --orphans"
         console.print(
             f"  orphans            {len(found.orphans)}, {size_text(found.orphans_bytes)}, {fate}"
         )

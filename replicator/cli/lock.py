@@ -36,8 +36,8 @@ def lock(
     call = Call(command="lock", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        locker = (await application.retention(target)).locker()
-        locked = await locker.lock(retention_of(application, target, None))
+        object_locker = (await application.retention(target)).object_locker()
+        locked = await object_locker.lock(retention_of(application, target, None))
         return Outcome(
             result={
                 "locked_until": locked.until,

@@ -26,7 +26,7 @@ from replicator.cli.command import (
 from replicator.cli.console import Screen
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
-from replicator.model.mention import segment_name
+from replicator.model.peek import segment_name
 from replicator.model.row import Kind, datasource_of
 from replicator.model.wire import EVENT_TYPES, event_type
 from replicator.services.history.datasources import is_known, nearest

@@ -88,7 +88,7 @@ def points(
 
 async def _kept(application: Application, name: str) -> _Kept:
     target, source = application.target(name), application.source_name
-    held = await target.metadata.held(source)
+    held = await target.metadata.state(source)
     log_id = (await application.history.span()).log_id
     found = await windows(store_of(target), log_id, application.points(name))
     return _Kept(

@@ -64,13 +64,15 @@ AcceptGaps = Annotated[
 ]
 Stand = Annotated[
     bool,
-    typer.Option("--stand", help="Stand still there, also when the rows are those of the cut."),
+    typer.Option(
+        "--pause", help="Pause it there, also when its rows are those of the cut already."
+    ),
 ]
 DATASOURCES_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class RestoreRequest:
     """What was asked for on the command line."""
 
     place: Place
@@ -79,7 +81,7 @@ class Wish:
     dry_run: bool
     yes: bool
     adopt: bool = False
-    stand: bool = False
+    pause: bool = False
     accept_gaps: bool
 
     @property
@@ -112,7 +114,7 @@ def restore(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
     adopt: Adopt = False,
-    stand: Stand = False,
+    pause: Stand = False,
     accept_gaps: AcceptGaps = False,
     as_json: AsJson = False,
 ) -> None:
@@ -140,39 +142,42 @@ def restore(
             )
             renamer = await place.renamer(application)
             return await rename(renamer, screen, beside, as_json=as_json)
-        wish = Wish(
+        request = RestoreRequest(
             place=place,
             point=point,
             datasource=datasource,
             dry_run=dry_run,
             yes=yes,
             adopt=adopt,
-            stand=stand,
+            pause=pause,
             accept_gaps=accept_gaps,
         )
-        return await carry_out(application, screen, wish, as_json=as_json)
+        return await carry_out(application, screen, request, as_json=as_json)
 
     run(call, body)
 
 
 async def carry_out(
-    application: Application, screen: Screen, wish: Wish, *, as_json: bool
+    application: Application, screen: Screen, request: RestoreRequest, *, as_json: bool
 ) -> Outcome:
     """Show what a restore would do, ask, and do it."""
-    restorer = await wish.place.restorer(application)
+    restorer = await request.place.restorer(application)
     plan = await restorer.plan(
-        wish.point, datasource=wish.datasource, adopt=wish.adopt, stand=wish.stand
+        request.point,
+        datasource=request.datasource,
+        adopt=request.adopt,
+        pause=request.pause,
     )
-    eta_s = _eta_s(plan, await application.rates(wish.changed))
+    eta_s = _eta_s(plan, await application.rates(request.changed))
     if not as_json:
-        _show_plan(paper(), plan, wish, eta_s)
-    if wish.dry_run:
+        _show_plan(paper(), plan, request, eta_s)
+    if request.dry_run:
         planned = {"plan": _plan_json(plan, eta_s), "done": False}
         return Outcome(result=planned, show=lambda _: None)
     if plan.changes_nothing:
         return _nothing_to_do(plan, eta_s)
-    agree(wish.changed, yes=wish.yes, doing="a restore")
-    missing = await restorer.execute(plan, accept_gaps=wish.accept_gaps)
+    agree(request.changed, yes=request.yes, doing="a restore")
+    missing = await restorer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
         "bytes_copied": screen.copied_bytes,
@@ -180,7 +185,7 @@ async def carry_out(
     }
     return Outcome(
         result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
-        show=lambda console: show_done(console, plan, wish.changed, screen, missing),
+        show=lambda console: show_done(console, plan, request.changed, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
 
@@ -194,15 +199,15 @@ def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:
 
 
 def why_nothing(plan: RestorePlan, target: str) -> list[str]:
-    """Say that nothing is done, and what that means for whoever wanted the target to stand."""
+    """Say that nothing is done, and what that means for whoever wanted the target to pause."""
     rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
     lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
     held = plan.held.checkpoint
-    if held is not None and held.standing:
+    if held is not None and held.paused:
         return [*lines, f"{target} stands still as before"]
     lines.append(f"nothing was changed, and {target} goes on following the source")
     if plan.datasource is None:
-        lines.append("say --stand as well to make it stand still there")
+        lines.append("say --pause as well to pause it there")
     return lines
 
 
@@ -302,19 +307,21 @@ def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: RestorePlan, wish: Wish, eta_s: float | None) -> None:
+def _show_plan(
+    console: Console, plan: RestorePlan, request: RestoreRequest, eta_s: float | None
+) -> None:
     estimate, closed = plan.estimate, plan.cut.closed
     only = f", datasource {plan.datasource} only" if plan.datasource else ""
     console.print(
-        f"restore [bold]{wish.changed}[/] to cut {closed.cut}: offset {plan.cut.offset},"
+        f"restore [bold]{request.changed}[/] to cut {closed.cut}: offset {plan.cut.offset},"
         f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
     )
     if plan.changes_nothing:
-        for line in why_nothing(plan, wish.changed):
+        for line in why_nothing(plan, request.changed):
             console.print(f"  {line}", markup=False)
         return
     if plan.reconciliation.plan.is_empty:
-        console.print("  its rows are those of the cut already; it is to stand still there")
+        console.print("  its rows are those of the cut already; it is to be paused there")
     console.print(f"  segments to write  {estimate.segments}")
     console.print(f"  other rows         {estimate.other_rows}")
     console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")

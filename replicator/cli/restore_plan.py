@@ -43,7 +43,7 @@ from replicator.model.plan_file import (
     plan_of,
 )
 from replicator.model.restore_point import ToOffset
-from replicator.services.restore.estimator import Appraisal
+from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied
 
@@ -84,8 +84,8 @@ def plan(
         point = await restore.wanted_point(points, to_point, to_offset, to_time, before)
         restorer = await place.restorer(application)
         planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
-        appraiser = await place.appraiser(application)
-        appraisal = await appraiser.appraise(
+        estimator = await place.estimator(application)
+        cost_estimate = await estimator.estimate(
             planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
         )
         asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
@@ -93,13 +93,13 @@ def plan(
         prices = application.settings.prices
         shown = {
             "made_at": application.clock.now(),
-            **_shown(planned, appraisal, prices.prices if prices else None),
+            **_shown(planned, cost_estimate, prices.prices if prices else None),
         }
         document = plan_document(file, shown)
         _write(output, document)
         return Outcome(
             result={"file": str(output), **document},
-            show=lambda console: _show(console, output, planned, appraisal, shown, place.into),
+            show=lambda console: _show(console, output, planned, cost_estimate, shown, place.into),
         )
 
     run(call, body)
@@ -181,7 +181,7 @@ def _world(application: Application, place: Place, planned: RestorePlan) -> Worl
     )
 
 
-def _shown(planned: RestorePlan, found: Appraisal, prices: Prices | None) -> dict[str, Any]:
+def _shown(planned: RestorePlan, found: CostEstimate, prices: Prices | None) -> dict[str, Any]:
     estimate, closed = planned.estimate, planned.cut.closed
     held = planned.held
     return {
@@ -282,7 +282,7 @@ def _show(
     console: Console,
     path: Path,
     planned: RestorePlan,
-    found: Appraisal,
+    found: CostEstimate,
     shown: dict[str, Any],
     into: str,
 ) -> None:

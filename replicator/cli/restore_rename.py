@@ -52,15 +52,17 @@ def names(text: str, datasource: str | None) -> Names:
     return Names(old=old, new=new)
 
 
-async def rename(renamer: Renamer, screen: Screen, wish: RenameWish, *, as_json: bool) -> Outcome:
+async def rename(
+    renamer: Renamer, screen: Screen, request: RenameWish, *, as_json: bool
+) -> Outcome:
     """Show what would be written, ask, and do it."""
-    plan = await renamer.plan(wish.point, datasource=wish.names.old, to=wish.names.new)
+    plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
     if not as_json:
-        _show_plan(paper(), plan, wish)
-    if wish.dry_run:
+        _show_plan(paper(), plan, request)
+    if request.dry_run:
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
-    agree(wish.into, yes=wish.yes, doing="a restore")
-    missing = await renamer.execute(plan, accept_gaps=wish.accept_gaps)
+    agree(request.into, yes=request.yes, doing="a restore")
+    missing = await renamer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
         "bytes_copied": screen.copied_bytes,
@@ -68,7 +70,7 @@ async def rename(renamer: Renamer, screen: Screen, wish: RenameWish, *, as_json:
     }
     return Outcome(
         result={"plan": _plan_json(plan), "done": True, **done},
-        show=lambda console: _show_done(console, plan, wish, screen, missing),
+        show=lambda console: _show_done(console, plan, request, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
 
@@ -117,11 +119,11 @@ def _plan_json(plan: RenamePlan) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: RenamePlan, wish: RenameWish) -> None:
+def _show_plan(console: Console, plan: RenamePlan, request: RenameWish) -> None:
     estimate = plan.estimate
     console.print(
         f"restore {plan.renamed.original} of cut {plan.cut.closed.cut} (offset {plan.cut.offset})"
-        f" as {plan.renamed.datasource} in {wish.into}, beside what is there",
+        f" as {plan.renamed.datasource} in {request.into}, beside what is there",
         markup=False,
     )
     console.print(f"  segments to write  {estimate.segments}, and {estimate.other_rows} load rules")
@@ -134,20 +136,20 @@ def _show_plan(console: Console, plan: RenamePlan, wish: RenameWish) -> None:
 def _show_done(
     console: Console,
     plan: RenamePlan,
-    wish: RenameWish,
+    request: RenameWish,
     screen: Screen,
     missing: tuple[Uncopied, ...],
 ) -> None:
     new = plan.renamed.datasource
     console.print(
-        f"[green]done[/]: {wish.into} has {new}; {screen.copied_objects} segments copied"
+        f"[green]done[/]: {request.into} has {new}; {screen.copied_objects} segments copied"
         f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there"
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
     console.print(
-        f"  it is in no cut and does not change; `replicator restore {wish.into} --forget-renamed"
-        f" {new}` removes it. Never let Druid kill it: its bytes are those of"
+        f"  it is in no cut and does not change; `replicator restore {request.into}"
+        f" --forget-renamed {new}` removes it. Never let Druid kill it: its bytes are those of"
         f" {plan.renamed.original}",
         markup=False,
     )

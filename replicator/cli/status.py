@@ -39,10 +39,11 @@ def status(
     """Show the log's end, and for each target its cut, its lag, its margins and its gaps."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        survey = application.survey()
-        log = await survey.log()
+        status_reader = application.status_reader()
+        log = await status_reader.log()
         targets = [
-            await application.target_status(survey, name, log) for name in application.target_names
+            await application.target_status(status_reader, name, log)
+            for name in application.target_names
         ]
         source = await look_at_source(application.source_metadata())
         return Outcome(
@@ -105,9 +106,9 @@ def _state(found: TargetStatus) -> str:
         return "its log is gone"
     if found.other_log:
         return "of another log"
-    if checkpoint.standing:
+    if checkpoint.paused:
         only = f" of {checkpoint.datasource}" if checkpoint.datasource else ""
-        return f"standing{only} after a restore"
+        return f"paused{only} since a restore"
     return "following"
 
 

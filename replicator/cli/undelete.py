@@ -22,7 +22,7 @@ from replicator.cli.command import (
 )
 from replicator.cli.command import Call as CommandCall
 from replicator.cli.console import Screen, paper
-from replicator.cli.restore import Wish, carry_out, restore_point
+from replicator.cli.restore import RestoreRequest, carry_out, restore_point
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
 from replicator.model.undeletion import Call
@@ -68,7 +68,7 @@ def undelete(
             return _on_source(application, datasource, drop, plan)
         if drop is not None and not as_json:
             _show_drop(paper(), datasource, drop)
-        wish = Wish(
+        request = RestoreRequest(
             place=Place(target=on, into=on),
             point=point,
             datasource=datasource,
@@ -76,7 +76,7 @@ def undelete(
             yes=yes,
             accept_gaps=accept_gaps,
         )
-        done = await carry_out(application, screen, wish, as_json=as_json)
+        done = await carry_out(application, screen, request, as_json=as_json)
         return replace(done, result={**done.result, "drop": _drop_json(drop)})
 
     call = CommandCall(

@@ -158,7 +158,7 @@ def _json(found: Verification) -> dict[str, Any]:
     return {
         "level": found.level.value,
         "cut": found.checkpoint.cut,
-        "standing": found.checkpoint.standing,
+        "paused": found.checkpoint.paused,
         "offset": found.checkpoint.offset,
         "digest": hex_digest(found.checkpoint.digest),
         "rows": found.rows,
@@ -193,7 +193,7 @@ def _show(
     for gap in found.gaps:
         console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
     if answers is not None:
-        show_queries(console, answers, standing=checkpoint.standing)
+        show_queries(console, answers, paused=checkpoint.paused)
     differences = found.findings_count + (len(answers.disagreements) if answers else 0)
     verdict = f"[red]{differences} differences[/]" if differences else "[green]good[/]"
     console.print(f"  {verdict}" + (f", {len(found.gaps)} known gaps" if found.gaps else ""))

@@ -31,7 +31,7 @@ def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
     }
 
 
-def show_queries(console: Console, found: QueryVerification, *, standing: bool) -> None:
+def show_queries(console: Console, found: QueryVerification, *, paused: bool) -> None:
     """Print what both Brokers said."""
     counts = found.verdicts
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
@@ -48,7 +48,7 @@ def show_queries(console: Console, found: QueryVerification, *, standing: bool) 
             console.print(f"  {name}: no measure is known for {columns}", markup=False)
     for disagreement in found.disagreements:
         console.print(f"  BAD {_words(disagreement)}", markup=False)
-    if standing and found.disagreements:
+    if paused and found.disagreements:
         console.print("  the target stands at an earlier cut: the source has gone on since")
 
 

@@ -39,7 +39,7 @@ _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class SegmentWord(NamedTuple):
+class SegmentUpdate(NamedTuple):
     """What one event says of a segment; a tuple, because millions of them are made."""
 
     id: str
@@ -61,7 +61,7 @@ class Backlog:
         self._rows: NDArray[np.void] = np.empty(0, _ROW)
         self._waiting: list[NDArray[np.void]] = []
 
-    def add(self, words: Iterable[tuple[Offset, SegmentWord]]) -> None:
+    def add(self, words: Iterable[tuple[Offset, SegmentUpdate]]) -> None:
         """Take further words; their offsets ascend."""
         rows: list[tuple[bytes, int, int, int, int, int]] = []
         for offset, word in words:
@@ -116,7 +116,7 @@ class Backlog:
         self._rows = found[(found["size_bytes"] != _GONE) & (found["born"] != _KNOWN)]
 
 
-def _since_ms(word: SegmentWord) -> int:
+def _since_ms(word: SegmentUpdate) -> int:
     if word.used:
         return USED
     try:

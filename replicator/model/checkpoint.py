@@ -21,7 +21,7 @@ class Checkpoint:
     source_time: datetime
     digest: Digest
     """Of the source's inventory at the cut."""
-    standing: bool
+    paused: bool
     """True after a restore in place: stay at this cut until told to go on."""
     promoted: bool = False
     """True once the target became a primary: nothing of its source is written to it any more."""
@@ -30,7 +30,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class TargetState:
     """A checkpoint as it was read: by which epoch it was written, and when."""
 
     checkpoint: Checkpoint | None

@@ -31,7 +31,7 @@ class Requests(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class CopyRoute:
     """From one storage to another."""
 
     origin: str

@@ -99,7 +99,7 @@ def batch(changes: list[tuple[bytes, bytes | None, int]]) -> Batch:
 
 def fold(before: Ledger, changes: Batch) -> Ledger:
     """Return the ledger after the changes, in time linear in its size with a small factor."""
-    chosen = _last_words(changes.keys)
+    chosen = _latest_per_key(changes.keys)
     removed = changes.removed[chosen]
     if not len(before) and not removed.any():
         return _first(changes, chosen)
@@ -296,7 +296,7 @@ def _first(changes: Batch, chosen: NDArray[np.intp]) -> Ledger:
     return Ledger(**room._asdict(), digest=Digest(total(room.marks) % DIGEST_MODULUS))
 
 
-def _last_words(given: Keys) -> NDArray[np.intp]:
+def _latest_per_key(given: Keys) -> NDArray[np.intp]:
     """Return where the last word on each key is, sorted by key."""
     order = np.argsort(given, kind="stable")
     keys = given[order]

@@ -26,7 +26,7 @@ class LoadRules:
     tiers: Mapping[str, str] = field(default_factory=dict)
     """The target's name for a tier of the source; others keep theirs."""
 
-    def carried(self, payload: bytes) -> bytes:
+    def mapped(self, payload: bytes) -> bytes:
         """Return the rules for the target; the same bytes when nothing is different there.
 
         Raises:

@@ -49,7 +49,7 @@ class Estimate:
     missing: tuple[Gap, ...] = ()
 
 
-def last_words(offsets: Offsets, keys: Keys) -> Offsets:
+def latest_per_key(offsets: Offsets, keys: Keys) -> Offsets:
     """Return the offsets of the last event for each key, ascending."""
     order = np.lexsort((offsets, keys))
     keys = keys[order]

@@ -70,7 +70,7 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
     """Return what makes two checkpoints the same."""
     if checkpoint is None:
         return None
-    what = "standing" if checkpoint.standing else "following"
+    what = "paused" if checkpoint.paused else "following"
     digest = hex_digest(checkpoint.digest)
     only = checkpoint.datasource or "all"
     return f"{checkpoint.log_id} {checkpoint.offset} {digest} {what} {only}"

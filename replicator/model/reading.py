@@ -23,10 +23,10 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
-from replicator.model.peek import glance
+from replicator.model.peek import summary_of
 from replicator.model.row import Kind, datasource_of
-from replicator.model.row_mapping import Carriage
-from replicator.model.wire import Parsed, RowTold, decode, parse
+from replicator.model.row_mapping import RowMapping
+from replicator.model.wire import Parsed, RawRow, decode, parse
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
@@ -39,7 +39,7 @@ class Attempt(NamedTuple):
 
 
 @dataclass(slots=True)
-class Stretch:
+class AttemptEvents:
     """Consecutive events of one attempt, in parallel columns that grow while it is read."""
 
     attempt: Attempt
@@ -54,7 +54,7 @@ class Stretch:
     gone: int = 0
     """Sum of those that they had before."""
 
-    def add(self, event: Parsed, told: RowTold | RowRemoved, mark: bytes | None) -> None:
+    def add(self, event: Parsed, told: RawRow | RowRemoved, mark: bytes | None) -> None:
         """Take the next event."""
         self.keys += key_hash(told.key)
         self.marks += mark or _NO_MARK
@@ -65,7 +65,7 @@ class Stretch:
         self.gone += gone
 
 
-class Closing(NamedTuple):
+class CutClosing(NamedTuple):
     """The record that closes a cut."""
 
     offset: Offset
@@ -75,7 +75,7 @@ class Closing(NamedTuple):
 class Reading(NamedTuple):
     """What a batch of records says, in its order."""
 
-    parts: Sequence[Stretch | Closing]
+    parts: Sequence[AttemptEvents | CutClosing]
     last: Offset
     """Of the batch's last record."""
 
@@ -83,7 +83,7 @@ class Reading(NamedTuple):
 class Rule(Protocol):
     """What rows count as for somebody who folds a log; it can be pickled."""
 
-    def mark(self, told: RowTold, offset: Offset) -> bytes | None:
+    def mark(self, told: RawRow, offset: Offset) -> bytes | None:
         """Return the fingerprint to compare the row by, None: it does not count."""
         ...
 
@@ -92,7 +92,7 @@ class Rule(Protocol):
 class Recorded:
     """Rows as the source had them."""
 
-    def mark(self, told: RowTold, _: Offset) -> bytes:
+    def mark(self, told: RawRow, _: Offset) -> bytes:
         """Return the source's fingerprint."""
         return told.fingerprint
 
@@ -103,7 +103,7 @@ class OfKinds:
 
     kinds: frozenset[Kind]
 
-    def mark(self, told: RowTold, _: Offset) -> bytes | None:
+    def mark(self, told: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of a row of these tables."""
         return told.fingerprint if told.key.kind in self.kinds else None
 
@@ -116,7 +116,7 @@ class Scope:
     supervisors: frozenset[str] = frozenset()
     """Ids of the supervisors of that datasource: their offsets go back with its segments."""
 
-    def holds(self, told: RowTold) -> bool:
+    def holds(self, told: RawRow) -> bool:
         """Return whether the row is one of them."""
         if self.datasource is None:
             return True
@@ -134,20 +134,20 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class Mapped:
     """Rows of a scope as a target must have them."""
 
-    carriage: Carriage
+    mapping: RowMapping
     scope: Scope
     excluded: frozenset[Offset] = frozenset()
     """Events that do not count."""
 
-    def mark(self, told: RowTold, offset: Offset) -> bytes | None:
+    def mark(self, told: RawRow, offset: Offset) -> bytes | None:
         """Return what the target's own scan must say of the row."""
         if offset in self.excluded or not self.scope.holds(told):
             return None
         try:
-            return self.carriage.fingerprint(told)
+            return self.mapping.fingerprint(told)
         except MalformedRowError:
             return told.fingerprint  # picked, and the executor says what is wrong with it
 
@@ -159,21 +159,21 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
         CorruptionError: an event cannot be decoded or does not match its fingerprint.
         ConfigError: an event is of another source.
     """
-    parts: list[Stretch | Closing] = []
-    stretch: Stretch | None = None
+    parts: list[AttemptEvents | CutClosing] = []
+    stretch: AttemptEvents | None = None
     for record in records:
         event = parse(record)
         _require_source(event.offset, event.envelope, source)
         told = event.told
         if isinstance(told, CutClosed):
-            parts.append(Closing(event.offset, told))
+            parts.append(CutClosing(event.offset, told))
             stretch = None
             continue
         attempt = attempt_of(event.envelope)
         if stretch is None or stretch.attempt != attempt:
-            stretch = Stretch(attempt)
+            stretch = AttemptEvents(attempt)
             parts.append(stretch)
-        mark = rule.mark(told, event.offset) if isinstance(told, RowTold) else None
+        mark = rule.mark(told, event.offset) if isinstance(told, RawRow) else None
         stretch.add(event, told, mark)
     return Reading(parts=parts, last=records[-1].offset)
 
@@ -195,7 +195,7 @@ def attempt_of(envelope: Envelope) -> Attempt:
     return Attempt(envelope.epoch, envelope.cut)
 
 
-def contribution(offset: Offset, told: RowTold | RowRemoved) -> tuple[int, int]:
+def contribution(offset: Offset, told: RawRow | RowRemoved) -> tuple[int, int]:
     """Return the fingerprint that joins the inventory by an event, and the one that leaves it.
 
     Raises:
@@ -232,7 +232,7 @@ class Tally(NamedTuple):
 
 def tally(records: Sequence[Record]) -> Tally:
     """Return what the rows of some changes amount to, without decoding them."""
-    seen = [glance(record) for record in records]
+    seen = [summary_of(record) for record in records]
     sizes = [found.size_bytes for found in seen if found.size_bytes is not None]
     return Tally(
         segments=sum(found.kind is Kind.SEGMENT for found in seen),

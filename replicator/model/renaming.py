@@ -7,7 +7,7 @@ from replicator.errors import MalformedRowError
 from replicator.model.event import CutNumber, Offset
 from replicator.model.payload import with_changed_member, with_member
 from replicator.model.row import Kind, Row, Rules, Segment
-from replicator.model.wire import RowTold
+from replicator.model.wire import RawRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Served:
 
     datasource: str
 
-    def mark(self, told: RowTold, _: Offset) -> bytes | None:
+    def mark(self, told: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a row."""
         if told.columns.get("datasource") != self.datasource:
             return None

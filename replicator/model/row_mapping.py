@@ -36,7 +36,7 @@ from replicator.model.row import (
     SegmentSchema,
     Supervisor,
 )
-from replicator.model.wire import RowTold
+from replicator.model.wire import RawRow
 
 _COLUMNS = attrgetter(*text_columns(Kind.SEGMENT))
 NEVER_SUSPENDED = "NoopSupervisorSpec"
@@ -44,7 +44,7 @@ NEVER_SUSPENDED = "NoopSupervisorSpec"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carriage:
+class RowMapping:
     """The rule by which one source's rows become one target's rows."""
 
     source: Layout
@@ -57,7 +57,7 @@ class Carriage:
     druid: OlderDruid = field(default_factory=OlderDruid)
     """What the target's Druid reads."""
 
-    def carried(self, row: Row) -> Row | None:
+    def mapped(self, row: Row) -> Row | None:
         """Return the row as the target should hold it, None when it is not carried at all.
 
         Raises:
@@ -73,7 +73,7 @@ class Carriage:
             case SegmentSchema() | IndexingState():
                 return row if KIND_OF[type(row)] in self.columns else None
             case Rules():
-                payload = self.druid.rules(self.load_rules.carried(row.payload))
+                payload = self.druid.rules(self.load_rules.mapped(row.payload))
                 return row if payload is row.payload else replace(row, payload=payload)
             case CommitMetadata():
                 return row
@@ -94,7 +94,7 @@ class Carriage:
         self.druid.load_spec(self.target.load_spec(place))
         return place
 
-    def fingerprint(self, told: RowTold) -> Fingerprint | None:
+    def fingerprint(self, told: RawRow) -> Fingerprint | None:
         """Return what the target's own scan must say of a source's row, None: it is not carried.
 
         Raises:
@@ -104,8 +104,8 @@ class Carriage:
         if kind is Kind.SEGMENT:  # by far the most, and no segment need be made
             payload = self._moved(told.columns["payload"])
             return fingerprint_of(kind, told.columns, columns=self.columns[kind], payload=payload)
-        carried = self.carried(told.row())
-        return None if carried is None else fingerprint(carried, columns=self.columns[kind])
+        mapped = self.mapped(told.row())
+        return None if mapped is None else fingerprint(mapped, columns=self.columns[kind])
 
     def _segment(self, segment: Segment) -> Segment:
         payload = self._moved(segment.payload)

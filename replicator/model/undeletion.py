@@ -10,7 +10,7 @@ from urllib.parse import quote
 from replicator.model.event import Offset
 from replicator.model.interval import Interval
 from replicator.model.row import Kind
-from replicator.model.wire import RowTold
+from replicator.model.wire import RawRow
 
 SEGMENTS_PER_CALL_MAX = 500
 """Druid puts the ids of one call into one statement."""
@@ -25,7 +25,7 @@ class OfDatasource:
     datasource: str
     used_only: bool = False
 
-    def mark(self, told: RowTold, _: Offset) -> bytes | None:
+    def mark(self, told: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a segment."""
         if told.key.kind is not Kind.SEGMENT or told.columns["datasource"] != self.datasource:
             return None

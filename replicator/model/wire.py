@@ -46,7 +46,7 @@ _KIND_REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 EVENT_TYPES = (*CHANGED_TYPE.values(), *REMOVED_TYPE.values(), CUT_CLOSED)
 
 
-class RowTold(NamedTuple):
+class RawRow(NamedTuple):
     """A `RowChanged` whose row is still a mapping of its columns, the payload as bytes."""
 
     key: RowKey
@@ -68,7 +68,7 @@ class Parsed(NamedTuple):
 
     offset: Offset
     envelope: Envelope
-    told: RowTold | RowRemoved | CutClosed
+    told: RawRow | RowRemoved | CutClosed
 
 
 def schema_name(event_type: str) -> str:
@@ -140,7 +140,7 @@ def decode(record: Record) -> Entry:
             of the wrong type; the message names the offset and the field.
     """
     offset, envelope, told = parse(record)
-    event = told.event() if isinstance(told, RowTold) else told
+    event = told.event() if isinstance(told, RawRow) else told
     return Entry(offset=offset, envelope=envelope, event=event)
 
 
@@ -212,13 +212,13 @@ def _envelope(source: object, cut: object, epoch: object, time: object) -> Envel
 
 def _told(
     type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope
-) -> RowTold | RowRemoved | CutClosed:
+) -> RawRow | RowRemoved | CutClosed:
     if (kind := _KIND_CHANGED.get(type_)) is not None:
         table = TABLES[kind]
         columns = _columns_from_json(table, _typed(data, "row", dict))
         if columns[table.key] != subject:
             raise ValueError(f"subject {subject!r} does not name the row {columns[table.key]!r}")
-        return RowTold(
+        return RawRow(
             key=RowKey(kind, subject),
             columns=columns,
             fingerprint=_fingerprint(data, "fingerprint"),

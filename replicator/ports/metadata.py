@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
@@ -228,7 +228,7 @@ class MetadataWriter(MetadataReader, Protocol):
         """
         ...
 
-    async def acquire(self, source: str) -> Held:
+    async def acquire(self, source: str) -> TargetState:
         """Become the writer for one source: a new epoch, and the checkpoint as it stands.
 
         From the return on, no transaction of an older epoch can commit. Our own tables are made
@@ -236,7 +236,7 @@ class MetadataWriter(MetadataReader, Protocol):
         """
         ...
 
-    async def held(self, source: str) -> Held:
+    async def state(self, source: str) -> TargetState:
         """Return the checkpoint without becoming the writer; epoch 0 when there is none."""
         ...
 

@@ -141,7 +141,7 @@ class DeepStorageReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shipment:
+class CopySource:
     """The bytes of one place on their way from one storage to another."""
 
     origin: DeepStorageReader
@@ -179,15 +179,15 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
-        """Store a shipment whole or not at all, durably, and return what was stored.
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
+        """Store what a source has, whole or not at all, durably, and return what was stored.
 
         Files of a folder are packed into one object when `location` is no folder. Checksums are
         computed on the way, or by the storage itself where it copies on its own. There is a receipt
         once everything is there and survives a loss of power, and never before.
 
         Raises:
-            CorruptionError: another number of bytes arrived than the shipment's objects have.
+            CorruptionError: another number of bytes arrived than the source's objects have.
             RefusedError: other bytes are at the location, or something that is not ours.
             TransientError: the disk is full or the server refuses; nothing is visible.
         """
@@ -266,7 +266,7 @@ class SegmentRemover(Protocol):
         ...
 
 
-class SegmentMender(Protocol):
+class SegmentReplacer(Protocol):
     """Puts right what a place holds: given only to a target's repair."""
 
     async def kept(self, location: Location) -> Receipt | None:
@@ -278,7 +278,7 @@ class SegmentMender(Protocol):
         """
         ...
 
-    async def vouch(self, location: Location, receipt: Receipt) -> None:
+    async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         """Write a receipt for bytes that are there, which the caller has read and compared.
 
         Raises:
@@ -288,9 +288,9 @@ class SegmentMender(Protocol):
         ...
 
     async def replace(
-        self, location: Location, shipment: Shipment, truth: Receipt | None
+        self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
-        """Store a shipment where other bytes may be, durably, and return what is kept of it.
+        """Store what a source has where other bytes may be, durably, and return what is kept of it.
 
         What is new stands whole beside the old and takes its place in one step where the storage
         can do so: local files, and objects that are stored by one request. Elsewhere the old goes
@@ -299,14 +299,14 @@ class SegmentMender(Protocol):
 
         Raises:
             CorruptionError: other bytes arrived; they were not left there.
-            RefusedError: the place cannot hold such a shipment.
+            RefusedError: the place cannot hold such bytes.
             MissingObjectError: the origin has lost it meanwhile.
             ConfigError, TransientError: as for `put`.
         """
         ...
 
 
-class TargetStorage(DeepStorage, SegmentRemover, SegmentMender, Protocol):
+class TargetStorage(DeepStorage, SegmentRemover, SegmentReplacer, Protocol):
     """All that a target's storage can do; each service is given the part that it needs."""
 
     def area(self) -> Area:

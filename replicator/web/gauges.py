@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from replicator.ports import Clock
 from replicator.services.inspection.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO, TargetStatus
-from replicator.web.poller import Lookout, Seen
+from replicator.web.poller import Poller, Seen
 
 OTHERS = "(others)"
 
@@ -19,11 +19,9 @@ OTHERS = "(others)"
 class StatusGauges(Collector):
     """A collector over a lookout."""
 
-    def __init__(
-        self, *, source: str, lookout: Lookout, clock: Clock, datasources_max: int
-    ) -> None:
+    def __init__(self, *, source: str, poller: Poller, clock: Clock, datasources_max: int) -> None:
         self._source = source
-        self._lookout = lookout
+        self._poller = poller
         self._clock = clock
         self._datasources_max = datasources_max
 
@@ -32,12 +30,12 @@ class StatusGauges(Collector):
         now = self._clock.now()
         yield from self._of_log()
         families = _Families()
-        for name, seen in sorted(self._lookout.seen.items()):
+        for name, seen in sorted(self._poller.seen.items()):
             self._add(families, name, seen, now)
         yield from families.all
 
     def _of_log(self) -> Iterator[GaugeMetricFamily]:
-        last = self._lookout.log.last if self._lookout.log else None
+        last = self._poller.log.last if self._poller.log else None
         if last is not None:
             family = GaugeMetricFamily(
                 "replicator_logged_time_seconds",

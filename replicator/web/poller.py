@@ -7,7 +7,7 @@ from datetime import datetime
 
 from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock, MetadataWriter
-from replicator.services.inspection.status import LogStatus, Promises, Survey, TargetStatus
+from replicator.services.inspection.status import LogStatus, Promises, StatusReader, TargetStatus
 from replicator.services.running.pause import pause
 
 
@@ -36,13 +36,18 @@ class Failure:
     error: ReplicatorError
 
 
-class Lookout:
+class Poller:
     """What cannot be reached keeps its last status; the failure stands beside it."""
 
     def __init__(
-        self, *, survey: Survey, targets: Mapping[str, Watched], clock: Clock, interval_s: float
+        self,
+        *,
+        status_reader: StatusReader,
+        targets: Mapping[str, Watched],
+        clock: Clock,
+        interval_s: float,
     ) -> None:
-        self._survey = survey
+        self._status_reader = status_reader
         self._targets = targets
         self._clock = clock
         self._interval_s = interval_s
@@ -60,7 +65,7 @@ class Lookout:
     async def look(self) -> None:
         """Look once at everything that can be reached."""
         try:
-            self.log = await self._survey.log()
+            self.log = await self._status_reader.log()
         except ReplicatorError as exc:
             self.log_failure = self._failed(self.log_failure, exc)
             return
@@ -70,7 +75,7 @@ class Lookout:
 
     async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
         try:
-            status = await self._survey.target(
+            status = await self._status_reader.target(
                 name,
                 metadata=watched.metadata,
                 area=watched.area,

@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from replicator.errors import ConfigError
 from replicator.ports import Clock
 from replicator.web.document import document
-from replicator.web.poller import Lookout
+from replicator.web.poller import Poller
 from replicator.web.status_json import lookout_json
 
 SHUTDOWN_S = 1.0
@@ -24,19 +24,19 @@ class WebServer:
     """Answers from what was counted and seen; no request reaches log, targets or source."""
 
     def __init__(
-        self, *, listen: str, registry: CollectorRegistry, lookout: Lookout, clock: Clock
+        self, *, listen: str, registry: CollectorRegistry, poller: Poller, clock: Clock
     ) -> None:
         """Take the settings; nothing is opened yet.
 
         Args:
             listen: `host:port`; port 0 takes a free one.
             registry: What `/metrics` tells.
-            lookout: What `/status.json` tells; this server runs it.
+            poller: What `/status.json` tells; this server runs it.
             clock: Stamps the documents.
         """
         self._listen = listen
         self._registry = registry
-        self._lookout = lookout
+        self._poller = poller
         self._clock = clock
         application = web.Application()
         application.router.add_get("/metrics", self._metrics)
@@ -73,7 +73,7 @@ class WebServer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at log and targets at intervals until `stop` is set; answers go on until `close`."""
-        await self._lookout.run(stop)
+        await self._poller.run(stop)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -84,7 +84,7 @@ class WebServer:
         return web.Response(text="ok\n")
 
     async def _status(self, _: web.Request) -> web.Response:
-        seen = self._lookout.log is not None
-        body = document("status", lookout_json(self._lookout), self._clock.now())
+        seen = self._poller.log is not None
+        body = document("status", lookout_json(self._poller), self._clock.now())
         status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(body=body, status=status, content_type="application/json")

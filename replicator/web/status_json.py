@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
-from replicator.web.poller import Failure, Lookout
+from replicator.web.poller import Failure, Poller
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:
@@ -13,18 +13,18 @@ def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, An
     return {"log": log_json(log), "targets": [target_json(found) for found in targets]}
 
 
-def lookout_json(lookout: Lookout) -> dict[str, Any]:
+def lookout_json(poller: Poller) -> dict[str, Any]:
     """Return the same of what a lookout has seen last, and what it cannot see at the moment."""
-    if lookout.log is None:
-        return {"error": _error_json(lookout.log_failure)}
-    named = {f"target {name}": failure for name, failure in lookout.failures.items()}
-    failures = {"log": lookout.log_failure, **named} if lookout.log_failure else named
+    if poller.log is None:
+        return {"error": _error_json(poller.log_failure)}
+    named = {f"target {name}": failure for name, failure in poller.failures.items()}
+    failures = {"log": poller.log_failure, **named} if poller.log_failure else named
     return {
         "result": {
-            "log": log_json(lookout.log),
+            "log": log_json(poller.log),
             "targets": [
                 {**target_json(seen.status), "looked_at": seen.at}
-                for _, seen in sorted(lookout.seen.items())
+                for _, seen in sorted(poller.seen.items())
             ],
             "failures": [
                 {"what": what, "since": failure.since, **_error_json(failure)}
@@ -73,7 +73,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "cut": checkpoint.cut if checkpoint else None,
         "offset": checkpoint.offset if checkpoint else None,
         "source_time": checkpoint.source_time if checkpoint else None,
-        "standing": checkpoint.standing if checkpoint else False,
+        "paused": checkpoint.paused if checkpoint else False,
         "promoted": checkpoint.promoted if checkpoint else False,
         "datasource": checkpoint.datasource if checkpoint else None,
         "log_gone": found.log_gone,

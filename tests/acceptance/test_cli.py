@@ -99,7 +99,7 @@ async def test_errors_have_their_codes_and_say_what_to_do(user: User):
     zoneless = await user.types("restore", "standby", "--to-time", "2026-01-01T00:00:00", "--yes")
     assert zoneless.code == 2
     assert "has no zone" in zoneless.err
-    unasked = await user.types("restore", "standby", "--to-offset", "19", "--stand")
+    unasked = await user.types("restore", "standby", "--to-offset", "19", "--pause")
     assert unasked.code == 4
     assert "needs --yes" in unasked.err
     strict = [("watch.poll_interval_s", "0.001"), ("watch.idle_cut_interval_s", "0.001")]

@@ -16,7 +16,7 @@ from replicator.app import Application
 from replicator.model.event import Offset
 from replicator.model.row import RowKey
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
-from tests.integration.test_every_cut import Held, Stage, check, present_rows, settings_file
+from tests.integration.test_every_cut import Stage, TargetState, check, present_rows, settings_file
 from tests.rings import times
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
@@ -73,9 +73,9 @@ class World:
             assert ended.code == 0, ended.err
         proof = await self.types("verify", "standby", "--level", "checksum", "--json")
         assert proof.code == 0, proof.out
-        await self.target_is(Held(*self.druid.now_held()))
+        await self.target_is(TargetState(*self.druid.now_held()))
 
-    async def target_is(self, held: Held) -> None:
+    async def target_is(self, held: TargetState) -> None:
         """Compare rows and files with what the source held, by the test's own rules."""
         async with Application(config.load(self.config, {}), {}, lambda _: None) as application:
             cuts = await application.history.cuts(Offset(0), (await application.history.span()).end)

@@ -39,14 +39,14 @@ def archive(folder: Path) -> dict[str, Any]:
 
 STEPS = ("1-history", "2-publish", "3-overwrite", "4c-drop", "5-accident")
 RESTORE = ("restore", "--from", "vault", "--into", "rescue")
-Held: TypeAlias = dict[int, list[tuple[Any, ...]]]
+TargetState: TypeAlias = dict[int, list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
 class Rescuer(User):
     """Somebody with a fresh machine; nothing but the vault is left."""
 
-    held: Held
+    held: TargetState
     """What the source's rows were at each cut."""
 
     async def restores(self, offset: int, *more: str) -> Ended:

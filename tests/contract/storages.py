@@ -27,11 +27,11 @@ from replicator.model.load_spec import Location
 from replicator.ports import (
     Checked,
     Clock,
+    CopySource,
     DeepStorage,
     Piece,
-    SegmentMender,
     SegmentRemover,
-    Shipment,
+    SegmentReplacer,
     StoredObject,
 )
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
@@ -42,7 +42,7 @@ PlaceBehind = Callable[[Location, Mapping[str, bytes]], Awaitable[None]]
 _numbers = count(1)
 
 
-class TargetStorage(DeepStorage, SegmentRemover, SegmentMender, Protocol):
+class TargetStorage(DeepStorage, SegmentRemover, SegmentReplacer, Protocol):
     """What every target's storage can do."""
 
 
@@ -104,9 +104,9 @@ class Origin:
     async def check(self, _: Location) -> tuple[Checked, ...]:
         return checked(self.files)
 
-    async def shipment(self, place: Location) -> Shipment:
+    async def copy_source(self, place: Location) -> CopySource:
         objects = tuple(await self.objects(place))
-        return Shipment(origin=self, place=place, objects=objects)
+        return CopySource(origin=self, place=place, objects=objects)
 
 
 def checked(files: Mapping[str, bytes]) -> tuple[Checked, ...]:

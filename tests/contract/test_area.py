@@ -91,7 +91,7 @@ async def test_no_segment_can_be_stored_among_our_files(store: Store):
     with pytest.raises(Exception, match="_replicator"):
         await store.storage.put(
             Location("_replicator/history/index.zip"),
-            await Origin({"": b"x"}).shipment(Location("a/index.zip")),
+            await Origin({"": b"x"}).copy_source(Location("a/index.zip")),
         )
 
 

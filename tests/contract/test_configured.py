@@ -35,7 +35,7 @@ from replicator.adapters.s3.storage import S3Reader, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import DeepStorageReader, Shipment
+from replicator.ports import CopySource, DeepStorageReader
 from tests.contract.storages import Origin
 from tests.servers.recorder import Asked, Recorder, recorder, refusal
 from tests.servers.stores import AZURE_KEY
@@ -125,14 +125,14 @@ async def every_operation(storage: ObjectStorage, reader: DeepStorageReader) -> 
     """Do all that a storage can do, with small and large objects, folders and copies."""
     await storage.probe()
     assert await storage.receipt(ONE) is None
-    await storage.put(ONE, await Origin({"": SMALL}).shipment(ONE))
-    await storage.put(TWO, await Origin({"": LARGE}).shipment(TWO))
+    await storage.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
+    await storage.put(TWO, await Origin({"": LARGE}).copy_source(TWO))
     for name, data in (("from/index.zip", COPIED), ("from/x/index/a", b"a")):
         await storage.bucket.replace(f"druid/segments/{name}", data)
     there = Location("druid/segments/from/index.zip")
     objects = tuple(await reader.objects(there))
-    await storage.put(THREE, Shipment(origin=reader, place=there, objects=objects))
-    await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).shipment(FOLDER))
+    await storage.put(THREE, CopySource(origin=reader, place=there, objects=objects))
+    await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).copy_source(FOLDER))
     for place in (ONE, TWO, THREE, FOLDER):
         assert await storage.receipt(place) is not None
         assert await storage.kept(place) is not None
@@ -140,8 +140,8 @@ async def every_operation(storage: ObjectStorage, reader: DeepStorageReader) -> 
     await storage.objects(ONE, ahead=True)
     receipt = await storage.receipt(ONE)
     assert receipt is not None
-    await storage.vouch(ONE, receipt)
-    await storage.replace(ONE, await Origin({"": SMALL}).shipment(ONE), None)
+    await storage.write_receipt(ONE, receipt)
+    await storage.replace(ONE, await Origin({"": SMALL}).copy_source(ONE), None)
     await storage.extend(ONE, SystemClock().now() + timedelta(days=1))
     area = storage.area()
     assert await area.create("history/x", b"x")
@@ -351,11 +351,11 @@ async def test_a_copy_never_replaces_what_the_service_would_let_it_replace(
         await storage.bucket.replace(storage.key(ONE), SMALL)  # by somebody else
         later = monotonic() + 60
         monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: later)
-        shipment = Shipment(origin=reader, place=there, objects=objects)
+        copy_source = CopySource(origin=reader, place=there, objects=objects)
         with pytest.raises(RefusedError, match="other bytes"):
-            await storage.put(ONE, shipment)
+            await storage.put(ONE, copy_source)
         assert world.kept[f"s3.configured.test:81/standby/{storage.key(ONE)}"].data == SMALL
-        await storage.put(TWO, shipment)
+        await storage.put(TWO, copy_source)
         assert (await storage.check(TWO))[0].size_bytes == len(COPIED)
         await reader.close()
 
@@ -415,11 +415,11 @@ async def test_nothing_of_ours_is_written_where_a_write_could_replace_what_is_th
     """Also by who only writes a file of ours, or only repairs: a hold, an expiry, a repair."""
     world.ignores_if_none_match = True
     async with of_this(world) as storage:
-        area, shipment = storage.area(), await Origin({"": SMALL}).shipment(ONE)
+        area, copy_source = storage.area(), await Origin({"": SMALL}).copy_source(ONE)
         writes: dict[str, Callable[[], Awaitable[object]]] = {
             "create": lambda: area.create("history/x", b"x"),
             "replace": lambda: area.replace("points", b"x"),
-            "mend": lambda: storage.replace(ONE, shipment, None),
+            "mend": lambda: storage.replace(ONE, copy_source, None),
         }
         with pytest.raises(ConfigError, match="If-None-Match has no effect"):
             await writes[write]()
@@ -428,7 +428,7 @@ async def test_nothing_of_ours_is_written_where_a_write_could_replace_what_is_th
     async with of_this(world) as storage:
         await storage.area().create("history/x", b"x")
         await storage.area().replace("points", b"x")
-        await storage.replace(ONE, shipment, None)
+        await storage.replace(ONE, copy_source, None)
     assert len({asked.path for asked in world.seen if "probe-" in asked.path}) < 8  # tried once
 
 

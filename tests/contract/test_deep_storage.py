@@ -20,7 +20,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import Shipment, StoredObject
+from replicator.ports import CopySource, StoredObject
 from tests.contract.storages import (
     ALL,
     IN_BUCKETS,
@@ -56,8 +56,8 @@ async def in_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
         yield made
 
 
-async def shipped(files: dict[str, bytes] = FILES, *, place: Location = PLACE) -> Shipment:
-    return await Origin(files).shipment(place)
+async def shipped(files: dict[str, bytes] = FILES, *, place: Location = PLACE) -> CopySource:
+    return await Origin(files).copy_source(place)
 
 
 async def read(store: Store, location: Location, name: str) -> bytes:
@@ -139,7 +139,7 @@ async def test_a_put_that_fails_leaves_nothing_visible(store: Store, failure: Re
     await store.put_behind(Location("another/index/"), FILES)
     origin = Origin(FILES, failure=failure)
     with pytest.raises(type(failure)):
-        await store.storage.put(PLACE, await origin.shipment(PLACE))
+        await store.storage.put(PLACE, await origin.copy_source(PLACE))
     assert await store.storage.receipt(PLACE) is None
     with pytest.raises(MissingObjectError):
         await store.storage.objects(PLACE)
@@ -154,22 +154,22 @@ async def test_a_large_put_that_fails_leaves_nothing_visible(
     await store.put_behind(Location("another/index/"), FILES)
     origin = Origin({"": LARGE}, failure=failure)
     with pytest.raises(type(failure)):
-        await store.storage.put(ONE, await origin.shipment(ONE))
+        await store.storage.put(ONE, await origin.copy_source(ONE))
     assert await store.storage.receipt(ONE) is None
     with pytest.raises(MissingObjectError):
         await store.storage.objects(ONE)
     origin.failure = None
-    await store.storage.put(ONE, await origin.shipment(ONE))
+    await store.storage.put(ONE, await origin.copy_source(ONE))
     assert await store.storage.check(ONE) == checked({"": LARGE})
 
 
 @pytest.mark.parametrize("data", [b"rows" * 100, LARGE], ids=["small", "large"])
 async def test_fewer_bytes_than_announced_are_refused(store: Store, data: bytes):
     origin = Origin({"": data})
-    shipment = await origin.shipment(ONE)
+    copy_source = await origin.copy_source(ONE)
     origin.files[""] = data[:-1]
     with pytest.raises(CorruptionError):
-        await store.storage.put(ONE, shipment)
+        await store.storage.put(ONE, copy_source)
     assert await store.storage.receipt(ONE) is None
 
 
@@ -331,8 +331,8 @@ async def test_a_copy_is_never_a_hard_link(tmp_path: Path, request: pytest.Fixtu
         await source.put_behind(PLACE, FILES)
         objects = tuple(await source.storage.objects(PLACE))
         async with LocalDeepStorage(tmp_path / "target") as target:
-            shipment = Shipment(origin=source.storage, place=PLACE, objects=objects)
-            await target.put(PLACE, shipment)
+            copy_source = CopySource(origin=source.storage, place=PLACE, objects=objects)
+            await target.put(PLACE, copy_source)
         for name in FILES:
             one, other = (tmp_path / folder / PLACE / name for folder in ("storage", "target"))
             assert one.stat().st_ino != other.stat().st_ino

@@ -14,7 +14,7 @@ from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.errors import ConfigError, FencedError, RefusedError
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
 from replicator.model.ledger import KEY, items
@@ -98,7 +98,7 @@ CHECKPOINT = Checkpoint(
     cut=CutNumber(12),
     source_time=datetime(2026, 1, 2, 3, 4, 5, 678901, UTC),
     digest=Digest(2**256 - 1),
-    standing=True,
+    paused=True,
     datasource="wiki",
 )
 GAP = Gap(
@@ -515,7 +515,7 @@ async def test_timestamps_move_on_within_one_transaction_too(store: Store):
         await transaction.upsert([replace(SEGMENT, payload=b"2"), replace(RULES, payload=b"2")])
     rows = await rows_of(store.source)
     segment, rules = rows[key_of(SEGMENT)], rows[key_of(RULES)]
-    now = (await store.target.held(SOURCE)).applied_at
+    now = (await store.target.state(SOURCE)).applied_at
     assert isinstance(segment, Segment)
     assert isinstance(rules, Rules)
     assert now is not None
@@ -652,11 +652,11 @@ async def test_a_removed_row_can_be_written_again_in_the_same_transaction(store:
 
 
 async def test_a_target_that_nobody_wrote_to_has_no_checkpoint_and_no_gaps(store: Store):
-    nothing = Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
-    assert await store.target.held(SOURCE) == nothing
+    nothing = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
+    assert await store.target.state(SOURCE) == nothing
     assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
     await store.target.acquire("another")
-    assert await store.target.held(SOURCE) == nothing
+    assert await store.target.state(SOURCE) == nothing
 
 
 async def test_every_acquire_gives_a_larger_epoch_and_keeps_the_checkpoint(store: Store):
@@ -667,12 +667,12 @@ async def test_every_acquire_gives_a_larger_epoch_and_keeps_the_checkpoint(store
     second = await store.target.acquire(SOURCE)
     assert second.epoch > first.epoch
     assert second.checkpoint == CHECKPOINT
-    assert await store.target.held(SOURCE) == second
+    assert await store.target.state(SOURCE) == second
 
 
 @pytest.mark.parametrize(
     "checkpoint",
-    [CHECKPOINT, replace(CHECKPOINT, standing=False, datasource=None, digest=Digest(0))],
+    [CHECKPOINT, replace(CHECKPOINT, paused=False, datasource=None, digest=Digest(0))],
 )
 async def test_a_recorded_checkpoint_is_read_as_it_was(store: Store, checkpoint: Checkpoint):
     async with store.source.snapshot() as before:
@@ -680,7 +680,7 @@ async def test_a_recorded_checkpoint_is_read_as_it_was(store: Store, checkpoint:
     held = await store.target.acquire(SOURCE)
     async with store.target.transaction(SOURCE, held.epoch) as transaction:
         await transaction.record(checkpoint, [])
-    now = await store.target.held(SOURCE)
+    now = await store.target.state(SOURCE)
     assert now.checkpoint == checkpoint
     assert now.epoch == held.epoch
     assert now.applied_at is not None
@@ -693,7 +693,7 @@ async def test_two_sources_of_one_target_have_each_their_own(store: Store):
         await transaction.record(replace(CHECKPOINT, source="west"), [GAP])
     async with store.target.transaction(SOURCE, east.epoch):
         pass
-    assert (await store.target.held(SOURCE)).checkpoint is None
+    assert (await store.target.state(SOURCE)).checkpoint is None
     assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
     assert list(await store.target.gaps("west", CHECKPOINT.log_id)) == [GAP]
 
@@ -779,8 +779,8 @@ async def change_everything(store: Store, epoch: Epoch, then: Callable[[], Await
         await then()
 
 
-async def everything(store: Store) -> tuple[Mapping[RowKey, Row], Held, Sequence[Gap]]:
-    held = await store.target.held(SOURCE)
+async def everything(store: Store) -> tuple[Mapping[RowKey, Row], TargetState, Sequence[Gap]]:
+    held = await store.target.state(SOURCE)
     return (
         await rows_of(store.source),
         held,
@@ -858,7 +858,7 @@ async def test_nobody_writes_without_having_acquired(store: Store):
 async def test_after_acquire_returns_no_older_transaction_commits(store: Store):
     """Either the older one committed before, and the newer one sees its checkpoint, or never."""
     epoch = await prepared(store)
-    acquiring: list[asyncio.Task[Held]] = []
+    acquiring: list[asyncio.Task[TargetState]] = []
 
     async def take_over() -> None:
         acquiring.append(asyncio.create_task(store.target.acquire(SOURCE)))
@@ -874,7 +874,7 @@ async def test_after_acquire_returns_no_older_transaction_commits(store: Store):
     held = await acquiring[0]
     assert held.epoch > epoch
     assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
-    assert await store.target.held(SOURCE) == held
+    assert await store.target.state(SOURCE) == held
 
 
 async def test_a_writer_that_is_overtaken_before_it_wrote_anything_does_not_commit_late(
@@ -882,7 +882,7 @@ async def test_a_writer_that_is_overtaken_before_it_wrote_anything_does_not_comm
 ):
     """The epoch is held from the first statement on, not only from the first change on."""
     epoch = await prepared(store)
-    acquiring: list[asyncio.Task[Held]] = []
+    acquiring: list[asyncio.Task[TargetState]] = []
     try:
         async with store.target.transaction(SOURCE, epoch) as transaction:
             acquiring.append(asyncio.create_task(store.target.acquire(SOURCE)))

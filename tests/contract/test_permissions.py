@@ -24,7 +24,7 @@ from replicator.adapters.s3.storage import S3Reader, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
-from replicator.ports import Shipment
+from replicator.ports import CopySource
 from tests.contract.storages import MIB, SIZES, Origin, fresh, s3_address
 from tests.servers.stores import S3
 
@@ -146,11 +146,11 @@ async def read_all(reader: S3Reader) -> None:
 async def write_all(storage: S3Storage, reader: S3Reader) -> None:
     """Do all that is done with a target, but what a lock is in the way of."""
     await storage.probe()
-    await storage.put(ONE, await Origin({"": SMALL}).shipment(ONE))
-    await storage.put(TWO, await Origin({"": LARGE}).shipment(TWO))
+    await storage.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
+    await storage.put(TWO, await Origin({"": LARGE}).copy_source(TWO))
     stored = tuple(await reader.objects(ONE))
-    await storage.put(THREE, Shipment(origin=reader, place=ONE, objects=stored))
-    await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).shipment(FOLDER))
+    await storage.put(THREE, CopySource(origin=reader, place=ONE, objects=stored))
+    await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).copy_source(FOLDER))
     for place in (ONE, TWO, THREE, FOLDER):
         assert await storage.receipt(place) is not None
         await storage.check(place)
@@ -162,7 +162,7 @@ async def write_all(storage: S3Storage, reader: S3Reader) -> None:
     assert await area.names("history/") == ["history/x"]
     await area.delete("points/y")
     assert [place async for page in storage.places(lambda _: False) for place in page]
-    await storage.replace(ONE, await Origin({"": SMALL}).shipment(ONE), None)
+    await storage.replace(ONE, await Origin({"": SMALL}).copy_source(ONE), None)
 
 
 async def test_a_source_is_read_with_the_policy_of_the_docs_and_not_written(
@@ -184,7 +184,7 @@ async def test_a_target_is_kept_with_the_policy_of_the_docs(s3: S3, source_bucke
     reader = reader_of(s3, source_bucket)
     async with target_of(s3, bucket) as storage:
         await write_all(storage, reader)
-        await storage.replace(TWO, await Origin({"": LARGE}).shipment(TWO), None)
+        await storage.replace(TWO, await Origin({"": LARGE}).copy_source(TWO), None)
         assert await copied_within(s3, bucket)
         for place in (ONE, TWO, THREE, FOLDER):
             await storage.remove(place)

@@ -1,4 +1,4 @@
-"""What `SegmentMender` promises: right bytes come where wrong ones were, no receipt is lost."""
+"""What `SegmentReplacer` promises: right bytes come where wrong ones were, no receipt is lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -50,12 +50,12 @@ def in_metadata(store: Store) -> bool:
 
 
 async def put(store: Store, place: Location) -> Receipt:
-    return await store.storage.put(place, await Origin(RIGHT[place]).shipment(place))
+    return await store.storage.put(place, await Origin(RIGHT[place]).copy_source(place))
 
 
 async def mend(store: Store, place: Location, truth: Receipt | None, **change: bytes) -> Receipt:
     files = {**RIGHT[place], **change}
-    return await store.storage.replace(place, await Origin(files).shipment(place), truth)
+    return await store.storage.replace(place, await Origin(files).copy_source(place), truth)
 
 
 @pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
@@ -108,13 +108,13 @@ async def test_what_the_source_had_then_is_still_known(store: Store):
     truth = await put(store, FOLDER)
     await store.put_behind(FOLDER, WRONG[FOLDER])
     origin = Origin(FILES)
-    shipment = await origin.shipment(FOLDER)
-    moved = type(shipment)(
+    copy_source = await origin.copy_source(FOLDER)
+    moved = type(copy_source)(
         origin=origin,
         place=FOLDER,
         objects=tuple(
             StoredObject(name=one.name, size_bytes=one.size_bytes, tag="2")
-            for one in shipment.objects
+            for one in copy_source.objects
         ),
     )
     assert (await store.storage.replace(FOLDER, moved, truth)).copied_from == truth.copied_from
@@ -125,22 +125,22 @@ async def test_a_receipt_is_written_for_bytes_that_were_compared(store: Store, p
     await store.put_behind(place, RIGHT[place])
     assert await store.storage.receipt(place) is None
     receipt = Receipt(objects=checked(RIGHT[place]), copied_from=())
-    await store.storage.vouch(place, receipt)
+    await store.storage.write_receipt(place, receipt)
     assert await store.storage.receipt(place) == receipt
     with pytest.raises(MissingObjectError):
-        await store.storage.vouch(Location(f"{DAY}/9/index.zip"), receipt)
+        await store.storage.write_receipt(Location(f"{DAY}/9/index.zip"), receipt)
 
 
 async def test_a_packed_segment_is_packed_again(in_bucket: Store):
     """Equal files are enough; the zip need not be the same to the byte."""
     place, storage = Location(f"{DAY}/3/index.zip"), in_bucket.storage
-    truth = await storage.put(place, await Origin(FILES).shipment(PACKED))
+    truth = await storage.put(place, await Origin(FILES).copy_source(PACKED))
     assert truth.packed
-    stored = await storage.replace(place, await Origin(FILES).shipment(PACKED), truth)
+    stored = await storage.replace(place, await Origin(FILES).copy_source(PACKED), truth)
     assert stored == truth
     other = {**FILES, "meta.smoosh": b"v2"}
     with pytest.raises(CorruptionError):
-        await storage.replace(place, await Origin(other).shipment(PACKED), truth)
+        await storage.replace(place, await Origin(other).copy_source(PACKED), truth)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def in_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 
 async def put(store: Store, place: Location, files: dict[str, bytes]) -> None:
-    await store.storage.put(place, await Origin(files).shipment(place))
+    await store.storage.put(place, await Origin(files).copy_source(place))
 
 
 async def put_all(store: Store) -> None:

@@ -20,9 +20,17 @@ from replicator.app.storages import layout, source_layout
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.event import Offset, Record
 from replicator.model.load_rules import LoadRules
-from replicator.model.reading import Carried, Closing, Reading, Recorded, Scope, Stretch, read
+from replicator.model.reading import (
+    AttemptEvents,
+    CutClosing,
+    Mapped,
+    Reading,
+    Recorded,
+    Scope,
+    read,
+)
 from replicator.model.row import TABLES
-from replicator.model.row_mapping import Carriage
+from replicator.model.row_mapping import RowMapping
 from replicator.ports import Workers
 from tests.builders import (
     ONE_OF_EACH,
@@ -76,7 +84,7 @@ def said(readings: Sequence[Reading]) -> list[object]:
     """Readings as values that can be compared, parts of one attempt kept apart by batch."""
     return [
         (part.keys, part.marks, part.removed, part.offsets, part.come, part.gone)
-        if isinstance(part, Stretch)
+        if isinstance(part, AttemptEvents)
         else part
         for reading in readings
         for part in reading.parts
@@ -106,7 +114,7 @@ async def test_results_come_in_the_order_of_the_batches(workers: Workers):
 
     assert said(readings) == said([WORK(batch) for batch in batches])
     assert [reading.last for reading in readings] == [batch[-1].offset for batch in batches]
-    assert isinstance(readings[5].parts[-1], Closing)
+    assert isinstance(readings[5].parts[-1], CutClosing)
     assert not children()
 
 
@@ -134,7 +142,7 @@ async def test_a_batch_that_cannot_be_read_is_the_callers_to_see(workers: Worker
 
 async def test_a_configured_rule_goes_to_a_worker_and_counts_there_as_it_does_here(tmp_path: Path):
     """With storages of every kind and renamed tiers, as a configuration gives them."""
-    rule = Carried(carriage=configured(tmp_path), scope=Scope())
+    rule = Mapped(mapping=configured(tmp_path), scope=Scope())
     rows_of_all = [record(changed(row), offset=n) for n, row in enumerate(ONE_OF_EACH.values())]
     work = partial(read, source=envelope().source, rule=rule)
 
@@ -145,7 +153,7 @@ async def test_a_configured_rule_goes_to_a_worker_and_counts_there_as_it_does_he
         assert said([reading async for reading in readings]) == said([work(rows_of_all)])
 
 
-def configured(folder: Path) -> Carriage:
+def configured(folder: Path) -> RowMapping:
     google = {"type": "google", "bucket": "archive"}
     hdfs = {"type": "hdfs", "urls": ["http://nn:9870"], "filesystem": "hdfs://nn", "root": "/d"}
     target = {
@@ -165,7 +173,7 @@ def configured(folder: Path) -> Carriage:
     settings = config.load(path, {})
     standby = settings.targets["standby"]
     assert settings.source is not None
-    return Carriage(
+    return RowMapping(
         source=source_layout(settings.watched),
         target=layout(standby.deep_storage),
         config_names=standby.config_names,

@@ -152,7 +152,7 @@ async def used(storage: ObjectStorage) -> None:
     await storage.probe()
     await asyncio.sleep(0.15)  # obstore takes what it was given less than 0.1 s ago
     for place, data in ((ONE, SMALL), (TWO, LARGE)):
-        await storage.put(place, await Origin({"": data}).shipment(place))
+        await storage.put(place, await Origin({"": data}).copy_source(place))
         await storage.check(place)
 
 

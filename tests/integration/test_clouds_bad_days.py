@@ -22,7 +22,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import Shipment
+from replicator.ports import CopySource
 from tests.contract.storages import (
     MIB,
     SIZES,
@@ -66,7 +66,7 @@ async def _cloud(name: str, request: pytest.FixtureRequest) -> AsyncIterator[Clo
         make, port = _maker(name, request)
         front = await stack.enter_async_context(proxy(port))
         straight = await stack.enter_async_context(make(port))
-        await straight.put(OTHER, await Origin({"": b"no empty root"}).shipment(OTHER))
+        await straight.put(OTHER, await Origin({"": b"no empty root"}).copy_source(OTHER))
         yield Cloud(front, straight, lambda: make(front.port))
 
 
@@ -100,7 +100,7 @@ async def put_until_it_works(cloud: Cloud, place: Location, data: bytes) -> None
     for _ in range(TRIES_MAX):
         async with cloud.through() as target:
             try:
-                await target.put(place, await Origin({"": data}).shipment(place))
+                await target.put(place, await Origin({"": data}).copy_source(place))
             except TransientError:
                 if (receipt := await cloud.straight.receipt(place)) is not None:
                     assert receipt.objects == await cloud.straight.check(place)
@@ -176,7 +176,7 @@ async def test_credentials_that_fail_midway(cloud: Cloud, data: bytes):
     cloud.front.decide = decide
     async with cloud.through() as target:
         with pytest.raises(ConfigError):
-            await target.put(ONE, await Origin({"": data}).shipment(ONE))
+            await target.put(ONE, await Origin({"": data}).copy_source(ONE))
     assert await cloud.straight.receipt(ONE) is None
     with pytest.raises(MissingObjectError):
         await cloud.straight.objects(ONE)
@@ -191,7 +191,7 @@ async def test_a_listing_that_is_denied_is_a_matter_of_configuration(cloud: Clou
 
 
 async def test_a_body_that_breaks_off_while_it_is_read(cloud: Cloud):
-    await cloud.straight.put(ONE, await Origin({"": LARGE}).shipment(ONE))
+    await cloud.straight.put(ONE, await Origin({"": LARGE}).copy_source(ONE))
     async with cloud.through() as target:
         (stored,) = await target.objects(ONE)
         cloud.front.decide = lambda _: Reset("response")
@@ -212,7 +212,7 @@ async def test_bytes_that_change_on_the_way_to_google_are_noticed(
         cloud.front.decide = lambda r: Flip(what) if r.method == kind else None
         async with cloud.through() as target:
             with pytest.raises((TransientError, CorruptionError)):
-                await target.put(ONE, await Origin({"": data}).shipment(ONE))
+                await target.put(ONE, await Origin({"": data}).copy_source(ONE))
         assert await cloud.straight.receipt(ONE) is None
         with pytest.raises(MissingObjectError):
             await cloud.straight.objects(ONE)
@@ -285,35 +285,35 @@ async def test_nothing_unfinished_is_left_in_hdfs(hdfs: Hdfs):
     for clock, left in ((SystemClock(), 2), (LaterClock(), 0)):
         async with hdfs_target(_hdfs(hdfs, word, hdfs.port), clock) as target:
             with pytest.raises(ReplicatorError):
-                await target.put(ONE, await origin.shipment(ONE))
+                await target.put(ONE, await origin.copy_source(ONE))
             assert await unfinished(target) == left
 
 
 @asynccontextmanager
-async def in_google(gcs: Gcs, url: str, data: bytes) -> AsyncIterator[tuple[str, Shipment]]:
+async def in_google(gcs: Gcs, url: str, data: bytes) -> AsyncIterator[tuple[str, CopySource]]:
     """Let a source in the same service hold an object."""
     gcs.bucket(source := fresh("source"))
     gcs.put(source, f"druid/segments/{ONE}", data)
     async with google_target(url, source) as reader:
         objects = tuple(await reader.objects(ONE))
-        yield source, Shipment(origin=reader, place=ONE, objects=objects)
+        yield source, CopySource(origin=reader, place=ONE, objects=objects)
 
 
 async def test_google_copies_on_its_own(request: pytest.FixtureRequest, gcs: Gcs):
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(_cloud("google", request))
-        _, shipment = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
+        _, copy_source = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
         target = await stack.enter_async_context(cloud.through())
-        await target.put(Location("first/index.zip"), shipment)  # tries the service's conditions
+        await target.put(Location("first/index.zip"), copy_source)  # tries the service's conditions
         cloud.front.seen.clear()
-        receipt = await target.put(ONE, shipment)
+        receipt = await target.put(ONE, copy_source)
         assert receipt.objects == checked({"": LARGE})
         assert await target.receipt(ONE) == receipt
         posts = [one.path for one in cloud.front.seen if one.method in {"POST", "PUT"}]
         assert "rewriteTo" in posts[0]
         assert len(posts) == 2, "the copy and its receipt: no byte was sent from here"
         with pytest.raises(RefusedError):
-            await target.put(ONE, await Origin({"": LARGE[::-1]}).shipment(ONE))
+            await target.put(ONE, await Origin({"": LARGE[::-1]}).copy_source(ONE))
 
 
 async def test_a_copy_within_google_does_not_have_the_receipt_of_its_original(gcs: Gcs):
@@ -321,9 +321,9 @@ async def test_a_copy_within_google_does_not_have_the_receipt_of_its_original(gc
     gcs.bucket(name := fresh("target"))
     place, data = Location("renamed/index.zip"), LARGE[: 2 * MIB]
     async with google_target(gcs.url, source) as archive, google_target(gcs.url, name) as target:
-        await archive.put(ONE, await Origin({"": data}).shipment(ONE))
+        await archive.put(ONE, await Origin({"": data}).copy_source(ONE))
         objects = tuple(await archive.objects(ONE))
-        receipt = await target.put(place, Shipment(origin=archive, place=ONE, objects=objects))
+        receipt = await target.put(place, CopySource(origin=archive, place=ONE, objects=objects))
         assert receipt.copied_from == objects
         assert await target.receipt(place) == receipt
 
@@ -331,12 +331,12 @@ async def test_a_copy_within_google_does_not_have_the_receipt_of_its_original(gc
 async def test_google_does_not_copy_what_was_written_meanwhile(gcs: Gcs):
     gcs.bucket(name := fresh("target"))
     async with (
-        in_google(gcs, gcs.url, LARGE) as (source, shipment),
+        in_google(gcs, gcs.url, LARGE) as (source, copy_source),
         google_target(gcs.url, name) as target,
     ):
         gcs.put(source, f"druid/segments/{ONE}", LARGE[::-1])
         with pytest.raises((TransientError, MissingObjectError)):
-            await target.put(ONE, shipment)
+            await target.put(ONE, copy_source)
         assert await target.receipt(ONE) is None
 
 
@@ -345,9 +345,9 @@ async def test_where_google_may_not_copy_bytes_are_streamed(
 ):
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(_cloud("google", request))
-        _, shipment = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
+        _, copy_source = await stack.enter_async_context(in_google(gcs, cloud.front.url, LARGE))
         target = await stack.enter_async_context(cloud.through())
         cloud.front.decide = lambda r: Refuse(403) if "rewriteTo" in r.path else None
-        receipt = await target.put(ONE, shipment)
+        receipt = await target.put(ONE, copy_source)
         assert receipt.objects == checked({"": LARGE})
         await is_whole(cloud, ONE, LARGE)

@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)
-class Held:
+class TargetState:
     """What the source held when a cut was taken."""
 
     rows: Rows
@@ -79,18 +79,18 @@ def settings_file(folder: Path, source_dsn: str, target_dsn: str) -> Path:
     return path
 
 
-async def run_history(stage: Stage, rng: Random, *, cuts: int) -> dict[Offset, Held]:
+async def run_history(stage: Stage, rng: Random, *, cuts: int) -> dict[Offset, TargetState]:
     """Let the source act and be followed; now and then the applier comes late, after kills."""
     watcher = stage.application.watcher()
     applier = await stage.application.applier("standby", Allowed())
-    held: dict[Offset, Held] = {}
+    held: dict[Offset, TargetState] = {}
     while len(held) < cuts:
         for _ in range(rng.choice([1, 1, 2])):
             await stage.druid.step()
         if not await watcher.poll():
             continue
         last = await last_cut(stage.application)
-        held[last.offset] = Held(*stage.druid.now_held())
+        held[last.offset] = TargetState(*stage.druid.now_held())
         if rng.random() < 0.7:
             while await applier.apply_next():
                 pass
@@ -110,7 +110,7 @@ async def restore(stage: Stage, point: RestorePoint) -> None:
     await restorer.execute(plan, accept_gaps=True)
 
 
-async def check(stage: Stage, offset: Offset, held: Held, gaps: list[Gap]) -> None:
+async def check(stage: Stage, offset: Offset, held: TargetState, gaps: list[Gap]) -> None:
     """The target's tables and files are those of the cut, its gaps apart."""
     missing = {RowKey(gap.kind, gap.key) for gap in gaps if gap.at(offset)}
     wanted = {
@@ -213,7 +213,7 @@ async def test_every_cut_of_a_random_history_can_be_restored(
             await restore_each(stage, rng, held)
 
 
-async def restore_each(stage: Stage, rng: Random, held: Mapping[Offset, Held]) -> None:
+async def restore_each(stage: Stage, rng: Random, held: Mapping[Offset, TargetState]) -> None:
     """In a random order, so forwards as well as backwards; every fifth by time."""
     span = await stage.application.history.span()
     times = {

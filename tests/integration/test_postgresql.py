@@ -77,7 +77,7 @@ CHECKPOINT = Checkpoint(
     cut=CutNumber(12),
     source_time=datetime(2026, 1, 2, tzinfo=UTC),
     digest=Digest(1),
-    standing=False,
+    paused=False,
 )
 GAP = Gap(key="wiki_9", datasource="wiki", reason="object_missing", detail="", opened=Offset(1))
 TEXTS = (
@@ -199,15 +199,15 @@ async def test_random_rows_travel_from_any_layout_to_any_newer_one(
         for kind in columns:
             rows = (random_row(rng, kind, columns[kind]) for _ in range(ROWS_A_KIND))
             await put(dsn, *{key_of(row): row for row in rows}.values())
-        carried = [row for _, _, row in await scanned(PostgresqlMetadataReader(dsn))]
+        mapped = [row for _, _, row in await scanned(PostgresqlMetadataReader(dsn))]
         async with writing(target_dsn) as transaction:
-            await transaction.upsert(carried)
+            await transaction.upsert(mapped)
         writer = PostgresqlMetadataWriter(target_dsn)
         compared = await writer.columns()
         there = {key: mark for key, mark, _ in await scanned(writer)}
     assert there == {
         key_hash(key_of(row)): fingerprint(row, columns=compared[key_of(row).kind])
-        for row in carried
+        for row in mapped
     }
 
 
@@ -497,7 +497,7 @@ async def test_a_role_that_may_only_select_can_be_a_source(role_dsn: tuple[str, 
     async with reader.snapshot() as snapshot:
         await snapshot.scan(Kind.SEGMENT, lambda chunk: None, datasources=["wiki"])
     writer = PostgresqlMetadataWriter(limited)
-    assert (await writer.held(SOURCE)).epoch == 0
+    assert (await writer.state(SOURCE)).epoch == 0
     with pytest.raises(ConfigError, match="permission denied"):
         await writer.acquire(SOURCE)
 
@@ -567,7 +567,7 @@ async def test_a_target_needs_create_only_until_our_tables_are_there(role_dsn: t
         await transaction.upsert([SEGMENT, SUPERVISOR, RULES, CONFIG])
         await transaction.remove([key_of(CONFIG)])
         await transaction.record(CHECKPOINT, [GAP])
-    assert (await PostgresqlMetadataWriter(limited).held(SOURCE)).checkpoint == CHECKPOINT
+    assert (await PostgresqlMetadataWriter(limited).state(SOURCE)).checkpoint == CHECKPOINT
 
 
 async def test_a_sources_session_cannot_write(druid_dsn: str):
@@ -719,7 +719,7 @@ async def test_a_lost_connection_passes_and_leaves_nothing(
         key_of(SEGMENT): SEGMENT,
         key_of(CONFIG): CONFIG,
     }
-    assert (await PostgresqlMetadataWriter(druid_dsn).held(SOURCE)).checkpoint is None
+    assert (await PostgresqlMetadataWriter(druid_dsn).state(SOURCE)).checkpoint is None
 
 
 async def upsert_segment(dsn: str) -> None:
@@ -733,14 +733,14 @@ async def begin_transaction(dsn: str) -> None:
 
 
 async def _held(dsn: str):
-    return await PostgresqlMetadataWriter(dsn).held(SOURCE)
+    return await PostgresqlMetadataWriter(dsn).state(SOURCE)
 
 
 WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
     "scan": ("druid_segments", lambda dsn: rows_of(PostgresqlMetadataReader(dsn))),
     "upsert": ("druid_segments", upsert_segment),
     "acquire": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).acquire(SOURCE)),
-    "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).held(SOURCE)),
+    "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).state(SOURCE)),
     "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE, "log-1")),
     "renamed": ("replicator_renamed", lambda dsn: PostgresqlMetadataWriter(dsn).renamed(SOURCE)),
 }

@@ -59,17 +59,17 @@ async def test_what_no_point_needs_goes_and_the_rest_is_whole(store: Store):
     third = await day(pipeline, segment("clicks", partition=1), gone=(WIKI, CLICKS))
     await day(pipeline, segment("clicks", partition=2))
     stray = Location("stray/0/index.zip")
-    await store.storage.put(stray, await Origin({"": b"left over"}).shipment(stray))
+    await store.storage.put(stray, await Origin({"": b"left over"}).copy_source(stray))
     await pipeline.holds().create("audit", ToOffset(offset=held), reason="r", until=None)
 
     plan = await pipeline.planner().plan(timedelta(days=1), storage=True)
     assert (plan.horizon, plan.storage is not None) == (third, True)
-    assert len(plan.condemned) == 0, "the hold keeps both"
+    assert len(plan.unreferenced) == 0, "the hold keeps both"
     await pipeline.expirer().carry_out(plan, orphans=False)
     await pipeline.holds().remove("audit")
     plan = await pipeline.planner().plan(timedelta(days=1), storage=True)
     assert plan.storage is not None
-    assert len(plan.condemned) == plan.storage.expiring == 2
+    assert len(plan.unreferenced) == plan.storage.expiring == 2
     assert plan.storage.expiring_bytes == 2 * 1967
     assert plan.storage.foreign == 0
     assert plan.storage.young + len(plan.storage.orphans) == 1

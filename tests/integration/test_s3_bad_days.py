@@ -26,7 +26,7 @@ from replicator.errors import (
 )
 from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location
-from replicator.ports import Clock, Receipt, Shipment
+from replicator.ports import Clock, CopySource, Receipt
 from replicator.services.target.copier import ahead_bytes_max
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.rings import IS_LONG
@@ -80,8 +80,8 @@ def storage(
     )
 
 
-async def shipment(data: bytes = LARGE) -> Shipment:
-    return await Origin({"": data}).shipment(ONE)
+async def copy_source(data: bytes = LARGE) -> CopySource:
+    return await Origin({"": data}).copy_source(ONE)
 
 
 async def put_until_it_works(url: str, bucket: str, data: bytes = LARGE) -> tuple[Receipt, int]:
@@ -89,7 +89,7 @@ async def put_until_it_works(url: str, bucket: str, data: bytes = LARGE) -> tupl
     for failed in range(20):
         async with storage(url, bucket) as target:
             try:
-                return await target.put(ONE, await shipment(data)), failed
+                return await target.put(ONE, await copy_source(data)), failed
             except TransientError:
                 assert await target.receipt(ONE) is None
     raise AssertionError("it never worked")
@@ -115,12 +115,12 @@ async def test_how_many_requests_an_object_costs(s3: S3, front: Proxy, bucket: s
     """Looking whether it is there, and storing it: no request that is not needed."""
     async with storage(front.url, bucket) as target:
         assert await target.receipt(ONE) is None
-        await target.put(ONE, await shipment(b"small"))
+        await target.put(ONE, await copy_source(b"small"))
         assert front.kinds() == ["HEAD", "PUT"]
         front.seen.clear()
         other = Location("wiki/other/index.zip")
         assert await target.receipt(other) is None
-        await target.put(other, await Origin({"": LARGE}).shipment(other))
+        await target.put(other, await Origin({"": LARGE}).copy_source(other))
         kinds = ["HEAD", "ListMultipartUploads", *MULTIPART, "HEAD", "PUT receipt"]
         assert sorted(front.kinds()) == sorted(kinds)
         front.seen.clear()
@@ -179,7 +179,7 @@ async def test_parts_that_were_sent_are_not_sent_again(s3: S3, front: Proxy, buc
     front.decide = decide
     async with storage(front.url, bucket) as target:
         with pytest.raises(TransientError):
-            await target.put(ONE, await shipment())
+            await target.put(ONE, await copy_source())
         assert await target.receipt(ONE) is None
     front.decide = lambda _: None
     front.seen.clear()
@@ -198,7 +198,7 @@ async def test_parts_of_other_bytes_are_not_used(s3: S3, front: Proxy, bucket: s
     front.decide = decide
     async with storage(front.url, bucket) as target:
         with pytest.raises(TransientError):
-            await target.put(ONE, await shipment())
+            await target.put(ONE, await copy_source())
     front.decide = lambda _: None
     now = LARGE[: 6 * MIB] + b"new" + LARGE[6 * MIB + 3 :]
     front.seen.clear()
@@ -223,7 +223,7 @@ async def test_bytes_that_change_on_the_way_are_refused_by_the_server(
     front.decide = lambda request: Flip() if request.kind in {"PUT", "UploadPart"} else None
     async with storage(front.url, bucket) as target:
         with pytest.raises((TransientError, CorruptionError)):
-            await target.put(ONE, await shipment(data))
+            await target.put(ONE, await copy_source(data))
     async with storage(s3.url, bucket) as target:
         assert await target.receipt(ONE) is None
         with pytest.raises((MissingObjectError, TransientError)):
@@ -235,7 +235,7 @@ async def test_bytes_that_change_on_the_way_are_refused_by_the_server(
 
 async def test_a_body_that_breaks_off_while_it_is_read(s3: S3, front: Proxy, bucket: str):
     async with storage(s3.url, bucket) as target:
-        await target.put(ONE, await shipment())
+        await target.put(ONE, await copy_source())
     front.decide = lambda request: Reset("response") if request.kind == "GET" else None
     reader = S3Reader(s3_address(front.url, bucket), pace=Pace(), sizes=SIZES)
     (stored,) = await reader.objects(ONE)
@@ -247,7 +247,7 @@ async def test_a_body_that_breaks_off_while_it_is_read(s3: S3, front: Proxy, buc
 
 async def test_wrong_credentials_are_a_matter_of_configuration(s3: S3, bucket: str):
     async with storage(s3.url, bucket, secret="wrong") as target:
-        for call in (target.receipt(ONE), target.put(ONE, await shipment()), target.probe()):
+        for call in (target.receipt(ONE), target.put(ONE, await copy_source()), target.probe()):
             with pytest.raises(ConfigError) as found:
                 await call
             assert "wrong" not in str(found.value)
@@ -262,13 +262,13 @@ async def test_credentials_that_fail_midway(
     front.decide = lambda r: Refuse(403, code) if r.kind == "CompleteMultipartUpload" else None
     async with storage(front.url, bucket) as target:
         with pytest.raises(ConfigError) as found:
-            await target.put(ONE, await shipment())
+            await target.put(ONE, await copy_source())
         assert hint in found.value.hint
         assert await target.receipt(ONE) is None
     front.decide = lambda r: Refuse(403, code) if r.kind == "GET" else None
     reader = S3Reader(s3_address(front.url, bucket), pace=Pace(), sizes=SIZES)
     async with storage(s3.url, bucket) as target:
-        await target.put(Location("wiki/b.zip"), await shipment(b"small"))
+        await target.put(Location("wiki/b.zip"), await copy_source(b"small"))
     (stored,) = await reader.objects(Location("wiki/b.zip"))
     with pytest.raises(ConfigError) as found:
         _ = [piece async for piece in reader.read(Location("wiki/b.zip"), stored)]
@@ -279,7 +279,7 @@ async def test_an_object_that_goes_while_it_is_sent_leaves_no_parts(s3: S3, buck
     origin = Origin({"": LARGE}, failure=MissingObjectError("killed"))
     async with storage(s3.url, bucket) as target:
         with pytest.raises(MissingObjectError):
-            await target.put(ONE, await origin.shipment(ONE))
+            await target.put(ONE, await origin.copy_source(ONE))
     assert await unfinished(s3, bucket) == []
 
 
@@ -288,11 +288,11 @@ async def test_uploads_that_nobody_finishes_are_aborted_below_our_prefix_only(s3
         for key in ("druid/segments/old.zip", "somebody/else.zip", "druid/segments2/x.zip"):
             await client.create_multipart_upload(Bucket=bucket, Key=key)
     async with storage(s3.url, bucket) as target:
-        await target.put(ONE, await shipment())
+        await target.put(ONE, await copy_source())
     assert len(await unfinished(s3, bucket)) == 3, "young ones may be somebody's at work"
     async with storage(s3.url, bucket, clock=LaterClock()) as target:
         other = Location("wiki/other.zip")
-        await target.put(other, await Origin({"": LARGE}).shipment(other))
+        await target.put(other, await Origin({"": LARGE}).copy_source(other))
     assert sorted(await unfinished(s3, bucket)) == ["druid/segments2/x.zip", "somebody/else.zip"]
 
 
@@ -310,7 +310,7 @@ async def main():
         in_flight=InFlight(64 << 20), sizes=SIZES, clock=SystemClock(),
     )
     print("begin", flush=True)
-    await storage.put(ONE, await Origin({"": LARGE}).shipment(ONE))
+    await storage.put(ONE, await Origin({"": LARGE}).copy_source(ONE))
 
 asyncio.run(main())
 """
@@ -338,14 +338,14 @@ async def test_a_kill_in_the_middle_of_an_upload(s3: S3, front: Proxy, bucket: s
 # ------------------------------------------------------------------------- within the service
 
 
-async def shipped_from(url: str, bucket: str, data: bytes) -> Shipment:
+async def shipped_from(url: str, bucket: str, data: bytes) -> CopySource:
     """Let a source in the same service hold an object."""
     address = s3_address(url, bucket, prefix="source")
     source = s3_bucket(s3_service(address), Pace())
     await source.replace(f"source/{ONE}", data)
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(ONE))
-    return Shipment(origin=reader, place=ONE, objects=objects)
+    return CopySource(origin=reader, place=ONE, objects=objects)
 
 
 async def test_the_service_copies_on_its_own_where_it_can(
@@ -353,21 +353,21 @@ async def test_the_service_copies_on_its_own_where_it_can(
 ):
     # on this server a look that is a second old is not believed, and this machine may be slow
     monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: 0.0)
-    shipment = await shipped_from(front.url, bucket, LARGE)
+    copy_source = await shipped_from(front.url, bucket, LARGE)
     async with storage(front.url, bucket) as target:
         await target.probe()  # also whether a copy may replace what is there
         front.seen.clear()
         assert await target.receipt(ONE) is None
-        receipt = await target.put(ONE, shipment)
+        receipt = await target.put(ONE, copy_source)
         assert receipt.objects == checked({"": LARGE})
         assert front.kinds() == ["HEAD", "PUT"], "no byte passed this process"
         front.seen.clear()
         other = Location("wiki/other/index.zip")
         assert await target.receipt(other) is None
-        await target.put(other, shipment)
+        await target.put(other, copy_source)
         assert front.kinds() == ["HEAD", "PUT"]
         await target.remove(other)
-        assert ahead_bytes_max(target, shipment.origin, ONE) == SERVER_SIDE_MIN_BYTES
+        assert ahead_bytes_max(target, copy_source.origin, ONE) == SERVER_SIDE_MIN_BYTES
         front.seen.clear()
         assert await target.receipt(ONE) == receipt
         assert front.kinds() == ["HEAD", "HEAD"], "one more for the checksum that S3 keeps"
@@ -377,9 +377,9 @@ async def test_the_service_copies_on_its_own_where_it_can(
 
 async def test_a_copy_whose_checksum_s3_does_not_keep_counts_as_not_there(s3: S3, bucket: str):
     """Its metadata alone proves nothing: somebody may have written other bytes with the same."""
-    shipment = await shipped_from(s3.url, bucket, LARGE)
+    copy_source = await shipped_from(s3.url, bucket, LARGE)
     async with storage(s3.url, bucket) as target:
-        receipt = await target.put(ONE, shipment)
+        receipt = await target.put(ONE, copy_source)
         key = target.key(ONE)
         stat = await target.bucket.stat(key)
         assert stat is not None
@@ -387,10 +387,10 @@ async def test_a_copy_whose_checksum_s3_does_not_keep_counts_as_not_there(s3: S3
         await target.bucket.create(key, LARGE[::-1], stat.metadata)
         assert await target.receipt(ONE) is None
         with pytest.raises(RefusedError, match="other bytes"):
-            await target.put(ONE, shipment)
+            await target.put(ONE, copy_source)
         await target.bucket.delete(key)
         await target.bucket.create(key, LARGE, stat.metadata)
-        assert await target.put(ONE, shipment) == receipt, "equal bytes are adopted"
+        assert await target.put(ONE, copy_source) == receipt, "equal bytes are adopted"
         assert await target.receipt(ONE) == receipt
 
 
@@ -398,9 +398,9 @@ async def test_a_copy_does_not_have_the_receipt_of_its_original(s3: S3, bucket: 
     """A restore under another name copies from one target to another."""
     place = Location("renamed/index.zip")
     async with storage(s3.url, bucket, "archive") as archive, storage(s3.url, bucket) as target:
-        await archive.put(ONE, await Origin({"": SMALL}).shipment(ONE))
+        await archive.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
         objects = tuple(await archive.objects(ONE))
-        receipt = await target.put(place, Shipment(origin=archive, place=ONE, objects=objects))
+        receipt = await target.put(place, CopySource(origin=archive, place=ONE, objects=objects))
         assert receipt.copied_from == objects
         assert await target.receipt(place) == receipt
 
@@ -408,7 +408,7 @@ async def test_a_copy_does_not_have_the_receipt_of_its_original(s3: S3, bucket: 
 async def test_a_receipt_that_came_along_when_somebody_copied_does_not_count(s3: S3, bucket: str):
     elsewhere = Location("elsewhere/index.zip")
     async with storage(s3.url, bucket) as target:
-        receipt = await target.put(ONE, await Origin({"": SMALL}).shipment(ONE))
+        receipt = await target.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
         stat = await target.bucket.stat(target.key(ONE))
         assert stat is not None
         await target.bucket.create(target.key(elsewhere), SMALL, stat.metadata)
@@ -420,28 +420,28 @@ async def test_a_receipt_that_came_along_when_somebody_copied_does_not_count(s3:
 
 
 async def test_very_large_objects_are_copied_by_ranges(s3: S3, front: Proxy, bucket: str):
-    shipment = await shipped_from(front.url, bucket, LARGE)
+    copy_source = await shipped_from(front.url, bucket, LARGE)
     async with storage(front.url, bucket) as target:
         server_copy = target._server_copy
         assert isinstance(server_copy, S3ServerCopy)
         server_copy._object_bytes_max, server_copy._part_bytes = 5 * MIB, 5 * MIB
-        receipt = await target.put(ONE, shipment)
+        receipt = await target.put(ONE, copy_source)
         assert receipt.objects == checked({"": LARGE})
     assert Counter(front.kinds())["UploadPart"] == PARTS
     await is_whole(s3, bucket)
 
 
 async def test_an_object_written_meanwhile_is_not_copied(s3: S3, bucket: str):
-    shipment = await shipped_from(s3.url, bucket, LARGE)
+    copy_source = await shipped_from(s3.url, bucket, LARGE)
     await shipped_from(s3.url, bucket, LARGE[::-1])
     async with storage(s3.url, bucket) as target:
         with pytest.raises(TransientError, match="written"):
-            await target.put(ONE, shipment)
+            await target.put(ONE, copy_source)
         assert await target.receipt(ONE) is None
 
 
 async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: Proxy, bucket: str):
-    shipment = await shipped_from(front.url, bucket, LARGE)
+    copy_source = await shipped_from(front.url, bucket, LARGE)
     copies = {"denied": 0}
 
     def decide(request: Request) -> Refuse | None:
@@ -452,8 +452,8 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
 
     front.decide = decide
     async with storage(front.url, bucket) as target:
-        receipt = await target.put(ONE, shipment)
-        assert ahead_bytes_max(target, shipment.origin, ONE) == AHEAD_MAX_BYTES
+        receipt = await target.put(ONE, copy_source)
+        assert ahead_bytes_max(target, copy_source.origin, ONE) == AHEAD_MAX_BYTES
     assert copies["denied"] == 1
     assert receipt.objects == checked({"": LARGE})
     assert Counter(front.kinds())["UploadPart"] == PARTS
@@ -467,11 +467,11 @@ async def test_another_service_copies_nothing_so_bytes_are_fetched_at_once(s3: S
 
 
 async def test_nothing_is_copied_over_what_is_there(s3: S3, bucket: str):
-    shipment = await shipped_from(s3.url, bucket, LARGE)
+    copy_source = await shipped_from(s3.url, bucket, LARGE)
     async with storage(s3.url, bucket) as target:
         await target.bucket.replace(target.key(ONE), b"foreign")
         with pytest.raises(ReplicatorError, match="other bytes"):
-            await target.put(ONE, shipment)
+            await target.put(ONE, copy_source)
         (stored,) = await target.objects(ONE)
         assert [piece async for piece in target.read(ONE, stored)] == [b"foreign"]
 
@@ -492,10 +492,10 @@ async def test_the_server_says_how_long_to_wait(s3: S3, front: Proxy, bucket: st
     loop = asyncio.get_running_loop()
     async with storage(front.url, bucket) as target:
         with pytest.raises(TransientError):
-            await target.put(ONE, await shipment())
+            await target.put(ONE, await copy_source())
         front.decide = lambda _: None
         start = loop.time()
         await target.receipt(Location("wiki/other.zip"))
         assert 1 < loop.time() - start < 20
-        await target.put(ONE, await shipment())
+        await target.put(ONE, await copy_source())
     await is_whole(s3, bucket)

@@ -23,7 +23,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import Shipment
+from replicator.ports import CopySource
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address
 from tests.servers.stores import S3
 
@@ -73,7 +73,7 @@ async def target(s3: S3, bucket: str) -> AsyncIterator[S3Storage]:
 
 
 async def put(target: S3Storage, place: Location) -> None:
-    await target.put(place, await Origin(CONTENTS[place]).shipment(place))
+    await target.put(place, await Origin(CONTENTS[place]).copy_source(place))
 
 
 async def locks(s3: S3, bucket: str) -> dict[str, datetime | None]:
@@ -124,7 +124,7 @@ async def test_what_was_copied_by_the_service_is_locked(s3: S3, bucket: str, tar
     await s3_bucket(s3_service(address), Pace()).replace(f"source/{LARGE}", CONTENTS[LARGE][""])
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(LARGE))
-    await target.put(LARGE, Shipment(origin=reader, place=LARGE, objects=objects))
+    await target.put(LARGE, CopySource(origin=reader, place=LARGE, objects=objects))
     found = await locks(s3, bucket)
     assert found.pop(f"source/{LARGE}") is None
     assert list(found) == [target.key(LARGE)], "it carries its receipt itself"
@@ -211,10 +211,10 @@ async def test_our_own_files_are_locked_for_longer(s3: S3, bucket: str, target: 
 async def test_a_folder_that_was_half_stored_is_taken_over(s3: S3, bucket: str, target: S3Storage):
     """Its files cannot be cleaned up, and need not be."""
     origin = Origin(CONTENTS[FOLDER])
-    shipment = await origin.shipment(FOLDER)
+    copy_source = await origin.copy_source(FOLDER)
     del origin.files["version.bin"]
     with pytest.raises(MissingObjectError):
-        await target.put(FOLDER, shipment)
+        await target.put(FOLDER, copy_source)
     assert await target.receipt(FOLDER) is None
     await put(target, FOLDER)
     assert await target.check(FOLDER) == checked(CONTENTS[FOLDER])
@@ -226,5 +226,5 @@ async def test_the_same_bytes_again_are_fine_and_others_are_refused(target: S3St
         await put(target, place)
         other = {"": CONTENTS[place][""][::-1]}
         with pytest.raises((RefusedError, TransientError)):
-            await target.put(place, await Origin(other).shipment(place))
+            await target.put(place, await Origin(other).copy_source(place))
         assert await target.check(place) == checked(CONTENTS[place])

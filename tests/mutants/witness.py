@@ -12,7 +12,7 @@ MODULE: Final = "MUTANT_MODULE"
 FILE: Final = "MUTANT_WITNESS"
 
 
-class Witness:
+class Visitor:
     """Writes down what was seen at the end of the run."""
 
     def __init__(self) -> None:
@@ -50,4 +50,4 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{name} cannot be imported: {exc!r}") from exc
         if found is None or config.rootpath not in Path(found).parents:
             raise pytest.UsageError(f"{name} is {found}, not of {config.rootpath}")
-    config.pluginmanager.register(Witness(), "mutant-witness")
+    config.pluginmanager.register(Visitor(), "mutant-witness")

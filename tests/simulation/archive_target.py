@@ -41,7 +41,7 @@ class ArchiveTarget:
         )
 
     async def checkpoint(self) -> Checkpoint | None:
-        return (await self._truth().held(self._source)).checkpoint
+        return (await self._truth().state(self._source)).checkpoint
 
     async def gaps(self, log_id: str) -> list[Gap]:
         return list(await self._truth().gaps(self._source, log_id))
@@ -66,7 +66,7 @@ class ArchiveTarget:
             world.origin([self.area]),
             target,
             world.tools(),
-            carriage=world.carriage(ARCHIVE_ROOT),
+            mapping=world.mapping(ARCHIVE_ROOT),
         )
 
     @property

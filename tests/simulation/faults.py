@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from replicator.errors import TransientError
-from replicator.model.checkpoint import Gap, Held
+from replicator.model.checkpoint import Gap, TargetState
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.renaming import Renamed
@@ -19,6 +19,7 @@ from replicator.model.row import Kind, Row
 from replicator.ports import (
     Area,
     Checked,
+    CopySource,
     DeepStorage,
     DeepStorageReader,
     EventLogWriter,
@@ -27,7 +28,6 @@ from replicator.ports import (
     MetadataWriter,
     Piece,
     Receipt,
-    Shipment,
     Snapshot,
     Span,
     StoredObject,
@@ -145,15 +145,15 @@ class FlakyWriter:
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
         return await self._metadata.columns()
 
-    async def acquire(self, source: str) -> Held:
+    async def acquire(self, source: str) -> TargetState:
         await self._weather.before()
         held = await self._metadata.acquire(source)
         await self._weather.after("acquired the target and was not told")
         return held
 
-    async def held(self, source: str) -> Held:
+    async def state(self, source: str) -> TargetState:
         await self._weather.before()
-        return await self._metadata.held(source)
+        return await self._metadata.state(source)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         return await self._metadata.gaps(source, log_id)
@@ -198,9 +198,9 @@ class FlakyStorage:
     def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
         return self._storage.copies_from(origin, location)
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         await self._weather.before()
-        receipt = await self._storage.put(location, shipment)
+        receipt = await self._storage.put(location, copy_source)
         await self._weather.after("stored and was not told")
         return receipt
 
@@ -234,15 +234,15 @@ class FlakyTargetStorage(FlakyStorage):
     async def kept(self, location: Location) -> Receipt | None:
         return await self._target.kept(location)
 
-    async def vouch(self, location: Location, receipt: Receipt) -> None:
+    async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         await self._weather.before()
-        await self._target.vouch(location, receipt)
+        await self._target.write_receipt(location, receipt)
 
     async def replace(
-        self, location: Location, shipment: Shipment, truth: Receipt | None
+        self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
         await self._weather.before()
-        return await self._target.replace(location, shipment, truth)
+        return await self._target.replace(location, copy_source, truth)
 
 
 class FlakyArea:

@@ -47,7 +47,7 @@ async def covered(world: World, area: MemoryArea, checkpoint: Checkpoint | None)
     """Return up to where a target has what it needs to go on from its checkpoint."""
     if checkpoint is None or checkpoint.log_id != world.log_id:
         return 0
-    if checkpoint.standing:  # it goes on from the newest base
+    if checkpoint.paused:  # it goes on from the newest base
         return world.kept_until(area, world.log_id)
     return await ArchivedLog(Store(area), world.log_id).whole_until(checkpoint.offset)
 
@@ -175,7 +175,7 @@ class Fresh:
         uncopied = await restorer.execute(plan, accept_gaps=True)
         assert {row.offset for row in uncopied} <= self._left.excused, "bytes were lost"
         seen = self._world.source.seen[cut.closed.digest]
-        wanted = self._world.wanted(seen, self._world.carriage(self._root))
+        wanted = self._world.wanted(seen, self._world.mapping(self._root))
         for row in uncopied:
             del wanted[row.key]
         rows = self.metadata.rows
@@ -222,7 +222,7 @@ class Fresh:
                 storage=self.storage,
             ),
             self._tools,
-            carriage=self._world.carriage(self._root),
+            mapping=self._world.mapping(self._root),
         )
         if not self._by_reference:
             return pipeline.restorer(store.backup(), of=store.target)

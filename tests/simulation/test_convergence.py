@@ -85,7 +85,7 @@ async def change(world: World, *, times: int) -> None:
 async def try_restore(world: World) -> None:
     """A restore may fail in bad weather like anything else; then nothing has changed."""
     try:
-        if (await world.target.held(SOURCE)).checkpoint is not None:
+        if (await world.target.state(SOURCE)).checkpoint is not None:
             await world.restore()
     except (TransientError, FencedError):
         world.check()
@@ -117,7 +117,7 @@ async def heal(world: World) -> None:
     await world.restore_from_the_store()
     checkpoint = world.checkpoint()
     assert checkpoint is not None
-    assert not checkpoint.standing
+    assert not checkpoint.paused
     assert world.source.seen[checkpoint.digest] == world.source.rows
     if world.archive is not None:
         kept = await world.archive.checkpoint()

@@ -39,7 +39,7 @@ from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
-from replicator.model.row_mapping import Carriage, locate
+from replicator.model.row_mapping import RowMapping, locate
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
@@ -206,8 +206,8 @@ class World:
         )
         return Origin(source=SOURCE, layout=ORIGIN, log=log, bases=log)
 
-    def carriage(self, root: str = TARGET_ROOT) -> Carriage:
-        return Carriage(
+    def mapping(self, root: str = TARGET_ROOT) -> RowMapping:
+        return RowMapping(
             source=ORIGIN,
             target=LocalLayout(root=root),
             config_names=frozenset({"lookupsConfig"}),
@@ -224,7 +224,7 @@ class World:
 
     def pipeline(self, store: Store | None = None) -> Pipeline:
         return Pipeline(
-            self.origin(), self.configured(), self.tools(), carriage=self.carriage(), store=store
+            self.origin(), self.configured(), self.tools(), mapping=self.mapping(), store=store
         )
 
     def watcher(self) -> Watcher:
@@ -255,7 +255,7 @@ class World:
     async def retention_services(self) -> Retention:
         store, tools = await self.open_store(), self.tools()
         pipeline = Pipeline(
-            store.origin, store.target, tools, carriage=self.carriage(), store=store.store
+            store.origin, store.target, tools, mapping=self.mapping(), store=store.store
         )
         return Retention(store.archive, pipeline, store.target, tools)
 
@@ -316,7 +316,7 @@ class World:
         before = self.checkpoint()
         try:
             plan = await restorer.plan(
-                ToOffset(offset=cut.offset), datasource=None, adopt=False, stand=True
+                ToOffset(offset=cut.offset), datasource=None, adopt=False, pause=True
             )
             await restorer.execute(plan, accept_gaps=True)
         except GapError:
@@ -327,9 +327,9 @@ class World:
                 assert not await self.is_reachable(cut)
                 self.marks.add("what lies in a hole was not restored")
             return
-        held = await self.target.held(SOURCE)
+        held = await self.target.state(SOURCE)
         assert held.checkpoint is not None
-        assert (held.checkpoint.offset, held.checkpoint.standing) == (cut.offset, True)
+        assert (held.checkpoint.offset, held.checkpoint.paused) == (cut.offset, True)
         self.marks.add("restored")
         self.check()
 
@@ -440,26 +440,26 @@ class World:
     def check_rows(self, checkpoint: Checkpoint) -> None:
         assert checkpoint.digest in self.source.seen, "the digest is of no state that ever was"
         seen = self.source.seen[checkpoint.digest]
-        wanted = {key: row for key, row in self.carried(seen) if row is not None}
+        wanted = {key: row for key, row in self.mapped(seen) if row is not None}
         gaps = {RowKey(gap.kind, gap.key) for gap in self.gaps() if gap.at(checkpoint.offset)}
         for key in gaps:
             wanted.pop(key, None)
         present = {key: self.compared(row) for key, row in self.target.rows.items()}
         assert present == wanted
 
-    def wanted(self, rows: Rows, carriage: Carriage | None = None) -> dict[RowKey, object]:
-        carriage = carriage or self.carriage()
+    def wanted(self, rows: Rows, mapping: RowMapping | None = None) -> dict[RowKey, object]:
+        mapping = mapping or self.mapping()
         found: dict[RowKey, object] = {}
         for key, row in rows.items():
             try:
-                carried = carriage.carried(row)
+                mapped = mapping.mapped(row)
             except MalformedRowError:
                 continue
-            if carried is not None:
-                found[key] = self.compared(carried)
+            if mapped is not None:
+                found[key] = self.compared(mapped)
         return found
 
-    def carried(self, rows: Rows) -> Iterator[tuple[RowKey, object | None]]:
+    def mapped(self, rows: Rows) -> Iterator[tuple[RowKey, object | None]]:
         """Give what `wanted` does, row by row; rows are frozen, so each is carried once."""
         for key, row in rows.items():
             if (known := self._carried.get(id(row))) is None:
@@ -513,7 +513,7 @@ class World:
             checkpoints.append(await self.archive.checkpoint())
         return all(
             checkpoint is not None
-            and not checkpoint.standing
+            and not checkpoint.paused
             and checkpoint.log_id == self.log_id
             and self.source.seen[checkpoint.digest] == self.source.rows
             for checkpoint in checkpoints

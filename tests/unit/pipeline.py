@@ -19,7 +19,7 @@ from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.places import Placing
 from replicator.model.row import TABLES, Row, Segment, key_of
-from replicator.model.row_mapping import Carriage, locate
+from replicator.model.row_mapping import RowMapping, locate
 from replicator.ports import MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
@@ -28,7 +28,7 @@ from replicator.services.replication.watcher import Watcher
 from replicator.services.restore.restorer import Restorer
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
-from replicator.services.retention.object_locks import Locker
+from replicator.services.retention.object_locks import ObjectLocker
 from replicator.services.retention.planner import ExpiryPlanner
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.archivist import Archivist
@@ -122,8 +122,8 @@ class Pipeline:
             storage=self.target_storage,
         )
 
-    def carriage(self) -> Carriage:
-        return Carriage(
+    def mapping(self) -> RowMapping:
+        return RowMapping(
             source=ORIGIN,
             target=LocalLayout(root=TARGET_ROOT),
             config_names=frozenset({"lookupsConfig"}),
@@ -140,7 +140,7 @@ class Pipeline:
             self.origin(),
             self.configured(metadata),
             self.tools(),
-            carriage=self.carriage(),
+            mapping=self.mapping(),
             store=store,
         )
 
@@ -223,7 +223,7 @@ class Pipeline:
     def expirer(self, store: Store | None = None) -> Expirer:
         return self.retention(store).expirer()
 
-    def locker(self) -> Locker:
+    def object_locker(self) -> ObjectLocker:
         return self.retention().locks()
 
     def reconciler(self) -> Reconciler:

@@ -104,7 +104,7 @@ def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
     return {METADATA: text.decode()} if fits else None
 
 
-def carried(location: Location, stat: Stat) -> Receipt | None:
+def mapped(location: Location, stat: Stat) -> Receipt | None:
     """Return the receipt that an object carries itself, its checksum '' where the service has it.
 
     That of another place does not count: it came along when somebody copied the object.
@@ -119,7 +119,7 @@ def carried(location: Location, stat: Stat) -> Receipt | None:
 def carries(location: Location, stat: Stat) -> bool:
     """Whether an object has a receipt of its own place; one that cannot be read is none."""
     try:
-        return carried(location, stat) is not None
+        return mapped(location, stat) is not None
     except CorruptionError:
         return False
 

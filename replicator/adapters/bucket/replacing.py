@@ -9,9 +9,9 @@ from replicator.adapters.transfer.hashing import sha256_of
 from replicator.adapters.transfer.pacing import InFlight
 from replicator.errors import CorruptionError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, Receipt, Shipment, StoredObject
+from replicator.ports import Checked, CopySource, Receipt, StoredObject
 
-Put = Callable[[Location, Shipment], Awaitable[Receipt]]
+Put = Callable[[Location, CopySource], Awaitable[Receipt]]
 
 
 class Mending:
@@ -35,18 +35,18 @@ class Mending:
         self._in_flight, self._sizes, self._put = in_flight, sizes, put
 
     async def replace(
-        self, key: str, location: Location, shipment: Shipment, truth: Receipt | None
+        self, key: str, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
-        """Do it, as `SegmentMender.replace` says."""
+        """Do it, as `SegmentReplacer.replace` says."""
         if truth is None:
             await self._bucket.clear(self._receipts.key(location))
         else:
             await self._receipts.keep(location, truth)
         if location.endswith("/"):
-            stored = await self._folder(key, shipment)
+            stored = await self._folder(key, copy_source)
         else:
-            packed = shipment.place.endswith("/")
-            stored = await self._object(key, location, shipment, truth, packed=packed)
+            packed = copy_source.place.endswith("/")
+            stored = await self._object(key, location, copy_source, truth, packed=packed)
         receipt = stored.confirmed(truth)
         if receipt is None:
             await self._clear(key)
@@ -60,36 +60,36 @@ class Mending:
         self,
         key: str,
         location: Location,
-        shipment: Shipment,
+        copy_source: CopySource,
         truth: Receipt | None,
         *,
         packed: bool,
     ) -> Receipt:
-        contents = Contents(shipment, None if packed else shipment.objects[0])
+        contents = Contents(copy_source, None if packed else copy_source.objects[0])
         if contents.about_bytes > self._sizes.part_bytes:
             await self._bucket.clear(key)
-            return await self._put(location, shipment)
+            return await self._put(location, copy_source)
         async with self._in_flight.hold(contents.about_bytes):
             data = await contents.whole()
             contents.require_size(len(data))
             whole = Checked(name="", size_bytes=len(data), sha256=await sha256_of(data))
-            copied_from, files = shipment.objects, contents.files
+            copied_from, files = copy_source.objects, contents.files
             receipt = Receipt(objects=(whole,), copied_from=copied_from, packed=files)
             if receipt.confirmed(truth) is None:
                 raise _other(location)
             await self._bucket.replace(key, data, retained=True)
         return receipt
 
-    async def _folder(self, key: str, shipment: Shipment) -> Receipt:
-        names = {stored.name for stored in shipment.objects}
+    async def _folder(self, key: str, copy_source: CopySource) -> Receipt:
+        names = {stored.name for stored in copy_source.objects}
         for one in await listed(self._bucket, key):
             if one.key[len(key) :] not in names:
                 await self._bucket.clear(one.key)
-        files = [await self._file(key + one.name, shipment, one) for one in shipment.objects]
-        return Receipt(objects=tuple(files), copied_from=shipment.objects)
+        files = [await self._file(key + one.name, copy_source, one) for one in copy_source.objects]
+        return Receipt(objects=tuple(files), copied_from=copy_source.objects)
 
-    async def _file(self, key: str, shipment: Shipment, stored: StoredObject) -> Checked:
-        contents = Contents(shipment, stored)
+    async def _file(self, key: str, copy_source: CopySource, stored: StoredObject) -> Checked:
+        contents = Contents(copy_source, stored)
         if stored.size_bytes > self._sizes.part_bytes:
             await self._bucket.clear(key)
             checksum = await self._upload.run(key, contents)

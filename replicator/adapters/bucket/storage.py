@@ -19,7 +19,7 @@ from replicator.adapters.bucket.area import ObjectArea
 from replicator.adapters.bucket.bucket import Bucket, Stat, files, listed
 from replicator.adapters.bucket.places import ObjectPlaces
 from replicator.adapters.bucket.reader import ObjectStorageReader
-from replicator.adapters.bucket.receipts import Receipts, carried, metadata_of
+from replicator.adapters.bucket.receipts import Receipts, mapped, metadata_of
 from replicator.adapters.bucket.replacing import Mending
 from replicator.adapters.bucket.upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.transfer.hashing import Sha256, sha256_of
@@ -36,11 +36,11 @@ from replicator.model.load_spec import Location, is_plain
 from replicator.ports import (
     OWN_AREA,
     Checked,
+    CopySource,
     DeepStorageReader,
     Effective,
     Known,
     Receipt,
-    Shipment,
     StoredObject,
     StoredPlace,
 )
@@ -56,7 +56,7 @@ LOOKED_AT_MAX_S = 1.0
 
 
 class ObjectStorage(ObjectStorageReader):
-    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in a bucket below a prefix."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer` in a bucket below a prefix."""
 
     def __init__(
         self,
@@ -134,13 +134,13 @@ class ObjectStorage(ObjectStorageReader):
     def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
         return self._server_copy is not None and self._server_copy.reaches(origin, location)
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         if not location.endswith("/"):
-            packed = shipment.place.endswith("/")
-            stored = None if packed else _only(location, shipment)
-            return await self._put_object(location, shipment, stored)
-        _require_folder(location, shipment)
-        return await self._put_folder(location, shipment)
+            packed = copy_source.place.endswith("/")
+            stored = None if packed else _only(location, copy_source)
+            return await self._put_object(location, copy_source, stored)
+        _require_folder(location, copy_source)
+        return await self._put_folder(location, copy_source)
 
     async def probe(self) -> Sequence[str]:
         folder = self._below(f"{OWN_AREA}/probe-{token_hex(8)}")
@@ -189,23 +189,23 @@ class ObjectStorage(ObjectStorageReader):
             return await self._kept(location, stat)
         return await self._receipts.kept(location)
 
-    async def vouch(self, location: Location, receipt: Receipt) -> None:
+    async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         there = {one.name: one.size_bytes for one in await self.objects(location)}
         if there != {one.name: one.size_bytes for one in receipt.objects}:
             raise MissingObjectError(f"{self.key(location)} is not what its receipt would say")
         await self._receipts.keep(location, receipt)
 
     async def replace(
-        self, location: Location, shipment: Shipment, truth: Receipt | None
+        self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
         key = self.key(location)
         if location.endswith("/"):
-            _require_folder(location, shipment)
-        elif not shipment.place.endswith("/"):
-            _only(location, shipment)
+            _require_folder(location, copy_source)
+        elif not copy_source.place.endswith("/"):
+            _only(location, copy_source)
         self._ahead.pop(location, None)
         await self._require_proved()
-        return await self._mending.replace(key, location, shipment, truth)
+        return await self._mending.replace(key, location, copy_source, truth)
 
     async def extend(self, location: Location, until: datetime) -> None:
         del until
@@ -219,9 +219,9 @@ class ObjectStorage(ObjectStorageReader):
     # ----------------------------------------------------------------------------- one object
 
     async def _put_object(
-        self, location: Location, shipment: Shipment, stored: StoredObject | None
+        self, location: Location, copy_source: CopySource, stored: StoredObject | None
     ) -> Receipt:
-        contents = Contents(shipment, stored)
+        contents = Contents(copy_source, stored)
         if (copied := await self._copied(location, contents)) is not None:
             return copied
         if contents.about_bytes <= self._sizes.part_bytes:
@@ -239,13 +239,15 @@ class ObjectStorage(ObjectStorageReader):
             self._server_copy is None
             or contents.stored is None
             or contents.stored.size_bytes < SERVER_SIDE_MIN_BYTES
-            or not self._server_copy.reaches(contents.shipment.origin, contents.shipment.place)
+            or not self._server_copy.reaches(
+                contents.copy_source.origin, contents.copy_source.place
+            )
         ):
             return None
         if not await self._is_absent(key):
             return None
         unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
-        receipt = Receipt(objects=(unread,), copied_from=contents.shipment.objects)
+        receipt = Receipt(objects=(unread,), copied_from=contents.copy_source.objects)
         metadata = metadata_of(location, receipt)
         try:
             copied = await self._server_copy.run(key, contents, metadata or {})
@@ -308,7 +310,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _adopt(self, location: Location, contents: Contents) -> Receipt:
         """Keep a large object that was there, if it has the bytes that should be there."""
         checksum = Sha256()
-        again = Contents(contents.shipment, contents.stored)
+        again = Contents(contents.copy_source, contents.stored)
         async for piece in again.pieces():
             await checksum.add(piece)
         again.require_size(checksum.size_bytes)
@@ -337,7 +339,7 @@ class ObjectStorage(ObjectStorageReader):
 
     async def _carried(self, location: Location, stat: Stat) -> Receipt | None:
         """Return the receipt that an object carries, with the checksum that the service keeps."""
-        if (receipt := carried(location, stat)) is None or receipt.objects[0].sha256:
+        if (receipt := mapped(location, stat)) is None or receipt.objects[0].sha256:
             return receipt
         sha256 = None if self._server_copy is None else await self._server_copy.sha256(stat.key)
         if sha256 is None:
@@ -346,9 +348,9 @@ class ObjectStorage(ObjectStorageReader):
 
     # ------------------------------------------------------------------------------- a folder
 
-    async def _put_folder(self, location: Location, shipment: Shipment) -> Receipt:
+    async def _put_folder(self, location: Location, copy_source: CopySource) -> Receipt:
         key, made, checked = self.key(location), list[str](), list[Checked]()
-        wanted = {stored.name for stored in shipment.objects}
+        wanted = {stored.name for stored in copy_source.objects}
         foreign = [o for o in await listed(self._bucket, key) if o.key[len(key) :] not in wanted]
         if foreign:
             raise RefusedError(
@@ -356,27 +358,27 @@ class ObjectStorage(ObjectStorageReader):
                 hint="move it away if nothing needs it, then run the command again",
             )
         try:
-            for stored in shipment.objects:
-                checked.append(await self._put_file(key + stored.name, shipment, stored, made))
+            for stored in copy_source.objects:
+                checked.append(await self._put_file(key + stored.name, copy_source, stored, made))
         except ReplicatorError:
             for one in made:
                 with suppress(RefusedError):  # locked: it is taken over by the next try
                     await self._bucket.delete(one)
             raise
-        receipt = Receipt(objects=tuple(checked), copied_from=shipment.objects)
+        receipt = Receipt(objects=tuple(checked), copied_from=copy_source.objects)
         await self._receipts.keep(location, receipt)
         return receipt
 
     async def _put_file(
-        self, key: str, shipment: Shipment, stored: StoredObject, made: list[str]
+        self, key: str, copy_source: CopySource, stored: StoredObject, made: list[str]
     ) -> Checked:
-        contents = Contents(shipment, stored)
+        contents = Contents(copy_source, stored)
         if stored.size_bytes > self._sizes.part_bytes:
             try:
                 checksum = await self._upload.run(key, contents)
                 made.append(key)
             except FileExistsError:
-                checksum = await self._digest(Contents(shipment, stored))
+                checksum = await self._digest(Contents(copy_source, stored))
                 await self._require_equal(key, stored, checksum)
             return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
         async with self._in_flight.hold(stored.size_bytes):
@@ -420,16 +422,18 @@ class ObjectStorage(ObjectStorageReader):
         return replace(kept, stored_at=max((one.stored_at for one in there), default=None))
 
 
-def _require_folder(location: Location, shipment: Shipment) -> None:
-    if not shipment.place.endswith("/"):
-        raise RefusedError(f"{shipment.place} is one object and {location} a folder")
+def _require_folder(location: Location, copy_source: CopySource) -> None:
+    if not copy_source.place.endswith("/"):
+        raise RefusedError(f"{copy_source.place} is one object and {location} a folder")
 
 
-def _only(location: Location, shipment: Shipment) -> StoredObject:
-    if [stored.name for stored in shipment.objects] != [""]:
-        raise RefusedError(f"{location}: {shipment.place} is not one object")
-    return shipment.objects[0]
+def _only(location: Location, copy_source: CopySource) -> StoredObject:
+    if [stored.name for stored in copy_source.objects] != [""]:
+        raise RefusedError(f"{location}: {copy_source.place} is not one object")
+    return copy_source.objects[0]
 
 
 def _receipt(contents: Contents, whole: Checked) -> Receipt:
-    return Receipt(objects=(whole,), copied_from=contents.shipment.objects, packed=contents.files)
+    return Receipt(
+        objects=(whole,), copied_from=contents.copy_source.objects, packed=contents.files
+    )

@@ -11,7 +11,7 @@ from replicator.adapters.transfer.pacing import InFlight
 from replicator.adapters.transfer.packing import Packing
 from replicator.errors import CorruptionError, ReplicatorError
 from replicator.model.load_spec import Location
-from replicator.ports import Checked, DeepStorageReader, Piece, Shipment, StoredObject
+from replicator.ports import Checked, CopySource, DeepStorageReader, Piece, StoredObject
 
 PARTS_MAX = 9_500
 """S3 takes 10,000 parts; a packed segment can be larger than its files together."""
@@ -33,22 +33,22 @@ class Sizes:
 
 
 class Contents:
-    """What one object will hold: an object of the shipment as it is, or all of them packed."""
+    """What one object will hold: an object of the source as it is, or all of them packed."""
 
-    def __init__(self, shipment: Shipment, stored: StoredObject | None) -> None:
-        """Take one object of a shipment, or None to pack all of them."""
-        self.shipment, self.stored = shipment, stored
-        self._whole = shipment.objects[0] if stored is None else stored
-        self._packing = Packing(shipment) if stored is None else None
+    def __init__(self, copy_source: CopySource, stored: StoredObject | None) -> None:
+        """Take one object of a source, or None to pack all of them."""
+        self.copy_source, self.stored = copy_source, stored
+        self._whole = copy_source.objects[0] if stored is None else stored
+        self._packing = Packing(copy_source) if stored is None else None
 
     @property
     def about_bytes(self) -> int:
         """The size, of a packed segment about."""
-        return self.shipment.size_bytes if self.stored is None else self.stored.size_bytes
+        return self.copy_source.size_bytes if self.stored is None else self.stored.size_bytes
 
     def range(self, start: int, end: int) -> AsyncIterator[Piece]:
         """Yield some of the bytes of contents that are not packed."""
-        return self.shipment.read(self._whole, start=start, end=end)
+        return self.copy_source.read(self._whole, start=start, end=end)
 
     @property
     def files(self) -> tuple[Checked, ...]:
@@ -59,7 +59,7 @@ class Contents:
         """Yield all bytes."""
         if self._packing is not None:
             return self._packing.pieces()
-        return self.shipment.read(self._whole)
+        return self.copy_source.read(self._whole)
 
     async def whole(self) -> Piece:
         """Return all bytes at once; what came in one piece is not copied."""
@@ -70,8 +70,8 @@ class Contents:
         """Raise a CorruptionError when other than the announced bytes arrived."""
         if self.stored is not None and size_bytes != self.stored.size_bytes:
             raise CorruptionError(
-                f"{self.shipment.place}{self.stored.name}: {size_bytes} bytes arrived, its storage"
-                f" said {self.stored.size_bytes}; nothing was stored"
+                f"{self.copy_source.place}{self.stored.name}: {size_bytes} bytes arrived, its"
+                f" storage said {self.stored.size_bytes}; nothing was stored"
             )
 
 

@@ -89,7 +89,7 @@ class GoogleServerCopy:
         self, key: str, contents: Contents, metadata: Mapping[str, str]
     ) -> Checked | None:
         del metadata
-        within = self._within(contents.shipment.origin, contents.shipment.place)
+        within = self._within(contents.copy_source.origin, contents.copy_source.place)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None

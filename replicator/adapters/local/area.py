@@ -19,7 +19,7 @@ from replicator.adapters.local.files import (
     translated,
     write_durably,
 )
-from replicator.adapters.local.workspace import Area
+from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import NotFoundError, RefusedError, TransientError
 
@@ -30,7 +30,7 @@ HIDDEN = "."
 class LocalArea:
     """An `Area` below the folder `root`, which must exist."""
 
-    def __init__(self, root: Path, name: str, unfinished: Area) -> None:
+    def __init__(self, root: Path, name: str, unfinished: Workspace) -> None:
         """Take the settings; nothing is opened yet.
 
         Args:

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from replicator.adapters.local.workspace import Area
+from replicator.adapters.local.workspace import Workspace
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredPlace
 
 
-def local_places(root: Path, area: Area, known: Known) -> Iterator[StoredPlace]:
+def local_places(root: Path, area: Workspace, known: Known) -> Iterator[StoredPlace]:
     """Yield each place that is not known, and nothing below a folder that is."""
     return _below(root, "", area, known)
 
 
-def _below(folder: Path, prefix: str, area: Area, known: Known) -> Iterator[StoredPlace]:
+def _below(folder: Path, prefix: str, area: Workspace, known: Known) -> Iterator[StoredPlace]:
     for entry in _entries(folder):
         if prefix == "" and entry.name in AREAS:
             continue

@@ -27,18 +27,18 @@ from replicator.adapters.local.files import (
 )
 from replicator.adapters.local.places import local_places
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
-from replicator.adapters.local.workspace import Area, Kept
+from replicator.adapters.local.workspace import Kept, Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import (
     OWN_AREA,
     Checked,
+    CopySource,
     DeepStorageReader,
     Known,
     Piece,
     Receipt,
-    Shipment,
     StoredObject,
     StoredPlace,
 )
@@ -48,7 +48,7 @@ PAGE_PLACES_MAX = 1000
 
 
 class LocalDeepStorage(LocalDeepStorageReader):
-    """A `DeepStorage`, `SegmentRemover` and `SegmentMender` in the folder `root`, which must exist.
+    """A `TargetStorage` in the folder `root`, which must exist.
 
     What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
     into place. The receipt is durable before that: after any crash there are bytes with a receipt,
@@ -66,7 +66,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             lock_timeout_s: How long another process may be putting something in the same place.
         """
         super().__init__(root, piece_bytes=piece_bytes)
-        self._area = Area(root, lock_timeout_s=lock_timeout_s)
+        self._area = Workspace(root, lock_timeout_s=lock_timeout_s)
         self._settled = False
 
     async def __aenter__(self) -> Self:
@@ -99,12 +99,12 @@ class LocalDeepStorage(LocalDeepStorageReader):
         del origin, location
         return False
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
-        _require_names(location, shipment.objects)
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
+        _require_names(location, copy_source.objects)
         await finished(lambda: self._begin(location))
         work = self._area.new_folder()
         try:
-            receipt = await self._written(work, location, shipment)
+            receipt = await self._written(work, location, copy_source)
             return await finished(lambda: self._place(location, work, receipt))
         finally:
             await finished(lambda: shutil.rmtree(work, ignore_errors=True))
@@ -116,17 +116,17 @@ class LocalDeepStorage(LocalDeepStorageReader):
         found = await finished(lambda: self._kept(location))
         return None if found is None else found.receipt
 
-    async def vouch(self, location: Location, receipt: Receipt) -> None:
-        await finished(lambda: self._vouch(location, receipt))
+    async def write_receipt(self, location: Location, receipt: Receipt) -> None:
+        await finished(lambda: self._write_receipt(location, receipt))
 
     async def replace(
-        self, location: Location, shipment: Shipment, truth: Receipt | None
+        self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
-        _require_names(location, shipment.objects)
+        _require_names(location, copy_source.objects)
         await finished(lambda: self._prepare(location))
         work = self._area.new_folder()
         try:
-            receipt = (await self._written(work, location, shipment)).confirmed(truth)
+            receipt = (await self._written(work, location, copy_source)).confirmed(truth)
             if receipt is None:
                 raise CorruptionError(
                     f"{location}: other bytes arrived than its receipt says; what was there stays"
@@ -153,21 +153,21 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await finished(self._probe)
         return ()
 
-    async def _written(self, work: Path, location: Location, shipment: Shipment) -> Receipt:
-        """Write a shipment beside its place."""
+    async def _written(self, work: Path, location: Location, copy_source: CopySource) -> Receipt:
+        """Write what a source has beside its place."""
         checked = [
-            await self._write(work, location, wanted, shipment) for wanted in shipment.objects
+            await self._write(work, location, wanted, copy_source) for wanted in copy_source.objects
         ]
-        return Receipt(objects=tuple(checked), copied_from=shipment.objects)
+        return Receipt(objects=tuple(checked), copied_from=copy_source.objects)
 
     async def _write(
-        self, work: Path, location: Location, wanted: StoredObject, shipment: Shipment
+        self, work: Path, location: Location, wanted: StoredObject, copy_source: CopySource
     ) -> Checked:
         writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
         doing = f"cannot write {location}{wanted.name} to {self._root}"
         try:
             last: Piece = b""
-            async for piece in shipment.read(wanted):
+            async for piece in copy_source.read(wanted):
                 if last:
                     with translated(doing):
                         await finished(partial(writing.piece, last))
@@ -269,7 +269,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         with translated(f"cannot write {self._path(location)}"):
             self._area.prepare()
 
-    def _vouch(self, location: Location, receipt: Receipt) -> None:
+    def _write_receipt(self, location: Location, receipt: Receipt) -> None:
         path = self._path(location)
         with translated(f"cannot write the receipt of {path}"):
             self._area.prepare()

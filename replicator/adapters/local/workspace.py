@@ -49,7 +49,7 @@ class Kept:
     inode: int
 
 
-class Area:
+class Workspace:
     """The private area below one root, as one process uses it. All calls block."""
 
     def __init__(self, root: Path, *, lock_timeout_s: float) -> None:

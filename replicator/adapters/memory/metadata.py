@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.errors import ConfigError, FencedError, RefusedError
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch, Offset
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.ledger import KEY, MARK, Keys, items
@@ -135,14 +135,14 @@ class MemoryMetadata:
         ]
         return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
-    async def acquire(self, source: str) -> Held:
+    async def acquire(self, source: str) -> TargetState:
         kept = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
         kept.epoch = Epoch(kept.epoch + 1)
-        return await self.held(source)
+        return await self.state(source)
 
-    async def held(self, source: str) -> Held:
+    async def state(self, source: str) -> TargetState:
         kept = self.sources.get(source, Bookkeeping(Epoch(0)))
-        return Held(checkpoint=kept.checkpoint, epoch=kept.epoch, applied_at=kept.applied_at)
+        return TargetState(checkpoint=kept.checkpoint, epoch=kept.epoch, applied_at=kept.applied_at)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         kept = self.sources.get(source, Bookkeeping(Epoch(0)))

@@ -13,10 +13,10 @@ from replicator.ports import (
     AREAS,
     Checked,
     Clock,
+    CopySource,
     DeepStorageReader,
     Known,
     Receipt,
-    Shipment,
     StoredObject,
     StoredPlace,
 )
@@ -25,7 +25,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryDeepStorage:
-    """A `DeepStorage`, `SegmentRemover` and `SegmentMender`; anybody may change `stored`."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer`; anybody may change `stored`."""
 
     def __init__(
         self, clock: Clock | None = None, *, locks: bool = False, swaps: bool = True
@@ -80,17 +80,17 @@ class MemoryDeepStorage:
         del origin, location
         return False
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         if location.split("/", 1)[0] in AREAS:
             raise RefusedError(f"{location!r} is not a place in a deep storage")
-        found = await _arrived(location, shipment)
+        found = await _arrived(location, copy_source)
         checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
         present = await self.receipt(location)
         if present is not None and present.objects != checked:
             raise RefusedError(f"{location} holds other bytes already")
         if present is None and location in self.stored and location not in self.receipts:
             raise RefusedError(f"{location} holds something that this tool did not write")
-        receipt = Receipt(objects=checked, copied_from=shipment.objects)
+        receipt = Receipt(objects=checked, copied_from=copy_source.objects)
         self.stored[location], self.receipts[location] = found, receipt
         if self._clock is not None:
             self.stored_at[location] = self._clock.now()
@@ -117,20 +117,20 @@ class MemoryDeepStorage:
         await asyncio.sleep(0)
         return self.receipts.get(location)
 
-    async def vouch(self, location: Location, receipt: Receipt) -> None:
+    async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         if await self.check(location) != receipt.objects:
             raise MissingObjectError(f"{location} is not what its receipt says")
         self.receipts[location] = receipt
 
     async def replace(
-        self, location: Location, shipment: Shipment, truth: Receipt | None
+        self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
         if not self.swaps:
             self.stored.pop(location, None)
             await asyncio.sleep(0)
-        found = await _arrived(location, shipment)
+        found = await _arrived(location, copy_source)
         checked = tuple(_checked(name, data) for name, data in sorted(found.items()))
-        receipt = Receipt(objects=checked, copied_from=shipment.objects).confirmed(truth)
+        receipt = Receipt(objects=checked, copied_from=copy_source.objects).confirmed(truth)
         if receipt is None:
             raise CorruptionError(f"{location}: other bytes arrived than its receipt says")
         self.stored[location], self.receipts[location] = found, receipt
@@ -175,10 +175,10 @@ def _tag(data: bytes) -> str:
     return sha256(data).hexdigest()[:8]
 
 
-async def _arrived(location: Location, shipment: Shipment) -> dict[str, bytes]:
+async def _arrived(location: Location, copy_source: CopySource) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for wanted in shipment.objects:
-        pieces = [piece async for piece in shipment.read(wanted)]
+    for wanted in copy_source.objects:
+        pieces = [piece async for piece in copy_source.read(wanted)]
         found[wanted.name] = data = b"".join(pieces)
         if len(data) != wanted.size_bytes:
             raise CorruptionError(f"{location}{wanted.name}: {len(data)} bytes arrived")

@@ -61,8 +61,8 @@ def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:
     times = [found["committed_at"], found["checkpoint_at"]]
     if found["primary_reached"]:
         times.append(found["sent_at"])
-    if found["all_replayed"] and (way := _on_its_way(found)) is not None:
-        times.append(asked_at - way)
+    if found["all_replayed"] and (route := _on_its_way(found)) is not None:
+        times.append(asked_at - route)
     shows = min(asked_at, max([BEGINNING, *(time for time in times if time is not None)]))
     return Freshness(
         asked_at=asked_at,
@@ -84,8 +84,8 @@ def _on_its_way(found: asyncpg.Record | dict[str, Any]) -> timedelta | None:
     silence = found["asked_at"] - found["received_at"]
     if found["timeout_s"] and silence > timedelta(seconds=found["timeout_s"] / 2) + ANSWER:
         return None
-    way: timedelta = found["received_at"] - found["sent_at"]
-    return max(timedelta(0), way)
+    route: timedelta = found["received_at"] - found["sent_at"]
+    return max(timedelta(0), route)
 
 
 def _reasons(found: asyncpg.Record | dict[str, Any]) -> Iterable[str]:

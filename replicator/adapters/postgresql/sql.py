@@ -215,7 +215,7 @@ def checkpoint_table_sql(relation: str) -> str:
             cut bigint,
             source_time timestamptz,
             digest text,
-            standing boolean,
+            paused boolean,
             promoted boolean,
             datasource text,
             applied_at timestamptz
@@ -274,7 +274,7 @@ def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
         f"WITH forgotten AS (DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
         " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2)"
         f' UPDATE {checkpoints} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'
-        " digest = $6, standing = $7, promoted = $8, datasource = $9, applied_at = $10"
+        " digest = $6, paused = $7, promoted = $8, datasource = $9, applied_at = $10"
         " WHERE source = $1"
     )
 

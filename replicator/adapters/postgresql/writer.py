@@ -41,7 +41,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys, items
@@ -105,7 +105,7 @@ class PostgresqlMetadataWriter:
                 await put_forward(session, shape)
         return made
 
-    async def acquire(self, source: str) -> Held:
+    async def acquire(self, source: str) -> TargetState:
         async with connect(self._database) as session:
             await self._make_own_tables(session)
             rows = await session.fetch(
@@ -117,10 +117,14 @@ class PostgresqlMetadataWriter:
             )
         return _held(rows[0])
 
-    async def held(self, source: str) -> Held:
+    async def state(self, source: str) -> TargetState:
         query = f"SELECT * FROM {self._checkpoints} WHERE source = $1"  # noqa: S608 - quoted names
         rows = await self._read_own(self._checkpoints, query, source)
-        return _held(rows[0]) if rows else Held(checkpoint=None, epoch=Epoch(0), applied_at=None)
+        return (
+            _held(rows[0])
+            if rows
+            else TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
+        )
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         query = gaps_sql(self._gaps, self._checkpoints)
@@ -265,7 +269,7 @@ class PostgresqlTransaction:
             checkpoint.cut,
             checkpoint.source_time,
             hex_digest(checkpoint.digest),
-            checkpoint.standing,
+            checkpoint.paused,
             checkpoint.promoted,
             checkpoint.datasource,
             self._now,
@@ -360,7 +364,7 @@ async def _exists(session: Session, table: str) -> bool:
     )
 
 
-def _held(row: asyncpg.Record) -> Held:
+def _held(row: asyncpg.Record) -> TargetState:
     checkpoint = None
     if row["log_id"] is not None:
         checkpoint = Checkpoint(
@@ -370,12 +374,12 @@ def _held(row: asyncpg.Record) -> Held:
             cut=CutNumber(row["cut"]),
             source_time=row["source_time"].astimezone(UTC),
             digest=Digest(int(row["digest"], 16)),
-            standing=row["standing"],
+            paused=row["paused"],
             promoted=row["promoted"],
             datasource=row["datasource"],
         )
     applied_at = row["applied_at"]
-    return Held(
+    return TargetState(
         checkpoint=checkpoint,
         epoch=Epoch(row["epoch"]),
         applied_at=applied_at and applied_at.astimezone(UTC),

@@ -143,7 +143,7 @@ class S3ServerCopy:
     async def run(
         self, key: str, contents: Contents, metadata: Mapping[str, str]
     ) -> Checked | None:
-        within = self._within(contents.shipment.origin, contents.shipment.place)
+        within = self._within(contents.copy_source.origin, contents.copy_source.place)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None

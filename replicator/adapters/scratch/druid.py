@@ -270,7 +270,7 @@ async def _is_healthy(port: int) -> bool:
 
 
 def _not_started(what: str, servers: Sequence[DependentProcess]) -> TransientError:
-    words = "\n".join(f"{one.name}:\n{one.last_words}" for one in servers)
+    words = "\n".join(f"{one.name}:\n{one.latest_per_key}" for one in servers)
     return TransientError(f"the Druid of a drill {what}; its last words:\n{words}")
 
 

@@ -281,14 +281,14 @@ async def _answers(server: Server, process: DependentProcess, within_s: float) -
         async with asyncio.timeout(within_s):
             while True:
                 if process.code is not None:
-                    raise _not_started(server.data_dir, process.last_words)
+                    raise _not_started(server.data_dir, process.latest_per_key)
                 try:
                     async with connect(_as_superuser(server)):
                         return
                 except TransientError:
                     await asyncio.sleep(ANSWER_WAIT_S)
     except TimeoutError:
-        raise _not_started(server.data_dir, process.last_words) from None
+        raise _not_started(server.data_dir, process.latest_per_key) from None
 
 
 async def _set_up(server: Server) -> None:

@@ -79,7 +79,7 @@ class DependentProcess:
         return self._process.poll()
 
     @property
-    def last_words(self) -> str:
+    def latest_per_key(self) -> str:
         """Return the end of its log."""
         return self._log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
 

@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.errors import CorruptionError
-from replicator.ports import Checked, Shipment, StoredObject
+from replicator.ports import Checked, CopySource, StoredObject
 
 LEVEL = 1
 """Columns are compressed already; more effort shrinks a segment by next to nothing."""
@@ -20,10 +20,10 @@ OLDEST = (1980, 1, 1, 0, 0, 0)
 
 
 class Packing:
-    """One shipment's files as the bytes of a zip; `files` is complete after the last piece."""
+    """One source's files as the bytes of a zip; `files` is complete after the last piece."""
 
-    def __init__(self, shipment: Shipment) -> None:
-        self._shipment = shipment
+    def __init__(self, copy_source: CopySource) -> None:
+        self._copy_source = copy_source
         self.files: list[Checked] = []
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -34,7 +34,7 @@ class Packing:
         """
         sink = _Sink()
         zipped = ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=LEVEL)
-        for stored in self._shipment.objects:
+        for stored in self._copy_source.objects:
             async for piece in self._file(zipped, sink, stored):
                 yield piece
         zipped.close()
@@ -47,13 +47,13 @@ class Packing:
         info = ZipInfo(stored.name, OLDEST)
         info.compress_type, info.file_size = ZIP_DEFLATED, stored.size_bytes
         with zipped.open(info, "w") as entry:
-            async for piece in self._shipment.read(stored):
+            async for piece in self._copy_source.read(stored):
                 await checksum.add(piece)
                 await finished(partial(entry.write, piece))
                 yield sink.taken()
         if checksum.size_bytes != stored.size_bytes:
             raise CorruptionError(
-                f"{self._shipment.place}{stored.name}: {checksum.size_bytes} bytes arrived, its"
+                f"{self._copy_source.place}{stored.name}: {checksum.size_bytes} bytes arrived, its"
                 f" storage said {stored.size_bytes}; nothing was stored"
             )
         self.files.append(

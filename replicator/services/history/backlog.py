@@ -33,7 +33,7 @@ class BacklogReader:
         while self._read < until:
             if records_max is not None and self._read - at >= records_max:
                 return False
-            words, after = await self._history.segment_words(Offset(self._read + 1), until)
+            words, after = await self._history.segment_updates(Offset(self._read + 1), until)
             self.backlog.add(words)
             self._read = Offset(after - 1)
         return True

@@ -18,7 +18,7 @@ from replicator.model.fingerprint import (
     hex_digest,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
-from replicator.model.reading import Attempt, Closing, Rule, Stretch
+from replicator.model.reading import Attempt, AttemptEvents, CutClosing, Rule
 from replicator.services.history.reader import History
 
 Seen: TypeAlias = Callable[[int], None]
@@ -42,7 +42,7 @@ class CutReader:
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
         self.source_time: datetime | None = None
         """Of the last cut; None before the first."""
-        self._parts: list[Stretch | Closing] = []
+        self._parts: list[AttemptEvents | CutClosing] = []
         self._attempt: Attempt | None = None
         self._sum = 0
         self._count = 0
@@ -52,7 +52,7 @@ class CutReader:
     async def next(self) -> CutSpan | None:
         """Return the next whole cut, None when the log has no further one yet."""
         while (part := await self._next_part()) is not None:
-            if isinstance(part, Closing):
+            if isinstance(part, CutClosing):
                 span = CutSpan(
                     at=self._close(part),
                     offsets=np.array(self._offsets, np.int64),
@@ -91,7 +91,7 @@ class CutReader:
             async for reading in readings:
                 for part in reading.parts:
                     self._fold(folding, part)
-                    count += len(part.offsets) if isinstance(part, Stretch) else 0
+                    count += len(part.offsets) if isinstance(part, AttemptEvents) else 0
                 self.at = Offset(reading.last + 1)
                 seen(count)
         folding.discard()
@@ -113,8 +113,8 @@ class CutReader:
                 self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
                 return
 
-    def _fold(self, folding: Folding, part: Stretch | Closing) -> None:
-        if isinstance(part, Closing):
+    def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
+        if isinstance(part, CutClosing):
             if not self._is_of_attempt(part.closed):
                 folding.discard()
             self._close(part)
@@ -134,7 +134,7 @@ class CutReader:
         self._parts = []
         self._forget()
 
-    async def _next_part(self) -> Stretch | Closing | None:
+    async def _next_part(self) -> AttemptEvents | CutClosing | None:
         if not self._parts:
             reading = await self._history.reading(self.at)
             if reading is None:
@@ -142,7 +142,7 @@ class CutReader:
             self._parts, self.at = [*reversed(reading.parts)], Offset(reading.last + 1)
         return self._parts.pop()
 
-    def _take(self, part: Stretch) -> bool:
+    def _take(self, part: AttemptEvents) -> bool:
         """Count events in; return whether they begin a new attempt."""
         begins = part.attempt != self._attempt
         if begins:
@@ -152,7 +152,7 @@ class CutReader:
         self._sum += part.come - part.gone
         return begins
 
-    def _close(self, closing: Closing) -> ClosedCut:
+    def _close(self, closing: CutClosing) -> ClosedCut:
         event = closing.closed
         if not self._is_of_attempt(event):
             self._forget()  # an attempt that was given up, then a cut without events
@@ -201,7 +201,7 @@ async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> 
     async with history.base_readings(base, rule) as readings:
         async for reading in readings:
             for part in reading.parts:
-                if isinstance(part, Closing):
+                if isinstance(part, CutClosing):
                     raise CorruptionError(f"the base at offset {base.offset} has more than rows")
                 folding.extend(part.keys, part.marks, part.removed, part.offsets)
                 count, come = count + len(part.offsets), come + part.come

@@ -9,11 +9,11 @@ import numpy as np
 
 from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
-from replicator.model.backlog import SegmentWord
+from replicator.model.backlog import SegmentUpdate
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.observation import ArchiveDamaged, Observer
-from replicator.model.peek import segment_word
+from replicator.model.peek import segment_update
 from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind, Row
@@ -149,9 +149,9 @@ class History:
             async for found in tallies:
                 yield found
 
-    async def segment_words(
+    async def segment_updates(
         self, start: Offset, until: Offset
-    ) -> tuple[Sequence[tuple[Offset, SegmentWord]], Offset]:
+    ) -> tuple[Sequence[tuple[Offset, SegmentUpdate]], Offset]:
         """Return what the next records say of segments, and the offset after the last one read.
 
         A bounded number of records is read, and none after `until`.
@@ -161,7 +161,7 @@ class History:
         """
         records = await self._log.read(start, records_max=self._records_max)
         wanted = [record for record in records if record.offset <= until]
-        said = [(one.offset, word) for one in wanted if (word := segment_word(one)) is not None]
+        said = [(one.offset, word) for one in wanted if (word := segment_update(one)) is not None]
         at = wanted[-1].offset if wanted and len(wanted) == len(records) else until
         return said, Offset(at + 1)
 

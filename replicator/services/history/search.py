@@ -4,17 +4,17 @@ from collections.abc import Callable
 from typing import Protocol
 
 from replicator.model.event import ClosedCut, CutNumber, Epoch, Offset, Record
-from replicator.model.mention import Mention
 from replicator.model.observation import Observer, Progress
+from replicator.model.peek import EventSubject
 from replicator.model.wire import CUT_CLOSED
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.reader import History
 
 
-class Witness(Protocol):
+class Visitor(Protocol):
     """Is told what is found, in the order of the log."""
 
-    def see(self, found: Mention, record: Record) -> None:
+    def see(self, found: EventSubject, record: Record) -> None:
         """Take an event; it counts once its cut is closed."""
         ...
 
@@ -29,8 +29,8 @@ class Witness(Protocol):
 
 async def search(
     history: History,
-    wanted: Callable[[Record], Mention | None],
-    witness: Witness,
+    wanted: Callable[[Record], EventSubject | None],
+    witness: Visitor,
     *,
     until: Offset | None = None,
     observer: Observer,

@@ -31,8 +31,8 @@ from replicator.model.event import (
     key_of_event,
 )
 from replicator.model.interval import Interval
-from replicator.model.mention import Mention, kind_of, mention, segment_name
 from replicator.model.observation import Observer
+from replicator.model.peek import EventSubject, kind_of, segment_name, subject_of
 from replicator.model.row import Kind, Row, RowKey, Supervisor
 from replicator.model.row_mapping import supervised_datasource
 from replicator.ports import AuditRow, AuditTrail
@@ -147,7 +147,7 @@ class Blamer:
         if not wanted:
             return {}
 
-        def earlier(record: Record) -> Mention | None:
+        def earlier(record: Record) -> EventSubject | None:
             found = subject.wanted(record)
             if found is None or record.offset >= wanted.get(RowKey(found.kind, found.key), -1):
                 return None
@@ -191,25 +191,25 @@ class _Subject:
         """Whether rules, offsets and supervisors belong to it."""
         return not self._is_like_a_segment and self._interval is None
 
-    def wanted(self, record: Record) -> Mention | None:
+    def wanted(self, record: Record) -> EventSubject | None:
         """Return what a record speaks of when that is the subject's matter."""
         match kind_of(record):
             case Kind.SEGMENT:
-                found = mention(record) if self._text in record.data else None
+                found = subject_of(record) if self._text in record.data else None
                 return found if found is not None and self._is_of(found) else None
             case Kind.RULES | Kind.COMMIT | Kind.SUPERVISOR as kind:
-                found = mention(record) if self.has_controls else None
+                found = subject_of(record) if self.has_controls else None
                 return found if found is not None and self._controls(kind, found.key) else None
             case _:
                 return None
 
-    def is_named(self, found: Mention) -> bool:
+    def is_named(self, found: EventSubject) -> bool:
         """Return whether what is wanted speaks of the subject alone, not of all datasources."""
         return (found.kind, found.key) != (Kind.RULES, DEFAULT_RULES) or (
             self._name == DEFAULT_RULES
         )
 
-    def _is_of(self, found: Mention) -> bool:
+    def _is_of(self, found: EventSubject) -> bool:
         if self._is_like_a_segment and found.key == self._name:
             return True
         if not found.is_of(self._name):
@@ -224,7 +224,7 @@ class _Subject:
 
 
 class _Newest:
-    """A `Witness` that keeps the newest events, and when the cut before each was taken."""
+    """A `Visitor` that keeps the newest events, and when the cut before each was taken."""
 
     def __init__(self, limit: int, subject: _Subject) -> None:
         self.kept: deque[tuple[Record, datetime | None]] = deque(maxlen=limit)
@@ -236,7 +236,7 @@ class _Newest:
         self._open_named_count = 0
         self._last: datetime | None = None
 
-    def see(self, found: Mention, record: Record) -> None:
+    def see(self, found: EventSubject, record: Record) -> None:
         self._open.append(record)
         self._open_count += 1
         self._open_named_count += self._subject.is_named(found)
@@ -254,13 +254,13 @@ class _Newest:
 
 
 class _Latest:
-    """A `Witness` that keeps the last event of each row."""
+    """A `Visitor` that keeps the last event of each row."""
 
     def __init__(self) -> None:
         self.kept: dict[RowKey, Record] = {}
         self._open: dict[RowKey, Record] = {}
 
-    def see(self, found: Mention, record: Record) -> None:
+    def see(self, found: EventSubject, record: Record) -> None:
         self._open[RowKey(found.kind, found.key)] = record
 
     def close(self, _: ClosedCut) -> None:

@@ -117,7 +117,7 @@ class Checkup:
         findings: list[Finding] = []
         try:
             columns = await metadata.columns()
-            held = await metadata.held(self._source)
+            held = await metadata.state(self._source)
             obstacles = await metadata.obstacles()
         except ReplicatorError as exc:
             findings.append(_bad(f"target {name} metadata", exc))

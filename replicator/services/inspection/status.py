@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.proof import PROOFS, last_good
@@ -143,7 +143,7 @@ class TargetStatus:
         checkpoint, promises = self.checkpoint, self.promises
         if checkpoint is not None and checkpoint.promoted:
             return
-        stands = checkpoint is not None and checkpoint.standing
+        stands = checkpoint is not None and checkpoint.paused
         if self.log_gone or (not stands and (self.lag is None or self.lag > promises.rpo)):
             yield RPO
         if self.kill_margin is not None and self.kill_margin < promises.kill_margin_min:
@@ -176,7 +176,7 @@ class _Known:
 
 
 @dataclass(slots=True, kw_only=True)
-class Survey:
+class StatusReader:
     """Looks at log and targets, as often as it is asked."""
 
     source: str
@@ -220,7 +220,7 @@ class Survey:
         promises: Promises,
     ) -> TargetStatus:
         """Return where a target is, from its own checkpoint, the log after it and its store."""
-        held = await metadata.held(self.source)
+        held = await metadata.state(self.source)
         checkpoint = held.checkpoint
         gaps = () if checkpoint is None else await metadata.gaps(self.source, checkpoint.log_id)
         reached = NOTHING if checkpoint is None else checkpoint.offset
@@ -288,11 +288,11 @@ class Survey:
         return known.appended_at + log.kept_for - self.clock.now()
 
 
-def _is_elsewhere(held: Held, log: LogStatus) -> bool:
+def _is_elsewhere(held: TargetState, log: LogStatus) -> bool:
     return bool(held.checkpoint and log.log_id and held.checkpoint.log_id != log.log_id)
 
 
-def _lag_records(held: Held, log: LogStatus) -> int | None:
+def _lag_records(held: TargetState, log: LogStatus) -> int | None:
     """Return how many records of this log come after the target's cut."""
     if log.last is None or _is_elsewhere(held, log):
         return None
@@ -300,7 +300,7 @@ def _lag_records(held: Held, log: LogStatus) -> int | None:
     return max(0, log.last.offset - reached)
 
 
-def _follows(held: Held, log: LogStatus) -> bool:
+def _follows(held: TargetState, log: LogStatus) -> bool:
     """Whether the target needs anything more of this log."""
     checkpoint = held.checkpoint
     if checkpoint is None:

@@ -16,8 +16,8 @@ from replicator.model.fingerprint import key_hash
 from replicator.model.interval import interval_or_eternity
 from replicator.model.ledger import Ledger, Offsets
 from replicator.model.load_rules import drops
-from replicator.model.mention import Mention, kind_of, mention
 from replicator.model.observation import Observer
+from replicator.model.peek import EventSubject, kind_of, subject_of
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
 from replicator.model.undeletion import Call, OfDatasource, SegmentState, Timeline, calls
@@ -33,7 +33,7 @@ FIRST = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Height:
+class UsedCount:
     """How many segments of a datasource were used in a cut."""
 
     cut: ClosedCut
@@ -44,9 +44,9 @@ class Height:
 class Drop:
     """How a datasource went."""
 
-    last: Height
+    last: UsedCount
     """The last cut in which any of its segments was used."""
-    before: Height
+    before: UsedCount
     """The last cut before they began to go; the same as `last` when all went at once."""
 
 
@@ -86,7 +86,7 @@ class Undeletion:
             NotFoundError: the log never had a used segment of it.
             RefusedError: it has used segments now.
         """
-        tide = _Tide()
+        tide = _UsedVisitor()
         await search(self._history, _Wanted(datasource), tide, observer=self._observer)
         if tide.last is None or tide.before is None:
             raise NotFoundError(
@@ -179,21 +179,21 @@ class _Wanted:
         self._datasource = datasource
         self._text = orjson.dumps(datasource)[1:-1]
 
-    def __call__(self, record: Record) -> Mention | None:
+    def __call__(self, record: Record) -> EventSubject | None:
         if kind_of(record) is not Kind.SEGMENT or self._text not in record.data:
             return None
-        found = mention(record)
+        found = subject_of(record)
         if found is None or not found.is_of(self._datasource):
             return None
         return found
 
 
-class _Tide:
-    """A `Witness` that counts the used segments of each cut, in about 100 bytes for each."""
+class _UsedVisitor:
+    """A `Visitor` that counts the used segments of each cut, in about 100 bytes for each."""
 
     def __init__(self) -> None:
-        self.last: Height | None = None
-        self.before: Height | None = None
+        self.last: UsedCount | None = None
+        self.before: UsedCount | None = None
         self._keys: set[bytes] = set()
         self._open: dict[bytes, bool] = {}
 
@@ -202,7 +202,7 @@ class _Tide:
         """How many are used now."""
         return len(self._keys)
 
-    def see(self, found: Mention, _: Record) -> None:
+    def see(self, found: EventSubject, _: Record) -> None:
         self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
 
     def close(self, cut: ClosedCut) -> None:
@@ -210,7 +210,7 @@ class _Tide:
         come = {key for key, used in self._open.items() if used} - self._keys
         self._keys -= {key for key, used in self._open.items() if not used}
         self._keys |= come
-        height = Height(cut=cut, used=len(self._keys))
+        height = UsedCount(cut=cut, used=len(self._keys))
         if height.used:
             # once segments have begun to go, only new ones make another height
             if come or (height.used == used_before == (self.before or height).used):

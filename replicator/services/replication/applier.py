@@ -39,7 +39,7 @@ from replicator.model.observation import (
     TargetPaused,
     Waiting,
 )
-from replicator.model.plan import Plan, last_words
+from replicator.model.plan import Plan, latest_per_key
 from replicator.model.restore_point import ToOffset
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
@@ -47,7 +47,7 @@ from replicator.ports import Span
 from replicator.services.history.cuts import CutReader, CutSpan
 from replicator.services.replication.delay import Delay
 from replicator.services.running.loop import repeat
-from replicator.services.store.applier_record import LOOK_S, Helm, Hold
+from replicator.services.store.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.missing_wait import Awaited, MissingWait
@@ -136,11 +136,11 @@ class Applier:
         self._archivist, self._guard = archivist, guard
         self._options, self._clock, self._rng = options, target.clock, rng
         self._missing = MissingWait(target.area, target.clock, options.kill_wait)
-        self._helm = Helm(target.area, target.clock)
+        self._record = ApplierRecord(target.area, target.clock)
         self._delay = Delay(target.history, target.clock, options.delay)
         self._reader = CutReader(target.history)
         self._is_paused = False
-        self._told_hold: Hold | None = None
+        self._told_hold: PausedBy | None = None
         self._epoch: Epoch | None = None
         self._after: Offset | None = None
         self._gaps: dict[bytes, Gap] = {}
@@ -175,7 +175,7 @@ class Applier:
         """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
         try:
             if self._epoch is None and (hold := await self._held_back()) is not None:
-                return None if hold is Hold.PROMOTED else LOOK_S
+                return None if hold is PausedBy.PROMOTED else LOOK_S
             return 0.0 if await self.apply_next() else self._options.interval_s
         except FencedError:
             await self._require_pause()
@@ -184,16 +184,16 @@ class Applier:
                 raise
         return LOOK_S  # until whoever took over has said so
 
-    async def _held_back(self) -> Hold | None:
+    async def _held_back(self) -> PausedBy | None:
         """Return why this applier does not lead now, and tell when that changes.
 
         At the start only a target that stands still is left alone; nobody else is asked.
         """
         held = await self._target.state()
-        stands = held.checkpoint is not None and held.checkpoint.standing
+        stands = held.checkpoint is not None and held.checkpoint.paused
         if not self._is_paused and (self._options.resume or not stands):
             return None
-        hold = await self._helm.hold(held)
+        hold = await self._record.hold(held)
         self._tell(hold, held.checkpoint)
         self._is_paused = hold is not None
         return hold
@@ -205,13 +205,13 @@ class Applier:
             FencedError: another applier has taken over.
         """
         held = await self._target.state()
-        if await self._helm.was_taken(held.epoch):
+        if await self._record.was_taken(held.epoch):
             raise FencedError(
                 f"another applier has taken over target {self._target.name!r}: epoch {held.epoch}"
             )
         self._is_paused = True
 
-    def _tell(self, hold: Hold | None, checkpoint: Checkpoint | None) -> None:
+    def _tell(self, hold: PausedBy | None, checkpoint: Checkpoint | None) -> None:
         if hold is self._told_hold:
             return
         self._told_hold = hold
@@ -246,7 +246,7 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
         held = await self._target.acquire()
-        await self._helm.take(held.epoch)
+        await self._record.take(held.epoch)
         self._early.clear()
         self._observer(EpochAcquired(epoch=held.epoch))
         await self._guard.look()
@@ -257,12 +257,12 @@ class Applier:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
             return await self._seed(held.epoch, span)
         refuse_promoted(checkpoint, self._target.name)
-        if checkpoint.standing:
-            self._refuse_standing(checkpoint)
+        if checkpoint.paused:
+            self._refuse_paused(checkpoint)
         goes_over = self._options.new_log and checkpoint.log_id != span.log_id
         if not goes_over:
             _check_agreement(checkpoint, span, self._target.name)
-        if checkpoint.standing or goes_over:
+        if checkpoint.paused or goes_over:
             return await self._seed(held.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
@@ -277,7 +277,7 @@ class Applier:
         same_log = followed is not None and followed.log_id == span.log_id
         if (cut := await self._delay.start(followed if same_log else None)) is None:
             return False
-        found = await self._reconciler.reconcile(cut, standing=False)
+        found = await self._reconciler.reconcile(cut, paused=False)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
         doubted |= await self._reconciler.doubted(followed, span.log_id)
         uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
@@ -308,7 +308,7 @@ class Applier:
             begun = await self._archivist.base_before(cut.offset)
             if begun is None or (followed is not None and begun.offset <= followed):
                 return ()
-            found = await self._reconciler.reconcile(begun, standing=False)
+            found = await self._reconciler.reconcile(begun, paused=False)
         except (CorruptionError, GapError):
             return ()  # what cannot be read is not restored, either
         uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER)
@@ -407,9 +407,7 @@ class Applier:
         last = window.cuts[-1].at
         plan = Plan(
             picks=_picks(window.cuts),
-            checkpoint=checkpoint_at(
-                last, self._target.source, await self._log_id(), standing=False
-            ),
+            checkpoint=checkpoint_at(last, self._target.source, await self._log_id(), paused=False),
             gaps=tuple(window.passed),
         )
         plan = without(plan, tuple(window.uncopied.values()))
@@ -463,7 +461,7 @@ class Applier:
     async def _log_id(self) -> str:
         return await self._target.log_id()
 
-    def _refuse_standing(self, checkpoint: Checkpoint) -> None:
+    def _refuse_paused(self, checkpoint: Checkpoint) -> None:
         if self._options.resume:
             return
         what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
@@ -500,13 +498,13 @@ class Applier:
             )
 
 
-def _why(hold: Hold, checkpoint: Checkpoint | None) -> str:
+def _why(hold: PausedBy, checkpoint: Checkpoint | None) -> str:
     match hold:
-        case Hold.PROMOTED:
+        case PausedBy.PROMOTED:
             return "it was promoted and is a cluster of its own"
-        case Hold.AT_WORK:
+        case PausedBy.AT_WORK:
             return "a restore or a repair is at work there"
-        case Hold.STANDING:
+        case PausedBy.STANDING:
             cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
             return f"it stands still after a restore{cut}, until `replicator apply --resume --once`"
     assert_never(hold)
@@ -530,7 +528,7 @@ def _picks(cuts: Sequence[CutSpan]) -> Offsets:
     offsets = np.concatenate([cut.offsets for cut in cuts])
     if len(cuts) == 1:
         return offsets
-    return last_words(offsets, np.concatenate([cut.keys for cut in cuts]))
+    return latest_per_key(offsets, np.concatenate([cut.keys for cut in cuts]))
 
 
 def _row_key(gap: Gap) -> RowKey:

@@ -58,7 +58,7 @@ class BaseWriter:
         end: the base waits until it follows again.
         """
         checkpoint = await self._target.checkpoint()
-        if checkpoint is None or checkpoint.standing or checkpoint.promoted:
+        if checkpoint is None or checkpoint.paused or checkpoint.promoted:
             return False
         if checkpoint.log_id != await self._target.log_id():
             return False  # it has not gone over to this log, or it never will

@@ -30,14 +30,14 @@ class Delay:
         except GapError:
             return None
 
-    async def start(self, standing: Checkpoint | None) -> ClosedCut | None:
+    async def start(self, after: Checkpoint | None) -> ClosedCut | None:
         """Return the cut that a target begins with, None when none is due yet.
 
         A restore can be ahead of the delay: then the target stays there until it is caught up with.
         """
         due = await self.newest()
-        if standing is None or standing.datasource is not None:
+        if after is None or after.datasource is not None:
             return due
-        if due is not None and due.offset >= standing.offset:
+        if due is not None and due.offset >= after.offset:
             return due
-        return await self._history.find(ToOffset(offset=standing.offset))
+        return await self._history.find(ToOffset(offset=after.offset))

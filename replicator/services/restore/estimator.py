@@ -10,14 +10,14 @@ from replicator.errors import (
     UnreadableObjectError,
     worst_alone,
 )
-from replicator.model.cost import Requests, Way
+from replicator.model.cost import CopyRoute, Requests
 from replicator.model.event import Entry, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Location
 from replicator.model.observation import Progress
 from replicator.model.rates import Rates
 from replicator.model.row import Segment, datasource_of
-from replicator.model.row_mapping import Carriage, check_segment, locate
+from replicator.model.row_mapping import RowMapping, check_segment, locate
 from replicator.ports import StoredObject
 from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.rates import RateBook
@@ -41,7 +41,7 @@ class Share:
 
 
 @dataclass(slots=True, kw_only=True)
-class Appraisal:
+class CostEstimate:
     """What carrying out a plan takes."""
 
     looked: bool
@@ -82,7 +82,7 @@ class _Place:
     size_bytes: int
 
 
-class Appraiser:
+class Estimator:
     """Asks about every place once, a bounded number at a time; it copies nothing."""
 
     def __init__(
@@ -90,25 +90,30 @@ class Appraiser:
         target: Target,
         *,
         bytes_from: BytesFrom,
-        carriage: Carriage,
-        way: Way,
+        mapping: RowMapping,
+        route: CopyRoute,
         rates: RateBook,
         looks_in_flight_max: int,
     ) -> None:
         self._history, self._observer = target.history, target.observer
-        self._storage, self._carriage, self._way, self._rates = target.storage, carriage, way, rates
+        self._storage, self._mapping, self._route, self._rates = (
+            target.storage,
+            mapping,
+            route,
+            rates,
+        )
         self._backup = bytes_from if isinstance(bytes_from, Backup) else None
         self._origin = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         self._slots = asyncio.Semaphore(looks_in_flight_max)
         self._samples: list[tuple[Location, StoredObject]] = []
 
-    async def appraise(self, picks: Offsets, *, removals: int, look: bool) -> Appraisal:
+    async def estimate(self, picks: Offsets, *, removals: int, look: bool) -> CostEstimate:
         """Return what the rows at some offsets take.
 
         Raises:
             TransientError: a storage is away; without `look` none is asked but for the probe.
         """
-        found, seen, done = Appraisal(looked=look, rows=len(picks) + removals), set[int](), 0
+        found, seen, done = CostEstimate(looked=look, rows=len(picks) + removals), set[int](), 0
         self._samples = []
         async for entries in self._history.pick(picks):
             await self._places(self._wanted(entries, seen, found), found)
@@ -120,7 +125,9 @@ class Appraiser:
             found.rates, found.probed = await self._probed(found.rates), True
         return found
 
-    def _wanted(self, entries: Sequence[Entry], seen: set[int], found: Appraisal) -> list[_Place]:
+    def _wanted(
+        self, entries: Sequence[Entry], seen: set[int], found: CostEstimate
+    ) -> list[_Place]:
         """Return the places that no entry before has named."""
         places: list[_Place] = []
         for entry in entries:
@@ -142,14 +149,14 @@ class Appraiser:
         return places
 
     def _place(self, row: Segment) -> _Place | None:
-        location = locate(row, self._carriage.source)
+        location = locate(row, self._mapping.source)
         if location is None:
             return None
         origin = location if self._backup is None else self._backup.layout.place(location)
-        target = self._carriage.placed(row, location)
+        target = self._mapping.placed(row, location)
         return _Place(origin, target, row, check_segment(row))
 
-    async def _places(self, places: Sequence[_Place], found: Appraisal) -> None:
+    async def _places(self, places: Sequence[_Place], found: CostEstimate) -> None:
         if not found.looked:
             for place in places:
                 self._count(place, place.size_bytes, found)
@@ -159,11 +166,11 @@ class Appraiser:
                 for place in places:
                     group.create_task(self._look(place, found))
 
-    async def _look(self, place: _Place, found: Appraisal) -> None:
+    async def _look(self, place: _Place, found: CostEstimate) -> None:
         async with self._slots:
             if await self._storage.receipt(place.target) is not None:
                 found.there += 1
-                found.requests = found.requests.plus(self._way.look())
+                found.requests = found.requests.plus(self._route.look())
                 return
             try:
                 objects = await self._origin.objects(place.origin)
@@ -174,14 +181,14 @@ class Appraiser:
         if len(self._samples) < PROBE_OBJECTS_MAX:
             self._samples.append((place.origin, objects[0]))
 
-    def _count(self, place: _Place, size_bytes: int, found: Appraisal) -> None:
+    def _count(self, place: _Place, size_bytes: int, found: CostEstimate) -> None:
         share = found.by_datasource[place.row.datasource]
         share.objects += 1
         share.size_bytes += size_bytes
         found.objects += 1
         found.size_bytes += size_bytes
-        found.requests = found.requests.plus(self._way.copy(size_bytes))
-        if self._way.is_server_side(size_bytes):
+        found.requests = found.requests.plus(self._route.copy(size_bytes))
+        if self._route.is_server_side(size_bytes):
             found.server_side_objects += 1
         else:
             found.streamed_bytes += size_bytes

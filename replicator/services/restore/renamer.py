@@ -10,11 +10,11 @@ from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Epoch
 from replicator.model.ledger import Keys, Offsets, empty
 from replicator.model.plan import Estimate
-from replicator.model.reading import Carried, Scope
+from replicator.model.reading import Mapped, Scope
 from replicator.model.renaming import Renamed, Served, is_datasource
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind
-from replicator.model.row_mapping import Carriage
+from replicator.model.row_mapping import RowMapping
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.store.expiry_guard import ExpiryGuard
@@ -65,13 +65,13 @@ class Renamer:
         reconciler: Reconciler,
         copier: Copier,
         executor: Executor,
-        carriage: Carriage,
+        mapping: RowMapping,
         guard: ExpiryGuard,
         leases: RestoreLeases,
     ) -> None:
         self._target, self._history = target, target.history
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
-        self._carriage, self._guard, self._leases = carriage, guard, leases
+        self._mapping, self._guard, self._leases = mapping, guard, leases
 
     async def plan(self, point: RestorePoint, *, datasource: str, to: str) -> RenamePlan:
         """Return what would be done; nothing is changed.
@@ -165,7 +165,7 @@ class Renamer:
         followed = empty()
         if checkpoint is not None:
             refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
-            rule = Carried(carriage=self._carriage, scope=Scope(datasource=datasource))
+            rule = Mapped(mapping=self._mapping, scope=Scope(datasource=datasource))
             followed = await fold(self._history, checkpoint.offset, rule)
         async with self._target.metadata.snapshot() as snapshot:
             keys = {

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from replicator.model.checkpoint import Checkpoint, Held, merged
+from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied
 from replicator.model.plan import Estimate
@@ -31,12 +31,12 @@ class RestorePlan:
 
     cut: ClosedCut
     datasource: str | None
-    held: Held
+    held: TargetState
     """The target's checkpoint when the plan was made."""
     reconciliation: Reconciliation
     estimate: Estimate
-    stand: bool = False
-    """Whether the target is to stand still at the cut even when it has its rows already."""
+    pause: bool = False
+    """Whether the target is to be paused at the cut even when it has its rows already."""
     keeps: bool = False
     """Whether the cut is kept in another store from then on, even when the rows are there."""
 
@@ -45,7 +45,7 @@ class RestorePlan:
         """Whether the target has the rows already, and stays as it is: nobody is fenced for that.
 
         One that stands still at another cut is paused already; it goes to this one. A datasource
-        that is as wanted never makes a target stand: the others were not asked for.
+        that is as wanted never makes a target pause: the others were not asked for.
         """
         held, wanted = self.held.checkpoint, self.reconciliation.plan.checkpoint
         if not self.reconciliation.plan.is_empty or self.keeps:
@@ -54,7 +54,7 @@ class RestorePlan:
             return False
         if held == wanted:
             return True
-        return not self.stand and (self.datasource is not None or not held.standing)
+        return not self.pause and (self.datasource is not None or not held.paused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Copied:
     """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
 
     plan: RestorePlan
-    held: Held
+    held: TargetState
     """The target's checkpoint, and the epoch under which the rows may be written."""
     reconciliation: Reconciliation
     uncopied: tuple[Uncopied, ...]
@@ -101,11 +101,16 @@ class Restorer:
         self._by_reference = by_reference
 
     async def plan(
-        self, point: RestorePoint, *, datasource: str | None, adopt: bool, stand: bool = False
+        self,
+        point: RestorePoint,
+        *,
+        datasource: str | None,
+        adopt: bool,
+        pause: bool = False,
     ) -> RestorePlan:
         """Return what would be done; nothing is changed.
 
-        With `stand` a target that has the rows already is to stand still there all the same.
+        With `pause` a target that has the rows already is paused there all the same.
 
         Raises:
             GapError: the log has no such cut, or it has expired.
@@ -118,7 +123,7 @@ class Restorer:
         refuse_promoted(held.checkpoint, self._target.name)
         if held.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
-        found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)
+        found = await self._reconciler.reconcile(cut, paused=True, datasource=datasource)
         if datasource is not None and not _is_at(held, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
         estimate = await self._reconciler.estimate(found)
@@ -128,7 +133,7 @@ class Restorer:
             held=held,
             reconciliation=found,
             estimate=estimate,
-            stand=stand,
+            pause=pause,
             keeps=self._leases.keeps,
         )
 
@@ -164,7 +169,7 @@ class Restorer:
         found = plan.reconciliation
         if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
             found = await self._reconciler.reconcile(
-                plan.cut, standing=True, datasource=plan.datasource
+                plan.cut, paused=True, datasource=plan.datasource
             )
         log_id = found.plan.checkpoint.log_id
         uncopied = await recover(
@@ -201,6 +206,6 @@ class Restorer:
         return uncopied
 
 
-def _is_at(held: Held, wanted: Checkpoint) -> bool:
+def _is_at(held: TargetState, wanted: Checkpoint) -> bool:
     """Return whether a target was brought there already: what it has nothing of was no mistake."""
     return held.checkpoint == wanted

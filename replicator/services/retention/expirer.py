@@ -34,9 +34,14 @@ from replicator.model.observation import Progress, Waiting
 from replicator.model.places import NONE, Pending, Places, less
 from replicator.model.restore_point import ToOffset
 from replicator.ports import Area, Clock, SegmentRemover
-from replicator.services.retention.planner import ExpiryLimits, ExpiryPlan, ExpiryPlanner, Going
-from replicator.services.retention.references import StorePlaces, chained
-from replicator.services.retention.retained import Look, Sparing
+from replicator.services.retention.planner import (
+    ExpiredFiles,
+    ExpiryLimits,
+    ExpiryPlan,
+    ExpiryPlanner,
+)
+from replicator.services.retention.references import References, chained
+from replicator.services.retention.retained import Look, Retained
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.intents import Intents
@@ -104,8 +109,8 @@ class Expirer:
         store: Store,
         *,
         planner: ExpiryPlanner,
-        sparing: Sparing,
-        places: StorePlaces,
+        retained: Retained,
+        places: References,
         remover: SegmentRemover,
         archivist: Archivist,
         retry: Retry,
@@ -116,13 +121,13 @@ class Expirer:
             target: The one whose bytes and history go; its clock ends this expiry's own time.
             store: Its files.
             planner: Made the plan.
-            sparing: Looks again at what must stay.
+            retained: Looks again at what must stay.
             places: Reads what goes.
             remover: Takes bytes away.
             archivist: Writes the base of the cut that the target stands at.
             retry: How often a removal is tried, and how many at once.
         """
-        self._planner, self._sparing, self._limits = planner, sparing, planner.limits
+        self._planner, self._retained, self._limits = planner, retained, planner.limits
         self._intents = Intents(
             store.area, clock=target.clock, clock_skew_max=planner.limits.clock_skew_max
         )
@@ -144,29 +149,29 @@ class Expirer:
             TransientError: something is away.
         """
         stray = plan.storage.orphan_places if orphans and plan.storage is not None else NONE
-        condemned = np.union1d(plan.condemned, stray) if len(stray) else plan.condemned
-        if plan.is_empty and not len(condemned):
+        unreferenced = np.union1d(plan.unreferenced, stray) if len(stray) else plan.unreferenced
+        if plan.is_empty and not len(unreferenced):
             return Expired()
-        await self._keep_standing(plan)
-        intent = await self._announce(plan, condemned)
+        await self._keep_checkpoint(plan)
+        intent = await self._announce(plan, unreferenced)
         lease = _Lease(self._area, self._clock, self._limits, intent)
         look = await self._spare(plan, intent)
-        left = less(condemned, plan.spared.wanted.places())
-        expired = Expired(number=intent.number, spared=len(condemned) - len(left))
-        going = self._planner.going(look, plan.horizon)
-        await self._remove_expired(look, going, left, lease, expired)
+        left = less(unreferenced, plan.spared.wanted.places())
+        expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
+        expired_files = self._planner.expired_files(look, plan.horizon)
+        await self._remove_expired(look, expired_files, left, lease, expired)
         if len(stray) and plan.storage is not None:
             strays = [one.location for one in plan.storage.orphans]
             expired.orphans = await self._remove(Pending(left).take(strays), lease, expired)
         if not expired.locked:
-            await self._remove_files(plan, going, lease, expired)
+            await self._remove_files(plan, expired_files, lease, expired)
         await self._finish(intent, carried_out=True)
         await self._tidy(plan.log_id, intent.number)
         return expired
 
-    async def _keep_standing(self, plan: ExpiryPlan) -> None:
+    async def _keep_checkpoint(self, plan: ExpiryPlan) -> None:
         """Write a base of the cut that the target stands at, so that it can still be verified."""
-        checkpoint = await self._sparing.checkpoint()
+        checkpoint = await self._retained.checkpoint()
         if checkpoint is None or checkpoint.offset >= plan.horizon or checkpoint.datasource:
             return
         try:
@@ -175,7 +180,7 @@ class Expirer:
         except (GapError, CorruptionError) as exc:  # its rows are spared all the same
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
-    async def _announce(self, plan: ExpiryPlan, condemned: Places) -> Intent:
+    async def _announce(self, plan: ExpiryPlan, unreferenced: Places) -> Intent:
         """Write the intent; from here on nobody asks for what goes without seeing it."""
         listed = await self._intents.listed()
         for files in listed:
@@ -188,7 +193,7 @@ class Expirer:
             horizon=plan.horizon,
             before=await self._points.horizon(plan.log_id),
             valid_until=self._clock.now() + self._limits.lease,
-            places=len(condemned),
+            places=len(unreferenced),
         )
         if intent.before > plan.horizon or not await self._area.create(
             intent_name(number), intent_json(intent)
@@ -197,7 +202,7 @@ class Expirer:
                 f"another expiry began at the same time as this one, number {number}",
                 hint="run it again when that is over",
             )
-        await self._area.replace(intent_name(number, "places"), condemned.tobytes())
+        await self._area.replace(intent_name(number, "places"), unreferenced.tobytes())
         return intent
 
     async def _busy(self, files: IntentFiles) -> FencedError:
@@ -211,14 +216,14 @@ class Expirer:
     async def _spare(self, plan: ExpiryPlan, intent: Intent) -> Look:
         """Look again at everything that is kept, now that the intent can be seen."""
         try:
-            look = await self._sparing.look(plan.log_id)
+            look = await self._retained.look(plan.log_id)
             reading = min(await self._planner.restores(look), default=None)
             if reading is not None and reading < plan.horizon:
                 raise RefusedError(
                     f"a restore of offset {reading} began, which would expire; nothing was deleted",
                     hint="run it again when the restore is over",
                 )
-            await self._sparing.spare(look, plan.horizon, plan.spared)
+            await self._retained.spare(look, plan.horizon, plan.spared)
         except ReplicatorError:
             with suppress(TransientError):  # then it is over when its time is
                 await self._finish(intent, carried_out=False)
@@ -226,10 +231,10 @@ class Expirer:
         return look
 
     async def _remove_expired(
-        self, look: Look, going: Going, left: Places, lease: _Lease, expired: Expired
+        self, look: Look, expired_files: ExpiredFiles, left: Places, lease: _Lease, expired: Expired
     ) -> None:
         pending = Pending(left)
-        parts = self._planner.going_batches(self._planner.archive(look), going)
+        parts = self._planner.expired_records(self._planner.archive(look), expired_files)
         async with self._places.named(chained(parts)) as batches:
             async for named in batches:
                 expired.places += await self._remove(pending.take(named), lease, expired)
@@ -256,11 +261,11 @@ class Expirer:
                 expired.locked.append(str(exc))
 
     async def _remove_files(
-        self, plan: ExpiryPlan, going: Going, lease: _Lease, expired: Expired
+        self, plan: ExpiryPlan, expired_files: ExpiredFiles, lease: _Lease, expired: Expired
     ) -> None:
         """Remove manifests first: without one a base is none, whatever is left of it."""
-        manifests = [manifest_name(plan.log_id, offset) for offset in going.bases]
-        for name in dict.fromkeys([*manifests, *going.base_files, *going.history]):
+        manifests = [manifest_name(plan.log_id, offset) for offset in expired_files.bases]
+        for name in dict.fromkeys([*manifests, *expired_files.base_files, *expired_files.history]):
             await lease.extend()
             try:
                 await self._tried(partial(self._store.delete, name), lease, name)

@@ -12,8 +12,8 @@ from replicator.model.observation import Progress
 from replicator.model.places import Pending
 from replicator.ports import SegmentRemover
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
-from replicator.services.retention.references import StorePlaces, chained
-from replicator.services.retention.retained import Look, Spared, Sparing
+from replicator.services.retention.references import References, chained
+from replicator.services.retention.retained import Look, Retained, Spared
 from replicator.services.running.retry import Retry
 from replicator.services.target.target import Target
 
@@ -32,7 +32,7 @@ class Locked:
     """What could not be locked because it is not there, in words."""
 
 
-class Locker:
+class ObjectLocker:
     """Locks all that the window, holds and the target's rows need, for as long as the window is.
 
     An object is locked for the retention when it is stored. One that is needed for longer, as most
@@ -44,8 +44,8 @@ class Locker:
         target: Target,
         *,
         planner: ExpiryPlanner,
-        sparing: Sparing,
-        places: StorePlaces,
+        retained: Retained,
+        places: References,
         remover: SegmentRemover,
         retry: Retry,
     ) -> None:
@@ -54,12 +54,12 @@ class Locker:
         Args:
             target: The one whose bytes and files are locked, by its clock.
             planner: Says what is kept.
-            sparing: Reads it.
+            retained: Reads it.
             places: Gives it by name.
             remover: Of its storage, which has the locks.
             retry: How often a lock is tried, and how many at once.
         """
-        self._planner, self._sparing, self._places = planner, sparing, places
+        self._planner, self._retained, self._places = planner, retained, places
         self._area, self._remover, self._clock = target.area, remover, target.clock
         self._observer, self._retry = target.observer, retry
 
@@ -74,10 +74,10 @@ class Locker:
         """
         plan = await self._planner.plan(retention, storage=False)
         locked = Locked(until=self._clock.now() + retention)
-        look = await self._sparing.look(plan.log_id)
+        look = await self._retained.look(plan.log_id)
         await self._lock_files(plan, look, locked)
         pending = Pending(plan.spared.wanted.places())
-        kept = await self._sparing.kept(look, plan.horizon, Spared())
+        kept = await self._retained.kept(look, plan.horizon, Spared())
         async with self._places.named(chained(kept)) as batches:
             async for named in batches:
                 await self._lock_places(pending.take(named), locked)
@@ -86,9 +86,9 @@ class Locker:
 
     async def _lock_files(self, plan: ExpiryPlan, look: Look, locked: Locked) -> None:
         """Lock history and bases first: without them nobody knows what the bytes are."""
-        going = {*plan.going.history, *plan.going.base_files}
+        expired_files = {*plan.expired_files.history, *plan.expired_files.base_files}
         names = (*look.listing.history, *look.listing.bases)
-        kept = [name for name in names if name not in going]
+        kept = [name for name in names if name not in expired_files]
         for at in range(0, len(kept), FILES_PER_BATCH):
             batch = kept[at : at + FILES_PER_BATCH]
             locks = [partial(self._area.extend, name, locked.until) for name in batch]

@@ -37,11 +37,11 @@ class StorageFindings:
         return found
 
 
-async def look_at_storage(
+async def find_orphans(
     remover: SegmentRemover,
     *,
     kept: Places,
-    condemned: Places,
+    unreferenced: Places,
     stored_before: datetime,
     observer: Observer,
 ) -> StorageFindings:
@@ -49,16 +49,16 @@ async def look_at_storage(
     found, done = StorageFindings(), 0
     async for page in remover.places(lambda location: _has(kept, location)):
         for place in page:
-            _count(found, place, condemned, stored_before)
+            _count(found, place, unreferenced, stored_before)
         done += len(page)
         observer(Progress(what="list the storage", done=done, total=None, unit="places not kept"))
     return found
 
 
 def _count(
-    found: StorageFindings, place: StoredPlace, condemned: Places, stored_before: datetime
+    found: StorageFindings, place: StoredPlace, unreferenced: Places, stored_before: datetime
 ) -> None:
-    if any(_has(condemned, one) for one in _with_folders(place.location)):
+    if any(_has(unreferenced, one) for one in _with_folders(place.location)):
         found.expiring += 1
         found.expiring_bytes += place.size_bytes
     elif not place.has_receipt:

@@ -12,15 +12,15 @@ from replicator.model.holds import Hold
 from replicator.model.observation import ArchiveDamaged
 from replicator.model.places import Places, less
 from replicator.ports import SegmentRemover
-from replicator.services.retention.orphans import StorageFindings, look_at_storage
+from replicator.services.retention.orphans import StorageFindings, find_orphans
 from replicator.services.retention.references import (
-    StorePlaces,
+    References,
     Wanted,
     beginning_until,
     chained,
     ending_after,
 )
-from replicator.services.retention.retained import Look, Spared, Sparing
+from replicator.services.retention.retained import Look, Retained, Spared
 from replicator.services.store.archived_log import ArchivedLog, Run
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Store
@@ -40,7 +40,7 @@ class ExpiryLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Going:
+class ExpiredFiles:
     """Files that no point needs any more."""
 
     history: tuple[str, ...]
@@ -66,8 +66,8 @@ class ExpiryPlan:
     oldest_before: ClosedCut
     oldest_after: ClosedCut
     spared: Spared
-    condemned: Places
-    going: Going
+    unreferenced: Places
+    expired_files: ExpiredFiles
     holds: tuple[Hold, ...]
     """Those that keep something that would expire."""
     storage: StorageFindings | None
@@ -76,7 +76,9 @@ class ExpiryPlan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing expires; there may be orphans."""
-        return not (len(self.condemned) or self.going.history or self.going.base_files)
+        return not (
+            len(self.unreferenced) or self.expired_files.history or self.expired_files.base_files
+        )
 
 
 class ExpiryPlanner:
@@ -87,8 +89,8 @@ class ExpiryPlanner:
         target: Target,
         store: Store,
         *,
-        sparing: Sparing,
-        places: StorePlaces,
+        retained: Retained,
+        places: References,
         remover: SegmentRemover,
         limits: ExpiryLimits,
     ) -> None:
@@ -98,14 +100,14 @@ class ExpiryPlanner:
             target: The one whose storage is looked at. Its clock measures the window, unless the
                 source's last cut is older.
             store: Its files: history, bases, holds, leases and the horizon.
-            sparing: Reads what must stay.
+            retained: Reads what must stay.
             places: Reads the history as places.
             remover: Lists what stands in its storage.
             limits: What is left alone.
         """
         self._target, self._store, self._clock = target, store, target.clock
         self._points = KeptPoints(store, clock=target.clock)
-        self._sparing, self._places, self._remover = sparing, places, remover
+        self._retained, self._places, self._remover = retained, places, remover
         self.limits, self._observer = limits, target.observer
 
     async def plan(
@@ -125,16 +127,16 @@ class ExpiryPlanner:
             CorruptionError: what must be kept cannot be read, so nobody knows what it needs.
             TransientError: something is away.
         """
-        look = await self._sparing.look()
+        look = await self._retained.look()
         log_id = look.log_id
         archive, spared = self.archive(look), Spared(with_rows=orphans)
         before = await self._points.horizon(log_id)
         runs = await self._runs(archive, before)
         horizon = await self._horizon(look, runs, retention, before, spared)
-        await self._sparing.spare(look, horizon, spared)
-        going = self.going(look, horizon)
+        await self._retained.spare(look, horizon, spared)
+        expired_files = self.expired_files(look, horizon)
         kept = spared.wanted.places()
-        condemned = less(await self._asked_for(archive, going), kept)
+        unreferenced = less(await self._asked_for(archive, expired_files), kept)
         return ExpiryPlan(
             log_id=log_id,
             horizon=horizon,
@@ -142,10 +144,10 @@ class ExpiryPlanner:
             oldest_before=await self._oldest(look, before),
             oldest_after=await self._oldest(look, horizon),
             spared=spared,
-            condemned=condemned,
-            going=going,
+            unreferenced=unreferenced,
+            expired_files=expired_files,
             holds=tuple(hold for hold in look.holds if hold.point.offset < horizon),
-            storage=await self._look(look, kept, condemned) if storage else None,
+            storage=await self._look(look, kept, unreferenced) if storage else None,
         )
 
     def archive(self, look: Look) -> ArchivedLog:
@@ -154,18 +156,18 @@ class ExpiryPlanner:
         archive.take(look.listing)
         return archive
 
-    def going(self, look: Look, horizon: Offset) -> Going:
+    def expired_files(self, look: Look, horizon: Offset) -> ExpiredFiles:
         """Return the files that hold nothing but what is before the horizon and not held."""
         log_id, kept = look.log_id, look.held
-        if look.standing is not None:
-            kept.add(look.standing)
+        if look.checkpoint_offset is not None:
+            kept.add(look.checkpoint_offset)
         folders = tuple(base_folder(log_id, offset) for offset in kept)
         end = base_folder(log_id, horizon)
         begun = beginning_until(look.listing.history_of(log_id), horizon) if horizon else []
         behind = set(ending_after(begun, horizon))
         offsets = look.listing.offsets(log_id)
         names = look.listing.bases_of(log_id)
-        return Going(
+        return ExpiredFiles(
             history=tuple(name for name in begun if name not in behind),
             begun=tuple(begun),
             until=horizon,
@@ -173,15 +175,15 @@ class ExpiryPlanner:
             base_files=tuple(n for n in names if n < end and not n.startswith(folders)),
         )
 
-    def going_batches(
-        self, archive: ArchivedLog, going: Going
+    def expired_records(
+        self, archive: ArchivedLog, expired_files: ExpiredFiles
     ) -> list[AsyncIterator[Sequence[Record]]]:
         """Return the records that no point needs any more; what is altered is passed over."""
-        parts = [self._places.base_if_whole(archive, offset) for offset in going.bases]
-        if going.begun:
+        parts = [self._places.base_if_whole(archive, offset) for offset in expired_files.bases]
+        if expired_files.begun:
             parts.append(
                 self._places.history(
-                    going.begun, after=Offset(-1), until=going.until, tolerant=True
+                    expired_files.begun, after=Offset(-1), until=expired_files.until, tolerant=True
                 )
             )
         return parts
@@ -263,17 +265,17 @@ class ExpiryPlanner:
             found.append(base)
         return found
 
-    async def _asked_for(self, archive: ArchivedLog, going: Going) -> Places:
+    async def _asked_for(self, archive: ArchivedLog, expired_files: ExpiredFiles) -> Places:
         wanted = Wanted()
-        parts = self.going_batches(archive, going)
+        parts = self.expired_records(archive, expired_files)
         await self._places.gather(chained(parts), wanted, what="read what goes")
         return wanted.places()
 
-    async def _look(self, look: Look, kept: Places, condemned: Places) -> StorageFindings:
-        return await look_at_storage(
+    async def _look(self, look: Look, kept: Places, unreferenced: Places) -> StorageFindings:
+        return await find_orphans(
             self._remover,
             kept=kept,
-            condemned=condemned,
+            unreferenced=unreferenced,
             stored_before=await self._settled_before(look),
             observer=self._observer,
         )

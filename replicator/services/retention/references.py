@@ -31,7 +31,7 @@ class Wanted:
         return self.found.places()
 
 
-class StorePlaces:
+class References:
     """Reads the history and the bases of one log in one store as places."""
 
     def __init__(

@@ -28,7 +28,7 @@ from replicator.model.places import place_hash
 from replicator.model.row import Kind, Segment
 from replicator.model.row_mapping import located
 from replicator.ports import Chunk, Snapshot
-from replicator.services.retention.references import StorePlaces, Wanted, chained, ending_after
+from replicator.services.retention.references import References, Wanted, chained, ending_after
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Listing, Store
@@ -71,14 +71,14 @@ class Look:
         return {hold.point.offset for hold in self.holds}
 
     @property
-    def standing(self) -> Offset | None:
+    def checkpoint_offset(self) -> Offset | None:
         """Return the cut that all of the target is at: its base stays, so that it can be proved."""
         if self.checkpoint is None or self.checkpoint.datasource:
             return None
         return self.checkpoint.offset
 
 
-class Sparing:
+class Retained:
     """Reads what must stay, again and again, and only what is new."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Sparing:
         store: Store,
         *,
         reconciler: Reconciler,
-        places: StorePlaces,
+        places: References,
         layout: Layout,
     ) -> None:
         """Take the parts; nothing is read yet.
@@ -154,8 +154,8 @@ class Sparing:
         """
         extra = look.held
         await self._require_bases(look, {offset for offset in extra if offset < horizon})
-        if look.standing is not None:
-            extra.add(look.standing)
+        if look.checkpoint_offset is not None:
+            extra.add(look.checkpoint_offset)
         parts = await self._sources(look.log_id, look.listing, horizon, extra, spared)
         for other in look.listing.logs():
             if other != look.log_id:
@@ -183,7 +183,7 @@ class Sparing:
         archive = ArchivedLog(self._store, look.log_id)
         archive.take(look.listing)
         end = archive.listed_end or Offset(0)
-        return checkpoint.standing or not horizon <= checkpoint.offset < end
+        return checkpoint.paused or not horizon <= checkpoint.offset < end
 
     async def _sources(
         self, log_id: str, listing: Listing, horizon: Offset, extra: set[Offset], spared: Spared

@@ -90,5 +90,5 @@ async def _tiers_missing(
     wanted: set[str] = set()
     for row in await rows_of(source, Kind.RULES):
         if isinstance(row, Rules):
-            wanted |= tiers(load_rules.carried(row.payload))
+            wanted |= tiers(load_rules.mapped(row.payload))
     return tuple(sorted(wanted - await druid.tiers()))

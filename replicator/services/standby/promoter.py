@@ -142,7 +142,7 @@ class Promoter:
                 known which supervisors were awake.
             NotFoundError: one that was chosen is not there.
         """
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        checkpoint = (await self._metadata.state(self._source)).checkpoint
         if checkpoint is None:
             raise RefusedError(f"target {self._target!r} holds nothing of {self._source!r} yet")
         if checkpoint.datasource is not None:
@@ -222,7 +222,7 @@ class Promoter:
         return plan
 
     async def _look(self, plan: PromotionPlan) -> Step:
-        checkpoint = (await self._metadata.held(self._source)).checkpoint
+        checkpoint = (await self._metadata.state(self._source)).checkpoint
         states = {
             one.id: state
             for one in plan.resumptions
@@ -276,8 +276,8 @@ class Promoter:
             if not isinstance(row, Rules):
                 continue
             try:
-                carried = self._takeover.load_rules.carried(row.payload)
-                rules.append(replace(row, payload=self._takeover.druid.rules(carried)))
+                mapped = self._takeover.load_rules.mapped(row.payload)
+                rules.append(replace(row, payload=self._takeover.druid.rules(mapped)))
             except NewerReleaseError as exc:
                 left.append(Left(name=f"rules of {row.datasource}", why=str(exc)))
         return tuple(rules), tuple(left)

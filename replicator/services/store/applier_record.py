@@ -5,7 +5,7 @@ from enum import Enum, auto
 import orjson
 
 from replicator.errors import CorruptionError, NotFoundError
-from replicator.model.checkpoint import Held
+from replicator.model.checkpoint import TargetState
 from replicator.model.event import Epoch
 from replicator.model.holds import RESTORES, lease_of
 from replicator.ports import Area, Clock
@@ -15,7 +15,7 @@ LOOK_S = 5.0
 """Time between two looks at a target that is paused."""
 
 
-class Hold(Enum):
+class PausedBy(Enum):
     """Why a target's applier does not write."""
 
     STANDING = auto()
@@ -26,7 +26,7 @@ class Hold(Enum):
     """It is a cluster of its own now."""
 
 
-class Helm:
+class ApplierRecord:
     """Keeps beside a target which epoch its newest applier has.
 
     Restores, repairs and promotions take an epoch, too, and leave no such note: so a newer epoch
@@ -53,14 +53,14 @@ class Helm:
             return False
         return isinstance(found, dict) and found.get("epoch") == epoch
 
-    async def hold(self, held: Held) -> Hold | None:
+    async def hold(self, held: TargetState) -> PausedBy | None:
         """Return why a target is not written to, None when it may be."""
         checkpoint = held.checkpoint
         if checkpoint is not None and checkpoint.promoted:
-            return Hold.PROMOTED
-        if checkpoint is not None and checkpoint.standing:
-            return Hold.STANDING
-        return Hold.AT_WORK if await self._is_leased() else None
+            return PausedBy.PROMOTED
+        if checkpoint is not None and checkpoint.paused:
+            return PausedBy.STANDING
+        return PausedBy.AT_WORK if await self._is_leased() else None
 
     async def _is_leased(self) -> bool:
         now = self._clock.now()

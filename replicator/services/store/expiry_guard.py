@@ -62,8 +62,8 @@ class ExpiryGuard:
         before = self._settled
         for files in newer:
             forgotten, before = files.number - 1 != before, files.number
-            condemned = None if forgotten else await self._intents.places(files.number)
-            if condemned is None or among(needed.places(), condemned).any():
+            unreferenced = None if forgotten else await self._intents.places(files.number)
+            if unreferenced is None or among(needed.places(), unreferenced).any():
                 raise TransientError(
                     f"expiry {files.number} deletes what this cut needs again: its bytes are copied"
                     " again once that is over"

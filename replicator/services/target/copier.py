@@ -40,13 +40,13 @@ from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Layout, Location
 from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
-from replicator.model.row_mapping import Carriage, check_segment, locate
+from replicator.model.row_mapping import RowMapping, check_segment, locate
 from replicator.ports import (
+    CopySource,
     DeepStorage,
     DeepStorageReader,
     Piece,
     Receipt,
-    Shipment,
     StoredObject,
 )
 from replicator.services.running.retry import Retry
@@ -139,8 +139,8 @@ class _Copy(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Watched(Shipment):
-    """A shipment that knows whether its bytes went through this process."""
+class _Watched(CopySource):
+    """A copy source that knows whether its bytes went through this process."""
 
     reads: list[StoredObject] = field(default_factory=list)
 
@@ -170,7 +170,7 @@ class Copier:
         target: Target,
         *,
         bytes_from: BytesFrom,
-        carriage: Carriage,
+        mapping: RowMapping,
         retry: Retry,
         rates: RateBook | None = None,
     ) -> None:
@@ -179,7 +179,7 @@ class Copier:
         Args:
             target: Gets the bytes.
             bytes_from: Has them.
-            carriage: Says where the bytes of a row are, and where the target has them.
+            mapping: Says where the bytes of a row are, and where the target has them.
             retry: How often a copy is tried, and how many at once.
             rates: Keeps how fast it was; None: nobody asks.
         """
@@ -187,7 +187,7 @@ class Copier:
         self._target_storage = target.storage
         self._backup = bytes_from if isinstance(bytes_from, Backup) else None
         self._source_storage = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
-        self._carriage, self._retry, self._rates = carriage, retry, rates
+        self._mapping, self._retry, self._rates = mapping, retry, rates
         self._changed = {
             gap.opened: gap
             for gap in (self._backup.gaps if self._backup else ())
@@ -260,11 +260,11 @@ class Copier:
 
     def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
         if not isinstance(row, Segment):
-            self._carriage.carried(row)
+            self._mapping.mapped(row)
             return
         size_bytes = check_segment(row)
-        if (location := locate(row, self._carriage.source)) is not None:
-            self._carriage.placed(row, location)  # refused here, while the row is at hand
+        if (location := locate(row, self._mapping.source)) is not None:
+            self._mapping.placed(row, location)  # refused here, while the row is at hand
             found = wanted.setdefault(location, _Wanted())
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
@@ -273,7 +273,7 @@ class Copier:
         origin = location if self._backup is None else self._backup.layout.place(location)
         return _Copy(
             origin,
-            self._carriage.target.place(location),
+            self._mapping.target.place(location),
             found.size_bytes,
             doubted=any(key_of(row) in doubted for _, row in found.rows),
             born=max(filter(None, [_born(row) for _, row in found.rows]), default=None),
@@ -354,16 +354,16 @@ class Copier:
         storage, place = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
         objects = tuple(await storage.objects(place, ahead=ahead))
-        shipment = _Watched(origin=storage, place=place, objects=objects)
+        copy_source = _Watched(origin=storage, place=place, objects=objects)
         least_bytes = copy.size_bytes if place.endswith("/") else min(copy.size_bytes, 1)
-        if shipment.size_bytes < least_bytes:
+        if copy_source.size_bytes < least_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0),
             # and a packed one is not empty
             return OBJECT_TRUNCATED, (
-                f"{copy.origin} holds {shipment.size_bytes} bytes, its payload says"
+                f"{copy.origin} holds {copy_source.size_bytes} bytes, its payload says"
                 f" {copy.size_bytes}"
             )
-        stored = await self._target_storage.put(copy.target, shipment)
+        stored = await self._target_storage.put(copy.target, copy_source)
         await self._compare_receipts(copy, stored)
         self._copied_bytes += _size_bytes(stored)
         self._copied_objects += 1
@@ -372,7 +372,7 @@ class Copier:
                 location=copy.target,
                 size_bytes=_size_bytes(stored),
                 reused=False,
-                streamed=shipment.was_read,
+                streamed=copy_source.was_read,
             )
         )
         return None

@@ -10,7 +10,7 @@ from replicator.model.observation import Progress
 from replicator.model.plan import Plan
 from replicator.model.renaming import Renamed, renamed
 from replicator.model.row import Kind, Row, RowKey, key_of
-from replicator.model.row_mapping import Carriage
+from replicator.model.row_mapping import RowMapping
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
 
@@ -19,17 +19,17 @@ class Executor:
     """The only one that writes rows to a target; their bytes must be there before (`Copier`)."""
 
     def __init__(
-        self, target: Target, *, carriage: Carriage, rates: RateBook | None = None
+        self, target: Target, *, mapping: RowMapping, rates: RateBook | None = None
     ) -> None:
         """Take the parts; nothing is asked yet.
 
         Args:
             target: The one whose rows are written.
-            carriage: How a row of the source becomes one of the target's.
+            mapping: How a row of the source becomes one of the target's.
             rates: Keeps how fast it was; None: nobody asks.
         """
         self._target, self._history, self._observer = target, target.history, target.observer
-        self._carriage, self._rates = carriage, rates
+        self._mapping, self._rates = mapping, rates
 
     async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
         """Make the plan's rows, gaps and checkpoint true in one transaction.
@@ -101,8 +101,8 @@ class Executor:
                 case RowChanged(row=row) if entry.offset in without:
                     gone.append(key_of(row))
                 case RowChanged(row=row):
-                    if (carried := self._carriage.carried(row)) is not None:
-                        rows.append(carried)
+                    if (mapped := self._mapping.mapped(row)) is not None:
+                        rows.append(mapped)
                 case _:
                     raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
         return rows, gone

@@ -15,9 +15,9 @@ from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, k
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
 from replicator.model.observation import Progress
 from replicator.model.plan import Estimate, Plan
-from replicator.model.reading import Carried, Scope
+from replicator.model.reading import Mapped, Scope
 from replicator.model.row import ConfigEntry, Kind, RowKey, Supervisor, key_of
-from replicator.model.row_mapping import Carriage, supervised_datasource
+from replicator.model.row_mapping import RowMapping, supervised_datasource
 from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
@@ -46,16 +46,16 @@ class Reconciliation:
 class Reconciler:
     """Holds a cut of the log against a scan of the target."""
 
-    def __init__(self, target: Target, *, carriage: Carriage) -> None:
+    def __init__(self, target: Target, *, mapping: RowMapping) -> None:
         self._target, self._history, self._observer = target, target.history, target.observer
-        self._carriage = carriage
+        self._mapping = mapping
         self._has_segments = False
 
     async def reconcile(
         self,
         cut: ClosedCut,
         *,
-        standing: bool,
+        paused: bool,
         datasource: str | None = None,
         without_gaps: bool = False,
     ) -> Reconciliation:
@@ -84,7 +84,7 @@ class Reconciler:
             picks=_with_gaps(comparison.lacking(), ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
-                cut, self._target.source, log_id, standing=standing, datasource=datasource
+                cut, self._target.source, log_id, paused=paused, datasource=datasource
             ),
             gaps=() if datasource or without_gaps else _passed(gaps, ledger, cut),
         )
@@ -187,7 +187,7 @@ class Reconciler:
         def seen(events: int) -> None:
             self._observer(Progress(what="read the log", done=events, total=None, unit="events"))
 
-        rule = Carried(carriage=self._carriage, scope=scope, excluded=excluded)
+        rule = Mapped(mapping=self._mapping, scope=scope, excluded=excluded)
         return await fold(self._history, cut.offset, rule, seen=seen)
 
     async def _scan(
@@ -219,13 +219,13 @@ class Reconciler:
     ) -> Keys:
         """Leave the target what is its own: config that is not carried, Druid's default rules."""
         if kind is Kind.CONFIG:
-            carried = [
+            mapped = [
                 key_hash(key_of(row))
                 for some in handles
                 for row in await snapshot.fetch(kind, some)
-                if isinstance(row, ConfigEntry) and self._carriage.carries(row.name)
+                if isinstance(row, ConfigEntry) and self._mapping.carries(row.name)
             ]
-            return np.array(carried, KEY)
+            return np.array(mapped, KEY)
         if kind is Kind.RULES:
             keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
         return keys
@@ -303,7 +303,7 @@ def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
 
 
 def checkpoint_at(
-    cut: ClosedCut, source: str, log_id: str, *, standing: bool, datasource: str | None = None
+    cut: ClosedCut, source: str, log_id: str, *, paused: bool, datasource: str | None = None
 ) -> Checkpoint:
     """Return the checkpoint of a target that is at this cut."""
     return Checkpoint(
@@ -313,7 +313,7 @@ def checkpoint_at(
         cut=cut.closed.cut,
         source_time=cut.closed.source_time,
         digest=cut.closed.digest,
-        standing=standing,
+        paused=paused,
         datasource=datasource,
     )
 

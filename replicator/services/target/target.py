@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from replicator.model.checkpoint import Checkpoint, Gap, Held
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.observation import Observer
 from replicator.model.renaming import Renamed
@@ -33,19 +33,19 @@ class Target:
     observer: Observer
     """Is told what happens to it."""
 
-    async def state(self) -> Held:
+    async def state(self) -> TargetState:
         """Return the cut that it is at, and whose epoch it is.
 
         Raises:
             TransientError: the metadata store is away.
         """
-        return await self.metadata.held(self.source)
+        return await self.metadata.state(self.source)
 
     async def checkpoint(self) -> Checkpoint | None:
         """Return the cut that it is at; None: nothing was applied yet."""
         return (await self.state()).checkpoint
 
-    async def acquire(self) -> Held:
+    async def acquire(self) -> TargetState:
         """Take a new epoch, which fences whoever wrote before; return the state with it."""
         return await self.metadata.acquire(self.source)
 

@@ -16,11 +16,11 @@ from replicator.errors import (
     RefusedError,
     worst_alone,
 )
-from replicator.model.checkpoint import Checkpoint, Held
+from replicator.model.checkpoint import Checkpoint, TargetState
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
 from replicator.model.observation import ObjectCopied, Progress
-from replicator.ports import Checked, DeepStorageReader, Receipt, SegmentMender, Shipment
+from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, SegmentReplacer
 from replicator.services.running.retry import Retry
 from replicator.services.store.restore_lease import RestoreLeases
 from replicator.services.target.copier import Backup, Copier, Uncopied
@@ -127,7 +127,7 @@ class Repairer:
         self,
         target: Target,
         *,
-        mender: SegmentMender,
+        replacer: SegmentReplacer,
         origin: CheckedOrigin,
         verifier: Verifier,
         copier: Copier,
@@ -139,7 +139,7 @@ class Repairer:
 
         Args:
             target: The one that is put right.
-            mender: Replaces what its storage holds.
+            replacer: Replaces what its storage holds.
             origin: Has the right bytes.
             verifier: Says what is wrong.
             copier: Brings the bytes of rows that are missing.
@@ -148,7 +148,7 @@ class Repairer:
             retry: How often a place is tried, and how many at once.
         """
         self._target, self._observer, self._storage = target, target.observer, target.storage
-        self._mender, self._origin, self._verifier = mender, origin, verifier
+        self._replacer, self._origin, self._verifier = replacer, origin, verifier
         self._copier, self._executor, self._leases = copier, executor, leases
         self._retry = retry
 
@@ -205,22 +205,22 @@ class Repairer:
         """Read the origin once, compare it, and only then touch the place."""
         truth, here = await self._truth(damaged.place), await self._here(damaged.place)
         if truth is not None and here == truth.objects:
-            await self._vouch(damaged.place, truth, repair)
+            await self._write_receipt(damaged.place, truth, repair)
             return
         reader, place = self._origin.reading(damaged)
         objects = tuple(await reader.objects(place))
         found = await self._origin.checked(damaged)
         if truth is None and here == found:
             receipt = Receipt(objects=found, copied_from=objects)
-            await self._vouch(damaged.place, receipt, repair)
+            await self._write_receipt(damaged.place, receipt, repair)
             return
         if truth is not None and found not in {truth.objects, truth.origin}:
             raise CorruptionError(
                 f"{place} has other bytes at the origin than the receipt of {damaged.place} says;"
                 " nothing was changed"
             )
-        shipment = Shipment(origin=reader, place=place, objects=objects)
-        stored = await self._mender.replace(damaged.place, shipment, truth)
+        copy_source = CopySource(origin=reader, place=place, objects=objects)
+        stored = await self._replacer.replace(damaged.place, copy_source, truth)
         size_bytes = sum(one.size_bytes for one in stored.objects)
         repair.copied += 1
         repair.copied_bytes += size_bytes
@@ -229,19 +229,19 @@ class Repairer:
             ObjectCopied(location=damaged.place, size_bytes=size_bytes, reused=False, streamed=True)
         )
 
-    async def _vouch(self, place: Location, receipt: Receipt, repair: Repair) -> None:
+    async def _write_receipt(self, place: Location, receipt: Receipt, repair: Repair) -> None:
         """Write a receipt that is missing; what was right in the meantime is left alone."""
         try:
             missing = await self._storage.receipt(place) is None
         except CorruptionError:
             missing = True
         if missing:
-            await self._mender.vouch(place, receipt)
+            await self._replacer.write_receipt(place, receipt)
             repair.vouched += 1
 
     async def _truth(self, place: Location) -> Receipt | None:
         try:
-            return await self._mender.kept(place)
+            return await self._replacer.kept(place)
         except CorruptionError:
             return None  # it cannot be read: as if there were none
 
@@ -275,7 +275,7 @@ class Repairer:
             repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
 
     async def _compared(
-        self, held: Held, datasource: str | None
+        self, held: TargetState, datasource: str | None
     ) -> tuple[Checkpoint, Reconciliation]:
         """Hold the target's rows against the cut that it is at."""
         checkpoint = _required(held.checkpoint, self._target.name)

@@ -22,7 +22,7 @@ from replicator.model.ledger import Keys
 from replicator.model.load_spec import Location
 from replicator.model.observation import Progress
 from replicator.model.row import Kind, RowKey, Segment, key_of
-from replicator.model.row_mapping import Carriage, locate
+from replicator.model.row_mapping import RowMapping, locate
 from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
@@ -138,7 +138,7 @@ class Verifier:
         target: Target,
         *,
         reconciler: Reconciler,
-        carriage: Carriage,
+        mapping: RowMapping,
         has_rows: bool,
         rng: Random,
     ) -> None:
@@ -147,12 +147,12 @@ class Verifier:
         Args:
             target: The one that is proved; its history is what it is held against.
             reconciler: Compares it with a cut.
-            carriage: Says where the bytes of a row are.
+            mapping: Says where the bytes of a row are.
             has_rows: Whether it is a cluster and no archive.
             rng: Draws samples.
         """
         self._target, self._history, self._observer = target, target.history, target.observer
-        self._storage, self._reconciler, self._carriage = target.storage, reconciler, carriage
+        self._storage, self._reconciler, self._mapping = target.storage, reconciler, mapping
         self._has_rows, self._rng = has_rows, rng
 
     async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
@@ -193,7 +193,7 @@ class Verifier:
         """
         return await self._reconciler.reconcile(
             cut_of(checkpoint),
-            standing=checkpoint.standing,
+            paused=checkpoint.paused,
             datasource=scope_of(checkpoint, datasource),
             without_gaps=True,
         )
@@ -313,10 +313,10 @@ class Verifier:
         if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
             return None
         try:
-            origin = locate(event.row, self._carriage.source)
+            origin = locate(event.row, self._mapping.source)
             if origin is None:
                 return None
-            return _Looked(self._carriage.target.place(origin), origin, event.row)
+            return _Looked(self._mapping.target.place(origin), origin, event.row)
         except MalformedRowError:
             return None
 

@@ -420,8 +420,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="repair-keeps-no-way-back",
         function="LocalDeepStorage.replace",
-        old="receipt = (await self._written(work, location, shipment)).confirmed(truth)",
-        new="receipt = await self._written(work, location, shipment)",
+        old="receipt = (await self._written(work, location, copy_source)).confirmed(truth)",
+        new="receipt = await self._written(work, location, copy_source)",
         loses="A repair puts bytes in place that the receipt does not know.",
         ring="contract",
         tests="test_segment_mender.py -k local",
@@ -492,7 +492,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="receipt-of-another-place-counts",
-        function="carried",
+        function="mapped",
         old="_read(text.encode(), location, may_be_foreign=True)",
         new='_read(text.encode(), orjson.loads(text)["location"], may_be_foreign=True)',
         loses="An object that somebody copied brings the receipt of its original along.",

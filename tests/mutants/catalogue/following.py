@@ -98,7 +98,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-follows-after-a-restore",
-        function="Applier._refuse_standing",
+        function="Applier._refuse_paused",
         old="if self._options.resume:",
         new="if True:",
         loses="A restore in place is undone by the next start of the applier.",
@@ -265,7 +265,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-takes-fewer-bytes",
         function="Copier._copy_new",
-        old="shipment.size_bytes < least_bytes",
+        old="copy_source.size_bytes < least_bytes",
         new="False",
         loses="A segment that the source holds in part is copied as if it were whole.",
         ring="unit",
@@ -463,7 +463,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="delay-goes-back",
         function="Delay.start",
-        old="if due is not None and due.offset >= standing.offset:",
+        old="if due is not None and due.offset >= after.offset:",
         new="if due is not None:",
         loses="A delayed target that was restored ahead goes back to before the restore.",
         ring="unit",

@@ -65,7 +65,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="base-writer-writes-for-a-standing-target",
         function="BaseWriter.write_if_due",
-        old="if checkpoint is None or checkpoint.standing or checkpoint.promoted:",
+        old="if checkpoint is None or checkpoint.paused or checkpoint.promoted:",
         new="if checkpoint is None:",
         loses="A base of a cut that the history has left behind begins a window with a hole.",
         ring="unit",
@@ -110,7 +110,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     # -------------------------------------------------------------------------------------- expiry
     Mutant(
         name="expiry-ignores-holds",
-        function="ExpiryPlanner.going",
+        function="ExpiryPlanner.expired_files",
         old="log_id, kept = look.log_id, look.held",
         new="log_id, kept = look.log_id, set()",
         loses="The base of a cut that somebody holds is deleted.",
@@ -119,7 +119,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="sparing-ignores-holds",
-        function="Sparing.kept",
+        function="Retained.kept",
         old="extra = look.held",
         new="extra = set()",
         loses="The bytes of a cut that somebody holds are deleted.",
@@ -128,8 +128,8 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="sparing-ignores-the-target-s-rows",
-        function="Sparing._is_elsewhere",
-        old="return checkpoint.standing or not horizon <= checkpoint.offset < end",
+        function="Retained._is_elsewhere",
+        old="return checkpoint.paused or not horizon <= checkpoint.offset < end",
         new="return False",
         loses="Bytes that the rows of a target at an old cut point to are deleted.",
         ring="unit",
@@ -137,7 +137,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="sparing-forgets-renamed-datasources",
-        function="Sparing._is_elsewhere",
+        function="Retained._is_elsewhere",
         old="if await self._target.renamed():",
         new="if False:",
         loses="Bytes of a datasource that was restored under another name are deleted.",
@@ -146,7 +146,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="sparing-passes-over-what-it-cannot-place",
-        function="Sparing._require_placed",
+        function="Retained._require_placed",
         old="if unknown := sorted(wanted.unplaced - known):",
         new="if unknown := sorted(known - known):",
         loses="After a change of configuration bytes are deleted that the history still needs.",
@@ -202,7 +202,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="expiry-does-not-look-again",
         function="Expirer._spare",
-        old="await self._sparing.spare(look, plan.horizon, plan.spared)",
+        old="await self._retained.spare(look, plan.horizon, plan.spared)",
         new="",
         loses="A place that a cut asked for again after the plan was made is deleted.",
         ring="unit",
@@ -238,7 +238,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="expiry-takes-the-proof-of-a-standing-target",
         function="Expirer.carry_out",
-        old="await self._keep_standing(plan)",
+        old="await self._keep_checkpoint(plan)",
         new="",
         loses="A target that stands at an old cut can be verified and repaired no more.",
         ring="unit",
@@ -256,8 +256,8 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="guard-trusts-a-forgotten-intent",
         function="ExpiryGuard._require_spared_by",
-        old="if condemned is None or among(needed.places(), condemned).any():",
-        new="if condemned is not None and among(needed.places(), condemned).any():",
+        old="if unreferenced is None or among(needed.places(), unreferenced).any():",
+        new="if unreferenced is not None and among(needed.places(), unreferenced).any():",
         loses="An expiry whose list cannot be read is taken for one that deletes nothing.",
         ring="unit",
         tests="test_expiry.py -k condemn_anything",
@@ -345,7 +345,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="lock-leaves-out-the-history",
-        function="Locker.lock",
+        function="ObjectLocker.lock",
         old="await self._lock_files(plan, look, locked)",
         new="",
         loses="Whoever has the credentials can delete the history of bytes that are locked.",
@@ -354,16 +354,16 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="lock-leaves-out-holds",
-        function="Locker.lock",
-        old="kept = await self._sparing.kept(look, plan.horizon, Spared())",
-        new="kept = (await self._sparing.kept(look, plan.horizon, Spared()))[-1:]",
+        function="ObjectLocker.lock",
+        old="kept = await self._retained.kept(look, plan.horizon, Spared())",
+        new="kept = (await self._retained.kept(look, plan.horizon, Spared()))[-1:]",
         loses="Bytes of bases and holds are locked no longer than on the day they were stored.",
         ring="unit",
         tests="test_locker.py",
     ),
     Mutant(
         name="lock-of-what-is-missing-is-fine",
-        function="Locker._one",
+        function="ObjectLocker._one",
         old="locked.missing.append(str(exc))",
         new="pass",
         loses="Bytes that are gone from the store are counted as locked.",

@@ -55,7 +55,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="ledger-takes-the-first-word",
-        function="_last_words",
+        function="_latest_per_key",
         old="last[:-1] = keys[1:] != keys[:-1]",
         new="last[1:] = keys[1:] != keys[:-1]",
         loses="Of several changes of a row in one batch the oldest is kept.",
@@ -92,7 +92,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="plan-takes-the-first-word",
-        function="last_words",
+        function="latest_per_key",
         old="order = np.lexsort((offsets, keys))",
         new="order = np.lexsort((-offsets, keys))",
         loses="Cuts that become true together leave the oldest content of each row.",
@@ -119,7 +119,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="held-offset-of-another-log",
-        function="Held.reached_in",
+        function="TargetState.reached_in",
         old="if self.checkpoint is None or self.checkpoint.log_id != log_id:",
         new="if self.checkpoint is None:",
         loses="Bytes count as applied by an offset that belongs to another log.",
@@ -129,7 +129,7 @@ MODEL: Final[Sequence[Mutant]] = (
     # ------------------------------------------------------------------------------------ carriage
     Mutant(
         name="load-spec-of-the-source-is-kept",
-        function="Carriage._load_spec",
+        function="RowMapping._load_spec",
         old="return written",
         new="return found",
         loses="The standby's kill tasks delete the bytes of the source.",
@@ -157,9 +157,9 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="rules-of-a-newer-druid-are-carried",
-        function="Carriage.carried",
-        old="self.druid.rules(self.load_rules.carried(row.payload))",
-        new="self.load_rules.carried(row.payload)",
+        function="RowMapping.mapped",
+        old="self.druid.rules(self.load_rules.mapped(row.payload))",
+        new="self.load_rules.mapped(row.payload)",
         loses="One rule that an older Coordinator does not know stops all of its rules.",
         ring="acceptance",
         tests="test_skew.py",
@@ -194,7 +194,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="rules-that-drop-are-carried",
-        function="LoadRules.carried",
+        function="LoadRules.mapped",
         old="if self.with_drops or not _drops(rule)]",
         new="]",
         loses="The standby's Coordinator drops at once what a restore brought back.",
@@ -204,7 +204,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="all-config-is-carried",
-        function="Carriage.carried",
+        function="RowMapping.mapped",
         old="return row if self.carries(row.name) else None",
         new="return row",
         loses="The standby works by the source's host lists and compaction settings.",
@@ -214,7 +214,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="offsets-are-serialised-again",
-        function="Carriage.carried",
+        function="RowMapping.mapped",
         old="case CommitMetadata():\n                return row",
         new=(
             "case CommitMetadata():\n"

@@ -153,7 +153,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="lookout-forgets-its-failures",
-        function="Lookout._look_at",
+        function="Poller._look_at",
         old="self.failures[name] = self._failed(self.failures.get(name), exc)",
         new="pass",
         loses="A target that cannot be reached is shown as it was, and nothing says since when.",

@@ -10,8 +10,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="restore-leaves-the-target-following",
         function="Restorer.plan",
-        old="found = await self._reconciler.reconcile(cut, standing=True, datasource=datasource)",
-        new="found = await self._reconciler.reconcile(cut, standing=False, datasource=datasource)",
+        old="found = await self._reconciler.reconcile(cut, paused=True, datasource=datasource)",
+        new="found = await self._reconciler.reconcile(cut, paused=False, datasource=datasource)",
         loses="The applier undoes a restore at its next look.",
         ring="unit",
         tests="test_restorer.py",
@@ -139,8 +139,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="a-promotion-forgets-the-tiers",
         function="Promoter._rules",
-        old="carried = self._takeover.load_rules.carried(row.payload)",
-        new="carried = row.payload",
+        old="mapped = self._takeover.load_rules.mapped(row.payload)",
+        new="mapped = row.payload",
         loses="Nothing is loaded after a promotion: the source's tiers are not there.",
         ring="unit",
         tests="test_promotion.py",
@@ -317,7 +317,7 @@ RESTORING: Final[Sequence[Mutant]] = (
         name="promotion-does-not-raise-the-epoch",
         function="Promoter._fence",
         old="held = await self._metadata.acquire(self._source)",
-        new="held = await self._metadata.held(self._source)",
+        new="held = await self._metadata.state(self._source)",
         loses="An applier that hangs commits one more cut after the takeover.",
         ring="unit",
         tests="test_promotion.py",
@@ -474,7 +474,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="status-overlooks-a-trimmed-log",
-        function="Survey.target",
+        function="StatusReader.target",
         old="trimmed = reached < end and log.first > reached + 1",
         new="trimmed = False",
         loses="A target that can never go on from its log is shown as one that is late.",
@@ -483,7 +483,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="status-shows-no-gaps",
-        function="Survey.target",
+        function="StatusReader.target",
         old="gaps=tuple(gap for gap in gaps if gap.at(reached))",
         new="gaps=()",
         loses="Segments that a target could not get are in no status and no alarm.",

@@ -25,7 +25,7 @@ from replicator.model.load_spec import (
     SourceLayout,
     is_plain,
 )
-from replicator.ports import Piece, Shipment
+from replicator.ports import CopySource, Piece
 from tests.contract.storages import MIB, SIZES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -275,8 +275,8 @@ async def test_a_copy_has_a_receipt_and_is_listed_and_goes(
 
     objects = tuple(await reader.objects(location))
     assert len(objects) == len(pusher.keys)
-    shipment = Shipment(origin=reader, place=location, objects=objects)
-    stored = await storage.put(placed, shipment)
+    copy_source = CopySource(origin=reader, place=location, objects=objects)
+    stored = await storage.put(placed, copy_source)
     receipt = await storage.receipt(placed)
     assert receipt is not None
     assert receipt.objects == stored.objects == await storage.check(placed)

@@ -14,7 +14,7 @@ DATA = b"smoosh" * 1000
 
 
 async def put(storage: LocalDeepStorage) -> None:
-    await storage.put(PLACE, await Origin({"00000.smoosh": DATA}).shipment(PLACE))
+    await storage.put(PLACE, await Origin({"00000.smoosh": DATA}).copy_source(PLACE))
 
 
 @pytest.fixture

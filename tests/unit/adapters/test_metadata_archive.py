@@ -21,7 +21,7 @@ CHECKPOINT = Checkpoint(
     cut=CutNumber(2),
     source_time=datetime(2024, 6, 1, 12, 0, 0, 123456, tzinfo=UTC),
     digest=Digest((1 << 255) + 3),
-    standing=False,
+    paused=False,
 )
 GAP = Gap(key="s", datasource="d", reason=OBJECT_MISSING, detail="gone", opened=Offset(3))
 
@@ -43,11 +43,11 @@ async def committed(archive: ArchiveMetadata, epoch: Epoch, checkpoint: Checkpoi
 
 
 async def test_what_was_recorded_is_held(archive: ArchiveMetadata):
-    assert (await archive.held(SOURCE)).checkpoint is None
+    assert (await archive.state(SOURCE)).checkpoint is None
     held = await archive.acquire(SOURCE)
     assert (held.epoch, held.checkpoint) == (1, None)
     await committed(archive, held.epoch, CHECKPOINT)
-    found = await archive.held(SOURCE)
+    found = await archive.state(SOURCE)
     assert (found.epoch, found.checkpoint) == (1, CHECKPOINT)
     assert found.applied_at == HandClock().now()
     assert await archive.gaps(SOURCE, CHECKPOINT.log_id) == [GAP]
@@ -79,7 +79,7 @@ async def test_a_transaction_that_fails_leaves_nothing(archive: ArchiveMetadata)
         async with archive.transaction(SOURCE, held.epoch) as transaction:
             await transaction.record(CHECKPOINT, [GAP])
             raise RuntimeError
-    assert (await archive.held(SOURCE)).checkpoint is None
+    assert (await archive.state(SOURCE)).checkpoint is None
 
 
 async def test_an_older_epoch_cannot_begin(archive: ArchiveMetadata):
@@ -87,7 +87,7 @@ async def test_an_older_epoch_cannot_begin(archive: ArchiveMetadata):
     await archive.acquire(SOURCE)
     with pytest.raises(FencedError):
         await committed(archive, old.epoch, CHECKPOINT)
-    assert (await archive.held(SOURCE)).checkpoint is None
+    assert (await archive.state(SOURCE)).checkpoint is None
 
 
 async def test_a_writer_that_was_overtaken_cannot_end(archive: ArchiveMetadata):
@@ -96,7 +96,7 @@ async def test_a_writer_that_was_overtaken_cannot_end(archive: ArchiveMetadata):
         async with archive.transaction(SOURCE, old.epoch) as transaction:
             await transaction.record(CHECKPOINT, ())
             await archive.acquire(SOURCE)
-    assert (await archive.held(SOURCE)).checkpoint is None
+    assert (await archive.state(SOURCE)).checkpoint is None
 
 
 async def test_a_writer_that_slept_while_states_were_pruned_cannot_end(
@@ -112,7 +112,7 @@ async def test_a_writer_that_slept_while_states_were_pruned_cannot_end(
                 await committed(archive, new.epoch, replace(CHECKPOINT, cut=CutNumber(10 + number)))
             assert len(area.files) == KEPT_STATES
     assert len(area.files) == KEPT_STATES
-    checkpoint = (await archive.held(SOURCE)).checkpoint
+    checkpoint = (await archive.state(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.cut == 9 + 2 * KEPT_STATES
 
@@ -122,7 +122,7 @@ async def test_an_altered_state_is_named(area: MemoryArea, archive: ArchiveMetad
     (name,) = area.files
     area.files[name] = b"{"
     with pytest.raises(CorruptionError, match=name):
-        await archive.held(SOURCE)
+        await archive.state(SOURCE)
 
 
 async def test_an_archive_follows_a_source_like_any_target():
@@ -133,7 +133,7 @@ async def test_an_archive_follows_a_source_like_any_target():
         pipeline.publish(segment(name))
         await pipeline.cut()
         await pipeline.follow()
-    checkpoint = (await archive.held(SOURCE)).checkpoint
+    checkpoint = (await archive.state(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.cut == 2
     assert len(pipeline.target_storage.stored) == 2

@@ -24,10 +24,10 @@ async def everything(nodes: NameNodes) -> None:
     async with hdfs_target(address(nodes)) as target:
         await target.probe()
         for place, files in FILES.items():
-            stored = await target.put(place, await Origin(files).shipment(place))
+            stored = await target.put(place, await Origin(files).copy_source(place))
             assert stored.objects == checked(files)
             assert await target.receipt(place) is not None
-            await target.vouch(place, stored)
+            await target.write_receipt(place, stored)
         listed = [one.location async for page in target.places(lambda _: False) for one in page]
         assert sorted(listed) == sorted(FILES)
         reader = hdfs_reader(address(nodes), pace=Pace(), sizes=SIZES, clock=SystemClock())
@@ -51,7 +51,7 @@ async def test_a_node_that_is_not_at_work_is_passed_over(state: str, first: bool
 async def test_another_node_takes_over_in_the_middle(state: str):
     async with name_nodes(ACTIVE, "standby") as nodes, hdfs_target(address(nodes)) as target:
         for n, place in enumerate(FILES):
-            await target.put(place, await Origin(FILES[place]).shipment(place))
+            await target.put(place, await Origin(FILES[place]).copy_source(place))
             nodes.states.reverse()
             nodes.states[n % 2] = state
             assert await target.receipt(place) is not None

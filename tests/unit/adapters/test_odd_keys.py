@@ -103,7 +103,9 @@ async def test_one_foreign_key_does_not_hide_what_else_is_listed():
     async with storing(odd) as storage:
         origin = Origin({"": DATA})
         for name in ("a", "b", "c"):
-            await storage.put(Location(f"{name}/index.zip"), await origin.shipment(Location("x")))
+            await storage.put(
+                Location(f"{name}/index.zip"), await origin.copy_source(Location("x"))
+            )
         odd.objects |= {"copies/backup//old.tar": DATA, "copies/a/marker/": b"", "copies/b//": b""}
         found = [one async for page in storage.places(lambda _: False) for one in page]
 
@@ -124,7 +126,7 @@ async def test_folders_and_strays_are_neither_places_nor_receipts():
     odd, place = OddS3(), Location("wiki/0/index/")
     async with storing(odd) as storage:
         origin = Origin({"00000.smoosh": DATA, "sub/meta": b"1"})
-        receipt = await storage.put(place, await origin.shipment(Location("x/")))
+        receipt = await storage.put(place, await origin.copy_source(Location("x/")))
         receipts = "copies/_replicator/receipts"
         folders = [f"{receipts}/", *(f"{receipts}/{n:02x}/" for n in range(16))]
         folders += ["copies/", "copies/wiki/", f"copies/{place}", f"copies/{place}sub/"]
@@ -135,7 +137,7 @@ async def test_folders_and_strays_are_neither_places_nor_receipts():
         kept = await storage.receipt(place)
         assert kept is not None
         assert kept.objects == receipt.objects == await storage.check(place)
-        assert await storage.put(place, await origin.shipment(Location("x/"))) == receipt
+        assert await storage.put(place, await origin.copy_source(Location("x/"))) == receipt
         assert await storage.area().names("receipts/") != []
 
         await storage.remove(place)

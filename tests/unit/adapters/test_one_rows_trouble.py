@@ -27,7 +27,7 @@ from replicator.errors import (
     UnreadableObjectError,
 )
 from replicator.model.load_spec import Location
-from replicator.ports import DeepStorageReader, Receipt, Shipment
+from replicator.ports import CopySource, DeepStorageReader, Receipt
 from tests.builders import segment
 from tests.contract.storages import SIZES, s3_address
 from tests.servers.fake_http import Fake, serving
@@ -184,10 +184,10 @@ class Refusing:
         pipeline.target_storage.put = self.put  # type: ignore[method-assign]
         pipeline.target_storage.probe = self.probe  # type: ignore[method-assign]
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         if location in self.places:
             raise self.error
-        return await self.put_(location, shipment)
+        return await self.put_(location, copy_source)
 
     async def probe(self) -> Sequence[str]:
         self.probed += 1

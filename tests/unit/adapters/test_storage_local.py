@@ -20,7 +20,7 @@ import asyncio, resource, sys, time
 from pathlib import Path
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.errors import TransientError
-from replicator.ports import Shipment, StoredObject
+from replicator.ports import CopySource, StoredObject
 
 full = sys.argv[2] == "full"
 if full:
@@ -36,9 +36,9 @@ class Origin:
 
 async def main():
     objects = (StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1"),)
-    shipment = Shipment(origin=Origin(), place=sys.argv[3], objects=objects)
+    copy_source = CopySource(origin=Origin(), place=sys.argv[3], objects=objects)
     try:
-        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], shipment)
+        await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], copy_source)
     except TransientError as exc:
         print(exc)
         sys.exit(8)
@@ -53,7 +53,7 @@ async def nothing_is_visible_and_the_next_put_works(root: Path) -> None:
     assert not (root / PLACE).exists()
 
     origin = Origin({"00000.smoosh": b"y" * SIZE_BYTES})
-    receipt = await storage.put(PLACE, await origin.shipment(PLACE))
+    receipt = await storage.put(PLACE, await origin.copy_source(PLACE))
     assert await storage.check(PLACE) == receipt.objects
 
 

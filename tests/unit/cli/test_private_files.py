@@ -35,7 +35,7 @@ async def test_receipts_history_and_bases_are_closed_and_segments_are_readable(t
     root = tmp_path / "deep"
     root.mkdir()
     storage = LocalDeepStorage(root)
-    await storage.put(PLACE, await Origin({"00000.smoosh": b"y"}).shipment(PLACE))
+    await storage.put(PLACE, await Origin({"00000.smoosh": b"y"}).copy_source(PLACE))
     await storage.area().create("history/log/1.zst", b"passwords of supervisors")
     await storage.area().replace("bases/log/1/manifest.json", b"too")
     private = [root / ".replicator", root / "_replicator"]

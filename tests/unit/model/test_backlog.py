@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from replicator.errors import CorruptionError
 from replicator.model import backlog as module
-from replicator.model.backlog import Backlog, SegmentWord
+from replicator.model.backlog import Backlog, SegmentUpdate
 from replicator.model.event import Offset
 from replicator.model.kill_margin import UNKNOWN, USED, kill_margins_ms
-from replicator.model.peek import segment_word
+from replicator.model.peek import segment_update
 from replicator.model.row import Kind, Segment
 from tests.builders import (
     ONE_OF_EACH,
@@ -66,7 +66,7 @@ def test_a_word_is_what_the_event_says(row: Segment):
     new, known = changed(row), changed(row, previous=mark(1))
 
     for event in (new, known):
-        word = segment_word(record(event))
+        word = segment_update(record(event))
         if b'"tombstone"' in row.payload:
             assert word is None
             continue
@@ -81,31 +81,31 @@ def test_a_word_is_what_the_event_says(row: Segment):
 
 
 def test_a_kill_is_a_word_too_and_other_rows_are_none():
-    gone = segment_word(record(removed(key="wiki_1")))
+    gone = segment_update(record(removed(key="wiki_1")))
     assert gone is not None
     assert (gone.id, gone.size_bytes) == ("wiki_1", None)
     for kind, row in ONE_OF_EACH.items():
-        assert (segment_word(record(changed(row))) is None) == (kind is not Kind.SEGMENT)
-    assert segment_word(record(removed(Kind.COMMIT))) is None
-    assert segment_word(record(cut_closed())) is None
+        assert (segment_update(record(changed(row))) is None) == (kind is not Kind.SEGMENT)
+    assert segment_update(record(removed(Kind.COMMIT))) is None
+    assert segment_update(record(cut_closed())) is None
 
 
 def test_a_tombstone_has_no_bytes_to_lose():
     payload = json_bytes(segment_payload(loadSpec={"type": "tombstone"}))
-    assert segment_word(record(changed(segment(payload=payload)))) is None
+    assert segment_update(record(changed(segment(payload=payload)))) is None
 
 
 def test_a_record_that_is_not_what_its_type_says_is_corrupt():
     odd = record(changed(segment()))._replace(data=b"{}")
     with pytest.raises(CorruptionError, match="4711"):
-        segment_word(odd)
+        segment_update(odd)
 
 
 # ----------------------------------------------------------------------------------- the backlog
 
 
-def word(id_: str, **fields: Any) -> SegmentWord:
-    defaults = SegmentWord(
+def word(id_: str, **fields: Any) -> SegmentUpdate:
+    defaults = SegmentUpdate(
         id=id_,
         datasource="wiki",
         is_new=True,
@@ -116,12 +116,12 @@ def word(id_: str, **fields: Any) -> SegmentWord:
     return defaults._replace(**fields)
 
 
-def unused(id_: str, days: int, **fields: Any) -> SegmentWord:
+def unused(id_: str, days: int, **fields: Any) -> SegmentUpdate:
     since = (NOW - timedelta(days=days)).isoformat()
     return word(id_, used=False, used_status_last_updated=since, **fields)
 
 
-def said(*words: SegmentWord) -> Backlog:
+def said(*words: SegmentUpdate) -> Backlog:
     backlog = Backlog()
     backlog.add([(Offset(offset), one) for offset, one in enumerate(words)])
     return backlog
@@ -184,7 +184,7 @@ def test_what_does_not_say_since_when_it_is_unused_may_be_killed_now(text: str |
 IDS = ("a1", "a2", "b1", "b2", "c1")
 
 
-def told(known: set[str], changes: list[tuple[str, int | None]]) -> list[SegmentWord]:
+def told(known: set[str], changes: list[tuple[str, int | None]]) -> list[SegmentUpdate]:
     """Words as a log has them: only what is there goes, and what comes back is new."""
     words = []
     for id_, days in changes:

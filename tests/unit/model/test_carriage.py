@@ -11,8 +11,8 @@ from replicator.model.fingerprint import fingerprint
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import LocalLayout
 from replicator.model.row import TABLES, Kind, Row, Rules, Segment, key_of
-from replicator.model.row_mapping import Carriage, check_segment, locate, supervised_datasource
-from replicator.model.wire import RowTold, parse
+from replicator.model.row_mapping import RowMapping, check_segment, locate, supervised_datasource
+from replicator.model.wire import RawRow, parse
 from tests.builders import (
     CREATED,
     END,
@@ -44,7 +44,7 @@ LOCAL_FILES = (
 LOCAL = [row for file in LOCAL_FILES for row in recorded_segments(file)]
 
 
-def carriage(**settings: Any) -> Carriage:
+def mapping(**settings: Any) -> RowMapping:
     columns = {
         kind: frozenset(table.columns) - table.target_owned for kind, table in TABLES.items()
     }
@@ -54,30 +54,30 @@ def carriage(**settings: Any) -> Carriage:
         "config_names": frozenset({"lookupsConfig"}),
         "columns": columns,
     }
-    return Carriage(**{**defaults, **settings})
+    return RowMapping(**{**defaults, **settings})
 
 
-def in_event(row: Row) -> RowTold:
+def in_event(row: Row) -> RawRow:
     """The row as its event tells it."""
     found = parse(record(changed(row))).told
-    assert isinstance(found, RowTold)
+    assert isinstance(found, RawRow)
     return found
 
 
 @pytest.mark.parametrize("row", LOCAL, ids=lambda row: row.id)
 def test_a_segment_that_druid_wrote_moves_to_the_targets_root(row: Segment):
     """Only its place changes: a 64-bit limit in its compaction state would not survive a parser."""
-    carried = carriage().carried(row)
+    mapped = mapping().mapped(row)
 
     moved = row.payload.replace(b'"path":"/druid/segments/', b'"path":"/standby/')
     assert moved != row.payload
-    assert carried == replace(row, payload=moved)
+    assert mapped == replace(row, payload=moved)
 
 
 def test_a_tombstone_is_carried_as_it_is():
     row = segment(payload=json_bytes(segment_payload(loadSpec={"type": "tombstone"})))
 
-    assert carriage().carried(row) is row
+    assert mapping().mapped(row) is row
     assert locate(row, SOURCE) is None
 
 
@@ -85,7 +85,7 @@ def test_a_segment_of_another_storage_is_refused_by_its_type():
     (row, *_) = recorded_segments("druid-33-s3-segments.csv")
 
     with pytest.raises(MalformedRowError, match="s3_zip"):
-        carriage().carried(row)
+        mapping().mapped(row)
     with pytest.raises(MalformedRowError, match="s3_zip"):
         locate(row, SOURCE)
 
@@ -95,7 +95,7 @@ def test_a_segment_without_a_load_spec_is_refused(load_spec: object):
     row = segment(payload=json_bytes(segment_payload(loadSpec=load_spec)))
 
     with pytest.raises(MalformedRowError, match="no load spec"):
-        carriage().carried(row)
+        mapping().mapped(row)
 
 
 def test_rows_that_share_bytes_share_their_place():
@@ -110,7 +110,7 @@ def test_rows_that_share_bytes_share_their_place():
 @pytest.mark.parametrize("row", [commit(), rules()], ids=lambda row: type(row).__name__)
 def test_stream_offsets_and_rules_are_carried_byte_for_byte(row: Row):
     """Druid compares the hash of the commit metadata's bytes at the next publish."""
-    assert carriage().carried(row) is row
+    assert mapping().mapped(row) is row
 
 
 def test_a_supervisor_sleeps_in_the_target():
@@ -118,25 +118,25 @@ def test_a_supervisor_sleeps_in_the_target():
     awake = b'{"type":"kafka","spec":{"suspended":false},"suspended":false,"context":null}'
     asleep = b'{"type":"kafka","spec":{"suspended":false},"suspended":true,"context":null}'
 
-    assert carriage().carried(supervisor(payload=awake)) == supervisor(payload=asleep)
-    assert carriage().carried(supervisor(payload=asleep)) == supervisor(payload=asleep)
+    assert mapping().mapped(supervisor(payload=awake)) == supervisor(payload=asleep)
+    assert mapping().mapped(supervisor(payload=asleep)) == supervisor(payload=asleep)
 
 
 def test_a_supervisor_that_says_nothing_is_put_to_sleep():
-    carried = carriage().carried(supervisor(payload=b'{"type":"kafka"}'))
+    mapped = mapping().mapped(supervisor(payload=b'{"type":"kafka"}'))
 
-    assert carried == supervisor(payload=b'{"type":"kafka","suspended":true}')
+    assert mapped == supervisor(payload=b'{"type":"kafka","suspended":true}')
 
 
 def test_a_terminated_supervisor_stays_terminated():
     row = supervisor(payload=b'{"type":"NoopSupervisorSpec","dataSources":["wiki"]}')
 
-    assert carriage().carried(row) is row
+    assert mapping().mapped(row) is row
 
 
 def test_a_supervisor_that_cannot_be_read_is_refused():
     with pytest.raises(MalformedRowError):
-        carriage().carried(supervisor(payload=b'{"type":"kafka"'))
+        mapping().mapped(supervisor(payload=b'{"type":"kafka"'))
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_a_supervisor_names_its_datasource(payload: bytes, datasource: str | Non
 
 def test_config_entries_are_carried_by_name_only():
     """Compaction would write new versions in the standby; the Coordinator's entry names hosts."""
-    assert carriage().carried(config_entry("lookupsConfig")) == config_entry("lookupsConfig")
-    assert carriage().carried(config_entry("coordinator.compaction.config")) is None
-    assert carriage(config_names=frozenset()).carried(config_entry("lookupsConfig")) is None
+    assert mapping().mapped(config_entry("lookupsConfig")) == config_entry("lookupsConfig")
+    assert mapping().mapped(config_entry("coordinator.compaction.config")) is None
+    assert mapping(config_names=frozenset()).mapped(config_entry("lookupsConfig")) is None
     for pattern, carries in (("lookups*", True), ("*.config", False), ("lookupsConfi?", True)):
-        found = carriage(config_names=frozenset({pattern})).carried(config_entry("lookupsConfig"))
+        found = mapping(config_names=frozenset({pattern})).mapped(config_entry("lookupsConfig"))
         assert (found is not None) is carries
 
 
@@ -170,26 +170,26 @@ def test_a_table_that_the_target_has_not_is_left_out(row: Row):
     kind = next(kind for kind, one in ONE_OF_EACH.items() if type(one) is type(row))
     columns = {other: frozenset({"payload"}) for other in Kind if other is not kind}
 
-    assert carriage().carried(row) is row
-    assert carriage(columns=columns).carried(row) is None
+    assert mapping().mapped(row) is row
+    assert mapping(columns=columns).mapped(row) is None
 
 
 def test_a_carried_row_is_compared_without_what_the_target_writes_itself():
     row = segment()
     later = replace(row, used_status_last_updated="2030-01-01T00:00:00.000Z")
 
-    assert carriage().fingerprint(in_event(row)) == carriage().fingerprint(in_event(later))
-    assert carriage().fingerprint(in_event(row)) != fingerprint(row)
+    assert mapping().fingerprint(in_event(row)) == mapping().fingerprint(in_event(later))
+    assert mapping().fingerprint(in_event(row)) != fingerprint(row)
 
 
 @pytest.mark.parametrize("row", ONE_OF_EACH.values(), ids=lambda row: type(row).__name__)
 def test_the_fingerprint_as_carried_is_that_of_the_carried_row(row: Row):
     """No row need be made to know what the target's scan must show."""
-    carried = carriage().carried(row)
-    columns = carriage().columns[key_of(row).kind]
+    mapped = mapping().mapped(row)
+    columns = mapping().columns[key_of(row).kind]
 
-    assert carriage().fingerprint(in_event(row)) == (
-        None if carried is None else fingerprint(carried, columns=columns)
+    assert mapping().fingerprint(in_event(row)) == (
+        None if mapped is None else fingerprint(mapped, columns=columns)
     )
 
 
@@ -265,7 +265,7 @@ LOAD_HOT = {"type": "loadForever", "tieredReplicants": {"hot": 2, "_default_tier
 
 
 def carried_rules(*found: dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
-    row = carriage(load_rules=LoadRules(**settings)).carried(rules(payload=json_bytes(found)))
+    row = mapping(load_rules=LoadRules(**settings)).mapped(rules(payload=json_bytes(found)))
     assert isinstance(row, Rules)
     kept: list[dict[str, Any]] = json.loads(row.payload)
     return kept
@@ -279,7 +279,7 @@ def test_rules_that_drop_stay_behind_because_they_would_undo_a_restore():
 
 def test_rules_without_drops_keep_their_bytes():
     payload = b'[ {"type":"loadForever", "later":18446744073709551615} ]'
-    row = carriage().carried(rules(payload=payload))
+    row = mapping().mapped(rules(payload=payload))
     assert isinstance(row, Rules)
     assert row.payload == payload
 
@@ -292,4 +292,4 @@ def test_tiers_have_the_targets_names_and_the_larger_count():
 @pytest.mark.parametrize("payload", [b"{}", b"[1]", b"nonsense", b"\xff"])
 def test_rules_that_are_no_list_of_rules_are_malformed(payload: bytes):
     with pytest.raises(MalformedRowError):
-        carriage().carried(rules(payload=payload))
+        mapping().mapped(rules(payload=payload))

@@ -10,7 +10,7 @@ from replicator.model import ledger as ledgers
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest
-from replicator.model.plan import Plan, last_words
+from replicator.model.plan import Plan, latest_per_key
 from replicator.model.row import Kind
 from tests.builders import TIME
 
@@ -22,7 +22,7 @@ CHECKPOINT = Checkpoint(
     cut=CutNumber(2),
     source_time=TIME,
     digest=Digest(0),
-    standing=False,
+    paused=False,
 )
 
 
@@ -37,7 +37,7 @@ def test_the_last_word_on_each_row_counts(keys: list[bytes], order: Random):
     last = {key: offset for offset, key in events}
     order.shuffle(events)
 
-    found = last_words(
+    found = latest_per_key(
         offsets_of(*(offset for offset, _ in events)),
         np.array([key for _, key in events], ledgers.KEY),
     )

@@ -23,7 +23,7 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, fingerprint
-from replicator.model.peek import glance
+from replicator.model.peek import summary_of
 from replicator.model.row import TABLES, Kind, Row, RowKey, key_of
 from replicator.model.wire import EVENT_TYPES, decode, encode, event_type, schema_name
 from tests.builders import (
@@ -307,4 +307,4 @@ def test_a_digest_keeps_its_leading_zeros():
 )
 def test_a_glance_gives_what_a_summary_needs(row: Row, glanced: tuple[object, ...]):
     event = RowChanged(row=row, fingerprint=fingerprint(row), previous=None)
-    assert glance(record(event)) == glanced
+    assert summary_of(record(event)) == glanced

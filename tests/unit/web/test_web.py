@@ -21,11 +21,11 @@ from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
 from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
 from replicator.model.proof import proof_json
-from replicator.ports import Receipt, Shipment
+from replicator.ports import CopySource, Receipt
 from replicator.services.store.drill_record import DrillRecord
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
-from replicator.web.poller import Lookout, Watched
+from replicator.web.poller import Poller, Watched
 from replicator.web.server import WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
@@ -41,10 +41,10 @@ class Away(MemoryMetadata):
 
     away = False
 
-    async def held(self, source: str):
+    async def state(self, source: str):
         if self.away:
             raise TransientError("standby-db: connect: nobody is there", hint="look after it")
-        return await super().held(source)
+        return await super().state(source)
 
 
 class Monitored:
@@ -61,8 +61,8 @@ class Monitored:
         pipeline.watcher = pipeline.new_watcher()
         pipeline.seen = _Told(self.metrics.observer("standby", self.passed.append))
         pipeline.applier = pipeline.new_applier()
-        self.lookout = Lookout(
-            survey=surveyed(pipeline),
+        self.poller = Poller(
+            status_reader=surveyed(pipeline),
             targets={"standby": Watched(metadata=self.target, area=self.area, promises=PROMISES)},
             clock=pipeline.clock,
             interval_s=0.01,
@@ -70,7 +70,7 @@ class Monitored:
         self.metrics.registry.register(
             StatusGauges(
                 source=SOURCE,
-                lookout=self.lookout,
+                poller=self.poller,
                 clock=pipeline.clock,
                 datasources_max=datasources_max,
             )
@@ -80,7 +80,7 @@ class Monitored:
         return WebServer(
             listen=listen,
             registry=self.metrics.registry,
-            lookout=self.lookout,
+            poller=self.poller,
             clock=self.pipeline.clock,
         )
 
@@ -184,8 +184,10 @@ async def test_bytes_that_were_there_already_are_counted_apart():
 class CopiesByItself(MemoryDeepStorage):
     """As S3 copies within S3: no bytes come here."""
 
-    async def put(self, location: Location, shipment: Shipment) -> Receipt:
-        plain = Shipment(origin=shipment.origin, place=shipment.place, objects=shipment.objects)
+    async def put(self, location: Location, copy_source: CopySource) -> Receipt:
+        plain = CopySource(
+            origin=copy_source.origin, place=copy_source.place, objects=copy_source.objects
+        )
         return await super().put(location, plain)
 
 
@@ -226,7 +228,7 @@ async def test_what_was_seen_of_a_target_is_told_with_its_age():
     replicated = pipeline.clock.now()
     pipeline.publish(unused("orders", replicated - timedelta(days=29, hours=12)))
     await pipeline.cut()
-    await monitored.lookout.look()
+    await monitored.poller.look()
     standby = {"target": "standby"}
     async with monitored.served() as client:
         assert await client.value("replicated_time_seconds", **standby) == replicated.timestamp()
@@ -265,7 +267,7 @@ async def test_no_segment_is_a_label_and_datasources_are_bounded():
         row = unused(f"d{number}", now - timedelta(days=number))
         pipeline.publish(row)
     await pipeline.cut()
-    await monitored.lookout.look()
+    await monitored.poller.look()
     async with monitored.served() as client:
         margins = (await client.samples())["replicator_kill_margin_seconds"]
         days = {labels["datasource"]: round(value / 86_400, 2) for labels, value in margins}
@@ -279,14 +281,14 @@ async def test_a_target_that_cannot_be_reached_keeps_its_last_status_and_lags_on
     pipeline.publish(segment())
     await pipeline.cut()
     await pipeline.follow()
-    await monitored.lookout.look()
+    await monitored.poller.look()
     seen = pipeline.clock.now().timestamp()
     monitored.target.away = True
     pipeline.clock.move(30)
-    await monitored.lookout.look()
+    await monitored.poller.look()
     away = pipeline.clock.now()
     pipeline.clock.move(30)
-    await monitored.lookout.look()
+    await monitored.poller.look()
     async with monitored.served() as client:
         assert await client.value("status_timestamp_seconds", target="standby") == seen
         assert await client.value("lag_seconds", target="standby") == 60
@@ -299,7 +301,7 @@ async def test_a_target_that_cannot_be_reached_keeps_its_last_status_and_lags_on
             "hint": "look after it",
         }
         monitored.target.away = False
-        await monitored.lookout.look()
+        await monitored.poller.look()
         assert (await client.document())["result"]["failures"] == []
 
 
@@ -315,7 +317,7 @@ async def test_the_server_looks_until_it_is_told_to_stop():
     monitored, stop = Monitored(), asyncio.Event()
     server = monitored.server()
     running = asyncio.create_task(server.run(stop))
-    while monitored.lookout.log is None:
+    while monitored.poller.log is None:
         await soon()
     stop.set()
     await running
@@ -366,7 +368,7 @@ async def test_drills_are_counted_and_the_last_good_one_has_its_time():
     observe(DrillEnded(evidence=None, failure=bad.failure))
     await DrillRecord(monitored.area).keep(good)
     await DrillRecord(monitored.area).keep(replace(bad, started_at=bad.ended_at + timedelta(1)))
-    await monitored.lookout.look()
+    await monitored.poller.look()
     async with monitored.served() as client:
         for result in ("good", "bad"):
             assert await client.value("drills_total", target="standby", result=result) == 1
@@ -379,7 +381,7 @@ async def test_the_last_good_verification_of_each_level_has_its_time():
     later = replace(PROOF, proved_at=PROOF.proved_at + timedelta(hours=1))
     for proof in (PROOF, replace(later, findings=1), replace(later, partial=True)):
         await monitored.area.create(proof.name, proof_json(proof))
-    await monitored.lookout.look()
+    await monitored.poller.look()
     async with monitored.served() as client:
         name = "verify_last_success_timestamp_seconds"
         told = await client.value(name, target="standby", level="checksum")

@@ -124,7 +124,7 @@ class Drilling:
                 storage=RottenStorage() if self.rotten else MemoryDeepStorage(),
             ),
             replace(pipeline.tools(), observer=lambda _: observer),
-            carriage=replace(pipeline.carriage(), target=SCRATCH, config_names=frozenset()),
+            mapping=replace(pipeline.mapping(), target=SCRATCH, config_names=frozenset()),
         )
         backup = Backup(layout=KEPT, storage=pipeline.target_storage)
         return Rehearsal(
@@ -154,8 +154,8 @@ class Drilling:
 class RottenStorage(MemoryDeepStorage):
     """Says what was stored, and returns something else."""
 
-    async def put(self, location, shipment):
-        receipt = await super().put(location, shipment)
+    async def put(self, location, copy_source):
+        receipt = await super().put(location, copy_source)
         self.stored[location] = dict.fromkeys(self.stored[location], b"y" * SIZE_BYTES)
         return receipt
 

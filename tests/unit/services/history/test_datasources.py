@@ -33,7 +33,7 @@ async def filled() -> Pipeline:
 async def test_each_verb_refuses_a_misspelt_datasource_and_names_the_nearest():
     pipeline = await filled()
     undeletion = Undeletion(history=pipeline.history(), observer=pipeline.seen.append)
-    was = await pipeline.target.held(SOURCE)
+    was = await pipeline.target.state(SOURCE)
     for work in (
         pipeline.restorer().plan(FIRST, datasource="wikki", adopt=False),
         pipeline.verifier().verify(Level.ROWS, extent=Extent(datasource="wikki")),
@@ -45,7 +45,7 @@ async def test_each_verb_refuses_a_misspelt_datasource_and_names_the_nearest():
         with pytest.raises(NotFoundError, match="wikki") as refused:
             await work
         assert "did you mean 'wiki'?" in refused.value.hint
-    assert await pipeline.target.held(SOURCE) == was
+    assert await pipeline.target.state(SOURCE) == was
 
 
 async def test_where_no_name_is_near_those_that_there_are_are_told():

@@ -103,7 +103,7 @@ async def test_the_newest_run_of_a_history_with_a_hole_reaches_the_log():
     )
     pipeline.applier = pipeline.new_applier(resume=True)
     await pipeline.follow()
-    at = (await pipeline.target.held(SOURCE)).checkpoint
+    at = (await pipeline.target.state(SOURCE)).checkpoint
     assert at is not None
     pipeline.publish(segment("late"))
     await pipeline.cut()

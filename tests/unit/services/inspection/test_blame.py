@@ -9,7 +9,7 @@ from replicator.errors import ConfigError, NotFoundError
 from replicator.model.change import What
 from replicator.model.event import Entry, Offset, key_of_event
 from replicator.model.interval import interval
-from replicator.model.mention import SegmentName, mention, segment_name
+from replicator.model.peek import SegmentName, segment_name, subject_of
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.wire import encode
@@ -187,15 +187,15 @@ async def test_a_source_that_shows_no_audit_rows_is_said_and_no_failure(
 
 def test_the_text_of_an_event_says_what_it_speaks_of():
     for kind, row in ONE_OF_EACH.items():
-        found = mention(record(changed(row)))
+        found = subject_of(record(changed(row)))
         assert found is not None
         assert (found.kind, found.key) == key_of(row)
         assert found.used == (row.used if isinstance(row, Segment) else None)
         assert (found.cut, found.epoch, found.is_removal) == (3, 2, False)
-        gone = mention(record(removed(kind, key_of(row).key)))
+        gone = subject_of(record(removed(kind, key_of(row).key)))
         assert gone is not None
         assert (RowKey(gone.kind, gone.key), gone.is_removal) == (key_of(row), True)
-    assert mention(record(cut_closed())) is None
+    assert subject_of(record(cut_closed())) is None
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "wi ki", "ä_2024-01-01T00:00:00.000Z"])

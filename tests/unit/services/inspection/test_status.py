@@ -15,7 +15,7 @@ from replicator.model.proof import proof_json
 from replicator.model.rates import Rates
 from replicator.model.row import Segment
 from replicator.services.history.reader import History
-from replicator.services.inspection.status import Promises, Survey, TargetStatus
+from replicator.services.inspection.status import Promises, StatusReader, TargetStatus
 from replicator.services.store.drill_record import DrillRecord
 from replicator.services.target.rates import RateBook
 from tests.builders import segment
@@ -42,8 +42,8 @@ class CountedLog(MemoryEventLog):
         return found
 
 
-def surveyed(pipeline: Pipeline, *, records_max: int | None = None, log=None) -> Survey:
-    return Survey(
+def surveyed(pipeline: Pipeline, *, records_max: int | None = None, log=None) -> StatusReader:
+    return StatusReader(
         source=SOURCE,
         history=History(
             log or pipeline.log.reopen(),
@@ -58,11 +58,11 @@ def surveyed(pipeline: Pipeline, *, records_max: int | None = None, log=None) ->
 
 
 async def look(
-    pipeline: Pipeline, survey: Survey | None = None, promises: Promises = PROMISES
+    pipeline: Pipeline, status_reader: StatusReader | None = None, promises: Promises = PROMISES
 ) -> TargetStatus:
-    survey = survey or surveyed(pipeline)
-    log = await survey.log()
-    return await survey.target(
+    status_reader = status_reader or surveyed(pipeline)
+    log = await status_reader.log()
+    return await status_reader.target(
         "standby", metadata=pipeline.target, area=pipeline.area, log=log, promises=promises
     )
 
@@ -136,9 +136,9 @@ async def test_a_target_with_nothing_needs_everything():
 
 async def test_a_source_that_never_kills_threatens_nothing():
     pipeline = await pipeline_behind(segment(used=False))
-    survey = surveyed(pipeline)
-    survey.kill_buffer = None
-    found = await look(pipeline, survey)
+    status_reader = surveyed(pipeline)
+    status_reader.kill_buffer = None
+    found = await look(pipeline, status_reader)
     assert (found.kill_margin, found.broken) == (None, ())
     assert found.pending is not None
     assert found.pending.objects == 1
@@ -165,7 +165,7 @@ async def test_a_target_that_stands_may_lag_but_must_not_lose():
     assert kept.checkpoint is not None
     pipeline.clock.move(1.5 * 86_400)
     assert (await look(pipeline)).broken == ("rpo", "kill_margin_min")
-    kept.checkpoint = replace(kept.checkpoint, standing=True)
+    kept.checkpoint = replace(kept.checkpoint, paused=True)
     assert (await look(pipeline)).broken == ("kill_margin_min",)
 
 
@@ -189,24 +189,24 @@ async def test_the_log_keeps_a_record_for_its_retention_from_its_append():
     pipeline.publish(segment("seed"))
     await pipeline.cut()
     await pipeline.follow()
-    survey = surveyed(pipeline)
-    assert (await look(pipeline, survey)).log_margin == 7 * DAY
+    status_reader = surveyed(pipeline)
+    assert (await look(pipeline, status_reader)).log_margin == 7 * DAY
     pipeline.publish(segment())
     await pipeline.cut()
     pipeline.clock.move(86_400)
     pipeline.publish(segment("wiki", 1))
     await pipeline.cut()
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert found.log_margin == 6 * DAY - timedelta(seconds=10)
     assert "log_margin_min" not in found.broken
     pipeline.clock.move(5 * 86_400)
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert found.log_margin == DAY - timedelta(seconds=10)
     assert "log_margin_min" in found.broken
     assert await pipeline.applier.apply_next()
-    assert (await look(pipeline, survey)).log_margin == 2 * DAY
+    assert (await look(pipeline, status_reader)).log_margin == 2 * DAY
     await pipeline.follow()
-    assert (await look(pipeline, survey)).log_margin == 7 * DAY
+    assert (await look(pipeline, status_reader)).log_margin == 7 * DAY
 
 
 async def test_a_log_that_trimmed_what_is_needed_is_said_and_no_error():
@@ -236,44 +236,44 @@ async def test_a_look_reads_only_what_is_new_since_the_last_one():
     pipeline = await pipeline_behind(*(segment("wiki", number) for number in range(50)))
     log = CountedLog(pipeline.clock, SOURCE)
     log._stored = pipeline.log._stored
-    survey = surveyed(pipeline, log=log)
-    first = await look(pipeline, survey)
+    status_reader = surveyed(pipeline, log=log)
+    first = await look(pipeline, status_reader)
     read, log.records_read = log.records_read, 0
-    again = await look(pipeline, survey)
+    again = await look(pipeline, status_reader)
     assert read > 50
     assert log.records_read == 0
     assert again.pending == first.pending
     pipeline.publish(segment("orders"))
     await pipeline.cut()
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert log.records_read < 25  # two of the cut, and looks back for its end
     assert found.pending is not None
     assert found.pending.objects == 51
     await pipeline.follow()
     log.records_read = 0
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert found.pending is not None
     assert (found.pending.objects, log.records_read) == (0, 0)
 
 
 async def test_a_far_target_is_read_in_several_looks_and_told_when_it_is_known():
     pipeline = await pipeline_behind(*(segment("wiki", number) for number in range(22)))
-    survey = surveyed(pipeline, records_max=10)
-    looks = [(await look(pipeline, survey)).pending for _ in range(3)]
+    status_reader = surveyed(pipeline, records_max=10)
+    looks = [(await look(pipeline, status_reader)).pending for _ in range(3)]
     assert [found and found.objects for found in looks] == [None, None, 22]
 
 
 async def test_a_restore_in_place_makes_earlier_records_wait_again():
     pipeline = await pipeline_behind(segment(), segment("orders"))
     early = pipeline.target.sources[SOURCE].checkpoint
-    survey = surveyed(pipeline)
-    await look(pipeline, survey)
+    status_reader = surveyed(pipeline)
+    await look(pipeline, status_reader)
     await pipeline.follow()
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert found.pending is not None
     assert found.pending.objects == 0
     pipeline.target.sources[SOURCE].checkpoint = early
-    found = await look(pipeline, survey)
+    found = await look(pipeline, status_reader)
     assert found.pending is not None
     assert found.pending.objects == 2
 
@@ -298,24 +298,24 @@ async def test_a_drill_is_promised_and_a_store_that_is_away_changes_nothing_know
     pipeline.publish(segment())
     await pipeline.cut()
     await pipeline.follow()
-    survey = surveyed(pipeline)
+    status_reader = surveyed(pipeline)
     promised = replace(PROMISES, rpo=30 * DAY, drill=7 * DAY)
     assert (await look(pipeline)).drilled.last_good is None
-    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    assert (await look(pipeline, status_reader, promised)).broken == ("drill.promise",)
     good = replace(made(), ended_at=pipeline.clock.now())
     await DrillRecord(pipeline.area).keep(good)
     pipeline.clock.move(60)
-    assert (await look(pipeline, survey, promised)).broken == ()
+    assert (await look(pipeline, status_reader, promised)).broken == ()
 
     async def away(prefix: str):
         raise TransientError("the store is away")
 
     pipeline.area.names = away  # type: ignore[method-assign]
     pipeline.clock.move(7 * 86_400 - 60)
-    found = await look(pipeline, survey, promised)
+    found = await look(pipeline, status_reader, promised)
     assert (found.drilled.last_good, found.broken) == (good, ())
     pipeline.clock.move(1)
-    assert (await look(pipeline, survey, promised)).broken == ("drill.promise",)
+    assert (await look(pipeline, status_reader, promised)).broken == ("drill.promise",)
     unseen = await look(pipeline, surveyed(pipeline), promised)
     assert (unseen.drilled.unknown, unseen.broken) == ("the store is away", ("drill.promise",))
 
@@ -325,19 +325,19 @@ async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_stor
     pipeline.publish(segment())
     await pipeline.cut()
     await pipeline.follow()
-    survey = surveyed(pipeline)
-    assert (await look(pipeline, survey)).proved == {}
+    status_reader = surveyed(pipeline)
+    assert (await look(pipeline, status_reader)).proved == {}
     proof = replace(PROOF, proved_at=pipeline.clock.now())
     await pipeline.area.create(proof.name, proof_json(proof))
     pipeline.clock.move(60)
-    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+    assert (await look(pipeline, status_reader)).proved == {"checksum": proof.proved_at}
 
     async def away(prefix: str):
         raise TransientError("the store is away")
 
     pipeline.area.names = away  # type: ignore[method-assign]
     pipeline.clock.move(60)
-    assert (await look(pipeline, survey)).proved == {"checksum": proof.proved_at}
+    assert (await look(pipeline, status_reader)).proved == {"checksum": proof.proved_at}
 
 
 async def test_how_long_what_waits_takes_is_told_by_what_was_measured():
@@ -371,10 +371,10 @@ async def test_a_target_whose_log_is_gone_keeps_no_promise():
     await pipeline.cut()
     await pipeline.follow()
     assert (await look(pipeline)).broken == ()
-    survey = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
-    found = await look(pipeline, survey)
+    status_reader = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
+    found = await look(pipeline, status_reader)
     assert (found.log_gone, found.broken) == (True, ("rpo",))
-    assert "is its volume mounted?" in _threats(found, await survey.log())[0]
+    assert "is its volume mounted?" in _threats(found, await status_reader.log())[0]
 
 
 async def test_a_new_log_is_told_of_once():

@@ -438,7 +438,7 @@ async def test_nor_when_the_target_is_filled_anew():
     await pipeline.cut()
     await pipeline.follow()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(Latest(), datasource=None, adopt=False, stand=True)
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False, pause=True)
     await restorer.execute(plan, accept_gaps=True)
     pipeline.source_storage.stored.clear()
     pipeline.applier = pipeline.new_applier(resume=True)
@@ -524,9 +524,9 @@ async def test_a_target_goes_over_to_the_log_that_replaces_a_lost_one():
     assert pipeline.target_ids() == {segment("seed").id, kept.id, fresh.id}
     copied = [one.location for one in pipeline.seen if isinstance(one, ObjectCopied)]
     assert copied == [place_of(fresh)], "only what is new"
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
-    assert (checkpoint.log_id, checkpoint.cut, checkpoint.standing) == ("new", 1, False)
+    assert (checkpoint.log_id, checkpoint.cut, checkpoint.paused) == ("new", 1, False)
     pipeline.publish(segment("later"))
     await pipeline.cut()
     pipeline.applier = pipeline.new_applier()
@@ -542,7 +542,7 @@ def stored(pipeline: Pipeline) -> wiring.Pipeline:
         Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
         pipeline.configured(),
         pipeline.tools(),
-        carriage=pipeline.carriage(),
+        mapping=pipeline.mapping(),
     )
 
 
@@ -571,9 +571,9 @@ async def test_a_lost_logs_cut_comes_back_into_the_target_that_keeps_it(*, is_wh
     assert await restorer.execute(plan, accept_gaps=False) == ()
     assert pipeline.target_ids() == {segment("seed").id, segment("old").id}
     assert pipeline.target_storage.stored == before
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
-    assert (checkpoint.log_id, checkpoint.offset, checkpoint.standing) == ("log", 2, True)
+    assert (checkpoint.log_id, checkpoint.offset, checkpoint.paused) == ("log", 2, True)
     assert (await stored(pipeline).verifier().verify(Level.CHECKSUM)).is_good
 
 
@@ -609,7 +609,7 @@ async def test_what_a_lost_log_said_of_changed_bytes_is_not_forgotten(*, restore
     del pipeline.source_storage.stored[place_of(segment())]
     await with_a_lost_log(pipeline)
     if restored:
-        plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
+        plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, pause=True)
         await pipeline.restorer().execute(plan, accept_gaps=True)
     pipeline.applier = pipeline.new_applier(new_log=True, resume=True)
     await pipeline.follow()
@@ -619,7 +619,7 @@ async def test_what_a_lost_log_said_of_changed_bytes_is_not_forgotten(*, restore
 
 async def test_a_target_that_stands_still_does_not_go_over_to_another_log_by_itself():
     pipeline = await seeded(segment())
-    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, pause=True)
     await pipeline.restorer().execute(plan, accept_gaps=False)
     pipeline.publish(segment("later"))
     await with_a_lost_log(pipeline)
@@ -636,7 +636,7 @@ async def test_a_new_log_without_a_cut_is_waited_for():
     await pipeline.log.acquire()
     assert not await pipeline.new_applier(new_log=True).apply_next()
     assert pipeline.target_ids() == {segment("seed").id, segment().id}
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.log_id == "log"
 
@@ -661,9 +661,9 @@ async def test_checkpoint_and_rows_agree_after_each_cut():
     pipeline.publish(segment())
     await pipeline.cut()
     await pipeline.follow()
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
-    assert (checkpoint.cut, checkpoint.offset, checkpoint.standing) == (2, 3, False)
+    assert (checkpoint.cut, checkpoint.offset, checkpoint.paused) == (2, 3, False)
 
 
 async def test_a_delayed_target_has_the_bytes_at_once_and_the_rows_later():
@@ -719,18 +719,18 @@ async def test_a_delayed_target_that_was_restored_ahead_waits_there_and_never_go
     pipeline.publish(segment("b"))
     await pipeline.cut()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(Latest(), datasource=None, adopt=False, stand=True)
+    plan = await restorer.plan(Latest(), datasource=None, adopt=False, pause=True)
     await restorer.execute(plan, accept_gaps=False)
     pipeline.publish(segment("c"))
     await pipeline.cut()
     pipeline.applier = pipeline.new_applier(resume=True)
     await pipeline.follow()
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
-    assert (checkpoint.cut, checkpoint.standing) == (2, False)
+    assert (checkpoint.cut, checkpoint.paused) == (2, False)
     pipeline.clock.move(7 * 3600)
     await pipeline.follow()
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.cut == 3
 
@@ -789,7 +789,7 @@ def looks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def restored(pipeline: Pipeline) -> None:
     plan = await pipeline.restorer().plan(
-        ToOffset(offset=Offset(1)), datasource=None, adopt=False, stand=True
+        ToOffset(offset=Offset(1)), datasource=None, adopt=False, pause=True
     )
     await pipeline.restorer().execute(plan, accept_gaps=False)
 
@@ -833,7 +833,7 @@ async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
     pipeline = await seeded()
     following = Following(pipeline, pipeline.new_applier())
     await following.leads()
-    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, stand=True)
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, pause=True)
     async with pipeline.restorer().leased(plan):
         copied = await pipeline.restorer().copy(plan)
         pipeline.publish(segment("during"))

@@ -8,12 +8,12 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import ConfigError, TransientError
-from replicator.model.cost import GIB, MIB, Prices, Requests, Way
+from replicator.model.cost import GIB, MIB, CopyRoute, Prices, Requests
 from replicator.model.event import Offset
 from replicator.model.plan_file import Asked, PlanFile, World, plan_document, plan_of
 from replicator.model.rates import Rates
 from replicator.model.restore_point import ToOffset
-from replicator.services.restore.estimator import Appraisal
+from replicator.services.restore.estimator import CostEstimate
 from replicator.services.target.rates import NAME, RateBook
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline, place_of
@@ -36,8 +36,8 @@ WORLD = World(
     rows="cc",
     storages={"source": "dd"},
 )
-S3 = Way(origin="s3", target="s3", same_service=True, part_bytes=8 * MIB)
-STREAMED = Way(origin="local", target="s3", same_service=False, part_bytes=8 * MIB)
+S3 = CopyRoute(origin="s3", target="s3", same_service=True, part_bytes=8 * MIB)
+STREAMED = CopyRoute(origin="local", target="s3", same_service=False, part_bytes=8 * MIB)
 
 
 def test_a_plan_is_read_as_it_was_written():
@@ -110,7 +110,7 @@ def test_requests_are_those_of_the_adapters():
     assert S3.copy(8 * MIB) == Requests(get=2, put=1)
     assert STREAMED.copy(30_000) == Requests(get=1, put=1)
     assert STREAMED.copy(80 * MIB) == Requests(get=2, put=13)
-    local = Way(origin="local", target="local", same_service=False, part_bytes=8 * MIB)
+    local = CopyRoute(origin="local", target="local", same_service=False, part_bytes=8 * MIB)
     assert local.copy(GIB) == Requests()
 
 
@@ -166,10 +166,10 @@ async def story() -> Pipeline:
     return pipeline
 
 
-async def appraised(pipeline: Pipeline, *, look: bool) -> Appraisal:
+async def appraised(pipeline: Pipeline, *, look: bool) -> CostEstimate:
     plan = await pipeline.restorer().plan(ToOffset(offset=Offset(3)), datasource=None, adopt=False)
-    appraiser = pipeline.wired().appraiser(pipeline.source_storage, STREAMED)
-    return await appraiser.appraise(plan.reconciliation.plan.picks, removals=0, look=look)
+    estimator = pipeline.wired().estimator(pipeline.source_storage, STREAMED)
+    return await estimator.estimate(plan.reconciliation.plan.picks, removals=0, look=look)
 
 
 async def test_a_look_says_what_is_there_what_comes_and_what_is_missing():
@@ -220,10 +220,10 @@ async def test_a_storage_that_is_away_is_no_missing_object():
 async def test_the_digest_of_the_rows_changes_with_them():
     pipeline = await story()
     found = await pipeline.reconciler().reconcile(
-        await pipeline.history().find(ToOffset(offset=Offset(3))), standing=True
+        await pipeline.history().find(ToOffset(offset=Offset(3))), paused=True
     )
     pipeline.target.rows.update(pipeline.source.rows)
     other = await pipeline.reconciler().reconcile(
-        await pipeline.history().find(ToOffset(offset=Offset(3))), standing=True
+        await pipeline.history().find(ToOffset(offset=Offset(3))), paused=True
     )
     assert found.present != other.present

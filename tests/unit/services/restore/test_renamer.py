@@ -185,7 +185,7 @@ async def test_an_applier_that_takes_over_fences_it():
     pipeline = await story()
     await rename(pipeline)
     executor = pipeline.wired().executor()
-    epoch = (await pipeline.target.held(SOURCE)).epoch
+    epoch = (await pipeline.target.state(SOURCE)).epoch
     await pipeline.target.acquire(SOURCE)
     with pytest.raises(FencedError):
         await executor.commit_forgotten("wiki_old", {}, epoch=epoch)

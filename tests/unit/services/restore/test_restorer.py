@@ -141,8 +141,8 @@ async def test_what_is_the_targets_own_stays():
 
 async def test_only_entries_of_carried_names_go_and_patterns_name_many():
     pipeline = await follow_from_the_start()
-    carriage = replace(pipeline.carriage(), config_names=frozenset({"lookups*", "basic_?_users"}))
-    pipeline.carriage = lambda: carriage  # type: ignore[method-assign]
+    mapping = replace(pipeline.mapping(), config_names=frozenset({"lookups*", "basic_?_users"}))
+    pipeline.mapping = lambda: mapping  # type: ignore[method-assign]
     for name in ("lookupsOfBefore", "basic_b_users", "basic_bb_users", "coordinator.config"):
         pipeline.target.rows[key_of(config_entry(name))] = config_entry(name)
     await restore(pipeline, ToOffset(offset=Offset(3)))
@@ -400,12 +400,12 @@ async def test_a_target_that_has_the_rows_already_is_left_alone():
 async def test_one_that_is_to_stand_stands_whatever_it_holds():
     pipeline = await follow_from_the_start()
     restorer = pipeline.restorer()
-    plan = await restorer.plan(ToOffset(offset=Offset(8)), datasource=None, adopt=False, stand=True)
+    plan = await restorer.plan(ToOffset(offset=Offset(8)), datasource=None, adopt=False, pause=True)
     await restorer.execute(plan, accept_gaps=False)
     found = pipeline.target.sources[SOURCE].checkpoint
     assert found is not None
-    assert (found.standing, found.offset) == (True, Offset(8))
+    assert (found.paused, found.offset) == (True, Offset(8))
     again = await restorer.plan(
-        ToOffset(offset=Offset(8)), datasource=None, adopt=False, stand=True
+        ToOffset(offset=Offset(8)), datasource=None, adopt=False, pause=True
     )
     assert again.changes_nothing

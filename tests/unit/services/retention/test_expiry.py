@@ -30,7 +30,7 @@ from replicator.model.places import Pending, PlaceSet, among, hashes, less, plac
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.ports import Shipment
+from replicator.ports import CopySource
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.retention.expirer import Expired, _Lease
@@ -130,8 +130,8 @@ async def test_the_plan_says_what_would_go_and_changes_nothing():
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
     assert plan.storage is not None
     assert (plan.storage.expiring, plan.storage.expiring_bytes) == (1, 1967)
-    assert len(plan.condemned) == 1
-    assert len(plan.going.bases) == 2
+    assert len(plan.unreferenced) == 1
+    assert len(plan.expired_files.bases) == 2
     assert (dict(pipeline.area.files), stored(pipeline)) == before
 
 
@@ -316,15 +316,15 @@ async def test_a_target_that_stands_between_two_bases_gets_one_of_its_own():
     pipeline.publish(ORDERS)
     await pipeline.cut()
     await pipeline.follow()
-    standing = (await newest(pipeline)).offset
+    paused = (await newest(pipeline)).offset
     pipeline.kill(WIKI, ORDERS)
     for number in range(4):
         await day(pipeline, segment("clicks", partition=number))
     restorer = pipeline.restorer()
-    plan = await restorer.plan(ToOffset(offset=standing), datasource=None, adopt=False)
+    plan = await restorer.plan(ToOffset(offset=paused), datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=False)
     await expire(pipeline)
-    await restorable(pipeline, standing)
+    await restorable(pipeline, paused)
 
 
 async def test_a_target_of_which_one_datasource_stands_keeps_what_its_rows_point_to():
@@ -406,12 +406,12 @@ async def test_damaged_files_that_go_are_passed_over():
 
 async def test_orphans_are_listed_and_go_only_when_asked():
     pipeline, _ = await story()
-    await pipeline.target_storage.put(*await shipment(pipeline, Location("left/over/index.zip")))
+    await pipeline.target_storage.put(*await copy_source(pipeline, Location("left/over/index.zip")))
     pipeline.target_storage.stored[Location("foreign.txt")] = {"": b"not ours"}
     await day(pipeline, segment("clicks", partition=5))
     await day(pipeline, segment("clicks", partition=6))
     young = Location("young/index.zip")
-    await pipeline.target_storage.put(*await shipment(pipeline, young))
+    await pipeline.target_storage.put(*await copy_source(pipeline, young))
     plan, expired = await expire(pipeline)
     assert plan.storage is not None
     assert [one.location for one in plan.storage.orphans] == ["left/over/index.zip"]
@@ -428,7 +428,7 @@ async def test_bytes_of_a_cut_that_is_still_being_copied_are_no_orphans():
     pipeline, _ = await story()
     copied = Location("being/copied/index.zip")
     pipeline.clock.move(10)
-    await pipeline.target_storage.put(*await shipment(pipeline, copied))
+    await pipeline.target_storage.put(*await copy_source(pipeline, copied))
     pipeline.clock.move(30 * DAY_S)
     plan, expired = await expire(pipeline, orphans=True)
     assert plan.storage is not None
@@ -436,11 +436,11 @@ async def test_bytes_of_a_cut_that_is_still_being_copied_are_no_orphans():
     assert copied in stored(pipeline)
 
 
-async def shipment(pipeline: Pipeline, location: Location):
+async def copy_source(pipeline: Pipeline, location: Location):
     origin = MemoryDeepStorage()
     origin.stored[location] = {"": b"bytes"}
     objects = tuple(await origin.objects(location))
-    return location, Shipment(origin=origin, place=location, objects=objects)
+    return location, CopySource(origin=origin, place=location, objects=objects)
 
 
 async def test_what_is_locked_stays_and_so_does_its_history():
@@ -499,7 +499,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
     expirer = pipeline.expirer()
-    await expirer._announce(plan, plan.condemned)
+    await expirer._announce(plan, plan.unreferenced)
     pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
     await pipeline.cut()
     for _ in range(3):
@@ -514,7 +514,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
 async def test_cuts_that_need_nothing_of_what_goes_do_not_wait():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
-    await pipeline.expirer()._announce(plan, plan.condemned)
+    await pipeline.expirer()._announce(plan, plan.unreferenced)
     last = await day(pipeline, segment("clicks", partition=3))
     await restorable(pipeline, last)
 
@@ -523,7 +523,7 @@ async def test_of_two_expiries_one_is_refused():
     pipeline, days = await story()
     first = await pipeline.planner().plan(timedelta(days=2), storage=False)
     second = await pipeline.planner().plan(timedelta(days=1), storage=False)
-    await pipeline.expirer()._announce(first, first.condemned)
+    await pipeline.expirer()._announce(first, first.unreferenced)
     with pytest.raises(FencedError, match="is at work"):
         await pipeline.expirer().carry_out(second, orphans=False)
     await restorable(pipeline, days[2])
@@ -671,7 +671,7 @@ async def test_a_restore_of_what_goes_is_refused_and_that_of_what_stays_is_not()
     restorer = pipeline.restorer()
     ready = await restorer.plan(ToOffset(offset=days[0]), datasource=None, adopt=False)
     plan = await pipeline.planner().plan(timedelta(days=2), storage=False)
-    await pipeline.expirer()._announce(plan, plan.condemned)
+    await pipeline.expirer()._announce(plan, plan.unreferenced)
     with pytest.raises(GapError, match=f"has expired; the nearest .* offset {days[2]}"):
         await restorer.execute(ready, accept_gaps=False)
     with pytest.raises(GapError, match="has expired"):

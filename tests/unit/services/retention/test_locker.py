@@ -25,22 +25,24 @@ async def locked_story() -> tuple[Pipeline, list[Offset]]:
 async def test_what_the_window_needs_is_locked_for_its_length_from_now():
     pipeline, _ = await locked_story()
     until = pipeline.clock.now() + WINDOW
-    locked = await pipeline.locker().lock(WINDOW)
+    locked = await pipeline.object_locker().lock(WINDOW)
     rows = (ORDERS, segment("orders", 7), CLICKS, segment("orders", 1))
     assert pipeline.target_storage.locked_until == {place_of(row): until for row in rows}
     assert (locked.until, locked.places, locked.missing) == (until, 4, [])
-    going = (await pipeline.planner().plan(WINDOW, storage=False)).going
+    expired_files = (await pipeline.planner().plan(WINDOW, storage=False)).expired_files
     files = {name for name in pipeline.area.files if name.startswith(("history/", "bases/"))}
-    assert pipeline.area.locked == dict.fromkeys(files - {*going.history, *going.base_files}, until)
+    assert pipeline.area.locked == dict.fromkeys(
+        files - {*expired_files.history, *expired_files.base_files}, until
+    )
     assert locked.files == len(pipeline.area.locked) > 0
-    assert going.history
-    assert going.base_files
+    assert expired_files.history
+    assert expired_files.base_files
 
 
 async def test_what_a_hold_keeps_is_locked_as_well():
     pipeline, days = await locked_story()
     await pipeline.holds().create("audit", ToOffset(offset=days[0]), reason="r", until=None)
-    await pipeline.locker().lock(WINDOW)
+    await pipeline.object_locker().lock(WINDOW)
     assert place_of(WIKI) in pipeline.target_storage.locked_until
     held = f"bases/log/{days[0]:020}/manifest.json"
     assert held in pipeline.area.locked
@@ -51,7 +53,7 @@ async def test_a_longer_lock_stays_and_what_is_gone_is_named():
     later = pipeline.clock.now() + timedelta(days=90)
     pipeline.target_storage.locked_until[place_of(ORDERS)] = later
     del pipeline.target_storage.stored[place_of(CLICKS)]
-    locked = await pipeline.locker().lock(WINDOW)
+    locked = await pipeline.object_locker().lock(WINDOW)
     assert pipeline.target_storage.locked_until[place_of(ORDERS)] == later
     assert locked.places == 3
     (missing,) = locked.missing
@@ -69,7 +71,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again():
         await extend(location, until)
 
     pipeline.target_storage.extend = once_away  # type: ignore[method-assign]
-    assert (await pipeline.locker().lock(WINDOW)).places == len(failed) == 4
+    assert (await pipeline.object_locker().lock(WINDOW)).places == len(failed) == 4
 
 
 async def test_a_store_that_stays_away_ends_it_and_the_next_run_locks_all(
@@ -83,5 +85,5 @@ async def test_a_store_that_stays_away_ends_it_and_the_next_run_locks_all(
     with monkeypatch.context() as power:
         power.setattr(MemoryArea, "extend", away)
         with pytest.raises(TransientError, match="away"):
-            await pipeline.locker().lock(WINDOW)
-    assert (await pipeline.locker().lock(WINDOW)).places == 4
+            await pipeline.object_locker().lock(WINDOW)
+    assert (await pipeline.object_locker().lock(WINDOW)).places == 4

@@ -165,7 +165,7 @@ async def test_it_fences_gives_the_rules_back_and_resumes_where_the_segments_end
     await promoter(pipeline, overlord).execute(plan)
 
     assert overlord.posts == ["wiki"]
-    checkpoint = (await pipeline.target.held(SOURCE)).checkpoint
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
     assert checkpoint is not None
     assert checkpoint.promoted
     row = pipeline.target.rows[RowKey(Kind.RULES, "wiki")]
@@ -302,13 +302,13 @@ def _burning(pipeline: Pipeline, fuse: Fuse) -> list[Any]:
         return transaction(source, epoch)
 
     pipeline.target.transaction = watched  # type: ignore[method-assign]
-    held = pipeline.target.held
+    held = pipeline.target.state
 
     async def seen(source: str) -> Any:
         fuse.burn()
         return await held(source)
 
-    pipeline.target.held = seen  # type: ignore[method-assign]
+    pipeline.target.state = seen  # type: ignore[method-assign]
     return written
 
 

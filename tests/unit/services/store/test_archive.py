@@ -430,7 +430,7 @@ async def test_history_is_there_before_the_checkpoint(monkeypatch: pytest.Monkey
     await followed(pipeline, cuts=1)
     pipeline.publish(segment("late"))
     await pipeline.cut()
-    reached = (await pipeline.target.held(SOURCE)).checkpoint
+    reached = (await pipeline.target.state(SOURCE)).checkpoint
 
     async def fails(*_: object) -> bool:
         raise RuntimeError("power is gone")
@@ -438,7 +438,7 @@ async def test_history_is_there_before_the_checkpoint(monkeypatch: pytest.Monkey
     monkeypatch.setattr(MemoryArea, "create", fails)
     with pytest.raises(RuntimeError):
         await pipeline.follow()
-    assert (await pipeline.target.held(SOURCE)).checkpoint == reached
+    assert (await pipeline.target.state(SOURCE)).checkpoint == reached
 
 
 async def test_gaps_of_an_attempt_without_a_checkpoint_stay_with_their_history(

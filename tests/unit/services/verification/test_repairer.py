@@ -215,7 +215,7 @@ async def test_after_a_restore_of_one_datasource_only_that_one_can_be_repaired()
     pipeline = await story()
     restorer = pipeline.restorer()
     plan = await restorer.plan(
-        ToOffset(offset=Offset(3)), datasource="orders", adopt=False, stand=True
+        ToOffset(offset=Offset(3)), datasource="orders", adopt=False, pause=True
     )
     await restorer.execute(plan, accept_gaps=False)
     with pytest.raises(NotFoundError, match="only datasource 'orders'"):
