@@ -29,6 +29,10 @@ from replicator.model.undeletion import Call
 from replicator.services.inspection.undeletion import Drop, SourcePlan
 
 OVERLORD = "http://overlord:8090"
+REFUSED = (
+    "a call that is refused changes nothing: when a kill has removed one of its segments since, run"
+    " undelete again after the next cut"
+)
 
 
 def undelete(
@@ -190,6 +194,7 @@ def _show_calls(
     for line in said:
         console.print(f"# {line}", markup=False)
     if plan.calls:
+        console.print(f"# {REFUSED}", markup=False)
         console.print(f"OVERLORD=${{OVERLORD:-{OVERLORD}}}", markup=False)
     for call in plan.calls:
         console.print(_curl(call), markup=False)
@@ -198,6 +203,6 @@ def _show_calls(
 def _curl(call: Call) -> str:
     body = orjson.dumps({"segmentIds": list(call.segment_ids)}).decode()
     return (
-        f'curl -fsS -X POST "$OVERLORD{call.path}" -H "Content-Type: application/json"'
-        f" -d {shlex.quote(body)}"
+        f'curl --fail-with-body -sS -X POST "$OVERLORD{call.path}"'
+        f' -H "Content-Type: application/json" -d {shlex.quote(body)}'
     )

@@ -2,18 +2,21 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from replicator.model.event import Offset
 from replicator.model.interval import Interval
+from replicator.model.payload import member
 from replicator.model.row import Kind
 from replicator.model.wire import RawRow
 
 SEGMENTS_PER_CALL_MAX = 500
 """Druid puts the ids of one call into one statement."""
+OVERWRITES = "numbered_overwrite"
 OVERLORD = "/druid/indexer/v1/datasources"
 MARK_UNUSED, MARK_USED = "markUnused", "markUsed"
 
@@ -39,6 +42,22 @@ class Call(NamedTuple):
     segment_ids: Sequence[str]
 
 
+class Roots(NamedTuple):
+    """Which partitions a segment stands for, and which time it is that they were overwritten.
+
+    Under segment locks an overwrite has the version of what it overwrites, and partition numbers of
+    its own, from 32768 on (NumberedOverwriteShardSpec).
+    """
+
+    start: int = 0
+    end: int = 1
+    minor: int = 0
+
+    def overwrites(self, other: "Roots") -> bool:
+        """Return whether a segment with these hides one with the others, of the same version."""
+        return other.minor < self.minor and self.start < other.end and other.start < self.end
+
+
 class SegmentState(NamedTuple):
     """A segment without its payload."""
 
@@ -46,6 +65,23 @@ class SegmentState(NamedTuple):
     interval: Interval
     version: str
     used: bool
+    roots: Roots = Roots()
+
+
+def roots_of(payload: bytes) -> Roots:
+    """Return which partitions a segment stands for.
+
+    Raises:
+        MalformedRowError: the payload is not JSON.
+    """
+    found = member(payload, "shardSpec")
+    if not isinstance(found, dict):
+        return Roots()
+    if found.get("type") == OVERWRITES:
+        names = ("startRootPartitionId", "endRootPartitionId", "minorVersion")
+        return Roots(*(_number(found, name) for name in names))
+    start = _number(found, "partitionNum")
+    return Roots(start, start + 1)
 
 
 class Timeline:
@@ -53,15 +89,20 @@ class Timeline:
 
     def __init__(self, segments: Iterable[SegmentState]) -> None:
         oldest: dict[Interval, str] = {}
+        roots: dict[Interval, dict[str, set[Roots]]] = {}
         for one in segments:
             oldest[one.interval] = min(one.version, oldest.get(one.interval, one.version))
+            roots.setdefault(one.interval, {}).setdefault(one.version, set()).add(one.roots)
         self._versions: Mapping[Interval, str] = oldest
+        self._roots: Mapping[Interval, Mapping[str, AbstractSet[Roots]]] = roots
         self._intervals = sorted(oldest)
         self._starts = [one.start_ms for one in self._intervals]
         self._ends = list(accumulate((one.end_ms for one in self._intervals), max))
 
     def is_hidden_by(self, segment: SegmentState) -> bool:
         """Return whether a segment would hide some that are wanted: newer, and overlapping.
+
+        Newer is a later version, or the same one and an overwrite of some of its partitions.
 
         Druid marks nothing used that is overshadowed (SqlSegmentsMetadataQuery, Druid 37), so such
         a segment has to be marked unused before.
@@ -70,10 +111,21 @@ class Timeline:
         at = bisect_left(self._starts, place.end_ms) - 1
         while at >= 0 and self._ends[at] > place.start_ms:
             one = self._intervals[at]
-            if one.overlaps(place) and self._versions[one] < segment.version:
+            if one.overlaps(place) and self._is_older(one, segment):
                 return True
             at -= 1
         return False
+
+    def _is_older(self, one: Interval, segment: SegmentState) -> bool:
+        if self._versions[one] < segment.version:
+            return True
+        same = self._roots[one].get(segment.version, ())
+        return segment.roots.minor > 0 and any(map(segment.roots.overwrites, same))
+
+
+def _number(found: Mapping[str, Any], name: str) -> int:
+    number = found.get(name)
+    return number if isinstance(number, int) else 0
 
 
 def calls(datasource: str, *, unused: Sequence[str], used: Sequence[str]) -> list[Call]:

@@ -20,7 +20,15 @@ from replicator.model.observation import Observer
 from replicator.model.peek import EventSubject, kind_of, subject_of
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
-from replicator.model.undeletion import Call, OfDatasource, SegmentState, Timeline, calls
+from replicator.model.undeletion import (
+    Call,
+    OfDatasource,
+    Roots,
+    SegmentState,
+    Timeline,
+    calls,
+    roots_of,
+)
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.history.reader import History
@@ -148,10 +156,15 @@ class Undeletion:
             plan.killed.append(segment.id)
 
     async def _mark_used(self, plan: SourcePlan, offsets: Offsets) -> Timeline:
-        unused = [one for one in await self._segments(offsets) if not one.used]
-        plan.used = len(offsets) - len(unused)
-        plan.mark_used = sorted(one.id for one in unused)
-        return Timeline(unused)
+        """Say which are to be marked used; return where all of them are wanted.
+
+        Those that are still used count too: Druid marks what an overwrite hides as unused a quarter
+        of an hour later only (millisToWaitBeforeDeleting); until then it is hidden all the same.
+        """
+        wanted = await self._segments(offsets)
+        plan.mark_used = sorted(one.id for one in wanted if not one.used)
+        plan.used = len(wanted) - len(plan.mark_used)
+        return Timeline(wanted)
 
     async def _mark_unused(self, plan: SourcePlan, offsets: Offsets, timeline: Timeline) -> None:
         newer = [one for one in await self._segments(offsets) if one.used]
@@ -164,7 +177,11 @@ class Undeletion:
             rows = (event.row for event in events if isinstance(event, RowChanged))
             found += [
                 SegmentState(
-                    row.id, interval_or_eternity(row.start, row.end), row.version, row.used
+                    row.id,
+                    interval_or_eternity(row.start, row.end),
+                    row.version,
+                    row.used,
+                    _roots(row),
                 )
                 for row in rows
                 if isinstance(row, Segment)
@@ -220,6 +237,13 @@ class _UsedVisitor:
 
     def discard(self) -> None:
         self._open = {}
+
+
+def _roots(segment: Segment) -> Roots:
+    try:
+        return roots_of(segment.payload)
+    except MalformedRowError:
+        return Roots()
 
 
 def _drops(rules: Rules) -> list[str]:

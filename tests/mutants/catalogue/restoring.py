@@ -399,6 +399,15 @@ RESTORING: Final[Sequence[Mutant]] = (
         tests="test_undeletion.py",
     ),
     Mutant(
+        name="undelete-only-looks-at-what-is-unused",
+        function="Undeletion._mark_used",
+        old="return Timeline(wanted)",
+        new="return Timeline([one for one in wanted if not one.used])",
+        loses="In the quarter of an hour after a bad overwrite nothing can be undone.",
+        ring="unit",
+        tests="test_undeletion.py",
+    ),
+    Mutant(
         name="undelete-forgets-the-killed",
         function="Undeletion._killed",
         old="plan.killed_count = len(offsets)",

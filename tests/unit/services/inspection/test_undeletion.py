@@ -128,6 +128,55 @@ async def test_newer_versions_that_would_hide_them_go_first_and_no_others():
     assert [call.path.rpartition("/")[2] for call in plan.calls] == ["markUnused", "markUsed"]
 
 
+async def test_an_overwrite_goes_also_while_the_rows_that_it_hides_are_still_used():
+    """Druid leaves them used for a quarter of an hour, which is when people run this."""
+    pipeline = await published()
+    pipeline.publish(newer())
+    await pipeline.cut()
+    plan = await undeletion(pipeline).on_source("orders", ToOffset(offset=THREE_CLOSED))
+    assert (plan.used, plan.mark_used, plan.mark_unused) == (3, [], [newer().id])
+    assert [call.path.rpartition("/")[2] for call in plan.calls] == ["markUnused"]
+
+
+def overwrite(start: int, end: int, *, minor: int = 1, partition: int = 32768) -> Segment:
+    """A compaction under segment locks, as Druid 33 writes it: the same version."""
+    old = segment("orders", partition=partition)
+    spec = {
+        "type": "numbered_overwrite",
+        "partitionId": partition,
+        "startRootPartitionId": start,
+        "endRootPartitionId": end,
+        "minorVersion": minor,
+        "atomicUpdateGroupSize": 1,
+    }
+    payload = segment_payload(datasource="orders", partition=partition, shardSpec=spec)
+    return replace(old, payload=json_bytes(payload))
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["still used", "marked unused"])
+async def test_an_overwrite_of_the_same_version_goes_too(*, used: bool):
+    """Druid's markUsed answers that it changed 0 segments while it is there."""
+    pipeline = await published()
+    pipeline.publish(overwrite(0, 2), overwrite(7, 9, partition=32769))
+    await pipeline.cut()
+    if not used:
+        await mark(pipeline, *THREE)
+    plan = await undeletion(pipeline).on_source("orders", ToOffset(offset=THREE_CLOSED))
+    assert plan.mark_unused == [overwrite(0, 2).id]
+    assert len(plan.mark_used) == (0 if used else 3)
+
+
+async def test_an_overwrite_that_was_there_in_the_cut_is_hidden_by_a_later_one_alone():
+    """Minor versions count: what an overwrite stands over does not hide it."""
+    first, second = overwrite(0, 3), overwrite(0, 3, minor=2, partition=32770)
+    pipeline = await published(*THREE, first)
+    pipeline.publish(second)
+    await pipeline.cut()
+    point = ToOffset(offset=Offset(THREE_CLOSED + 1))
+    plan = await undeletion(pipeline).on_source("orders", point)
+    assert (plan.wanted, plan.mark_unused) == (4, [second.id])
+
+
 async def test_nothing_is_asked_for_where_everything_is_as_it_was():
     pipeline = await published()
     await mark(pipeline, *THREE)
