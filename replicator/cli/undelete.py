@@ -201,8 +201,9 @@ def _show_calls(
 
 
 def _curl(call: Call) -> str:
+    # Druid 33 does what it is asked and answers 500 where no type of answer is named.
     body = orjson.dumps({"segmentIds": list(call.segment_ids)}).decode()
     return (
         f'curl --fail-with-body -sS -X POST "$OVERLORD{call.path}"'
-        f' -H "Content-Type: application/json" -d {shlex.quote(body)}'
+        f' -H "Content-Type: application/json" -H "Accept: application/json" -d {shlex.quote(body)}'
     )
