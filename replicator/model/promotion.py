@@ -15,8 +15,11 @@ from replicator.model.row import CommitMetadata, Supervisor
 TERMINATED = "NoopSupervisorSpec"
 """Druid's type of a supervisor that was terminated."""
 STREAMS = frozenset({"kafka", "kinesis", "rabbit"})
-IDLE = "IDLE"
-"""Druid's state of a supervisor whose stream has nothing new, which then runs no tasks."""
+WITHOUT_TASKS = frozenset({"IDLE", "COMPLETED"})
+"""Druid's states of a supervisor whose stream has nothing new, and (38) of one that has read all
+that it was bounded to: they run no tasks."""
+CLOSED = frozenset({"EOS", "EXPIRED"})
+"""What Druid commits for a shard of Kinesis that has ended, or is gone (KinesisSequenceNumber)."""
 Offsets: TypeAlias = Mapping[str, str]
 """Of a stream: sequence numbers by partition, both as text (Kafka: integers)."""
 
@@ -45,6 +48,12 @@ class Resumption:
     def reads_stream(self) -> bool:
         """Whether its tasks begin at offsets; compaction and scheduled batches have none."""
         return member(self.spec, "type") in STREAMS
+
+    def awaits_tasks(self, state: SupervisorState) -> bool:
+        """Return whether it has no tasks yet and will have some."""
+        if not self.reads_stream or state.starts or state.state in WITHOUT_TASKS:
+            return False
+        return not self.offsets or not CLOSED.issuperset(self.offsets.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +110,12 @@ def next_step(
     if not is_promoted:
         return Fence()
     for resumption in resumptions:
+        if has_read_all(resumption.spec, committed[resumption.id]):
+            continue  # by now: Druid ends such a one by itself, and it would be started again
         state = states.get(resumption.id)
         if state is None or state.is_suspended:
             return Start(resumption)
-        if resumption.reads_stream and not state.starts and state.state != IDLE:
+        if resumption.awaits_tasks(state):
             return Await(resumption)
         for start in state.starts:
             if not (_begins(start, resumption.offsets) or _begins(start, committed[resumption.id])):
@@ -130,6 +141,28 @@ def offsets_of(commit: CommitMetadata | None) -> Offsets:
     if not isinstance(found, dict):
         raise MalformedRowError(f"the offsets of {commit.datasource!r} have no map of partitions")
     return {str(partition): str(number) for partition, number in found.items()}
+
+
+def has_read_all(spec: bytes, committed: Offsets) -> bool:
+    """Return whether a supervisor is bounded and has committed all that it was to read.
+
+    Druid 38: `boundedStreamConfig` of an ioConfig has the same partitions at both ends.
+
+    Raises:
+        MalformedRowError: the spec is not JSON.
+    """
+    found: object = parse(spec)
+    for name in ("spec", "ioConfig", "boundedStreamConfig", "endSequenceNumbers"):
+        found = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not found:
+        return False
+    return all(_reaches(committed.get(str(key)), str(end)) for key, end in found.items())
+
+
+def _reaches(number: str | None, end: str) -> bool:
+    if number is None or not (number.isdecimal() and end.isdecimal()):
+        return number == end
+    return int(number) >= int(end)
 
 
 def is_terminated(supervisor: Supervisor) -> bool:

@@ -422,7 +422,9 @@ async def test_the_sources_operator_gets_a_list_of_calls_and_nothing_is_called(u
     )
     assert set(call["body"]["segmentIds"]) == await ids(user.source, "orders")
     script = await user.types("undelete", "orders", "--on-source")
-    assert [line for line in script.out.splitlines() if line.startswith("curl")]
+    (line,) = [line for line in script.out.splitlines() if line.startswith("curl")]
+    assert "--fail-with-body" in line
+    assert '-H "Accept: application/json"' in line, "a Druid 33 answers 500 without it"
     assert await rows(user.source, "orders") == unused
     victim = call["body"]["segmentIds"][0]
     await execute(user.source, "DELETE FROM druid_segments WHERE id = $1", victim)

@@ -40,6 +40,7 @@ from replicator.model.promotion import (
     Step,
     asleep,
     awake,
+    has_read_all,
     is_suspended,
     is_terminated,
     next_step,
@@ -54,7 +55,6 @@ from replicator.model.row import (
     Rules,
     Supervisor,
 )
-from replicator.model.row_mapping import supervised_datasource
 from replicator.ports import Chunk, DruidCluster, MetadataReader, MetadataWriter, SourceReader
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -155,10 +155,11 @@ class Promoter:
         alive = {id_ for id_, row in supervisors.items() if not is_terminated(row)}
         told = await self._told(checkpoint)
         wanted = _wanted(alive, chosen, told)
-        too_new = self._too_new(supervisors[id_] for id_ in sorted(wanted))
-        wanted -= too_new.keys()
-        rules, without = self._rules(told)
         commits = await self._commits()
+        chosen_rows = [supervisors[id_] for id_ in sorted(wanted)]
+        unstarted = self._too_new(chosen_rows) | _finished(chosen_rows, commits)
+        wanted -= unstarted.keys()
+        rules, without = self._rules(told)
         return PromotionPlan(
             chosen=chosen,
             checkpoint=checkpoint,
@@ -173,7 +174,10 @@ class Promoter:
             asleep=tuple(sorted(alive - wanted)),
             rules=None if told is None else rules,
             configuration=None if told is None else await self._configuration(told, checkpoint),
-            left=(*(Left(name=f"supervisor {id_}", why=too_new[id_]) for id_ in too_new), *without),
+            left=(
+                *(Left(name=f"supervisor {id_}", why=why) for id_, why in unstarted.items()),
+                *without,
+            ),
             behind=None if told is None else await self._behind(checkpoint),
         )
 
@@ -403,6 +407,20 @@ def _wanted(
 
 
 def _offsets(supervisor: Supervisor, commits: Mapping[str, CommitMetadata]) -> Offsets:
-    """Druid keys the offsets by datasource, since 34 by the supervisor's id."""
-    by_id = commits.get(supervisor.spec_id)
-    return offsets_of(by_id or commits.get(supervised_datasource(supervisor) or ""))
+    """Druid keys the offsets by the supervisor's id since 34, and by datasource before.
+
+    Before, a stream's supervisor had its datasource's name for an id. Now several of one datasource
+    have ids of their own, and one that has committed nothing has not what another one has.
+    """
+    return offsets_of(commits.get(supervisor.spec_id))
+
+
+def _finished(
+    supervisors: Iterable[Supervisor], commits: Mapping[str, CommitMetadata]
+) -> dict[str, str]:
+    """Return why some need not be started any more."""
+    return {
+        row.spec_id: "it has read all that it was bounded to"
+        for row in supervisors
+        if has_read_all(row.payload, _offsets(row, commits))
+    }

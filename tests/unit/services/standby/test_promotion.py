@@ -31,7 +31,7 @@ from replicator.model.promotion import (
     offsets_of,
 )
 from replicator.model.release import Release
-from replicator.model.row import ConfigEntry, Kind, RowKey, Rules, Supervisor, key_of
+from replicator.model.row import ConfigEntry, Kind, Row, RowKey, Rules, Supervisor, key_of
 from replicator.ports import Freshness
 from replicator.services.standby.promoter import ALL, Promoter, Takeover, refuse_moving_source
 from tests.builders import commit, config_entry, json_bytes, rules, segment, supervisor
@@ -114,7 +114,7 @@ def spec(name: str, *, suspended: bool = False, type_: str = "kafka") -> Supervi
     return supervisor(name, payload=json_bytes(payload))
 
 
-async def followed(*more: Supervisor) -> Pipeline:
+async def followed(*more: Row) -> Pipeline:
     """A standby that has applied one cut of a stream."""
     pipeline = Pipeline()
     pipeline.publish(
@@ -482,3 +482,146 @@ def test_offsets_are_those_that_druid_writes():
     )
     assert offsets_of(commit("clicks", commit_metadata_payload=payload)) == {"0": "40"}
     assert offsets_of(None) == {}
+
+
+# ------------------------------------------------------------ supervisors, as Druid's classes write
+
+MULTI = (
+    b'{"type":"kafka","partitions":{"type":"end","stream":"clicks\\\\..*",'
+    b'"partitionSequenceNumberMap":{"clicks.eu:0":42,"clicks.us:0":7},"topic":"clicks\\\\..*",'
+    b'"partitionOffsetMap":{"clicks.eu:0":42,"clicks.us:0":7}}}'
+)
+"""KafkaDataSourceMetadata of a Druid 33, of several topics: the keys are KafkaTopicPartition's."""
+KINESIS = (
+    b'{"type":"kinesis","partitions":{"type":"end","stream":"clicks","partitionSequenceNumberMap":{'
+    b'"shardId-000000000000":"EOS","shardId-000000000001":"EXPIRED","shardId-000000000002":'
+    b'"49617866350551331066284417462934306735"},"exclusivePartitions":[]}}'
+)
+"""By KinesisSequenceNumber's markers; the shape is SeekableStreamEndSequenceNumbers'."""
+RABBIT = (
+    b'{"type":"rabbit","partitions":{"type":"end","stream":"clicks","partitionSequenceNumberMap":'
+    b'{"clicks-0":17,"clicks-1":3}}}'
+)
+
+
+def test_offsets_of_every_stream_are_read():
+    assert offsets_of(commit("a", commit_metadata_payload=MULTI)) == {
+        "clicks.eu:0": "42",
+        "clicks.us:0": "7",
+    }
+    kinesis = offsets_of(commit("a", commit_metadata_payload=KINESIS))
+    assert list(kinesis.values())[:2] == ["EOS", "EXPIRED"]
+    assert offsets_of(commit("a", commit_metadata_payload=RABBIT)) == {
+        "clicks-0": "17",
+        "clicks-1": "3",
+    }
+
+
+def resumed(offsets: Mapping[str, str], *, type_: str = "kinesis", **io: Any) -> Resumption:
+    spec = {"type": type_, "spec": {"ioConfig": {"stream": "clicks", **io}}, "suspended": False}
+    return Resumption(id="clicks", spec=json_bytes(spec), offsets=offsets)
+
+
+def step_of(one: Resumption, found: SupervisorState | None, **committed: str) -> object:
+    return next_step(
+        [one],
+        is_promoted=True,
+        states={} if found is None else {one.id: found},
+        committed={one.id: committed or one.offsets},
+    )
+
+
+def test_tasks_do_not_read_shards_that_are_closed():
+    one = resumed({"s-0": "EOS", "s-1": "EXPIRED", "s-2": "4961786635"})
+
+    assert step_of(one, state()) == Await(one)
+    assert step_of(one, state({"s-2": "4961786635"})) == Done()
+    assert step_of(one, state({"s-2": "4961786635", "s-3": "0"})) == Done()
+    assert step_of(one, state({"s-2": "1"})) == Halt(one, {"s-2": "1"})
+    assert step_of(one, state({"s-0": "0", "s-2": "4961786635"})) == Halt(
+        one, {"s-0": "0", "s-2": "4961786635"}
+    )
+
+
+def test_a_stream_of_closed_shards_alone_has_no_tasks_to_wait_for():
+    assert step_of(resumed({"s-0": "EOS", "s-1": "EXPIRED"}), state()) == Done()
+
+
+def test_each_of_several_topics_goes_on_where_it_ended():
+    one = resumed({"eu:0": "42", "us:0": "7"}, type_="kafka", topicPattern="clicks.*")
+
+    assert step_of(one, state({"eu:0": "42"}, {"us:0": "7"})) == Done()
+    assert step_of(one, state({"eu:0": "42", "us:0": "8"})) == Halt(
+        one, {"eu:0": "42", "us:0": "8"}
+    )
+
+
+def test_a_queue_goes_on_where_it_ended():
+    one = resumed({"clicks-0": "17"}, type_="rabbit")
+
+    assert step_of(one, state({"clicks-0": "17"})) == Done()
+    assert step_of(one, state({"clicks-0": "0"})) == Halt(one, {"clicks-0": "0"})
+
+
+@pytest.mark.parametrize("said", ["IDLE", "COMPLETED"])
+def test_one_that_has_nothing_to_read_has_no_tasks_to_wait_for(said: str):
+    found = SupervisorState(is_suspended=False, state=said, starts=())
+
+    assert step_of(resumed({"0": "9"}, type_="kafka"), found) == Done()
+
+
+BOUNDS = {"startSequenceNumbers": {"0": 10, "1": 5}, "endSequenceNumbers": {"0": 50, "1": 9}}
+"""As BoundedStreamConfig of a Druid 38 has it."""
+
+
+def test_a_bounded_one_that_ended_itself_is_not_started_again():
+    """It is terminated when it has read all: the Overlord does not know it any more."""
+    one = resumed({"0": "30", "1": "9"}, type_="kafka", boundedStreamConfig=BOUNDS)
+
+    assert step_of(one, None) == Start(one)
+    assert step_of(one, None, **{"0": "50", "1": "9"}) == Done()
+    assert step_of(one, None, **{"0": "50"}) == Start(one)
+    assert step_of(one, None, **{"0": "51", "1": "100"}) == Done()
+
+
+def of_backfill(id_: str, **bounds: Any) -> Supervisor:
+    """What `resetToLatestAndBackfill` of a Druid 38 makes beside the supervisor of a datasource."""
+    payload = {
+        "type": "kafka",
+        "id": id_,
+        "spec": {
+            "dataSchema": {"dataSource": "wiki"},
+            "ioConfig": {"topic": "clicks", "boundedStreamConfig": {**BOUNDS, **bounds}},
+        },
+        "context": {"useConcurrentLocks": True},
+        "suspended": False,
+    }
+    return supervisor(id_, payload=json_bytes(payload))
+
+
+async def test_each_supervisor_of_a_datasource_has_offsets_of_its_own():
+    """A backfill that has committed nothing begins at its bounds, not where the main one is."""
+    new, done = of_backfill("wiki_backfill_ab12"), of_backfill("wiki_backfill_cd34")
+    pipeline = await followed(
+        new,
+        done,
+        commit(
+            "wiki_backfill_cd34",
+            commit_metadata_payload=json_bytes(
+                {
+                    "type": "kafka",
+                    "partitions": {"partitionSequenceNumberMap": {"0": 50, "1": 9}},
+                }
+            ),
+        ),
+    )
+    plan = await promoter(pipeline, Overlord({})).plan(chosen=ALL)
+
+    assert {one.id: dict(one.offsets) for one in plan.resumptions} == {
+        "wiki": {"0": "42"},
+        "wiki_backfill_ab12": {},
+    }
+    assert plan.asleep == ("wiki_backfill_cd34",)
+    assert [(one.name, one.why) for one in plan.left] == [
+        ("supervisor wiki_backfill_cd34", "it has read all that it was bounded to")
+    ]
