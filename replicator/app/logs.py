@@ -1,7 +1,6 @@
 """Composition of the event log."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replicator.adapters.sqlite.log import SqliteEventLog
@@ -12,10 +11,10 @@ if TYPE_CHECKING:
     from replicator.adapters.kafka.log import KafkaEventLog
 
 
-def missing_folder(settings: LogSettings | None) -> Path | None:
+def missing_folder(settings: LogSettings | None) -> str | None:
     """Return the folder that a log cannot be made in, because it is not there."""
     if isinstance(settings, SqliteLogSettings) and not settings.path.parent.is_dir():
-        return settings.path.parent
+        return str(settings.path.parent)
     return None
 
 

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
 from replicator.model.load_spec import Layout, Location
@@ -54,7 +53,7 @@ class Checkup:
         layout: Layout,
         history: History,
         clock: Clock,
-        log_folder_missing: Path | None = None,
+        log_folder_missing: str | None = None,
     ) -> None:
         """Take what is tried; `log_folder_missing` is where a log cannot be made, if anywhere."""
         self._source, self._log_folder_missing = source, log_folder_missing
