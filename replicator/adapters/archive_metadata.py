@@ -5,46 +5,72 @@ has won, so the newest file is the state, and a writer whose number is taken is 
 not kept: they are in the history.
 """
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-import orjson
 from numpy.typing import NDArray
+from pydantic import PlainValidator
 
 from replicator.errors import (
-    CorruptionError,
     FencedError,
     NotFoundError,
     RefusedError,
     TransientError,
 )
-from replicator.model.archive_notes import gap_json, gap_of_json
+from replicator.model.archive_notes import gap_json
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState, merged
-from replicator.model.event import CutNumber, Epoch, Offset
-from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.document import NATURAL, Shape, Time, written
+from replicator.model.event import Epoch
+from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
 from replicator.ports import Area, Clock, Obstacle, Snapshot, Transaction, Visit
 
-FORMAT = 1
 KEPT_STATES = 8
 """Older files of the state are removed; a few stay, for those who look back."""
 ATTEMPTS_MAX = 100
 """How often somebody else may be faster."""
 DIGITS = 20
+_NAME = re.compile(r"\d{20}\.json", re.ASCII)
+
+
+_CHECKPOINT = Shape(Checkpoint, "", closed=True)
+
+
+def _checkpoint(found: object) -> Checkpoint | None:
+    """Return a checkpoint; what is unknown of it is refused: it may be why nothing is written."""
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - as pydantic wants it
+    return _CHECKPOINT.checked(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _State:
+class Written:
+    """What the file of a state says."""
+
+    epoch: Annotated[Epoch, NATURAL]
+    checkpoint: Annotated[Checkpoint | None, PlainValidator(_checkpoint)]
+    applied_at: Time | None
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Written):
+    """What a target remembers, and the number of its file."""
+
     number: int
-    epoch: Epoch
-    checkpoint: Checkpoint | None = None
-    applied_at: datetime | None = None
-    gaps: tuple[Gap, ...] = ()
+
+
+_STATE = Shape(
+    Written, "remove it: the state before it counts then, and its cuts are applied again"
+)
 
 
 class ArchiveMetadata:
@@ -107,7 +133,7 @@ class ArchiveMetadata:
         yield transaction
         if transaction.checkpoint is None:
             return
-        new = _State(
+        new = State(
             number=last.number + 1,
             epoch=epoch,
             checkpoint=transaction.checkpoint,
@@ -118,32 +144,37 @@ class ArchiveMetadata:
             raise FencedError(f"the archive of {source!r} has another writer than epoch {epoch}")
         await self._prune(source, new.number)
 
-    async def _create(self, source: str, state: _State) -> bool:
+    async def _create(self, source: str, state: State) -> bool:
         """Make a state the newest one; False when another has that place, or had it once.
 
         A writer that was paused for long may find its number free because it was pruned: then the
         newest one is further on than anybody could have come since.
         """
         name = _name(source, state.number)
-        if not await self._area.create(name, _state_json(state)):
+        if not await self._area.create(name, state_json(state)):
             return False
-        if _number((await self._area.names(_folder(source)))[-1]) < state.number + KEPT_STATES:
+        if _number((await self._names(source))[-1]) < state.number + KEPT_STATES:
             return True
         await self._area.delete(name)
         return False
 
     async def _prune(self, source: str, number: int) -> None:
-        for name in await self._area.names(_folder(source)):
+        for name in await self._names(source):
             if _number(name) <= number - KEPT_STATES:
                 await self._area.delete(name)
 
-    async def _last(self, source: str) -> _State:
+    async def _names(self, source: str) -> list[str]:
+        """Return the files of the state, oldest first; what is called otherwise is none."""
+        found = await self._area.names(_folder(source))
+        return [name for name in found if _NAME.fullmatch(name.rpartition("/")[2])]
+
+    async def _last(self, source: str) -> State:
         for _ in range(ATTEMPTS_MAX):
-            names = await self._area.names(_folder(source))
+            names = await self._names(source)
             if not names:
-                return _State(number=0, epoch=Epoch(0))
+                return State(number=0, epoch=Epoch(0), checkpoint=None, applied_at=None, gaps=())
             with suppress(NotFoundError):  # pruned meanwhile: look again
-                return _state(names[-1], await self._area.get(names[-1]))
+                return state_of(names[-1], await self._area.get(names[-1]))
         raise TransientError(f"{_folder(source)} changes faster than it can be read")
 
 
@@ -191,7 +222,7 @@ class _Recording:
         """Do nothing: there are none."""
 
 
-def _require_epoch(source: str, epoch: Epoch, last: _State) -> None:
+def _require_epoch(source: str, epoch: Epoch, last: State) -> None:
     if last.epoch != epoch:
         newest = last.epoch or "nobody has acquired it"
         raise FencedError(
@@ -199,12 +230,12 @@ def _require_epoch(source: str, epoch: Epoch, last: _State) -> None:
         )
 
 
-def _gaps_of(state: _State, log_id: str) -> tuple[Gap, ...]:
+def _gaps_of(state: State, log_id: str) -> tuple[Gap, ...]:
     followed = state.checkpoint is not None and state.checkpoint.log_id == log_id
     return state.gaps if followed else ()
 
 
-def _held(state: _State) -> TargetState:
+def _held(state: State) -> TargetState:
     return TargetState(checkpoint=state.checkpoint, epoch=state.epoch, applied_at=state.applied_at)
 
 
@@ -220,10 +251,10 @@ def _number(name: str) -> int:
     return int(name.rpartition("/")[2].removesuffix(".json"))
 
 
-def _state_json(state: _State) -> bytes:
-    return orjson.dumps(
+def state_json(state: State) -> bytes:
+    """Return a state as a document."""
+    return written(
         {
-            "format": FORMAT,
             "epoch": state.epoch,
             "checkpoint": None if state.checkpoint is None else _checkpoint_json(state.checkpoint),
             "applied_at": state.applied_at,
@@ -232,41 +263,21 @@ def _state_json(state: _State) -> bytes:
     )
 
 
-def _state(name: str, data: bytes) -> _State:
-    try:
-        found = orjson.loads(data)
-        _require_format(found["format"])
-        told, applied_at = found["checkpoint"], found["applied_at"]
-        return _State(
-            number=_number(name),
-            epoch=Epoch(found["epoch"]),
-            checkpoint=None if told is None else _checkpoint(told),
-            applied_at=None if applied_at is None else datetime.fromisoformat(applied_at),
-            gaps=tuple(gap_of_json(gap) for gap in found["gaps"]),
-        )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(
-            f"{name} cannot be read: {exc}",
-            hint="remove it: the state before it counts then, and its cuts are applied again",
-        ) from exc
+def state_of(name: str, data: bytes) -> State:
+    """Return the state that a document holds.
 
-
-def _require_format(found: object) -> None:
-    if found != FORMAT:
-        raise ValueError(f"it has format {found}")
+    Raises:
+        CorruptionError: it cannot be read.
+    """
+    found = _STATE.read(name, data)
+    return State(
+        number=_number(name),
+        epoch=found.epoch,
+        checkpoint=found.checkpoint,
+        applied_at=found.applied_at,
+        gaps=found.gaps,
+    )
 
 
 def _checkpoint_json(checkpoint: Checkpoint) -> dict[str, Any]:
     return {**asdict(checkpoint), "digest": hex_digest(checkpoint.digest)}
-
-
-def _checkpoint(found: dict[str, Any]) -> Checkpoint:
-    return Checkpoint(
-        **{
-            **found,
-            "offset": Offset(found["offset"]),
-            "cut": CutNumber(found["cut"]),
-            "source_time": datetime.fromisoformat(found["source_time"]),
-            "digest": Digest(int(found["digest"], 16)),
-        }
-    )

@@ -12,14 +12,25 @@ without this program; `FORMAT` moves when it changes, and a golden copy of each 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import cramjam
 import orjson
 
 from replicator.errors import CorruptionError
+from replicator.model.document import (
+    HEXADECIMAL,
+    NATURAL,
+    Name,
+    Natural,
+    Shape,
+    Time,
+    parsed,
+    time_text,
+)
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Epoch, Offset, Record
 from replicator.model.fingerprint import Digest, hex_digest
 
@@ -28,7 +39,9 @@ HINT = (
     " not need it (`replicator points` lists them)"
 )
 FORMAT = 1
-HISTORY, BASES = "history", "bases"
+HISTORY: Final = "history"
+BASES: Final = "bases"
+FileKind: TypeAlias = Literal["history", "bases"]
 OFFSET_DIGITS = 20
 """Names sort as their offsets do; a Kafka offset has at most 19 digits."""
 _NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst")
@@ -43,11 +56,10 @@ LEVEL = 3
 class Header:
     """How a file begins."""
 
-    kind: str
-    """`history` or `bases`."""
+    kind: FileKind
     source: str
-    log_id: str
-    start: Offset
+    log_id: Name
+    start: Annotated[Offset, NATURAL]
     """No record of the file is before."""
     previous: str | None
     """SHA-256 that the file before this one ends with; None: a base comes before it."""
@@ -79,9 +91,9 @@ class ArchiveFile:
 class Part:
     """One file of a base, as the manifest names it."""
 
-    start: Offset
+    start: Annotated[Offset, NATURAL]
     """Of its first record."""
-    records: int
+    records: Natural
     sha256: str
 
 
@@ -100,6 +112,55 @@ class Base:
     def offset(self) -> Offset:
         """Where the history goes on behind it is one further."""
         return self.cut.offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cut:
+    """A closed cut as it stands in files."""
+
+    offset: Annotated[Offset, NATURAL]
+    cut: Annotated[CutNumber, NATURAL]
+    source_time: Time
+    count: Natural
+    digest: Annotated[Digest, HEXADECIMAL]
+    epoch: Annotated[Epoch, NATURAL]
+
+    def closed(self) -> ClosedCut:
+        return ClosedCut(
+            offset=self.offset,
+            closed=CutClosed(
+                cut=self.cut,
+                source_time=self.source_time,
+                count=self.count,
+                digest=self.digest,
+                epoch=self.epoch,
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Manifest:
+    """A base's manifest."""
+
+    source: str
+    log_id: Name
+    cut: _Cut
+    rows: Natural
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """The footer as it stands in a file, without the checksum of all before it."""
+
+    end: Annotated[Offset, NATURAL]
+    records: Natural
+    last: _Cut | None
+
+
+_FORMATS = frozenset({FORMAT})
+_MANIFESTS, _HEADERS = Shape(_Manifest, HINT), Shape(Header, HINT)
+_ENDS = Shape(_End, HINT, formats=None)
 
 
 def history_name(log_id: str, start: Offset, end: Offset) -> str:
@@ -141,7 +202,7 @@ def record_line(record: Record) -> bytes:
     """Return a record as a line: its event stands in it byte for byte."""
     return b'{"offset":%d,"appended_at":"%s","event":%s}\n' % (
         record.offset,
-        _time_text(record.appended_at).encode(),
+        time_text(record.appended_at).encode(),
         record.data,
     )
 
@@ -166,7 +227,7 @@ def unpack(name: str, data: bytes) -> ArchiveFile:
     """
     try:
         return _unpack(name, bytes(cramjam.zstd.decompress(data)))
-    except (cramjam.DecompressionError, ValueError, KeyError, TypeError, IndexError) as exc:
+    except (cramjam.DecompressionError, ValueError) as exc:
         raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
 
 
@@ -193,38 +254,30 @@ def base_of(name: str, data: bytes) -> Base:
         CorruptionError: it is truncated, altered, of a later format, or not what its name says.
     """
     try:
-        found = orjson.loads(data)
-        told = found.pop("sha256")
+        found = parsed(data, _FORMATS)
+        told = found.pop("sha256", None)
         _require(told == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")
-        _require(found["format"] == FORMAT, f"it has format {found['format']}")
-        base = Base(
-            source=found["source"],
-            log_id=found["log_id"],
-            cut=_cut(found["cut"]),
-            rows=found["rows"],
-            parts=tuple(
-                Part(start=Offset(part["start"]), records=part["records"], sha256=part["sha256"])
-                for part in found["parts"]
-            ),
-        )
-        _require(manifest_name(base.log_id, base.offset) == name, "it is that of another base")
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
-    return base
+        base = _MANIFESTS.checked(found)
+        cut = base.cut.closed()
+        _require(manifest_name(base.log_id, cut.offset) == name, "it is that of another base")
+    except ValueError as exc:
+        raise _MANIFESTS.unreadable(name, exc) from exc
+    return Base(source=base.source, log_id=base.log_id, cut=cut, rows=base.rows, parts=base.parts)
 
 
 def _unpack(name: str, body: bytes) -> ArchiveFile:
     at = body.rfind(b"\n", 0, len(body) - 1) + 1
     _require(body.endswith(b"\n") and at > 0, "it is cut short")
-    found = orjson.loads(body[at:])
-    told = found.pop("sha256")
-    _require(_checksum(memoryview(body)[:at], found) == told, "its checksum is another")
-    footer = _footer(found, told)
+    found = parsed(body[at:], None)
+    told = found.pop("sha256", None)
+    checksum = _checksum(memoryview(body)[:at], found)
+    _require(checksum == told, "its checksum is another")
+    footer = _footer(_ENDS.checked(found), checksum)
     first, *lines = body[: at - 1].split(b"\n")
-    header = _header(orjson.loads(first))
+    header = _HEADERS.checked(parsed(first, _FORMATS))
     _require(name == _name_of(header, footer), f"it is {_name_of(header, footer)}")
     _require(len(lines) == footer.records, f"it has {len(lines)} records")
-    return ArchiveFile(header=header, records=_records(lines), footer=footer)
+    return ArchiveFile(header=header, records=_records(lines, header, footer), footer=footer)
 
 
 def _name_of(header: Header, footer: Footer) -> str:
@@ -233,9 +286,14 @@ def _name_of(header: Header, footer: Footer) -> str:
     return part_name(header.log_id, Offset(footer.end - 1), header.start)
 
 
-def _records(lines: Sequence[bytes]) -> list[Record]:
+def _records(lines: Sequence[bytes], header: Header, footer: Footer) -> list[Record]:
     times: dict[bytes, datetime] = {}
-    return [_record(line, times) for line in lines]
+    records = [_record(line, times) for line in lines]
+    if records:
+        within = header.start <= records[0].offset and records[-1].offset < footer.end
+        rising = all(one.offset < other.offset for one, other in pairwise(records))
+        _require(within and rising, "its records are not in the order of its offsets")
+    return records
 
 
 def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
@@ -245,6 +303,7 @@ def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
     offset, _, time = line[len(b'{"offset":') : at - 2].partition(b',"appended_at":"')
     if (appended_at := times.get(time)) is None:
         times[time] = appended_at = datetime.fromisoformat(time.decode())
+        _require(appended_at.tzinfo is not None, "a record has a time without a zone")
     if (type_ := _TYPE.search(data)) is None:
         raise ValueError(f"the record at offset {int(offset)} has no type")
     return Record(Offset(int(offset)), appended_at, type_[1].decode(), data)
@@ -261,28 +320,13 @@ def _header_json(header: Header) -> dict[str, Any]:
     }
 
 
-def _header(found: Mapping[str, Any]) -> Header:
-    _require(found["format"] == FORMAT, f"it has format {found['format']}")
-    return Header(
-        kind=found["kind"],
-        source=found["source"],
-        log_id=found["log_id"],
-        start=Offset(found["start"]),
-        previous=found["previous"],
-    )
-
-
 def _footer_json(end: Offset, records: int, last: ClosedCut | None) -> dict[str, Any]:
     return {"end": end, "records": records, "last": None if last is None else _cut_json(last)}
 
 
-def _footer(found: Mapping[str, Any], checksum: str) -> Footer:
-    return Footer(
-        end=Offset(found["end"]),
-        records=found["records"],
-        last=None if found["last"] is None else _cut(found["last"]),
-        sha256=checksum,
-    )
+def _footer(found: _End, checksum: str) -> Footer:
+    last = None if found.last is None else found.last.closed()
+    return Footer(end=found.end, records=found.records, last=last, sha256=checksum)
 
 
 def _checksum(body: bytes | memoryview, footer: Mapping[str, Any]) -> str:
@@ -296,32 +340,15 @@ def _cut_json(cut: ClosedCut) -> dict[str, Any]:
     return {
         "offset": cut.offset,
         "cut": closed.cut,
-        "source_time": _time_text(closed.source_time),
+        "source_time": time_text(closed.source_time),
         "count": closed.count,
         "digest": hex_digest(closed.digest),
         "epoch": closed.epoch,
     }
 
 
-def _cut(found: Mapping[str, Any]) -> ClosedCut:
-    return ClosedCut(
-        offset=Offset(found["offset"]),
-        closed=CutClosed(
-            cut=CutNumber(found["cut"]),
-            source_time=datetime.fromisoformat(found["source_time"]),
-            count=found["count"],
-            digest=Digest(int(found["digest"], 16)),
-            epoch=Epoch(found["epoch"]),
-        ),
-    )
-
-
 def _line(found: Mapping[str, Any]) -> bytes:
     return orjson.dumps(found) + b"\n"
-
-
-def _time_text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - an assertion with a message

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+from pydantic import PlainValidator
 
-from replicator.errors import CorruptionError
 from replicator.model.archive import FORMAT, HINT
 from replicator.model.checkpoint import Gap
+from replicator.model.document import Name, Shape, written
 from replicator.model.layout_json import (
     layout_json,
     layout_of,
@@ -16,7 +17,6 @@ from replicator.model.layout_json import (
     source_layout_of,
 )
 from replicator.model.load_spec import Layout, SourceLayout
-from replicator.model.row import Kind
 
 GAPS, ABOUT = "gaps", "about"
 
@@ -31,11 +31,21 @@ class About:
     """What the records of a history cannot say: where its load specs lead, and what is kept."""
 
     source: str
-    log_id: str
-    origin: SourceLayout
+    log_id: Name
+    origin: Annotated[SourceLayout, PlainValidator(source_layout_of)]
     """How the source's storages write load specs."""
-    kept: Layout
+    kept: Annotated[Layout, PlainValidator(layout_of)]
     """How this store keeps what is at any of their places."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gaps:
+    """A target's gaps in the cuts of one log."""
+
+    gaps: tuple[Gap, ...]
+
+
+_ABOUT, _GAPS = Shape(About, HINT), Shape(_Gaps, HINT)
 
 
 def about_name(log_id: str) -> str:
@@ -61,17 +71,7 @@ def about_of(name: str, data: bytes) -> About:
     Raises:
         CorruptionError: it cannot be read.
     """
-    try:
-        found = orjson.loads(data)
-        _require_format(found)
-        return About(
-            source=found["source"],
-            log_id=found["log_id"],
-            origin=source_layout_of(found["origin"]),
-            kept=layout_of(found["kept"]),
-        )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
+    return _ABOUT.read(name, data)
 
 
 def gap_json(gap: Gap) -> Mapping[str, Any]:
@@ -87,18 +87,9 @@ def gap_json(gap: Gap) -> Mapping[str, Any]:
     }
 
 
-def gap_of_json(found: Mapping[str, Any]) -> Gap:
-    """Return the gap that `gap_json` gave.
-
-    Raises:
-        ValueError, KeyError, TypeError: it did not give this.
-    """
-    return Gap(**{**found, "kind": Kind(found["kind"])})
-
-
 def gaps_json(gaps: Iterable[Gap]) -> bytes:
     """Return gaps as a document."""
-    return orjson.dumps({"format": FORMAT, "gaps": [gap_json(gap) for gap in gaps]})
+    return written({"gaps": [gap_json(gap) for gap in gaps]}, FORMAT)
 
 
 def gaps_of(name: str, data: bytes) -> tuple[Gap, ...]:
@@ -107,14 +98,4 @@ def gaps_of(name: str, data: bytes) -> tuple[Gap, ...]:
     Raises:
         CorruptionError: it cannot be read.
     """
-    try:
-        found = orjson.loads(data)
-        _require_format(found)
-        return tuple(gap_of_json(gap) for gap in found["gaps"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
-
-
-def _require_format(found: Mapping[str, Any]) -> None:
-    if found["format"] != FORMAT:
-        raise ValueError(f"it has format {found['format']}")
+    return _GAPS.read(name, data).gaps

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
+from replicator.model.document import HEXADECIMAL, NATURAL, Name, Time
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
 from replicator.model.row import Kind
@@ -14,12 +16,12 @@ class Checkpoint:
     """The cut that a target is at."""
 
     source: str
-    log_id: str
-    offset: Offset
+    log_id: Name
+    offset: Annotated[Offset, NATURAL]
     """Of the cut's `cut.closed` record."""
-    cut: CutNumber
-    source_time: datetime
-    digest: Digest
+    cut: Annotated[CutNumber, NATURAL]
+    source_time: Time
+    digest: Annotated[Digest, HEXADECIMAL]
     """Of the source's inventory at the cut."""
     paused: bool
     """True after a restore in place: stay at this cut until told to go on."""
@@ -79,9 +81,9 @@ class Gap:
     reason: str
     """One of `GAP_REASONS`."""
     detail: str
-    opened: Offset
+    opened: Annotated[Offset, NATURAL]
     """The event that asked for it."""
-    closed: Offset | None = None
+    closed: Annotated[Offset, NATURAL] | None = None
     """The first cut that does not need it any more; None: still open."""
 
     def at(self, offset: Offset) -> bool:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import orjson
+from pydantic import Field
 
-from replicator.errors import CorruptionError, GapError
+from replicator.errors import GapError
+from replicator.model.document import HEXADECIMAL, NATURAL, Natural, NotNegative, Shape, Time
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
@@ -34,10 +36,10 @@ DrillPoint: TypeAlias = RestorePoint | AnyCut
 class Step:
     """One step of a drill."""
 
-    name: str
+    name: Annotated[str, Field(alias="step")]
     """`plan`, `copy`, `rows`, `verify`, and with a Druid `load`, `query`."""
-    seconds: float
-    size_bytes: int | None = None
+    seconds: NotNegative
+    size_bytes: Annotated[Natural | None, Field(alias="bytes")] = None
     """Bytes of segments that it moved or read; None: it reads history and rows."""
 
 
@@ -45,14 +47,14 @@ class Step:
 class Rehearsed:
     """The cut that was restored, and what it amounts to."""
 
-    cut: CutNumber
-    offset: Offset
-    source_time: datetime
-    digest: Digest
+    cut: Annotated[CutNumber, NATURAL]
+    offset: Annotated[Offset, NATURAL]
+    source_time: Time
+    digest: Annotated[Digest, HEXADECIMAL]
     """Of the source's inventory at the cut; the restored rows are compared with the same."""
-    rows: int
-    segments: int
-    objects: int = 0
+    rows: Natural
+    segments: Natural
+    objects: Natural = 0
     """Places whose bytes were read and checksummed after the restore."""
 
 
@@ -62,9 +64,9 @@ class Trial:
 
     release: str
     """Which Druid, like `33.0.0`."""
-    segments: int
+    segments: Natural
     """That it served."""
-    rows: int
+    rows: Natural
     """That it counted while it read every column."""
 
 
@@ -80,16 +82,16 @@ class Evidence:
     """What was asked for: `latest`, `any`, `offset 4711`, …"""
     program: str
     """The version that did it."""
-    started_at: datetime
-    ended_at: datetime
-    rehearsed: Rehearsed | None
+    started_at: Time
+    ended_at: Time
+    rehearsed: Annotated[Rehearsed | None, Field(alias="restored")]
     """None: it failed before there was a plan."""
-    trial: Trial | None = None
+    trial: Annotated[Trial | None, Field(alias="druid")] = None
     """None: no Druid was tried, or it did not come to that."""
     steps: tuple[Step, ...]
     findings: tuple[str, ...]
     """At most `FINDINGS_MAX`."""
-    findings_count: int
+    findings_count: Natural
     failure: str | None
     """Why it did not come to its end; None: it did."""
 
@@ -219,56 +221,13 @@ def evidence_bytes(evidence: Evidence) -> bytes:
     return orjson.dumps(evidence_json(evidence), option=orjson.OPT_INDENT_2) + b"\n"
 
 
+_EVIDENCE = Shape(Evidence, "remove that file: it is evidence of one drill, no restore needs it")
+
+
 def evidence_of(name: str, data: bytes) -> Evidence:
     """Return the evidence that a file holds.
 
     Raises:
         CorruptionError: it cannot be read; the message names it.
     """
-    try:
-        return _evidence(orjson.loads(data))
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(
-            f"the evidence in {name} cannot be read: {exc}",
-            hint="remove that file: it is evidence of one drill, no restore needs it",
-        ) from exc
-
-
-def _evidence(found: dict[str, Any]) -> Evidence:
-    if found["format"] != FORMAT:
-        raise ValueError(f"it has format {found['format']}")
-    restored, trial = found["restored"], found.get("druid")  # older evidence lacks it
-    return Evidence(
-        target=found["target"],
-        source=found["source"],
-        log_id=found["log_id"],
-        point=found["point"],
-        program=found["program"],
-        started_at=datetime.fromisoformat(found["started_at"]),
-        ended_at=datetime.fromisoformat(found["ended_at"]),
-        rehearsed=None if restored is None else _rehearsed(restored),
-        trial=None if trial is None else _trial(trial),
-        steps=tuple(
-            Step(name=step["step"], seconds=step["seconds"], size_bytes=step["bytes"])
-            for step in found["steps"]
-        ),
-        findings=tuple(found["findings"]),
-        findings_count=found["findings_count"],
-        failure=found["failure"],
-    )
-
-
-def _rehearsed(found: dict[str, Any]) -> Rehearsed:
-    return Rehearsed(
-        cut=CutNumber(found["cut"]),
-        offset=Offset(found["offset"]),
-        source_time=datetime.fromisoformat(found["source_time"]),
-        digest=Digest(int(found["digest"], 16)),
-        rows=found["rows"],
-        segments=found["segments"],
-        objects=found["objects"],
-    )
-
-
-def _trial(found: dict[str, Any]) -> Trial:
-    return Trial(release=found["release"], segments=found["segments"], rows=found["rows"])
+    return _EVIDENCE.read(name, data)

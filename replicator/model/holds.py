@@ -6,18 +6,14 @@ restores/<id>.json       a cut that a running restore reads, for as long as its 
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any
 
-import orjson
-
-from replicator.errors import ConfigError, CorruptionError
+from replicator.errors import ConfigError
+from replicator.model.document import NATURAL, Name, Shape, Time, time_text, written
 from replicator.model.event import ClosedCut, CutNumber, Offset
 
-_Made = TypeVar("_Made")
-FORMAT = 1
 POINTS, HOLDS, RESTORES = "points", "holds", "restores"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -26,12 +22,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class NamedPoint:
     """A cut that somebody gave a name."""
 
-    name: str
-    log_id: str
-    offset: Offset
-    cut: CutNumber
-    source_time: datetime
-    created_at: datetime
+    name: Name
+    log_id: Name
+    offset: Annotated[Offset, NATURAL]
+    cut: Annotated[CutNumber, NATURAL]
+    source_time: Time
+    created_at: Time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +49,24 @@ class Hold:
 class RestoreLease:
     """A restore that reads a target's store now."""
 
-    log_id: str
-    offset: Offset
+    log_id: Name
+    offset: Annotated[Offset, NATURAL]
     """Of the cut that it restores."""
-    valid_until: datetime
+    valid_until: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What the document of a hold has beside those of a point."""
+
+    reason: str
+    until: Time | None
+
+
+_HINT = "it was altered; as long as nobody knows what it keeps, nothing expires"
+_POINT = Shape(NamedPoint, "it was altered; remove it, it keeps nothing: it is a name")
+_HELD, _TERMS = Shape(NamedPoint, _HINT), Shape(_Terms, _HINT)
+_LEASE = Shape(RestoreLease, _HINT)
 
 
 def checked_name(name: str) -> str:
@@ -92,39 +102,39 @@ def file_name(folder: str, name: str) -> str:
 
 def point_json(point: NamedPoint) -> bytes:
     """Return a named point as a document."""
-    return orjson.dumps({"format": FORMAT, **_point_fields(point)})
+    return written(_point_fields(point))
 
 
 def point_of(name: str, data: bytes) -> NamedPoint:
     """Return the named point that a document holds.
 
     Raises:
-        CorruptionError: it cannot be read.
+        CorruptionError: it cannot be read, or is that of another name than its file's.
     """
-    return _read(name, data, _point)
+    return _of_its_file(_POINT, name, _POINT.read(name, data))
 
 
 def hold_json(hold: Hold) -> bytes:
     """Return a hold as a document."""
     until = None if hold.until is None else time_text(hold.until)
-    found = {"format": FORMAT, **_point_fields(hold.point), "reason": hold.reason, "until": until}
-    return orjson.dumps(found)
+    return written({**_point_fields(hold.point), "reason": hold.reason, "until": until})
 
 
 def hold_of(name: str, data: bytes) -> Hold:
     """Return the hold that a document holds.
 
     Raises:
-        CorruptionError: it cannot be read.
+        CorruptionError: it cannot be read, or is that of another name than its file's.
     """
-    return _read(name, data, _hold)
+    terms = _TERMS.read(name, data)
+    point = _of_its_file(_HELD, name, _HELD.read(name, data))
+    return Hold(point=point, reason=terms.reason, until=terms.until)
 
 
 def lease_json(lease: RestoreLease) -> bytes:
     """Return a restore's lease as a document."""
-    return orjson.dumps(
+    return written(
         {
-            "format": FORMAT,
             "log_id": lease.log_id,
             "offset": lease.offset,
             "valid_until": time_text(lease.valid_until),
@@ -138,30 +148,13 @@ def lease_of(name: str, data: bytes) -> RestoreLease:
     Raises:
         CorruptionError: it cannot be read.
     """
-    return _read(name, data, _lease)
+    return _LEASE.read(name, data)
 
 
-def require_format(found: Mapping[str, Any]) -> None:
-    """Raise a ValueError when a document is of a later format than this release reads."""
-    if found["format"] != FORMAT:
-        raise ValueError(f"it has format {found['format']}")
-
-
-def time_text(time: datetime) -> str:
-    """Return a time as it stands in documents."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _read(name: str, data: bytes, make: Callable[[Mapping[str, Any]], _Made]) -> _Made:
-    try:
-        found = orjson.loads(data)
-        require_format(found)
-        return make(found)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(
-            f"{name} cannot be read: {exc}",
-            hint="it was altered; as long as nobody knows what it keeps, nothing expires",
-        ) from exc
+def _of_its_file(shape: Shape[NamedPoint], name: str, point: NamedPoint) -> NamedPoint:
+    if name.rpartition("/")[2] != f"{point.name}.json":
+        raise shape.unreadable(name, f"it is about {point.name!r}")
+    return point
 
 
 def _point_fields(point: NamedPoint) -> dict[str, Any]:
@@ -173,31 +166,3 @@ def _point_fields(point: NamedPoint) -> dict[str, Any]:
         "source_time": time_text(point.source_time),
         "created_at": time_text(point.created_at),
     }
-
-
-def _point(found: Mapping[str, Any]) -> NamedPoint:
-    return NamedPoint(
-        name=found["name"],
-        log_id=found["log_id"],
-        offset=Offset(found["offset"]),
-        cut=CutNumber(found["cut"]),
-        source_time=datetime.fromisoformat(found["source_time"]),
-        created_at=datetime.fromisoformat(found["created_at"]),
-    )
-
-
-def _hold(found: Mapping[str, Any]) -> Hold:
-    until = found["until"]
-    return Hold(
-        point=_point(found),
-        reason=found["reason"],
-        until=None if until is None else datetime.fromisoformat(until),
-    )
-
-
-def _lease(found: Mapping[str, Any]) -> RestoreLease:
-    return RestoreLease(
-        log_id=found["log_id"],
-        offset=Offset(found["offset"]),
-        valid_until=datetime.fromisoformat(found["valid_until"]),
-    )

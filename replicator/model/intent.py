@@ -9,18 +9,22 @@ Numbers are never given twice: the newest intent of a log is kept for ever, and 
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
-import orjson
-
-from replicator.errors import CorruptionError
+from replicator.model.document import (
+    NATURAL,
+    Name,
+    Natural,
+    Shape,
+    Time,
+    time_text,
+    written,
+)
 from replicator.model.event import Offset
-from replicator.model.holds import require_format, time_text
 
-FORMAT = 1
 EXPIRY = "expiry"
 DIGITS = 10
 _NAME = re.compile(
@@ -30,18 +34,24 @@ _NAME = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
+class Announced:
+    """What the document of an intent says."""
+
+    log_id: Name
+    horizon: Annotated[Offset, NATURAL]
+    """No cut before it can be restored any more, but for those with a hold."""
+    before: Annotated[Offset, NATURAL]
+    """The horizon until then; it stays when nothing was deleted."""
+    valid_until: Time
+    """When it may not delete any more, unless a lease says later."""
+    places: Natural
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent(Announced):
     """One expiry as it was announced."""
 
     number: int
-    log_id: str
-    horizon: Offset
-    """No cut before it can be restored any more, but for those with a hold."""
-    before: Offset
-    """The horizon until then; it stays when nothing was deleted."""
-    valid_until: datetime
-    """When it may not delete any more, unless a lease says later."""
-    places: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,17 @@ class Done:
 
     carried_out: bool
     """False: it gave way before anything was deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Later:
+    """A later end."""
+
+    valid_until: Time
+
+
+_HINT = "it was altered; take it from a copy of this store. Nothing expires without it"
+_INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(_Later, _HINT), Shape(Done, _HINT)
 
 
 @dataclass(slots=True)
@@ -102,9 +123,8 @@ def intents(names: Iterable[str]) -> list[IntentFiles]:
 
 def intent_json(intent: Intent) -> bytes:
     """Return an intent as a document."""
-    return orjson.dumps(
+    return written(
         {
-            "format": FORMAT,
             "log_id": intent.log_id,
             "horizon": intent.horizon,
             "before": intent.before,
@@ -120,23 +140,12 @@ def intent_of(number: int, data: bytes) -> Intent:
     Raises:
         CorruptionError: it cannot be read.
     """
-    found = _document(intent_name(number), data)
-    try:
-        return Intent(
-            number=number,
-            log_id=found["log_id"],
-            horizon=Offset(found["horizon"]),
-            before=Offset(found["before"]),
-            valid_until=datetime.fromisoformat(found["valid_until"]),
-            places=found["places"],
-        )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise _unreadable(intent_name(number), exc) from exc
+    return Intent(number=number, **asdict(_INTENT.read(intent_name(number), data)))
 
 
 def until_json(valid_until: datetime) -> bytes:
     """Return a later end as a document."""
-    return orjson.dumps({"format": FORMAT, "valid_until": time_text(valid_until)})
+    return written({"valid_until": time_text(valid_until)})
 
 
 def until_of(name: str, data: bytes) -> datetime:
@@ -145,15 +154,12 @@ def until_of(name: str, data: bytes) -> datetime:
     Raises:
         CorruptionError: it cannot be read.
     """
-    try:
-        return datetime.fromisoformat(_document(name, data)["valid_until"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise _unreadable(name, exc) from exc
+    return _LATER.read(name, data).valid_until
 
 
 def done_json(done: Done) -> bytes:
     """Return how an expiry ended as a document."""
-    return orjson.dumps({"format": FORMAT, "carried_out": done.carried_out})
+    return written({"carried_out": done.carried_out})
 
 
 def done_of(name: str, data: bytes) -> Done:
@@ -162,23 +168,4 @@ def done_of(name: str, data: bytes) -> Done:
     Raises:
         CorruptionError: it cannot be read.
     """
-    try:
-        return Done(carried_out=bool(_document(name, data)["carried_out"]))
-    except KeyError as exc:
-        raise _unreadable(name, exc) from exc
-
-
-def _document(name: str, data: bytes) -> Mapping[str, Any]:
-    try:
-        found: Mapping[str, Any] = orjson.loads(data)
-        require_format(found)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise _unreadable(name, exc) from exc
-    return found
-
-
-def _unreadable(name: str, exc: Exception) -> CorruptionError:
-    return CorruptionError(
-        f"{name} cannot be read: {exc}",
-        hint="it was altered; take it from a copy of this store. Nothing expires without it",
-    )
+    return _DONE.read(name, data)

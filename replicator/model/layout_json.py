@@ -1,9 +1,10 @@
 """Layouts as JSON: a store says where its history's load specs lead, and where it keeps that."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from replicator.model.document import Shape
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -49,14 +50,23 @@ def _plain(
     return fields
 
 
-def layout_of(found: Mapping[str, Any]) -> Layout:
+_SHAPES: Mapping[str, Shape[Layout]] = {
+    name: Shape(kind, "", closed=True) for name, kind in _TYPES.items()
+}
+
+
+def layout_of(found: object) -> Layout:
     """Return the layout that `layout_json` gave.
 
+    What is unknown of it is refused: it may say that places are written otherwise.
+
     Raises:
-        ValueError, KeyError, TypeError: it did not give this.
+        ValueError: it did not give this.
     """
+    if not isinstance(found, dict) or found.get("type") not in _TYPES:
+        raise ValueError("it is no layout that this release knows")
     fields = dict(found)
-    return _TYPES[fields.pop("type")](**fields)
+    return _SHAPES[fields.pop("type")].checked(fields)
 
 
 def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
@@ -65,11 +75,23 @@ def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
     return {"main": layout_json(layout.main), "others": others}
 
 
-def source_layout_of(found: Mapping[str, Any]) -> SourceLayout:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Storages:
+    """Layouts of all of a source's storages, not yet looked into."""
+
+    main: Mapping[str, object]
+    others: Mapping[str, Mapping[str, object]]
+
+
+_STORAGES = Shape(_Storages, "")
+
+
+def source_layout_of(found: object) -> SourceLayout:
     """Return the layouts that `source_layout_json` gave.
 
     Raises:
-        ValueError, KeyError, TypeError: it did not give this.
+        ValueError: it did not give this.
     """
-    others = {name: layout_of(one) for name, one in found["others"].items()}
-    return SourceLayout(main=layout_of(found["main"]), others=others)
+    told = _STORAGES.checked(found if isinstance(found, dict) else {})
+    others = {name: layout_of(one) for name, one in told.others.items()}
+    return SourceLayout(main=layout_of(told.main), others=others)

@@ -1,20 +1,21 @@
 """A restore as a file: what was asked for, and the world in which it was planned."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from replicator.errors import ConfigError
 from replicator.model.checkpoint import Checkpoint
+from replicator.model.document import NATURAL, Shape, parsed
 from replicator.model.event import Offset
 from replicator.model.fingerprint import hex_digest
 
 SCHEMA = "replicator.plan.v1"
-_Part = TypeVar("_Part", "Asked", "World")
+DIGEST = "digest"
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class World:
     """What must still be so when a plan is carried out."""
 
     log_id: str
-    cut_offset: Offset
+    cut_offset: Annotated[Offset, NATURAL]
     cut_digest: str
     checkpoint: str | None
     """The target's: log, offset, digest, whether it stands and of which datasource."""
@@ -76,9 +77,17 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
     return f"{checkpoint.log_id} {checkpoint.offset} {digest} {what} {only}"
 
 
+_ASKED, _WORLD = Shape(Asked, "", closed=True), Shape(World, "", closed=True)
+
+
 def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan as the document that is written; `shown` is for people."""
-    return {"schema": SCHEMA, **shown, "asked": asdict(plan.asked), "world": asdict(plan.world)}
+    """Return a plan as the document that is written; `shown` is for people.
+
+    It ends with a digest over all that it says, what is shown included: who edits a plan carries
+    out another one than was read.
+    """
+    found = {"schema": SCHEMA, **shown, "asked": asdict(plan.asked), "world": asdict(plan.world)}
+    return {**found, DIGEST: _digest(orjson.loads(orjson.dumps(found)))}
 
 
 def plan_of(data: bytes, path: str) -> PlanFile:
@@ -88,35 +97,38 @@ def plan_of(data: bytes, path: str) -> PlanFile:
         ConfigError: it is no plan, one of another release, or altered.
     """
     try:
-        found = orjson.loads(data)
+        found = parsed(data, None)
     except ValueError as exc:
         raise _no_plan(path, str(exc)) from exc
-    if not isinstance(found, dict) or "schema" not in found:
+    if "schema" not in found:
         raise _no_plan(path, "`schema` is missing")
     if found["schema"] != SCHEMA:
         raise ConfigError(
             f"the plan {path} is of schema {found['schema']!r}, this release: {SCHEMA}"
         )
-    return PlanFile(
-        asked=_part(found, "asked", Asked, path), world=_part(found, "world", World, path)
+    plan = PlanFile(
+        asked=_part(found, "asked", _ASKED, path), world=_part(found, "world", _WORLD, path)
     )
+    told = found.pop(DIGEST, None)
+    if told != _digest(found):
+        raise _no_plan(path, "it was edited: its digest is another")
+    return plan
 
 
-def _part(document: Mapping[str, Any], name: str, type_: type[_Part], path: str) -> _Part:
+def _digest(found: Mapping[str, Any]) -> str:
+    """Return that of a plan as JSON knows it, in whatever order its members stand."""
+    return sha256(orjson.dumps(found, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _part(document: Mapping[str, Any], name: str, shape: Shape[_Part], path: str) -> _Part:
     """Return one of the two parts that are read, whose members must be there and of their types."""
     found = document.get(name)
     if not isinstance(found, dict):
         raise _no_plan(path, f"`{name}` is {'wrong' if name in document else 'missing'}")
-    known = {one.name for one in fields(type_)}
-    if unknown := sorted(found.keys() - known):
-        raise _no_plan(path, f"`{name}.{unknown[0]}` is not known")
     try:
-        return TypeAdapter(type_).validate_json(orjson.dumps(found), strict=True)
-    except ValidationError as exc:
-        first: ErrorDetails = exc.errors(include_url=False)[0]
-        place = ".".join(map(str, (name, *first["loc"])))
-        said = "missing" if first["type"].startswith("missing") else f"wrong: {first['msg']}"
-        raise _no_plan(path, f"`{place}` is {said}") from exc
+        return shape.checked(found)
+    except ValueError as exc:
+        raise _no_plan(path, f"`{name}`: {exc}") from exc
 
 
 def _no_plan(path: str, why: str) -> ConfigError:

@@ -2,44 +2,45 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated
 
-import orjson
+from pydantic import Field
 
-from replicator.errors import CorruptionError
+from replicator.model.document import NATURAL, Natural, Shape, Time, written
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import windows
 
-FORMAT = 1
 PROOFS = "proofs"
 _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = re.compile(
     rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
 )
 CHECKSUM = "checksum"
+SHARE_MIN = 1e-15
+"""A smaller share of a target is no object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """One verification, as it ended."""
 
-    proved_at: datetime
+    proved_at: Time
     level: str
-    cut: CutNumber
-    offset: Offset
-    share: float
+    cut: Annotated[CutNumber, NATURAL]
+    offset: Annotated[Offset, NATURAL]
+    share: Annotated[float, Field(ge=SHARE_MIN, le=1)]
     """Of the objects that were to be looked at."""
-    window: int | None
+    window: Natural | None
     """Which share of them, counted from 0; None: all, or drawn by chance."""
     partial: bool
     """Whether it was about one datasource or one interval only."""
-    objects: int
-    read_bytes: int
-    left: int
+    objects: Natural
+    read_bytes: Natural
+    left: Natural
     """Objects that were not read because the bytes to read were used up."""
-    findings: int
+    findings: Natural
 
     @property
     def good(self) -> bool:
@@ -57,23 +58,12 @@ class Proof:
         return f"{PROOFS}/{time}-{self.level}-{verdict}.json"
 
 
+_PROOF = Shape(Proof, "remove it")
+
+
 def proof_json(proof: Proof) -> bytes:
     """Return a proof as a document."""
-    found = {
-        "format": FORMAT,
-        "proved_at": proof.proved_at,
-        "level": proof.level,
-        "cut": proof.cut,
-        "offset": proof.offset,
-        "share": proof.share,
-        "window": proof.window,
-        "partial": proof.partial,
-        "objects": proof.objects,
-        "read_bytes": proof.read_bytes,
-        "left": proof.left,
-        "findings": proof.findings,
-    }
-    return orjson.dumps(found)
+    return written(asdict(proof))
 
 
 def proof_of(name: str, data: bytes) -> Proof:
@@ -82,10 +72,7 @@ def proof_of(name: str, data: bytes) -> Proof:
     Raises:
         CorruptionError: it cannot be read.
     """
-    try:
-        return _proof(orjson.loads(data))
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(f"{name} cannot be read: {exc}", hint="remove it") from exc
+    return _PROOF.read(name, data)
 
 
 def last_good(names: Iterable[str]) -> dict[str, datetime]:
@@ -122,21 +109,3 @@ def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Co
             seen.setdefault(of, set()).add((proof.window or 0) % of)
     share = max((len(found) / of for of, found in seen.items()), default=0.0)
     return Coverage(share=share, since=since)
-
-
-def _proof(found: dict[str, Any]) -> Proof:
-    if found["format"] != FORMAT:
-        raise ValueError(f"it has format {found['format']}")
-    return Proof(
-        proved_at=datetime.fromisoformat(found["proved_at"]),
-        level=found["level"],
-        cut=CutNumber(found["cut"]),
-        offset=Offset(found["offset"]),
-        share=found["share"],
-        window=found["window"],
-        partial=found["partial"],
-        objects=found["objects"],
-        read_bytes=found["read_bytes"],
-        left=found["left"],
-        findings=found["findings"],
-    )

@@ -1,7 +1,8 @@
 """How fast a target was filled until now: measured, never assumed."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from replicator.model.document import NotNegative
 
 FADING = 0.5
 """What older measurements count when newer ones come."""
@@ -11,11 +12,11 @@ FADING = 0.5
 class Rates:
     """Work that was done, and how long it took; zero seconds: never measured."""
 
-    copied_bytes: float = 0.0
-    copied_objects: float = 0.0
-    copy_s: float = 0.0
-    rows: float = 0.0
-    rows_s: float = 0.0
+    copied_bytes: NotNegative = 0.0
+    copied_objects: NotNegative = 0.0
+    copy_s: NotNegative = 0.0
+    rows: NotNegative = 0.0
+    rows_s: NotNegative = 0.0
 
     @property
     def bytes_per_s(self) -> float | None:
@@ -44,15 +45,6 @@ class Rates:
                 for name, value in asdict(self).items()
             }
         )
-
-
-def rates_of(found: Any) -> Rates:
-    """Return rates that were kept as a mapping.
-
-    Raises:
-        ValueError, TypeError, KeyError: it is no such mapping.
-    """
-    return Rates(**{name: float(found[name]) for name in asdict(Rates())})
 
 
 def _measured(newer: Rates, name: str) -> bool:

@@ -7,7 +7,7 @@ publishes it.
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 import orjson
 
 from replicator.errors import CorruptionError
+from replicator.model.document import time_text
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -112,7 +113,7 @@ def encode(event: Event, envelope: Envelope) -> Document:
             data = {
                 "count": event.count,
                 "digest": hex_digest(event.digest),
-                "source_time": _time_to_json(event.source_time),
+                "source_time": time_text(event.source_time),
             }
         case _:
             assert_never(event)
@@ -122,7 +123,7 @@ def encode(event: Event, envelope: Envelope) -> Document:
         "source": envelope.source,
         "type": type_,
         "subject": subject,
-        "time": _time_to_json(envelope.time),
+        "time": time_text(envelope.time),
         "dataschema": f"{SCHEMA_BASE}{schema_name(type_)}",
         "datacontenttype": "application/json",
         "cut": envelope.cut,
@@ -319,10 +320,6 @@ def _bytes(text: object, name: str) -> bytes:
         return b64decode(text if isinstance(text, str) else "?", validate=True)
     except ValueError:
         raise ValueError(f"field {name!r} is not base64") from None
-
-
-def _time_to_json(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _event_id(envelope: Envelope, type_: str, subject: str, mark: bytes) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from replicator.model.document import Natural, RelativeName
 from replicator.model.load_spec import Location
 from replicator.ports.area import Area
 
@@ -60,9 +61,9 @@ class TriesReading(Protocol):
 class StoredObject:
     """One object of a segment, as its storage lists it."""
 
-    name: str
+    name: RelativeName
     """Relative to the segment's location, '' when the location is the object."""
-    size_bytes: int
+    size_bytes: Natural
     tag: str
     """Changes when the object is written again (local: mtime; object stores: ETag)."""
 
@@ -71,8 +72,8 @@ class StoredObject:
 class Checked:
     """One object whose bytes were read whole."""
 
-    name: str
-    size_bytes: int
+    name: RelativeName
+    size_bytes: Natural
     sha256: str
 
 

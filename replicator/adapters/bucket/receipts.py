@@ -8,15 +8,19 @@ import re
 from array import array
 from bisect import bisect_left
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from replicator.adapters.bucket.bucket import Bucket, Stat
-from replicator.adapters.transfer.receipt_json import receipt_json, receipt_of
+from replicator.adapters.transfer.receipt_json import (
+    FORMAT,
+    RECEIPT,
+    WITHOUT_CHECKSUM,
+    receipt_json,
+)
 from replicator.errors import CorruptionError
+from replicator.model.document import parsed, written
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt
 
@@ -24,9 +28,6 @@ METADATA = "replicatorreceipt"
 """Name of the metadata, in letters that no store and no proxy changes."""
 METADATA_BYTES_MAX = 1800
 """S3 takes 2 KB of metadata, names included."""
-FORMAT = 1
-WITHOUT_CHECKSUM = 2
-"""The format of one that leaves the checksum to the service."""
 NOTED_BYTES = 16
 """Of each receipt's name: two of ten million are the same once in 10^24 storages."""
 
@@ -128,23 +129,18 @@ def document(location: Location, receipt: Receipt) -> bytes:
     """Return a receipt as the bytes that are stored."""
     whole = all(stored.sha256 for stored in receipt.objects)
     format_ = FORMAT if whole else WITHOUT_CHECKSUM
-    return orjson.dumps({"format": format_, "location": location, **receipt_json(receipt)})
+    return written({"location": location, **receipt_json(receipt)}, format_)
 
 
 def _read(text: bytes, location: Location, *, may_be_foreign: bool = False) -> Receipt | None:
+    name = f"the receipt of {location}"
     try:
-        found = orjson.loads(text)
-        if may_be_foreign and found["location"] != location:
-            return None
-        _require_own(found, location)
-        return receipt_of(found)
-    except (ValueError, KeyError, TypeError) as exc:
-        raise CorruptionError(
-            f"the receipt of {location} cannot be read: {exc}",
-            hint="remove the receipt and the bytes of this location, they are copied again",
-        ) from exc
-
-
-def _require_own(found: dict[str, Any], location: Location) -> None:
-    if found["format"] not in {FORMAT, WITHOUT_CHECKSUM} or found["location"] != location:
-        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
+        found = parsed(text, None)
+    except ValueError as exc:
+        raise RECEIPT.unreadable(name, exc) from exc
+    if may_be_foreign and found.get("location") != location:
+        return None
+    kept = RECEIPT.read(name, text)
+    if kept.location != location:
+        raise RECEIPT.unreadable(name, f"it is that of {kept.location!r}")
+    return kept.receipt()

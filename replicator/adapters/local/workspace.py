@@ -19,10 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-import orjson
 
 from replicator.adapters.local.files import (
     PRIVATE_FILE,
@@ -31,13 +28,13 @@ from replicator.adapters.local.files import (
     sync,
     write_durably,
 )
-from replicator.adapters.transfer.receipt_json import receipt_json, receipt_of
-from replicator.errors import CorruptionError, TransientError
+from replicator.adapters.transfer.receipt_json import FORMAT, HINT, ReceiptDocument, receipt_json
+from replicator.errors import TransientError
+from replicator.model.document import Natural, Shape, written
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt
 
 AREA = ".replicator"
-FORMAT = 1
 LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 
 
@@ -47,6 +44,14 @@ class Kept:
 
     receipt: Receipt
     inode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document(ReceiptDocument):
+    inode: Natural
+
+
+_RECEIPT = Shape(_Document, HINT, formats=frozenset({FORMAT}))
 
 
 class Workspace:
@@ -121,34 +126,32 @@ class Workspace:
             CorruptionError: there is one and it cannot be read.
         """
         path = self._receipt_path(location)
+        name = f"{path}: the receipt of {location}"
         try:
-            found = orjson.loads(path.read_bytes())
+            data = path.read_bytes()
             stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            return _kept(found, location, stored_at)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as exc:
-            raise CorruptionError(
-                f"{path}: the receipt of {location} cannot be read: {exc}",
-                hint="remove the receipt and the bytes of this location, they are copied again",
-            ) from exc
+        found = _RECEIPT.read(name, data)
+        if found.location != location:
+            raise _RECEIPT.unreadable(name, f"it is that of {found.location!r}")
+        return Kept(receipt=replace(found.receipt(), stored_at=stored_at), inode=found.inode)
 
     def keep(self, location: Location, kept: Kept) -> None:
         """Store a receipt in one step, durably."""
-        path, written = self._receipt_path(location), self._own / f"{uuid4().hex}.json"
+        path, new = self._receipt_path(location), self._own / f"{uuid4().hex}.json"
         found = {
-            "format": FORMAT,
             "location": location,
             "inode": kept.inode,
             **receipt_json(kept.receipt),
         }
         try:
-            write_durably(written, orjson.dumps(found))
+            write_durably(new, written(found, FORMAT))
             make_folders(path.parent, self._top / "receipts", PRIVATE_FOLDER)
-            written.rename(path)
+            new.rename(path)
             sync(path.parent)
         finally:
-            written.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
 
     def has(self, location: Location) -> bool:
         """Return whether there is a receipt."""
@@ -189,13 +192,6 @@ class Workspace:
 
 def _name(location: Location) -> str:
     return sha256(location.encode()).hexdigest()
-
-
-def _kept(found: dict[str, Any], location: Location, stored_at: datetime) -> Kept:
-    if found["format"] != FORMAT or found["location"] != location:
-        raise ValueError(f"it is of format {found['format']} for {found['location']!r}")
-    receipt = replace(receipt_of(found), stored_at=stored_at)
-    return Kept(receipt=receipt, inode=found["inode"])
 
 
 def _try_lock(path: Path) -> int | None:

@@ -1,9 +1,32 @@
 """Receipts as JSON: beside the bytes in every deep storage, read again by later releases."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from replicator.model.document import Shape
 from replicator.ports import Checked, Receipt, StoredObject
+
+HINT = "remove the receipt and the bytes of this location, they are copied again"
+FORMAT = 1
+WITHOUT_CHECKSUM = 2
+"""The format of one that leaves the checksum to the service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptDocument:
+    """A receipt as it is kept: with the place that it is of."""
+
+    location: str
+    objects: tuple[Checked, ...]
+    copied_from: tuple[StoredObject, ...]
+    packed: tuple[Checked, ...] = ()
+
+    def receipt(self) -> Receipt:
+        """Return the receipt."""
+        return Receipt(objects=self.objects, copied_from=self.copied_from, packed=self.packed)
+
+
+RECEIPT = Shape(ReceiptDocument, HINT, formats=frozenset({FORMAT, WITHOUT_CHECKSUM}))
 
 
 def receipt_json(receipt: Receipt) -> dict[str, Any]:
@@ -18,19 +41,6 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
     if receipt.packed:
         found["packed"] = [_checked(one) for one in receipt.packed]
     return found
-
-
-def receipt_of(found: Mapping[str, Any]) -> Receipt:
-    """Return the receipt that `receipt_json` wrote.
-
-    Raises:
-        KeyError, TypeError: it is not one.
-    """
-    return Receipt(
-        objects=tuple(Checked(**stored) for stored in found["objects"]),
-        copied_from=tuple(StoredObject(**stored) for stored in found["copied_from"]),
-        packed=tuple(Checked(**stored) for stored in found.get("packed", ())),
-    )
 
 
 def _checked(one: Checked) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Who may write to a target: an applier that is fenced learns by whom, and when it may go on."""
 
+from dataclasses import dataclass
 from enum import Enum, auto
-
-import orjson
+from typing import Annotated
 
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.checkpoint import TargetState
+from replicator.model.document import NATURAL, Shape, written
 from replicator.model.event import Epoch
 from replicator.model.holds import RESTORES, lease_of
 from replicator.ports import Area, Clock
@@ -13,6 +14,14 @@ from replicator.ports import Area, Clock
 NAME = "applier.json"
 LOOK_S = 5.0
 """Time between two looks at a target that is paused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    epoch: Annotated[Epoch, NATURAL]
+
+
+_NOTE = Shape(_Note, "remove it, the next applier writes it again", formats=None)
 
 
 class PausedBy(Enum):
@@ -43,15 +52,14 @@ class ApplierRecord:
         Raises:
             TransientError, ConfigError: as for `Area`.
         """
-        await self._area.replace(NAME, orjson.dumps({"epoch": epoch}))
+        await self._area.replace(NAME, written({"epoch": epoch}, None))
 
     async def was_taken(self, epoch: Epoch) -> bool:
         """Return whether an applier has this epoch."""
         try:
-            found = orjson.loads(await self._area.get(NAME))
-        except (NotFoundError, ValueError):
+            return _NOTE.read(NAME, await self._area.get(NAME)).epoch == epoch
+        except (NotFoundError, CorruptionError):  # nobody's note: the epoch is taken for another's
             return False
-        return isinstance(found, dict) and found.get("epoch") == epoch
 
     async def hold(self, held: TargetState) -> PausedBy | None:
         """Return why a target is not written to, None when it may be."""

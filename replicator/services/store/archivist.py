@@ -11,6 +11,7 @@ from replicator.model.archive import (
     BASES,
     HISTORY,
     Base,
+    FileKind,
     Header,
     Part,
     base_folder,
@@ -220,7 +221,7 @@ class Archivist:
         await self._area.replace(part_name(log_id, cut.offset, start), data)
         return Part(start=start, records=len(records), sha256=footer.sha256)
 
-    def _header(self, kind: str, log_id: str, start: Offset, previous: str | None) -> Header:
+    def _header(self, kind: FileKind, log_id: str, start: Offset, previous: str | None) -> Header:
         return Header(kind=kind, source=self._source, log_id=log_id, start=start, previous=previous)
 
     async def _reached(self) -> tuple[Offset, str | None] | None:

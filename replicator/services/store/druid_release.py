@@ -1,12 +1,21 @@
 """Keeps beside a target which release its Druid runs: its rows are written for that."""
 
-import orjson
+from dataclasses import dataclass
 
-from replicator.errors import NotFoundError
+from replicator.errors import CorruptionError, NotFoundError
+from replicator.model.document import Shape, written
 from replicator.model.release import Release, release_of
 from replicator.ports import Area
 
 NAME = "druid.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    release: str
+
+
+_NOTE = Shape(_Note, "remove it, the next look at the Druid writes it again", formats=None)
 
 
 async def remembered(area: Area) -> Release | None:
@@ -16,10 +25,9 @@ async def remembered(area: Area) -> Release | None:
         TransientError, ConfigError: as for `Area`.
     """
     try:
-        found = orjson.loads(await area.get(NAME))
-    except (NotFoundError, ValueError):
+        return release_of(_NOTE.read(NAME, await area.get(NAME)).release)
+    except (NotFoundError, CorruptionError):
         return None
-    return release_of(str(found.get("release"))) if isinstance(found, dict) else None
 
 
 async def remember(area: Area, release: Release) -> None:
@@ -29,4 +37,4 @@ async def remember(area: Area, release: Release) -> None:
         TransientError, ConfigError: as for `Area`.
     """
     if await remembered(area) != release:
-        await area.replace(NAME, orjson.dumps({"release": release.text}))
+        await area.replace(NAME, written({"release": release.text}, None))

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import orjson
-
-from replicator.errors import NotFoundError
+from replicator.errors import CorruptionError, NotFoundError
+from replicator.model.document import Name, Natural, Shape, Time, written
 from replicator.model.event import Offset
 from replicator.ports import Area, Clock
 
@@ -29,6 +28,16 @@ class _Place:
     log_id: str
     after: Offset | None
     """The checkpoint's; None: nothing was applied yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    log_id: Name
+    after: Natural | None
+    since: Time
+
+
+_NOTE = Shape(_Note, "remove it, the wait begins anew", formats=None)
 
 
 class MissingWait:
@@ -69,16 +78,13 @@ class MissingWait:
         if kept is not None and kept <= now:
             return kept
         note = {"log_id": place.log_id, "after": place.after, "since": now.isoformat()}
-        await self._area.replace(NAME, orjson.dumps(note))
+        await self._area.replace(NAME, written(note, None))
         return now
 
     async def _kept(self, place: _Place) -> datetime | None:
         """Return since when a process waits here; None also when that cannot be read."""
         try:
-            note = orjson.loads(await self._area.get(NAME))
-            if (note["log_id"], note["after"]) != (place.log_id, place.after):
-                return None
-            since = datetime.fromisoformat(note["since"])
-        except (NotFoundError, ValueError, TypeError, KeyError):
+            note = _NOTE.read(NAME, await self._area.get(NAME))
+        except (NotFoundError, CorruptionError):
             return None
-        return since if since.tzinfo is not None else None
+        return note.since if (note.log_id, note.after) == (place.log_id, place.after) else None

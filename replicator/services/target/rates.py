@@ -3,17 +3,17 @@
 import asyncio
 from dataclasses import asdict, replace
 
-import orjson
-
-from replicator.errors import NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, TransientError
+from replicator.model.document import Shape, written
 from replicator.model.observation import Observer, Waiting
-from replicator.model.rates import Rates, rates_of
+from replicator.model.rates import Rates
 from replicator.ports import Area
 
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05
 """What took less says nothing."""
 KEPT_EVERY_S = 600.0
+_RATES = Shape(Rates, "remove it, it is measured again", formats=None)
 
 
 class RateBook:
@@ -27,8 +27,8 @@ class RateBook:
     async def rates(self) -> Rates:
         """Return what was measured until now; nothing when that cannot be read."""
         try:
-            return rates_of(orjson.loads(await self._area.get(NAME))).after(self._new)
-        except (NotFoundError, ValueError, TypeError, KeyError):
+            return _RATES.read(NAME, await self._area.get(NAME)).after(self._new)
+        except (NotFoundError, CorruptionError):
             return self._new  # it is measured again by the next copy
 
     async def copied(self, size_bytes: int, objects: int, seconds: float) -> None:
@@ -62,7 +62,7 @@ class RateBook:
             return
         try:
             rates = await self.rates()
-            await self._area.replace(NAME, orjson.dumps(asdict(rates)))
+            await self._area.replace(NAME, written(asdict(rates), None))
         except TransientError as exc:
             what = "keep how fast it was"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=KEPT_EVERY_S))

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
@@ -59,12 +60,12 @@ def test_what_is_no_plan_is_refused(data: bytes):
 @pytest.mark.parametrize(
     ("part", "change", "said"),
     [
-        ("asked", {"target": None}, "`asked.target` is wrong"),
-        ("asked", {"target": ["a"]}, "`asked.target` is wrong"),
-        ("asked", {"adopt": "yes"}, "`asked.adopt` is wrong"),
-        ("asked", {"more": 1}, "`asked.more` is not known"),
-        ("world", {"cut_offset": "7"}, "`world.cut_offset` is wrong"),
-        ("world", {"storages": []}, "`world.storages` is wrong"),
+        ("asked", {"target": None}, "field 'target'"),
+        ("asked", {"target": ["a"]}, "field 'target'"),
+        ("asked", {"adopt": "yes"}, "field 'adopt'"),
+        ("asked", {"more": 1}, "field 'more' is unknown"),
+        ("world", {"cut_offset": "7"}, "field 'cut_offset'"),
+        ("world", {"storages": []}, "field 'storages'"),
     ],
 )
 def test_the_member_of_a_plan_that_is_wrong_is_named(part: str, change: dict[str, Any], said: str):
@@ -83,8 +84,37 @@ def test_the_member_of_a_plan_that_is_missing_is_named(part: str, member: str):
         del document[part][member]
     else:
         del document[part]
-    with pytest.raises(ConfigError, match=f"`{part}.*` is"):
+    with pytest.raises(ConfigError, match=f"`{part}`.* is missing"):
         plan_of(json.dumps(document).encode(), "worse.json")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"segments": 4},
+        {"asked": {"adopt": True}},
+        {"asked": {"accept_gaps": False}},
+        {"asked": {"by_reference": True}},
+        {"world": {"rows": "dd"}},
+        {"more": 1},
+        {"digest": None},
+    ],
+)
+def test_an_edited_plan_is_refused(edit: dict[str, Any]):
+    """What is carried out is what was shown to whoever agreed to it."""
+    document = json.loads(
+        orjson.dumps(plan_document(PlanFile(asked=ASKED, world=WORLD), {"segments": 3}))
+    )
+    for name, change in edit.items():
+        document[name] = document[name] | change if isinstance(change, dict) else change
+    with pytest.raises(ConfigError, match=r"worse\.json is no plan .* edited"):
+        plan_of(json.dumps(document).encode(), "worse.json")
+
+
+def test_a_plan_may_be_laid_out_otherwise():
+    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {"segments": 3, "share": 0.1})
+    data = json.dumps(document, indent=7, sort_keys=True).encode()
+    assert plan_of(data, "plan.json").asked == ASKED
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""Small JSON documents of a store, a plan or a state: one way to write and one to read them.
+
+A document is a JSON object, most of them with the number of their format as the first member. Each
+kind is a `Shape` over a dataclass, whose annotations say what every member must be; it is checked
+once, strictly, when it is read. Whoever can write to a store can write anything there, so nothing
+of a document is used before that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from replicator.errors import CorruptionError
+
+_T = TypeVar("_T")
+INT_MAX = 2**63 - 1
+NAME_CHARACTERS_MAX = 200
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Times outside are nobody's, and a day more than the last one can be no time of Python's."""
+DIGITS = 64
+"""Hexadecimal ones, of a digest."""
+
+
+def _within_years(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("it is a time without a zone")
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ValueError(f"it is not between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return time.astimezone(UTC)
+
+
+def _name(text: str) -> str:
+    if not (text.isprintable() and 0 < len(text) <= NAME_CHARACTERS_MAX) or "/" in text:
+        raise ValueError("it is no name: something printable without a slash")
+    if text in {".", ".."}:
+        raise ValueError("it is no name, but that of a folder")
+    return text
+
+
+def _relative_name(text: str) -> str:
+    if text.startswith("/") or "\0" in text or ".." in text.split("/"):
+        raise ValueError("it is no name below a folder")
+    return text
+
+
+def _number_of(text: object) -> int:
+    if not isinstance(text, str) or len(text) != DIGITS or not text.isalnum():
+        raise ValueError(f"it does not have {DIGITS} hexadecimal digits")
+    return int(text, 16)
+
+
+Time: TypeAlias = Annotated[datetime, AfterValidator(_within_years)]
+"""Written with its zone."""
+Name: TypeAlias = Annotated[str, AfterValidator(_name)]
+"""What can be a part of a file's name."""
+RelativeName: TypeAlias = Annotated[str, AfterValidator(_relative_name)]
+"""Of a file below a folder, '' for what is none: it leads nowhere else."""
+NATURAL = Field(ge=0, le=INT_MAX)
+"""Of whole numbers: counts, sizes and offsets."""
+Natural: TypeAlias = Annotated[int, NATURAL]
+NotNegative: TypeAlias = Annotated[float, Field(ge=0, le=INT_MAX)]
+HEXADECIMAL = BeforeValidator(_number_of)
+"""Of a number that is written as a digest."""
+
+
+@dataclass(slots=True)
+class Shape(Generic[_T]):
+    """What one kind of document must be."""
+
+    type_: type[_T]
+    """A dataclass."""
+    hint: str
+    """What to do when a document of this kind cannot be read."""
+    formats: frozenset[int] | None = frozenset({1})
+    """The numbers that this release reads; None: this kind has none."""
+    closed: bool = False
+    """Whether a member that the dataclass does not name is refused: else it is left alone."""
+    _adapter: TypeAdapter[_T] | None = field(default=None, init=False)
+
+    def read(self, name: str, data: bytes) -> _T:
+        """Return what a document holds.
+
+        Args:
+            name: Of its file, for whoever looks.
+            data: The file.
+
+        Raises:
+            CorruptionError: it is no JSON object, of a format that this release does not know, or
+                a member is missing or of another type; the message names file and member.
+        """
+        try:
+            return self.checked(parsed(data, self.formats))
+        except ValueError as exc:
+            raise self.unreadable(name, exc) from exc
+
+    def checked(self, found: Mapping[str, Any]) -> _T:
+        """Return what a parsed document, or a part of one, holds.
+
+        Raises:
+            ValueError: a member is missing or wrong; the message names it.
+        """
+        if self.closed and (unknown := found.keys() - get_type_hints(self.type_).keys()):
+            raise ValueError(f"field {min(unknown)!r} is unknown to this release")
+        if self._adapter is None:  # made when it is needed: it takes milliseconds
+            self._adapter = TypeAdapter(self.type_)
+        try:
+            return self._adapter.validate_json(orjson.dumps(found), strict=True)
+        except ValidationError as exc:
+            raise ValueError(_said(exc.errors(include_url=False, include_input=False)[0])) from exc
+
+    def unreadable(self, name: str, why: object) -> CorruptionError:
+        """Return the error that says why a document cannot be read."""
+        return CorruptionError(f"{name} cannot be read: {why}", hint=self.hint)
+
+
+def parsed(data: bytes, formats: frozenset[int] | None) -> dict[str, Any]:
+    """Return the JSON object that a document is, whatever its members.
+
+    Raises:
+        ValueError: it is none, or its format is none of these.
+    """
+    found = orjson.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - like all that is wrong with it
+    if formats is not None:
+        number = found.get("format")
+        if type(number) is not int or number not in formats:
+            raise ValueError(
+                "it has no format" if number is None else f"it has format {number!r:.20}"
+            )
+    return found
+
+
+def written(members: Mapping[str, Any], format_: int | None = 1) -> bytes:
+    """Return a document: the same members in the same order are the same bytes."""
+    return orjson.dumps(dict(members) if format_ is None else {"format": format_, **members})
+
+
+def time_text(time: datetime) -> str:
+    """Return a time as it stands in events, histories and most documents."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _said(error: ErrorDetails) -> str:
+    place = ".".join(map(str, error["loc"])) or "it"
+    match error["type"]:
+        case "missing" | "missing_argument" | "missing_keyword_only_argument":
+            return f"field {place!r} is missing"
+        case "value_error":
+            return f"field {place!r}: {error['msg'].removeprefix('Value error, ')}"
+        case _:
+            return f"field {place!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
