@@ -1,6 +1,6 @@
 """A target's store with the history that it keeps: enough to restore from, alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicator.app.pipeline import Origin
 from replicator.app.storages import layout
@@ -63,7 +63,10 @@ async def open_store(
         ConfigError: the store is of another type than the one that it was written to.
     """
     files = store_of(target)
-    kept = {about.log_id: about for about in await abouts(files.area)}
+    readable, faults = await abouts(files.area)
+    kept = {about.log_id: about for about in readable}
+    if faults and (not kept or (log_id is not None and log_id not in kept)):
+        raise faults[0]
     if log_id is not None and log_id not in kept:
         known = ", ".join(sorted(kept)) or "none"
         raise NotFoundError(
@@ -92,7 +95,7 @@ async def open_store(
         target=target,
         store=files,
         about=about,
-        windows=found,
+        windows=replace(found, faults=(*found.faults, *map(str, faults))),
         archive=archive,
         history=history,
     )

@@ -110,12 +110,15 @@ def list_(
 
     async def body(application: Application, _: Screen) -> Outcome:
         names = application.target_names if target is None else [target]
-        found = [
-            evidence for name in names for evidence in await record(application, name).newest(limit)
-        ]
+        kept = [await record(application, name).newest(limit) for name in names]
+        found = [evidence for read, _ in kept for evidence in read]
+        faults = [fault for _, altered in kept for fault in altered]
         return Outcome(
-            result={"drills": [evidence_json(evidence) for evidence in found]},
-            show=lambda console: _show_all(console, found),
+            result={
+                "drills": [evidence_json(evidence) for evidence in found],
+                "faults": faults,
+            },
+            show=lambda console: _show_all(console, found, faults),
         )
 
     run(call, body)
@@ -173,7 +176,9 @@ def _show(console: Console, found: Evidence) -> None:
     console.print(f"  {verdict}")
 
 
-def _show_all(console: Console, found: Sequence[Evidence]) -> None:
+def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]) -> None:
+    for fault in faults:
+        console.print(f"DAMAGED {fault}", markup=False)
     if not found:
         console.print("no drill has left evidence yet")
         return

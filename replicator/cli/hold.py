@@ -76,11 +76,16 @@ def list_(
 
     async def body(application: Application, _: Screen) -> Outcome:
         names = [on] if on is not None else application.target_names
-        found = [(hold, name) for name in names for hold in await application.points(name).holds()]
+        kept = {name: await application.points(name).readable_holds() for name in names}
+        found = [(hold, name) for name, (holds, _) in kept.items() for hold in holds]
+        faults = [f"{name}: {fault}" for name, (_, altered) in kept.items() for fault in altered]
         now = application.clock.now()
         return Outcome(
-            result={"holds": [hold_json(hold, name, now) for hold, name in found]},
-            show=lambda console: _show(console, found, now),
+            result={
+                "holds": [hold_json(hold, name, now) for hold, name in found],
+                "faults": faults,
+            },
+            show=lambda console: _show(console, found, faults, now),
         )
 
     run(_call("hold list", config, set_, as_json=as_json), body)
@@ -123,7 +128,11 @@ def _reason(text: str) -> str:
     return text
 
 
-def _show(console: Console, found: list[tuple[Hold, str]], now: datetime) -> None:
+def _show(
+    console: Console, found: list[tuple[Hold, str]], faults: list[str], now: datetime
+) -> None:
+    for fault in faults:
+        console.print(f"DAMAGED {fault}", markup=False)
     if not found:
         console.print("nothing is held")
         return

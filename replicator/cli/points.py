@@ -40,6 +40,8 @@ class _Kept:
     windows: Windows | None
     """By its own store alone; None: it keeps no history of this log."""
     named: tuple[NamedPoint, ...]
+    faults: tuple[str, ...]
+    """What is missing or altered in its store, as far as it was come across."""
     other_logs: tuple[str, ...]
     """Further logs that its store has histories of."""
 
@@ -67,7 +69,7 @@ def points(
         else:
             store = await application.store(from_, log_id=log_id)
             named = await application.points(from_).points()
-            history, kept = store.history, [await _kept_alone(store, named)]
+            history, kept = store.history, [await _kept_alone(store, *named)]
         span = await history.span()
         cuts = await history.cuts(span.first, span.end)
         shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
@@ -91,12 +93,14 @@ async def _kept(application: Application, name: str) -> _Kept:
     held = await target.metadata.state(source)
     log_id = (await application.history.span()).log_id
     found = await windows(store_of(target), log_id, application.points(name))
+    named, faults = await application.points(name).points()
     return _Kept(
         target=name,
         until=held.reached_in(log_id),
         gaps=tuple(await target.metadata.gaps(source, log_id)),
         windows=found if found.windows else None,
-        named=tuple(await application.points(name).points()),
+        named=tuple(named),
+        faults=(*found.faults, *faults),
         other_logs=await _other_logs(target, log_id),
     )
 
@@ -105,7 +109,7 @@ async def _other_logs(target: ConfiguredTarget, log_id: str) -> tuple[str, ...]:
     return tuple(one for one in await kept_logs(target.storage.area()) if one != log_id)
 
 
-async def _kept_alone(store: OpenStore, named: list[NamedPoint]) -> _Kept:
+async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[str]) -> _Kept:
     found = store.windows
     return _Kept(
         target=store.target.name,
@@ -113,6 +117,7 @@ async def _kept_alone(store: OpenStore, named: list[NamedPoint]) -> _Kept:
         gaps=found.gaps,
         windows=found,
         named=tuple(point for point in named if point.log_id == found.log_id),
+        faults=(*found.faults, *faults),
         other_logs=await _other_logs(store.target, found.log_id),
     )
 
@@ -154,7 +159,7 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
             }
             for point in window.named
         ],
-        "faults": list(found.faults) if found else [],
+        "faults": list(window.faults),
         "gaps": [
             {
                 "row": gap.key,
@@ -203,6 +208,8 @@ def _show(
         for log_id in window.other_logs:
             command = f"points --from {window.target} --log {log_id}"
             console.print(f"{window.target} keeps another log, too: `{command}`", markup=False)
+        for fault in window.faults:
+            console.print(f"DAMAGED {window.target}: {fault}", markup=False, style="red")
         _show_named(console, window)
         for gap in window.gaps:
             until = f"to {gap.closed}" if gap.closed is not None else "still open"
@@ -226,8 +233,6 @@ def _show_windows(console: Console, kept: _Kept) -> None:
             f" {last} (offset {one.last.offset})",
             markup=False,
         )
-    for fault in found.faults:
-        console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
 
 
 def _show_named(console: Console, kept: _Kept) -> None:

@@ -171,8 +171,12 @@ def _drills(found: TargetStatus) -> str | None:
         text = f"the last good drill ended {age} ago"
     elif drilled.last is not None or promise is not None:
         text = "no drill was good yet"
+    elif drilled.faults:
+        text = "no drill that can be read was good"
     else:
         return None
+    if drilled.faults:
+        text += f"; DAMAGED {drilled.faults[0]}"
     if drilled.last is not None and not drilled.last.is_good:
         text += "; the last one went wrong, see `replicator drill list`"
     if promise is None or DRILL not in found.broken:

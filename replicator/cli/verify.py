@@ -137,7 +137,11 @@ def bytes_of(text: str) -> int:
 
 
 def _coverage_json(covered: Coverage) -> dict[str, Any]:
-    return {"share": round(covered.share, 4), "since": covered.since}
+    return {
+        "share": round(covered.share, 4),
+        "since": covered.since,
+        "faults": list(covered.faults),
+    }
 
 
 def _show_coverage(console: Console, covered: Coverage, level: Level) -> None:
@@ -146,6 +150,8 @@ def _show_coverage(console: Console, covered: Coverage, level: Level) -> None:
             f"  {covered.share:.0%} of the bytes were read and found good since"
             f" {covered.since.date().isoformat()}"
         )
+    for fault in covered.faults:
+        console.print(f"  DAMAGED {fault}", markup=False)
 
 
 def _exit_code(found: Verification, answers: QueryVerification | None) -> int:

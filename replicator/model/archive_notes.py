@@ -71,7 +71,10 @@ def about_of(name: str, data: bytes) -> About:
     Raises:
         CorruptionError: it cannot be read.
     """
-    return _ABOUT.read(name, data)
+    about = _ABOUT.read(name, data)
+    if name != about_name(about.log_id):
+        raise _ABOUT.unreadable(name, f"it is about {about.log_id!r}")
+    return about
 
 
 def gap_json(gap: Gap) -> Mapping[str, Any]:

@@ -112,6 +112,8 @@ class Drilled:
 
     last: Evidence | None = None
     last_good: Evidence | None = None
+    faults: tuple[str, ...] = ()
+    """What is wrong with evidence that could not be read; it counts for nothing."""
     unknown: str | None = None
     """Why nobody can say, as the store cannot be read; None: the two above are so."""
 

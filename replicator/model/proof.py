@@ -92,6 +92,8 @@ class Coverage:
 
     share: float
     since: datetime
+    faults: tuple[str, ...] = ()
+    """What is wrong with proofs that could not be read."""
 
 
 def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Coverage:

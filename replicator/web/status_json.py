@@ -108,6 +108,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "last_drill_good": drilled.last.is_good if drilled.last else None,
         "last_good_drill_at": drilled.last_good.ended_at if drilled.last_good else None,
         "drills_unknown": drilled.unknown,
+        "drill_faults": list(drilled.faults),
         "last_verified_at": dict(sorted(found.proved.items())),
         "drill_promise_seconds": _seconds(promises.drill),
         "keeps_promise": found.keeps_promise,

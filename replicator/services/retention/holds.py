@@ -143,11 +143,12 @@ class Holds:
             )
 
     async def _refuse_taken(self, hold: Hold) -> None:
-        for known in await self._points.holds():
-            same = known.point.offset == hold.point.offset and known.reason == hold.reason
-            if known.point.name == hold.point.name and not same:
-                raise RefusedError(
-                    f"the hold {hold.point.name!r} exists on target {self._target!r}: offset"
-                    f" {known.point.offset}, {known.reason}",
-                    hint="choose another name, or `replicator hold remove` it first",
-                )
+        known = await self._points.hold(hold.point.name)
+        if known is None:
+            return
+        if known.point.offset != hold.point.offset or known.reason != hold.reason:
+            raise RefusedError(
+                f"the hold {hold.point.name!r} exists on target {self._target!r}: offset"
+                f" {known.point.offset}, {known.reason}",
+                hint="choose another name, or `replicator hold remove` it first",
+            )

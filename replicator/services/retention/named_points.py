@@ -72,11 +72,12 @@ class Naming:
             raise NotFoundError(f"there is no point {name!r}")
 
     async def _refuse_taken(self, target: str, points: KeptPoints, named: NamedPoint) -> None:
-        for known in await points.points():
-            same = (known.log_id, known.offset) == (named.log_id, named.offset)
-            if known.name == named.name and not same:
-                raise RefusedError(
-                    f"the point {named.name!r} exists on target {target!r}: offset {known.offset},"
-                    f" {known.source_time.isoformat()}",
-                    hint="choose another name, or `replicator points remove` it first",
-                )
+        known = await points.named(named.name)
+        if known is None:
+            return
+        if (known.log_id, known.offset) != (named.log_id, named.offset):
+            raise RefusedError(
+                f"the point {named.name!r} exists on target {target!r}: offset {known.offset},"
+                f" {known.source_time.isoformat()}",
+                hint="choose another name, or `replicator points remove` it first",
+            )

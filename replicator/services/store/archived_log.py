@@ -382,13 +382,17 @@ async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
     return frozenset(found)
 
 
-async def abouts(area: Area) -> Sequence[About]:
-    """Return what histories a store keeps, and of which logs.
-
-    Raises:
-        CorruptionError: a file that says so is altered.
-    """
-    return [about_of(name, await area.get(name)) for name in await area.names(f"{ABOUT}/")]
+async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
+    """Return what histories a store keeps, and what is wrong with files that should say so."""
+    found, faults = list[About](), list[CorruptionError]()
+    for name in await area.names(f"{ABOUT}/"):
+        try:
+            about = about_of(name, await area.get(name))
+        except CorruptionError as exc:
+            faults.append(exc)
+            continue
+        found.append(about)
+    return found, faults
 
 
 async def kept_logs(area: Area) -> Sequence[str]:

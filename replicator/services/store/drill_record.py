@@ -39,26 +39,35 @@ class DrillRecord:
         for old in (await self._names())[:-KEPT_MAX]:
             await self._area.delete(old)
 
-    async def newest(self, count: int) -> Sequence[Evidence]:
-        """Return the evidence of the newest drills, newest first.
-
-        Raises:
-            CorruptionError: a file is altered; the message names it.
-        """
-        return [await self._read(name) for name in reversed((await self._names())[-count:])]
+    async def newest(self, count: int) -> tuple[Sequence[Evidence], Sequence[str]]:
+        """Return the evidence of the newest drills, newest first, and what is wrong with others."""
+        found, faults = list[Evidence](), list[str]()
+        for name in reversed((await self._names())[-count:]):
+            try:
+                found.append(await self._read(name))
+            except CorruptionError as exc:
+                faults.append(str(exc))
+        return found, faults
 
     async def drilled(self) -> Drilled:
-        """Return how the drills stand; that nobody can say is an answer, too."""
-        last: Evidence | None = None
+        """Return how the drills stand; that nobody can say is an answer, too.
+
+        Evidence that is altered counts for nothing: it is named, and the drill is made again.
+        """
+        last, faults = None, list[str]()
         try:
             for name in reversed((await self._names())[-READ_MAX:]):
-                found = await self._read(name)
+                try:
+                    found = await self._read(name)
+                except CorruptionError as exc:
+                    faults.append(str(exc))
+                    continue
                 last = last or found
                 if found.is_good:
-                    return Drilled(last=last, last_good=found)
-        except (TransientError, ConfigError, CorruptionError, NotFoundError) as exc:
+                    return Drilled(last=last, last_good=found, faults=tuple(faults))
+        except (TransientError, ConfigError, NotFoundError) as exc:
             return Drilled(unknown=str(exc))
-        return Drilled(last=last)
+        return Drilled(last=last, faults=tuple(faults))
 
     async def _names(self) -> Sequence[str]:
         return await self._area.names(f"{DRILLS}/")

@@ -1,8 +1,10 @@
 """Which cuts one target's store can still give back, and what people want kept of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
 
-from replicator.errors import GapError, NotFoundError
+from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.event import Offset
 from replicator.model.holds import (
     HOLDS,
@@ -11,6 +13,7 @@ from replicator.model.holds import (
     Hold,
     NamedPoint,
     RestoreLease,
+    file_name,
     hold_of,
     lease_of,
     point_of,
@@ -20,6 +23,7 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Store
 
+_Read = TypeVar("_Read")
 _EXPIRED = "`replicator points` lists what can be restored; a hold keeps a cut for longer"
 
 
@@ -30,33 +34,58 @@ class KeptPoints:
         """Take the settings; nothing is read yet."""
         self._store, self._area, self._clock = store, store.area, clock
 
+    def now(self) -> datetime:
+        """Return the time by which holds end."""
+        return self._clock.now()
+
     async def horizon(self, log_id: str) -> Offset:
         """Return before which offset no cut can be restored any more, but for those held."""
         return await horizon(self._area, log_id)
 
-    async def points(self) -> list[NamedPoint]:
-        """Return the named points, by their names."""
-        names = await self._area.names(f"{POINTS}/")
-        return [point_of(name, data) for name, data in await self._files(names)]
+    async def points(self) -> tuple[list[NamedPoint], list[str]]:
+        """Return the named points, by their names, and what is wrong with those unreadable."""
+        return _readable(await self._files(POINTS), point_of)
 
     async def point(self, name: str) -> NamedPoint:
-        """Return a named point, or the cut of the hold of that name.
+        """Return a named point, or the cut of the hold of that name; no other file is read.
 
         Raises:
             NotFoundError: there is neither.
+            CorruptionError: its file is altered.
         """
-        for point in (*await self.points(), *[hold.point for hold in await self.holds()]):
-            if point.name == name:
-                return point
+        if (data := await self._get(file_name(POINTS, name))) is not None:
+            return point_of(file_name(POINTS, name), data)
+        if (hold := await self.hold(name)) is not None:
+            return hold.point
         raise NotFoundError(
             f"there is no point {name!r} in this store",
             hint="`replicator points` lists those that there are",
         )
 
+    async def named(self, name: str) -> NamedPoint | None:
+        """Return the point of a name, None when there is none; holds are not looked at."""
+        data = await self._get(file_name(POINTS, name))
+        return None if data is None else point_of(file_name(POINTS, name), data)
+
+    async def hold(self, name: str) -> Hold | None:
+        """Return the hold of a name, None when there is none."""
+        data = await self._get(file_name(HOLDS, name))
+        return None if data is None else hold_of(file_name(HOLDS, name), data)
+
+    async def readable_holds(self) -> tuple[list[Hold], list[str]]:
+        """Return the holds, by their names, and what is wrong with those unreadable.
+
+        For who shows them or needs one of them; what deletes must ask for `holds`.
+        """
+        return _readable(await self._files(HOLDS), hold_of)
+
     async def holds(self) -> list[Hold]:
-        """Return all holds, by their names, those that have ended as well."""
-        names = await self._area.names(f"{HOLDS}/")
-        return [hold_of(name, data) for name, data in await self._files(names)]
+        """Return all holds, by their names, those that have ended as well.
+
+        Raises:
+            CorruptionError: one is altered: nobody knows what it keeps.
+        """
+        return [hold_of(name, data) for name, data in await self._files(HOLDS)]
 
     async def holds_in_force(self, log_id: str | None) -> list[Hold]:
         """Return the holds that have not ended, on cuts of a log or, for None, of all logs."""
@@ -69,20 +98,28 @@ class KeptPoints:
 
     async def leases(self) -> list[tuple[str, RestoreLease]]:
         """Return all leases of restores with the names of their files."""
-        names = await self._area.names(f"{RESTORES}/")
-        return [(name, lease_of(name, data)) for name, data in await self._files(names)]
+        return [(name, lease_of(name, data)) for name, data in await self._files(RESTORES)]
 
     async def refuse_expired(self, log_id: str, offset: Offset) -> None:
         """Refuse a cut that expiry has taken, or is about to take.
 
         Raises:
             GapError: it is before the horizon and nothing holds it; the nearest ones are named.
+            CorruptionError: a hold cannot be read, and none of the others is of this cut.
         """
         bar = await self.horizon(log_id)
         if offset >= bar:
             return
-        holds = await self.holds_in_force(log_id)
+        readable, faults = await self.readable_holds()
+        now = self._clock.now()
+        holds = [hold for hold in readable if hold.point.log_id == log_id and hold.holds_at(now)]
         if all(hold.point.offset != offset for hold in holds):
+            if faults:
+                raise CorruptionError(
+                    f"the cut at offset {offset} has expired, unless it is held by what cannot be"
+                    f" read: {faults[0]}",
+                    hint="take that file from a copy of this store, or remove it",
+                )
             nearest = await self._nearest(log_id, offset, bar, holds)
             raise GapError(
                 f"the cut at offset {offset} has expired; the nearest that can be restored"
@@ -105,14 +142,29 @@ class KeptPoints:
             words.append(f"offset {bases[0]} ({time.isoformat()})")
         return words or ["none"]
 
-    async def _files(self, names: Sequence[str]) -> list[tuple[str, bytes]]:
-        found = []
-        for name in names:
-            try:
-                found.append((name, await self._area.get(name)))
-            except NotFoundError:
-                continue  # removed meanwhile
-        return found
+    async def _files(self, folder: str) -> list[tuple[str, bytes]]:
+        names = await self._area.names(f"{folder}/")
+        found = [(name, await self._get(name)) for name in names]
+        return [(name, data) for name, data in found if data is not None]
+
+    async def _get(self, name: str) -> bytes | None:
+        """Return a file's bytes, None when there is none, or it was removed meanwhile."""
+        try:
+            return await self._area.get(name)
+        except NotFoundError:
+            return None
+
+
+def _readable(
+    files: Sequence[tuple[str, bytes]], read: Callable[[str, bytes], _Read]
+) -> tuple[list[_Read], list[str]]:
+    found, faults = list[_Read](), list[str]()
+    for name, data in files:
+        try:
+            found.append(read(name, data))
+        except CorruptionError as exc:
+            faults.append(str(exc))
+    return found, faults
 
 
 def _words(hold: Hold) -> str:

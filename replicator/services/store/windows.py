@@ -41,15 +41,21 @@ async def windows(store: Store, log_id: str, points: KeptPoints) -> Windows:
     ends = await archive.pass_over_altered_end()
     horizon = await points.horizon(log_id)
     runs, faults = await archive.runs_from(horizon)
-    held = [hold for hold in await points.holds_in_force(log_id) if hold.point.offset < horizon]
+    held, altered = await points.readable_holds()
     found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
     return Windows(
         log_id=log_id,
         horizon=horizon,
-        held=tuple(held),
+        held=tuple(
+            hold
+            for hold in held
+            if hold.point.log_id == log_id
+            and hold.point.offset < horizon
+            and hold.holds_at(points.now())
+        ),
         windows=tuple(found),
         gaps=tuple(await kept_gaps(store.area, log_id)),
-        faults=(*ends, *faults),
+        faults=(*ends, *faults, *altered),
     )
 
 

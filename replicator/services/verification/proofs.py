@@ -1,8 +1,10 @@
 """Keeps what was proved of a target in its store, so that nobody needs to remember it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.extent import Extent
 from replicator.model.proof import (
     PROOFS,
@@ -52,8 +54,18 @@ async def keep_proof(
     names = await area.names(f"{PROOFS}/")
     for name in names[:-KEPT_MAX]:
         await area.delete(name)
-    return coverage(await _read(area, names[-READ_MAX:]), now=now, within=COVERED_WITHIN)
+    proofs, faults = await _read(area, names[-READ_MAX:])
+    return replace(coverage(proofs, now=now, within=COVERED_WITHIN), faults=tuple(faults))
 
 
-async def _read(area: Area, names: Sequence[str]) -> list[Proof]:
-    return [proof_of(name, await area.get(name)) for name in names]
+async def _read(area: Area, names: Sequence[str]) -> tuple[list[Proof], list[str]]:
+    """Return the proofs, and what is wrong with those that cannot be read."""
+    found, faults = list[Proof](), list[str]()
+    for name in names:
+        try:
+            found.append(proof_of(name, await area.get(name)))
+        except NotFoundError:
+            continue  # removed meanwhile, as too old
+        except CorruptionError as exc:
+            faults.append(f"{exc}; it counts for nothing")
+    return found, faults

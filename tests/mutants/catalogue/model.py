@@ -404,7 +404,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="history-file-without-its-checksum",
         function="_unpack",
-        old='_require(_checksum(memoryview(body)[:at], found) == told, "its checksum is another")',
+        old='_require(checksum == told, "its checksum is another")',
         new="",
         loses="A history that has rotted in the store is restored from.",
         ring="unit",
@@ -439,7 +439,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="event-time-without-microseconds",
-        function="_time_to_json",
+        function="time_text",
         old='timespec="microseconds"',
         new='timespec="milliseconds"',
         loses="Logs of earlier releases and of this one order their cuts differently.",
@@ -463,5 +463,23 @@ MODEL: Final[Sequence[Mutant]] = (
         loses="An event that was written by something else breaks a target's tables.",
         ring="unit",
         tests="test_wire.py",
+    ),
+    Mutant(
+        name="document-with-a-time-of-no-zone",
+        function="_within_years",
+        old="if time.tzinfo is None:",
+        new="if False:",
+        loses="A hold whose end has no zone ends expiry with a traceback that names no file.",
+        ring="schemas",
+        tests="test_documents.py",
+    ),
+    Mutant(
+        name="edited-plan-is-carried-out",
+        function="plan_of",
+        old="if told != _digest(found):",
+        new="if False:",
+        loses="A restore accepts gaps or adopts rows although the plan that was read says otherwise.",
+        ring="unit",
+        tests="test_plan_file.py",
     ),
 )

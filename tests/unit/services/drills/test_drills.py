@@ -225,7 +225,7 @@ async def test_a_druid_reads_what_was_proved():
     assert evidence.trial == Trial(release="33.0.0", segments=5, rows=15)
     names = [step.name for step in evidence.steps]
     assert names == ["plan", "copy", "rows", "verify", "load", "query"]
-    (kept,) = await drilling.record.newest(5)
+    (kept,) = (await drilling.record.newest(5))[0]
     assert kept.trial == evidence.trial
     assert evidence.recovery_s == sum(step.seconds for step in evidence.steps[:3])
 
@@ -293,7 +293,7 @@ async def test_bytes_that_are_gone_from_the_store_are_a_gap():
     del stored[next(place for place in stored if "orders" in place)]
     with pytest.raises(GapError, match="orders"):
         await drilling.driller.drill(ToOffset(offset=Offset(3)))
-    (evidence,) = await drilling.record.newest(5)
+    (evidence,) = (await drilling.record.newest(5))[0]
     assert not evidence.is_good
     assert "orders" in (evidence.failure or "")
     assert [step.name for step in evidence.steps] == ["plan", "copy", "rows"]
@@ -310,7 +310,7 @@ async def test_bytes_that_have_rotted_in_the_store_are_not_good():
     stored[place] = dict.fromkeys(stored[place], b"z" * SIZE_BYTES)
     with pytest.raises(CorruptionError, match="receipt"):
         await drilling.driller.drill(Latest())
-    (evidence,) = await drilling.record.newest(5)
+    (evidence,) = (await drilling.record.newest(5))[0]
     assert not evidence.is_good
 
 
@@ -328,7 +328,7 @@ async def test_a_point_outside_the_store_is_a_gap_with_evidence(offset: int):
     drilling = await filled()
     with pytest.raises(GapError, match=r"can restore from offset 3 .* to offset 7"):
         await drilling.driller.drill(ToOffset(offset=Offset(offset)))
-    (evidence,) = await drilling.record.newest(5)
+    (evidence,) = (await drilling.record.newest(5))[0]
     assert evidence.rehearsed is None
 
 
@@ -343,7 +343,7 @@ async def test_what_does_not_fit_is_refused_before_anything_is_copied(options, w
     drilling = await filled(**options)
     with pytest.raises(RefusedError, match=words):
         await drilling.driller.drill(Latest())
-    (evidence,) = await drilling.record.newest(5)
+    (evidence,) = (await drilling.record.newest(5))[0]
     assert [step.name for step in evidence.steps] == ["plan"]
 
 
@@ -353,7 +353,7 @@ async def test_scratch_that_does_not_go_away_is_a_failure():
     drilling.breaks = TransientError("PostgreSQL does not stop")
     with pytest.raises(TransientError):
         await drilling.driller.drill(Latest())
-    (evidence,) = await drilling.record.newest(5)
+    (evidence,) = (await drilling.record.newest(5))[0]
     assert (evidence.is_good, evidence.failure) == (False, "PostgreSQL does not stop")
 
 
@@ -366,7 +366,7 @@ async def test_a_drill_that_cannot_begin_leaves_no_evidence_but_is_told():
     drilling.set_up = without_history  # type: ignore[method-assign]
     with pytest.raises(ConfigError):
         await drilling.driller.drill(Latest())
-    assert await drilling.record.newest(5) == []
+    assert (await drilling.record.newest(5))[0] == []
     assert [ended.is_good for ended in ended_of(drilling)] == [False]
 
 
@@ -425,8 +425,12 @@ async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
     name = evidence_name(second)
     drilling.pipeline.area.files[name] = b"{}"
     again = await DrillRecord(drilling.pipeline.area).drilled()
-    assert again.last is None
-    assert name in (again.unknown or "")
+    assert again.unknown is None, "one file of evidence stops no other"
+    assert again.last == again.last_good == rounded(first)
+    assert name in "".join(again.faults)
+    kept, faults = await DrillRecord(drilling.pipeline.area).newest(5)
+    assert kept == [rounded(first)]
+    assert name in "".join(faults)
 
 
 async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
@@ -436,7 +440,7 @@ async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
     for _ in range(3):
         drilling.pipeline.clock.move(60)
         begun.append((await drilling.driller.drill(Latest())).started_at)
-    assert [one.started_at for one in await drilling.record.newest(9)] == begun[:0:-1]
+    assert [one.started_at for one in (await drilling.record.newest(9))[0]] == begun[:0:-1]
 
 
 def test_a_promise_is_kept_by_a_good_drill_alone():
@@ -472,7 +476,7 @@ async def test_a_drill_starts_when_it_is_due_and_only_then():
     assert await schedule.drill_what_is_due() == 0
     drilling.pipeline.clock.move(0.1 * 7 * 86_400 + 1)
     assert await schedule.drill_what_is_due() == 1
-    assert len(await drilling.record.newest(9)) == 2
+    assert len((await drilling.record.newest(9))[0]) == 2
 
 
 async def test_a_bad_drill_is_told_tried_again_and_stops_nothing():
@@ -530,7 +534,7 @@ async def test_a_signal_ends_a_drill_and_its_scratch():
     async with asyncio.timeout(5):
         await running
     assert drilling.open_places == 0
-    assert await drilling.record.newest(5) == []
+    assert (await drilling.record.newest(5))[0] == []
 
 
 async def test_unless_gives_what_the_work_gives_and_raises_what_it_raises():

@@ -22,8 +22,18 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.archive import BASES, HISTORY, history_name, manifest_name
-from replicator.model.event import ClosedCut, Offset
-from replicator.model.holds import RESTORES, RestoreLease, file_name, lease_json
+from replicator.model.event import ClosedCut, CutNumber, Offset
+from replicator.model.holds import (
+    RESTORES,
+    Hold,
+    NamedPoint,
+    RestoreLease,
+    file_name,
+    hold_json,
+    lease_json,
+    point_at,
+    point_json,
+)
 from replicator.model.intent import Intent, intent_json, intent_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.places import Pending, PlaceSet, among, hashes, less, place_hash
@@ -41,7 +51,7 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
-from tests.builders import segment
+from tests.builders import TIME, segment
 from tests.unit.pipeline import EXPIRY, SOURCE, Pipeline, place_of
 from tests.unit.services.restore.test_renamer import renamer
 
@@ -227,6 +237,63 @@ async def test_a_hold_that_has_ended_keeps_nothing():
     _, expired = await expire(pipeline)
     assert expired.places == 1
     assert await pipeline.points().holds() == []
+
+
+NAIVE = hold_json(
+    Hold(
+        point=NamedPoint(
+            name="odd",
+            log_id="log",
+            offset=Offset(3),
+            cut=CutNumber(1),
+            source_time=TIME,
+            created_at=TIME,
+        ),
+        reason="r",
+        until=TIME,
+    )
+).replace(b'Z"}', b'"}')
+"""A hold whose end has no zone."""
+
+
+async def test_an_altered_hold_stops_what_deletes_and_nothing_else():
+    pipeline, days = await story()
+    await pipeline.holds().create("audit", ToOffset(offset=days[1]), reason="r", until=None)
+    pipeline.area.files["holds/odd.json"] = NAIVE
+    with pytest.raises(
+        CorruptionError, match=r"holds/odd\.json cannot be read: field 'until'.*zone"
+    ):
+        await expire(pipeline)
+    points = pipeline.points()
+    held, faults = await points.readable_holds()
+    assert [hold.point.name for hold in held] == ["audit"]
+    assert "holds/odd.json" in "".join(faults)
+    assert (await points.point("audit")).offset == days[1]
+    found = await windows(Store(pipeline.area), "log", points)
+    assert "holds/odd.json" in "".join(found.faults)
+    await pipeline.holds().create("third", ToOffset(offset=days[2]), reason="r", until=None)
+    await pipeline.holds().remove("odd")
+    await expire(pipeline)
+    with pytest.raises(GapError):
+        await pipeline.points().refuse_expired("log", days[0])
+    pipeline.area.files["holds/odd.json"] = NAIVE
+    await pipeline.points().refuse_expired("log", days[1])  # held by one that can be read
+    with pytest.raises(CorruptionError, match=r"unless it is held .*holds/odd"):
+        await pipeline.points().refuse_expired("log", days[0])
+
+
+async def test_an_altered_point_stops_no_other_one():
+    pipeline, _ = await story()
+    pipeline.area.files["points/odd.json"] = b'{"format":1,"offset":"6"}'
+    pipeline.area.files["points/fine.json"] = point_json(
+        point_at(await newest(pipeline), name="fine", log_id="log", now=TIME)
+    )
+    found, faults = await pipeline.points().points()
+    assert [point.name for point in found] == ["fine"]
+    assert "points/odd.json cannot be read" in "".join(faults)
+    assert (await pipeline.points().point("fine")).name == "fine"
+    with pytest.raises(CorruptionError, match=r"points/odd\.json"):
+        await pipeline.points().point("odd")
 
 
 async def test_holds_are_refused_with_words():

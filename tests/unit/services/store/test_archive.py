@@ -25,7 +25,14 @@ from replicator.model.archive import (
     record_line,
     unpack,
 )
-from replicator.model.archive_notes import About, about_json, about_of, gaps_json, gaps_of
+from replicator.model.archive_notes import (
+    About,
+    about_json,
+    about_name,
+    about_of,
+    gaps_json,
+    gaps_of,
+)
 from replicator.model.checkpoint import OBJECT_MISSING, Gap
 from replicator.model.event import (
     ClosedCut,
@@ -122,7 +129,7 @@ def test_the_golden_history_file_is_read_by_this_release():
 def test_the_golden_documents_are_read_by_this_release():
     manifest_bytes = (GOLDEN / "manifest.json").read_bytes()
     assert base_of(manifest_name(LOG, Offset(42)), manifest_bytes) == golden_base()
-    assert about_of("about", (GOLDEN / "about.json").read_bytes()) == golden_about()
+    assert about_of(about_name(LOG), (GOLDEN / "about.json").read_bytes()) == golden_about()
     assert gaps_of("gaps", (GOLDEN / "gaps.json").read_bytes()) == (golden_gap(),)
 
 
