@@ -73,7 +73,7 @@ STATE = State(
         cut=CutNumber(12),
         source_time=TIME,
         digest=Digest(0xABC),
-        standing=True,
+        paused=True,
     ),
     applied_at=TIME,
     gaps=(

@@ -478,7 +478,7 @@ MODEL: Final[Sequence[Mutant]] = (
         function="plan_of",
         old="if told != _digest(found):",
         new="if False:",
-        loses="A restore accepts gaps or adopts rows although the plan that was read says otherwise.",
+        loses="A restore accepts gaps or adopts rows although the plan that was read did not.",
         ring="unit",
         tests="test_plan_file.py",
     ),
