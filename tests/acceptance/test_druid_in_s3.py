@@ -7,9 +7,8 @@ from random import Random
 import pytest
 
 from tests.acceptance.druids import User, cluster, write_config
-from tests.acceptance.test_failover import promoted_as_planned
+from tests.acceptance.test_failover import killed_on_the_standby_alone, promoted_as_planned
 from tests.acceptance.test_two_druids import DAYS, Acts, Stream
-from tests.folders import files_below
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import Processes
@@ -74,6 +73,7 @@ def empty(bucket: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.long
 async def test_a_standby_in_s3_reads_what_was_packed_for_it_and_is_promoted_as_planned(
     postgresql: Postgresql,
     kafka_broker: Kafka,
@@ -104,21 +104,3 @@ async def test_a_standby_in_s3_reads_what_was_packed_for_it_and_is_promoted_as_p
         assert ended.code == 0, ended.err
         await promoted_as_planned(user, stream)
         await killed_on_the_standby_alone(user, s3.root / name)
-
-
-async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
-    """Druid's own killer on the target removes exactly its segments' objects."""
-    before = zips(bucket)
-    interval = f"{DAYS[0]}/{DAYS[1]}"
-    doomed = {path for path in before if f"/wiki/{DAYS[0]}T" in path}
-    assert doomed
-    assert doomed != before
-    await user.standby.client.mark_unused("wiki", interval)
-    await user.standby.client.kill_unused("wiki", interval)
-    async with asyncio.timeout(60):
-        while zips(bucket) != before - doomed:
-            await asyncio.sleep(0.3)
-
-
-def zips(bucket: Path) -> set[str]:
-    return {str(path) for path in files_below(bucket) if path.suffix == ".zip"}

@@ -1,7 +1,8 @@
 """A standby takes over a stream: every message once in the end, proved by queries."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 
 from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
-from tests.acceptance.test_two_druids import Acts, Stream
+from tests.acceptance.test_two_druids import DAYS, Acts, Stream
+from tests.folders import files_below
 from tests.rings import IS_LONG
 from tests.servers.druid import AT_REST_S
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql, execute
 from tests.servers.process import Processes
+from tests.servers.stores import S3
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
@@ -27,29 +30,20 @@ MESSAGES = 'SELECT COUNT(*) AS "messages" FROM (SELECT DISTINCT n FROM "clicks")
 
 
 async def test_a_source_that_is_killed_between_publishes_loses_no_message(
-    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path, forks: Processes
+    postgresql: Postgresql, kafka_broker: Kafka, s3: S3, druid_folder: Path, forks: Processes
 ):
-    folder = druid_folder
-    async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(cluster("source", folder, postgresql))
-        standby = await stack.enter_async_context(
-            cluster("standby", folder, postgresql, standby=True)
-        )
-        targets = {"standby": standby}
-        if IS_LONG:
-            targets["control"] = await stack.enter_async_context(
-                cluster("control", folder, postgresql, standby=True)
-            )
-        log = kafka_log(kafka_broker, folder.name)
-        user = User(await write_config(folder, source, targets, log), forks, source, standby)
-        stream = Stream(kafka_broker, f"{folder.name}.clicks")
+    """The source's segments are unpacked, in a folder; the standby reads them packed, from S3."""
+    async with followed(postgresql, kafka_broker, s3, druid_folder, forks) as (user, control):
+        source, standby = user.source, user.standby
+        stream = Stream(kafka_broker, f"{druid_folder.name}.clicks")
         acts = Acts(source.client, Random(1), stream)
 
         running = await user.starts("run")
         await acts.stream()
         compaction = await configured(source)
+        await acts.ingest()
         await acts.stream()
-        await user.moment("published")
+        await user.standby_is(await user.moment("published"))
         await read_but_not_published(source, stream)
         source.druid.kill()
         await stream.send(20)
@@ -73,12 +67,52 @@ async def test_a_source_that_is_killed_between_publishes_loses_no_message(
         await standby.client.hand_off("clicks")
         await counts_are(standby, stream.sent)
 
+        await killed_on_the_standby_alone(user, s3.root / standby.name)
         await nobody_writes_to_it_any_more(user)
         status = (await user.types("status", "--json")).result["targets"]
         promoted = {row["target"]: row["promoted"] for row in status}
-        assert promoted == {name: name == "standby" for name in targets}
+        assert promoted.pop("standby")
+        assert not any(promoted.values())
+        if control is not None:
+            await read_again_without_the_offsets(user, control, stream)
+
+
+@asynccontextmanager
+async def followed(
+    postgresql: Postgresql, broker: Kafka, s3: S3, folder: Path, forks: Processes
+) -> AsyncIterator[tuple[User, Cluster | None]]:
+    """Run a source and its standby, in the long run a third cluster that follows as well."""
+    bucket = f"{folder.name}-standby".replace("_", "-").lower()
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(cluster("source", folder, postgresql))
+        standby = await stack.enter_async_context(
+            cluster(bucket, folder, postgresql, in_s3=s3, standby=True)
+        )
+        targets, control = {"standby": standby}, None
         if IS_LONG:
-            await read_again_without_the_offsets(user, targets["control"], stream)
+            control = targets["control"] = await stack.enter_async_context(
+                cluster("control", folder, postgresql, standby=True)
+            )
+        config = await write_config(folder, source, targets, kafka_log(broker, folder.name))
+        yield User(config, forks, source, standby), control
+
+
+async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
+    """Druid's own killer on the target removes exactly its segments' objects."""
+    before = zips(bucket)
+    interval = f"{DAYS[0]}/{DAYS[1]}"
+    doomed = {path for path in before if f"/wiki/{DAYS[0]}T" in path}
+    assert doomed
+    assert doomed != before
+    await user.standby.client.mark_unused("wiki", interval)
+    await user.standby.client.kill_unused("wiki", interval)
+    async with asyncio.timeout(60):
+        while zips(bucket) != before - doomed:
+            await asyncio.sleep(0.3)
+
+
+def zips(bucket: Path) -> set[str]:
+    return {str(path) for path in files_below(bucket) if path.suffix == ".zip"}
 
 
 COMPACTION = ("coordinator", "/druid/coordinator/v1/config/compaction")
