@@ -4,6 +4,7 @@ obstore is the Rust crate object_store with a Python face: bytes do not pass the
 halves the CPU that a copy takes (bench/copies.py; docs/decisions/0008-object-stores.md).
 """
 
+import re
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
@@ -77,7 +78,12 @@ BUSY = ("status code: 429", "status code: 503")
 """The library does not show the server's Retry-After."""
 ANSWERED = "status code: "
 ANSWERED_HINT = "the server answered so: its log says more"
-CERTIFICATE = "invalid peer certificate"
+CERTIFICATE = "its certificate is not believed"
+UNSAID = "error sending request"
+UNCONNECTED = re.compile(
+    r'InvalidCertificate\(\s*(?P<certificate>\w+)|(?:message|error): "(?P<words>[^"]+)"'
+)
+"""In Rust's debug form: an error of rustls, of the operating system, or of looking up a name."""
 NO_PATH = ("contained empty path segment", "Error parsing Path")
 """What the library says of a key in a listing that is no path of its own."""
 
@@ -371,7 +377,7 @@ def _meant(exc: Exception, said: str) -> ReplicatorError:
     for kind, ours in ERRORS.items():
         if isinstance(exc, kind):
             return ours(said)
-    if CERTIFICATE in str(exc):
+    if CERTIFICATE in said:
         return ConfigError(said, hint=CERTIFICATE_HINT)
     if ANSWERED in str(exc):
         return TransientError(said, hint=ANSWERED_HINT)
@@ -452,7 +458,9 @@ def _text_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise ConfigError(
+            f"{path} cannot be read: {exc.strerror}", hint="correct ca_file of the storage"
+        ) from exc
 
 
 def _stat(key: str, found: "obstore.GetResult") -> Stat:
@@ -480,9 +488,17 @@ def _tag(meta: "obstore.ObjectMeta") -> str:
 
 
 def brief(exc: BaseException) -> str:
-    """Return the library's first lines; what follows repeats them as a debug dump."""
-    text = str(exc).split("\n\nDebug source", maxsplit=1)[0]
-    return " ".join(text.split())[:500]
+    """Return the library's first lines, and why it was not connected.
+
+    What follows them is a debug dump; that nobody answered and for what reason stands only there.
+    """
+    text, _, dump = str(exc).partition("\n\nDebug source")
+    said = " ".join(text.split())[:500]
+    why = UNCONNECTED.search(dump) if said.endswith(UNSAID) else None
+    if why is None:
+        return said
+    reason = why["words"] or f"{CERTIFICATE}, {why['certificate']}"
+    return f"{said}: {reason}"
 
 
 def _denied(text: str) -> str:

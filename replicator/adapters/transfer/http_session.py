@@ -84,7 +84,9 @@ class HttpSession:
         try:
             return ssl.create_default_context(cafile=self._ca_file)
         except OSError as exc:
-            raise ConfigError(f"{self._ca_file} cannot be read: {exc}") from exc
+            raise ConfigError(
+                f"{self._ca_file} cannot be read: {exc}", hint="correct ca_file of the storage"
+            ) from exc
 
 
 CERTIFICATE_HINT = (

@@ -135,11 +135,12 @@ class Checkup:
         except ReplicatorError as exc:
             findings.append(_bad(f"target {name} deep storage", exc))
         else:
-            detail = "a probe was written, read back and removed"
-            findings += [
-                Finding(what=f"target {name} deep storage", good=True, detail=one)
-                for one in (detail, *lacks)
-            ]
+            what, detail = (
+                f"target {name} deep storage",
+                "a probe was written, read back and removed",
+            )
+            findings.append(Finding(what=what, good=True, detail=detail))
+            findings += [Finding(what=what, good=True, note=True, detail=one) for one in lacks]
         return findings
 
     async def _scan(self, snapshot: Snapshot) -> Counter[Kind]:

@@ -1,8 +1,10 @@
 """No error of a library reaches the user as a traceback: each class is one of ours, with a hint."""
 
+import asyncio
 import errno
 import inspect
 import sqlite3
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,6 +33,7 @@ from replicator.adapters.sqlite import file as sqlite_file
 from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+from tests.servers.certificates import Authority
 from tests.servers.stores import AZURE_KEY
 
 UP = "check that the server named above is up"
@@ -175,7 +178,6 @@ def test_every_class_of_obstore_has_its_words_and_a_hint():
         (GenericError("status code: 400: odd"), TransientError, "answered so"),
         (GenericError("status code: 400: ExpiredToken"), ConfigError, "session token"),
         (GenericError("status code: 501"), ConfigError, "conditional writes"),
-        (GenericError("invalid peer certificate: UnknownIssuer"), ConfigError, "ca_file"),
         (GenericError("status code: 403"), ConfigError, "permissions"),
         (GenericError("error sending request: connection refused"), TransientError, UP),
         (NotImplementedError("conditional put"), ConfigError, "conditional writes"),
@@ -189,6 +191,35 @@ def test_what_obstore_says_asks_for_the_right_thing(
     found = of_obstore(exc)
     assert isinstance(found, kind)
     assert hint in found.hint
+
+
+async def test_why_nobody_answered_is_said_with_a_remedy(tmp_path: Path):
+    """obstore itself says "error sending request" of all of it."""
+    ours, stranger = Authority(tmp_path / "ours", "ours"), Authority(tmp_path / "not", "stranger")
+    certificate = ours.certificate("server", host="localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.file, certificate.key_file)
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    port = server.sockets[0].getsockname()[1]
+    for host, ca_file, words, kind, hint in (
+        (f"localhost:{port}", stranger.file, "not believed, UnknownIssuer", ConfigError, "ca_file"),
+        (f"127.0.0.1:{port}", ours.file, "not believed, NotValidForName", ConfigError, "ca_file"),
+        ("127.0.0.1:1", ours.file, "Connection refused", TransientError, UP),
+        ("nowhere.invalid", ours.file, "failed to lookup", TransientError, UP),
+    ):
+        address = S3Address(
+            bucket="b", prefix="", endpoint_url=f"https://{host}", region="r", path_style=True,
+            access_key_id="k", secret_access_key="s", ca_file=ca_file,
+        )  # fmt: skip
+        bucket = s3_session.s3_bucket(s3_service(address), Pace())
+        with pytest.raises(ReplicatorError, match=words) as found:
+            await bucket.stat("x")
+        assert isinstance(found.value, kind)
+        assert hint in found.value.hint
+    server.close()
+    await server.wait_closed()
 
 
 def test_a_store_that_cannot_be_made_is_a_matter_of_configuration(tmp_path: Path):
