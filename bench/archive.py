@@ -42,7 +42,7 @@ from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Of
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.restore_point import Latest
 from replicator.model.wire import encode
-from replicator.ports import MetadataWriter
+from replicator.ports import DOCUMENT_BYTES_MAX, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.archivist import ArchiveLimits, Archivist
@@ -69,9 +69,9 @@ class CountingArea(LocalArea):
         self.read_files, self.read_bytes = 0, 0
         self.written_bytes = Counter[str]()
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         """Read a file."""
-        data = await super().get(name)
+        data = await super().get(name, bytes_max=bytes_max)
         self.read_files += 1
         self.read_bytes += len(data)
         return data

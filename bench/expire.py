@@ -51,6 +51,7 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import EMPTY_DIGEST, fingerprint
 from replicator.model.wire import encode
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
@@ -72,9 +73,9 @@ class CountingArea(LocalArea):
         CountingArea.lists += 1
         return await super().names(prefix)
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         """Read."""
-        data = await super().get(name)
+        data = await super().get(name, bytes_max=bytes_max)
         CountingArea.gets += 1
         CountingArea.read_bytes += len(data)
         return data

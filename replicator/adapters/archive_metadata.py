@@ -29,7 +29,7 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
-from replicator.ports import Area, Clock, Obstacle, Snapshot, Transaction, Visit
+from replicator.ports import LIST_BYTES_MAX, Area, Clock, Obstacle, Snapshot, Transaction, Visit
 
 KEPT_STATES = 8
 """Older files of the state are removed; a few stay, for those who look back."""
@@ -174,7 +174,9 @@ class ArchiveMetadata:
             if not names:
                 return State(number=0, epoch=Epoch(0), checkpoint=None, applied_at=None, gaps=())
             with suppress(NotFoundError):  # pruned meanwhile: look again
-                return state_of(names[-1], await self._area.get(names[-1]))
+                return state_of(
+                    names[-1], await self._area.get(names[-1], bytes_max=LIST_BYTES_MAX)
+                )
         raise TransientError(f"{_folder(source)} changes faster than it can be read")
 
 

@@ -7,6 +7,7 @@ from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import RealStorage
 from replicator.config import TargetSettings
+from replicator.model.archive import UNPACKED_BYTES_MAX
 from replicator.model.release import Release, release_of
 from replicator.ports import Clock, MetadataWriter, TargetStorage
 from replicator.services.store.druid_release import remembered
@@ -37,7 +38,12 @@ class RealTarget(ConfiguredTarget):
 
 def store_of(target: ConfiguredTarget) -> Store:
     """Return a target's store for one operation: nothing of it was read yet."""
-    return Store(target.storage.area(), cache_bytes_max=target.settings.history.cache_bytes_max)
+    history = target.settings.history
+    return Store(
+        target.storage.area(),
+        cache_bytes_max=history.cache_bytes_max,
+        unpacked_bytes_max=max(UNPACKED_BYTES_MAX, 2 * history.file_bytes_max),
+    )
 
 
 def kept_points(target: ConfiguredTarget, clock: Clock) -> KeptPoints:

@@ -48,6 +48,13 @@ _NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst")
 _MANIFEST = re.compile(r"(?P<offset>\d{20})/manifest\.json")
 _TYPE = re.compile(rb'"type":"([a-z_.]+)"')
 _EVENT = b'"event":'
+UNPACKED_BYTES_MAX = 64 << 20
+"""Of one file, unpacked; the setting of what is written, `history.file_bytes_max`, is 8 MiB."""
+ROOM_FIRST, ROOM_GROWTH = 16, 4
+"""A file unpacks to so many times its size, most of them; then to so many times the room."""
+LINE_BYTES_MIN = len(b'{"offset":0,"appended_at":"","event":{}}')
+FULL = "failed to write whole buffer"
+"""What cramjam says when the room is too small."""
 LEVEL = 3
 """Of zstd; the next ones cost twice the time and save a twentieth."""
 
@@ -219,14 +226,15 @@ def pack(
     return bytes(data), footer
 
 
-def unpack(name: str, data: bytes) -> ArchiveFile:
-    """Return what a file holds.
+def unpack(name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX) -> ArchiveFile:
+    """Return what a file holds, unpacked in no more than `bytes_max`.
 
     Raises:
-        CorruptionError: it is truncated, altered, of a later format, or not what its name says.
+        CorruptionError: it is truncated, altered, of a later format, or not what its name says; or
+            it unpacks to more.
     """
     try:
-        return _unpack(name, bytes(cramjam.zstd.decompress(data)))
+        return _unpack(name, _decompressed(name, data, bytes_max))
     except (cramjam.DecompressionError, ValueError) as exc:
         raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
 
@@ -265,6 +273,31 @@ def base_of(name: str, data: bytes) -> Base:
     return Base(source=base.source, log_id=base.log_id, cut=cut, rows=base.rows, parts=base.parts)
 
 
+def _decompressed(name: str, data: bytes, bytes_max: int) -> bytes:
+    """Unpack into room that is made larger until it is enough: no frame is believed its size."""
+    room = min(bytes_max, ROOM_FIRST * len(data) + (1 << 16))
+    while True:
+        output = bytearray(room)
+        try:
+            size = cramjam.zstd.decompress_into(data, output)
+        except cramjam.DecompressionError as exc:
+            if not _is_full(exc):
+                raise
+            if room == bytes_max:
+                raise CorruptionError(
+                    f"{name} unpacks to more than {bytes_max} bytes, which is not read",
+                    hint="we write no such file by default; if it is yours, raise"
+                    " `history.file_bytes_max` of the target",
+                ) from exc
+            room, output = min(bytes_max, ROOM_GROWTH * room), bytearray()
+        else:
+            return bytes(memoryview(output)[:size])
+
+
+def _is_full(exc: cramjam.DecompressionError) -> bool:
+    return FULL in str(exc)
+
+
 def _unpack(name: str, body: bytes) -> ArchiveFile:
     at = body.rfind(b"\n", 0, len(body) - 1) + 1
     _require(body.endswith(b"\n") and at > 0, "it is cut short")
@@ -273,10 +306,12 @@ def _unpack(name: str, body: bytes) -> ArchiveFile:
     checksum = _checksum(memoryview(body)[:at], found)
     _require(checksum == told, "its checksum is another")
     footer = _footer(_ENDS.checked(found), checksum)
+    count = body.count(b"\n", 0, at) - 1
+    _require(count == footer.records, f"it has {count} records")
+    _require(count * LINE_BYTES_MIN <= at, "its lines are no records")
     first, *lines = body[: at - 1].split(b"\n")
     header = _HEADERS.checked(parsed(first, _FORMATS))
     _require(name == _name_of(header, footer), f"it is {_name_of(header, footer)}")
-    _require(len(lines) == footer.records, f"it has {len(lines)} records")
     return ArchiveFile(header=header, records=_records(lines, header, footer), footer=footer)
 
 

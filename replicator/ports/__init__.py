@@ -1,7 +1,7 @@
 """Everything the services need from outside, as small Protocols with written promises."""
 
 from replicator.model.load_spec import AREAS, OWN_AREA
-from replicator.ports.area import Area
+from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, too_large
 from replicator.ports.druid import (
     Availability,
     DruidCluster,
@@ -50,6 +50,8 @@ from replicator.ports.storage import (
 
 __all__ = [
     "AREAS",
+    "DOCUMENT_BYTES_MAX",
+    "LIST_BYTES_MAX",
     "OWN_AREA",
     "SAMPLES_MAX",
     "Area",
@@ -95,4 +97,5 @@ __all__ = [
     "TriesReading",
     "Visit",
     "Workers",
+    "too_large",
 ]

@@ -4,6 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from replicator.errors import CorruptionError
+
+DOCUMENT_BYTES_MAX = 16 << 20
+"""Of a document of ours: they take some kilobytes, a manifest of a million files some megabytes."""
+LIST_BYTES_MAX = 1 << 30
+"""Of what grows with the target: its gaps, and the places that an expiry condemns."""
+
+
+def too_large(name: str, size_bytes: int, bytes_max: int) -> CorruptionError:
+    """Return the error for a file that is not read because of its size."""
+    return CorruptionError(
+        f"{name} has {size_bytes} bytes, more than the {bytes_max} that such a file can have",
+        hint="we did not write it so: take it from a copy of this store, or remove it",
+    )
+
 
 class Area(Protocol):
     """Small files of our own beside a target's bytes, `_replicator/` below its root.
@@ -16,11 +31,12 @@ class Area(Protocol):
         """Return the names of all files that begin with `prefix`, sorted."""
         ...
 
-    async def get(self, name: str) -> bytes:
-        """Return a file's bytes.
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        """Return a file's bytes, all of them in memory.
 
         Raises:
             NotFoundError: there is none.
+            CorruptionError: it is larger than `bytes_max`, and was not read; or it is no file.
         """
         ...
 

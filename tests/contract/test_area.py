@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import pytest
 
 from replicator.adapters.local.storage import LocalDeepStorage
-from replicator.errors import NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Area
 from tests.contract.storages import ALL, Origin, Store
@@ -84,7 +84,14 @@ async def test_what_is_locked_for_longer_stays_as_it_is(area: Area):
 async def test_large_files_come_back_whole(area: Area):
     data = bytes(range(256)) * 80_000  # 20 MB
     await area.create("history/log/large.zst", data)
-    assert await area.get("history/log/large.zst") == data
+    assert await area.get("history/log/large.zst", bytes_max=len(data)) == data
+
+
+async def test_what_is_too_large_is_not_read(area: Area):
+    await area.create("history/log/large.zst", bytes(1001))
+    assert len(await area.get("history/log/large.zst", bytes_max=1001)) == 1001
+    with pytest.raises(CorruptionError, match=r"large\.zst has 1001 bytes, more than the 1000"):
+        await area.get("history/log/large.zst", bytes_max=1000)
 
 
 async def test_no_segment_can_be_stored_among_our_files(store: Store):

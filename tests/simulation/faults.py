@@ -17,6 +17,7 @@ from replicator.model.load_spec import Location
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row
 from replicator.ports import (
+    DOCUMENT_BYTES_MAX,
     Area,
     Checked,
     CopySource,
@@ -254,9 +255,9 @@ class FlakyArea:
         await self._weather.before()
         return await self._area.names(prefix)
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         await self._weather.before()
-        return await self._area.get(name)
+        return await self._area.get(name, bytes_max=bytes_max)
 
     async def create(self, name: str, data: bytes) -> bool:
         await self._weather.before()

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from replicator.adapters.bucket.bucket import MIB, Bucket, listed
 from replicator.errors import MissingObjectError, NotFoundError
+from replicator.ports import DOCUMENT_BYTES_MAX, too_large
 
 PIECE_BYTES = 8 * MIB
 
@@ -31,10 +32,12 @@ class ObjectArea:
         names = [one.key.removeprefix(self._folder) for one in found]
         return [name for name in names if name.startswith(prefix)]
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         key = self._folder + name
         try:
             if (stat := await self._bucket.stat(key)) is not None:
+                if stat.size_bytes > bytes_max:
+                    raise too_large(f"{self._bucket.name}: {key}", stat.size_bytes, bytes_max)
                 read = self._bucket.read(
                     key, tag=stat.tag, start=0, end=stat.size_bytes, piece_bytes=PIECE_BYTES
                 )

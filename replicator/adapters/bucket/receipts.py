@@ -22,12 +22,14 @@ from replicator.adapters.transfer.receipt_json import (
 from replicator.errors import CorruptionError
 from replicator.model.document import parsed, written
 from replicator.model.load_spec import Location
-from replicator.ports import Receipt
+from replicator.ports import Receipt, too_large
 
 METADATA = "replicatorreceipt"
 """Name of the metadata, in letters that no store and no proxy changes."""
 METADATA_BYTES_MAX = 1800
 """S3 takes 2 KB of metadata, names included."""
+RECEIPT_BYTES_MAX = 64 << 20
+"""Of a receipt of its own; one of a hundred thousand files takes 20 MB."""
 NOTED_BYTES = 16
 """Of each receipt's name: two of ten million are the same once in 10^24 storages."""
 
@@ -56,6 +58,8 @@ class Receipts:
         if (stat := await self._bucket.stat(key)) is None:
             return None
         size_bytes = stat.size_bytes
+        if size_bytes > RECEIPT_BYTES_MAX:
+            raise too_large(f"the receipt of {location}", size_bytes, RECEIPT_BYTES_MAX)
         read = self._bucket.read(key, tag=stat.tag, start=0, end=size_bytes, piece_bytes=size_bytes)
         return _read(b"".join([piece async for piece in read]), location)
 

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from replicator.adapters.local.files import (
     PRIVATE_FOLDER,
     make_folders,
+    read_inside,
+    refuse_links,
     sync,
     translated,
     write_durably,
@@ -22,6 +24,7 @@ from replicator.adapters.local.files import (
 from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import NotFoundError, RefusedError, TransientError
+from replicator.ports import DOCUMENT_BYTES_MAX
 
 HIDDEN = "."
 """What begins so is a file system's own, like NFS's `.nfs…`."""
@@ -43,8 +46,8 @@ class LocalArea:
     async def names(self, prefix: str) -> Sequence[str]:
         return await finished(lambda: self._names(prefix))
 
-    async def get(self, name: str) -> bytes:
-        return await finished(lambda: self._get(name))
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        return await finished(lambda: self._get(name, bytes_max))
 
     async def create(self, name: str, data: bytes) -> bool:
         return await finished(lambda: self._create(name, data))
@@ -64,6 +67,7 @@ class LocalArea:
         folder = self._top / prefix.rpartition("/")[0]
         with translated(f"cannot list {folder}"):
             self._require_root()
+            refuse_links(folder, self._root)
             found = [
                 Path(place, name).relative_to(self._top).as_posix()
                 for place, _, names in os.walk(folder, onerror=_raise_unless_missing)
@@ -72,11 +76,12 @@ class LocalArea:
             ]
         return sorted(name for name in found if name.startswith(prefix))
 
-    def _get(self, name: str) -> bytes:
+    def _get(self, name: str, bytes_max: int) -> bytes:
         path = self._path(name)
         with translated(f"cannot read {path}"):
             try:
-                return path.read_bytes()
+                names = path.relative_to(self._root).parts
+                return read_inside(self._root, names, bytes_max)
             except (FileNotFoundError, NotADirectoryError) as exc:
                 self._require_root()
                 raise NotFoundError(f"there is no {path}") from exc
@@ -101,6 +106,7 @@ class LocalArea:
     def _delete(self, name: str) -> None:
         path = self._path(name)
         with translated(f"cannot remove {path}"):
+            refuse_links(path.parent, self._root)
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync(path.parent)
@@ -108,6 +114,7 @@ class LocalArea:
     @contextmanager
     def _written(self, path: Path, data: bytes) -> Generator[Path]:
         self._unfinished.prepare()
+        refuse_links(path.parent, self._root)
         make_folders(path.parent, self._root, PRIVATE_FOLDER)
         new = self._unfinished.new_folder()
         try:

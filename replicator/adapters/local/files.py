@@ -5,15 +5,22 @@ Everything here blocks: adapters call it through `finished`.
 
 import errno
 import os
-from collections.abc import Callable, Generator, Iterator
+import stat as kinds
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from replicator.errors import ConfigError, RefusedError, ReplicatorError, TransientError
-from replicator.ports import Piece
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.ports import Piece, too_large
 
 ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.EACCES: ConfigError,
@@ -72,7 +79,99 @@ def files_at(path: Path) -> list[Found]:
     stat = path.stat()
     if path.is_dir():
         return sorted(_below(path, ""))
+    _require_file(stat, path)
     return [Found("", stat.st_size, stat.st_mtime_ns)]
+
+
+def _require_file(stat: os.stat_result, path: Path) -> None:
+    """Refuse pipes, sockets and devices: a read of one may never end."""
+    if not kinds.S_ISREG(stat.st_mode):
+        raise RefusedError(f"{path} is neither a file nor a folder")
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Open what is a file; for a pipe nobody is waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    try:
+        _require_file(os.fstat(descriptor), Path(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+LINK_HINT = "make it a folder of its own: what is ours is never looked for elsewhere"
+
+
+def refuse_links(path: Path, root: Path) -> None:
+    """Refuse a path on which a link stands below `root`, its last part included.
+
+    Raises:
+        RefusedError: there is one; the message names it.
+    """
+    for one in (path, *path.parents):
+        if one == root:
+            return
+        if one.is_symlink():
+            raise RefusedError(f"{one} is a link, and is not followed", hint=LINK_HINT)
+
+
+@contextmanager
+def folder_inside(root: Path, names: Sequence[str]) -> Generator[int]:
+    """Open a folder below `root`, and give its descriptor; no link on the way is followed.
+
+    Raises:
+        RefusedError: there is one; the message names it.
+        OSError: as the operating system says it.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor, path = os.open(root, flags), root
+    try:
+        for name in names:
+            path /= name
+            try:
+                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+            except OSError as exc:
+                if exc.errno in {errno.ELOOP, errno.ENOTDIR}:
+                    refuse_links(path, root)
+                raise
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_inside(root: Path, names: Sequence[str], bytes_max: int) -> bytes:
+    """Return the bytes of a file of ours below `root`; no link is followed.
+
+    Raises:
+        CorruptionError: it is a link, a pipe or a device, or larger than `bytes_max`.
+        RefusedError: a folder on the way is a link.
+        OSError: as the operating system says it.
+    """
+    path = root.joinpath(*names)
+    with folder_inside(root, names[:-1]) as folder:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(names[-1], flags, dir_fd=folder)
+        except OSError as exc:
+            if exc.errno not in {errno.ELOOP, errno.ENXIO}:
+                raise
+            raise CorruptionError(f"{path} is no file, but a link or a socket") from exc
+    stat = os.fstat(descriptor)
+    if not kinds.S_ISREG(stat.st_mode) or stat.st_size > bytes_max:
+        os.close(descriptor)
+        if kinds.S_ISREG(stat.st_mode):
+            raise too_large(str(path), stat.st_size, bytes_max)
+        raise CorruptionError(f"{path} is no file, but a folder, a pipe or a device")
+    with FileIO(descriptor, "rb") as file:
+        data = bytearray()
+        while piece := file.read(bytes_max - len(data) + 1):
+            data += piece
+            if len(data) > bytes_max:
+                raise too_large(str(path), len(data), bytes_max)
+        return bytes(data)
 
 
 def _below(folder: Path, prefix: str) -> Iterator[Found]:
@@ -97,7 +196,7 @@ class Reading:
     def piece(self) -> bytes:
         """Return the next piece, b'' at the end; all but the last have the full size."""
         if self._file is None:
-            self._file = self._locate().open("rb", buffering=0)
+            self._file = FileIO(self._locate(), "rb", opener=_open_file)
             self._file.seek(self._start)
         piece = self._file.read(self._piece_bytes) or b""
         while piece and len(piece) < self._piece_bytes and (more := self._rest(len(piece))):

@@ -10,11 +10,12 @@ that folder's parent when it kills the segment.
 
 import fcntl
 import os
+import re
 import shutil
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,7 +25,10 @@ from uuid import uuid4
 from replicator.adapters.local.files import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
+    folder_inside,
     make_folders,
+    read_inside,
+    refuse_links,
     sync,
     write_durably,
 )
@@ -35,6 +39,9 @@ from replicator.model.load_spec import Location
 from replicator.ports import Receipt
 
 AREA = ".replicator"
+RECEIPT_BYTES_MAX = 64 << 20
+"""Of a receipt; one of a folder with a hundred thousand files takes 20 MB."""
+_LOCK = re.compile(r"[0-9a-f]{32}\.lock")
 LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 
 
@@ -76,6 +83,7 @@ class Workspace:
             if self._alive is None:
                 self.require_root()
                 for name in ("tmp", "receipts", "locks"):
+                    refuse_links(self._top / name, self._root)
                     make_folders(self._top / name, self._root, PRIVATE_FOLDER)
                 with self._locked(self._top / "lock"):
                     self._remove_dead()
@@ -116,7 +124,9 @@ class Workspace:
     @contextmanager
     def placing(self, location: Location) -> Generator[None]:
         """Shut out all other writers of a location, in this process and in others."""
-        with self._locked(self._top / "locks" / _name(location)[:2]):
+        lock = self._top / "locks" / _name(location)[:2]
+        refuse_links(lock, self._root)
+        with self._locked(lock):
             yield
 
     def kept(self, location: Location) -> Kept | None:
@@ -128,7 +138,8 @@ class Workspace:
         path = self._receipt_path(location)
         name = f"{path}: the receipt of {location}"
         try:
-            data = path.read_bytes()
+            names = path.relative_to(self._root).parts
+            data = read_inside(self._root, names, RECEIPT_BYTES_MAX)
             stored_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except FileNotFoundError:
             return None
@@ -147,6 +158,7 @@ class Workspace:
         }
         try:
             write_durably(new, written(found, FORMAT))
+            refuse_links(path.parent, self._root)
             make_folders(path.parent, self._top / "receipts", PRIVATE_FOLDER)
             new.rename(path)
             sync(path.parent)
@@ -160,6 +172,7 @@ class Workspace:
     def forget(self, location: Location) -> None:
         """Remove a receipt, durably; it may be gone."""
         path = self._receipt_path(location)
+        refuse_links(path.parent, self._root)
         if path.parent.is_dir():
             path.unlink(missing_ok=True)
             sync(path.parent)
@@ -169,10 +182,14 @@ class Workspace:
         return self._top / "receipts" / name[:2] / f"{name}.json"
 
     def _remove_dead(self) -> None:
-        for lock in (self._top / "tmp").glob("*.lock"):
-            if (descriptor := _try_lock(lock)) is not None:
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
+        """Remove the work of dead processes: by descriptors, so that no link leads elsewhere."""
+        with folder_inside(self._root, (AREA, "tmp")) as tmp:
+            for name in os.listdir(tmp):  # noqa: PTH208 - of a descriptor
+                if not _LOCK.fullmatch(name) or (descriptor := _try_lock(name, tmp)) is None:
+                    continue
+                shutil.rmtree(name.removesuffix(".lock"), ignore_errors=True, dir_fd=tmp)
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=tmp)
                 os.close(descriptor)
 
     @contextmanager
@@ -194,9 +211,10 @@ def _name(location: Location) -> str:
     return sha256(location.encode()).hexdigest()
 
 
-def _try_lock(path: Path) -> int | None:
+def _try_lock(path: Path | str, folder: int | None = None) -> int | None:
     """Return a descriptor that holds the lock until it is closed, None when it is taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, PRIVATE_FILE, dir_fd=folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

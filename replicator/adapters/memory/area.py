@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from replicator.errors import NotFoundError
+from replicator.ports import DOCUMENT_BYTES_MAX, too_large
 
 
 class MemoryArea:
@@ -21,10 +22,12 @@ class MemoryArea:
         await self._turn()
         return sorted([name for name in self.files if name.startswith(prefix)])
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         await self._turn()
         if name not in self.files:
             raise NotFoundError(f"memory: there is no {name}")
+        if len(self.files[name]) > bytes_max:
+            raise too_large(f"memory: {name}", len(self.files[name]), bytes_max)
         return self.files[name]
 
     async def create(self, name: str, data: bytes) -> bool:

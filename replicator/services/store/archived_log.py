@@ -13,7 +13,7 @@ from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, ga
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.holds import HOLDS, hold_of
-from replicator.ports import Area, Span
+from replicator.ports import LIST_BYTES_MAX, Area, Span
 from replicator.services.store.files import Files, MissingFileError, spanned, without_doubles
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Listing, Store
@@ -289,7 +289,7 @@ class ArchivedLog:
         ended: dict[Offset, set[str]] = {}
         for name in self._listing.history:
             try:
-                file = self.store.unpacked(name, await self.store.area.get(name))
+                file = await self.store.read(name)
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue
@@ -409,7 +409,7 @@ async def kept_gaps(area: Area, log_id: str) -> Sequence[Gap]:
     """
     name = gaps_name(log_id)
     try:
-        return gaps_of(name, await area.get(name))
+        return gaps_of(name, await area.get(name, bytes_max=LIST_BYTES_MAX))
     except NotFoundError:
         return ()
 

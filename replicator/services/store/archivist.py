@@ -21,7 +21,6 @@ from replicator.model.archive import (
     pack,
     part_name,
     record_line,
-    unpack,
 )
 from replicator.model.archive_notes import About, about_json, about_name, gaps_json, gaps_name
 from replicator.model.checkpoint import Checkpoint, Gap
@@ -183,7 +182,7 @@ class Archivist:
         data, footer = pack(header, lines, end=end, last=last)
         name = history_name(archive.log_id, start, end)
         if not await self._area.create(name, data):
-            footer = unpack(name, await self._area.get(name)).footer
+            footer = (await self._store.read(name)).footer
         self._tail = end, footer.sha256
         return self._tail
 

@@ -16,7 +16,7 @@ from replicator.model.intent import (
     until_of,
 )
 from replicator.model.places import Places, sorted_places
-from replicator.ports import Area, Clock
+from replicator.ports import LIST_BYTES_MAX, Area, Clock
 
 
 class Intents:
@@ -48,7 +48,9 @@ class Intents:
     async def places(self, number: int) -> Places | None:
         """Return what one condemns, None when it was not written, or is not kept any more."""
         try:
-            return sorted_places(await self._area.get(intent_name(number, "places")))
+            return sorted_places(
+                await self._area.get(intent_name(number, "places"), bytes_max=LIST_BYTES_MAX)
+            )
         except NotFoundError:
             return None
 

@@ -9,6 +9,7 @@ from replicator.errors import NotFoundError, worst_alone
 from replicator.model.archive import (
     BASES,
     HISTORY,
+    UNPACKED_BYTES_MAX,
     ArchiveFile,
     Base,
     base_of,
@@ -75,15 +76,23 @@ class Store:
     Holds, leases, intents, gaps and checkpoints change under the same name and are never kept.
     """
 
-    def __init__(self, area: Area, *, cache_bytes_max: int = CACHE_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        area: Area,
+        *,
+        cache_bytes_max: int = CACHE_BYTES_MAX,
+        unpacked_bytes_max: int = UNPACKED_BYTES_MAX,
+    ) -> None:
         """Take the settings; nothing is read yet.
 
         Args:
             area: Where the target keeps our files.
             cache_bytes_max: Of unpacked files kept in memory, the least recently used go first.
+            unpacked_bytes_max: Of one file, unpacked: a larger one is not read.
         """
         self.area = area
         self._bytes_max, self._bytes = cache_bytes_max, 0
+        self._unpacked_max = unpacked_bytes_max
         self._files: OrderedDict[str, tuple[ArchiveFile, int]] = OrderedDict()
         self._bases: dict[str, Base] = {}
 
@@ -137,7 +146,7 @@ class Store:
         Raises:
             CorruptionError: it is altered.
         """
-        found = unpack(name, data)
+        found = unpack(name, data, bytes_max=self._unpacked_max)
         self._drop(name)
         size = sum(len(record.data) + RECORD_BYTES for record in found.records)
         self._files[name] = found, size
@@ -145,6 +154,15 @@ class Store:
         while self._bytes > self._bytes_max and len(self._files) > KEPT_FILES:
             self._drop(next(iter(self._files)))
         return found
+
+    async def read(self, name: str) -> ArchiveFile:
+        """Return what a file holds, read anew.
+
+        Raises:
+            NotFoundError: it is missing.
+            CorruptionError: it is altered.
+        """
+        return self.unpacked(name, await self.area.get(name, bytes_max=self._unpacked_max))
 
     async def delete(self, name: str) -> None:
         """Remove a file, as `Area.delete` does."""
@@ -160,7 +178,7 @@ class Store:
     async def _get(self, name: str) -> bytes | None:
         """Return a file's bytes, None when it is missing: it may have been fetched too early."""
         try:
-            return await self.area.get(name)
+            return await self.area.get(name, bytes_max=self._unpacked_max)
         except NotFoundError:
             return None
 

@@ -108,6 +108,8 @@ class Backup:
     taken for the row's."""
 
 
+UNPACKED_TIMES_MAX, UNPACKED_MORE_BYTES = 2, 64 << 20
+"""What a zip may unpack to: Druid's own `size` is that of the files, told by its writer."""
 BytesFrom: TypeAlias = DeepStorageReader | Backup
 """The source's deep storage, or another target."""
 
@@ -131,6 +133,13 @@ class _Copy(NamedTuple):
             return None
         # The id was given out again, and with it the place.
         return f"{self.origin} cannot be read, and what was copied from there is older than the row"
+
+    @property
+    def unpacked_max(self) -> int | None:
+        """How much its zip may unpack to; None: its rows do not say how large it is."""
+        return (
+            UNPACKED_TIMES_MAX * self.size_bytes + UNPACKED_MORE_BYTES if self.size_bytes else None
+        )
 
     @property
     def unpacks(self) -> bool:
@@ -380,7 +389,9 @@ class Copier:
     def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
         """Return how the bytes of a copy are read, and by which place."""
         if copy.unpacks:
-            return Unpacking(self._source_storage), unpacked(copy.origin)
+            return Unpacking(self._source_storage, bytes_max=copy.unpacked_max), unpacked(
+                copy.origin
+            )
         return self._source_storage, copy.origin
 
     async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:

@@ -18,6 +18,8 @@ from replicator.services.target.zip_directory import entries_of_zip
 
 DIRECTORY_BYTES_MAX = 16 << 20
 """A directory of contents is at the end; this is one of a hundred thousand files."""
+DEFLATE_RATIO_MAX = 1032
+"""Deflate makes no more of a byte."""
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 PIECE_BYTES = 1 << 20
 
@@ -30,8 +32,14 @@ def unpacked(packed: Location) -> Location:
 class Unpacking:
     """A `DeepStorageReader` of what is in the zips of another one."""
 
-    def __init__(self, storage: DeepStorageReader) -> None:
-        self._storage = storage
+    def __init__(self, storage: DeepStorageReader, *, bytes_max: int | None = None) -> None:
+        """Take the settings; nothing is read yet.
+
+        Args:
+            storage: Has the zips.
+            bytes_max: What the files of one may have together; None: what its size allows.
+        """
+        self._storage, self._bytes_max = storage, bytes_max
         self._zips: dict[Location, tuple[StoredObject, dict[str, ZipInfo]]] = {}
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
@@ -53,11 +61,14 @@ class Unpacking:
         """
         end = stored.size_bytes if end is None else end
         at, checksum = 0, 0
+        size_bytes = (await self._opened(location))[1][stored.name].file_size
         async for piece in self._inflated(location, stored.name):
             checksum = zlib.crc32(piece, checksum)
             if (wanted := piece[max(0, start - at) : max(0, end - at)]) != b"":
                 yield wanted
             at += len(piece)
+            if at > size_bytes:
+                break
             if at >= end < stored.size_bytes:
                 return
         entry = (await self._opened(location))[1][stored.name]
@@ -81,8 +92,21 @@ class Unpacking:
         known = self._zips.get(packed)
         if known is None or known[0] != stored:
             found = await self._directory(packed, stored)
+            self._require_size(packed, stored, found)
             self._zips = {packed: (stored, {entry.filename: entry for entry in found})}
         return self._zips[packed]
+
+    def _require_size(
+        self, packed: Location, stored: StoredObject, found: Sequence[ZipInfo]
+    ) -> None:
+        total = sum(entry.file_size for entry in found)
+        allowed = DEFLATE_RATIO_MAX * stored.size_bytes
+        allowed = allowed if self._bytes_max is None else min(allowed, self._bytes_max)
+        if total > allowed:
+            raise CorruptionError(
+                f"{packed} says that it unpacks to {total} bytes, more than {allowed}: no more"
+                " than that is in its row, or in any zip of its size"
+            )
 
     async def _directory(self, packed: Location, stored: StoredObject) -> list[ZipInfo]:
         """Read the end, and more of it only for a directory that is longer than most."""

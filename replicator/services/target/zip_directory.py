@@ -6,12 +6,15 @@ Druid packs every segment with `version.bin` and, up to format 9, `meta.smoosh`
 
 import io
 import zipfile
+from collections.abc import Sequence
 
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, StoredObject
 
 TAIL_BYTES = 256 << 10
 """The directory is at the end; one of a thousand columns' files takes 100 KB."""
+LOCAL_HEADER_BYTES = 30
+"""Before the bytes of each file, its name not counted."""
 SINGLE_FILE = "druid.segment"
 NEEDED = frozenset({"version.bin", "meta.smoosh"})
 
@@ -44,7 +47,23 @@ async def entries_of_zip(
     start = max(0, stored.size_bytes - tail_bytes)
     pieces = [piece async for piece in storage.read(location, stored, start=start)]
     with zipfile.ZipFile(_Tail(b"".join(pieces), start)) as packed:
-        return packed.infolist()
+        found = packed.infolist()
+        _require_apart(found, packed.start_dir)
+        return found
+
+
+def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
+    """Refuse files that share bytes: so a small zip says that it holds more than any disk."""
+    reached = 0
+    for entry in sorted(entries, key=lambda one: one.header_offset):
+        if entry.header_offset < reached:
+            raise zipfile.BadZipFile(f"{entry.filename!r} shares its bytes with another file")
+        reached = entry.header_offset + LOCAL_HEADER_BYTES + entry.compress_size
+    if reached > end:
+        raise zipfile.BadZipFile("its files reach into its directory")
+    names = {entry.filename for entry in entries}
+    if len(names) < len(entries):
+        raise zipfile.BadZipFile("two files have one name")
 
 
 class _Tail(io.BytesIO):

@@ -494,7 +494,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         name="receipt-of-another-place-counts",
         function="mapped",
         old="_read(text.encode(), location, may_be_foreign=True)",
-        new='_read(text.encode(), orjson.loads(text)["location"], may_be_foreign=True)',
+        new='_read(text.encode(), parsed(text.encode(), None)["location"], may_be_foreign=True)',
         loses="An object that somebody copied brings the receipt of its original along.",
         ring="integration",
         tests="test_s3_bad_days.py -k came_along",

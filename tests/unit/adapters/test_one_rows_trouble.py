@@ -1,8 +1,10 @@
 """What is wrong with one object is one row's trouble; what is wrong with all stops all."""
 
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,13 +153,16 @@ async def test_one_file_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     reader = folder(tmp_path, {PLACE: b"secret", "wiki/1/index.zip": b"at hand"})
     denied = {tmp_path / PLACE}
 
-    def opened(path: Path, *_: object, **__: object) -> object:
-        if path in denied:
-            raise PermissionError(13, "Permission denied", str(path))
-        return path_open(path, "rb", buffering=0)
+    def refusing(opened: Any) -> Any:
+        def refused(path: Any, *args: Any, **more: Any) -> Any:
+            if Path(path) in denied:
+                raise PermissionError(13, "Permission denied", str(path))
+            return opened(path, *args, **more)
 
-    path_open = Path.open
-    monkeypatch.setattr(Path, "open", opened)
+        return refused
+
+    monkeypatch.setattr(os, "open", refusing(os.open))
+    monkeypatch.setattr(Path, "open", refusing(Path.open))
     with pytest.raises(DeniedObjectError, match="other files can be read"):
         await read(reader)
     denied.add(tmp_path / "wiki/1/index.zip")

@@ -12,6 +12,7 @@ from replicator.model.archive import HISTORY, history_span
 from replicator.model.event import Offset, Record
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import Latest, ToOffset
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
@@ -27,9 +28,9 @@ class CountingArea(MemoryArea):
         super().__init__()
         self.files, self.read = files, list[str]()
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         self.read.append(name)
-        return await super().get(name)
+        return await super().get(name, bytes_max=bytes_max)
 
 
 async def followed(pipeline: Pipeline, *, cuts: int = 6) -> None:

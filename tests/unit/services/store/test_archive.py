@@ -1,6 +1,7 @@
 """The files of a target's history: what a golden copy holds, and what is noticed of damage."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +52,7 @@ from replicator.model.reading import Recorded
 from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of
 from replicator.model.wire import encode
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, kept_gaps
@@ -142,6 +144,51 @@ def test_this_release_writes_what_the_golden_copies_say():
     assert manifest(golden_base()) == (GOLDEN / "manifest.json").read_bytes()
     assert about_json(golden_about()) == (GOLDEN / "about.json").read_bytes()
     assert gaps_json([golden_gap()]) == (GOLDEN / "gaps.json").read_bytes()
+
+
+def test_a_file_that_unpacks_to_too_much_is_refused_without_the_memory():
+    """A hundred kilobytes can be gigabytes."""
+    bomb = bytes(cramjam.zstd.compress(bytes(200 << 20)))
+    assert len(bomb) < 30_000
+    name, data = golden_file()
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptionError, match=rf"{name} unpacks to more than 67108864 bytes"):
+            unpack(name, bomb)
+        assert tracemalloc.get_traced_memory()[1] < 70 << 20
+    finally:
+        tracemalloc.stop()
+    body = len(bytes(cramjam.zstd.decompress(data)))
+    assert unpack(name, data, bytes_max=body).footer.records == 3
+    with pytest.raises(CorruptionError, match=r"raise `history.file_bytes_max`|unpacks to more"):
+        unpack(name, data, bytes_max=body - 1)
+
+
+@pytest.mark.parametrize("times", [1, 30, 3_000])
+def test_room_is_made_for_what_packs_well(times: int):
+    record = golden_records()[0]
+    lines = [record_line(record._replace(offset=Offset(40 + n))) for n in range(times)]
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous=None)
+    data, _ = pack(header, lines, end=Offset(40 + times), last=None)
+    found = unpack(history_name(LOG, Offset(40), Offset(40 + times)), data)
+    assert [one.offset for one in found.records] == list(range(40, 40 + times))
+
+
+def test_a_file_of_empty_lines_is_refused_before_they_are_cut():
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous=None)
+    data, _ = pack(header, [b"\n"] * 1_000_000, end=Offset(43), last=None)
+    with pytest.raises(CorruptionError, match="its lines are no records"):
+        unpack(history_name(LOG, Offset(40), Offset(43)), data)
+
+
+@pytest.mark.parametrize("offsets", [(41, 40), (40, 40), (39, 41), (40, 43), (40, 10**30)], ids=str)
+def test_records_that_are_not_of_the_files_offsets_are_refused(offsets: tuple[int, int]):
+    record = golden_records()[0]
+    lines = [record_line(record._replace(offset=Offset(one))) for one in offsets]
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous=None)
+    data, _ = pack(header, lines, end=Offset(43), last=None)
+    with pytest.raises(CorruptionError, match="not in the order of its offsets"):
+        unpack(history_name(LOG, Offset(40), Offset(43)), data)
 
 
 def test_any_json_tool_reads_it():
@@ -518,9 +565,9 @@ class KilledArea(MemoryArea):
         await super().replace(name, data)
         await self._die(after=True)
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         await self._die(after=False)
-        return await super().get(name)
+        return await super().get(name, bytes_max=bytes_max)
 
     async def names(self, prefix: str) -> list[str]:
         await self._die(after=False)

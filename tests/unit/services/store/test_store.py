@@ -12,6 +12,7 @@ from replicator.errors import CorruptionError
 from replicator.model.archive import BASES, HISTORY, base_of, manifest, manifest_name
 from replicator.model.event import Offset
 from replicator.model.restore_point import ToOffset
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
@@ -44,9 +45,9 @@ class CountedArea(MemoryArea):
         self.lists[prefix] += 1
         return await super().names(prefix)
 
-    async def get(self, name: str) -> bytes:
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         self.reads[name] += 1
-        return await super().get(name)
+        return await super().get(name, bytes_max=bytes_max)
 
     def asked(self) -> "Asked":
         """Return what was asked since the last time."""

@@ -91,3 +91,67 @@ async def test_every_altered_byte_is_noticed():
             continue
         both = found.keys() & SMALL.keys()  # other names are noticed by the receipt
         assert all(found[name] == SMALL[name] for name in both), place
+
+
+def zip_of(entries: dict[str, bytes]) -> bytearray:
+    sink = io.BytesIO()
+    with ZipFile(sink, "w", ZIP_DEFLATED) as made:
+        for name, data in entries.items():
+            made.writestr(name, data)
+    return bytearray(sink.getvalue())
+
+
+def directory_of(data: bytes | bytearray) -> list[int]:
+    """Return where the entries of the directory begin."""
+    found, at = [], data.find(b"PK\x01\x02")
+    while at >= 0:
+        found.append(at)
+        at = data.find(b"PK\x01\x02", at + 1)
+    return found
+
+
+async def test_files_that_share_their_bytes_are_refused():
+    """Three thousand names over one body say more than any disk holds."""
+    data = zip_of({"version.bin": b"\0\0\0\x09", "a": bytes(1 << 20), "b": bytes(1 << 20)})
+    _, second, third = directory_of(data)
+    data[third + 42 : third + 46] = data[second + 42 : second + 46]  # its offset
+    storage = MemoryDeepStorage()
+    storage.stored[ZIP] = {"": bytes(data)}
+    with pytest.raises(CorruptionError, match="shares its bytes"):
+        await contents(storage)
+
+
+async def test_a_zip_that_says_more_than_deflate_can_is_refused():
+    data = zip_of({"version.bin": b"\0\0\0\x09", "a": bytes(1 << 20)})
+    _, second = directory_of(data)
+    data[second + 24 : second + 28] = (1 << 31).to_bytes(4, "little")  # its size
+    storage = MemoryDeepStorage()
+    storage.stored[ZIP] = {"": bytes(data)}
+    with pytest.raises(CorruptionError, match="in any zip of its size"):
+        await contents(storage)
+
+
+async def test_a_file_that_is_longer_than_it_says_ends_there():
+    data = zip_of({"version.bin": b"\0\0\0\x09", "a": bytes(20 << 20)})
+    _, second = directory_of(data)
+    data[second + 24 : second + 28] = (10).to_bytes(4, "little")
+    storage = MemoryDeepStorage()
+    storage.stored[ZIP] = {"": bytes(data)}
+    reader = Unpacking(storage)
+    (stored,) = [one for one in await reader.objects(unpacked(ZIP)) if one.name == "a"]
+    read = bytearray()
+
+    async def all_of_it() -> None:
+        async for piece in reader.read(unpacked(ZIP), stored):
+            read.extend(piece)
+
+    with pytest.raises(CorruptionError, match="is not what its zip says"):
+        await all_of_it()
+    assert len(read) <= 10
+
+
+async def test_a_zip_holds_no_more_than_its_row_allows():
+    storage = await packed_by_us()
+    reader = Unpacking(storage, bytes_max=5 << 20)
+    with pytest.raises(CorruptionError, match="more than 5242880"):
+        await reader.objects(unpacked(ZIP))

@@ -1,0 +1,175 @@
+"""A folder that somebody else can write to: nothing of it leads out of it, or never ends."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from replicator.adapters.local.reader import LocalDeepStorageReader
+from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.errors import CorruptionError, RefusedError, ReplicatorError
+from replicator.model.load_spec import Location
+from tests.contract.storages import Origin
+
+PLACE = Location("wiki/2024/v1/0/index/")
+ZIP = Location("wiki/0/index.zip")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "deep"
+    root.mkdir()
+    (root / "some").write_text("file")
+    return root
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """Files of somebody else, beside which anybody can make a lock."""
+    victim = tmp_path / "elsewhere"
+    for name in ("data", "0" * 32):
+        (victim / name).mkdir(parents=True)
+        (victim / name / "file").write_text("precious")
+        (victim / f"{name}.lock").touch()
+    return victim
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else b"/"
+        for path in folder.rglob("*")
+    }
+
+
+@contextmanager
+def ends() -> Iterator[None]:
+    """Fail a test whose read never returns; a thread that hangs cannot be cancelled."""
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+async def put(root: Path) -> None:
+    async with LocalDeepStorage(root) as storage:
+        await storage.put(PLACE, await Origin({"version.bin": b"\0\0\0\x09"}).copy_source(PLACE))
+
+
+async def use(root: Path) -> None:
+    async with LocalDeepStorage(root) as storage:
+        area = storage.area()
+        await area.replace("drills/one.json", b"{}")
+        await area.names("drills/")
+        await area.get("drills/one.json")
+        await area.delete("drills/one.json")
+
+
+@pytest.mark.parametrize("link", [".replicator", ".replicator/tmp", ".replicator/locks"])
+async def test_a_link_among_our_unfinished_work_deletes_nothing_elsewhere(
+    root: Path, victim: Path, link: str
+):
+    before = contents(victim)
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(victim)
+    for work in (use, put):
+        with pytest.raises(RefusedError, match="is a link"):
+            await work(root)
+    assert contents(victim) == before
+
+
+async def test_a_link_beside_a_lock_of_a_dead_process_deletes_nothing(root: Path, victim: Path):
+    before = contents(victim)
+    await use(root)
+    name = "0" * 32
+    (root / ".replicator" / "tmp" / name).symlink_to(victim / name)
+    (root / ".replicator" / "tmp" / f"{name}.lock").touch()
+    (root / ".replicator" / "tmp" / f"{'1' * 32}.lock").symlink_to(victim / f"{name}.lock")
+    with pytest.raises(ReplicatorError):
+        await use(root)
+    assert contents(victim) == before
+
+
+@pytest.mark.parametrize("link", ["_replicator", "_replicator/drills"])
+async def test_a_link_among_our_files_is_not_followed(root: Path, victim: Path, link: str):
+    before = contents(victim)
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(victim)
+    with pytest.raises(RefusedError, match="is a link"):
+        await use(root)
+    async with LocalDeepStorage(root) as storage:
+        for call in (storage.area().names("drills/"), storage.area().get("drills/data/file")):
+            with pytest.raises(RefusedError, match="is a link"):
+                await call
+    assert contents(victim) == before
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def an_endless_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def a_file_elsewhere(path: Path) -> None:
+    path.symlink_to(path.parents[2] / "some")
+
+
+def too_much(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(17 << 20)
+
+
+@pytest.mark.parametrize("make", [a_pipe, an_endless_device, a_folder, a_file_elsewhere, too_much])
+async def test_what_is_no_small_file_of_ours_is_damage(root: Path, make: Callable[[Path], None]):
+    await use(root)
+    (root / "_replicator" / "holds").mkdir()
+    make(root / "_replicator" / "holds" / "audit.json")
+    async with LocalDeepStorage(root) as storage:
+        with ends(), pytest.raises(CorruptionError, match=r"audit\.json"):
+            await storage.area().get("holds/audit.json")
+
+
+@pytest.mark.parametrize("make", [a_pipe, a_file_elsewhere, too_much])
+async def test_a_receipt_that_is_no_file_is_damage(root: Path, make: Callable[[Path], None]):
+    await put(root)
+    (receipt,) = (root / ".replicator" / "receipts").rglob("*.json")
+    receipt.unlink()
+    if make is too_much:
+        with receipt.open("wb") as file:
+            file.truncate(65 << 20)
+    else:
+        make(receipt)
+    async with LocalDeepStorage(root) as storage:
+        with ends(), pytest.raises(CorruptionError, match=r"receipt|no file"):
+            await storage.receipt(PLACE)
+
+
+@pytest.mark.parametrize("where", ["index.zip", "index.zip/00000.smoosh"])
+async def test_a_pipe_in_a_place_of_bytes_is_refused_and_not_waited_for(root: Path, where: str):
+    path = root / "wiki" / "0" / where
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with ends(), pytest.raises(RefusedError, match="neither a file nor a folder"):
+        await LocalDeepStorageReader(root).objects(ZIP)
+
+
+async def test_a_pipe_that_comes_after_the_listing_is_not_waited_for(root: Path):
+    path = root / ZIP
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"bytes")
+    reader = LocalDeepStorageReader(root)
+    (stored,) = await reader.objects(ZIP)
+    path.unlink()
+    os.mkfifo(path)
+    with ends(), pytest.raises(RefusedError, match="neither a file nor a folder"):
+        async for _ in reader.read(ZIP, stored):
+            pass
