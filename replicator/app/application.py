@@ -14,7 +14,8 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
-from replicator.app.logs import event_log, missing_folder
+from replicator.app.hearts import Hearts
+from replicator.app.logs import Log, event_log, missing_folder
 from replicator.app.metadata import metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.pipeline import (
@@ -57,11 +58,11 @@ from replicator.ports import (
     Clock,
     DeepStorageReader,
     DruidCluster,
-    EventLogWriter,
 )
 from replicator.services.history.reader import History
 from replicator.services.inspection.blame import Blamer
 from replicator.services.inspection.checkup import Checkup
+from replicator.services.inspection.life import LifeSigns, life_signs
 from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
 from replicator.services.inspection.undeletion import Undeletion
 from replicator.services.replication.applier import Applier
@@ -69,6 +70,7 @@ from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
+from replicator.services.running.heart import Heart
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
@@ -76,6 +78,7 @@ from replicator.services.store.archived_log import kept_gaps
 from replicator.services.store.druid_release import remember
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.spliced_log import SplicedLog
+from replicator.services.store.windows import Windows, windows
 from replicator.services.target.copier import Backup
 from replicator.services.target.rates import RateBook
 from replicator.services.verification.query_verifier import QueryVerifier
@@ -99,11 +102,12 @@ class Application:
         self._environ = environ
         require_apart(settings, environ)
         self.monitoring = Monitoring(settings, self.clock, observer)
+        self.hearts = Hearts(self.monitoring, self.clock)
         self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),
             clock=self.clock,
             rng=Random(),  # noqa: S311 - jitter and samples, not cryptography
-            observer=self.monitoring.observer,
+            observer=self.hearts.observer,
         )
         self._stack = AsyncExitStack()
         self._targets: dict[str, RealTarget] = {}
@@ -142,7 +146,7 @@ class Application:
         return self._history_with(self.target_names)
 
     @cached_property
-    def _log(self) -> EventLogWriter:
+    def _log(self) -> Log:
         settings = self.settings
         log = event_log(settings.recorded, self.source_name, self.clock, self._environ)
         self._stack.push_async_callback(log.close)
@@ -162,8 +166,15 @@ class Application:
             log=self._log,
             history=self._history_with(self.target_names, preferred=False),
             tools=self.tools,
-            observer=self.monitoring.observer(),
+            observer=self.hearts.watching(),
         )
+
+    def heart(self, who: str, verb: str) -> Heart:
+        """Return what says that the watcher or an applier is running, `who` by `model/pulse.py`.
+
+        What that one does is its pulse from then on.
+        """
+        return self.hearts.heart(self._log, who, verb)
 
     async def applier(self, name: str, allowed: Allowed) -> Applier:
         """Return the applier of one target."""
@@ -407,9 +418,18 @@ class Application:
             log_folder_missing=missing_folder(self.settings.log),
         )
 
-    def status_reader(self) -> StatusReader:
-        """Return what looks at log and targets."""
-        return self.monitoring.status_reader(self.history)
+    def status_reader(self, *, stores: bool = True) -> StatusReader:
+        """Return what looks at log and targets; what was trimmed stands in the `stores`."""
+        names = self.target_names if stores else []
+        return self.monitoring.status_reader(self._history_with(names, preferred=False))
+
+    async def life(self, log: LogStatus) -> LifeSigns:
+        """Return who is running."""
+        return await life_signs(self._log, self.target_names, log, self.clock)
+
+    async def windows(self, name: str, log_id: str) -> Windows:
+        """Return what a target's store alone can restore of a log."""
+        return await windows(store_of(self.target(name)), log_id, self.points(name))
 
     async def target_status(
         self, status_reader: StatusReader, name: str, log: LogStatus

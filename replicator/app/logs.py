@@ -1,7 +1,7 @@
 """Composition of the event log."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.config import KafkaLogSettings, LogSettings, SqliteLogSettings
@@ -9,6 +9,8 @@ from replicator.ports import Clock
 
 if TYPE_CHECKING:
     from replicator.adapters.kafka.log import KafkaEventLog
+
+Log: TypeAlias = "SqliteEventLog | KafkaEventLog"
 
 
 def missing_folder(settings: LogSettings | None) -> str | None:
@@ -18,9 +20,7 @@ def missing_folder(settings: LogSettings | None) -> str | None:
     return None
 
 
-def event_log(
-    settings: LogSettings, source: str, clock: Clock, environ: Mapping[str, str]
-) -> "SqliteEventLog | KafkaEventLog":
+def event_log(settings: LogSettings, source: str, clock: Clock, environ: Mapping[str, str]) -> Log:
     """Return the log of a source; the caller closes it."""
     match settings:
         case SqliteLogSettings(path=path):

@@ -94,6 +94,7 @@ def promises(settings: TargetSettings) -> Promises:
     """Return what was promised of a target."""
     return Promises(
         rpo=settings.rpo + settings.delay,
+        silence=settings.rpo,
         kill_margin_min=settings.kill_margin_min,
         log_margin_min=settings.log_margin_min,
         drill=settings.drill.promise,

@@ -1,12 +1,8 @@
 """What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
 
-import logging
-import sys
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Self, assert_never
 
-import structlog
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,6 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from replicator.cli.log_lines import logger
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
     ArchiveDamaged,
@@ -25,8 +22,10 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
+    Followed,
     GapOpened,
     LogBegun,
+    Muted,
     ObjectCopied,
     Observation,
     Polled,
@@ -38,7 +37,6 @@ from replicator.model.observation import Progress as ProgressMade
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
-log = structlog.get_logger("replicator")
 _shown: list["Screen"] = []
 """Those whose bars may be on the terminal: at most one."""
 
@@ -93,9 +91,9 @@ class Screen:
     def observe(self, observation: Observation) -> None:
         """Show one observation."""
         match observation:
-            case EpochAcquired() | Polled():
+            case EpochAcquired() | Polled() | Followed():
                 pass
-            case LogBegun() | TargetPaused():
+            case LogBegun() | TargetPaused() | Muted():
                 _announce(observation)
             case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
                 _tell(observation)
@@ -125,7 +123,9 @@ class Screen:
             return
         self._steps[made.what] = step = self._steps.get(made.what, 0) + 1
         if step % LINE_EVERY == 0:
-            log.info("progress", what=made.what, done=made.done, total=made.total, unit=made.unit)
+            logger().info(
+                "progress", what=made.what, done=made.done, total=made.total, unit=made.unit
+            )
         if ends:
             self._steps.pop(made.what, None)
 
@@ -143,14 +143,16 @@ class Screen:
             self._progress.remove_task(self._tasks.pop(made.what))
 
 
-def _announce(observation: LogBegun | TargetPaused) -> None:
+def _announce(observation: LogBegun | TargetPaused | Muted) -> None:
     match observation:
+        case Muted(who=who, reason=reason):
+            logger().warning("`status` cannot see that this runs", who=who, reason=reason)
         case LogBegun(log_id=log_id):
-            log.warning("a new log begins", log_id=log_id, hint=NEW_LOG)
+            logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
         case TargetPaused(target=target, why=None):
-            log.info("target is taken up again", target=target)
+            logger().info("target is taken up again", target=target)
         case TargetPaused(target=target, why=why):
-            log.warning("target is left alone, all else goes on", target=target, why=why)
+            logger().warning("target is left alone, all else goes on", target=target, why=why)
         case _:
             assert_never(observation)
 
@@ -158,7 +160,7 @@ def _announce(observation: LogBegun | TargetPaused) -> None:
 def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> None:
     match observation:
         case CutPublished():
-            log.info(
+            logger().info(
                 "cut published",
                 cut=observation.cut,
                 offset=observation.offset,
@@ -167,7 +169,7 @@ def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> 
                 poll_s=round(observation.poll_s, 3),
             )
         case CutApplied():
-            log.info(
+            logger().info(
                 "cut applied",
                 cut=observation.cut,
                 offset=observation.offset,
@@ -175,7 +177,7 @@ def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> 
                 source_time=observation.source_time.isoformat(timespec="milliseconds"),
             )
         case BaseWritten(cut=cut, offset=offset, rows=rows):
-            log.info("base written", cut=cut, offset=offset, rows=rows)
+            logger().info("base written", cut=cut, offset=offset, rows=rows)
         case DrillEnded():
             _tell_drill(observation)
         case _:
@@ -185,39 +187,29 @@ def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> 
 def _tell_drill(ended: DrillEnded) -> None:
     found = ended.evidence
     if found is None or found.rehearsed is None:
-        log.error("drill failed", reason=ended.failure)
+        logger().error("drill failed", reason=ended.failure)
         return
     told = {"target": found.target, "offset": found.rehearsed.offset, "rows": found.rehearsed.rows}
     if ended.is_good:
-        log.info("drill passed", **told, recovery_s=round(found.recovery_s, 3))
+        logger().info("drill passed", **told, recovery_s=round(found.recovery_s, 3))
     else:
-        log.error("drill failed", **told, findings=found.findings_count, first=found.findings[:1])
+        logger().error(
+            "drill failed", **told, findings=found.findings_count, first=found.findings[:1]
+        )
 
 
 def _warn(observation: GapOpened | Waiting | ArchiveDamaged) -> None:
     match observation:
         case GapOpened(gap=gap):
-            log.warning("gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened)
+            logger().warning(
+                "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
+            )
         case Waiting(what=what, reason=reason, delay_s=delay_s):
-            log.warning("waiting", what=what, reason=reason, delay_s=round(delay_s, 1))
+            logger().warning("waiting", what=what, reason=reason, delay_s=round(delay_s, 1))
         case ArchiveDamaged(reason=reason):
-            log.error("archive damaged", reason=reason)
+            logger().error("archive damaged", reason=reason)
         case _:
             assert_never(observation)
-
-
-def configure_logging(level: str, environ: Mapping[str, str]) -> None:
-    """Send log lines to stderr: for people on a terminal, as JSON otherwise asked for."""
-    colors = sys.stderr.isatty() and "NO_COLOR" not in environ
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=16),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
 
 
 def hold_still() -> None:

@@ -48,7 +48,7 @@ VERBS: Final = {
     "apply": Verb("run:apply", "Keep one target up with the log."),
     "status": Verb(
         "status:status",
-        "Show the log's end, and for each target its cut, its lag, its margins and its gaps.",
+        "Say what is running, what is promised and kept, back to when, what waits, what is wrong.",
     ),
     "log": Verb("log:log", "List the events of the log."),
     "expire": Verb(
@@ -140,7 +140,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    from replicator.cli.console import configure_logging  # noqa: PLC0415 - `--help` does without
+    from replicator.cli.log_lines import configure_logging  # noqa: PLC0415 - `--help` does without
 
     configure_logging(log_level.name, os.environ)
 

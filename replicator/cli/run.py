@@ -23,7 +23,10 @@ from replicator.cli.command import (
 )
 from replicator.cli.command import run as run_call
 from replicator.cli.console import Screen
+from replicator.cli.log_lines import logger
 from replicator.errors import NotFoundError
+from replicator.model.observation import Followed
+from replicator.model.pulse import WATCH, apply_to
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
@@ -65,7 +68,9 @@ def run(
     async def body(application: Application, _: Screen) -> Outcome:
         names = target or application.target_names
         services: dict[str, Service] = {"watch": application.watcher()}
+        services["heart"] = application.heart(WATCH, "run")
         for name in names:
+            services[f"heart {name}"] = application.heart(apply_to(name), "run")
             allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
             services[f"apply {name}"] = await application.applier(name, allowed)
             services[f"bases {name}"] = await application.base_writer(name)
@@ -83,10 +88,11 @@ def watch(
     """Publish the source's changes to the log."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        watcher = application.watcher()
+        watcher, heart = application.watcher(), application.heart(WATCH, "watch")
         if not once:
-            return await _supervised(application, {"watch": watcher}, ())
+            return await _supervised(application, {"watch": watcher, "heart": heart}, ())
         changed = await watcher.poll()
+        await heart.end()
         return _done({"published": changed}, "a cut was published" if changed else "no change")
 
     call = Call(command="watch", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
@@ -108,11 +114,18 @@ def apply(
     async def body(application: Application, screen: Screen) -> Outcome:
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
         applier = await application.applier(target, allowed)
+        heart = application.heart(apply_to(target), "apply")
         if not once:
-            bases = await application.base_writer(target)
-            services: dict[str, Service] = {f"apply {target}": applier, f"bases {target}": bases}
+            services: dict[str, Service] = {
+                f"apply {target}": applier,
+                f"bases {target}": await application.base_writer(target),
+                "heart": heart,
+            }
             return await _supervised(application, services, (target,))
-        return await _applied(application, target, applier, screen)
+        applied = await _applied(application, target, applier, screen)
+        heart.observe(Followed())
+        await heart.end()
+        return applied
 
     call = Call(command="apply", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run_call(call, body)
@@ -161,6 +174,7 @@ async def _applied(
 async def _supervised(
     application: Application, services: dict[str, Service], targets: Sequence[str]
 ) -> Outcome:
+    logger()  # configured before a service logs
     if (drills := schedule(application, targets)) is not None:
         services["drills"] = drills
     if (web := await application.web(targets)) is not None:

@@ -1,9 +1,12 @@
-"""`status`: how far each target is, what threatens it, and whether its promises are kept."""
+"""`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
-from datetime import timedelta
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from replicator.app import Application
 from replicator.cli.command import (
@@ -13,87 +16,288 @@ from replicator.cli.command import (
     ConfigPath,
     Outcome,
     Overrides,
+    age_text,
+    counted,
     duration_text,
+    eta_text,
     run,
     size_text,
 )
 from replicator.cli.console import Screen
-from replicator.services.inspection.status import (
-    DRILL,
-    KILL_MARGIN,
-    LOG_MARGIN,
-    RPO,
-    LogStatus,
-    SourceStatus,
-    TargetStatus,
-    look_at_source,
-)
-from replicator.web.status_json import source_json, status_json
+from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.trouble import Seen, Trouble, drill_words, kill_words, moment, troubles
+from replicator.errors import ReplicatorError
+from replicator.services.inspection.life import Life, LifeSign, LifeSigns
+from replicator.services.inspection.status import TargetStatus, look_at_source
+from replicator.services.store.windows import Windows
+from replicator.web.status_json import life_json, source_json, status_json
 
 PROMISE_BROKEN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    seen: Seen
+    restorable: Mapping[str, Windows]
+    """By targets; one that cannot be looked at, or has no history, is missing."""
 
 
 def status(
     config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Show the log's end, and for each target its cut, its lag, its margins and its gaps."""
+    """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
+    call = Call(command="status", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, _: Screen) -> Outcome:
-        status_reader = application.status_reader()
-        log = await status_reader.log()
-        targets = [
-            await application.target_status(status_reader, name, log)
-            for name in application.target_names
-        ]
-        source = await look_at_source(application.source_metadata())
+        found = await _look(application)
+        wrong = troubles(found.seen)
         return Outcome(
-            result={"source": source_json(source), **status_json(log, targets)},
-            show=lambda console: _show(console, source, log, targets),
-            exit_code=0 if all(found.keeps_promise for found in targets) else PROMISE_BROKEN,
+            result=_json(found, wrong, call),
+            show=lambda console: _show(console, found, wrong, call),
+            exit_code=_exit_code(found.seen),
         )
 
-    call = Call(command="status", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run(call, body)
 
 
-def _show(
-    console: Console, source: SourceStatus, log: LogStatus, targets: list[TargetStatus]
-) -> None:
-    if source.freshness is None:
-        console.print(f"source: cannot be asked: {source.unknown}", markup=False)
-    elif source.freshness.is_replica:
-        console.print(f"source: {source.freshness.text}", markup=False)
-    if not log.log_id:
-        console.print("log: there is none")
-    elif log.last is None:
-        console.print(f"log: {log.records} records, no closed cut yet")
-    else:
-        last = log.last
-        console.print(
-            f"log: {log.records} records, last cut {last.closed.cut} at offset {last.offset},"
-            f" taken {last.closed.source_time.isoformat(timespec='seconds')}"
-        )
-    table = Table("target", "cut", "lag", "behind", "pending", "gaps", "promise", "state")
-    for found in targets:
-        table.add_row(*_cells(found))
-    console.print(table)
-    for found in targets:
-        for line in _threats(found, log):
-            console.print(f"{found.target}: {line}")
-
-
-def _cells(found: TargetStatus) -> tuple[str, ...]:
-    checkpoint, pending = found.checkpoint, found.pending
-    return (
-        found.target,
-        str(checkpoint.cut) if checkpoint else "-",
-        duration_text(found.lag) if found.lag is not None else "-",
-        "-" if found.lag_records is None else f"{found.lag_records} records",
-        f"{pending.objects} segments, {size_text(pending.size_bytes)}" if pending else "-",
-        str(len(found.gaps)),
-        f"BROKEN: {', '.join(found.broken)}" if found.broken else "kept",
-        _state(found),
+async def _look(application: Application) -> _Found:
+    """Look at everything; what cannot be looked at hides nothing else."""
+    status_reader = application.status_reader()
+    log = await status_reader.log_or_why()
+    if log.unknown:  # perhaps a store is away, and the log itself is there
+        status_reader = application.status_reader(stores=False)
+        log = await status_reader.log_or_why()
+    targets: list[TargetStatus] = []
+    failures: dict[str, ReplicatorError] = {}
+    restorable: dict[str, Windows] = {}
+    for name in application.target_names:
+        try:
+            targets.append(await application.target_status(status_reader, name, log))
+            if log.log_id:
+                restorable[name] = await application.windows(name, log.log_id)
+        except ReplicatorError as exc:
+            failures[name] = exc
+    seen = Seen(
+        life=await application.life(log),
+        source=await look_at_source(application.source_metadata()),
+        log=log,
+        targets=targets,
+        failures=failures,
     )
+    return _Found(seen=seen, restorable=restorable)
+
+
+def _exit_code(seen: Seen) -> int:
+    if not seen.keeps_promises:
+        return PROMISE_BROKEN
+    return max((error.exit_code for error in seen.failures.values()), default=0)
+
+
+def _json(found: _Found, wrong: Sequence[Trouble], call: Call) -> dict[str, Any]:
+    seen = found.seen
+    return {
+        "source": source_json(seen.source),
+        "running": life_json(seen.life),
+        "polled_as_promised": not seen.is_overdue,
+        **status_json(seen.log, seen.targets),
+        "failures": [
+            {
+                "what": f"target {name}",
+                "type": type(error).__name__,
+                "message": str(error),
+                "hint": error.hint,
+            }
+            for name, error in sorted(seen.failures.items())
+        ],
+        "restorable": [
+            {
+                "target": name,
+                "first": one.windows[0].first.closed.source_time,
+                "last": one.windows[-1].last.closed.source_time,
+                "last_offset": one.windows[-1].last.offset,
+                "windows": len(one.windows),
+            }
+            for name, one in sorted(found.restorable.items())
+            if one.windows
+        ],
+        "wrong": [{"what": one.what, "type": _typed(one, call)} for one in wrong],
+    }
+
+
+def _typed(trouble: Trouble, call: Call) -> str:
+    """Return the command with the configuration that this one was given."""
+    if not trouble.remedy:
+        return ""
+    options = (
+        "" if call.config_path == DEFAULT_CONFIG else f" -c {shlex.quote(f'{call.config_path}')}"
+    )
+    given = "" if call.environ.get("REPLICATOR_CONFIG") == str(call.config_path) else options
+    return f"replicator {trouble.remedy}{given}"
+
+
+def _show(console: Console, found: _Found, wrong: Sequence[Trouble], call: Call) -> None:
+    shown = [
+        Paragraph("running", _running(found.seen.life)),
+        Paragraph("promises", _promises(found.seen)),
+        Paragraph("restore", _restorable(found)),
+        Paragraph("waits", _waits(found.seen)),
+        Paragraph("wrong", [line for one in wrong for line in _wrong(one, call)] or ["nothing"]),
+        Paragraph("source", _source(found.seen)),
+        Paragraph("log", [_log(found.seen)]),
+        *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
+    ]
+    for line in paragraphs(shown, console.width):
+        console.print(line, markup=False)
+
+
+def _running(life: LifeSigns) -> list[str]:
+    """Say who is running; appliers of the watcher's own process are told with it."""
+    lines = [_sign("watcher", life.watcher, life)]
+    if life.watcher.life is not Life.RUNNING and life.last_poll is not None:
+        lines.append(f"the source last answered {age_text(life.looked_at - life.last_poll)}")
+    together = {name for name, one in life.appliers.items() if _is_same(one, life.watcher)}
+    if together:
+        applies = "applies" if life.watcher.life is Life.RUNNING else "applied"
+        lines.append(f"the same process {applies} to {' and '.join(sorted(together))}")
+    never = {name for name, one in life.appliers.items() if one.pulse is None and not one.unknown}
+    if never:
+        lines.append(f"nobody is known to apply to {' and '.join(sorted(never))}")
+    lines += [
+        _sign(f"applier of {name}", one, life)
+        for name, one in sorted(life.appliers.items())
+        if name not in together | never
+    ]
+    return lines
+
+
+def _is_same(one: LifeSign, other: LifeSign) -> bool:
+    ours, theirs = one.pulse, other.pulse
+    if ours is None or theirs is None or one.life is not other.life:
+        return False
+    return (ours.host, ours.pid, ours.verb) == (theirs.host, theirs.pid, theirs.verb)
+
+
+def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
+    pulse = sign.pulse
+    if pulse is None:
+        why = f": {sign.unknown}" if sign.unknown else ": it never said that it was"
+        return f"{what}: not known to be running{why}"
+    who = f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
+    since = f"since {moment(pulse.since)}"
+    did = "polled" if what == "watcher" else "was up to date"
+    last = f"{did} {_ago(life, pulse.done_at)}" if pulse.done_at else f"has not {did} yet"
+    waits = f", waits for {pulse.waits}" if pulse.waits else ""
+    match sign.life:
+        case Life.RUNNING:
+            return f"{what}: {who}, {since}, {last}{waits}"
+        case Life.STOPPED:
+            return f"{what}: NOT RUNNING; {who} stopped {_ago(life, pulse.seen_at)}, as it was told"
+        case _:
+            return f"{what}: NOT RUNNING; {who} was last seen {_ago(life, pulse.seen_at)}{waits}"
+
+
+def _ago(life: LifeSigns, time: datetime) -> str:
+    return age_text(life.looked_at - time)
+
+
+def _promises(seen: Seen) -> list[str]:
+    kept = [one.target for one in seen.targets if one.keeps_promise]
+    lines = [
+        f"BROKEN by {one.target}: {', '.join(one.broken)}" for one in seen.targets if one.broken
+    ]
+    if seen.is_overdue:
+        lines.insert(0, "BROKEN: nobody polls the source")
+    lines += [f"{name}: not known" for name in sorted(seen.failures)]
+    if kept:
+        lines.append(f"kept by {' and '.join(kept)}")
+    return lines or ["there is no target"]
+
+
+def _restorable(found: _Found) -> list[str]:
+    """Say from when to when each target's own store brings everything back."""
+    lines = []
+    for one in found.seen.targets:
+        kept = found.restorable.get(one.target)
+        if kept is None or not kept.windows:
+            lines.append(f"{one.target}: nothing yet")
+            continue
+        last = kept.windows[-1].last.closed.source_time
+        first = kept.windows[0].first.closed.source_time
+        holes = "; with holes, see `replicator points`" if len(kept.windows) > 1 else ""
+        lines.append(
+            f"{one.target}: to {whole(last)}, {age_text(one.looked_at - last)}, and back to"
+            f" {whole(first)}{holes}"
+        )
+        lines += [f"{one.target}: DAMAGED: {fault}" for fault in kept.faults]
+    return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
+
+
+def whole(time: datetime) -> str:
+    """Return a time that names its cut when it is typed again."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def _waits(seen: Seen) -> list[str]:
+    lines = []
+    for found in seen.targets:
+        pending = found.pending
+        if pending is None or not found.lag_records:
+            continue
+        what = f"{counted(pending.objects, 'segment')}, {size_text(pending.size_bytes)}"
+        eta = found.catch_up
+        rate = found.rates.bytes_per_s
+        at = f" at {size_text(int(rate))}/s" if rate is not None else ""
+        lines.append(
+            f"{found.target}: {counted(found.lag_records, 'record')} of the log, {what} at most:"
+            f" {eta_text(None if eta is None else eta.total_seconds())}{at}"
+        )
+        if found.kill_margin is not None:
+            lines.append(f"{found.target}: {kill_words(found)}")
+        if found.log_margin is not None:
+            lines.append(f"{found.target}: the log keeps it for {duration_text(found.log_margin)}")
+    return lines or ["nothing"]
+
+
+def _wrong(trouble: Trouble, call: Call) -> list[str]:
+    typed = _typed(trouble, call)
+    return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
+
+
+def _source(seen: Seen) -> list[str]:
+    if seen.source.freshness is None:
+        return ["cannot be asked, see above"]
+    return [seen.source.freshness.text] if seen.source.freshness.is_replica else ["answers"]
+
+
+def _log(seen: Seen) -> str:
+    log = seen.log
+    if log.unknown:
+        return "cannot be read, see above"
+    if not log.log_id:
+        return "there is none"
+    if log.last is None:
+        return f"{counted(log.records, 'record')}, no closed cut yet"
+    return (
+        f"{counted(log.records, 'record')}, last cut {log.last.closed.cut} at offset"
+        f" {log.last.offset}, taken {whole(log.last.closed.source_time)}"
+    )
+
+
+def _target(found: TargetStatus) -> list[str]:
+    checkpoint = found.checkpoint
+    at = f", at cut {checkpoint.cut}" if checkpoint else ""
+    lag = f", {duration_text(found.lag)} behind" if found.lag is not None else ""
+    lines = [f"{_state(found)}{at}{lag}"]
+    if checkpoint is not None and checkpoint.paused and not checkpoint.promoted:
+        lines.append("  to follow again, type:")
+        lines.append(f"  replicator apply {found.target} --resume --once")
+    if found.proved:
+        ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}
+        text = ", ".join(f"{level} {age_text(age)}" for level, age in ages.items())
+        lines.append(f"verified: {text}")
+    if found.drilled.last is not None or found.drilled.unknown:
+        lines.append(drill_words(found))
+    return lines
 
 
 def _state(found: TargetStatus) -> str:
@@ -107,86 +311,6 @@ def _state(found: TargetStatus) -> str:
     if found.other_log:
         return "of another log"
     if checkpoint.paused:
-        only = f" of {checkpoint.datasource}" if checkpoint.datasource else ""
+        only = f" with {checkpoint.datasource} alone" if checkpoint.datasource else ""
         return f"paused{only} since a restore"
-    return "following"
-
-
-def _threats(found: TargetStatus, log: LogStatus) -> list[str]:
-    """Say what is promised and broken, and what comes nearer."""
-    lines, broken, promises = [], found.broken, found.promises
-    if (catch_up := found.catch_up) is not None:
-        rate = found.rates.bytes_per_s
-        text = f", at {size_text(int(rate))}/s" if rate is not None else ""
-        lines.append(f"what waits takes about {duration_text(catch_up)}{text}")
-    if RPO in broken and not found.log_gone:
-        lag = "has no cut yet" if found.lag is None else f"lags {duration_text(found.lag)}"
-        lines.append(f"BROKEN, it {lag}, at most {duration_text(promises.rpo)} is promised")
-    if found.pending and (margin := found.kill_margin) is not None:
-        nearest = min(found.pending.kill_margins.items(), key=lambda item: item[1])[0]
-        least = _least(KILL_MARGIN, promises.kill_margin_min, broken)
-        lines.append(
-            f"{least}the source's kill could delete bytes of {nearest} that are not copied"
-            f" {_in(margin)}"
-        )
-    lines += _of_the_log(found, log)
-    if (drills := _drills(found)) is not None:
-        lines.append(drills)
-    if found.proved:
-        ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}
-        text = ", ".join(f"{level} {duration_text(age)} ago" for level, age in ages.items())
-        lines.append(f"last verified: {text}")
-    return lines
-
-
-def _of_the_log(found: TargetStatus, log: LogStatus) -> list[str]:
-    if found.log_gone:
-        return [
-            "BROKEN, the log that it follows is not there: is its volume mounted?",
-            f"if it is lost, let the watcher make a new one, then `{_goes_over(found)}`",
-        ]
-    if found.other_log:
-        return [
-            f"follows another log; if that is lost, `{_goes_over(found)}` goes over to this one"
-        ]
-    if found.trimmed:
-        return [f"BROKEN, the log begins at offset {log.first}: what it needs was trimmed"]
-    if found.log_margin is None:
-        return []
-    least = _least(LOG_MARGIN, found.promises.log_margin_min, found.broken)
-    return [f"{least}the log may trim what it needs {_in(found.log_margin)}"]
-
-
-def _goes_over(found: TargetStatus) -> str:
-    return f"replicator apply {found.target} --new-log"
-
-
-def _drills(found: TargetStatus) -> str | None:
-    """Say how old the last good drill is; None where none was promised, and none ever made."""
-    drilled, promise = found.drilled, found.promises.drill
-    if drilled.unknown is not None:
-        text = f"its drills cannot be looked at: {drilled.unknown}"
-    elif drilled.last_good is not None:
-        age = duration_text(found.looked_at - drilled.last_good.ended_at)
-        text = f"the last good drill ended {age} ago"
-    elif drilled.last is not None or promise is not None:
-        text = "no drill was good yet"
-    elif drilled.faults:
-        text = "no drill that can be read was good"
-    else:
-        return None
-    if drilled.faults:
-        text += f"; DAMAGED {drilled.faults[0]}"
-    if drilled.last is not None and not drilled.last.is_good:
-        text += "; the last one went wrong, see `replicator drill list`"
-    if promise is None or DRILL not in found.broken:
-        return text
-    return f"BROKEN, one each {duration_text(promise)} is promised: {text}"
-
-
-def _least(promise: str, least: timedelta, broken: tuple[str, ...]) -> str:
-    return f"BROKEN, at least {duration_text(least)} is promised: " if promise in broken else ""
-
-
-def _in(margin: timedelta) -> str:
-    return "at any moment" if margin <= timedelta(0) else f"in {duration_text(margin)}"
+    return "follows"

@@ -78,6 +78,19 @@ class CutApplied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """An applier has looked and done what was due; its target is paused, or has nothing to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Muted:
+    """A process cannot say where others look that it is running; its work goes on."""
+
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GapOpened:
     """A row cannot be had any more."""
 
@@ -142,6 +155,8 @@ Observation: TypeAlias = (
     | CutPublished
     | ObjectCopied
     | CutApplied
+    | Followed
+    | Muted
     | GapOpened
     | Waiting
     | Progress

@@ -11,7 +11,7 @@ from replicator.ports.druid import (
     Served,
     TellsRelease,
 )
-from replicator.ports.log import Bases, EventLog, EventLogWriter, Span
+from replicator.ports.log import Bases, EventLog, EventLogWriter, Pulses, Span
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
     SAMPLES_MAX,
@@ -78,6 +78,7 @@ __all__ = [
     "NewStorage",
     "Obstacle",
     "Piece",
+    "Pulses",
     "QueryBroker",
     "Receipt",
     "RunningDruid",

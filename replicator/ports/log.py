@@ -72,6 +72,33 @@ class EventLog(Protocol):
         ...
 
 
+class Pulses(Protocol):
+    """What the processes that write to a log, or follow it, say of themselves beside it.
+
+    Never in it: a log that is not there is not made for that, and no offset is taken.
+    """
+
+    async def beat(self, who: str, data: bytes) -> None:
+        """Keep what one of them says in place of what it said before; not durably.
+
+        At most 4 KB.
+
+        Raises:
+            TransientError: the log cannot be reached.
+            NotFoundError: there is no log.
+            ConfigError: the log does not let us; the message names the privilege.
+        """
+        ...
+
+    async def heard(self, who: str) -> bytes | None:
+        """Return what one of them said last, None when it never did.
+
+        Raises:
+            TransientError, ConfigError: as for `beat`.
+        """
+        ...
+
+
 class Bases(Protocol):
     """Whole inventories of some of a log's cuts, for where the log itself was trimmed.
 

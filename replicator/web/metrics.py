@@ -14,8 +14,10 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
+    Followed,
     GapOpened,
     LogBegun,
+    Muted,
     ObjectCopied,
     Observation,
     Observer,
@@ -110,7 +112,7 @@ class Metrics:
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
-            case Progress() | LogBegun() | TargetPaused():
+            case Progress() | LogBegun() | TargetPaused() | Followed() | Muted():
                 pass
             case _:
                 assert_never(observation)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from replicator.services.inspection.life import LifeSign, LifeSigns
 from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
 from replicator.web.poller import Failure, Poller
 
@@ -39,6 +40,33 @@ def _error_json(failure: Failure | None) -> dict[str, str]:
         return {"type": "NotYet", "message": "nothing was looked at yet", "hint": "ask again"}
     error = failure.error
     return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+
+
+def life_json(life: LifeSigns) -> dict[str, Any]:
+    """Return who is running."""
+    return {
+        "last_poll_at": life.last_poll,
+        "watcher": _sign_json(life.watcher),
+        "appliers": [
+            {"target": name, **_sign_json(one)} for name, one in sorted(life.appliers.items())
+        ],
+    }
+
+
+def _sign_json(sign: LifeSign) -> dict[str, Any]:
+    pulse = sign.pulse
+    return {
+        "state": sign.life.value,
+        "unknown": sign.unknown,
+        "verb": pulse.verb if pulse else None,
+        "host": pulse.host if pulse else None,
+        "pid": pulse.pid if pulse else None,
+        "since": pulse.since if pulse else None,
+        "seen_at": pulse.seen_at if pulse else None,
+        "done_at": pulse.done_at if pulse else None,
+        "waits_for": pulse.waits if pulse else "",
+        "stopped_at": pulse.ended_at if pulse else None,
+    }
 
 
 def source_json(source: SourceStatus) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from replicator.cli.demo.recording import RecordedDruid, steps
 from tests.integration.test_every_cut import settings_file
@@ -127,6 +128,43 @@ async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: Us
     assert len(await ids(user.target, "orders")) == 6
     assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
     assert not (await ids(user.target, "orders"))
+
+
+async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_other(user: User):
+    """Two targets, one of which is not there; `watch` runs, is stopped, and no word is cut."""
+    found = yaml.safe_load(user.config.read_text())
+    away = {"type": "postgresql", "url": "postgresql://druid@127.0.0.1:1/druid"}
+    storage = {"type": "local", "root": str(user.folder / "other")}
+    found["targets"]["other"] = {"metadata": away, "deep_storage": storage}
+    user.config.write_text(yaml.safe_dump(found))
+    await user.cut("1-history")
+    once = await user.types("status")
+    assert once.code == 8, once.out
+    told = " ".join(once.out.split())
+    assert told.startswith("running watcher: NOT RUNNING; `watch` on")
+    assert "kept by standby" in told
+    assert "wrong other cannot be looked at:" in told
+    assert "standby: to 2" in told
+    assert all(len(line) <= 80 for line in once.out.splitlines() if "type: " not in line)
+    watching = await user.starts("watch")
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                document = (await user.types("status", "--json")).result
+                if document["running"]["watcher"]["state"] == "running":
+                    break
+        assert document["running"]["watcher"]["pid"] == watching.pid
+        assert [one["what"] for one in document["failures"]] == ["target other"]
+    finally:
+        await watching.terminate()
+    await user.types("apply", "standby", "--once")
+    strict = [("watch.poll_interval_s", "0.001"), ("watch.idle_cut_interval_s", "0.001")]
+    strict.append(("targets.standby.rpo", "2ms"))
+    late = await user.types("status", *(f for k, v in strict for f in ("--set", f"{k}={v}")))
+    assert late.code == 10, late.out
+    told = " ".join(late.out.split())
+    assert "wrong nobody has polled the source since" in told
+    assert f"type: replicator watch -c {user.config}" in told
 
 
 async def test_an_empty_plan_pauses_nothing_and_says_so(user: User):

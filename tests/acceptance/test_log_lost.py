@@ -101,7 +101,7 @@ async def says_what_has_happened(user: User) -> None:
         assert said.code == 9, said.out
         assert "--new-log" in said.err
     status = await user.types("status")
-    assert "`replicator apply standby --new-log`" in " ".join(status.out.split())
+    assert "type: replicator apply standby --new-log" in " ".join(status.out.split())
     told = (await user.types("status", "--json")).result["targets"]
     assert [one["follows_other_log"] for one in told] == [True, True]
     assert [one["lag_records"] for one in told] == [None, None]

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from uuid import uuid4
 
 import pytest
@@ -19,9 +19,9 @@ from replicator.adapters.kafka.session import Session
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.errors import FencedError, GapError, NotFoundError
+from replicator.errors import FencedError, GapError, NotFoundError, TransientError
 from replicator.model.event import Document, Offset
-from replicator.ports import EventLog, EventLogWriter
+from replicator.ports import EventLog, EventLogWriter, Pulses
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -42,10 +42,14 @@ class SetClock:
         return self.time
 
 
+class Log(EventLogWriter, Pulses, Protocol):
+    """What every adapter is."""
+
+
 class Place:
     """Where one log is kept: every `open` is another process's view of it."""
 
-    def __init__(self, open_: Callable[[], EventLogWriter], trim: Trim, clock: SetClock) -> None:
+    def __init__(self, open_: Callable[[], Log], trim: Trim, clock: SetClock) -> None:
         self.open, self.trim, self.clock = open_, trim, clock
 
 
@@ -459,3 +463,28 @@ async def test_another_log_has_another_id(make: Make, tmp_path: Path):
             await log.acquire()
             ids.add((await log.span()).log_id)
     assert len(ids) == 2
+
+
+async def asked_again(ask: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+    """A broker that nobody has asked for a group before makes the place for them first."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await ask()
+            except TransientError:
+                await asyncio.sleep(0.2)
+
+
+async def test_what_a_process_says_of_itself_others_hear(place: Place):
+    """Beside the log: it is not made for that, and no offset is taken."""
+    log, other = place.open(), place.open()
+    with pytest.raises(NotFoundError):
+        await log.beat("watch", b"{}")
+    await log.acquire()
+    assert await asked_again(lambda: other.heard("watch")) is None
+    before = await log.span()
+    for said in (b'{"pid":1}', b'{"pid":2}'):
+        await asked_again(partial(log.beat, "watch", said))
+        assert await other.heard("watch") == said
+    assert await other.heard("apply.standby") is None
+    assert await log.span() == before

@@ -168,6 +168,23 @@ class KafkaEventLog:
             async with asyncio.timeout(self._session.request_timeout_s):
                 await self._groups[name].commit(place)
 
+    async def beat(self, who: str, data: bytes) -> None:
+        """Keep it as the metadata of a group's offset, at the log's end: the group has no lag."""
+        name = self._running(who)
+        with translated(f"commit the offset of group {name} at {self._session.servers}"):
+            if name not in self._groups:
+                self._groups[name] = await self._member(name)
+            end = await (await self._opened()).end()
+            place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(end, data.decode())}
+            async with asyncio.timeout(self._session.request_timeout_s):
+                await self._groups[name].commit(place)
+
+    async def heard(self, who: str) -> bytes | None:
+        return await kafka_topic.note(self._session, self._topic.name, self._running(who))
+
+    def _running(self, who: str) -> str:
+        return f"{self._topic.name}.running.{who}"
+
     async def _next_of(self, offset: Offset) -> int:
         """Return where a reader goes on: at the log's end behind the marker of the transaction."""
         end = await (await self._opened()).end()

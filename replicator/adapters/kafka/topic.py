@@ -13,6 +13,7 @@ from datetime import timedelta
 from io import BytesIO
 from uuid import UUID
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
@@ -130,6 +131,22 @@ async def retention(session: Session, wanted: TopicSettings) -> timedelta | None
     else:
         kept_ms = int(values["retention.ms"])
     return None if kept_ms == UNLIMITED else timedelta(milliseconds=kept_ms)
+
+
+async def note(session: Session, name: str, group: str) -> bytes | None:
+    """Return what a group has said with the offset that it committed, None: nothing.
+
+    Raises:
+        ConfigError: the brokers do not let us ask.
+        TransientError: no broker answers.
+    """
+    async with _admin(session) as admin:
+        with translated(f"ask Kafka at {session.servers} for group {group}"):
+            found = await admin.list_consumer_group_offsets(
+                group, partitions=[TopicPartition(name, 0)]
+            )
+    said = [one.metadata for one in found.values() if one.offset >= 0]
+    return said[0].encode() if said and said[0] else None
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ class _Stored:
     records: list[Record] = field(default_factory=list)
     kept_for: timedelta | None = None
     """What is said; nothing is trimmed by itself."""
+    pulses: dict[str, bytes] = field(default_factory=dict)
 
 
 class MemoryEventLog:
@@ -99,6 +100,13 @@ class MemoryEventLog:
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here."""
+
+    async def beat(self, who: str, data: bytes) -> None:
+        self._span()
+        self._stored.pulses[who] = data
+
+    async def heard(self, who: str) -> bytes | None:
+        return self._stored.pulses.get(who)
 
     async def acquire(self) -> Epoch:
         await asyncio.sleep(0)

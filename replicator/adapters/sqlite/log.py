@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from replicator.adapters.machine.threads import finished
+from replicator.adapters.sqlite import pulses
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, Session, translated
 from replicator.errors import FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
@@ -139,6 +140,20 @@ class SqliteEventLog:
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here: a target's checkpoint says how far it is."""
+
+    async def beat(self, who: str, data: bytes) -> None:
+        def keep() -> None:
+            with translated(self._file.path, "say that this process runs"):
+                pulses.keep(self._file.path, who, data)
+
+        await _in(self._read_thread, keep)
+
+    async def heard(self, who: str) -> bytes | None:
+        def look() -> bytes | None:
+            with translated(self._file.path, "see whether a process runs"):
+                return pulses.kept(self._file.path, who)
+
+        return await _in(self._read_thread, look)
 
     async def acquire(self) -> Epoch:
         # Taken over here and not in the thread: after a cancelled call the old token stays, and

@@ -34,6 +34,8 @@ class LogStatus:
     first: Offset
     kept_for: timedelta | None = None
     """How long the log keeps a record; None: until somebody trims it."""
+    unknown: str = ""
+    """Why it cannot be read; empty: it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class Promises:
     """What was promised of one target, each by the name of its setting."""
 
     rpo: timedelta
+    silence: timedelta = timedelta(seconds=60)
+    """Longest time in which nobody polls the source: the `rpo` that was set, without a delay."""
     kill_margin_min: timedelta
     log_margin_min: timedelta
     drill: timedelta | None = None
@@ -189,6 +193,13 @@ class StatusReader:
     _log: LogStatus | None = field(default=None, init=False)
     _known: dict[str, _Known] = field(default_factory=dict, init=False)
 
+    async def log_or_why(self) -> LogStatus:
+        """Return what the log holds; one that cannot be read says why, and hides no target."""
+        try:
+            return await self.log()
+        except ReplicatorError as exc:
+            return LogStatus(log_id="", records=0, last=None, first=Offset(0), unknown=str(exc))
+
     async def log(self) -> LogStatus:
         """Return what the log holds; an empty status when there is no log yet."""
         try:
@@ -235,7 +246,7 @@ class StatusReader:
             applied_at=held.applied_at,
             lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
             lag_records=_lag_records(held, log),
-            log_gone=held.checkpoint is not None and not log.log_id,
+            log_gone=held.checkpoint is not None and not log.log_id and not log.unknown,
             other_log=_is_elsewhere(held, log),
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,

@@ -35,6 +35,7 @@ from replicator.model.ledger import Offsets, items
 from replicator.model.observation import (
     CutApplied,
     EpochAcquired,
+    Followed,
     GapOpened,
     TargetPaused,
     Waiting,
@@ -162,7 +163,7 @@ class Applier:
             FencedError: another applier has taken over.
         """
         await repeat(
-            self._step,
+            self._step_and_tell,
             stop,
             what=f"apply to {self._target.name}",
             retry=self._options.retry,
@@ -170,6 +171,11 @@ class Applier:
             observer=self._observer,
             passing=(TransientError, NotFoundError),  # no log: its watcher comes later
         )
+
+    async def _step_and_tell(self) -> float | None:
+        wait_s = await self._step()
+        self._observer(Followed())
+        return wait_s
 
     async def _step(self) -> float | None:
         """Apply a cut if that may be; return the seconds to wait then, None: for ever."""

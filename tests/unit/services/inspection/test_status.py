@@ -7,7 +7,7 @@ import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.cli.status import _threats
+from replicator.cli.trouble import Seen, troubles
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
@@ -15,7 +15,14 @@ from replicator.model.proof import proof_json
 from replicator.model.rates import Rates
 from replicator.model.row import Segment
 from replicator.services.history.reader import History
-from replicator.services.inspection.status import Promises, StatusReader, TargetStatus
+from replicator.services.inspection.life import life_signs
+from replicator.services.inspection.status import (
+    LogStatus,
+    Promises,
+    SourceStatus,
+    StatusReader,
+    TargetStatus,
+)
 from replicator.services.store.drill_record import DrillRecord
 from replicator.services.target.rates import RateBook
 from tests.builders import segment
@@ -64,6 +71,16 @@ async def look(
     log = await status_reader.log()
     return await status_reader.target(
         "standby", metadata=pipeline.target, area=pipeline.area, log=log, promises=promises
+    )
+
+
+async def seen_of(pipeline: Pipeline, *targets: TargetStatus, log: LogStatus) -> Seen:
+    return Seen(
+        life=await life_signs(pipeline.log, ["standby"], log, pipeline.clock),
+        source=SourceStatus(freshness=None, unknown="it is away"),
+        log=log,
+        targets=targets,
+        failures={},
     )
 
 
@@ -374,7 +391,9 @@ async def test_a_target_whose_log_is_gone_keeps_no_promise():
     status_reader = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
     found = await look(pipeline, status_reader)
     assert (found.log_gone, found.broken) == (True, ("rpo",))
-    assert "is its volume mounted?" in _threats(found, await status_reader.log())[0]
+    seen = await seen_of(pipeline, found, log=await status_reader.log())
+    assert "is its volume mounted?" in troubles(seen)[-1].what
+    assert troubles(seen)[-1].remedy == "apply standby --new-log"
 
 
 async def test_a_new_log_is_told_of_once():

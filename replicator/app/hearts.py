@@ -1,0 +1,50 @@
+"""What says of a watcher and of appliers that they are running, made from one configuration."""
+
+from datetime import timedelta
+
+from replicator.adapters.machine.process import host, process_id
+from replicator.app.monitoring import Monitoring
+from replicator.model.observation import Observation, Observer
+from replicator.model.pulse import WATCH, Pulse, apply_to
+from replicator.ports import Clock, Pulses
+from replicator.services.running.heart import BEAT_S, Heart
+
+
+class Hearts:
+    """The hearts of one process, which see what its services do."""
+
+    def __init__(self, monitoring: Monitoring, clock: Clock) -> None:
+        self._monitoring, self._clock = monitoring, clock
+        self._hearts: dict[str, Heart] = {}
+
+    def heart(self, pulses: Pulses, who: str, verb: str) -> Heart:
+        """Return the heart of the watcher or an applier, `who` by `model/pulse.py`."""
+        now = self._clock.now()
+        pulse = Pulse(
+            verb=verb,
+            host=host(),
+            pid=process_id(),
+            since=now,
+            seen_at=now,
+            every=timedelta(seconds=BEAT_S),
+        )
+        observer = self._monitoring.observer()
+        heart = Heart(pulses, who, pulse=pulse, clock=self._clock, observer=observer)
+        self._hearts[who] = heart
+        return heart
+
+    def observer(self, target: str) -> Observer:
+        """Return the observer of a target's services."""
+        return self._beating(apply_to(target), self._monitoring.observer(target))
+
+    def watching(self) -> Observer:
+        """Return the observer of the watcher."""
+        return self._beating(WATCH, self._monitoring.observer())
+
+    def _beating(self, who: str, then: Observer) -> Observer:
+        def observe(observation: Observation) -> None:
+            if (heart := self._hearts.get(who)) is not None:
+                heart.observe(observation)
+            then(observation)
+
+        return observe

@@ -1,0 +1,198 @@
+"""What is wrong, in the words of `status`, each with what to type against it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from replicator.cli.command import age_text, duration_text
+from replicator.errors import ReplicatorError
+from replicator.services.inspection.life import Life, LifeSign, LifeSigns
+from replicator.services.inspection.status import (
+    DRILL,
+    KILL_MARGIN,
+    LOG_MARGIN,
+    RPO,
+    LogStatus,
+    SourceStatus,
+    TargetStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong."""
+
+    what: str
+    remedy: str = ""
+    """A verb with its arguments; empty: no command does it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one `status` has seen."""
+
+    life: LifeSigns
+    source: SourceStatus
+    log: LogStatus
+    targets: Sequence[TargetStatus]
+    failures: Mapping[str, ReplicatorError]
+    """Targets that could not be looked at."""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether nobody has polled for longer than is promised."""
+        return self.life.is_overdue(self.targets)
+
+    @property
+    def keeps_promises(self) -> bool:
+        """Whether all promises are kept, as far as targets could be looked at."""
+        return not self.is_overdue and all(found.keeps_promise for found in self.targets)
+
+
+def troubles(seen: Seen) -> list[Trouble]:
+    """Return what is wrong, the worst first."""
+    return [*_of_all(seen), *_failures(seen), *(t for f in seen.targets for t in _of(f, seen))]
+
+
+def _of_all(seen: Seen) -> Iterator[Trouble]:
+    if seen.log.unknown:
+        yield Trouble(f"the log cannot be read: {seen.log.unknown}", "check")
+    if seen.is_overdue:
+        yield _silence(seen.life)
+    if seen.source.freshness is None:
+        yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
+
+
+def _silence(life: LifeSigns) -> Trouble:
+    """Say since when nobody polls, and what became of whoever did."""
+    polled = life.last_poll
+    since = (
+        "nobody has ever polled the source"
+        if polled is None
+        else f"nobody has polled the source since {moment(polled)}, {_ago(life, polled)}"
+    )
+    pulse, verb = life.watcher.pulse, "run"
+    if pulse is None:
+        return Trouble(since, verb)
+    if life.watcher.life is Life.RUNNING:
+        why = f": it waits for {pulse.waits}" if pulse.waits else ""
+        return Trouble(f"{since}; {_who(life.watcher)} is running{why}", "check")
+    verb = pulse.verb
+    if pulse.ended_at is not None:
+        return Trouble(f"{since}; {_who(life.watcher)} was stopped then", verb)
+    seen = f"{_ago(life, pulse.seen_at)} for the last time"
+    return Trouble(f"{since}; {_who(life.watcher)} was seen {seen}", verb)
+
+
+def _failures(seen: Seen) -> Iterator[Trouble]:
+    for name, error in sorted(seen.failures.items()):
+        yield Trouble(f"{name} cannot be looked at: {error}", "check")
+
+
+def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
+    broken, promises, name = found.broken, found.promises, found.target
+    yield from _of_the_log(found, seen.log)
+    if RPO in broken and not found.log_gone and not found.other_log:
+        yield _lag(found, seen)
+    if KILL_MARGIN in broken:
+        yield Trouble(
+            f"{name}: {kill_words(found)}, and at least"
+            f" {duration_text(promises.kill_margin_min)} is promised",
+            f"apply {name} --once",
+        )
+    if LOG_MARGIN in broken and not found.trimmed and found.log_margin is not None:
+        yield Trouble(
+            f"{name}: the log may trim what it needs {within(found.log_margin)}, and at least"
+            f" {duration_text(promises.log_margin_min)} is promised",
+            f"apply {name} --once",
+        )
+    if DRILL in broken and promises.drill is not None:
+        yield Trouble(
+            f"{name}: a good drill each {duration_text(promises.drill)} is promised, and"
+            f" {drill_words(found)}",
+            f"drill {name}",
+        )
+    if found.gaps:
+        rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
+        yield Trouble(f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}", "points")
+
+
+def _lag(found: TargetStatus, seen: Seen) -> Trouble:
+    name, promised = found.target, duration_text(found.promises.rpo)
+    behind = "has no cut yet" if found.lag is None else f"is {duration_text(found.lag)} behind"
+    what = f"{name} {behind}, and at most {promised} is promised"
+    if seen.is_overdue and not found.lag_records:
+        return Trouble(f"{what}: it has all that the log has")
+    sign = seen.life.appliers.get(name)
+    if sign is None or sign.pulse is None:
+        return Trouble(what, "run")
+    if sign.life is Life.RUNNING:
+        why = sign.pulse.waits
+        return Trouble(f"{what}: it waits for {why}" if why else what, "check" if why else "")
+    return Trouble(f"{what}: {_who(sign)} is not running", sign_remedy(sign, name))
+
+
+def sign_remedy(sign: LifeSign, target: str) -> str:
+    """Return the verb that starts an applier again, as it was started."""
+    if sign.pulse is not None and sign.pulse.verb == "apply":
+        return f"apply {target}"
+    return "run"
+
+
+def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
+    name, over = found.target, f"apply {found.target} --new-log"
+    if found.log_gone:
+        yield Trouble(
+            f"{name}: the log that it follows is not there: is its volume mounted? if it is lost,"
+            f" let the watcher make a new one, then go over to that:",
+            over,
+        )
+    elif found.other_log:
+        yield Trouble(
+            f"{name} follows another log; if that is lost, this goes over to the present one:", over
+        )
+    elif found.trimmed:
+        yield Trouble(f"{name}: the log begins at offset {log.first}: what it needs was trimmed")
+
+
+def kill_words(found: TargetStatus) -> str:
+    """Say when the source's kill could take what is not copied yet; something waits."""
+    margins = found.pending.kill_margins if found.pending else {}
+    if not margins:
+        return "the source's kill can take nothing that is not copied"
+    nearest, margin = min(margins.items(), key=lambda item: item[1])
+    return f"the source's kill could delete bytes of {nearest} that are not copied {within(margin)}"
+
+
+def drill_words(found: TargetStatus) -> str:
+    """Say how old the last good drill is."""
+    drilled = found.drilled
+    if drilled.unknown is not None:
+        return f"its drills cannot be looked at: {drilled.unknown}"
+    if drilled.last_good is None:
+        text = "no drill was good yet"
+    else:
+        ago = age_text(found.looked_at - drilled.last_good.ended_at)
+        text = f"the last good drill ended {ago}"
+    if drilled.last is not None and not drilled.last.is_good:
+        text += "; the last one went wrong, see `replicator drill list`"
+    return text
+
+
+def within(margin: timedelta) -> str:
+    """Say how soon something can be."""
+    return "at any moment" if margin <= timedelta(0) else f"in {duration_text(margin)}"
+
+
+def moment(time: datetime) -> str:
+    """Return a time as people read it, to the second."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _who(sign: LifeSign) -> str:
+    pulse = sign.pulse
+    return "it" if pulse is None else f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid},"
+
+
+def _ago(life: LifeSigns, time: datetime) -> str:
+    return age_text(life.looked_at - time)

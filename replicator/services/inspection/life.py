@@ -1,0 +1,98 @@
+"""Who is running: what watcher and appliers last said of themselves, and how long it is ago."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from replicator.errors import ReplicatorError
+from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
+from replicator.ports import Clock, Pulses
+from replicator.services.inspection.status import LogStatus, TargetStatus
+
+
+class Life(Enum):
+    """How one of them is."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """It was told to."""
+    SILENT = "silent"
+    """It did not say that it stops: it was killed, or its machine or its log is away."""
+    UNKNOWN = "unknown"
+    """It never said anything of itself here, or nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeSign:
+    """One watcher or applier."""
+
+    pulse: Pulse | None
+    life: Life
+    unknown: str = ""
+    """Why nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifeSigns:
+    """All that a configuration has."""
+
+    looked_at: datetime
+    watcher: LifeSign
+    appliers: Mapping[str, LifeSign]
+    last_poll: datetime | None
+    """When the source last answered, by the watcher's word or the log's last cut."""
+
+    @property
+    def unpolled(self) -> timedelta | None:
+        """How long ago the source last answered; None: it never did."""
+        return None if self.last_poll is None else self.looked_at - self.last_poll
+
+    def is_overdue(self, targets: Sequence[TargetStatus]) -> bool:
+        """Return whether nobody has polled for longer than what is promised of some target.
+
+        A target that was promoted needs no source any more.
+        """
+        least = min((one.promises.silence for one in targets if _needs_source(one)), default=None)
+        if least is None:
+            return False
+        return self.unpolled is None or self.unpolled > least
+
+
+def _needs_source(target: TargetStatus) -> bool:
+    return target.checkpoint is None or not target.checkpoint.promoted
+
+
+async def life_signs(
+    pulses: Pulses, targets: Sequence[str], log: LogStatus, clock: Clock
+) -> LifeSigns:
+    """Ask for the signs of life of the watcher and of each target's applier."""
+    watcher = await _sign(pulses, WATCH, clock)
+    appliers = {name: await _sign(pulses, apply_to(name), clock) for name in targets}
+    polls = [
+        watcher.pulse.done_at if watcher.pulse else None,
+        log.last.closed.source_time if log.last else None,
+    ]
+    return LifeSigns(
+        looked_at=clock.now(),
+        watcher=watcher,
+        appliers=appliers,
+        last_poll=max((time for time in polls if time is not None), default=None),
+    )
+
+
+async def _sign(pulses: Pulses, who: str, clock: Clock) -> LifeSign:
+    try:
+        said = await pulses.heard(who)
+    except ReplicatorError as exc:
+        return LifeSign(pulse=None, life=Life.UNKNOWN, unknown=str(exc))
+    pulse = None if said is None else pulse_of(said)
+    return LifeSign(pulse=pulse, life=_life(pulse, clock.now()))
+
+
+def _life(pulse: Pulse | None, now: datetime) -> Life:
+    if pulse is None:
+        return Life.UNKNOWN
+    if pulse.ended_at is not None:
+        return Life.STOPPED
+    return Life.RUNNING if pulse.is_heard(now) else Life.SILENT

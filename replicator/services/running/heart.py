@@ -1,0 +1,86 @@
+"""Says at intervals that a watcher or an applier goes on, where those who ask will look."""
+
+import asyncio
+from datetime import timedelta
+
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.observation import (
+    CutApplied,
+    Followed,
+    Muted,
+    ObjectCopied,
+    Observation,
+    Observer,
+    Polled,
+    Progress,
+    Waiting,
+)
+from replicator.model.pulse import Pulse, pulse_json
+from replicator.ports import Clock, Pulses
+from replicator.services.running.pause import pause
+
+BEAT_S = 5.0
+"""Between two beats."""
+
+
+class Heart:
+    """Beats beside one service, and is told by its observations whether the work goes on.
+
+    A log that is away, or does not let us say so, stops no work: that is told once.
+    """
+
+    def __init__(
+        self, pulses: Pulses, who: str, *, pulse: Pulse, clock: Clock, observer: Observer
+    ) -> None:
+        self._pulses, self._who = pulses, who
+        self._pulse, self._clock, self._observer = pulse, clock, observer
+        self._is_muted = False
+        self._done_at, self._waits = pulse.done_at, pulse.waits
+
+    def observe(self, observation: Observation) -> None:
+        """See whether the work goes on."""
+        match observation:
+            case Polled() | Followed() | CutApplied() | ObjectCopied() | Progress():
+                self._done_at, self._waits = self._clock.now(), ""
+            case Waiting(reason=reason):
+                self._waits = reason
+            case _:
+                pass
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beat until `stop` is set, and then once more."""
+        while not stop.is_set():
+            await self.beat()
+            await pause(stop, BEAT_S)
+        await self.end()
+
+    async def beat(self) -> None:
+        """Say that it goes on."""
+        await self._say(self._now())
+
+    async def end(self) -> None:
+        """Say that it has stopped as it was told to."""
+        await self._say(self._now().stopped(self._clock.now()))
+
+    def _now(self) -> Pulse:
+        before = self._pulse
+        return Pulse(
+            verb=before.verb,
+            host=before.host,
+            pid=before.pid,
+            since=before.since,
+            seen_at=self._clock.now(),
+            every=timedelta(seconds=BEAT_S),
+            done_at=self._done_at,
+            waits=self._waits,
+        )
+
+    async def _say(self, pulse: Pulse) -> None:
+        try:
+            await self._pulses.beat(self._who, pulse_json(pulse))
+        except (TransientError, NotFoundError):
+            return  # the service itself says so of the same log
+        except ConfigError as exc:
+            if not self._is_muted:
+                self._is_muted = True
+                self._observer(Muted(who=self._who, reason=str(exc)))

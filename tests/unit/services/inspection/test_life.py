@@ -1,0 +1,188 @@
+"""Who is running, and for how long nobody has polled, as `status` says it."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from replicator.adapters.memory.log import MemoryEventLog
+from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.trouble import Seen, Trouble, troubles
+from replicator.errors import ConfigError, TransientError
+from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
+from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
+from replicator.services.inspection.life import Life
+from replicator.services.running.heart import BEAT_S, Heart
+from tests.builders import segment
+from tests.unit.pipeline import SOURCE, HandClock, Pipeline
+from tests.unit.services.inspection.test_status import look, seen_of, surveyed
+
+POLLED = Polled(scanned_rows=1, poll_s=0.1)
+
+
+def heart(pipeline: Pipeline, who: str = WATCH, told: list[Observation] | None = None) -> Heart:
+    now = pipeline.clock.now()
+    pulse = Pulse(
+        verb="run", host="a", pid=123, since=now, seen_at=now, every=timedelta(seconds=BEAT_S)
+    )
+    observer = (told if told is not None else pipeline.seen).append
+    return Heart(pipeline.log, who, pulse=pulse, clock=pipeline.clock, observer=observer)
+
+
+async def followed(*, polled: bool = True) -> tuple[Pipeline, Heart]:
+    """A target at the log's end, and a watcher that has said so."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    beating = heart(pipeline)
+    if polled:
+        beating.observe(POLLED)
+    await beating.beat()
+    return pipeline, beating
+
+
+async def looked(pipeline: Pipeline) -> Seen:
+    reader = surveyed(pipeline)
+    return await seen_of(pipeline, await look(pipeline, reader), log=await reader.log())
+
+
+def said(seen: Seen) -> Trouble:
+    return troubles(seen)[0]
+
+
+async def test_a_watcher_that_polls_is_running_and_nothing_is_overdue():
+    pipeline, beating = await followed()
+    pipeline.clock.move(50)
+    beating.observe(POLLED)
+    await beating.beat()
+    pipeline.clock.move(11)
+    seen = await looked(pipeline)
+    assert (seen.life.watcher.life, seen.is_overdue) == (Life.RUNNING, False)
+    assert seen.life.unpolled == timedelta(seconds=11)
+    assert seen.life.appliers["standby"].life is Life.UNKNOWN
+
+
+async def test_one_that_was_killed_is_silent_and_overdue_after_the_promise():
+    pipeline, _ = await followed()
+    pipeline.clock.move(59)
+    seen = await looked(pipeline)
+    assert (seen.life.watcher.life, seen.is_overdue) == (Life.SILENT, False)
+    pipeline.clock.move(2)
+    seen = await looked(pipeline)
+    assert seen.is_overdue
+    assert "nobody has polled the source since 2024-06-01T00:00:10Z, 61 s ago" in said(seen).what
+    assert "`run` on a, pid 123, was seen 61 s ago for the last time" in said(seen).what
+    assert said(seen).remedy == "run"
+
+
+async def test_one_that_was_stopped_says_so():
+    pipeline, beating = await followed()
+    await beating.end()
+    pipeline.clock.move(61)
+    seen = await looked(pipeline)
+    assert (seen.life.watcher.life, seen.is_overdue) == (Life.STOPPED, True)
+    assert "was stopped then" in said(seen).what
+
+
+async def test_one_that_runs_and_cannot_poll_says_what_it_waits_for():
+    pipeline, beating = await followed()
+    pipeline.clock.move(61)
+    beating.observe(Waiting(what="poll the source", reason="db1 is away", delay_s=1.0))
+    await beating.beat()
+    seen = await looked(pipeline)
+    assert (seen.life.watcher.life, seen.is_overdue) == (Life.RUNNING, True)
+    assert "is running: it waits for db1 is away" in said(seen).what
+    assert said(seen).remedy == "check"
+    beating.observe(POLLED)
+    await beating.beat()
+    assert not (await looked(pipeline)).is_overdue
+
+
+async def test_without_a_word_the_log_tells_when_the_source_was_polled():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    seen = await looked(pipeline)
+    assert (seen.life.watcher.life, seen.life.unpolled) == (Life.UNKNOWN, timedelta(0))
+    pipeline.clock.move(61)
+    assert (await looked(pipeline)).is_overdue
+
+
+async def test_a_promoted_target_needs_nobody_who_polls():
+    pipeline, _ = await followed()
+    kept = pipeline.target.sources[SOURCE]
+    assert kept.checkpoint is not None
+    kept.checkpoint = replace(kept.checkpoint, promoted=True)
+    pipeline.clock.move(3600)
+    seen = await looked(pipeline)
+    assert (seen.is_overdue, seen.keeps_promises) == (False, True)
+
+
+async def test_an_applier_that_is_gone_is_named_with_what_starts_it():
+    pipeline, watching = await followed()
+    applying = heart(pipeline, apply_to("standby"))
+    applying.observe(Followed())
+    await applying.beat()
+    pipeline.clock.move(120)
+    pipeline.publish(segment(partition=1))
+    await pipeline.cut()
+    watching.observe(POLLED)
+    await watching.beat()
+    seen = await looked(pipeline)
+    assert not seen.is_overdue
+    (lag,) = [one for one in troubles(seen) if "behind" in one.what]
+    assert "`run` on a, pid 123, is not running" in lag.what
+    assert lag.remedy == "run"
+
+
+class Denied(MemoryEventLog):
+    async def beat(self, who: str, data: bytes) -> None:
+        raise ConfigError("the group is denied")
+
+
+class Away(MemoryEventLog):
+    async def beat(self, who: str, data: bytes) -> None:
+        raise TransientError("the broker is away")
+
+
+@pytest.mark.parametrize(("log", "told"), [(Denied, 1), (Away, 0)])
+async def test_a_log_that_does_not_hear_stops_nothing(log: type[MemoryEventLog], told: int):
+    clock, seen = HandClock(), list[Observation]()
+    now = clock.now()
+    pulse = Pulse(verb="run", host="a", pid=1, since=now, seen_at=now, every=timedelta(seconds=5))
+    beating = Heart(log(clock, SOURCE), WATCH, pulse=pulse, clock=clock, observer=seen.append)
+    await beating.beat()
+    await beating.beat()
+    assert [type(one) for one in seen] == [Muted] * told
+
+
+async def test_it_beats_until_it_is_told_to_stop_and_says_that():
+    pipeline, beating = await followed()
+    stop = asyncio.Event()
+    task = asyncio.create_task(beating.run(stop))
+    await asyncio.sleep(0)
+    stop.set()
+    await task
+    pulse = pulse_of(await pipeline.log.heard(WATCH) or b"")
+    assert pulse is not None
+    assert pulse.ended_at == pipeline.clock.now()
+    assert pulse_of(pulse_json(pulse)) == pulse
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"verb":"run","pid":"x"}'])
+def test_a_damaged_word_is_none(data: bytes):
+    assert pulse_of(data) is None
+
+
+@pytest.mark.parametrize("width", [1, 40, 80, 200])
+def test_no_word_is_cut_at_any_width(width: int):
+    text = "nobody has polled the source since 2026-11-29T23:30:57.884298Z, a while ago: " * 3
+    command = "  type: replicator apply standby --resume --once --config /etc/a/b/c/d/e/f/g.yaml"
+    lines = list(paragraphs([Paragraph("wrong", [text, command]), Paragraph("x", ["y"])], width))
+    assert " ".join(" ".join(lines).split()) == f"wrong {text}{command.strip()} x y"
+    assert command in lines[-2]
+    assert all(len(line) <= max(width, 40) for line in lines[:-2])
+    assert lines[-1] == "x      y"
