@@ -904,3 +904,22 @@ async def test_a_table_that_is_filled_anew_is_never_empty_in_a_snapshot(druid_ds
         assert sum(len(chunk.keys) for chunk in chunks) == 1
         await snapshot._session.execute("end", "ROLLBACK")  # type: ignore[attr-defined]
         await emptying
+
+
+async def test_a_row_that_is_already_so_is_not_even_locked(druid_dsn: str):
+    """A lock is written to the WAL: a target that is seeded again would write all of it twice."""
+    changed = replace(SEGMENT, id="changed")
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([SEGMENT, CONFIG, changed])
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([SEGMENT, CONFIG, replace(changed, used=not changed.used)])
+    async with connected(druid_dsn) as connection:
+        locked = await connection.fetch("SELECT id FROM druid_segments WHERE xmax <> 0")
+        assert [row["id"] for row in locked] == ["changed"]
+        assert await connection.fetchval("SELECT count(*) FROM druid_config WHERE xmax <> 0") == 0
+
+
+async def test_a_scan_may_use_all_cores_of_the_server(druid_dsn: str):
+    """By default it reads a large table with one: each row that it gives back has a price."""
+    async with connect(Database(dsn=druid_dsn)) as session:
+        assert await session.value("ask", "SHOW parallel_tuple_cost") == "0"

@@ -141,6 +141,7 @@ def upsert_sql(shape: Shape) -> str:
     """Return the statement that makes rows exist; a row that is already so is left alone.
 
     Its parameters are one array for each of `Shape.written`, then now if the shape is `stamped`.
+    Rows that are already so are looked up first and not even locked: a lock is written to the WAL.
     """
     if shape.table.newest_by:
         return _append_sql(shape)
@@ -152,7 +153,8 @@ def upsert_sql(shape: Shape) -> str:
         changes.append(f"{names[-1]} = {later_sql(f'old.{names[-1]}', _now(shape))}")
     return (
         f"INSERT INTO {shape.relation} AS old ({', '.join(names)})"  # noqa: S608 - quoted names
-        f" SELECT {', '.join(values)} FROM {_new_rows(shape)}"
+        f" SELECT {', '.join(values)} FROM {_new_rows(shape)} {_former(shape, 'LIMIT 1')}"
+        f" WHERE ({_contents(shape, 'former')}) IS DISTINCT FROM ({_news(shape)})"
         f" ON CONFLICT ({quoted(shape.table.key)}) DO UPDATE SET {', '.join(changes)}"
         f" WHERE ({_contents(shape, 'old')}) IS DISTINCT FROM ({_contents(shape, 'EXCLUDED')})"
     )
@@ -160,16 +162,27 @@ def upsert_sql(shape: Shape) -> str:
 
 def _append_sql(shape: Shape) -> str:
     owned = _owned(shape)
-    key, names = quoted(shape.table.key), [*map(quoted, shape.written), *map(quoted, owned)]
+    names = [*map(quoted, shape.written), *map(quoted, owned)]
     values = [*(_cast(shape, name) for name in shape.written), *owned.values()]
-    news = ", ".join(_cast(shape, name, text=True) for name in _content_names(shape))
+    former = _former(shape, f"ORDER BY {_newest(shape)} LIMIT 1")
     return (
         f"INSERT INTO {shape.relation} ({', '.join(names)})"  # noqa: S608 - quoted names
-        f" SELECT {', '.join(values)} FROM {_new_rows(shape)} LEFT JOIN LATERAL"
-        f" (SELECT {_list(shape.types)} FROM {shape.relation} AS old"
-        f" WHERE old.{key} = new.{key} ORDER BY {_newest(shape)} LIMIT 1) AS former ON true"
-        f" WHERE ({_contents(shape, 'former')}) IS DISTINCT FROM ({news})"
+        f" SELECT {', '.join(values)} FROM {_new_rows(shape)} {former}"
+        f" WHERE ({_contents(shape, 'former')}) IS DISTINCT FROM ({_news(shape)})"
     )
+
+
+def _former(shape: Shape, which: str) -> str:
+    """Join each new row to the one that is there; the limit keeps it a lookup by the key."""
+    key = quoted(shape.table.key)
+    return (
+        f"LEFT JOIN LATERAL (SELECT {_list(shape.types)} FROM {shape.relation} AS old"  # noqa: S608 - quoted names
+        f" WHERE old.{key} = new.{key} {which}) AS former ON true"
+    )
+
+
+def _news(shape: Shape) -> str:
+    return ", ".join(_cast(shape, name, text=True) for name in _content_names(shape))
 
 
 def _owned(shape: Shape) -> Mapping[str, str]:

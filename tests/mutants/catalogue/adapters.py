@@ -165,6 +165,15 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         trap=9,
     ),
     Mutant(
+        name="rows-that-are-so-already-are-locked",
+        function="_former",
+        old="AS former ON true",
+        new="AS former ON false",
+        loses="A target that is seeded again writes all of its rows to the WAL for nothing.",
+        ring="integration",
+        tests="test_postgresql.py -k already_so",
+    ),
+    Mutant(
         name="target-takes-the-clock-for-later",
         function="upsert_sql",
         old="""{later_sql(f'old.{names[-1]}', _now(shape))}""",
