@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,7 @@ from replicator.cli.command import (
     run,
 )
 from replicator.cli.console import Screen
+from replicator.model.cluster_config import ALIASES
 from replicator.model.standby import REQUIREMENTS, Verdict
 from replicator.services.standby.creation import Created
 
@@ -76,6 +78,7 @@ def _json(created: Created) -> dict[str, Any]:
             for one in REQUIREMENTS
         ],
         "tiers_missing": list(created.tiers_missing),
+        "aliases_missing": {name: list(some) for name, some in created.aliases_missing.items()},
         "skew": [
             {"what": one.known.trait.text, "fate": one.known.fate, "detail": one.text}
             for one in created.skew.found
@@ -107,14 +110,25 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
                 f"      set it to {judged.requirement.wanted}: {judged.requirement.reason}",
                 markup=False,
             )
-    for tier in created.tiers_missing:
-        console.print(
-            f"[red]BAD [/]  the source's rules load into tier {tier!r}, which the target does not"
-            f" have\n      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}"
-        )
+    _show_tiers(console, name, created)
 
 
 def _show_skew(console: Console, created: Created) -> None:
     for one in created.skew.found:
         mark = "[red]BAD [/]" if one.loses else "[yellow]note[/]"
         console.print(f"{mark}  {escape(one.text)}", highlight=False)
+
+
+def _show_tiers(console: Console, name: str, created: Created) -> None:
+    for tier in created.tiers_missing:
+        console.print(
+            f"[red]BAD [/]  the source's rules load into tier {tier!r}, which the target does not"
+            f" have\n      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}"
+        )
+        if (stands_for := created.aliases_missing.get(tier)) is not None:
+            body = orjson.dumps({ALIASES: {tier: list(stands_for)}}).decode()
+            console.print(
+                "      or give its Coordinator the source's alias, with tiers that it has:"
+                f" POST /druid/coordinator/v1/config {body}",
+                markup=False,
+            )

@@ -9,7 +9,7 @@ DruidCompactionConfig, WorkerBehaviorConfig) and, for users, in the source of ba
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ ACTS = frozenset(
     }
 )
 """Members of the Coordinator's dynamic configuration that name hosts or are acts."""
+ALIASES = "historicalTierAliases"
 OF_THE_CLOUD = "autoScaler"
 """Of workers: it names machine images, networks and scripts of the source's own cloud."""
 _HOST = re.compile(r"[^\s/:]+:\d{1,5}")
@@ -84,6 +85,22 @@ class Configuration:
     rows: tuple[ConfigEntry, ...] = ()
     """Entries as they will be; those that are so already are not among them."""
     left: tuple[Left, ...] = ()
+
+
+def aliases_of(dynamic: Any) -> Mapping[str, Sequence[str]]:
+    """Return the tiers that each alias stands for, by the Coordinator's dynamic configuration.
+
+    `historicalTierAliases` of a Druid 38: rules that load into an alias load into each of its
+    tiers, and into none where it is not known.
+    """
+    found = dynamic.get(ALIASES) if isinstance(dynamic, dict) else None
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): [str(tier) for tier in tiers]
+        for name, tiers in found.items()
+        if isinstance(tiers, list)
+    }
 
 
 def is_security(name: str) -> bool:

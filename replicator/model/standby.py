@@ -51,6 +51,12 @@ REQUIREMENTS = (
         reason="it deletes compaction settings of datasources whose segments come a moment later",
     ),
     Requirement(
+        name="druid.coordinator.kill.segmentSchema.on",
+        wanted="false",
+        default="true",
+        reason="it deletes schemas of segments whose rows come, or come back, a moment later",
+    ),
+    Requirement(
         name="druid.manager.segments.killUnused.enabled",
         wanted="false",
         default="false",

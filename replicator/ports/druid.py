@@ -48,6 +48,10 @@ class DruidCluster(TellsRelease, Protocol):
         """Return the tiers that have Historicals now."""
         ...
 
+    async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
+        """Return the tiers that each alias of the Coordinator stands for (Druid 38); often none."""
+        ...
+
     async def properties(self) -> Mapping[str, str]:
         """Return the Coordinator's runtime properties, secrets hidden by Druid itself."""
         ...

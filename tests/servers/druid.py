@@ -37,6 +37,7 @@ STANDBY = {
     "druid.coordinator.kill.datasource.on": "false",
     "druid.coordinator.kill.compaction.on": "false",
     "druid.coordinator.kill.pendingSegments.on": "false",
+    "druid.coordinator.kill.segmentSchema.on": "false",
 }
 """What a standby must not clean up; see docs/standby.md."""
 

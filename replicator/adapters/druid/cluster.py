@@ -10,6 +10,7 @@ import aiohttp
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.adapters.druid.status import DruidStatus
+from replicator.model.cluster_config import aliases_of
 from replicator.model.promotion import SupervisorState
 
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
@@ -65,6 +66,11 @@ class DruidHttp:
         path = f"{COORDINATOR}/tiers"
         async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
             return frozenset(await _json(answer))
+
+    async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
+        path = f"{COORDINATOR}/config"
+        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+            return aliases_of(await _json(answer))
 
     async def properties(self) -> Mapping[str, str]:
         path = "/status/properties"

@@ -1,11 +1,13 @@
 """Prepares a target: Druid's tables, our own, its deep storage; and looks at its settings."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replicator.errors import NotFoundError, RefusedError
+from replicator.model.cluster_config import COORDINATOR, aliases_of
 from replicator.model.load_rules import LoadRules, tiers
-from replicator.model.row import Kind, Rules
+from replicator.model.payload import parse
+from replicator.model.row import ConfigEntry, Kind, Rules
 from replicator.model.standby import Judged, judge
 from replicator.ports import (
     DruidCluster,
@@ -29,6 +31,8 @@ class Created:
     """The settings of its Druid; None: nobody knows where that is."""
     tiers_missing: tuple[str, ...]
     """Tiers that the source's rules name and the target does not have: nothing would load there."""
+    aliases_missing: Mapping[str, Sequence[str]]
+    """Of these, aliases that the source's Coordinator knows, with the tiers they stand for."""
     skew: Skew
     """Which releases the two Druids run, and what the target is too old for."""
     obstacles: tuple[Obstacle, ...]
@@ -61,13 +65,18 @@ async def create(
             tables_made=made,
             judged=None,
             tiers_missing=(),
+            aliases_missing={},
             skew=await skew(),
             obstacles=obstacles,
         )
+    missing = await _tiers_missing(source, load_rules, druid)
     return Created(
         tables_made=made,
         judged=judge(await druid.properties()),
-        tiers_missing=await _tiers_missing(source, load_rules, druid),
+        tiers_missing=missing,
+        aliases_missing={
+            name: tiers for name, tiers in (await _aliases(source)).items() if name in missing
+        },
         skew=await skew(),
         obstacles=obstacles,
     )
@@ -91,4 +100,14 @@ async def _tiers_missing(
     for row in await rows_of(source, Kind.RULES):
         if isinstance(row, Rules):
             wanted |= tiers(load_rules.mapped(row.payload))
-    return tuple(sorted(wanted - await druid.tiers()))
+    known = await druid.tiers()
+    aliases = (await druid.tier_aliases()).items()
+    known |= {name for name, some in aliases if not known.isdisjoint(some)}
+    return tuple(sorted(wanted - known))
+
+
+async def _aliases(source: MetadataReader) -> Mapping[str, Sequence[str]]:
+    for row in await rows_of(source, Kind.CONFIG):
+        if isinstance(row, ConfigEntry) and row.name == COORDINATOR:
+            return aliases_of(parse(row.payload))
+    return {}

@@ -172,7 +172,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
         name="missing-tiers-are-not-named",
         function="_tiers_missing",
-        old="return tuple(sorted(wanted - await druid.tiers()))",
+        old="return tuple(sorted(wanted - known))",
         new="return ()",
         loses="The source's rules name tiers that the standby lacks, and nothing is ever loaded.",
         ring="unit",

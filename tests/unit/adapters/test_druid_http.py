@@ -77,6 +77,20 @@ async def test_tiers_and_properties(fake: Fake, url: str):
     assert await druid(url).properties() == {"druid.coordinator.kill.on": "false"}
 
 
+async def test_a_coordinator_tells_its_release_and_its_aliases(fake: Fake, url: str):
+    """As a Druid 33 answers `/status`, and a Druid 38 its dynamic configuration."""
+    fake.body = {"version": "33.0.0", "modules": [], "memory": {"maxMemory": 1}}
+    assert await druid(url).release() == "33.0.0"
+    fake.body = {"maxSegmentsToMove": 100, "historicalTierAliases": {"hot": ["hot_1", "hot_2"]}}
+    assert await druid(url).tier_aliases() == {"hot": ["hot_1", "hot_2"]}
+    fake.body = {"maxSegmentsToMove": 100}
+    assert await druid(url).tier_aliases() == {}
+    assert [path for _, path, *_ in fake.asked] == [
+        "/status",
+        *["/druid/coordinator/v1/config"] * 2,
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error", "said"),
     [

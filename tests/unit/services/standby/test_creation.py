@@ -12,7 +12,7 @@ from replicator.model.standby import REQUIREMENTS, Verdict, judge
 from replicator.ports import Obstacle
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.skew import Skew
-from tests.builders import json_bytes, rules
+from tests.builders import config_entry, json_bytes, rules
 from tests.unit.pipeline import Pipeline
 
 HOT = {"type": "loadForever", "tieredReplicants": {"hot": 1, "_default_tier": 1}}
@@ -48,12 +48,16 @@ class Folder:
 @dataclass
 class Druid:
     said: Mapping[str, str]
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     async def release(self) -> str:
         return "33.0.0"
 
     async def properties(self) -> Mapping[str, str]:
         return self.said
+
+    async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
+        return self.aliases
 
     async def tiers(self) -> frozenset[str]:
         return frozenset({"_default_tier"})
@@ -75,6 +79,8 @@ async def created(
     pipeline = Pipeline()
     pipeline.publish(rules("wiki", payload=json_bytes([HOT])))
     pipeline.publish(rules("orders", payload=json_bytes([ICE])))
+    dynamic = {"historicalTierAliases": {"ice": ["ice_1", "ice_2"], "warm": ["warm_1"]}}
+    pipeline.publish(config_entry("coordinator.config", payload=json_bytes(dynamic)))
     return await create(
         metadata=place,
         storage=Folder(),
@@ -103,6 +109,19 @@ async def test_tiers_that_the_target_does_not_have_are_named_by_their_new_names(
     assert done.tiers_missing == ("hot", "ice")
     mapped = LoadRules(tiers={"hot": "_default_tier", "ice": "cold"})
     assert (await created(place, druid, load_rules=mapped)).tiers_missing == ("cold",)
+
+
+async def test_an_alias_is_a_tier_where_the_target_knows_one_of_its_own():
+    """A Druid 38 loads into each tier of an alias, and of one that it does not know into none."""
+    place = Place(has_tables=True)
+    for aliases, missing in (
+        ({}, ("hot", "ice")),
+        ({"ice": ["_default_tier", "gone"]}, ("hot",)),
+        ({"ice": ["gone"], "hot": ["_default_tier"]}, ("ice",)),
+    ):
+        done = await created(place, Druid({}, aliases), load_rules=LoadRules())
+        assert done.tiers_missing == missing
+        assert done.aliases_missing == ({"ice": ["ice_1", "ice_2"]} if "ice" in missing else {})
 
 
 def test_a_setting_that_nobody_made_counts_as_druids_default():

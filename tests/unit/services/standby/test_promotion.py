@@ -1,7 +1,7 @@
 """A standby becomes a primary, also when it is interrupted anywhere on the way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -91,6 +91,9 @@ class Overlord:
         self.posts.append(found["spec"]["dataSchema"]["dataSource"])
         self.specs[found["spec"]["dataSchema"]["dataSource"]] = found
         self.fuse.burn()
+
+    async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
+        return {}
 
     async def tiers(self) -> frozenset[str]:
         return frozenset({"_default_tier"})
