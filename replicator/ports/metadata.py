@@ -128,6 +128,16 @@ class SourceReader(MetadataReader, Protocol):
         """
         ...
 
+    async def left_behind(self) -> Mapping[str, int]:
+        """Return tables that say how a cluster is to be and are not replicated, with their rows.
+
+        Empty tables, those that are not there, and those that may not be read are none of them.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
     async def running_tasks(self) -> Sequence[str]:
         """Return the ids of the tasks that the source's Overlord has not ended.
 

@@ -923,3 +923,18 @@ async def test_a_scan_may_use_all_cores_of_the_server(druid_dsn: str):
     """By default it reads a large table with one: each row that it gives back has a price."""
     async with connect(Database(dsn=druid_dsn)) as session:
         assert await session.value("ask", "SHOW parallel_tuple_cost") == "0"
+
+
+async def test_a_catalog_that_is_not_replicated_is_named(druid_dsn: str):
+    """As SQLCatalogManager of druid-catalog makes it; a promoted cluster would validate nothing."""
+    reader = PostgresqlMetadataReader(druid_dsn)
+    assert await reader.left_behind() == {}
+    await execute(
+        druid_dsn,
+        "CREATE TABLE druid_tableDefs (schemaName VARCHAR(255) NOT NULL,"
+        " name VARCHAR(255) NOT NULL, creationTime BIGINT NOT NULL, updateTime BIGINT NOT NULL, state CHAR(1) NOT NULL,"
+        " properties BYTEA, columns BYTEA, PRIMARY KEY (schemaName, name))",
+    )
+    assert await reader.left_behind() == {}
+    await execute(druid_dsn, "INSERT INTO druid_tableDefs VALUES ('druid', 'wiki', 1, 1, 'A')")
+    assert await reader.left_behind() == {"druid_tabledefs": 1}

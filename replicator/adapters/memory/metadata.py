@@ -120,6 +120,10 @@ class MemoryMetadata:
         now = self.clock.now()
         return Freshness(asked_at=now, shows=now, is_replica=False)
 
+    async def left_behind(self) -> Mapping[str, int]:
+        """As a source; there is no other table here."""
+        return {}
+
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""
         return ()

@@ -39,6 +39,8 @@ CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"
 """Rough, but whole rows are looked at only where these differ."""
 NEW_IN_SEGMENTS = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
 """What not every release reads, as Druid writes it (`model/known_since.py`); a search each."""
+LEFT_BEHIND = ("tableDefs",)
+"""The catalog's (druid-catalog, SQLCatalogManager)."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -82,6 +84,21 @@ class PostgresqlMetadataReader:
         async with self._connect() as session:
             found = await session.fetch(f"read {segments}", query)
             return [(row["id"], row["payload"]) for row in found]
+
+    async def left_behind(self) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        async with self._connect() as session:
+            for name in LEFT_BEHIND:
+                table = self._database.relation(name)
+                readable = (
+                    "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)"
+                )
+                if not await session.value(f"look for {table}", readable, table):
+                    continue
+                query = f"SELECT count(*) FROM {table}"  # noqa: S608 - quoted names
+                if rows := await session.value(f"count {table}", query):
+                    found[self._database.table(name)] = rows
+        return found
 
     async def running_tasks(self) -> Sequence[str]:
         tasks = self._database.relation("tasks")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
@@ -70,6 +70,7 @@ class Checkup:
                 counts = await self._scan(snapshot)
                 kinds = snapshot.kinds
             freshness = await self._metadata.freshness()
+            left = await self._metadata.left_behind()
         except ReplicatorError as exc:
             return [_bad("source metadata", exc)]
         found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
@@ -83,6 +84,7 @@ class Checkup:
                 hint="lag and restore times are counted by the database's clock: mend NTP",
             ),
             *_replica(freshness),
+            *_left_behind(left),
             *await _effective("source deep storage", self._storage),
             *await self._listing(),
             *await self._objects(),
@@ -220,6 +222,17 @@ def _replica(freshness: Freshness) -> Iterable[Finding]:
         hint="lag, rpo and --to-time are counted from what the replica shows: see why it is behind,"
         " or read from the primary",
     )
+
+
+def _left_behind(tables: Mapping[str, int]) -> Iterable[Finding]:
+    for name, rows in tables.items():
+        yield Finding(
+            what="source metadata",
+            good=True,
+            note=True,
+            detail=f"{name} has {rows} rows, and that table is not replicated",
+            hint="the catalog's tables have to be made by hand on a cluster that is promoted",
+        )
 
 
 def _load_spec_type(payload: bytes) -> str:
