@@ -174,7 +174,7 @@ async def test_a_local_removal_that_dies_at_any_step_is_finished_by_the_next(
             owner = {
                 "rename": "pathlib.Path.rename",
                 "sync": "replicator.adapters.local.storage.sync",
-                "forget": "replicator.adapters.local.workspace.Area.forget",
+                "forget": "replicator.adapters.local.workspace.Workspace.forget",
             }
             patched.setattr(owner[step], die)
             with pytest.raises(TransientError):
