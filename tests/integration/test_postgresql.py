@@ -932,8 +932,9 @@ async def test_a_catalog_that_is_not_replicated_is_named(druid_dsn: str):
     await execute(
         druid_dsn,
         "CREATE TABLE druid_tableDefs (schemaName VARCHAR(255) NOT NULL,"
-        " name VARCHAR(255) NOT NULL, creationTime BIGINT NOT NULL, updateTime BIGINT NOT NULL, state CHAR(1) NOT NULL,"
-        " properties BYTEA, columns BYTEA, PRIMARY KEY (schemaName, name))",
+        " name VARCHAR(255) NOT NULL, creationTime BIGINT NOT NULL,"
+        " updateTime BIGINT NOT NULL, state CHAR(1) NOT NULL, properties BYTEA, columns BYTEA,"
+        " PRIMARY KEY (schemaName, name))",
     )
     assert await reader.left_behind() == {}
     await execute(druid_dsn, "INSERT INTO druid_tableDefs VALUES ('druid', 'wiki', 1, 1, 'A')")
