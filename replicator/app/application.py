@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
-from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
 from replicator.app.logs import Log, event_log, missing_folder
-from replicator.app.metadata import metadata_reader, target_metadata
+from replicator.app.metadata import RealSource, metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.pipeline import (
     Allowed,
@@ -476,7 +475,7 @@ class Application:
             )
         return self._targets[name]
 
-    def source_metadata(self) -> PostgresqlMetadataReader:
+    def source_metadata(self) -> RealSource:
         """Return the source's metadata store, read only."""
         return metadata_reader(self.settings.watched.metadata, self._environ)
 

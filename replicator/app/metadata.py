@@ -1,22 +1,31 @@
 """Metadata stores, made from the settings of a source or a target."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.mysql.reader import MysqlMetadataReader
+from replicator.adapters.mysql.session import Options as MysqlOptions
+from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.adapters.postgresql.session import Options
+from replicator.adapters.postgresql.session import Options as PostgresqlOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import RealStorage
 from replicator.app.target import RealMetadata
-from replicator.config import MetadataSettings
+from replicator.config import MetadataSettings, MysqlSettings, PostgresqlSettings
 from replicator.ports import Clock
 
+RealSource: TypeAlias = PostgresqlMetadataReader | MysqlMetadataReader
+"""A source's metadata store."""
 
-def metadata_reader(
-    settings: MetadataSettings, environ: Mapping[str, str]
-) -> PostgresqlMetadataReader:
+
+def metadata_reader(settings: MetadataSettings, environ: Mapping[str, str]) -> RealSource:
     """Return a source's metadata store, read only."""
-    return PostgresqlMetadataReader(settings.url, **_options(settings, environ))
+    match settings:
+        case PostgresqlSettings():
+            return PostgresqlMetadataReader(settings.url, **_postgresql(settings, environ))
+        case MysqlSettings():
+            return MysqlMetadataReader(settings.url, **_mysql(settings, environ))
 
 
 def target_metadata(
@@ -26,16 +35,29 @@ def target_metadata(
     environ: Mapping[str, str],
 ) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
-    if settings is None:
-        return ArchiveMetadata(storage.area(), clock)
-    return PostgresqlMetadataWriter(settings.url, **_options(settings, environ))
+    match settings:
+        case None:
+            return ArchiveMetadata(storage.area(), clock)
+        case PostgresqlSettings():
+            return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
+        case MysqlSettings():
+            return MysqlMetadataWriter(settings.url, **_mysql(settings, environ))
 
 
-def _options(settings: MetadataSettings, environ: Mapping[str, str]) -> Options:
-    return Options(
+def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> PostgresqlOptions:
+    return PostgresqlOptions(
         password=settings.password(environ),
         table_prefix=settings.table_prefix,
         schema=settings.schema_,
+        connect_timeout_s=settings.connect_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+
+
+def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> MysqlOptions:
+    return MysqlOptions(
+        password=settings.password(environ),
+        table_prefix=settings.table_prefix,
         connect_timeout_s=settings.connect_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import RealStorage
 from replicator.config import TargetSettings
@@ -14,7 +15,7 @@ from replicator.services.store.druid_release import remembered
 from replicator.services.store.points import KeptPoints
 from replicator.services.store.store import Store
 
-RealMetadata: TypeAlias = PostgresqlMetadataWriter | ArchiveMetadata
+RealMetadata: TypeAlias = PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata
 """A cluster's metadata store, or what an archive has instead."""
 
 

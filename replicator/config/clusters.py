@@ -15,6 +15,7 @@ from replicator.config.values import (
     Delay,
     DruidRelease,
     Duration,
+    MysqlUrl,
     Names,
     Part,
     Password,
@@ -48,8 +49,10 @@ class PostgresqlSettings(Password):
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
 
-    def overlaps(self, other: "PostgresqlSettings") -> bool:
+    def overlaps(self, other: "MetadataSettings") -> bool:
         """Return whether both are the same tables, whoever logs in and by whichever host."""
+        if not isinstance(other, PostgresqlSettings):
+            return False
         hosts = postgresql_hosts(self.url), postgresql_hosts(other.url)
         return self._tables == other._tables and not set(hosts[0]).isdisjoint(hosts[1])
 
@@ -60,8 +63,38 @@ class PostgresqlSettings(Password):
         return database, self.schema_, self.table_prefix.lower()
 
 
-MetadataSettings: TypeAlias = PostgresqlSettings
-"""It becomes a union told apart by `type` as soon as there is a second one."""
+class MysqlSettings(Password):
+    """A Druid metadata store in MySQL or MariaDB; without a password it logs in with none."""
+
+    type: Literal["mysql"]
+    """The kind of database."""
+    url: MysqlUrl
+    """`mysql://user@host:3306/database`, without a password, for MariaDB too.
+
+    `?ssl-mode=VERIFY_IDENTITY&ssl-ca=/path/ca.pem` encrypts: see docs/mysql.md.
+    """
+    table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
+    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
+    connect_timeout_s: Positive = 10.0
+    """Longest wait for a connection, in seconds; a healthy server answers within one."""
+    statement_timeout_s: Positive = 600.0
+    """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
+
+    def overlaps(self, other: "MetadataSettings") -> bool:
+        """Return whether both are the same tables, whoever logs in."""
+        return isinstance(other, MysqlSettings) and self._tables == other._tables
+
+    @property
+    def _tables(self) -> tuple[str, int, str, str, str]:
+        parts = urlsplit(self.url)
+        socket = "".join(parse_qs(parts.query).get("socket", []))
+        host = (parts.hostname or "localhost").lower()
+        return host, parts.port or MYSQL_PORT, socket, parts.path.strip("/"), self.table_prefix
+
+
+MYSQL_PORT = 3306
+MetadataSettings: TypeAlias = PostgresqlSettings | MysqlSettings
+SomeMetadata = Annotated[MetadataSettings, Field(discriminator="type")]
 
 
 OtherStorages = Annotated[
@@ -74,8 +107,8 @@ class SourceSettings(Part):
 
     name: SourceName
     """Names the cluster in every event; never change it."""
-    metadata: MetadataSettings
-    """Where its metadata store is; a replica will do (docs/postgresql.md)."""
+    metadata: SomeMetadata
+    """Where its metadata store is; a replica will do (docs/postgresql.md, docs/mysql.md)."""
     deep_storage: DeepStorageSettings
     """Where its segments' bytes are."""
     other_deep_storages: OtherStorages = {}
@@ -159,7 +192,7 @@ class ExpirySettings(Part):
 class TargetSettings(Part):
     """A cluster, or a store alone, that is kept equal to the source."""
 
-    metadata: MetadataSettings | None = None
+    metadata: SomeMetadata | None = None
     """Where its own metadata store is; without one it is an archive: bytes and history alone."""
     deep_storage: DeepStorageSettings
     """Where its own segments' bytes are, never inside the source's."""

@@ -11,7 +11,7 @@ from math import isfinite
 from os.path import normpath
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,8 @@ _UNIT_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 
 _PORT_MAX = 65_535
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}", re.ASCII)
 _POSTGRESQL_PORT = 5432
+_OF_MYSQL = frozenset({"ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"})
+"""What a URL of MySQL may say, by the names of its own client's options."""
 _LIBPQ_ALONE = frozenset(
     {
         "channel_binding",
@@ -187,6 +189,30 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _mysql(url: str) -> str:
+    """Refuse a URL with a secret in it, or that nobody reads; messages never repeat the URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("the URL cannot be read; is its port a number?") from None
+    if parts.password is not None:
+        raise ValueError(
+            "the URL contains a password; take it out, and name the variable or the file that"
+            " holds it: password_env or password_file"
+        )
+    if parts.scheme not in {"mysql", "mariadb"}:
+        raise ValueError("the URL does not start with mysql://")
+    if "," in parts.netloc:
+        raise ValueError("the URL names several hosts: name one, or an address that moves")
+    if not parts.path.strip("/") or "/" in parts.path.strip("/"):
+        raise ValueError("the URL names no database: mysql://user@host:3306/database")
+    if unknown := sorted(dict(parse_qsl(parts.query, keep_blank_values=True)).keys() - _OF_MYSQL):
+        known = ", ".join(sorted(_OF_MYSQL))
+        raise ValueError(f"the URL's option {unknown[0]} is not known here; {known} are")
+    return url
+
+
 def postgresql_hosts(url: str) -> tuple[tuple[str, int], ...]:
     """Return the hosts of a URL with their ports, as libpq reads a list of them.
 
@@ -242,6 +268,7 @@ HttpUrls = Annotated[
 ]
 """One server, or a list of those of which one is asked when another is gone."""
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
+MysqlUrl = Annotated[str, AfterValidator(_mysql)]
 DruidRelease = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d+){0,2}$")]
 """`33.0.0`, or its beginning."""
 Positive = Annotated[float, Field(gt=0, le=86_400)]

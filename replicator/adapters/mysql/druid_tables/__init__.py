@@ -1,0 +1,42 @@
+"""Druid's own metadata tables on MySQL and MariaDB, as each release makes them.
+
+They are the tables that were seen on PostgreSQL in the types and the spelling of Druid's
+MySQLConnector. One thing is better than there: all texts are utf8mb4_bin, not only the names of
+datasources. With the database's default, which takes no notice of case, segments of `Wiki` and of
+`wiki` would be one row.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from replicator.errors import ConfigError
+
+PREFIX: Final = "druid_"
+LAYOUTS: Final = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}
+"""By `druid-<release>` or `druid-<release>-centralized`: the latter with
+`druid.centralizedDatasourceSchema.enabled=true`, which adds columns and a table."""
+_LET_DRUID: Final = (
+    "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
+    " run the command again"
+)
+
+
+def statements(release: str, *, centralized: bool) -> Sequence[str]:
+    """Return what makes the tables of a release, like `33.0.0`, in the session's database.
+
+    Raises:
+        ConfigError: the tables of that release are not known here.
+    """
+    major = release.partition(".")[0]
+    name = f"druid-{major}" + ("-centralized" if centralized else "")
+    if name not in LAYOUTS:
+        known = ", ".join(sorted(LAYOUTS))
+        raise ConfigError(f"the tables of {name} are not known here ({known} are)", hint=_LET_DRUID)
+    return split(LAYOUTS[name].read_text(encoding="utf-8"))
+
+
+def split(text: str) -> Sequence[str]:
+    """Return the statements of a layout; no text within them has a semicolon."""
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]

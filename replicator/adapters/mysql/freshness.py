@@ -1,0 +1,114 @@
+"""How old what a server shows is: a replica may be hours behind its own clock.
+
+Asked before the snapshot is taken: what was applied then is in it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from replicator.adapters.mysql.errors import number_of
+from replicator.adapters.mysql.session import Database, Session
+from replicator.errors import ConfigError
+from replicator.ports import Freshness
+
+NOW: Final = "SELECT UTC_TIMESTAMP(6), @@global.read_only"
+DENIED: Final = 1227
+SYNTAX: Final = 1064
+ROUNDING: Final = timedelta(seconds=1)
+"""The server counts whole seconds, by the clock of the primary."""
+BEGINNING: Final = datetime.fromtimestamp(0, UTC)
+STATUS: Final = ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+"""The former on MySQL 8.0.22 and MariaDB 10.5 on, the latter before."""
+
+
+async def freshness_of(session: Session, database: Database) -> Freshness:
+    """Return how old what the server shows from now on can be.
+
+    Raises:
+        ConfigError: it may be a replica, and this user may not see how far it is.
+    """
+    ((now, read_only),) = await session.fetch("ask the time", NOW)
+    asked_at = now.replace(tzinfo=UTC)
+    status = await _status(session, database, is_read_only=bool(read_only))
+    if status is None:
+        return Freshness(asked_at=asked_at, shows=asked_at, is_replica=False)
+    return applied(status, asked_at, order_kept=await _order_kept(session))
+
+
+def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) -> Freshness:
+    """Return what a replica's status means.
+
+    Without a number of seconds it is not known how old its rows are: one of its threads stands.
+    """
+    behind = status.get("seconds_behind_source", status.get("seconds_behind_master"))
+    shows = BEGINNING if behind is None else asked_at - timedelta(seconds=int(behind)) - ROUNDING
+    return Freshness(
+        asked_at=asked_at,
+        shows=shows,
+        is_replica=True,
+        reason=", ".join(_reasons(status, order_kept=order_kept)),
+    )
+
+
+def _reasons(status: Mapping[str, Any], *, order_kept: bool) -> Iterable[str]:
+    for name, what in (("io", "it receives nothing from a primary"), ("sql", "it applies nothing")):
+        state = status.get(f"replica_{name}_running", status.get(f"slave_{name}_running"))
+        if state != "Yes":
+            error = status.get(f"last_{name}_error")
+            yield f"{what} ({error})" if error else what
+    if status.get("sql_delay"):
+        yield f"it is told to stay {status['sql_delay']} s behind"
+    if not order_kept:
+        yield (
+            "it applies transactions in parallel and not in their order, so that it shows what the"
+            " primary never did: SET GLOBAL replica_preserve_commit_order = ON there"
+        )
+
+
+async def _status(
+    session: Session, database: Database, *, is_read_only: bool
+) -> Mapping[str, Any] | None:
+    for query in STATUS:
+        try:
+            return await session.named("ask how far the replica is", query)
+        except ConfigError as exc:
+            number = number_of(exc.__cause__ or exc)
+            session.mend()
+            if number == DENIED and is_read_only:
+                raise _unseen(database) from exc
+            if number == DENIED:
+                return None  # a server that writes is taken for a primary
+            if number != SYNTAX:
+                raise
+    return None
+
+
+def _unseen(database: Database) -> ConfigError:
+    return ConfigError(
+        f"{database.name}: the server only reads, as a replica does, and this user may not see"
+        " how far it is",
+        hint="GRANT REPLICATION CLIENT ON *.* TO <user> (MariaDB 10.5 on: GRANT REPLICA MONITOR"
+        " ON *.* TO <user>)",
+    )
+
+
+async def _order_kept(session: Session) -> bool:
+    """Return whether a replica commits in the order of its primary.
+
+    MariaDB's parallel appliers of one domain always do.
+    """
+    if session.is_mariadb:
+        return True
+    found = {
+        str(name).lower(): str(value).lower()
+        for name, value in await session.fetch(
+            "ask how the replica applies",
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_parallel_workers',"
+            " 'slave_parallel_workers', 'replica_preserve_commit_order',"
+            " 'slave_preserve_commit_order')",
+        )
+    }
+    workers = found.get("replica_parallel_workers", found.get("slave_parallel_workers", "0"))
+    order = found.get("replica_preserve_commit_order", found.get("slave_preserve_commit_order"))
+    return int(workers) <= 1 or order in {"on", "1"}

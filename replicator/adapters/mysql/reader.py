@@ -1,0 +1,281 @@
+"""Druid's metadata store on MySQL or MariaDB, as a source: nothing here can write."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.adapters.mysql.errors import PACKET_HINT
+from replicator.adapters.mysql.freshness import freshness_of
+from replicator.adapters.mysql.session import (
+    Database,
+    Options,
+    Session,
+    Values,
+    connect,
+    discover,
+)
+from replicator.adapters.mysql.sql import (
+    BOOLEAN,
+    Shape,
+    fetch_sql,
+    literal,
+    quoted,
+    scan_sql,
+    unreadable_sql,
+)
+from replicator.errors import ConfigError, CorruptionError
+from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
+from replicator.model.known_since import DIM_VALUE_SET
+from replicator.model.ledger import KEY, MARK
+from replicator.model.row import Kind, Row
+from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Freshness, Snapshot, Visit
+
+CHUNK_ROWS: Final = 16_384
+FETCHED_MAX: Final = 1000
+"""Rows read by one statement; a statement is prepared for each such number."""
+HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
+NEW_IN_SEGMENTS: Final = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
+"""What not every release reads, as Druid writes it (`model/known_since.py`); a search each."""
+
+
+class MysqlMetadataReader:
+    """A `MetadataReader`; a user who may only SELECT is enough.
+
+    The options are the fields of `Database`.
+    """
+
+    def __init__(
+        self, dsn: str, *, chunk_rows: int = CHUNK_ROWS, **options: Unpack[Options]
+    ) -> None:
+        self._database = Database(dsn=dsn, **options)
+        self._chunk_rows = chunk_rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with (
+            self._connect() as session,
+            reading(session, self._database, chunk_rows=self._chunk_rows) as snapshot,
+        ):
+            yield snapshot
+
+    async def freshness(self) -> Freshness:
+        async with self._connect() as session:
+            return await freshness_of(session, self._database)
+
+    async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
+        segments = quoted(self._database.spelled("segments"))
+        new = ", ".join(f"LOCATE({literal(one)}, payload) > 0" for one in NEW_IN_SEGMENTS)
+        parts = f"{_value_of('type')}, {_value_of('bucket')}, {_value_of('containerName')}"
+        # rough, and by what MySQL 5.7 knows; whole rows are looked at only where these differ
+        query = f"""
+            SELECT id, payload FROM {segments} JOIN (
+                SELECT MIN(id) AS first_id FROM (
+                    SELECT id, payload, SUBSTRING_INDEX(SUBSTRING(payload,
+                        LOCATE({literal('"loadSpec"')}, payload)), {literal("}")}, 1) AS spec
+                    FROM {segments}
+                ) AS specs GROUP BY {parts}, {new} LIMIT {SAMPLES_MAX}
+            ) AS firsts ON id = first_id ORDER BY id
+        """  # noqa: S608 - names are quoted
+        async with self._connect() as session:
+            found = await session.fetch(f"read {segments}", query)
+            return [(_text(id_), payload) for id_, payload in found]
+
+    async def running_tasks(self) -> Sequence[str]:
+        tasks = quoted(self._database.spelled("tasks"))
+        async with self._connect() as session:
+            query = f"SELECT id FROM {tasks} WHERE active ORDER BY id"  # noqa: S608 - quoted names
+            return [_text(row[0]) for row in await session.fetch(f"read {tasks}", query)]
+
+    async def audit(
+        self, about: str, *, since: datetime, until: datetime, rows_max: int
+    ) -> Sequence[AuditRow]:
+        audit = quoted(self._database.spelled("audit"))
+        quoted_name = json.dumps(about, ensure_ascii=False)[:-1]
+        query = f"""
+            SELECT id, audit_key, type, author, comment, created_date, payload FROM {audit}
+            WHERE created_date >= ? AND created_date <= ? AND (
+                CAST(CONVERT(audit_key USING utf8mb4) AS BINARY) = ? OR LOCATE(?, payload) > 0
+                OR LOCATE(?, payload) > 0
+            )
+            ORDER BY created_date DESC, id DESC LIMIT {int(rows_max)}
+        """  # noqa: S608 - names are quoted
+        # a payload within a payload is a text: its quotes are escaped
+        names = (about.encode(), f'{quoted_name}"'.encode(), f'{quoted_name}\\"'.encode())
+        async with self._connect() as session:
+            found = await session.fetch(
+                f"read {audit}", query, _iso_ms(since), _iso_ms(until), *names
+            )
+        return [_audit_row(values) for values in reversed(found)]
+
+    def _connect(self) -> AbstractAsyncContextManager[Session]:
+        """Open a session that cannot write, whatever its transactions say."""
+        return connect(self._database, read_only=True)
+
+
+def _value_of(key: str) -> str:
+    """Return the text that stands behind a key of a load spec."""
+    name, mark = literal(f'"{key}"'), literal('"')
+    behind = f"SUBSTRING_INDEX(spec, {name}, -1)"
+    value = f"SUBSTRING_INDEX(SUBSTRING_INDEX({behind}, {mark}, 2), {mark}, -1)"
+    return f"CASE WHEN LOCATE({name}, spec) > 0 THEN {value} END"
+
+
+def _audit_row(values: Values) -> AuditRow:
+    id_, *texts, payload = values
+    audit_key, type_, author, comment, created_date = map(_text, texts)
+    return AuditRow(
+        id=id_,
+        audit_key=audit_key,
+        type=type_,
+        author=author,
+        comment=comment,
+        created_date=created_date,
+        payload=payload,
+    )
+
+
+def _iso_ms(time: datetime) -> str:
+    """Write a time as Druid does; its columns are texts."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _text(value: str | bytes) -> str:
+    """Return a text, also of a column that somebody made VARBINARY."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@asynccontextmanager
+async def reading(
+    session: Session, database: Database, *, chunk_rows: int, target: bool = False
+) -> AsyncGenerator["MysqlSnapshot"]:
+    """Make the block one transaction that sees one instant and cannot write.
+
+    What a table looks like is asked after its beginning: a table that is altered or emptied later
+    is refused by the server (error 1412), so that both are of one instant.
+    """
+    freshness = await freshness_of(session, database)
+    await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    await session.execute("begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    shapes = await discover(session, database)
+    yield MysqlSnapshot(
+        session,
+        database,
+        shapes,
+        freshness.shows,
+        chunk_rows=chunk_rows,
+        target=target,
+    )
+    await session.execute("end the snapshot", "ROLLBACK")
+
+
+class MysqlSnapshot:
+    """A `Snapshot`; its handles are primary keys, as bytes."""
+
+    def __init__(
+        self,
+        session: Session,
+        database: Database,
+        shapes: Mapping[Kind, Shape],
+        taken_at: datetime,
+        *,
+        chunk_rows: int,
+        target: bool,
+    ) -> None:
+        self.taken_at = taken_at
+        self.kinds = frozenset(shapes)
+        self._session = session
+        self._database = database
+        self._shapes = shapes
+        self._chunk_rows = chunk_rows
+        self._target = target
+
+    async def scan(
+        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+    ) -> None:
+        shape = self._shapes[kind]
+        if datasources is not None and "datasource" not in shape.types:
+            return
+        columns = shape.compared if self._target else frozenset(shape.types)
+        nothing = 0
+
+        def see(rows: list[Values]) -> None:
+            nonlocal nothing
+            found = [row[0] for row in rows if row[0] is not None]
+            nothing += len(rows) - len(found)
+            if found:
+                visit(_chunk(found))
+
+        query = scan_sql(shape, columns, datasources=datasources)
+        await self._session.stream(
+            f"scan {shape.relation}", query, rows_max=self._chunk_rows, sink=see
+        )
+        if nothing:
+            await self._explain(shape, columns)
+
+    async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        shape, wanted = self._shapes[kind], handles.tolist()
+        rows: list[Row] = []
+        for start in range(0, len(wanted), FETCHED_MAX):
+            some = wanted[start : start + FETCHED_MAX]
+            texts = [
+                int(one) if "int" in shape.types[shape.handle] else one.decode() for one in some
+            ]
+            query = fetch_sql(shape, len(some))
+            found = await self._session.fetch(f"read {shape.relation}", query, *texts, *some)
+            rows += [_row(shape, values) for values in found]
+        return rows
+
+    async def _explain(self, shape: Shape, columns: frozenset[str]) -> None:
+        """Say why the server had no answer for a row: that is NULL and never an error there."""
+        doing = f"look into {shape.relation}"
+        found = await self._session.fetch(doing, unreadable_sql(shape, columns))
+        key, size = found[0] if found else (None, None)
+        if size is None or key is None:
+            raise CorruptionError(f"{shape.relation}: a row has no key or no payload")
+        raise ConfigError(
+            f"{self._database.name}: the payload of {key.decode()!r} in {shape.relation} has {size}"
+            " bytes, and the server computes nothing over more than max_allowed_packet"
+            f" ({self._session.packet_bytes_max} bytes)",
+            hint=PACKET_HINT,
+        )
+
+
+def _chunk(found: list[bytes]) -> Chunk:
+    """Return the rows of a scan as three columns."""
+    hashes = b"".join([one[:HASHES_BYTES] for one in found])
+    both = np.frombuffer(hashes, np.dtype([("key", KEY), ("mark", MARK)]))
+    handles = np.empty(len(found), object)
+    handles[:] = [one[HASHES_BYTES:] for one in found]
+    return Chunk(
+        keys=np.ascontiguousarray(both["key"]),
+        marks=np.ascontiguousarray(both["mark"]),
+        handles=handles,
+    )
+
+
+def _row(shape: Shape, values: Values) -> Row:
+    cells = iter(values)
+    known = {
+        name: _cell(shape, name, value) for name, value in zip(shape.known, cells, strict=False)
+    }
+    extras = {
+        name: _text(value)
+        for name, value in zip(shape.extras, cells, strict=True)
+        if value is not None
+    }
+    return shape.table.row_type(**known, extras=extras)
+
+
+def _cell(shape: Shape, name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if shape.types[name] == BOOLEAN:
+        return bool(value)
+    if name == shape.table.payload or not isinstance(value, bytes):
+        return value
+    return value.decode()

@@ -1,0 +1,421 @@
+"""Connections to a MySQL or MariaDB server that holds Druid's tables, and what they look like.
+
+Every snapshot and every transaction has a connection of its own: none can meet one that died or
+was closed for being idle since the last, and what is cancelled is closed with it.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypedDict, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncmy
+from asyncmy.connection import Connection, PreparedStatement
+from asyncmy.constants import CLIENT
+from asyncmy.cursors import SSCursor
+
+from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
+from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked
+from replicator.errors import ConfigError, TransientError
+from replicator.model.row import TABLES, Kind, Table
+
+Values: TypeAlias = tuple[Any, ...]
+"""One row of an answer."""
+SQL_MODE: Final = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+"""Strict: without it a value that is too long would be cut, and the row written all the same."""
+PORT: Final = 3306
+STATEMENTS_MAX: Final = 16
+"""Prepared statements that one session keeps."""
+OPTIONS: Final = ("ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket")
+SSL_MODES: Final = ("DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
+URL_HINT: Final = (
+    "write mysql://user@host:3306/database, percent-encode special characters, and give the"
+    " password apart (password_env or password_file)"
+)
+FOREIGN: Final = ("VIEW", "SYSTEM VIEW", "SEQUENCE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What a URL says."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """Where a metadata store is, and how long its server may take."""
+
+    dsn: str = field(repr=False)
+    """`mysql://user@host:port/database`, with the options of `OPTIONS` behind a question mark."""
+    password: str | None = field(default=None, repr=False)
+    """Instead of one in the DSN."""
+    table_prefix: str = "druid_"
+    """Druid's `druid.metadata.storage.tables.base` and an underscore."""
+    connect_timeout_s: float = 10.0
+    statement_timeout_s: float = 600.0
+    """Of one statement; the longest is the scan of all segments."""
+    idle_timeout_s: float = 300.0
+    """After so long without a statement the server ends the session, so that a process that hangs
+    holds neither the undo log of a source nor the lock of a target."""
+
+    @property
+    def name(self) -> str:
+        """The place in words, never with a password."""
+        place = self.dsn.partition("?")[0]
+        _, scheme_ends, rest = place.partition("://")
+        if not scheme_ends or "@" in self.dsn.partition("?")[2]:
+            return "MySQL"
+        return f"MySQL {rest.rpartition('@')[2]}"
+
+    @property
+    def address(self) -> Address:
+        """What its URL says.
+
+        Raises:
+            ConfigError: it cannot be understood; the message has none of it.
+        """
+        try:
+            url = urlsplit(self.dsn)
+            options = dict(parse_qsl(url.query, strict_parsing=bool(url.query)))
+            port = url.port or PORT
+        except ValueError:
+            raise ConfigError("MySQL: the URL cannot be understood", hint=URL_HINT) from None
+        database = unquote(url.path.removeprefix("/"))
+        if url.scheme not in {"mysql", "mariadb"} or not database or "/" in database:
+            raise ConfigError("MySQL: the URL cannot be understood", hint=URL_HINT)
+        if unknown := sorted(options.keys() - set(OPTIONS)):
+            raise ConfigError(
+                f"{self.name}: the URL has an option that is not known: {unknown[0]}",
+                hint=f"known are {', '.join(OPTIONS)}",
+            )
+        return Address(
+            host=url.hostname or "localhost",
+            port=port,
+            user=unquote(url.username or ""),
+            password=self.password if self.password is not None else unquote(url.password or ""),
+            database=database,
+            options=options,
+        )
+
+    def spelled(self, name: str) -> str:
+        """Return a table's name, `name` being Druid's without its prefix."""
+        return f"{self.table_prefix}{name}"
+
+
+class Options(TypedDict, total=False):
+    """The fields of `Database` that have defaults, as the adapters take them."""
+
+    password: str | None
+    table_prefix: str
+    connect_timeout_s: float
+    statement_timeout_s: float
+    idle_timeout_s: float
+
+
+class Session:
+    """One connection whose errors are ours.
+
+    After an error within a transaction it does nothing more: the server may have rolled everything
+    back, and would carry out each further statement by itself.
+    """
+
+    def __init__(self, connection: Connection, database: Database) -> None:
+        self._connection = connection
+        self._database = database
+        self._statements: dict[str, PreparedStatement] = {}
+        self._is_broken = False
+        self.packet_bytes_max = 0
+        """Largest statement, and largest row, in bytes."""
+        self.version = ""
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether the server says that it is one."""
+        return "mariadb" in self.version.lower()
+
+    async def execute(self, doing: str, query: str, *args: object) -> int:
+        """Run a statement and return how many rows it found or added."""
+        if args:
+            return int((await self._run(doing, query, args)).affected_rows)
+        with self._translated(doing):
+            async with self._in_time(), self._connection.cursor() as cursor:
+                return int(await cursor.execute(query))
+
+    async def fetch(self, doing: str, query: str, *args: object) -> Sequence[Values]:
+        """Return all rows of an answer."""
+        if args:
+            return (await self._run(doing, query, args)).rows or ()
+        with self._translated(doing):
+            # not every statement can be prepared on every server
+            async with self._in_time(), self._connection.cursor() as cursor:
+                await cursor.execute(query)
+                return cast("Sequence[Values]", await cursor.fetchall())
+
+    async def value(self, doing: str, query: str, *args: object) -> Any:
+        """Return the first value of an answer, None when it has no rows."""
+        rows = await self.fetch(doing, query, *args)
+        return rows[0][0] if rows else None
+
+    async def named(self, doing: str, query: str) -> Mapping[str, Any] | None:
+        """Return the first row of an answer by the names of its columns, in lower case."""
+        with self._translated(doing):
+            async with self._in_time(), self._connection.cursor() as cursor:
+                await cursor.execute(query)
+                found = await cursor.fetchone()
+                names = [one[0].lower() for one in cursor.description or ()]
+        return None if found is None else dict(zip(names, found, strict=True))
+
+    async def stream(
+        self, doing: str, query: str, *, rows_max: int, sink: Callable[[list[Values]], None]
+    ) -> None:
+        """Give the rows of an answer to `sink` as they arrive, so many at a time at most."""
+        with self._translated(doing):
+            async with self._connection.cursor(cursor=SSCursor) as cursor:
+                async with self._in_time():
+                    await cursor.execute(query)
+                while True:
+                    async with self._in_time():
+                        rows = await cursor.fetchmany(rows_max)
+                    if not rows:
+                        return
+                    sink(rows)
+
+    async def _run(self, doing: str, query: str, args: Sequence[object]) -> Any:
+        with self._translated(doing):
+            async with self._in_time():
+                statement = await self._prepared(query)
+                return await statement.execute(args)  # type: ignore[no-untyped-call]
+
+    async def _prepared(self, query: str) -> PreparedStatement:
+        if (known := self._statements.get(query)) is not None:
+            return known
+        if len(self._statements) == STATEMENTS_MAX:
+            oldest = next(iter(self._statements))
+            await self._statements.pop(oldest).close()
+        made: PreparedStatement = await self._connection.prepare(query)  # type: ignore[no-untyped-call]
+        self._statements[query] = made
+        return made
+
+    def _in_time(self) -> asyncio.Timeout:
+        # the server gives up first and says why; this one is for a server that is gone
+        database = self._database
+        return asyncio.timeout(database.statement_timeout_s + database.connect_timeout_s)
+
+    @contextmanager
+    def _translated(self, doing: str) -> Generator[None]:
+        if self._is_broken:
+            raise TransientError(f"{self._database.name}: {doing}: the transaction was rolled back")
+        try:
+            with translated(f"{self._database.name}: {doing}"):
+                yield
+        except BaseException:
+            self._is_broken = True
+            raise
+
+    def mend(self) -> None:
+        """Let it go on after an error outside of any transaction."""
+        self._is_broken = False
+
+    def expect_room(self, doing: str, size: int) -> None:
+        """See that a statement with so many bytes of values is one that the server takes.
+
+        Raises:
+            ConfigError: it is too large; the server would end the connection without a word.
+        """
+        if size + ROOM_BYTES > self.packet_bytes_max:
+            raise ConfigError(
+                f"{self._database.name}: {doing}: a row of {size} bytes is larger than"
+                f" max_allowed_packet ({self.packet_bytes_max} bytes)",
+                hint=PACKET_HINT,
+            )
+
+
+ROOM_BYTES: Final = 1 << 16
+"""Left in a packet for what is not a value."""
+
+
+@asynccontextmanager
+async def connect(database: Database, *, read_only: bool = False) -> AsyncGenerator[Session]:
+    """Open a connection for the length of the block.
+
+    Raises:
+        TransientError: the server cannot be reached now.
+        ConfigError: it refuses the user or the database, or the URL cannot be understood.
+    """
+    connection = await _connected(database)
+    try:
+        session = Session(connection, database)
+        await _prepare(session, database, read_only=read_only)
+        yield session
+        await _said_goodbye(connection, database)
+    finally:
+        connection.close()
+
+
+async def _connected(database: Database) -> Connection:
+    address = database.address
+    context = tls(database.name, address.options)
+    with translated(f"{database.name}: connect"):
+        async with asyncio.timeout(database.connect_timeout_s):
+            return await asyncmy.connect(
+                host=address.host,
+                port=address.port,
+                unix_socket=address.options.get("socket"),
+                user=address.user,
+                password=address.password,
+                database=address.database,
+                charset="utf8mb4",
+                autocommit=True,
+                client_flag=CLIENT.FOUND_ROWS,
+                connect_timeout=max(1, round(database.connect_timeout_s)),
+                ssl=context,
+                program_name="replicator",
+            )
+
+
+async def _said_goodbye(connection: Connection, database: Database) -> None:
+    """Tell the server that this is the end, so that it forgets the session at once."""
+    with translated(f"{database.name}: disconnect"):
+        try:
+            async with asyncio.timeout(database.connect_timeout_s):
+                await connection.ensure_closed()
+        except OSError:
+            pass  # all that was to be said has been answered
+
+
+def tls(name: str, options: Mapping[str, str]) -> ssl.SSLContext | None:
+    """Return how to encrypt, as a URL's options say: by names that MySQL's own client knows.
+
+    Raises:
+        ConfigError: they contradict one another, or a file cannot be used.
+    """
+    files = [one for one in ("ssl-ca", "ssl-cert", "ssl-key") if one in options]
+    mode = options.get("ssl-mode", "VERIFY_IDENTITY" if files else "DISABLED").upper()
+    if mode not in SSL_MODES:
+        raise ConfigError(
+            f"{name}: ssl-mode {mode} is not known", hint=f"known are {', '.join(SSL_MODES)}"
+        )
+    if mode == "DISABLED":
+        return None
+    context = _certificates(name, {one: options[one] for one in files})
+    if mode != "VERIFY_IDENTITY":
+        context.check_hostname = False
+    if mode == "REQUIRED":
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _certificates(name: str, files: Mapping[str, str]) -> ssl.SSLContext:
+    for one, file in files.items():
+        if not Path(file).is_file():
+            raise ConfigError(
+                f"{name}: {file} is not there",
+                hint=f"correct {one} in the URL, or put the file there",
+            )
+    try:
+        context = ssl.create_default_context(cafile=files.get("ssl-ca"))
+        if "ssl-cert" in files:
+            context.load_cert_chain(files["ssl-cert"], files.get("ssl-key"))
+    except OSError as exc:
+        raise ConfigError(
+            f"{name}: the certificates cannot be used: {exc}",
+            hint="check ssl-ca, ssl-cert and ssl-key in the URL: they name PEM files",
+        ) from exc
+    return context
+
+
+async def _prepare(session: Session, database: Database, *, read_only: bool) -> None:
+    """Make the session's settings, none of which may depend on how the server is configured."""
+    session.version = str(await session.value("connect", "SELECT VERSION()"))
+    longest_s = round(database.statement_timeout_s) or 1
+    limit = (
+        f"max_statement_time = {database.statement_timeout_s:f}"
+        if session.is_mariadb
+        else f"max_execution_time = {round(database.statement_timeout_s * 1000)}"
+    )
+    settings = (
+        f"sql_mode = '{SQL_MODE}'",
+        # unknown columns may be of a type whose text depends on it
+        "time_zone = '+00:00'",
+        f"wait_timeout = {round(database.idle_timeout_s) or 1}",
+        f"innodb_lock_wait_timeout = {longest_s}",
+        # of a scan that the client takes its time with
+        f"net_write_timeout = {longest_s}",
+        f"net_read_timeout = {longest_s}",
+        limit,
+    )
+    await session.execute("connect", f"SET SESSION {', SESSION '.join(settings)}")
+    if read_only:
+        await session.execute("connect", "SET SESSION TRANSACTION READ ONLY")
+    found = await session.value("connect", "SELECT @@max_allowed_packet")
+    session.packet_bytes_max = int(found)
+
+
+async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
+    """Return the tables as they are.
+
+    Raises:
+        ConfigError: a table, a column or a privilege is missing, or a table is not of InnoDB; the
+            message names it.
+    """
+    kinds: dict[str, Kind] = {}
+    for kind, table in TABLES.items():
+        # Druid's own spelling last: it counts where both are there
+        for name in (table.name, spelled(table)):
+            kinds[database.spelled(name)] = kind
+    query = COLUMNS.format(names=places(len(kinds)))
+    found: dict[str, list[Values]] = {}
+    for row in await session.fetch("read the catalogue", query, *kinds):
+        found.setdefault(row[0], []).append(row)
+    shapes: dict[Kind, Shape] = {}
+    for name, kind in kinds.items():
+        if name in found:
+            shapes[kind] = _shape(database, TABLES[kind], name, found[name])
+    for kind, table in TABLES.items():
+        if kind not in shapes and table.always_there:
+            missing = ticked(database.spelled(spelled(table)))
+            raise ConfigError(f"{database.name}: there is no table {missing}", hint=TABLE_HINT)
+    return shapes
+
+
+def _shape(database: Database, table: Table, name: str, rows: Sequence[Values]) -> Shape:
+    shown = f'"{name}"'
+    engine = rows[0][4]
+    if engine in FOREIGN:
+        raise ConfigError(
+            f"{database.name}: {shown} is a {engine.lower()}, not a table",
+            hint="name the database with Druid's own tables",
+        )
+    if engine.lower() != "innodb":
+        raise ConfigError(
+            f"{database.name}: {shown} is kept by {engine}, which knows no transactions: no"
+            " snapshot of it is of one instant",
+            hint=f"ALTER TABLE {ticked(name)} ENGINE=InnoDB",
+        )
+    if denied := [row[1] for row in rows if "select" not in row[3].split(",")]:
+        raise ConfigError(
+            f"{database.name}: the user may not read {_columns(denied)} of {shown}",
+            hint=f"GRANT SELECT ON {ticked(database.address.database)}.{ticked(name)} TO <user>",
+        )
+    types = {row[1].lower(): row[2] for row in rows}
+    if missing := sorted(table.required - types.keys()):
+        raise ConfigError(
+            f"{database.name}: {shown} has no {_columns(missing)}",
+            hint="every Druid release from 25 on has it: check that the table is Druid's own",
+        )
+    return Shape(table=table, name=name, types=types)
+
+
+def _columns(names: Sequence[str]) -> str:
+    shown = ", ".join(f'"{name}"' for name in names)
+    return f"column{'s' if len(names) > 1 else ''} {shown}"

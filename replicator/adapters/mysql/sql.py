@@ -1,0 +1,387 @@
+"""What the MySQL adapter says to a server, as pure text that MySQL and MariaDB both understand.
+
+Two rules keep the fingerprint here and `model.fingerprint` one definition in two languages
+(tests/integration/test_mysql.py compares them over random rows in every layout). Every text is
+turned into the bytes of its UTF-8 before anything is done with it: columns of one table may have
+different character sets and collations, which cannot be concatenated, and which take `Wiki` and
+`wiki`, or `wiki` and `wiki` with a blank behind it, for one. And values travel as parameters or as
+hexadecimal literals, so that no mode of the server decides what a backslash means.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
+from replicator.model.row import Kind, Table
+
+USED_STATUS: Final = "used_status_last_updated"
+SPELLED: Final[Mapping[Kind, str]] = {
+    Kind.COMMIT: "dataSource",
+    Kind.SEGMENT_SCHEMA: "segmentSchemas",
+    Kind.INDEXING_STATE: "indexingStates",
+}
+"""Tables whose names Druid writes with capitals, which MySQL keeps on most file systems."""
+BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
+BOOLEAN: Final = "tinyint(1)"
+"""What BOOLEAN becomes."""
+GAP_COLUMNS: Final = ("kind", "key", "opened", "closed", "datasource", "reason", "detail")
+COLUMNS: Final = """
+SELECT CAST(tables.TABLE_NAME AS CHAR), CAST(columns.COLUMN_NAME AS CHAR),
+       LOWER(CAST(columns.COLUMN_TYPE AS CHAR)), LOWER(CAST(columns.PRIVILEGES AS CHAR)),
+       CAST(COALESCE(tables.ENGINE, tables.TABLE_TYPE) AS CHAR)
+FROM information_schema.TABLES AS tables
+JOIN information_schema.COLUMNS AS columns
+  ON columns.TABLE_SCHEMA = tables.TABLE_SCHEMA AND columns.TABLE_NAME = tables.TABLE_NAME
+WHERE tables.TABLE_SCHEMA = DATABASE() AND tables.TABLE_NAME IN ({names})
+ORDER BY tables.TABLE_NAME, columns.ORDINAL_POSITION
+"""
+"""A role sees the tables only that it has some privilege for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One table as one database has it."""
+
+    table: Table
+    name: str
+    """In the database's spelling."""
+    types: Mapping[str, str]
+    """SQL type of each column, by its name in lower case."""
+
+    @property
+    def relation(self) -> str:
+        """Return its name for a statement."""
+        return quoted(self.name)
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Columns this release does not know, sorted as the fingerprint wants them."""
+        return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Columns that fill a row's fields, in the order of the fields."""
+        return tuple(name for name in self.table.columns if name in self.types)
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """Columns by which a target's rows are compared with carried ones."""
+        return frozenset(self.types) - self.table.local - self.table.target_owned
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """Columns that an upsert takes from a row, the unknown ones last."""
+        known = tuple(name for name in self.known if name not in self.table.target_owned)
+        return known + self.extras
+
+    @property
+    def handle(self) -> str:
+        """The column that leads back to a row: nothing like PostgreSQL's ctid is to be had."""
+        return "id" if self.table.newest_by else self.table.key
+
+    @property
+    def moves_on(self) -> bool:
+        """Whether a change of a row must move its timestamp forward."""
+        return USED_STATUS in self.table.target_owned and USED_STATUS in self.types
+
+
+def spelled(table: Table) -> str:
+    """Return a table's name as Druid writes it, without its prefix."""
+    return SPELLED.get(table.kind, table.name)
+
+
+def quoted(name: str) -> str:
+    """Return an identifier that keeps its case and cannot end early; sessions have ANSI_QUOTES."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def ticked(name: str) -> str:
+    """Return the same for a statement that an operator is told to run, in whatever mode."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def literal(value: str | bytes) -> str:
+    """Return a constant of bytes."""
+    data = value.encode() if isinstance(value, str) else value
+    return f"x'{data.hex()}'"
+
+
+def places(count: int) -> str:
+    """Return so many places for parameters."""
+    return ", ".join("?" * count)
+
+
+def binary_sql(column: str) -> str:
+    """Return the bytes of a text, of a number the bytes of its digits."""
+    return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY)"
+
+
+def text_sql(shape: Shape, name: str, *, row: str = "") -> str:
+    """Return a column as the bytes of its text: for unknown types, as PostgreSQL writes it.
+
+    So an unknown column means the same in the log whichever kind of database it came from.
+    """
+    column = f"{row}{quoted(name)}"
+    unknown = name in shape.extras
+    if shape.types[name] == BOOLEAN:
+        yes, no = ("true", "false") if unknown else ("1", "0")
+        return f"CASE WHEN {column} THEN {literal(yes)} WHEN NOT {column} THEN {literal(no)} END"
+    if unknown and is_binary(shape.types[name]):
+        return f"CAST(CONCAT({literal(BYTES_HEAD)}, LOWER(HEX({column}))) AS BINARY)"
+    return binary_sql(column)
+
+
+BYTES_HEAD: Final = "\\x"
+"""How PostgreSQL begins bytes as text."""
+
+
+def is_binary(type_: str) -> bool:
+    """Return whether a column holds bytes."""
+    return type_.partition("(")[0] in BINARY_TYPES
+
+
+def key_hash_sql(table: Table) -> str:
+    """Return the expression that equals `model.fingerprint.key_hash`."""
+    head = literal(f"{table.kind.value}\x1f")
+    text = f"CONCAT({head}, {binary_sql(quoted(table.key))})"
+    return f"LEFT(UNHEX(SHA2({text}, 256)), {KEY_HASH_BYTES})"
+
+
+def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
+    """Return the expression that equals `model.fingerprint.fingerprint` over `columns`.
+
+    CONCAT_WS leaves NULLs out together with their separator: that is right for the unknown
+    columns, and the known ones are never NULL when they get there. The empty last part gives the
+    separator before the payload. It is NULL where text and payload together are larger than
+    `max_allowed_packet`: no error, as for all functions of strings.
+    """
+    parts = [literal(shape.table.kind.value)]
+    for name in text_columns(shape.table.kind):
+        present = name in shape.types and name in columns
+        parts.append(f"COALESCE({text_sql(shape, name)}, x'1e')" if present else "x'1e'")
+    extras = (name for name in shape.extras if name in columns)
+    parts += [f"CONCAT({literal(name + '=')}, {text_sql(shape, name)})" for name in extras]
+    text = f"CONCAT_WS(x'1f', {', '.join(parts)}, x'')"
+    return f"UNHEX(SHA2(CONCAT({text}, {quoted(shape.table.payload)}), 256))"
+
+
+def scan_sql(
+    shape: Shape, columns: frozenset[str], *, datasources: Sequence[str] | None = None
+) -> str:
+    """Return the query of a scan: key hash, fingerprint and handle of each row as one value."""
+    found = ", ".join(
+        (
+            key_hash_sql(shape.table),
+            fingerprint_sql(shape, columns),
+            binary_sql(quoted(shape.handle)),
+        )
+    )
+    where = [_newest_sql(shape)] if shape.table.newest_by else []
+    if datasources is not None:
+        where.append(_any_sql(binary_sql('"datasource"'), datasources))
+    return f"SELECT CONCAT({found}) FROM {shape.relation} AS old{_where(where)}"  # noqa: S608 - quoted names
+
+
+def unreadable_sql(shape: Shape, columns: frozenset[str]) -> str:
+    """Return the query for one row that a scan cannot say anything of, and its payload's size."""
+    return (
+        f"SELECT {binary_sql(quoted(shape.table.key))}, LENGTH({quoted(shape.table.payload)})"  # noqa: S608 - quoted names
+        f" FROM {shape.relation}"
+        f" WHERE {key_hash_sql(shape.table)} IS NULL OR {fingerprint_sql(shape, columns)} IS NULL"
+        " LIMIT 1"
+    )
+
+
+def fetch_sql(shape: Shape, count: int) -> str:
+    """Return the query for whole rows by handle: known columns, then the unknown as text."""
+    extras = [text_sql(shape, name) for name in shape.extras]
+    names = ", ".join([*map(quoted, shape.known), *extras])
+    handle = quoted(shape.handle)
+    return (
+        f"SELECT {names} FROM {shape.relation}"  # noqa: S608 - quoted names
+        f" WHERE {handle} IN ({places(count)}) AND {binary_sql(handle)} IN ({places(count)})"
+    )
+
+
+def standing_sql(shape: Shape, count: int) -> str:
+    """Return the query for what is there in place of some keys: key, timestamp and fingerprint.
+
+    The key's own collation finds them, so it finds what an INSERT would clash with, too. What is
+    found stays as it is until the transaction ends.
+    """
+    stamp = "NULL"
+    if shape.moves_on:
+        stamp = quoted(USED_STATUS)
+    elif shape.table.newest_by == "version":
+        stamp = quoted("version")
+    where, lock = [f"{quoted(shape.table.key)} IN ({places(count)})"], " FOR UPDATE"
+    if shape.table.newest_by:
+        where, lock = [*where, _newest_sql(shape)], ""
+    return (
+        f"SELECT {binary_sql(quoted(shape.table.key))}, {stamp},"  # noqa: S608 - quoted names
+        f" {fingerprint_sql(shape, shape.compared)}"
+        f" FROM {shape.relation} AS old{_where(where)}{lock}"
+    )
+
+
+def insert_sql(shape: Shape, names: Sequence[str], count: int, *, over: bool = False) -> str:
+    """Return the statement that adds rows; with `over` it takes the place of those of their keys.
+
+    MySQL wants new names for that since 8.0.20, which MariaDB does not know: both know VALUES().
+    """
+    row = f"({places(len(names))})"
+    changes = ", ".join(f"{quoted(one)} = VALUES({quoted(one)})" for one in names)
+    return (
+        f"INSERT INTO {shape.relation} ({_list(names)})"  # noqa: S608 - quoted names
+        f" VALUES {', '.join([row] * count)}"
+        + (f" ON DUPLICATE KEY UPDATE {changes}" if over else "")
+    )
+
+
+def remove_sql(shape: Shape, count: int) -> str:
+    """Return the statement that removes all rows of some keys: as texts, then the same as bytes.
+
+    The first finds them by the index and takes `Wiki` for `wiki`, the second does not.
+    """
+    key = quoted(shape.table.key)
+    return (
+        f"DELETE FROM {shape.relation}"  # noqa: S608 - quoted names
+        f" WHERE {key} IN ({places(count)}) AND {binary_sql(key)} IN ({places(count)})"
+    )
+
+
+def keys_hashed_sql(shape: Shape, count: int) -> str:
+    """Return the query for the keys of some key hashes."""
+    return (
+        f"SELECT DISTINCT {binary_sql(quoted(shape.table.key))} FROM {shape.relation}"  # noqa: S608 - quoted names
+        f" WHERE {key_hash_sql(shape.table)} IN ({places(count)})"
+    )
+
+
+OWN_TABLE: Final = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+"""Keys are VARBINARY: even utf8mb4_bin takes no notice of blanks at the end."""
+
+
+def checkpoint_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of checkpoints, one row for each source."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            "source" VARBINARY(255) PRIMARY KEY,
+            "epoch" BIGINT NOT NULL,
+            "log_id" VARBINARY(1024),
+            "offset" BIGINT,
+            "cut" BIGINT,
+            "source_time" DATETIME(6),
+            "digest" VARCHAR(64),
+            "paused" BOOLEAN,
+            "promoted" BOOLEAN,
+            "datasource" VARBINARY(1024),
+            "applied_at" DATETIME(6)
+        ) {OWN_TABLE}"""
+
+
+def gap_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of gaps."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            "source" VARBINARY(255) NOT NULL,
+            "kind" VARCHAR(64) NOT NULL,
+            "key" VARBINARY(2048) NOT NULL,
+            "opened" BIGINT NOT NULL,
+            "closed" BIGINT,
+            "datasource" VARBINARY(1024) NOT NULL,
+            "reason" VARCHAR(255) NOT NULL,
+            "detail" LONGTEXT NOT NULL,
+            PRIMARY KEY ("source", "key", "opened")
+        ) {OWN_TABLE}"""
+
+
+def renamed_table_sql(relation: str) -> str:
+    """Return the statement that makes our table of datasources that are in no log."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {relation} (
+            "source" VARBINARY(255) NOT NULL,
+            "datasource" VARBINARY(1024) NOT NULL,
+            "original" VARBINARY(1024) NOT NULL,
+            "offset" BIGINT NOT NULL,
+            "cut" BIGINT NOT NULL,
+            "source_time" DATETIME(6) NOT NULL,
+            PRIMARY KEY ("source", "datasource")
+        ) {OWN_TABLE}"""
+
+
+def forget_gaps_sql(gaps: str, checkpoints: str) -> str:
+    """Return the statement that removes gaps of another log: source, source, the new log."""
+    return (
+        f'DELETE FROM {gaps} WHERE "source" = ? AND EXISTS (SELECT 1 FROM {checkpoints} AS at_'  # noqa: S608 - quoted names
+        ' WHERE at_."source" = ? AND at_."log_id" <> ?)'
+    )
+
+
+def record_checkpoint_sql(checkpoints: str) -> str:
+    """Return the statement that sets a source's checkpoint; `acquire` made the row."""
+    return (
+        f'UPDATE {checkpoints} SET "log_id" = ?, "offset" = ?, "cut" = ?, "source_time" = ?,'  # noqa: S608 - quoted names
+        ' "digest" = ?, "paused" = ?, "promoted" = ?, "datasource" = ?, "applied_at" = ?'
+        ' WHERE "source" = ?'
+    )
+
+
+def gaps_sql(gaps: str, checkpoints: str) -> str:
+    """Return the query for the gaps of the log that a target follows: the source, the log."""
+    names = ", ".join(f"gap.{quoted(name)}" for name in GAP_COLUMNS)
+    return (
+        f"SELECT {names} FROM {gaps} AS gap JOIN {checkpoints} AS at_"  # noqa: S608 - quoted names
+        ' ON at_."source" = gap."source"'
+        ' WHERE gap."source" = ? AND at_."log_id" = ? ORDER BY gap."opened", gap."key"'
+    )
+
+
+def record_gaps_sql(relation: str, count: int) -> str:
+    """Return the statement that opens or closes gaps: the source and GAP_COLUMNS of each."""
+    names = ("source", *GAP_COLUMNS)
+    changes = ", ".join(f"{quoted(one)} = VALUES({quoted(one)})" for one in GAP_COLUMNS)
+    row = f"({places(len(names))})"
+    return (
+        f"INSERT INTO {relation} ({_list(names)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - quoted names
+        f" ON DUPLICATE KEY UPDATE {changes}"
+    )
+
+
+def _newest_sql(shape: Shape) -> str:
+    """Return the condition that no newer row of the same key is there.
+
+    The key's own collation lets its index be used, the bytes decide.
+    """
+    key = quoted(shape.table.key)
+    by = dict.fromkeys([shape.table.newest_by or "id", "id"])
+    later: list[str] = []
+    same: list[str] = []
+    for name in by:
+        ours, theirs = (_sortable(shape, name, row) for row in ("old.", "newer."))
+        later.append(" AND ".join([*same, f"{theirs} > {ours}"]))
+        same.append(f"{theirs} = {ours}")
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {shape.relation} AS newer WHERE newer.{key} = old.{key}"  # noqa: S608 - quoted names
+        f" AND {binary_sql(f'newer.{key}')} = {binary_sql(f'old.{key}')}"
+        f" AND ({' OR '.join(later)}))"
+    )
+
+
+def _sortable(shape: Shape, name: str, row: str) -> str:
+    column = f"{row}{quoted(name)}"
+    return column if "int" in shape.types[name] else binary_sql(column)
+
+
+def _any_sql(value: str, names: Sequence[str]) -> str:
+    return f"{value} IN ({', '.join(map(literal, names))})" if names else "FALSE"
+
+
+def _where(conditions: Iterable[str]) -> str:
+    found = " AND ".join(conditions)
+    return f" WHERE {found}" if found else ""
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))

@@ -1,0 +1,577 @@
+"""Druid's metadata store on MySQL or MariaDB, as a target: rows and checkpoint in one transaction.
+
+The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE on the database until
+our own tables are there.
+"""
+
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, Unpack
+
+from replicator.adapters.mysql import druid_tables
+from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
+from replicator.adapters.mysql.fitness import obstacles
+from replicator.adapters.mysql.reader import CHUNK_ROWS, reading
+from replicator.adapters.mysql.session import (
+    Database,
+    Options,
+    Session,
+    Values,
+    connect,
+    discover,
+)
+from replicator.adapters.mysql.sql import (
+    BOOLEAN,
+    BYTES_HEAD,
+    GAP_COLUMNS,
+    USED_STATUS,
+    Shape,
+    checkpoint_table_sql,
+    forget_gaps_sql,
+    gap_table_sql,
+    gaps_sql,
+    insert_sql,
+    is_binary,
+    keys_hashed_sql,
+    quoted,
+    record_checkpoint_sql,
+    record_gaps_sql,
+    remove_sql,
+    renamed_table_sql,
+    spelled,
+    standing_sql,
+)
+from replicator.adapters.mysql.timestamps import iso_ms, later
+from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.fingerprint import Digest, fingerprint, hex_digest
+from replicator.model.ledger import Keys, items
+from replicator.model.renaming import Renamed
+from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Rules, key_of
+from replicator.ports import Obstacle, Snapshot, Transaction
+
+BATCH_ROWS: Final = 500
+"""Each number of rows is a prepared statement of its own, so that most batches are of one."""
+BATCH_BYTES: Final = 4 << 20
+"""Of payloads. A single larger one goes alone."""
+BATCH_KEYS: Final = 500
+BATCH_HASHES: Final = 16_384
+
+
+class MysqlMetadataWriter:
+    """A `MetadataWriter`; the options are the fields of `Database`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        own_prefix: str = "replicator_",
+        chunk_rows: int = CHUNK_ROWS,
+        **options: Unpack[Options],
+    ) -> None:
+        self._database = Database(dsn=dsn, **options)
+        self._own = OwnTables(
+            checkpoints=f"{own_prefix}checkpoint",
+            gaps=f"{own_prefix}gap",
+            renamed=f"{own_prefix}renamed",
+        )
+        self._chunk_rows = chunk_rows
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        async with (
+            connect(self._database) as session,
+            reading(session, self._database, chunk_rows=self._chunk_rows, target=True) as snapshot,
+        ):
+            yield snapshot
+
+    async def columns(self) -> Mapping[Kind, frozenset[str]]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+        return {kind: shape.compared for kind, shape in shapes.items()}
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        async with connect(self._database) as session:
+            shapes = await discover(session, self._database)
+            return await obstacles(session, self._database, shapes)
+
+    async def create(self, release: str | None, *, centralized: bool) -> bool:
+        segments = self._database.spelled(spelled(TABLES[Kind.SEGMENT]))
+        if release is not None:
+            druid_tables.statements(release, centralized=centralized)  # also where none is made
+        async with connect(self._database) as session:
+            made = not await _exists(session, segments)
+            if made:
+                await self._make_druids_tables(session, release, centralized=centralized)
+            await self._make_own_tables(session)
+            await discover(session, self._database)
+        return made
+
+    async def acquire(self, source: str) -> TargetState:
+        own = quoted(self._own.checkpoints)
+        async with connect(self._database) as session:
+            await self._make_own_tables(session)
+            await _begin(session)
+            # waits for a transaction of the epoch before, whose lock is on this row
+            await session.execute(
+                "become the writer",
+                f'INSERT INTO {own} ("source", "epoch") VALUES (?, 1)'  # noqa: S608 - quoted names
+                ' ON DUPLICATE KEY UPDATE "epoch" = "epoch" + 1',
+                source.encode(),
+            )
+            held = await self._held(session, source)
+            await session.execute("become the writer", "COMMIT")
+        return held
+
+    async def state(self, source: str) -> TargetState:
+        async with connect(self._database) as session:
+            if not await _exists(session, self._own.checkpoints):
+                return NOBODY
+            return await self._held(session, source)
+
+    async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
+        own = self._own
+        query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints))
+        async with connect(self._database) as session:
+            if not await _exists(session, own.gaps):
+                return []
+            args = (source.encode(), log_id.encode())
+            return [_gap(row) for row in await session.fetch(f"read {own.gaps}", query, *args)]
+
+    async def renamed(self, source: str) -> Sequence[Renamed]:
+        own = self._own
+        query = (
+            'SELECT "datasource", "original", "offset", "cut", "source_time"'  # noqa: S608 - quoted names
+            f' FROM {quoted(own.renamed)} WHERE "source" = ? ORDER BY "datasource"'
+        )
+        async with connect(self._database) as session:
+            if not await _exists(session, own.renamed):
+                return []
+            found = await session.fetch(f"read {own.renamed}", query, source.encode())
+            return [_renamed(row) for row in found]
+
+    @asynccontextmanager
+    async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
+        async with connect(self._database) as session:
+            await _begin(session)
+            await self._check_epoch(session, source, epoch)
+            now: datetime = await session.value("ask the time", "SELECT UTC_TIMESTAMP(6)")
+            yield MysqlTransaction(
+                session, self._database, self._own, source=source, now=now.replace(tzinfo=UTC)
+            )
+            await session.execute("commit", "COMMIT")
+
+    async def _make_druids_tables(
+        self, session: Session, release: str | None, *, centralized: bool
+    ) -> None:
+        database = self._database
+        if release is None:
+            raise NotFoundError(f"{database.name}: there are no tables of a Druid")
+        if database.table_prefix != druid_tables.PREFIX:
+            raise ConfigError(
+                f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
+                hint="start the target's Coordinator on the empty database once, it makes them",
+            )
+        for statement in druid_tables.statements(release, centralized=centralized):
+            # no transaction holds them together here: the table of segments, by which all of them
+            # are taken to be there, is made last
+            await session.execute("create Druid's tables", statement)
+
+    async def _make_own_tables(self, session: Session) -> None:
+        own = self._own
+        wanted = {
+            own.checkpoints: checkpoint_table_sql(quoted(own.checkpoints)),
+            own.gaps: gap_table_sql(quoted(own.gaps)),
+            own.renamed: renamed_table_sql(quoted(own.renamed)),
+        }
+        for name, statement in wanted.items():
+            if not await _exists(session, name):  # so that a user without CREATE can go on
+                await session.execute(f"create {name}", statement)
+
+    async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
+        # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
+        own = quoted(self._own.checkpoints)
+        query = f'SELECT "epoch" FROM {own} WHERE "source" = ? FOR UPDATE'  # noqa: S608 - quoted names
+        found = await session.value("check the epoch", query, source.encode())
+        if found != epoch:
+            raise FencedError(
+                f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
+                f" ({found or 'nobody has acquired it'})"
+            )
+
+    async def _held(self, session: Session, source: str) -> TargetState:
+        own = quoted(self._own.checkpoints)
+        query = (
+            'SELECT "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted",'  # noqa: S608 - quoted names
+            f' "datasource", "epoch", "applied_at" FROM {own} WHERE "source" = ?'
+        )
+        rows = await session.fetch(f"read {own}", query, source.encode())
+        return _held(source, rows[0]) if rows else NOBODY
+
+
+class OwnTables:
+    """The names of our own tables."""
+
+    def __init__(self, *, checkpoints: str, gaps: str, renamed: str) -> None:
+        self.checkpoints = checkpoints
+        self.gaps = gaps
+        self.renamed = renamed
+
+
+class MysqlTransaction:
+    """A `Transaction`; its memory is bounded by one batch, however many rows it is given.
+
+    What stands in place of a batch is read and locked first, and compared here: then it is plain
+    which rows are new and which are to be changed, and by what. An INSERT that decides by itself
+    would write over a row whose key differs in case only.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        database: Database,
+        own: OwnTables,
+        *,
+        source: str,
+        now: datetime,
+    ) -> None:
+        self._session = session
+        self._database = database
+        self._own = own
+        self._source = source
+        self._now = now
+        self._shapes: Mapping[Kind, Shape] | None = None
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        bytes_max = min(BATCH_BYTES, self._session.packet_bytes_max // 2)
+        for batch in _batches(rows, bytes_max):
+            kind = KIND_OF[type(batch[0])]
+            shape = (await self._discovered()).get(kind)
+            if shape is None:
+                table = self._database.spelled(TABLES[kind].name)
+                raise ConfigError(
+                    f"{self._database.name}: there is no table {table}"
+                    f" for {key_of(batch[0]).key!r}",
+                    hint="turn the feature on in the target's Druid, or exclude the rows",
+                )
+            self._check_extras(shape, batch)
+            if shape.table.newest_by:
+                await self._append(shape, batch)
+            else:
+                await self._put(shape, batch)
+
+    async def remove(self, keys: Sequence[RowKey]) -> None:
+        by_kind: dict[Kind, list[str]] = {}
+        for kind, key in keys:
+            by_kind.setdefault(kind, []).append(key)
+        for kind, names in by_kind.items():
+            if shape := (await self._discovered()).get(kind):
+                await self._remove(shape, names)
+
+    async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        shape = (await self._discovered()).get(kind)
+        if shape is None:
+            return
+        for batch in _sliced(items(keys), BATCH_HASHES):
+            query = keys_hashed_sql(shape, len(batch))
+            found = await self._session.fetch(f"look into {shape.relation}", query, *batch)
+            await self._remove(shape, [key.decode() for (key,) in found])
+
+    async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        own, source = self._own, checkpoint.source.encode()
+        checkpoints, table = quoted(own.checkpoints), quoted(own.gaps)
+        log_id = checkpoint.log_id.encode()
+        forget = forget_gaps_sql(table, checkpoints)
+        await self._session.execute(f"write {own.gaps}", forget, source, source, log_id)
+        written = await self._session.execute(
+            f"write {own.checkpoints}",
+            record_checkpoint_sql(checkpoints),
+            log_id,
+            checkpoint.offset,
+            checkpoint.cut,
+            _naive(checkpoint.source_time),
+            hex_digest(checkpoint.digest),
+            checkpoint.paused,
+            checkpoint.promoted,
+            None if checkpoint.datasource is None else checkpoint.datasource.encode(),
+            _naive(self._now),
+            source,
+        )
+        if written != 1:
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        latest = {(gap.key, gap.opened): gap for gap in gaps}
+        for batch in _sliced(latest.values(), BATCH_ROWS):
+            args = [value for gap in batch for value in (source, *_gap_values(gap))]
+            query = record_gaps_sql(table, len(batch))
+            await self._session.execute(f"write {own.gaps}", query, *args)
+
+    async def note_renamed(self, renamed: Renamed) -> None:
+        table = quoted(self._own.renamed)
+        key = (self._source.encode(), renamed.datasource.encode())
+        known = await self._session.value(
+            f"read {self._own.renamed}",
+            f'SELECT COUNT(*) FROM {table} WHERE "source" = ? AND "datasource" = ?',  # noqa: S608 - quoted names
+            *key,
+        )
+        if known:
+            raise RefusedError(
+                f"{self._database.name}: datasource {renamed.datasource!r} is there already"
+            )
+        await self._session.execute(
+            f"write {self._own.renamed}",
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - quoted names
+            *key,
+            renamed.original.encode(),
+            renamed.offset,
+            renamed.cut,
+            _naive(renamed.source_time),
+        )
+
+    async def forget_renamed(self, datasource: str) -> None:
+        await self._session.execute(
+            f"write {self._own.renamed}",
+            f'DELETE FROM {quoted(self._own.renamed)} WHERE "source" = ? AND "datasource" = ?',  # noqa: S608 - quoted names
+            self._source.encode(),
+            datasource.encode(),
+        )
+
+    async def _put(self, shape: Shape, rows: Sequence[Row]) -> None:
+        """Make rows of a table without history exist."""
+        found = await self._standing(shape, rows)
+        names = [*shape.written, *([USED_STATUS] if shape.moves_on else [])]
+        now = iso_ms(self._now)
+        new: list[list[object]] = []
+        changed: list[list[object]] = []
+        for row in rows:
+            former = found.get(key_of(row).key)
+            if former is not None and former.mark == fingerprint(row, columns=shape.compared):
+                continue
+            values = _values(shape, row)
+            if shape.moves_on:
+                values.append(now if former is None else later(former.stamp, now))
+            (new if former is None else changed).append(values)
+        await self._insert(shape, names, new)
+        await self._insert(shape, names, changed, over=True)
+
+    async def _append(self, shape: Shape, rows: Sequence[Row]) -> None:
+        """Add rows that differ from the newest of their key, with what Druid itself writes.
+
+        As SQLMetadataSupervisorManager and SQLMetadataRuleManager do.
+        """
+        found = await self._standing(shape, rows)
+        now = iso_ms(self._now)
+        for row in rows:
+            former = found.get(key_of(row).key)
+            if former is not None and former.mark == fingerprint(row, columns=shape.compared):
+                continue
+            values = _values(shape, row)
+            if isinstance(row, Rules):
+                id_, version = await self._rules_id(
+                    shape, row, former.stamp if former else None, now
+                )
+                names = (*shape.written, "id", "version")
+                values += [id_, version]
+            else:
+                names = (*shape.written, "created_date")
+                values.append(now)
+            await self._insert(shape, names, [values])
+
+    async def _rules_id(
+        self, shape: Shape, row: Rules, former: str | None, now: str
+    ) -> tuple[str, str]:
+        """Return an id that no row has, not even in other letters, and its version."""
+        version = later(former, now)
+        query = f'SELECT COUNT(*) FROM {shape.relation} WHERE "id" = ?'  # noqa: S608 - quoted names
+        while await self._session.value(
+            f"read {shape.relation}", query, f"{row.datasource}_{version}"
+        ):
+            version = later(version, now)
+        return f"{row.datasource}_{version}", version
+
+    async def _standing(self, shape: Shape, rows: Sequence[Row]) -> Mapping[str, "_Former"]:
+        """Return what is there of some rows.
+
+        Raises:
+            ConfigError: the table takes a key for another one that is there.
+        """
+        keys = [key_of(row).key for row in rows]
+        found = await self._session.fetch(
+            f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
+        )
+        formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
+        if not shape.table.newest_by and (others := sorted(formers.keys() - set(keys))):
+            raise ConfigError(
+                f"{self._database.name}: {quoted(shape.table.key)} of {shape.relation} takes a key"
+                f" of the log for {others[0]!r}, which is there: {CLASH}",
+                hint=CLASH_HINT,
+            )
+        return formers
+
+    async def _insert(
+        self, shape: Shape, names: Sequence[str], rows: list[list[object]], *, over: bool = False
+    ) -> None:
+        if not rows:
+            return
+        doing = f"write {shape.relation}"
+        self._session.expect_room(doing, max(map(_size, rows)))
+        args = [value for values in rows for value in values]
+        query = insert_sql(shape, names, len(rows), over=over)
+        await self._session.execute(doing, query, *args)
+
+    async def _remove(self, shape: Shape, keys: Iterable[str]) -> None:
+        for batch in _sliced(keys, BATCH_KEYS):
+            exact = [key.encode() for key in batch]
+            query = remove_sql(shape, len(batch))
+            await self._session.execute(f"remove from {shape.relation}", query, *batch, *exact)
+
+    async def _discovered(self) -> Mapping[Kind, Shape]:
+        if self._shapes is None:
+            self._shapes = await discover(self._session, self._database)
+        return self._shapes
+
+    def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
+        for row in rows:
+            for name in sorted(row.extras.keys() - set(shape.extras)):
+                raise ConfigError(
+                    f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
+                    f" which {key_of(row).key!r} has a value for",
+                    hint="bring the target's Druid to the source's release, or"
+                    f" ALTER TABLE {shape.name} ADD COLUMN `{name}` <type>",
+                )
+
+
+class _Former:
+    """What stands where a row is to be written."""
+
+    def __init__(self, stamp: str | bytes | None, mark: bytes | None) -> None:
+        self.stamp = stamp.decode() if isinstance(stamp, bytes) else stamp
+        """Its timestamp that must move on, or its version."""
+        self.mark = mark
+        """Its fingerprint; None: it is too large for the server to compute one."""
+
+
+async def _begin(session: Session) -> None:
+    # what is locked stays as it is, and nothing beside it is: no gaps in which Druid cannot insert
+    await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    await session.execute("begin", "START TRANSACTION READ WRITE")
+
+
+def _batches(rows: Sequence[Row], bytes_max: int) -> Generator[list[Row]]:
+    """Yield rows of one kind at a time, the last word on each key only, in bounded batches."""
+    by_kind: dict[Kind, dict[str, Row]] = {}
+    for row in rows:
+        kind, key = key_of(row)
+        by_kind.setdefault(kind, {})[key] = row
+    for kind, latest in by_kind.items():
+        batch: list[Row] = []
+        size = 0
+        for row in latest.values():
+            payload_bytes = len(getattr(row, TABLES[kind].payload))
+            if batch and (len(batch) == BATCH_ROWS or size + payload_bytes > bytes_max):
+                yield batch
+                batch, size = [], 0
+            batch.append(row)
+            size += payload_bytes
+        yield batch
+
+
+def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
+    rest = iter(values)
+    while batch := list(islice(rest, count)):
+        yield batch
+
+
+def _values(shape: Shape, row: Row) -> list[object]:
+    """Return what an upsert writes of a row."""
+    known = [getattr(row, name) for name in shape.written if name not in shape.extras]
+    return known + [_parsed(shape, name, row.extras.get(name)) for name in shape.extras]
+
+
+def _parsed(shape: Shape, name: str, text: str | None) -> object:
+    """Return the value of an unknown column, whose text is as PostgreSQL writes it."""
+    if text is None:
+        return None
+    if shape.types[name] == BOOLEAN and text in {"true", "false"}:
+        return text == "true"
+    if is_binary(shape.types[name]) and text.startswith(BYTES_HEAD):
+        return bytes.fromhex(text.removeprefix(BYTES_HEAD))
+    return text
+
+
+def _size(values: Sequence[object]) -> int:
+    return sum(len(value) for value in values if isinstance(value, bytes | str))
+
+
+async def _exists(session: Session, table: str) -> bool:
+    query = (
+        "SELECT COUNT(*) FROM information_schema.TABLES"
+        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+    )
+    return bool(await session.value(f"look for {table}", query, table))
+
+
+NOBODY: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
+
+
+def _held(source: str, row: Values) -> TargetState:
+    log_id, offset, cut, source_time, digest, paused, promoted, datasource, epoch, applied_at = row
+    checkpoint = None
+    if log_id is not None:
+        checkpoint = Checkpoint(
+            source=source,
+            log_id=log_id.decode(),
+            offset=Offset(offset),
+            cut=CutNumber(cut),
+            source_time=_aware(source_time),
+            digest=Digest(int(digest, 16)),
+            paused=bool(paused),
+            promoted=bool(promoted),
+            datasource=None if datasource is None else datasource.decode(),
+        )
+    return TargetState(
+        checkpoint=checkpoint,
+        epoch=Epoch(epoch),
+        applied_at=None if applied_at is None else _aware(applied_at),
+    )
+
+
+def _gap_values(gap: Gap) -> Generator[object]:
+    for name in GAP_COLUMNS:
+        value = gap.kind.value if name == "kind" else getattr(gap, name)
+        yield value.encode() if name in {"key", "datasource"} else value
+
+
+def _gap(row: Values) -> Gap:
+    kind, key, opened, closed, datasource, reason, detail = row
+    return Gap(
+        kind=Kind(kind),
+        key=key.decode(),
+        datasource=datasource.decode(),
+        reason=reason,
+        detail=detail,
+        opened=Offset(opened),
+        closed=None if closed is None else Offset(closed),
+    )
+
+
+def _renamed(row: Values) -> Renamed:
+    datasource, original, offset, cut, source_time = row
+    return Renamed(
+        datasource=datasource.decode(),
+        original=original.decode(),
+        offset=Offset(offset),
+        cut=CutNumber(cut),
+        source_time=_aware(source_time),
+    )
+
+
+def _naive(time: datetime) -> datetime:
+    """Return a time for a column without a zone, which holds UTC."""
+    return time.astimezone(UTC).replace(tzinfo=None)
+
+
+def _aware(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC)
