@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -37,6 +37,7 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, MetadataReader, Transaction
+from tests.random_rows import random_row
 from tests.servers.postgresql import WAITS_FOR_A_LOCK, Postgresql, connected, execute, put
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -80,46 +81,6 @@ CHECKPOINT = Checkpoint(
     paused=False,
 )
 GAP = Gap(key="wiki_9", datasource="wiki", reason="object_missing", detail="", opened=Offset(1))
-TEXTS = (
-    "",
-    "it's",
-    'say "so"',
-    "back\\slash",
-    "日本語",
-    "👍🏽",
-    "a\tb\nc",
-    "\x1e",
-    "NULL",
-    "%s $1 {}",
-)
-PAYLOADS = (b"", b"\x00\xff\xfe", b"\\x41", b"\x1f\x1e", "ü".encode(), bytes(range(256)) * 40)
-
-
-def random_value(rng: Random, type_: object) -> Any:
-    if type_ is bool:
-        return rng.random() < 0.5
-    if type_ is bytes:
-        return rng.choice(PAYLOADS) + rng.randbytes(rng.randrange(9))
-    if type_ is int:
-        return rng.choice([0, 1, -1, rng.randrange(2**31)])
-    if type_ == int | None:
-        return rng.choice([None, 0, rng.randrange(2**63)])
-    text = rng.choice(TEXTS) + "".join(chr(rng.randrange(32, 0x2FFF)) for _ in range(9))
-    return rng.choice([None, text]) if type_ == str | None else text
-
-
-def random_row(rng: Random, kind: Kind, columns: set[str]) -> Row:
-    values: dict[str, Any] = {
-        spec.name: random_value(rng, spec.type) if spec.name in columns else None
-        for spec in fields(TABLES[kind].row_type)
-        if spec.name != "extras"
-    }
-    if kind is Kind.SUPERVISOR:
-        values["id"] = rng.randrange(2**63)
-    if USED_STATUS in columns:
-        values[USED_STATUS] = values[USED_STATUS] or ""  # it is NOT NULL
-    row_type: Callable[..., Row] = TABLES[kind].row_type
-    return row_type(**values)
 
 
 async def columns_of(dsn: str) -> dict[Kind, set[str]]:

@@ -39,6 +39,11 @@ CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
 """Rows read by one statement; a statement is prepared for each such number."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
+LEFT_BEHIND: Final = ("tableDefs",)
+READABLE: Final = """
+SELECT COUNT(*) FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND LOWER(PRIVILEGES) LIKE '%select%'
+"""
 NEW_IN_SEGMENTS: Final = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
 """What not every release reads, as Druid writes it (`model/known_since.py`); a search each."""
 
@@ -84,6 +89,17 @@ class MysqlMetadataReader:
         async with self._connect() as session:
             found = await session.fetch(f"read {segments}", query)
             return [(_text(id_), payload) for id_, payload in found]
+
+    async def left_behind(self) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        async with self._connect() as session:
+            for name in map(self._database.spelled, LEFT_BEHIND):
+                if not await session.value(f"look for {name}", READABLE, name):
+                    continue
+                query = f"SELECT COUNT(*) FROM {quoted(name)}"  # noqa: S608 - quoted names
+                if rows := await session.value(f"count {name}", query):
+                    found[name] = rows
+        return found
 
     async def running_tasks(self) -> Sequence[str]:
         tasks = quoted(self._database.spelled("tasks"))

@@ -7,7 +7,7 @@ was closed for being idle since the last, and what is cancelled is closed with i
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypedDict, cast
@@ -17,6 +17,7 @@ import asyncmy
 from asyncmy.connection import Connection, PreparedStatement
 from asyncmy.constants import CLIENT
 from asyncmy.cursors import SSCursor
+from asyncmy.errors import MySQLError
 
 from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked
@@ -134,6 +135,8 @@ class Session:
         self._database = database
         self._statements: dict[str, PreparedStatement] = {}
         self._is_broken = False
+        self.is_abandoned = False
+        """Whether nobody waits for its statement any more, which the server does not notice."""
         self.packet_bytes_max = 0
         """Largest statement, and largest row, in bytes."""
         self.version = ""
@@ -218,8 +221,11 @@ class Session:
         try:
             with translated(f"{self._database.name}: {doing}"):
                 yield
-        except BaseException:
+        except BaseException as exc:
             self._is_broken = True
+            self.is_abandoned = isinstance(exc, asyncio.CancelledError | TransientError) and (
+                not isinstance(exc.__cause__, MySQLError)
+            )
             raise
 
     def mend(self) -> None:
@@ -253,13 +259,15 @@ async def connect(database: Database, *, read_only: bool = False) -> AsyncGenera
         ConfigError: it refuses the user or the database, or the URL cannot be understood.
     """
     connection = await _connected(database)
+    session = Session(connection, database)
     try:
-        session = Session(connection, database)
         await _prepare(session, database, read_only=read_only)
         yield session
         await _said_goodbye(connection, database)
     finally:
         connection.close()
+        if session.is_abandoned:
+            await _kill(connection.thread_id(), database)
 
 
 async def _connected(database: Database) -> Connection:
@@ -281,6 +289,17 @@ async def _connected(database: Database) -> Connection:
                 ssl=context,
                 program_name="replicator",
             )
+
+
+async def _kill(thread: int, database: Database) -> None:
+    """End a session whose statement nobody waits for: it would go on, and keep its locks."""
+    with suppress(MySQLError, OSError, ConfigError, TransientError):
+        connection = await _connected(database)
+        try:
+            async with asyncio.timeout(database.connect_timeout_s):
+                await connection.query(f"KILL {thread}")  # type: ignore[no-untyped-call]
+        finally:
+            connection.close()
 
 
 async def _said_goodbye(connection: Connection, database: Database) -> None:
