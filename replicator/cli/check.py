@@ -4,7 +4,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.cli.command import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, bad, good, note
 from replicator.errors import ReplicatorError
 from replicator.services.inspection.checkup import Finding
 from replicator.services.standby.skew import Skew
@@ -72,9 +72,8 @@ def _which(what: str, skew: Skew, name: str) -> list[Finding]:
 
 def _show(console: Console, findings: list[Finding]) -> None:
     for found in findings:
-        good = "[yellow]note[/]" if found.note else "[green]good[/]"
-        mark = good if found.good else "[red]BAD [/]"
-        console.print(f"{mark}  {found.what}: ", end="")
-        console.print(found.detail, markup=False)
+        fine = note("note") if found.note else good("good")
+        mark = fine if found.good else bad("BAD ")
+        console.print(mark, f"  {found.what}: {found.detail}", sep="")
         if (found.note or not found.good) and found.hint:
             console.print(f"      {found.hint}", markup=False)

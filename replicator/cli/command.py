@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 import uvloop
 from rich.console import Console
-from rich.prompt import Prompt
 
 from replicator import config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli import signals
-from replicator.cli.console import Screen, hold_still, paper
+from replicator.cli.console import Screen, ask, paper, say
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
@@ -133,7 +132,7 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
             _fail_by_a_bug(call, group)
         _fail(call, failure)
     except KeyboardInterrupt:
-        print("replicator: interrupted; the next start goes on from here", file=sys.stderr)  # noqa: T201
+        say("replicator: interrupted; the next start goes on from here")
         raise SystemExit(signals.INTERRUPTED) from None
     except Exception as exc:  # noqa: BLE001 - the last word to whoever sees it
         _fail_by_a_bug(call, exc)
@@ -154,8 +153,8 @@ def agree(target: str, *, yes: bool, doing: str) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
-    hold_still()
-    typed = Prompt.ask(f"Type the name of the target to change ([bold]{target}[/])")
+    question = f"Type the name of the target to change ({target})"
+    typed = ask(question)
     if typed != target:
         raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")
 
@@ -290,7 +289,7 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
         error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
         print_document(call.command, {"error": error})
     text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
-    print(text, file=sys.stderr)  # noqa: T201 - the command line's own output
+    say(text)
     raise SystemExit(exc.exit_code) from exc
 
 
@@ -299,10 +298,7 @@ def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
     if call.as_json:
         error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
         print_document(call.command, {"error": error})
-    traceback.print_exception(exc)
+    say("".join(traceback.format_exception(exc)).rstrip())
     release = version("druid-replicator")
-    print(  # noqa: T201 - the command line's own output
-        f"replicator {release}: this is a bug of the program and not of your set-up: {BUG_HINT}",
-        file=sys.stderr,
-    )
+    say(f"replicator {release}: this is a bug of the program and not of your set-up: {BUG_HINT}")
     raise SystemExit(BUG) from exc

@@ -1,7 +1,7 @@
 """What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
 
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Any, Self, assert_never
 
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +12,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.prompt import Prompt
+from rich.text import Text
 
 from replicator.cli.log_lines import logger
 from replicator.model.checkpoint import Gap
@@ -33,6 +35,7 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.observation import Progress as ProgressMade
+from replicator.model.shown import printable
 
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
 LINE_EVERY = 50
@@ -45,13 +48,13 @@ class Screen:
     """An observer that shows what it is told."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True)
+        self._console = Paper(stderr=True)
         self._bars = self._console.is_terminal and not quiet
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[copied]}"),
+            TextColumn("{task.fields[unit]}  {task.fields[copied]}", markup=False),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -135,7 +138,7 @@ class Screen:
         copied = f"{self.copied_bytes / 1_000_000:.1f} MB copied" if self.copied_bytes else ""
         if made.what not in self._tasks:
             self._tasks[made.what] = self._progress.add_task(
-                made.what, total=made.total, unit=made.unit, copied=copied
+                printable(made.what), total=made.total, unit=made.unit, copied=copied
             )
         task = self._tasks[made.what]
         self._progress.update(task, completed=made.done, total=made.total, copied=copied)
@@ -218,7 +221,58 @@ def hold_still() -> None:
         screen.hold_still()
 
 
-def paper() -> Console:
+class Paper(Console):
+    """A console for which names are data: no markup, and nothing that a terminal acts upon.
+
+    Styles come as `Text`, like `good` and `bad` give it.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as it is shown, also that of a table's cell."""
+        return super().render_str(printable(text), **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print strings and texts as they are shown, tables as `render_str` gives their cells."""
+        super().print(*map(_clean, objects), **options)
+
+
+def good(words: str) -> Text:
+    """Return words that say that all is well."""
+    return Text(words, style="green")
+
+
+def note(words: str) -> Text:
+    """Return words that somebody should read."""
+    return Text(words, style="yellow")
+
+
+def bad(words: str) -> Text:
+    """Return words that say that something is wrong."""
+    return Text(words, style="red")
+
+
+def _clean(one: object) -> object:
+    if isinstance(one, Text):
+        one = one.copy()
+        one.plain = printable(one.plain)
+    return one
+
+
+def ask(question: str) -> str:
+    """Ask a person at the terminal, and return what was typed."""
+    hold_still()
+    return Prompt.ask(Text(printable(question), style="prompt"), console=Paper())
+
+
+def paper() -> Paper:
     """Return where the answer of a verb is printed; no bar is drawn over it."""
     hold_still()
-    return Console(highlight=False, soft_wrap=True)
+    return Paper()
+
+
+def say(message: str) -> None:
+    """Print a message of several lines to stderr, whatever names are in it."""
+    print(printable(message, lines=True), file=sys.stderr)  # noqa: T201 - the command line's own

@@ -24,7 +24,7 @@ from replicator.cli.command import (
     run,
     size_text,
 )
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, bad, good
 from replicator.cli.restore import ToOffsetOption, ToPointOption, ToTimeOption, wanted_point
 from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
@@ -168,12 +168,10 @@ def _show(console: Console, found: Evidence) -> None:
         console.print(f"  {step.name:<7} {step.seconds:.1f} s{size}")
     for finding in found.findings:
         console.print(f"  BAD {finding}", markup=False)
-    verdict = (
-        f"[green]good[/]: a recovery takes {found.recovery_s:.1f} s"
-        if found.is_good
-        else f"[red]{found.findings_count} differences[/]"
-    )
-    console.print(f"  {verdict}")
+    if found.is_good:
+        console.print("  ", good("good"), f": a recovery takes {found.recovery_s:.1f} s", sep="")
+    else:
+        console.print("  ", bad(f"{found.findings_count} differences"), sep="")
 
 
 def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.prompt import Prompt
 
 from replicator.app import Application
 from replicator.cli.command import (
@@ -21,7 +20,7 @@ from replicator.cli.command import (
     run,
     size_text,
 )
-from replicator.cli.console import Screen, hold_still, paper
+from replicator.cli.console import Screen, ask, good, paper
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
@@ -130,8 +129,8 @@ def _agree(request: _Request) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError("nothing was deleted: this needs --yes when nobody can be asked")
-    hold_still()
-    typed = Prompt.ask(f"Type the name of the target that loses them ([bold]{request.target}[/])")
+    question = f"Type the name of the target that loses them ({request.target})"
+    typed = ask(question)
     if typed != request.target:
         raise RefusedError(f"nothing was deleted: {typed!r} is not {request.target!r}")
 
@@ -179,7 +178,7 @@ def _expired_json(expired: Expired) -> dict[str, Any]:
 
 def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(
-        f"expire what target [bold]{request.target}[/] does not need for the last"
+        f"expire what target {request.target} does not need for the last"
         f" {duration_text(request.retention)}"
     )
     console.print(f"  oldest point now   {_point(plan.oldest_before)}")
@@ -222,8 +221,10 @@ def _point(cut: ClosedCut) -> str:
 
 def _show_done(console: Console, expired: Expired) -> None:
     console.print(
-        f"[green]done[/]: {expired.places} segments, {expired.orphans} orphans and"
-        f" {expired.files} files of history are gone"
+        good("done"),
+        f": {expired.places} segments, {expired.orphans} orphans and"
+        f" {expired.files} files of history are gone",
+        sep="",
     )
     if expired.spared:
         console.print(f"  {expired.spared} segments were asked for again meanwhile and stay")

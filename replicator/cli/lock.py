@@ -16,7 +16,7 @@ from replicator.cli.command import (
     Overrides,
     run,
 )
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, good
 from replicator.cli.expire import retention_of
 from replicator.services.retention.object_locks import Locked
 
@@ -54,8 +54,10 @@ def lock(
 
 def _show(console: Console, locked: Locked) -> None:
     console.print(
-        f"[green]locked[/] until {locked.until.isoformat(timespec='seconds')}: {locked.places}"
-        f" segments and {locked.files} files of history"
+        good("locked"),
+        f" until {locked.until.isoformat(timespec='seconds')}: {locked.places}"
+        f" segments and {locked.files} files of history",
+        sep="",
     )
     for one in locked.missing[:SHOWN_MAX]:
         console.print(f"  MISSING {one}", markup=False)

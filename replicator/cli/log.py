@@ -23,7 +23,7 @@ from replicator.cli.command import (
     Overrides,
     run,
 )
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, paper
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
 from replicator.model.peek import segment_name
@@ -124,7 +124,7 @@ async def _require_known(history: History, datasource: str) -> None:
 
 
 async def _follow(history: History, start: Offset, wanted: _Filter) -> Outcome:
-    console = Console(highlight=False, soft_wrap=True)
+    console = paper()
     while True:
         with suppress(NotFoundError):  # the watcher has not made it yet
             start = await _collect(

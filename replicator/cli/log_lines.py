@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replicator.model.shown import printable
+
 if TYPE_CHECKING:
     import structlog
+    from structlog.typing import EventDict
 
 # structlog takes a while to import: most verbs log nothing
 
@@ -44,9 +47,25 @@ def _configured(wish: _Wish) -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _as_shown,
             structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=16),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     return structlog.get_logger("replicator")
+
+
+def _as_shown(_: object, __: str, event: "EventDict") -> "EventDict":
+    """Process a log line: none of its values is more than text."""
+    return {name: _shown_value(value) for name, value in event.items()}
+
+
+def _shown_value(value: object) -> object:
+    match value:
+        case str():
+            return printable(value)
+        case list() | tuple():
+            return [_shown_value(one) for one in value]
+        case _:
+            return value

@@ -17,7 +17,7 @@ from replicator.cli.command import (
     agree,
     run,
 )
-from replicator.cli.console import Screen, paper
+from replicator.cli.console import Screen, good, paper
 from replicator.model.cluster_config import Configuration
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
@@ -132,10 +132,13 @@ def _json(plan: PromotionPlan, *, done: bool) -> dict[str, Any]:
 
 def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> None:
     at = plan.checkpoint
-    state = "[green]is a primary[/]" if done else "would become a primary"
+    state = good("is a primary") if done else "would become a primary"
     console.print(
-        f"[bold]{target}[/] {state} at cut {at.cut}: offset {at.offset},"
-        f" {at.source_time.isoformat(timespec='milliseconds')}"
+        f"{target} ",
+        state,
+        f" at cut {at.cut}: offset {at.offset},"
+        f" {at.source_time.isoformat(timespec='milliseconds')}",
+        sep="",
     )
     for one in plan.resumptions:
         place = ", ".join(f"{key}: {number}" for key, number in one.offsets.items())

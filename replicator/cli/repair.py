@@ -18,7 +18,7 @@ from replicator.cli.command import (
     run,
     size_text,
 )
-from replicator.cli.console import Screen, paper
+from replicator.cli.console import Screen, good, paper
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
@@ -138,7 +138,7 @@ def _show_plan(console: Console, target: str, plan: Verification, origin: str) -
     if plan.left:
         console.print(f"  {plan.left} objects were not read: --bytes-max was reached")
     if plan.is_good:
-        console.print("  [green]nothing to repair[/]")
+        console.print("  ", good("nothing to repair"), sep="")
     _show_findings(console, plan)
     if plan.damaged:
         console.print(f"  {plan.damaged_count} places are copied again from {origin}")
@@ -159,8 +159,10 @@ def _show_findings(console: Console, plan: Verification) -> None:
 
 def _show_done(console: Console, target: str, plan: Verification, done: Repair) -> None:
     console.print(
-        f"[green]done[/]: {done.copied} places copied again ({size_text(done.copied_bytes)}),"
-        f" {done.vouched} receipts written, {done.rows} rows put right"
+        good("done"),
+        f": {done.copied} places copied again ({size_text(done.copied_bytes)}),"
+        f" {done.vouched} receipts written, {done.rows} rows put right",
+        sep="",
     )
     if done.unproved:
         console.print(

@@ -25,7 +25,7 @@ from replicator.cli.command import (
     run,
     size_text,
 )
-from replicator.cli.console import Screen, paper
+from replicator.cli.console import Screen, good, paper
 from replicator.cli.restore_rename import RenameWish, forget, names, rename
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
@@ -313,7 +313,7 @@ def _show_plan(
     estimate, closed = plan.estimate, plan.cut.closed
     only = f", datasource {plan.datasource} only" if plan.datasource else ""
     console.print(
-        f"restore [bold]{request.changed}[/] to cut {closed.cut}: offset {plan.cut.offset},"
+        f"restore {request.changed} to cut {closed.cut}: offset {plan.cut.offset},"
         f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
     )
     if plan.changes_nothing:
@@ -346,9 +346,11 @@ def show_done(
 ) -> None:
     """Say what a restore has come to."""
     console.print(
-        f"[green]done[/]: {into} is at cut {plan.cut.closed.cut};"
+        good("done"),
+        f": {into} is at cut {plan.cut.closed.cut};"
         f" {screen.copied_objects} segments copied ({size_text(screen.copied_bytes)}),"
-        f" {screen.reused_objects} were there"
+        f" {screen.reused_objects} were there",
+        sep="",
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)

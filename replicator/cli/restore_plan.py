@@ -287,7 +287,7 @@ def _show(
     into: str,
 ) -> None:
     estimate = planned.estimate
-    console.print(f"[bold]{path}[/]: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
+    console.print(f"{path}: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
     if planned.changes_nothing:
         for line in restore.why_nothing(planned, into):
             console.print(f"  {line}", markup=False)

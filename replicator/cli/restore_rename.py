@@ -8,7 +8,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Outcome, agree, size_text
-from replicator.cli.console import Screen, paper
+from replicator.cli.console import Screen, good, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
 from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
@@ -142,8 +142,10 @@ def _show_done(
 ) -> None:
     new = plan.renamed.datasource
     console.print(
-        f"[green]done[/]: {request.into} has {new}; {screen.copied_objects} segments copied"
-        f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there"
+        good("done"),
+        f": {request.into} has {new}; {screen.copied_objects} segments copied"
+        f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there",
+        sep="",
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from replicator.app import Application
 from replicator.cli.command import (
@@ -18,8 +17,9 @@ from replicator.cli.command import (
     Overrides,
     run,
 )
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, bad, good, note
 from replicator.model.cluster_config import ALIASES
+from replicator.model.shown import escaped_json
 from replicator.model.standby import REQUIREMENTS, Verdict
 from replicator.services.standby.creation import Created
 
@@ -91,9 +91,10 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
     tables = "were made" if created.tables_made else "were there"
     if release is not None and not created.tables_made:
         tables += f" and are left as they are, --druid-release {release} or not"
-    console.print(f"[bold]{name}[/]: Druid's tables {tables}; its deep storage can be written")
+    console.print(f"{name}: Druid's tables {tables}; its deep storage can be written")
     for obstacle in created.obstacles:
-        console.print(f"[red]BAD [/]  {escape(obstacle.what)}\n      {escape(obstacle.remedy)}")
+        console.print(bad("BAD "), f"  {obstacle.what}", sep="")
+        console.print(f"      {obstacle.remedy}")
     _show_skew(console, created)
     if created.judged is None:
         console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
@@ -102,10 +103,10 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
             console.print(f"      {one.reason}", markup=False)
         return
     for judged in created.judged:
-        good = judged.verdict is Verdict.GOOD
-        mark = "[green]good[/]" if good else "[red]BAD [/]"
-        console.print(f"{mark}  {judged.requirement.name} is {judged.found}", highlight=False)
-        if not good:
+        is_good = judged.verdict is Verdict.GOOD
+        mark = good("good") if is_good else bad("BAD ")
+        console.print(mark, f"  {judged.requirement.name} is {judged.found}", sep="")
+        if not is_good:
             console.print(
                 f"      set it to {judged.requirement.wanted}: {judged.requirement.reason}",
                 markup=False,
@@ -115,18 +116,20 @@ def _show(console: Console, name: str, created: Created, release: str | None) ->
 
 def _show_skew(console: Console, created: Created) -> None:
     for one in created.skew.found:
-        mark = "[red]BAD [/]" if one.loses else "[yellow]note[/]"
-        console.print(f"{mark}  {escape(one.text)}", highlight=False)
+        mark = bad("BAD ") if one.loses else note("note")
+        console.print(mark, f"  {one.text}", sep="")
 
 
 def _show_tiers(console: Console, name: str, created: Created) -> None:
     for tier in created.tiers_missing:
         console.print(
-            f"[red]BAD [/]  the source's rules load into tier {tier!r}, which the target does not"
-            f" have\n      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}"
+            bad("BAD "),
+            f"  the source's rules load into tier {tier!r}, which the target does not have",
+            sep="",
         )
+        console.print(f"      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}")
         if (stands_for := created.aliases_missing.get(tier)) is not None:
-            body = orjson.dumps({ALIASES: {tier: list(stands_for)}}).decode()
+            body = escaped_json(orjson.dumps({ALIASES: {tier: list(stands_for)}}).decode())
             console.print(
                 "      or give its Coordinator the source's alias, with tiers that it has:"
                 f" POST /druid/coordinator/v1/config {body}",

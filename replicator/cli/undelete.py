@@ -25,6 +25,7 @@ from replicator.cli.console import Screen, paper
 from replicator.cli.restore import RestoreRequest, carry_out, restore_point
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
+from replicator.model.shown import escaped_json
 from replicator.model.undeletion import Call
 from replicator.services.inspection.undeletion import Drop, SourcePlan
 
@@ -202,7 +203,7 @@ def _show_calls(
 
 def _curl(call: Call) -> str:
     # Druid 33 does what it is asked and answers 500 where no type of answer is named.
-    body = orjson.dumps({"segmentIds": list(call.segment_ids)}).decode()
+    body = escaped_json(orjson.dumps({"segmentIds": list(call.segment_ids)}).decode())
     return (
         f'curl --fail-with-body -sS -X POST "$OVERLORD{call.path}"'
         f' -H "Content-Type: application/json" -H "Accept: application/json" -d {shlex.quote(body)}'

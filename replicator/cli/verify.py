@@ -19,7 +19,7 @@ from replicator.cli.command import (
     run,
     size_text,
 )
-from replicator.cli.console import Screen
+from replicator.cli.console import Screen, bad, good
 from replicator.cli.verify_query import queries_json, show_queries
 from replicator.config import size
 from replicator.errors import ConfigError
@@ -201,5 +201,6 @@ def _show(
     if answers is not None:
         show_queries(console, answers, paused=checkpoint.paused)
     differences = found.findings_count + (len(answers.disagreements) if answers else 0)
-    verdict = f"[red]{differences} differences[/]" if differences else "[green]good[/]"
-    console.print(f"  {verdict}" + (f", {len(found.gaps)} known gaps" if found.gaps else ""))
+    verdict = bad(f"{differences} differences") if differences else good("good")
+    gaps = f", {len(found.gaps)} known gaps" if found.gaps else ""
+    console.print("  ", verdict, gaps, sep="")

@@ -6,10 +6,13 @@ from typing import Any
 
 import orjson
 
+from replicator.model.shown import escaped_json
+
 SCHEMA = "replicator.v1"
 
 
 def document(command: str, content: Mapping[str, Any], at: datetime) -> bytes:
     """Return the document of a verb, `content` having its `result` or its `error`."""
     found = {"schema": SCHEMA, "command": command, "generated_at": at, **content}
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2, default=str) + b"\n"
+    data = orjson.dumps(found, option=orjson.OPT_INDENT_2, default=str) + b"\n"
+    return data if data.isascii() else escaped_json(data.decode()).encode()

@@ -1,0 +1,49 @@
+"""Names as they are shown: what a terminal or a log would act upon stands there as a mark.
+
+A datasource, a point or a server's words can hold whatever somebody wrote into them: an escape
+sequence that renames a window or clears it, or marks that turn the direction of what follows.
+"""
+
+import re
+
+_CONTROLS = 0x20
+_PICTURES = 0x2400
+"""Where Unicode has a picture for each control character: ␛ is that of escape."""
+_DELETE = "\x7f"
+_REPLACEMENT = "\ufffd"
+_NOT_PLAIN = re.compile("[\x7f-\uffff\U00010000-\U0010ffff]")
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return a text with a mark for each character that is not printable, as long as it was.
+
+    `lines` leaves line feeds as they are: for messages that have several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or (lines and one == "\n") else _mark(one) for one in text
+    )
+
+
+def escaped_json(document: str) -> str:
+    """Return a JSON document that means the same, with escapes for what is not printable.
+
+    JSON itself does so for the first 32 characters alone.
+    """
+    return _NOT_PLAIN.sub(lambda found: _escape(found[0]), document)
+
+
+def _mark(one: str) -> str:
+    if one.isspace() and ord(one) > ord(_DELETE):
+        return " "
+    if ord(one) < _CONTROLS:
+        return chr(_PICTURES + ord(one))
+    return "\u2421" if one == _DELETE else _REPLACEMENT
+
+
+def _escape(one: str) -> str:
+    if one.isprintable():
+        return one
+    pairs = one.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(pairs[at : at + 2]):04x}" for at in range(0, len(pairs), 2))
