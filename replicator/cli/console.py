@@ -1,5 +1,6 @@
 """What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
 
+import sys
 from types import TracebackType
 from typing import Any, Self, assert_never
 
@@ -275,4 +276,4 @@ def paper() -> Paper:
 
 def say(message: str) -> None:
     """Print a message of several lines to stderr, whatever names are in it."""
-    print(printable(message, lines=True), file=sys.stderr)  # noqa: T201 - the command line's own
+    sys.stderr.write(printable(message, lines=True) + "\n")

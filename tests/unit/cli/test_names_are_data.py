@@ -25,7 +25,7 @@ import replicator.cli
 from replicator.cli.command import Call, Outcome, finish
 from replicator.cli.console import Paper, Screen
 from replicator.cli.log_lines import configure_logging
-from replicator.errors import NotFoundError
+from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.observation import Waiting
 from replicator.model.places import PlaceSet
 from replicator.model.shown import escaped_json, printable
@@ -97,6 +97,7 @@ DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}
 """What verbs look for in a document of theirs that they show."""
 PLAIN: Mapping[Any, Any] = {
     PlaceSet: PlaceSet(),
+    ReplicatorError: NotFoundError(HOSTILE, hint=HOSTILE),
     str: HOSTILE,
     int: 7,
     float: 0.5,
