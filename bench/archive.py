@@ -108,8 +108,8 @@ class Archive:
         self.archivist = Archivist(
             source=SOURCE,
             store=Store(self.area),
-            origin=SourceLayout(main=LocalLayout(root=SOURCE_ROOT), others={}),
-            kept=LocalLayout(root=TARGET_ROOT),
+            source_layout=SourceLayout(main=LocalLayout(root=SOURCE_ROOT), others={}),
+            target_layout=LocalLayout(root=TARGET_ROOT),
             history=history,
             limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
             observer=lambda _: None,
@@ -122,7 +122,7 @@ class Archive:
         time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=5 * self._cuts)
         self._cuts += 1
         envelope = Envelope(source=SOURCE, cut=CutNumber(self._cuts), epoch=epoch, time=time)
-        kept, cut = self.area.written_bytes[HISTORY], Sizes(cuts=1)
+        target_layout, cut = self.area.written_bytes[HISTORY], Sizes(cuts=1)
         for chunk in chunks:
             documents = [encode(event, envelope) for event in chunk]
             await self.log.append(documents)
@@ -138,7 +138,7 @@ class Archive:
         self.at = ClosedCut(offset=await self.log.append([encode(closed, envelope)]), closed=closed)
         await self.archivist.cover(self.at, (), whole=True)
         self.log.trim(Offset(self.at.offset + 1))
-        cut.kept_bytes = self.area.written_bytes[HISTORY] - kept
+        cut.kept_bytes = self.area.written_bytes[HISTORY] - target_layout
         return cut
 
     async def write_base(self) -> None:
@@ -190,8 +190,8 @@ def tell(what: str, sizes: Sizes) -> None:
     """Print how large the history is, next to its events."""
     print(f"  {what:<24} {sizes.cuts} cuts, {sizes.events} events,", end=" ")
     print(f"{sizes.event_bytes / sizes.events:.0f} bytes an event,", end=" ")
-    kept, ratio = sizes.kept_bytes / sizes.events, sizes.kept_bytes / sizes.event_bytes
-    print(f"kept in {kept:.0f}: {ratio:.1%}", flush=True)
+    target_layout, ratio = sizes.kept_bytes / sizes.events, sizes.kept_bytes / sizes.event_bytes
+    print(f"kept in {target_layout:.0f}: {ratio:.1%}", flush=True)
 
 
 class WorkersMemory:

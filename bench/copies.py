@@ -150,7 +150,7 @@ async def copy(
             if await target.receipt(place) is None:
                 ahead = load.size_bytes <= ahead_bytes_max(target, origin, place)
                 objects = tuple(await reader.objects(place, ahead=ahead))
-                await target.put(place, CopySource(origin=origin, place=place, objects=objects))
+                await target.put(place, CopySource(reader=origin, location=place, objects=objects))
 
     if first is not None:
         await one(first)

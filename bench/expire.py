@@ -29,8 +29,8 @@ from replicator.model.archive import (
     BASES,
     HISTORY,
     Base,
+    BasePart,
     Header,
-    Part,
     history_name,
     manifest,
     manifest_name,
@@ -122,7 +122,7 @@ class Filling:
             lines = [record_line(record) for record in records]
             data, footer = pack(header, lines, end=Offset(closed.offset + 1), last=None)
             await self._area.replace(part_name(LOG, closed.offset, start), data)
-            parts.append(Part(start=start, records=len(records), sha256=footer.sha256))
+            parts.append(BasePart(start=start, records=len(records), sha256=footer.sha256))
         base = Base(source=SOURCE, log_id=LOG, cut=closed, rows=last - first, parts=tuple(parts))
         await self._area.replace(manifest_name(LOG, closed.offset), manifest(base))
 
@@ -209,7 +209,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> bool:
     plan = await expiry.plan(timedelta(days=30), storage=False)
     plan_s, worked_s = perf_counter() - started_s, cpu_s() - worked_s
     show(plan, args.rows, plan_s, worked_s, peak_bytes() - idle)
-    right = (len(plan.unreferenced), len(plan.spared.wanted.places())) == (
+    right = (len(plan.unreferenced), len(plan.spared.wanted.hashes())) == (
         args.rows // 10,
         args.rows,
     )
@@ -226,7 +226,7 @@ def show(plan: ExpiryPlan, rows: int, plan_s: float, worked_s: float, peak: int)
     """Print what was measured."""
     print(f"plan the expiry of {rows:,} segments  {plan_s:.1f} s (goal {PLAN_MAX_S:.0f} s)")
     print(f"  cores' work      {worked_s:.1f} s, workers counted")
-    print(f"  places kept      {len(plan.spared.wanted.places()):,}")
+    print(f"  places kept      {len(plan.spared.wanted.hashes()):,}")
     print(f"  places condemned {len(plan.unreferenced):,}")
     print(
         f"  files read       {CountingArea.gets:,} ({CountingArea.read_bytes / 2**20:.0f} MiB),"

@@ -28,7 +28,7 @@ from replicator.adapters.kafka.log import (
     KafkaEventLog,
     KafkaLimits,
 )
-from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.session import KafkaSession
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.adapters.machine.clock import SystemClock
 from replicator.model.event import Document, Offset
@@ -65,7 +65,7 @@ def documents(count: int, size_bytes: int) -> list[Document]:
     ]
 
 
-async def raw_append(session: Session, made: Sequence[Document]) -> float:
+async def raw_append(session: KafkaSession, made: Sequence[Document]) -> float:
     """Send the same records in batches, idempotent, no transaction; return the seconds."""
     name = topic()
     await kafka_topic.make(session, name)
@@ -104,7 +104,7 @@ async def append(log: KafkaEventLog, made: Sequence[Document], chunk: int) -> fl
     return perf_counter() - begin
 
 
-async def raw_read(session: Session, name: str, count: int) -> float:
+async def raw_read(session: KafkaSession, name: str, count: int) -> float:
     """Read the records with getmany; return the seconds."""
     consumer = AIOKafkaConsumer(
         **session.options(),
@@ -137,7 +137,7 @@ async def read(log: KafkaEventLog) -> float:
     return perf_counter() - begin
 
 
-async def lags(log: KafkaEventLog, session: Session, name: str, rounds: int) -> list[float]:
+async def lags(log: KafkaEventLog, session: KafkaSession, name: str, rounds: int) -> list[float]:
     """Return how long after the begin of an append a waiting consumer has its event."""
     consumer = AIOKafkaConsumer(
         name, **session.options(), isolation_level="read_committed", auto_offset_reset="latest"
@@ -168,7 +168,7 @@ def show(what: str, count: int, seconds: float, raw_s: float | None = None) -> f
 
 async def run(args: argparse.Namespace, bootstrap: str) -> bool:
     """Measure and print; return whether the goals are met."""
-    session = Session(bootstrap_servers=(bootstrap,))
+    session = KafkaSession(bootstrap_servers=(bootstrap,))
     made = documents(args.events, args.document_bytes)
     print(f"{len(made)} events of {args.document_bytes} bytes, medians of {args.rounds} rounds\n")
     print(f"{'what':<44}{'events':>9}{'seconds':>9}{'events/s':>12}{'ratio':>8}")

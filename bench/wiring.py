@@ -7,7 +7,7 @@ from random import Random
 from bench.stage import TARGET_ROOT
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app.pipeline import Origin, Pipeline, Tools, mapping
+from replicator.app.pipeline import HistorySource, Pipeline, Tools, mapping
 from replicator.app.retention import Retention
 from replicator.app.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings, PostgresqlSettings, TargetSettings
@@ -57,9 +57,11 @@ class Wiring:
     async def pipeline(self) -> Pipeline:
         """Return the target's services."""
         layout = SourceLayout(main=LocalLayout(root=self.root), others={})
-        origin = Origin(source=SOURCE, layout=layout, log=self.log, bases=self.bases)
+        history_source = HistorySource(source=SOURCE, layout=layout, log=self.log, bases=self.bases)
         target = self.target()
-        return Pipeline(origin, target, self.tools(), mapping=await mapping(origin, target))
+        return Pipeline(
+            history_source, target, self.tools(), mapping=await mapping(history_source, target)
+        )
 
     async def retention(self, archive: ArchivedLog) -> Retention:
         """Return what expires in the target's store."""

@@ -110,11 +110,11 @@ class ArchiveMetadata:
             last = await self._last(source)
             mine = replace(last, number=last.number + 1, epoch=Epoch(last.epoch + 1))
             if await self._create(source, mine):
-                return _held(mine)
+                return _target_state(mine)
         raise FencedError(f"{ATTEMPTS_MAX} others took over the archive at once")
 
     async def state(self, source: str) -> TargetState:
-        return _held(await self._last(source))
+        return _target_state(await self._last(source))
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         gaps = _gaps_of(await self._last(source), log_id)
@@ -237,7 +237,7 @@ def _gaps_of(state: State, log_id: str) -> tuple[Gap, ...]:
     return state.gaps if followed else ()
 
 
-def _held(state: State) -> TargetState:
+def _target_state(state: State) -> TargetState:
     return TargetState(checkpoint=state.checkpoint, epoch=state.epoch, applied_at=state.applied_at)
 
 

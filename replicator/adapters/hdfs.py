@@ -328,7 +328,7 @@ class HdfsFolder:
         The one that answered last is asked first. What it did before its answer was lost is done
         again by the next one, which tells that something is there, or is gone.
         """
-        asking = _Asking(method, key, {"op": op, **self._who, **(params or {})})
+        asking = _NameNodeRequest(method, key, {"op": op, **self._who, **(params or {})})
         urls, begin, refusals = self._address.urls, self._active, list[TransientError]()
         for number in range(len(urls)):
             at = (begin + number) % len(urls)
@@ -347,7 +347,9 @@ class HdfsFolder:
             hint="check that one of them is up, active and out of safe mode",
         )
 
-    async def _asked_one(self, url: str, asking: "_Asking", doing: str) -> dict[str, Any] | None:
+    async def _asked_one(
+        self, url: str, asking: "_NameNodeRequest", doing: str
+    ) -> dict[str, Any] | None:
         await self._pace.request()
         path = quote(f"{self._root}/{asking.key}".rstrip("/"))
         try:
@@ -389,7 +391,7 @@ class HdfsFolder:
         raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
 
 
-class _Asking(NamedTuple):
+class _NameNodeRequest(NamedTuple):
     """What is asked of a name node."""
 
     method: str

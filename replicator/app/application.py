@@ -19,7 +19,7 @@ from replicator.app.metadata import RealSource, metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.pipeline import (
     Allowed,
-    Origin,
+    HistorySource,
     Pipeline,
     Tools,
     history_of,
@@ -33,8 +33,8 @@ from replicator.app.stores import OpenStore, open_store
 from replicator.app.target import (
     ConfiguredTarget,
     RealTarget,
-    kept_points,
     store_of,
+    store_points,
     written_for,
 )
 from replicator.config import (
@@ -73,9 +73,9 @@ from replicator.services.running.heart import Heart
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
-from replicator.services.store.archived_log import kept_gaps
+from replicator.services.store.archived_log import archived_gaps
 from replicator.services.store.druid_release import remember
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import Windows, windows
 from replicator.services.target.copier import Backup
@@ -198,7 +198,7 @@ class Application:
     async def holds(self, name: str) -> Holds:
         """Return what keeps cuts of a target's store; source, log and its rows are not asked."""
         store = await self.store(name)
-        return holds(store.archive, store.origin, store.target, self.tools)
+        return holds(store.archive, store.history_source, store.target, self.tools)
 
     async def retention(self, name: str) -> Retention:
         """Return what expires in a target's store; source and log are not asked."""
@@ -206,9 +206,9 @@ class Application:
         pipeline = await self.pipeline_from(store, store.target)
         return Retention(store.archive, pipeline, store.target, self.tools)
 
-    def points(self, name: str) -> KeptPoints:
+    def points(self, name: str) -> StorePoints:
         """Return the points and holds in a target's store."""
-        return kept_points(self.target(name), self.clock)
+        return store_points(self.target(name), self.clock)
 
     def naming(self, names: Sequence[str]) -> Naming:
         """Return what gives cuts of the log names, in the stores of some targets."""
@@ -234,33 +234,35 @@ class Application:
     async def pipeline(self, name: str) -> Pipeline:
         """Return the services of one target, fed from the log."""
         log, target = self._spliced([name]), self.target(name)
-        origin = Origin(
+        history_source = HistorySource(
             source=self.source_name,
             layout=source_layout(self.settings.watched),
             log=log,
             bases=log,
         )
-        return Pipeline(origin, target, self.tools, mapping=await mapping(origin, target))
+        return Pipeline(
+            history_source, target, self.tools, mapping=await mapping(history_source, target)
+        )
 
     async def pipeline_from(
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
     ) -> Pipeline:
         """Return the services of a target, fed from a store: `elsewhere` as for `carriage`."""
-        rule = await mapping(store.origin, target, elsewhere=elsewhere)
+        rule = await mapping(store.history_source, target, elsewhere=elsewhere)
         own = store.store if target is store.target else None
-        return Pipeline(store.origin, target, self.tools, mapping=rule, store=own)
+        return Pipeline(store.history_source, target, self.tools, mapping=rule, store=own)
 
-    async def repairer(self, name: str, *, origin: str | None) -> Repairer:
+    async def repairer(self, name: str, *, from_target: str | None) -> Repairer:
         """Return what puts a target right, from the source or from another target.
 
         Raises:
-            ConfigError: the origin is the target itself.
+            ConfigError: `from_target` is the target itself.
         """
-        if origin is None:
+        if from_target is None:
             return (await self.pipeline(name)).repairer(self.source_storage())
-        if origin == name:
-            raise ConfigError(f"--from {origin}: a target cannot be repaired from itself")
-        other = self.target(origin)
+        if from_target == name:
+            raise ConfigError(f"--from {from_target}: a target cannot be repaired from itself")
+        other = self.target(from_target)
         return (await self.pipeline(name)).repairer(await self.backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
@@ -489,8 +491,8 @@ class Application:
         """Return the log's history, with the archives of some targets for what it lacks."""
         log = self._spliced(names, preferred=preferred)
         layout = source_layout(self.settings.watched)
-        origin = Origin(source=self.source_name, layout=layout, log=log, bases=log)
-        return history_of(origin, self.tools, self.monitoring.observer())
+        history_source = HistorySource(source=self.source_name, layout=layout, log=log, bases=log)
+        return history_of(history_source, self.tools, self.monitoring.observer())
 
     def _spliced(self, names: Sequence[str], *, preferred: bool = True) -> SplicedLog:
         return SplicedLog(
@@ -505,7 +507,7 @@ class Application:
         return Backup(
             layout=layout(target.settings.deep_storage),
             storage=target.storage,
-            gaps=await kept_gaps(target.storage.area(), log_id),
+            gaps=await archived_gaps(target.storage.area(), log_id),
         )
 
 

@@ -108,8 +108,8 @@ async def _rehearsal(
             rng=application.tools.rng,
             observer=lambda _: observer,
         )
-        rule = await mapping(store.origin, target)
-        pipeline = Pipeline(store.origin, target, tools, mapping=rule)
+        rule = await mapping(store.history_source, target)
+        pipeline = Pipeline(store.history_source, target, tools, mapping=rule)
         yield Rehearsal(
             source=store.about.source,
             windows=store.windows,
@@ -137,10 +137,10 @@ def _trial(
     druid, queries = application.settings.drill.druid, application.settings.queries
     if druid is None:
         return None
-    from replicator.adapters.scratch.druid import ScratchDruid  # noqa: PLC0415 - see above
+    from replicator.adapters.scratch.druid import ScratchProcesses  # noqa: PLC0415 - see above
 
     return DruidTrial(
-        ScratchDruid(
+        ScratchProcesses(
             _distribution(application.settings, druid),
             folder / DRUID,
             dsn=dsn,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
-from replicator.adapters.kafka.session import Sasl, Session, Tls
+from replicator.adapters.kafka.session import KafkaSession, Sasl, Tls
 from replicator.adapters.kafka.topic import UNLIMITED, TopicSettings
 from replicator.config import KafkaLogSettings
 from replicator.ports import Clock
@@ -26,9 +26,9 @@ def kafka_event_log(
     )
 
 
-def _session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> Session:
+def _session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> KafkaSession:
     tls, sasl = settings.tls, settings.sasl
-    return Session(
+    return KafkaSession(
         bootstrap_servers=settings.bootstrap_servers,
         request_timeout_s=settings.request_timeout_s,
         tls=None

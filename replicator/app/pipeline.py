@@ -10,15 +10,15 @@ from datetime import timedelta
 from random import Random
 
 from replicator.app.storages import layout
-from replicator.app.target import ConfiguredTarget, kept_points, store_of, written_for
+from replicator.app.target import ConfiguredTarget, store_of, store_points, written_for
 from replicator.config import HistorySettings, TargetSettings, WatchSettings
 from replicator.errors import ConfigError
 from replicator.model.cost import CopyRoute
 from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.locations import TargetLocator
 from replicator.model.observation import Observer
 from replicator.model.older_druid import OlderDruid
-from replicator.model.places import Placing
 from replicator.model.row_mapping import RowMapping
 from replicator.ports import (
     Bases,
@@ -47,7 +47,7 @@ from replicator.services.target.executor import Executor
 from replicator.services.target.rates import RateBook
 from replicator.services.target.reconciler import Reconciler
 from replicator.services.target.target import Target
-from replicator.services.verification.repairer import CheckedOrigin, Repairer
+from replicator.services.verification.repairer import Repairer, RepairSource
 from replicator.services.verification.verifier import Verifier
 
 RENEWALS_PER_LEASE = 5
@@ -57,7 +57,7 @@ BASE_LOOK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class HistorySource:
     """Where a target's rows come from."""
 
     source: str
@@ -92,13 +92,13 @@ class Allowed:
     """Go over to the configured log: the one that the target followed is lost."""
 
 
-def history_of(origin: Origin, tools: Tools, observer: Observer) -> History:
+def history_of(history_source: HistorySource, tools: Tools, observer: Observer) -> History:
     """Return what reads the history that a target's rows come from."""
     return History(
-        origin.log,
-        source=origin.source,
+        history_source.log,
+        source=history_source.source,
         workers=tools.workers,
-        bases=origin.bases,
+        bases=history_source.bases,
         records_per_read_max=tools.records_per_read_max,
         observer=observer,
     )
@@ -134,7 +134,7 @@ def watcher(
 
 
 async def mapping(
-    origin: Origin, target: ConfiguredTarget, *, elsewhere: Layout | None = None
+    history_source: HistorySource, target: ConfiguredTarget, *, elsewhere: Layout | None = None
 ) -> RowMapping:
     """Return the rule by which the source's rows become a target's; its tables are looked at.
 
@@ -142,7 +142,7 @@ async def mapping(
     target's own.
     """
     return RowMapping(
-        source=origin.layout,
+        source=history_source.layout,
         target=elsewhere or layout(target.settings.deep_storage),
         config_names=target.settings.config_names,
         columns=await target.metadata.columns(),
@@ -153,19 +153,19 @@ async def mapping(
 
 def archivist(
     settings: HistorySettings,
-    origin: Origin,
+    history_source: HistorySource,
     *,
     store: Store,
-    kept: Layout,
+    target_layout: Layout,
     history: History,
     observer: Observer,
 ) -> Archivist:
     """Return what keeps a history in a store, whose segments are where `kept` says."""
     return Archivist(
-        source=origin.source,
+        source=history_source.source,
         store=store,
-        origin=origin.layout,
-        kept=kept,
+        source_layout=history_source.layout,
+        target_layout=target_layout,
         history=history,
         limits=ArchiveLimits(
             file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
@@ -179,7 +179,7 @@ class Pipeline:
 
     def __init__(
         self,
-        origin: Origin,
+        history_source: HistorySource,
         target: ConfiguredTarget,
         tools: Tools,
         *,
@@ -189,23 +189,23 @@ class Pipeline:
         """Take the parts.
 
         Args:
-            origin: Where the rows come from.
+            history_source: Log and layout that the rows come from.
             target: Where they go.
             tools: What is shared.
             mapping: How the ones become the others.
             store: The target's store, where somebody has read in it before; None: nobody has.
         """
         self._store = store_of(target) if store is None else store
-        self._origin, self._configured, self._tools = origin, target, tools
+        self._history_source, self._configured, self._tools = history_source, target, tools
         self._settings, self._mapping = target.settings, mapping
         observer = tools.observer(target.name)
         self.target = Target(
             name=target.name,
-            source=origin.source,
+            source=history_source.source,
             metadata=target.metadata,
             storage=target.storage,
             area=target.storage.area(),
-            history=history_of(origin, tools, observer),
+            history=history_of(history_source, tools, observer),
             clock=tools.clock,
             observer=observer,
         )
@@ -343,7 +343,7 @@ class Pipeline:
         return Repairer(
             self.target,
             replacer=self._configured.storage,
-            origin=CheckedOrigin(reader, backup),
+            source=RepairSource(reader, backup),
             verifier=self.verifier(),
             copier=self._copier(bytes_from),
             executor=self.executor(),
@@ -355,9 +355,9 @@ class Pipeline:
         """Return what keeps the target's own history."""
         return archivist(
             self._settings.history,
-            self._origin,
+            self._history_source,
             store=self._store,
-            kept=self._mapping.target,
+            target_layout=self._mapping.target,
             history=self.target.history,
             observer=self.target.observer,
         )
@@ -386,9 +386,9 @@ class Pipeline:
             observer=self.target.observer,
         )
 
-    def placing(self) -> Placing:
+    def placing(self) -> TargetLocator:
         """Return where the target keeps what a record asks for."""
-        return Placing(source=self._origin.layout, target=self._mapping.target)
+        return TargetLocator(source=self._history_source.layout, target=self._mapping.target)
 
     def guard(self, of: ConfiguredTarget) -> ExpiryGuard:
         """Return what knows of expiries in the store that the target's bytes are in."""
@@ -405,7 +405,7 @@ class Pipeline:
         lease = of.settings.expiry.restore_lease
         return RestoreLeases(
             areas={name: store.storage.area() for name, store in stores.items()},
-            points=kept_points(of, self._tools.clock),
+            points=store_points(of, self._tools.clock),
             clock=self._tools.clock,
             limits=LeaseLimits(lease=lease, renewal=lease / RENEWALS_PER_LEASE),
             rng=self._tools.rng,
@@ -429,7 +429,7 @@ class Pipeline:
         """Return a target whose history gives as many rows at once as may be in memory."""
         rows_max = self._settings.rows_per_batch_max
         tools = replace(self._tools, records_per_read_max=rows_max)
-        return replace(target, history=history_of(self._origin, tools, target.observer))
+        return replace(target, history=history_of(self._history_source, tools, target.observer))
 
 
 def load_rules(settings: TargetSettings) -> LoadRules:

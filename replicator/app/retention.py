@@ -1,6 +1,6 @@
 """What keeps and what expires in one target's store: the services, made from a configuration."""
 
-from replicator.app.pipeline import Origin, Pipeline, Tools, archivist, history_of
+from replicator.app.pipeline import HistorySource, Pipeline, Tools, archivist, history_of
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget
@@ -16,7 +16,7 @@ from replicator.services.retention.planner import ExpiryLimits, ExpiryPlanner
 from replicator.services.retention.references import References
 from replicator.services.retention.retained import Retained
 from replicator.services.store.archived_log import ArchivedLog
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 
 
 class Retention:
@@ -43,7 +43,7 @@ class Retention:
             self._target,
             self._store,
             retained=self._retained(),
-            places=self._places(),
+            references=self._references(),
             remover=self._remover,
             limits=self._limits(),
         )
@@ -55,7 +55,7 @@ class Retention:
             self._store,
             planner=self.planner(),
             retained=self._retained(),
-            places=self._places(),
+            references=self._references(),
             remover=self._remover,
             archivist=self._pipeline.archivist(),
             retry=self._pipeline.retry(),
@@ -81,7 +81,7 @@ class Retention:
             self._target,
             planner=self.planner(),
             retained=self._retained(),
-            places=self._places(),
+            references=self._references(),
             remover=self._remover,
             retry=self._pipeline.retry(),
         )
@@ -91,11 +91,11 @@ class Retention:
             self._target,
             self._store,
             reconciler=self._pipeline.reconciler(),
-            places=self._places(),
+            references=self._references(),
             layout=self._pipeline.placing().target,
         )
 
-    def _places(self) -> References:
+    def _references(self) -> References:
         return References(
             store=self._store,
             placing=self._pipeline.placing(),
@@ -114,23 +114,25 @@ class Retention:
         )
 
 
-def holds(archive: ArchivedLog, origin: Origin, target: ConfiguredTarget, tools: Tools) -> Holds:
+def holds(
+    archive: ArchivedLog, history_source: HistorySource, target: ConfiguredTarget, tools: Tools
+) -> Holds:
     """Return what keeps cuts of a store from expiring; the target's rows are not asked.
 
-    `origin` is fed from the `archive`.
+    `history_source` reads from the `archive`.
     """
-    history = history_of(origin, tools, observer := tools.observer(target.name))
+    history = history_of(history_source, tools, observer := tools.observer(target.name))
     return Holds(
         target=target.name,
         area=target.storage.area(),
-        points=KeptPoints(archive.store, clock=tools.clock),
+        points=StorePoints(archive.store, clock=tools.clock),
         archive=archive,
         history=history,
         archivist=archivist(
             target.settings.history,
-            origin,
+            history_source,
             store=archive.store,
-            kept=layout(target.settings.deep_storage),
+            target_layout=layout(target.settings.deep_storage),
             history=history,
             observer=observer,
         ),
@@ -140,7 +142,7 @@ def holds(archive: ArchivedLog, origin: Origin, target: ConfiguredTarget, tools:
 
 async def keep_for(store: OpenStore, tools: Tools, into: str, offset: Offset) -> Hold:
     """Hold a cut for a target whose rows point into this store from now on."""
-    return await holds(store.archive, store.origin, store.target, tools).create(
+    return await holds(store.archive, store.history_source, store.target, tools).create(
         f"bytes-of-{into}-{offset}",
         ToOffset(offset=offset),
         reason=f"the rows of target {into} point into this store",

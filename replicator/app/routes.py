@@ -13,13 +13,13 @@ from replicator.model.cost import CopyRoute
 
 
 def route(
-    origin: DeepStorageSettings, target: DeepStorageSettings, *, part_bytes: int
+    source: DeepStorageSettings, target: DeepStorageSettings, *, part_bytes: int
 ) -> CopyRoute:
     """Return the way from one storage to another."""
     return CopyRoute(
-        origin=origin.type,
+        source=source.type,
         target=target.type,
-        same_service=_service(origin) is not None and _service(origin) == _service(target),
+        same_service=_service(source) is not None and _service(source) == _service(target),
         part_bytes=part_bytes,
     )
 

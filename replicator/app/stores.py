@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from replicator.app.pipeline import Origin
+from replicator.app.pipeline import HistorySource
 from replicator.app.storages import layout
 from replicator.app.target import ConfiguredTarget, store_of
 from replicator.errors import ConfigError, NotFoundError
@@ -12,7 +12,7 @@ from replicator.model.observation import Observer
 from replicator.ports import Clock, Workers
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, abouts
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.store.windows import Windows, newest, windows
 from replicator.services.target.copier import Backup
@@ -30,11 +30,11 @@ class OpenStore:
     history: History
 
     @property
-    def origin(self) -> Origin:
+    def history_source(self) -> HistorySource:
         """Where rows come from that are restored from it."""
-        return Origin(
+        return HistorySource(
             source=self.about.source,
-            layout=self.about.origin,
+            layout=self.about.source_layout,
             log=self.archive,
             bases=self.archive,
         )
@@ -42,7 +42,7 @@ class OpenStore:
     def backup(self, elsewhere: Layout | None = None) -> Backup:
         """Return it as what bytes come from; `elsewhere`: as it is configured now."""
         return Backup(
-            layout=elsewhere or self.about.kept,
+            layout=elsewhere or self.about.target_layout,
             storage=self.target.storage,
             gaps=self.windows.gaps,
         )
@@ -64,27 +64,27 @@ async def open_store(
     """
     files = store_of(target)
     readable, faults = await abouts(files.area)
-    kept = {about.log_id: about for about in readable}
-    if faults and (not kept or (log_id is not None and log_id not in kept)):
+    abouts_by_log = {about.log_id: about for about in readable}
+    if faults and (not abouts_by_log or (log_id is not None and log_id not in abouts_by_log)):
         raise faults[0]
-    if log_id is not None and log_id not in kept:
-        known = ", ".join(sorted(kept)) or "none"
+    if log_id is not None and log_id not in abouts_by_log:
+        known = ", ".join(sorted(abouts_by_log)) or "none"
         raise NotFoundError(
             f"target {target.name!r} keeps no history of log {log_id}, but of {known}"
         )
-    wanted = [log_id] if log_id is not None else sorted(kept)
-    points = KeptPoints(files, clock=clock)
+    wanted = [log_id] if log_id is not None else sorted(abouts_by_log)
+    points = StorePoints(files, clock=clock)
     found = newest([await windows(files, one, points) for one in wanted])
     if found is None:
         raise NotFoundError(
             f"target {target.name!r} keeps no history in its store",
             hint="is its deep_storage the right one? What `replicator apply` has filled keeps one",
         )
-    about, configured = kept[found.log_id], layout(target.settings.deep_storage)
-    if type(about.kept) is not type(configured):
+    about, configured = abouts_by_log[found.log_id], layout(target.settings.deep_storage)
+    if type(about.target_layout) is not type(configured):
         raise ConfigError(
-            f"the store of target {target.name!r} was written as {about.kept}, and is configured"
-            f" as {configured}: segments have other names there"
+            f"the store of target {target.name!r} was written as {about.target_layout}, and is"
+            f" configured as {configured}: segments have other names there"
         )
     archive = ArchivedLog(files, found.log_id)
     await archive.pass_over_altered_end()

@@ -12,7 +12,7 @@ from replicator.model.archive import UNPACKED_BYTES_MAX
 from replicator.model.release import Release, release_of
 from replicator.ports import Clock, MetadataWriter, TargetStorage
 from replicator.services.store.druid_release import remembered
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 
 RealMetadata: TypeAlias = PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata
@@ -47,9 +47,9 @@ def store_of(target: ConfiguredTarget) -> Store:
     )
 
 
-def kept_points(target: ConfiguredTarget, clock: Clock) -> KeptPoints:
+def store_points(target: ConfiguredTarget, clock: Clock) -> StorePoints:
     """Return the points and holds in a target's store."""
-    return KeptPoints(store_of(target), clock=clock)
+    return StorePoints(store_of(target), clock=clock)
 
 
 async def written_for(target: ConfiguredTarget) -> Release | None:

@@ -32,7 +32,7 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.restore_point import Latest
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 
 FAILED = 9
 A_TARGET = "<TARGET>"
@@ -125,7 +125,7 @@ def list_(
 
 
 async def _point(
-    points: KeptPoints,
+    points: StorePoints,
     name: str | None,
     to_offset: int | None,
     to_time: str | None,

@@ -142,7 +142,7 @@ def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
         "oldest_before": _cut_json(plan.oldest_before),
         "oldest_after": _cut_json(plan.oldest_after),
         "places": len(plan.unreferenced),
-        "kept_places": len(plan.spared.wanted.places()),
+        "kept_places": len(plan.spared.wanted.hashes()),
         "history_files": len(plan.expired_files.history),
         "bases": len(plan.expired_files.bases),
         "holds": [hold.point.name for hold in plan.holds],
@@ -168,7 +168,7 @@ def _cut_json(cut: ClosedCut) -> dict[str, Any]:
 def _expired_json(expired: Expired) -> dict[str, Any]:
     return {
         "expiry": expired.number,
-        "removed": expired.places,
+        "removed": expired.locations,
         "orphans_removed": expired.orphans,
         "files_removed": expired.files,
         "spared": expired.spared,
@@ -185,7 +185,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(f"  and then           {_point(plan.oldest_after)}")
     size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
     console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
-    console.print(f"  segments to keep   {len(plan.spared.wanted.places())}")
+    console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
     console.print(
         f"  history to delete  {len(plan.expired_files.history)} files,"
         f" {len(plan.expired_files.bases)} bases"
@@ -222,7 +222,7 @@ def _point(cut: ClosedCut) -> str:
 def _show_done(console: Console, expired: Expired) -> None:
     console.print(
         good("done"),
-        f": {expired.places} segments, {expired.orphans} orphans and"
+        f": {expired.locations} segments, {expired.orphans} orphans and"
         f" {expired.files} files of history are gone",
         sep="",
     )

@@ -41,7 +41,7 @@ def lock(
         return Outcome(
             result={
                 "locked_until": locked.until,
-                "places": locked.places,
+                "places": locked.locations,
                 "files": locked.files,
                 "missing": locked.missing,
             },
@@ -55,7 +55,7 @@ def lock(
 def _show(console: Console, locked: Locked) -> None:
     console.print(
         good("locked"),
-        f" until {locked.until.isoformat(timespec='seconds')}: {locked.places}"
+        f" until {locked.until.isoformat(timespec='seconds')}: {locked.locations}"
         f" segments and {locked.files} files of history",
         sep="",
     )

@@ -26,7 +26,7 @@ from replicator.cli.console import Screen
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.holds import NamedPoint
-from replicator.services.store.archived_log import kept_logs
+from replicator.services.store.archived_log import archived_logs
 from replicator.services.store.windows import Windows, windows
 
 
@@ -106,7 +106,7 @@ async def _kept(application: Application, name: str) -> _Kept:
 
 
 async def _other_logs(target: ConfiguredTarget, log_id: str) -> tuple[str, ...]:
-    return tuple(one for one in await kept_logs(target.storage.area()) if one != log_id)
+    return tuple(one for one in await archived_logs(target.storage.area()) if one != log_id)
 
 
 async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[str]) -> _Kept:
@@ -145,7 +145,7 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
         ],
         "held": [
             {"name": hold.point.name, "offset": hold.point.offset, "reason": hold.reason}
-            for hold in (found.held if found else ())
+            for hold in (found.holds if found else ())
         ],
         "expired_before": found.horizon if found else 0,
         "named": [
@@ -177,7 +177,7 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
 def _has_expired(point: NamedPoint, found: Windows | None) -> bool:
     if found is None or point.log_id != found.log_id or point.offset >= found.horizon:
         return False
-    return all(hold.point.offset != point.offset for hold in found.held)
+    return all(hold.point.offset != point.offset for hold in found.holds)
 
 
 def _place_json(cut: ClosedCut) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _show_windows(console: Console, kept: _Kept) -> None:
 
 def _show_named(console: Console, kept: _Kept) -> None:
     found = kept.windows
-    for hold in found.held if found else ():
+    for hold in found.holds if found else ():
         point = hold.point
         console.print(
             f"{kept.target} holds {point.name}: offset {point.offset},"

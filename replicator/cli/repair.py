@@ -62,7 +62,7 @@ def repair(
             datasource=datasource,
             interval=None if interval is None else parse_interval(interval),
         )
-        repairer = await application.repairer(target, origin=from_)
+        repairer = await application.repairer(target, from_target=from_)
         plan = await repairer.plan(level, extent=extent)
         if not as_json:
             _show_plan(paper(), target, plan, from_ or "the source")
@@ -109,7 +109,7 @@ def _plan_json(plan: Verification) -> dict[str, Any]:
 
 def _damaged_json(one: Damaged) -> dict[str, Any]:
     return {
-        "place": one.place,
+        "place": one.location,
         "datasource": one.datasource,
         "interval": f"{one.start}/{one.end}",
         "reason": one.reason,
@@ -169,7 +169,7 @@ def _show_done(console: Console, target: str, plan: Verification, done: Repair) 
             f"  {done.unproved} of them had no receipt: what the source has now was taken"
         )
     for one in done.unmended[:SHOWN_MAX]:
-        console.print(f"  NOT REPAIRED {one.damaged.place}: {one.reason}", markup=False)
+        console.print(f"  NOT REPAIRED {one.damaged.location}: {one.reason}", markup=False)
     if len(done.unmended) > SHOWN_MAX:
         console.print(f"  and {len(done.unmended) - SHOWN_MAX} more")
     for row in done.uncopied[:SHOWN_MAX]:

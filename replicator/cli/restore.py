@@ -33,7 +33,7 @@ from replicator.model.holds import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.services.restore.restorer import RestorePlan
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.target.copier import Uncopied
 
 TargetName = Annotated[
@@ -202,7 +202,7 @@ def why_nothing(plan: RestorePlan, target: str) -> list[str]:
     """Say that nothing is done, and what that means for whoever wanted the target to pause."""
     rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
     lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
-    held = plan.held.checkpoint
+    held = plan.state.checkpoint
     if held is not None and held.paused:
         return [*lines, f"{target} stands still as before"]
     lines.append(f"nothing was changed, and {target} goes on following the source")
@@ -241,7 +241,7 @@ def place_of(
 
 
 async def wanted_point(
-    points: KeptPoints,
+    points: StorePoints,
     name: str | None,
     to_offset: int | None,
     to_time: str | None,

@@ -151,7 +151,7 @@ def run_plan(
 
 def _is_done(planned: RestorePlan) -> bool:
     """Return whether the plan was carried out before, to its end."""
-    stands_there = planned.held.checkpoint == planned.reconciliation.plan.checkpoint
+    stands_there = planned.state.checkpoint == planned.reconciliation.plan.checkpoint
     return planned.changes_nothing and stands_there
 
 
@@ -175,7 +175,7 @@ def _world(application: Application, place: Place, planned: RestorePlan) -> Worl
         log_id=found.plan.checkpoint.log_id,
         cut_offset=planned.cut.offset,
         cut_digest=hex_digest(planned.cut.closed.digest),
-        checkpoint=checkpoint_text(planned.held.checkpoint),
+        checkpoint=checkpoint_text(planned.state.checkpoint),
         rows=hex_digest(found.present),
         storages=place.storage_digests(application),
     )
@@ -183,7 +183,7 @@ def _world(application: Application, place: Place, planned: RestorePlan) -> Worl
 
 def _shown(planned: RestorePlan, found: CostEstimate, prices: Prices | None) -> dict[str, Any]:
     estimate, closed = planned.estimate, planned.cut.closed
-    held = planned.held
+    state = planned.state
     return {
         "cut": {
             "cut": closed.cut,
@@ -191,9 +191,9 @@ def _shown(planned: RestorePlan, found: CostEstimate, prices: Prices | None) -> 
             "source_time": closed.source_time,
         },
         "target_was": {
-            "cut": held.checkpoint.cut if held.checkpoint else None,
-            "offset": held.checkpoint.offset if held.checkpoint else None,
-            "epoch": held.epoch,
+            "cut": state.checkpoint.cut if state.checkpoint else None,
+            "offset": state.checkpoint.offset if state.checkpoint else None,
+            "epoch": state.epoch,
         },
         "segments": estimate.segments,
         "other_rows": estimate.other_rows,

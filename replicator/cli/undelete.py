@@ -15,18 +15,18 @@ from replicator.cli.command import (
     OFFSET_MAX,
     PARTLY_DONE,
     AsJson,
+    Call,
     ConfigPath,
     Outcome,
     Overrides,
     run,
 )
-from replicator.cli.command import Call as CommandCall
 from replicator.cli.console import Screen, paper
 from replicator.cli.restore import RestoreRequest, carry_out, restore_point
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
 from replicator.model.shown import escaped_json
-from replicator.model.undeletion import Call
+from replicator.model.undeletion import DruidCall
 from replicator.services.inspection.undeletion import Drop, SourcePlan
 
 OVERLORD = "http://overlord:8090"
@@ -84,7 +84,7 @@ def undelete(
         done = await carry_out(application, screen, request, as_json=as_json)
         return replace(done, result={**done.result, "drop": _drop_json(drop)})
 
-    call = CommandCall(
+    call = Call(
         command="undelete", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
     )
     run(call, body)
@@ -201,7 +201,7 @@ def _show_calls(
         console.print(_curl(call), markup=False)
 
 
-def _curl(call: Call) -> str:
+def _curl(call: DruidCall) -> str:
     # Druid 33 does what it is asked and answers 500 where no type of answer is named.
     body = escaped_json(orjson.dumps({"segmentIds": list(call.segment_ids)}).decode())
     return (

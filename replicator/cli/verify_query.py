@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from replicator.model.answer import Verdict
+from replicator.model.answer import AnswerVerdict
 from replicator.services.verification.query_verifier import Disagreement, QueryVerification
 
 MEASURES_SHOWN_MAX = 5
@@ -20,7 +20,7 @@ def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
         "datasources": [
             {
                 "datasource": name,
-                **{_key(verdict): one.verdicts[verdict] for verdict in Verdict},
+                **{_key(verdict): one.verdicts[verdict] for verdict in AnswerVerdict},
                 "ingesting": one.ingesting,
                 "left": one.left,
                 "columns_unmeasured": list(one.unmeasured),
@@ -34,7 +34,7 @@ def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
 def show_queries(console: Console, found: QueryVerification, *, paused: bool) -> None:
     """Print what both Brokers said."""
     counts = found.verdicts
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in AnswerVerdict)
     console.print(f"  asked both Brokers about {len(found.datasources)} datasources: {said}")
     for name, one in found.datasources.items():
         for count, why in (
@@ -80,5 +80,5 @@ def _disagreement_json(one: Disagreement) -> dict[str, Any]:
     }
 
 
-def _key(verdict: Verdict) -> str:
+def _key(verdict: AnswerVerdict) -> str:
     return str(verdict).replace(" ", "_")

@@ -24,8 +24,8 @@ def unkept(
             f"targets.{name}.kill_margin_min is not shorter than source.kill_buffer: the first"
             " segment that waits would break the promise"
         )
-    kept_for = log.retention if isinstance(log, KafkaLogSettings) else None
-    if kept_for is not None and kept_for <= target.log_margin_min:
+    retention = log.retention if isinstance(log, KafkaLogSettings) else None
+    if retention is not None and retention <= target.log_margin_min:
         yield (
             f"targets.{name}.log_margin_min is not shorter than log.retention: the first event"
             " that waits would break the promise"

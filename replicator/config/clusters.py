@@ -17,10 +17,10 @@ from replicator.config.values import (
     Duration,
     MysqlUrl,
     Names,
-    Part,
     Password,
     Positive,
     PostgresqlUrl,
+    Section,
     Size,
     SourceName,
     TargetName,
@@ -102,7 +102,7 @@ OtherStorages = Annotated[
 ]
 
 
-class SourceSettings(Part):
+class SourceSettings(Section):
     """The cluster that is watched. Privileges that can only read are enough."""
 
     name: SourceName
@@ -124,7 +124,7 @@ class SourceSettings(Part):
     """
 
 
-class LoadRulesSettings(Part):
+class LoadRulesSettings(Section):
     """How the source's load rules become the target's."""
 
     with_drops: bool = False
@@ -137,7 +137,7 @@ class LoadRulesSettings(Part):
     """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
 
 
-class PromotionSettings(Part):
+class PromotionSettings(Section):
     """What a target takes over of the source's configuration when it becomes a primary.
 
     Until then it has none of it: compaction would write new versions on a standby.
@@ -157,7 +157,7 @@ class PromotionSettings(Part):
     """Users, and roles of the same names, that stay the target's own: its servers log in by one."""
 
 
-class HistorySettings(Part):
+class HistorySettings(Section):
     """The history that a target keeps beside its bytes, in `_replicator/` of its deep storage."""
 
     file_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 28)] = 8 << 20
@@ -168,7 +168,7 @@ class HistorySettings(Part):
     """Memory for files that one command read, so that it need not ask the store for them again."""
 
 
-class ExpirySettings(Part):
+class ExpirySettings(Section):
     """How `expire` works, and what gives way to it."""
 
     lease: Duration = timedelta(minutes=30)
@@ -189,7 +189,7 @@ class ExpirySettings(Part):
         return self
 
 
-class TargetSettings(Part):
+class TargetSettings(Section):
     """A cluster, or a store alone, that is kept equal to the source."""
 
     metadata: SomeMetadata | None = None

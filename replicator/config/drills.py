@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import AbsolutePath, AsTuple, Duration, Part, Size
+from replicator.config.values import AbsolutePath, AsTuple, Duration, Section, Size
 
 
-class ScratchDruidSettings(Part):
+class ScratchDruidSettings(Section):
     """A release of Druid that a drill starts over what it restored, to load and read all of it."""
 
     home: AbsolutePath
@@ -31,7 +31,7 @@ class ScratchDruidSettings(Part):
     """Time without one more segment loaded after which those that are left are findings."""
 
 
-class DrillSettings(Part):
+class DrillSettings(Section):
     """Where drills restore to: an embedded PostgreSQL and a folder, gone when the drill ends."""
 
     folder: AbsolutePath = Path("/var/tmp/druid-replicator-drills")  # noqa: S108 - refused when it is not ours alone
@@ -52,7 +52,7 @@ class DrillSettings(Part):
     """What is restored is read by this Druid, too; default: rows and bytes are compared only."""
 
 
-class TargetDrillSettings(Part):
+class TargetDrillSettings(Section):
     """The drills of one target's store."""
 
     every: Duration | None = None

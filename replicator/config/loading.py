@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from replicator.config.keys import known_keys, nearest
 from replicator.config.settings import Settings
-from replicator.config.yaml_file import Parsed, parse, scalar
+from replicator.config.yaml_file import ParsedYaml, parse, scalar
 from replicator.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "REPLICATOR__"
@@ -129,7 +129,7 @@ def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, objec
     return draft
 
 
-def _read(path: Path) -> Parsed:
+def _read(path: Path) -> ParsedYaml:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:

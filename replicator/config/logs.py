@@ -8,15 +8,15 @@ from replicator.config.values import (
     AbsolutePath,
     Address,
     Duration,
-    Part,
     Password,
     Positive,
+    Section,
     Size,
     SomeAsTuple,
 )
 
 
-class SqliteLogSettings(Part):
+class SqliteLogSettings(Section):
     """The event log in one SQLite file, for one machine."""
 
     type: Literal["sqlite"]
@@ -25,7 +25,7 @@ class SqliteLogSettings(Part):
     """The log's file, on a local disk: SQLite's locks do not hold on NFS."""
 
 
-class KafkaTlsSettings(Part):
+class KafkaTlsSettings(Section):
     """How Kafka's brokers prove who they are, and perhaps how this program does."""
 
     ca_file: AbsolutePath | None = None
@@ -45,7 +45,7 @@ class KafkaSaslSettings(Password):
     """The principal, without `User:`."""
 
 
-class KafkaLogSettings(Part):
+class KafkaLogSettings(Section):
     """The event log in an Apache Kafka topic of one partition."""
 
     type: Literal["kafka"]

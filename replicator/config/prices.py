@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import Part
+from replicator.config.values import Section
 from replicator.model.cost import Prices
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
 
 
-class PricesSettings(Part):
+class PricesSettings(Section):
     """Prices by which `restore plan` says what a restore costs; default: it does not say.
 
     Of the storage that is written to, but for `egress_gib`, which is that of the origin.

@@ -5,13 +5,13 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from replicator.config.values import (
-    Part,
     Positive,
+    Section,
 )
 from replicator.model.retry import RetryPolicy
 
 
-class RetrySettings(Part):
+class RetrySettings(Section):
     """When to try again after a failure that may pass."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 8

@@ -28,8 +28,8 @@ from replicator.config.storages import (
     TransferSettings,
 )
 from replicator.config.values import (
-    Part,
     Positive,
+    Section,
     Size,
 )
 from replicator.config.web import WebSettings
@@ -38,7 +38,7 @@ from replicator.errors import ConfigError
 _STORE_HINT = "without a source only `restore --from STORE` and `points --from STORE` can be done"
 
 
-class WatchSettings(Part):
+class WatchSettings(Section):
     """How the source is polled."""
 
     poll_interval_s: Positive = 10.0
@@ -69,7 +69,7 @@ class QueryRetrySettings(RetrySettings):
     """Attempts before the failure counts as lasting; one of a query that is too slow is long."""
 
 
-class QueriesSettings(Part):
+class QueriesSettings(Section):
     """How `verify --level query` compares what two Brokers answer."""
 
     in_flight_max: Annotated[int, Field(ge=1, le=256)] = 4
@@ -90,7 +90,7 @@ class QueriesSettings(Part):
     """When to ask again after a query that failed in a way that may pass."""
 
 
-class Settings(Part):
+class Settings(Section):
     """Everything that can be set."""
 
     source: SourceSettings | None = None

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from replicator.config.values import (
     AbsolutePath,
     HttpUrl,
-    Part,
     Positive,
+    Section,
     Size,
     SomeAsTuple,
     secret_of,
@@ -26,7 +26,7 @@ Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
 """Container and path: two storages meet when one path begins with the other in one container."""
 
 
-class LocalStorageSettings(Part):
+class LocalStorageSettings(Section):
     """Druid's deep storage in a directory, local or on a shared mount."""
 
     type: Literal["local"]
@@ -47,7 +47,7 @@ class LocalStorageSettings(Part):
         return ("local",), self.root.parts
 
 
-class _RemoteStorage(Part):
+class _RemoteStorage(Section):
     """What all storages behind a network have."""
 
     requests_per_s_max: Positive | None = None
@@ -62,7 +62,7 @@ class _RemoteStorage(Part):
     """Longest run of one request, in seconds: a part of 8 MiB at 30 KB/s."""
 
 
-class ObjectLockSettings(Part):
+class ObjectLockSettings(Section):
     """Whether what a target stores can be removed before its time."""
 
     mode: Literal["governance", "compliance"]
@@ -72,7 +72,7 @@ class ObjectLockSettings(Part):
     """
 
 
-class S3EncryptionSettings(Part):
+class S3EncryptionSettings(Section):
     """How S3 encrypts what a target stores; its bucket's own default counts where this is left out.
 
     Segments are written alike by `druid.storage.sse.type`, which is for Druid's own writes.
@@ -296,7 +296,7 @@ DeepStorageSettings: TypeAlias = Annotated[
 ]
 
 
-class TransferSettings(Part):
+class TransferSettings(Section):
     """How bytes are moved."""
 
     bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 48 << 20

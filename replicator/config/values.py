@@ -285,7 +285,7 @@ Tiers = Annotated[
 ]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """Strict, frozen, and without keys that nobody knows."""
 
     model_config = ConfigDict(
@@ -305,7 +305,7 @@ class Part(BaseModel):
         return nothing_is_empty(value)
 
 
-class Password(Part):
+class Password(Section):
     """A password that stands elsewhere."""
 
     password_env: Annotated[str, Field(min_length=1)] | None = None

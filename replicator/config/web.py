@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import Address, Part, Positive
+from replicator.config.values import Address, Positive, Section
 
 
-class WebSettings(Part):
+class WebSettings(Section):
     """Metrics, health and status over HTTP, for those who watch over this program.
 
     Off unless it is configured: nobody should find a port open that was not asked for, and of

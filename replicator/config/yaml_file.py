@@ -12,14 +12,14 @@ DEPTH_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedYaml:
     """A file's values, and the line on which each key stands, counted from 1."""
 
     values: dict[str, Any]
     lines: dict[tuple[str, ...], int]
 
 
-def parse(text: str, name: str) -> Parsed:
+def parse(text: str, name: str) -> ParsedYaml:
     """Read a YAML document whose keys are all texts.
 
     Raises:
@@ -49,7 +49,7 @@ def scalar(text: str) -> object:
         ) from None
 
 
-def _parsed(text: str, name: str) -> Parsed:
+def _parsed(text: str, name: str) -> ParsedYaml:
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -60,7 +60,7 @@ def _parsed(text: str, name: str) -> Parsed:
         if not isinstance(node, yaml.MappingNode):
             raise _refused(node, "a mapping of keys to values is expected here")
         lines: dict[tuple[str, ...], int] = {}
-        return Parsed(_mapping(loader, node, (), lines), lines)
+        return ParsedYaml(_mapping(loader, node, (), lines), lines)
     finally:
         loader.dispose()
 

@@ -13,7 +13,7 @@ ROUNDING = 1e-12
 """Sums of floating point numbers depend on their order in the last digits, by so much a value."""
 
 
-class What(StrEnum):
+class Aggregate(StrEnum):
     """What is asked of a column."""
 
     ROWS = "rows"
@@ -33,7 +33,7 @@ class What(StrEnum):
 class Measure(NamedTuple):
     """One number that a Broker can say of a datasource's rows."""
 
-    what: What
+    what: Aggregate
     column: str = ""
 
     def __str__(self) -> str:
@@ -43,20 +43,20 @@ class Measure(NamedTuple):
 Number: TypeAlias = int | float | str | None
 """A text is what is no number in JSON, like NaN."""
 Answer: TypeAlias = Mapping[Measure, Number]
-ROWS = Measure(What.ROWS)
+ROWS = Measure(Aggregate.ROWS)
 
-_OF_TYPE: Mapping[str, tuple[What, ...]] = {
-    "TIMESTAMP": (What.MILLIS,),
-    "BIGINT": (What.VALUES, What.SUM),
-    "FLOAT": (What.VALUES, What.SUM, What.LEAST, What.MOST),
-    "DOUBLE": (What.VALUES, What.SUM, What.LEAST, What.MOST),
-    "VARCHAR": (What.VALUES, What.LENGTH),
-    "ARRAY": (What.VALUES, What.JSON_LENGTH),
-    "COMPLEX<json>": (What.VALUES, What.JSON_LENGTH),
+_OF_TYPE: Mapping[str, tuple[Aggregate, ...]] = {
+    "TIMESTAMP": (Aggregate.MILLIS,),
+    "BIGINT": (Aggregate.VALUES, Aggregate.SUM),
+    "FLOAT": (Aggregate.VALUES, Aggregate.SUM, Aggregate.LEAST, Aggregate.MOST),
+    "DOUBLE": (Aggregate.VALUES, Aggregate.SUM, Aggregate.LEAST, Aggregate.MOST),
+    "VARCHAR": (Aggregate.VALUES, Aggregate.LENGTH),
+    "ARRAY": (Aggregate.VALUES, Aggregate.JSON_LENGTH),
+    "COMPLEX<json>": (Aggregate.VALUES, Aggregate.JSON_LENGTH),
 }
 
 
-class Verdict(StrEnum):
+class AnswerVerdict(StrEnum):
     """What a comparison of two answers comes to."""
 
     GOOD = "good"
@@ -83,20 +83,20 @@ def unmeasured(columns: Mapping[str, str]) -> list[str]:
     return [name for name, type_ in columns.items() if not _of(type_)]
 
 
-def judge(source: Answer, target: Answer) -> tuple[Verdict, Sequence[Difference]]:
+def judge(source: Answer, target: Answer) -> tuple[AnswerVerdict, Sequence[Difference]]:
     """Return whether two answers are the same, and on what they do not agree.
 
     A measure that one of them lacks is that of a column without values.
     """
     rows = source.get(ROWS) or 0, target.get(ROWS) or 0
     if rows == (0, 0):
-        return Verdict.GOOD, ()
+        return AnswerVerdict.GOOD, ()
     found = tuple(_differences(source, target))
     if rows[1] == 0:
-        return Verdict.ONLY_IN_SOURCE, found[:1]
+        return AnswerVerdict.ONLY_IN_SOURCE, found[:1]
     if rows[0] == 0:
-        return Verdict.ONLY_IN_TARGET, found[:1]
-    return (Verdict.DIFFERS if found else Verdict.GOOD), found
+        return AnswerVerdict.ONLY_IN_TARGET, found[:1]
+    return (AnswerVerdict.DIFFERS if found else AnswerVerdict.GOOD), found
 
 
 def _differences(source: Answer, target: Answer) -> Iterator[Difference]:
@@ -109,11 +109,11 @@ def _differences(source: Answer, target: Answer) -> Iterator[Difference]:
 def _is_rounding(measure: Measure, source: Answer, target: Answer) -> bool:
     """Whether two sums of the same floating point numbers were made in another order."""
     ours, theirs = source.get(measure), target.get(measure)
-    if measure.what is not What.SUM or not (_is_float(ours) or _is_float(theirs)):
+    if measure.what is not Aggregate.SUM or not (_is_float(ours) or _is_float(theirs)):
         return False
     if isinstance(ours, str | None) or isinstance(theirs, str | None):
         return False
-    ends = [source.get(Measure(what, measure.column)) for what in (What.LEAST, What.MOST)]
+    ends = [source.get(Measure(what, measure.column)) for what in (Aggregate.LEAST, Aggregate.MOST)]
     largest = max((abs(end) for end in ends if isinstance(end, int | float)), default=0)
     rows = source.get(ROWS)
     count = rows if isinstance(rows, int) else 0
@@ -124,5 +124,5 @@ def _is_float(value: Number) -> bool:
     return isinstance(value, float)
 
 
-def _of(type_: str) -> tuple[What, ...]:
+def _of(type_: str) -> tuple[Aggregate, ...]:
     return _OF_TYPE.get(type_, _OF_TYPE["ARRAY"] if type_.endswith(" ARRAY") else ())

@@ -95,7 +95,7 @@ class ArchiveFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BasePart:
     """One file of a base, as the manifest names it."""
 
     start: Annotated[Offset, NATURAL]
@@ -112,7 +112,7 @@ class Base:
     log_id: str
     cut: ClosedCut
     rows: int
-    parts: tuple[Part, ...]
+    parts: tuple[BasePart, ...]
     """In the order of their offsets."""
 
     @property
@@ -153,7 +153,7 @@ class _Manifest:
     log_id: Name
     cut: _Cut
     rows: Natural
-    parts: tuple[Part, ...]
+    parts: tuple[BasePart, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from pydantic import PlainValidator
+from pydantic import Field, PlainValidator
 
 from replicator.model.archive import FORMAT, HINT
 from replicator.model.checkpoint import Gap
@@ -32,9 +32,11 @@ class About:
 
     source: str
     log_id: Name
-    origin: Annotated[SourceLayout, PlainValidator(source_layout_of)]
+    source_layout: Annotated[
+        SourceLayout, Field(validation_alias="origin"), PlainValidator(source_layout_of)
+    ]
     """How the source's storages write load specs."""
-    kept: Annotated[Layout, PlainValidator(layout_of)]
+    target_layout: Annotated[Layout, Field(validation_alias="kept"), PlainValidator(layout_of)]
     """How this store keeps what is at any of their places."""
 
 
@@ -59,8 +61,8 @@ def about_json(about: About) -> bytes:
         "format": FORMAT,
         "source": about.source,
         "log_id": about.log_id,
-        "origin": source_layout_json(about.origin),
-        "kept": layout_json(about.kept),
+        "origin": source_layout_json(about.source_layout),
+        "kept": layout_json(about.target_layout),
     }
     return orjson.dumps(found, option=orjson.OPT_INDENT_2)
 

@@ -96,9 +96,9 @@ class Backlog:
         smallest = np.full(len(self._names), USED, np.int64)
         np.minimum.at(smallest, self._rows["datasource"], margins)
         return {
-            name: int(smallest[place]) * _MILLISECOND
-            for name, place in self._names.items()
-            if smallest[place] != USED
+            name: int(smallest[index]) * _MILLISECOND
+            for name, index in self._names.items()
+            if smallest[index] != USED
         }
 
     def _merge(self) -> None:

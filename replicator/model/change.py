@@ -24,7 +24,7 @@ TERMINATED = "NoopSupervisorSpec"
 """Druid's mark for a supervisor that was terminated."""
 
 
-class What(StrEnum):
+class ChangeKind(StrEnum):
     """What kind of change it is."""
 
     PUBLISHED = "published"
@@ -47,14 +47,14 @@ class What(StrEnum):
 class Change(NamedTuple):
     """One change and its differences to what was before, at most `DETAILS_MAX` of them."""
 
-    what: What
+    what: ChangeKind
     details: tuple[str, ...]
 
 
 def change(event: RowEvent, before: Row | None) -> Change:
     """Return what an event did; `before` is the row that it replaced, None when that is unknown."""
     if not isinstance(event, RowChanged):
-        return Change(_REMOVED.get(event.key.kind, What.ROW_REMOVED), _last_state(before))
+        return Change(_REMOVED.get(event.key.kind, ChangeKind.ROW_REMOVED), _last_state(before))
     row = event.row
     if event.previous is None:
         return Change(_first(row), _state(row))
@@ -65,38 +65,42 @@ def change(event: RowEvent, before: Row | None) -> Change:
 
 
 _REMOVED = {
-    Kind.SEGMENT: What.KILLED,
-    Kind.COMMIT: What.OFFSETS_REMOVED,
-    Kind.RULES: What.RULES_REMOVED,
-    Kind.SUPERVISOR: What.SUPERVISOR_REMOVED,
+    Kind.SEGMENT: ChangeKind.KILLED,
+    Kind.COMMIT: ChangeKind.OFFSETS_REMOVED,
+    Kind.RULES: ChangeKind.RULES_REMOVED,
+    Kind.SUPERVISOR: ChangeKind.SUPERVISOR_REMOVED,
 }
 
 
-def _first(row: Row) -> What:
-    return What.PUBLISHED if isinstance(row, Segment) else _later(row, None)
+def _first(row: Row) -> ChangeKind:
+    return ChangeKind.PUBLISHED if isinstance(row, Segment) else _later(row, None)
 
 
-def _later(row: Row, before: Row | None) -> What:
+def _later(row: Row, before: Row | None) -> ChangeKind:
     match row:
         case Segment():
             return _of_segment(row, before)
         case CommitMetadata():
-            return What.OFFSETS_COMMITTED
+            return ChangeKind.OFFSETS_COMMITTED
         case Rules():
-            return What.RULES_CHANGED
+            return ChangeKind.RULES_CHANGED
         case Supervisor():
             ended = _type(row.payload) == TERMINATED
-            return What.SUPERVISOR_TERMINATED if ended else What.SUPERVISOR_CHANGED
+            return ChangeKind.SUPERVISOR_TERMINATED if ended else ChangeKind.SUPERVISOR_CHANGED
         case _:
-            return What.ROW_CHANGED
+            return ChangeKind.ROW_CHANGED
 
 
-def _of_segment(row: Segment, before: Row | None) -> What:
+def _of_segment(row: Segment, before: Row | None) -> ChangeKind:
     if not isinstance(before, Segment):
-        return What.COLUMNS_CHANGED
+        return ChangeKind.COLUMNS_CHANGED
     if row.used != before.used:
-        return What.MARKED_USED if row.used else What.MARKED_UNUSED
-    return What.COLUMNS_CHANGED if row.payload == before.payload else What.PAYLOAD_REWRITTEN
+        return ChangeKind.MARKED_USED if row.used else ChangeKind.MARKED_UNUSED
+    return (
+        ChangeKind.COLUMNS_CHANGED
+        if row.payload == before.payload
+        else ChangeKind.PAYLOAD_REWRITTEN
+    )
 
 
 def _state(row: Row) -> tuple[str, ...]:
@@ -170,7 +174,7 @@ def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         children = list(value.items())
     elif isinstance(value, list):
-        children = [(str(place), child) for place, child in enumerate(value)]
+        children = [(str(index), child) for index, child in enumerate(value)]
     if not children:
         yield path or "payload", value
     for name, child in children:

@@ -34,7 +34,7 @@ class Requests(NamedTuple):
 class CopyRoute:
     """From one storage to another."""
 
-    origin: str
+    source: str
     """The kind of storage, as a configuration names it."""
     target: str
     same_service: bool
@@ -56,15 +56,15 @@ class CopyRoute:
         if self.is_server_side(size_bytes):
             # Google's copy is looked at and read for its checksum, which S3 tells
             done = Requests(get=3, put=2) if self.target == "google" else Requests(put=1)
-            return found.plus(_look(self.origin)).plus(done)
+            return found.plus(_look(self.source)).plus(done)
         found = found.plus(self._read(size_bytes))
         return found.plus(self._store(size_bytes))
 
     def _read(self, size_bytes: int) -> Requests:
-        if self.origin in READS_ITSELF:
+        if self.source in READS_ITSELF:
             return Requests()
-        if self.origin in {"google", "hdfs"}:
-            return Requests(get=2 if self.origin == "google" else 4)
+        if self.source in {"google", "hdfs"}:
+            return Requests(get=2 if self.source == "google" else 4)
         if size_bytes <= min(AHEAD_MAX_BYTES, self.part_bytes):
             return Requests(get=1)
         parts = self._parts(size_bytes) if self.target == "s3" else 1
@@ -92,7 +92,7 @@ class Prices:
     """Of one request."""
     request_put: float = 0.0
     egress_gib: float = 0.0
-    """Of a GiB that leaves the origin."""
+    """Price of one GiB read out of the source storage."""
     storage_gib_month: float = 0.0
 
     def once(self, requests: Requests, streamed_bytes: int) -> float:

@@ -33,7 +33,7 @@ DrillPoint: TypeAlias = RestorePoint | AnyCut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class DrillStep:
     """One step of a drill."""
 
     name: Annotated[str, Field(alias="step")]
@@ -88,7 +88,7 @@ class Evidence:
     """None: it failed before there was a plan."""
     trial: Annotated[Trial | None, Field(alias="druid")] = None
     """None: no Druid was tried, or it did not come to that."""
-    steps: tuple[Step, ...]
+    steps: tuple[DrillStep, ...]
     findings: tuple[str, ...]
     """At most `FINDINGS_MAX`."""
     findings_count: Natural

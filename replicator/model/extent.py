@@ -44,8 +44,8 @@ class Extent:
             return True
         if self.window is None:
             return rng.random() < self.share
-        place = int.from_bytes(sha256(name.encode()).digest()[:8]) / 2**64
-        return self.window % windows(self.share) == int(place / self.share)
+        position = int.from_bytes(sha256(name.encode()).digest()[:8]) / 2**64
+        return self.window % windows(self.share) == int(position / self.share)
 
 
 WHOLE = Extent()

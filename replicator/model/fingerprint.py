@@ -102,7 +102,7 @@ def _hashed(
     return Fingerprint(sha256(text.encode() + payload).digest())
 
 
-class _Names(NamedTuple):
+class _Columns(NamedTuple):
     """The columns of one kind that a fingerprint is computed over."""
 
     read: tuple[str, ...]
@@ -110,13 +110,13 @@ class _Names(NamedTuple):
 
 
 @lru_cache(maxsize=8 * len(Kind))
-def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _Names, _ValuesOf]:
+def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _Columns, _ValuesOf]:
     """Return what precedes the payload, with a `%s` for each value, and how to read the values."""
     every = text_columns(kind)
     read = tuple(name for name in every if columns is None or name in columns)
-    places = ("%s" if name in read else NULL for name in every)
-    head = UNIT.join((kind.value, *places, ""))
-    return head, _Names(read, TABLES[kind].payload), _tuple_of(read)
+    placeholders = ("%s" if name in read else NULL for name in every)
+    head = UNIT.join((kind.value, *placeholders, ""))
+    return head, _Columns(read, TABLES[kind].payload), _tuple_of(read)
 
 
 def _tuple_of(names: tuple[str, ...]) -> _ValuesOf:

@@ -55,7 +55,7 @@ class Intent(Announced):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class IntentDone:
     """How an expiry ended."""
 
     carried_out: bool
@@ -70,7 +70,7 @@ class _Later:
 
 
 _HINT = "it was altered; take it from a copy of this store. Nothing expires without it"
-_INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(_Later, _HINT), Shape(Done, _HINT)
+_INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(_Later, _HINT), Shape(IntentDone, _HINT)
 
 
 @dataclass(slots=True)
@@ -157,12 +157,12 @@ def until_of(name: str, data: bytes) -> datetime:
     return _LATER.read(name, data).valid_until
 
 
-def done_json(done: Done) -> bytes:
+def done_json(done: IntentDone) -> bytes:
     """Return how an expiry ended as a document."""
     return written({"carried_out": done.carried_out})
 
 
-def done_of(name: str, data: bytes) -> Done:
+def done_of(name: str, data: bytes) -> IntentDone:
     """Return how an expiry ended.
 
     Raises:

@@ -70,11 +70,11 @@ class Ledger:
 
     def find(self, key: bytes) -> Standing | None:
         """Return what is known of the row with this key hash."""
-        place = int(np.searchsorted(self.keys, np.array(key, KEY)))
-        if place == len(self.keys) or whole(self.keys[place : place + 1]) != key:
+        index = int(np.searchsorted(self.keys, np.array(key, KEY)))
+        if index == len(self.keys) or whole(self.keys[index : index + 1]) != key:
             return None
-        mark = Fingerprint(whole(self.marks[place : place + 1]))
-        return Standing(mark, Offset(int(self.offsets[place])))
+        mark = Fingerprint(whole(self.marks[index : index + 1]))
+        return Standing(mark, Offset(int(self.offsets[index])))
 
 
 def empty() -> Ledger:
@@ -104,11 +104,11 @@ def fold(before: Ledger, changes: Batch) -> Ledger:
     if not len(before) and not removed.any():
         return _first(changes, chosen)
     keys, marks, offsets = changes.keys[chosen], changes.marks[chosen], changes.offsets[chosen]
-    places = np.searchsorted(before.keys, keys)
-    known = _same(before.keys, places, keys)
+    indexes = np.searchsorted(before.keys, keys)
+    known = _same(before.keys, indexes, keys)
     overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
-    digest = int(before.digest) + total(marks[~removed]) - total(before.marks[places[known]])
-    inserts, deletes, updates = places[added], places[gone], places[overwritten]
+    digest = int(before.digest) + total(marks[~removed]) - total(before.marks[indexes[known]])
+    inserts, deletes, updates = indexes[added], indexes[gone], indexes[overwritten]
     moved = (
         updates
         + np.searchsorted(inserts, updates, side="right")
@@ -127,12 +127,12 @@ def diff(before: Ledger, after: Ledger) -> Batch:
 
     Each part is sorted by key hash. A row with the same fingerprint keeps its offset.
     """
-    places = np.searchsorted(before.keys, after.keys)
-    known = _same(before.keys, places, after.keys)
+    indexes = np.searchsorted(before.keys, after.keys)
+    known = _same(before.keys, indexes, after.keys)
     same = known.copy()
-    same[known] = before.marks[places[known]] == after.marks[known]
+    same[known] = before.marks[indexes[known]] == after.marks[known]
     stays = np.zeros(len(before), np.bool_)
-    stays[places[known]] = True
+    stays[indexes[known]] = True
     gone = ~stays
     return Batch(
         keys=np.concatenate([after.keys[~same], before.keys[gone]]),
@@ -152,12 +152,12 @@ class Comparison:
 
     def see(self, keys: Keys, marks: Marks) -> tuple[Mask, Mask]:
         """Take a chunk; return which of its rows the ledger does not know, and which differ."""
-        places = np.searchsorted(self._ledger.keys, keys)
-        known = _same(self._ledger.keys, places, keys)
+        indexes = np.searchsorted(self._ledger.keys, keys)
+        known = _same(self._ledger.keys, indexes, keys)
         stale = known.copy()
-        stale[known] = self._ledger.marks[places[known]] != marks[known]
-        self._seen[places[known]] = True
-        self._stale[places[stale]] = True
+        stale[known] = self._ledger.marks[indexes[known]] != marks[known]
+        self._seen[indexes[known]] = True
+        self._stale[indexes[stale]] = True
         return ~known, stale
 
     def unseen(self) -> Offsets:
@@ -305,10 +305,10 @@ def _latest_per_key(given: Keys) -> NDArray[np.intp]:
     return order if last.all() else order[last]
 
 
-def _same(known: Keys, places: NDArray[np.intp], keys: Keys) -> Mask:
+def _same(known: Keys, indexes: NDArray[np.intp], keys: Keys) -> Mask:
     found = np.zeros(len(keys), np.bool_)
-    inside = places < len(known)
-    found[inside] = known[places[inside]] == keys[inside]
+    inside = indexes < len(known)
+    found[inside] = known[indexes[inside]] == keys[inside]
     return found
 
 

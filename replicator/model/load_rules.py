@@ -33,10 +33,10 @@ class LoadRules:
             MalformedRowError: the payload is not a list of rules.
         """
         found = parse(payload)
-        kept = [self._rule(rule) for rule in found if self.with_drops or not _drops(rule)]
-        if kept == found:
+        rules = [self._rule(rule) for rule in found if self.with_drops or not _drops(rule)]
+        if rules == found:
             return payload
-        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
+        return json.dumps(rules, separators=(",", ":"), ensure_ascii=False).encode()
 
     def _rule(self, rule: dict[str, Any]) -> dict[str, Any]:
         replicants = rule.get(REPLICANTS)

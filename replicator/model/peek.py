@@ -161,15 +161,15 @@ def segment_name(id_: str) -> SegmentName | None:
     may itself end like an id, and a version is an instant like the others, so the rightmost
     place is taken after which nothing but a version is left.
     """
-    places = [
+    matches = [
         (SegmentName(id_[: found.start()], ends), found[3])
         for found in _PLACE.finditer(id_)
         if (ends := _ends(found[1], found[2])) is not None
     ]
-    if not places:
+    if not matches:
         return None
-    exact = [name for name, rest in places if _VERSION.fullmatch(rest)]
-    return exact[-1] if exact else places[-1][0]
+    exact = [name for name, rest in matches if _VERSION.fullmatch(rest)]
+    return exact[-1] if exact else matches[-1][0]
 
 
 def _ends(start: str, end: str) -> Interval | None:

@@ -25,7 +25,7 @@ class Renamed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class ServedRows:
     """A `Rule`: what a cluster needs to serve a datasource, its used segments and load rules."""
 
     datasource: str

@@ -35,7 +35,7 @@ class OfDatasource:
         return told.fingerprint if told.columns["used"] or not self.used_only else None
 
 
-class Call(NamedTuple):
+class DruidCall(NamedTuple):
     """One POST to an Overlord."""
 
     path: str
@@ -107,11 +107,11 @@ class Timeline:
         Druid marks nothing used that is overshadowed (SqlSegmentsMetadataQuery, Druid 37), so such
         a segment has to be marked unused before.
         """
-        place = segment.interval
-        at = bisect_left(self._starts, place.end_ms) - 1
-        while at >= 0 and self._ends[at] > place.start_ms:
+        interval = segment.interval
+        at = bisect_left(self._starts, interval.end_ms) - 1
+        while at >= 0 and self._ends[at] > interval.start_ms:
             one = self._intervals[at]
-            if one.overlaps(place) and self._is_older(one, segment):
+            if one.overlaps(interval) and self._is_older(one, segment):
                 return True
             at -= 1
         return False
@@ -128,11 +128,11 @@ def _number(found: Mapping[str, Any], name: str) -> int:
     return number if isinstance(number, int) else 0
 
 
-def calls(datasource: str, *, unused: Sequence[str], used: Sequence[str]) -> list[Call]:
+def calls(datasource: str, *, unused: Sequence[str], used: Sequence[str]) -> list[DruidCall]:
     """Return what to ask for, in this order: what hides the others goes first."""
     base = f"{OVERLORD}/{quote(datasource, safe='')}"
     return [
-        Call(f"{base}/{verb}", ids[start : start + SEGMENTS_PER_CALL_MAX])
+        DruidCall(f"{base}/{verb}", ids[start : start + SEGMENTS_PER_CALL_MAX])
         for verb, ids in ((MARK_UNUSED, unused), (MARK_USED, used))
         for start in range(0, len(ids), SEGMENTS_PER_CALL_MAX)
     ]

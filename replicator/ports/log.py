@@ -49,7 +49,7 @@ class EventLog(Protocol):
         """Return the first offset appended at or after `time` by the log's clock, None if none."""
         ...
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         """Return how long the log keeps a record after its append, None: until somebody trims it.
 
         At least so long: a log may trim later than it could.

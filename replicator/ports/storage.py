@@ -91,7 +91,7 @@ class Receipt:
     """When that was, by the storage's own clock, UTC; None: it does not say."""
 
     @property
-    def origin(self) -> tuple[Checked, ...]:
+    def source_objects(self) -> tuple[Checked, ...]:
         """What the bytes were where they came from."""
         return self.packed or self.objects
 
@@ -102,7 +102,9 @@ class Receipt:
         """
         if truth is None or self.objects == truth.objects:
             return truth or self
-        same = self.origin == truth.origin  # packed again: equal files, perhaps in another zip
+        same = (
+            self.source_objects == truth.source_objects
+        )  # packed again: equal files, perhaps in another zip
         return replace(self, copied_from=truth.copied_from) if same else None
 
 
@@ -145,9 +147,10 @@ class DeepStorageReader(Protocol):
 class CopySource:
     """The bytes of one place on their way from one storage to another."""
 
-    origin: DeepStorageReader
-    place: Location
-    """Where they are at the origin."""
+    reader: DeepStorageReader
+    """The storage that holds the bytes."""
+    location: Location
+    """Location of the bytes in that storage."""
     objects: tuple[StoredObject, ...]
     """What is there, sorted by name."""
 
@@ -160,7 +163,7 @@ class CopySource:
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
         """Yield the bytes of one of the objects, as the origin's `read` does."""
-        return self.origin.read(self.place, stored, start=start, end=end)
+        return self.reader.read(self.location, stored, start=start, end=end)
 
 
 class DeepStorage(DeepStorageReader, Protocol):
@@ -173,7 +176,7 @@ class DeepStorage(DeepStorageReader, Protocol):
         """
         ...
 
-    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
+    def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
         """Return whether the service may copy by itself what is at a place of `origin`.
 
         Then its bytes need not come here, and are not to be fetched ahead.
@@ -209,7 +212,7 @@ class DeepStorage(DeepStorageReader, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPlace:
+class StoredLocation:
     """What stands at one place of a target's storage, whoever put it there."""
 
     location: Location
@@ -254,7 +257,7 @@ class SegmentRemover(Protocol):
         """
         ...
 
-    def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+    def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         """Yield what stands in the storage and is not `known`, in pages of bounded size.
 
         Our own areas are left out, and all that is below a folder that is known. The folder of an
@@ -270,7 +273,7 @@ class SegmentRemover(Protocol):
 class SegmentReplacer(Protocol):
     """Puts right what a place holds: given only to a target's repair."""
 
-    async def kept(self, location: Location) -> Receipt | None:
+    async def written_receipt(self, location: Location) -> Receipt | None:
         """Return the receipt that was written for a place, whatever has become of its bytes.
 
         Raises:

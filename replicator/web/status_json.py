@@ -88,7 +88,7 @@ def log_json(log: LogStatus) -> dict[str, Any]:
         "last_cut": log.last.closed.cut if log.last else None,
         "last_cut_offset": log.last.offset if log.last else None,
         "last_cut_source_time": log.last.closed.source_time if log.last else None,
-        "retention_seconds": _seconds(log.kept_for),
+        "retention_seconds": _seconds(log.retention),
     }
 
 

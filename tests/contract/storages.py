@@ -106,7 +106,7 @@ class Origin:
 
     async def copy_source(self, place: Location) -> CopySource:
         objects = tuple(await self.objects(place))
-        return CopySource(origin=self, place=place, objects=objects)
+        return CopySource(reader=self, location=place, objects=objects)
 
 
 def checked(files: Mapping[str, bytes]) -> tuple[Checked, ...]:

@@ -131,11 +131,11 @@ async def every_operation(storage: ObjectStorage, reader: DeepStorageReader) -> 
         await storage.bucket.replace(f"druid/segments/{name}", data)
     there = Location("druid/segments/from/index.zip")
     objects = tuple(await reader.objects(there))
-    await storage.put(THREE, CopySource(origin=reader, place=there, objects=objects))
+    await storage.put(THREE, CopySource(reader=reader, location=there, objects=objects))
     await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).copy_source(FOLDER))
     for place in (ONE, TWO, THREE, FOLDER):
         assert await storage.receipt(place) is not None
-        assert await storage.kept(place) is not None
+        assert await storage.written_receipt(place) is not None
         await storage.check(place)
     await storage.objects(ONE, ahead=True)
     receipt = await storage.receipt(ONE)
@@ -149,7 +149,7 @@ async def every_operation(storage: ObjectStorage, reader: DeepStorageReader) -> 
     assert await area.get("history/x") == b"y"
     assert await area.names("history/") == ["history/x"]
     await area.delete("history/x")
-    assert [place async for page in storage.places(lambda _: False) for place in page]
+    assert [place async for page in storage.stored_locations(lambda _: False) for place in page]
     for place in (ONE, TWO, THREE, FOLDER):
         await storage.remove(place)
     with pytest.raises(MissingObjectError):
@@ -351,7 +351,7 @@ async def test_a_copy_never_replaces_what_the_service_would_let_it_replace(
         await storage.bucket.replace(storage.key(ONE), SMALL)  # by somebody else
         later = monotonic() + 60
         monkeypatch.setattr("replicator.adapters.bucket.storage.monotonic", lambda: later)
-        copy_source = CopySource(origin=reader, place=there, objects=objects)
+        copy_source = CopySource(reader=reader, location=there, objects=objects)
         with pytest.raises(RefusedError, match="other bytes"):
             await storage.put(ONE, copy_source)
         assert world.kept[f"s3.configured.test:81/standby/{storage.key(ONE)}"].data == SMALL

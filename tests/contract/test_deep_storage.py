@@ -331,7 +331,7 @@ async def test_a_copy_is_never_a_hard_link(tmp_path: Path, request: pytest.Fixtu
         await source.put_behind(PLACE, FILES)
         objects = tuple(await source.storage.objects(PLACE))
         async with LocalDeepStorage(tmp_path / "target") as target:
-            copy_source = CopySource(origin=source.storage, place=PLACE, objects=objects)
+            copy_source = CopySource(reader=source.storage, location=PLACE, objects=objects)
             await target.put(PLACE, copy_source)
         for name in FILES:
             one, other = (tmp_path / folder / PLACE / name for folder in ("storage", "target"))

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
-from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.session import KafkaSession
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.sqlite.log import SqliteEventLog
@@ -80,7 +80,7 @@ def sqlite(folder: Path, clock: SetClock, stack: AsyncExitStack) -> Place:
 
 
 def kafka(bootstrap: str, folder: Path, clock: SetClock, stack: AsyncExitStack) -> Place:
-    session = Session(bootstrap_servers=(bootstrap,), request_timeout_s=20)
+    session = KafkaSession(bootstrap_servers=(bootstrap,), request_timeout_s=20)
     topic = TopicSettings(
         name=f"{PREFIX}.{uuid4().hex}.changes",
         replication_factor=1,
@@ -396,12 +396,12 @@ async def test_milliseconds_survive(place: Place, log: EventLogWriter):
 
 
 async def test_a_log_keeps_its_records_for_ever_unless_it_is_told_otherwise(log: EventLogWriter):
-    assert await log.kept_for() is None
+    assert await log.retention() is None
 
 
 async def test_a_log_that_is_not_there_keeps_nothing(place: Place):
     with pytest.raises(NotFoundError):
-        await place.open().kept_for()
+        await place.open().retention()
 
 
 # ----------------------------------------------------------------------------- trimmed, or another

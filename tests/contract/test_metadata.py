@@ -236,14 +236,14 @@ async def marks_of(reader: MetadataReader) -> dict[bytes, bytes]:
 
 
 async def write(store: Store, *rows: Row) -> None:
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.upsert(rows)
 
 
 async def remove(store: Store, *keys: RowKey) -> None:
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.remove(keys)
 
 
@@ -533,8 +533,8 @@ async def test_used_status_becomes_the_targets_now_else(store: Store, existing: 
 
 async def test_timestamps_move_on_within_one_transaction_too(store: Store):
     """It reads the clock once, so a second change of a row meets its own timestamp."""
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(CHECKPOINT, [])
         await transaction.upsert([SEGMENT, RULES])
         await transaction.upsert([replace(SEGMENT, payload=b"2"), replace(RULES, payload=b"2")])
@@ -623,8 +623,8 @@ async def test_many_rows_and_large_payloads_are_written_whole(store: Store):
 
 
 async def test_nothing_to_write_is_fine(store: Store):
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.upsert([])
         await transaction.remove([])
         await transaction.remove_hashed(Kind.SEGMENT, np.empty(0, KEY))
@@ -650,8 +650,8 @@ async def test_removing_what_is_not_there_is_no_error(store: Store, old_store: S
 async def test_rows_are_removed_by_their_key_hash_alone(store: Store):
     others = [replace(SEGMENT, id=f"wiki_{n}") for n in range(2, 9)]
     await write(store, *ONE_OF_EACH, *others)
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         gone = [SEGMENT, *others[:3], replace(SEGMENT, id="never")]
         keys = np.array([key_hash(key_of(row)) for row in gone], KEY)
         await transaction.remove_hashed(Kind.SEGMENT, keys)
@@ -666,8 +666,8 @@ async def test_rows_are_removed_by_their_key_hash_alone(store: Store):
 
 async def test_a_removed_row_can_be_written_again_in_the_same_transaction(store: Store):
     await write(store, *ONE_OF_EACH)
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.remove([key_of(row) for row in ONE_OF_EACH])
         await transaction.upsert(ONE_OF_EACH)
     assert (await rows_of(store.source)).keys() == {key_of(row) for row in ONE_OF_EACH}
@@ -702,12 +702,12 @@ async def test_every_acquire_gives_a_larger_epoch_and_keeps_the_checkpoint(store
 async def test_a_recorded_checkpoint_is_read_as_it_was(store: Store, checkpoint: Checkpoint):
     async with store.source.snapshot() as before:
         pass
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(checkpoint, [])
     now = await store.target.state(SOURCE)
     assert now.checkpoint == checkpoint
-    assert now.epoch == held.epoch
+    assert now.epoch == state.epoch
     assert now.applied_at is not None
     assert before.taken_at < now.applied_at
 
@@ -726,10 +726,10 @@ async def test_two_sources_of_one_target_have_each_their_own(store: Store):
 async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
     again = replace(GAP, opened=Offset(50), reason="malformed_row", detail="it's new")
     other = replace(GAP, key="wiki_1")
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(CHECKPOINT, [again, GAP])
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(CHECKPOINT, [replace(GAP, closed=Offset(60)), other])
     assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == [
         other,
@@ -740,14 +740,14 @@ async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
 
 async def test_gaps_of_another_log_are_forgotten_when_its_successor_is_recorded(store: Store):
     """Their offsets would be read as those of other events."""
-    held, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
+    state, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
     async with store.target.transaction("west", west.epoch) as transaction:
         await transaction.record(replace(CHECKPOINT, source="west"), [GAP])
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(CHECKPOINT, [GAP])
     assert list(await store.target.gaps(SOURCE, "log-2")) == []
     other = replace(GAP, key="wiki_1")
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.record(replace(CHECKPOINT, log_id="log-2"), [other])
     assert list(await store.target.gaps(SOURCE, "log-2")) == [other]
     assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
@@ -756,28 +756,28 @@ async def test_gaps_of_another_log_are_forgotten_when_its_successor_is_recorded(
 
 async def test_renamed_datasources_are_remembered_for_each_source(store: Store):
     assert list(await store.target.renamed(SOURCE)) == []
-    held, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
+    state, west = await store.target.acquire(SOURCE), await store.target.acquire("west")
     other = replace(RENAMED, datasource="a wiki")
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.note_renamed(RENAMED)
         await transaction.note_renamed(other)
     async with store.target.transaction("west", west.epoch) as transaction:
         await transaction.forget_renamed(RENAMED.datasource)
     assert list(await store.target.renamed(SOURCE)) == [other, RENAMED]
     assert list(await store.target.renamed("west")) == []
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.forget_renamed(RENAMED.datasource)
         await transaction.forget_renamed("unknown")
     assert list(await store.target.renamed(SOURCE)) == [other]
 
 
 async def test_a_renamed_datasource_that_is_there_is_refused_and_nothing_is_written(store: Store):
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.note_renamed(RENAMED)
 
     async def note_again() -> None:
-        async with store.target.transaction(SOURCE, held.epoch) as transaction:
+        async with store.target.transaction(SOURCE, state.epoch) as transaction:
             await transaction.record(CHECKPOINT, [GAP])
             await transaction.note_renamed(replace(RENAMED, offset=Offset(5)))
 
@@ -805,20 +805,20 @@ async def change_everything(store: Store, epoch: Epoch, then: Callable[[], Await
 
 
 async def everything(store: Store) -> tuple[Mapping[RowKey, Row], TargetState, Sequence[Gap]]:
-    held = await store.target.state(SOURCE)
+    state = await store.target.state(SOURCE)
     return (
         await rows_of(store.source),
-        held,
+        state,
         list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)),
     )
 
 
 async def prepared(store: Store) -> Epoch:
-    held = await store.target.acquire(SOURCE)
-    async with store.target.transaction(SOURCE, held.epoch) as transaction:
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
         await transaction.upsert([SEGMENT, RULES, CONFIG])
         await transaction.record(CHECKPOINT, [])
-    return held.epoch
+    return state.epoch
 
 
 async def test_a_transaction_that_fails_leaves_nothing(store: Store):
@@ -858,9 +858,9 @@ async def test_nothing_is_visible_before_the_end_and_all_of_it_after(store: Stor
         assert await everything(store) == before
 
     await change_everything(store, epoch, look)
-    rows, held, gaps = await everything(store)
+    rows, state, gaps = await everything(store)
     assert rows.keys() == {key_of(SEGMENT), key_of(RULES), key_of(STATE)}
-    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999))
+    assert state.checkpoint == replace(CHECKPOINT, offset=Offset(9999))
     assert gaps == [GAP]
 
 
@@ -896,10 +896,10 @@ async def test_after_acquire_returns_no_older_transaction_commits(store: Store):
         committed = False
     else:
         committed = True
-    held = await acquiring[0]
-    assert held.epoch > epoch
-    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
-    assert await store.target.state(SOURCE) == held
+    state = await acquiring[0]
+    assert state.epoch > epoch
+    assert state.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
+    assert await store.target.state(SOURCE) == state
 
 
 async def test_a_writer_that_is_overtaken_before_it_wrote_anything_does_not_commit_late(
@@ -917,5 +917,5 @@ async def test_a_writer_that_is_overtaken_before_it_wrote_anything_does_not_comm
         committed = False
     else:
         committed = True
-    held = await acquiring[0]
-    assert held.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))
+    state = await acquiring[0]
+    assert state.checkpoint == replace(CHECKPOINT, offset=Offset(9999 if committed else 4711))

@@ -149,7 +149,7 @@ async def write_all(storage: S3Storage, reader: S3Reader) -> None:
     await storage.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
     await storage.put(TWO, await Origin({"": LARGE}).copy_source(TWO))
     stored = tuple(await reader.objects(ONE))
-    await storage.put(THREE, CopySource(origin=reader, place=ONE, objects=stored))
+    await storage.put(THREE, CopySource(reader=reader, location=ONE, objects=stored))
     await storage.put(FOLDER, await Origin({"a": SMALL, "b": LARGE}).copy_source(FOLDER))
     for place in (ONE, TWO, THREE, FOLDER):
         assert await storage.receipt(place) is not None
@@ -161,7 +161,7 @@ async def write_all(storage: S3Storage, reader: S3Reader) -> None:
     assert await area.get("points/y") == b"y"
     assert await area.names("history/") == ["history/x"]
     await area.delete("points/y")
-    assert [place async for page in storage.places(lambda _: False) for place in page]
+    assert [place async for page in storage.stored_locations(lambda _: False) for place in page]
     await storage.replace(ONE, await Origin({"": SMALL}).copy_source(ONE), None)
 
 

@@ -64,12 +64,12 @@ async def test_right_bytes_take_the_place_of_wrong_ones(store: Store, place: Loc
     await store.put_behind(place, WRONG[place])
     assert await mend(store, place, truth) == truth
     assert await store.storage.check(place) == checked(RIGHT[place])
-    assert await store.storage.receipt(place) == await store.storage.kept(place) == truth
+    assert await store.storage.receipt(place) == await store.storage.written_receipt(place) == truth
 
 
 @pytest.mark.parametrize(("store", "place"), cells(ALL, FOLDER, ONE, LARGE), indirect=["store"])
 async def test_nothing_need_be_there_and_no_receipt(store: Store, place: Location):
-    assert await store.storage.kept(place) is None
+    assert await store.storage.written_receipt(place) is None
     stored = await mend(store, place, None)
     assert stored.objects == checked(RIGHT[place])
     assert await store.storage.receipt(place) == stored
@@ -88,7 +88,7 @@ async def test_bytes_that_the_receipt_does_not_know_are_refused(store: Store, pl
     other = {name: bytes(len(RIGHT[place][name]) - 1) + b"!"}
     with pytest.raises(CorruptionError):
         await mend(store, place, truth, **other)
-    assert await store.storage.kept(place) == truth
+    assert await store.storage.written_receipt(place) == truth
     if await store.storage.receipt(place) is not None:
         assert await store.storage.check(place) == truth.objects
     assert await mend(store, place, truth) == truth
@@ -100,7 +100,7 @@ async def test_a_receipt_outlives_what_it_speaks_of(store: Store, place: Locatio
     await store.put_behind(place, {name: data + b"longer" for name, data in WRONG[place].items()})
     assert await store.storage.receipt(place) is None
     lost = place == ONE and in_metadata(store)
-    assert await store.storage.kept(place) == (None if lost else truth)
+    assert await store.storage.written_receipt(place) == (None if lost else truth)
 
 
 async def test_what_the_source_had_then_is_still_known(store: Store):
@@ -110,8 +110,8 @@ async def test_what_the_source_had_then_is_still_known(store: Store):
     origin = Origin(FILES)
     copy_source = await origin.copy_source(FOLDER)
     moved = type(copy_source)(
-        origin=origin,
-        place=FOLDER,
+        reader=origin,
+        location=FOLDER,
         objects=tuple(
             StoredObject(name=one.name, size_bytes=one.size_bytes, tag="2")
             for one in copy_source.objects
@@ -174,7 +174,7 @@ async def test_a_repair_that_dies_at_any_step_is_finished_by_the_next(
         with suppress(TransientError):
             assert await mend(in_bucket, place, truth) == truth
             break
-        assert await storage.kept(place) == truth
+        assert await storage.written_receipt(place) == truth
         dies_at += 1
     assert calls[0] >= 2
     assert await storage.check(place) == truth.objects

@@ -14,7 +14,7 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import MissingObjectError, RefusedError, ReplicatorError, TransientError
 from replicator.model.load_spec import Location
-from replicator.ports import StoredPlace
+from replicator.ports import StoredLocation
 from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, cells
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -54,8 +54,8 @@ async def put_all(store: Store) -> None:
     await put(store, OTHER, {"": b"other"})
 
 
-async def listed(store: Store, *, known: Collection[str] = ()) -> list[StoredPlace]:
-    pages = store.storage.places(lambda location: location in known)
+async def listed(store: Store, *, known: Collection[str] = ()) -> list[StoredLocation]:
+    pages = store.storage.stored_locations(lambda location: location in known)
     return sorted([place async for page in pages for place in page], key=lambda p: p.location)
 
 

@@ -296,7 +296,7 @@ async def in_google(gcs: Gcs, url: str, data: bytes) -> AsyncIterator[tuple[str,
     gcs.put(source, f"druid/segments/{ONE}", data)
     async with google_target(url, source) as reader:
         objects = tuple(await reader.objects(ONE))
-        yield source, CopySource(origin=reader, place=ONE, objects=objects)
+        yield source, CopySource(reader=reader, location=ONE, objects=objects)
 
 
 async def test_google_copies_on_its_own(request: pytest.FixtureRequest, gcs: Gcs):
@@ -323,7 +323,7 @@ async def test_a_copy_within_google_does_not_have_the_receipt_of_its_original(gc
     async with google_target(gcs.url, source) as archive, google_target(gcs.url, name) as target:
         await archive.put(ONE, await Origin({"": data}).copy_source(ONE))
         objects = tuple(await archive.objects(ONE))
-        receipt = await target.put(place, CopySource(origin=archive, place=ONE, objects=objects))
+        receipt = await target.put(place, CopySource(reader=archive, location=ONE, objects=objects))
         assert receipt.copied_from == objects
         assert await target.receipt(place) == receipt
 

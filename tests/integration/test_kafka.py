@@ -20,7 +20,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
-from replicator.adapters.kafka.session import Sasl, Session, Tls
+from replicator.adapters.kafka.session import KafkaSession, Sasl, Tls
 from replicator.adapters.kafka.topic import TopicSettings, make
 from replicator.adapters.machine.clock import SystemClock
 from replicator.errors import (
@@ -42,8 +42,8 @@ BEGIN = Offset(0)
 LEADER_KILLS = times(1, 6)
 
 
-def session(bootstrap: str, *, request_timeout_s: float = 5) -> Session:
-    return Session(
+def session(bootstrap: str, *, request_timeout_s: float = 5) -> KafkaSession:
+    return KafkaSession(
         bootstrap_servers=tuple(bootstrap.split(",")), request_timeout_s=request_timeout_s
     )
 
@@ -78,7 +78,7 @@ class Logs:
         self._stack = stack
 
     def __call__(
-        self, session: Session, topic: TopicSettings, limits: KafkaLimits | None = None
+        self, session: KafkaSession, topic: TopicSettings, limits: KafkaLimits | None = None
     ) -> KafkaEventLog:
         log = KafkaEventLog(session, topic, SystemClock(), limits or KafkaLimits())
         self._stack.push_async_callback(log.close)
@@ -141,13 +141,13 @@ async def test_the_topic_itself_says_how_long_it_keeps_a_record(kafka_broker: Ka
     """Whoever runs the brokers may have changed it; `log` says only what it was made with."""
     wanted, server = topic(retention_ms=7 * 86_400_000), session(kafka_broker.bootstrap)
     await make(server, wanted)
-    assert await logs(server, wanted).kept_for() == timedelta(days=7)
+    assert await logs(server, wanted).retention() == timedelta(days=7)
     admin = AIOKafkaAdminClient(**server.options())
     await admin.start()
     changed = {"retention.ms": "3600000"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, wanted.name, changed)])
     await admin.close()
-    assert await logs(server, wanted).kept_for() == timedelta(hours=1)
+    assert await logs(server, wanted).retention() == timedelta(hours=1)
 
 
 async def test_asking_for_a_topic_does_not_make_it(kafka_broker: Kafka, logs: Logs):
@@ -412,7 +412,7 @@ async def test_a_writer_that_slept_too_long_is_told_so_and_not_that_it_was_repla
     assert await contents(log) == ["b"]
 
 
-async def longer_by(records: int, server: Session, name: str) -> None:
+async def longer_by(records: int, server: KafkaSession, name: str) -> None:
     """Wait until the partition has grown, records that no reader sees counted."""
     place = TopicPartition(name, 0)
     consumer = AIOKafkaConsumer(**server.options())
@@ -497,7 +497,7 @@ async def test_the_leader_is_killed_again_and_again_and_nothing_is_lost_or_doubl
     assert len(set(written)) == len(written)
 
 
-async def leader_of(server: Session, name: str) -> int:
+async def leader_of(server: KafkaSession, name: str) -> int:
     """Return the id of the broker that leads the topic's partition."""
     admin = AIOKafkaAdminClient(**server.options())
     await admin.start()
@@ -540,7 +540,7 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory, kafka_broker: Kafka)
 @pytest.mark.parametrize("security", SECURED, ids=[one.protocol for one in SECURED])
 async def test_a_secured_broker(logs: Logs, secured_kafka: Kafka, security: Security):
     tls = Tls(ca_file=secured_kafka.ca_file, certificate_file=None, key_file=None)
-    right = Session(
+    right = KafkaSession(
         bootstrap_servers=(secured_kafka.bootstrap_by(security),),
         request_timeout_s=10,
         tls=tls if security.has_tls else None,
@@ -611,7 +611,7 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, secured_kafka: Kafka)
     security = Security("SASL_PLAINTEXT")
     wanted = topic()
     watcher, applier = (
-        Session(
+        KafkaSession(
             bootstrap_servers=(secured_kafka.bootstrap_by(security),),
             request_timeout_s=10,
             sasl=scram(PASSWORD, user),
@@ -634,7 +634,7 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, secured_kafka: Kafka)
     reading = logs(applier, wanted)
     assert await contents(reading) == ["a"]
     assert (await reading.span()).first == BEGIN
-    assert await reading.kept_for() is None
+    assert await reading.retention() is None
     await reading.report("standby", Offset(1))
     with pytest.raises(ConfigError, match="uthorization"):
         await reading.acquire()

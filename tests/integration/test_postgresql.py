@@ -17,7 +17,7 @@ import pytest
 
 from replicator.adapters.postgresql.druid_tables import LAYOUTS
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.adapters.postgresql.session import Database, Session, connect
+from replicator.adapters.postgresql.session import Database, PostgresqlSession, connect
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
@@ -118,8 +118,8 @@ async def rows_of(reader: MetadataReader) -> dict[RowKey, Row]:
 @asynccontextmanager
 async def writing(dsn: str, **options: Any) -> AsyncIterator[Transaction]:
     target = PostgresqlMetadataWriter(dsn, **options)
-    held = await target.acquire(SOURCE)
-    async with target.transaction(SOURCE, held.epoch) as transaction:
+    state = await target.acquire(SOURCE)
+    async with target.transaction(SOURCE, state.epoch) as transaction:
         yield transaction
 
 
@@ -794,7 +794,7 @@ async def test_a_session_that_the_server_ends_is_a_lost_connection_at_any_moment
     """Also between its last word and the connection's end, when asyncpg calls it a client's."""
     database, causes = Database(dsn=druid_dsn), set[type[BaseException | None]]()
 
-    async def goes_on(session: Session, turns: int) -> None:
+    async def goes_on(session: PostgresqlSession, turns: int) -> None:
         while True:
             for _ in range(turns % 8):
                 await asyncio.sleep(0)
@@ -815,13 +815,13 @@ async def test_a_session_that_the_server_ends_is_a_lost_connection_at_any_moment
 
 async def test_a_writer_that_hangs_loses_its_transaction_to_the_next(druid_dsn: str):
     slow = PostgresqlMetadataWriter(druid_dsn, idle_timeout_s=0.2)
-    held = await slow.acquire(SOURCE)
+    state = await slow.acquire(SOURCE)
 
     async def hang() -> None:
-        async with slow.transaction(SOURCE, held.epoch) as transaction:
+        async with slow.transaction(SOURCE, state.epoch) as transaction:
             await transaction.upsert([SEGMENT])
             next_one = await PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)
-            assert next_one.epoch == held.epoch + 1
+            assert next_one.epoch == state.epoch + 1
 
     with pytest.raises(TransientError):
         await hang()

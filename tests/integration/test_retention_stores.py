@@ -46,7 +46,7 @@ async def day(pipeline: Pipeline, *come: Segment, gone: tuple[Segment, ...] = ()
     await pipeline.cut(move_s=86_400)
     await pipeline.follow()
     archive = ArchivedLog(OwnFiles(pipeline.area), "log")
-    runs, _ = await archive.runs()
+    runs, _ = await archive.windows()
     cut = await archive.last_cut(runs[-1])
     await pipeline.archivist().write_base(cut)
     return cut.offset
@@ -74,7 +74,7 @@ async def test_what_no_point_needs_goes_and_the_rest_is_whole(store: Store):
     assert plan.storage.foreign == 0
     assert plan.storage.young + len(plan.storage.orphans) == 1
     expired = await pipeline.expirer().carry_out(plan, orphans=False)
-    assert (expired.places, expired.locked) == (2, [])
+    assert (expired.locations, expired.locked) == (2, [])
 
     for row in (WIKI, CLICKS):
         assert await store.storage.receipt(place_of(row)) is None

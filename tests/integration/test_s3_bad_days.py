@@ -345,7 +345,7 @@ async def shipped_from(url: str, bucket: str, data: bytes) -> CopySource:
     await source.replace(f"source/{ONE}", data)
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(ONE))
-    return CopySource(origin=reader, place=ONE, objects=objects)
+    return CopySource(reader=reader, location=ONE, objects=objects)
 
 
 async def test_the_service_copies_on_its_own_where_it_can(
@@ -367,11 +367,11 @@ async def test_the_service_copies_on_its_own_where_it_can(
         await target.put(other, copy_source)
         assert front.kinds() == ["HEAD", "PUT"]
         await target.remove(other)
-        assert ahead_bytes_max(target, copy_source.origin, ONE) == SERVER_SIDE_MIN_BYTES
+        assert ahead_bytes_max(target, copy_source.reader, ONE) == SERVER_SIDE_MIN_BYTES
         front.seen.clear()
         assert await target.receipt(ONE) == receipt
         assert front.kinds() == ["HEAD", "HEAD"], "one more for the checksum that S3 keeps"
-        assert await target.kept(ONE) == receipt
+        assert await target.written_receipt(ONE) == receipt
     await is_whole(s3, bucket)
 
 
@@ -400,7 +400,7 @@ async def test_a_copy_does_not_have_the_receipt_of_its_original(s3: S3, bucket: 
     async with storage(s3.url, bucket, "archive") as archive, storage(s3.url, bucket) as target:
         await archive.put(ONE, await Origin({"": SMALL}).copy_source(ONE))
         objects = tuple(await archive.objects(ONE))
-        receipt = await target.put(place, CopySource(origin=archive, place=ONE, objects=objects))
+        receipt = await target.put(place, CopySource(reader=archive, location=ONE, objects=objects))
         assert receipt.copied_from == objects
         assert await target.receipt(place) == receipt
 
@@ -414,7 +414,11 @@ async def test_a_receipt_that_came_along_when_somebody_copied_does_not_count(s3:
         await target.bucket.create(target.key(elsewhere), SMALL, stat.metadata)
         assert await target.receipt(elsewhere) is None
         assert await target.receipt(ONE) == receipt
-        places = [place async for page in target.places(frozenset().__contains__) for place in page]
+        places = [
+            place
+            async for page in target.stored_locations(frozenset().__contains__)
+            for place in page
+        ]
         ours = {place.location: place.has_receipt for place in places}
         assert ours == {ONE: True, elsewhere: False}, "it is nothing that we may remove"
 
@@ -453,7 +457,7 @@ async def test_where_the_service_may_not_copy_bytes_are_streamed(s3: S3, front: 
     front.decide = decide
     async with storage(front.url, bucket) as target:
         receipt = await target.put(ONE, copy_source)
-        assert ahead_bytes_max(target, copy_source.origin, ONE) == AHEAD_MAX_BYTES
+        assert ahead_bytes_max(target, copy_source.reader, ONE) == AHEAD_MAX_BYTES
     assert copies["denied"] == 1
     assert receipt.objects == checked({"": LARGE})
     assert Counter(front.kinds())["UploadPart"] == PARTS

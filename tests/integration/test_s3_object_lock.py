@@ -124,7 +124,7 @@ async def test_what_was_copied_by_the_service_is_locked(s3: S3, bucket: str, tar
     await s3_bucket(s3_service(address), Pace()).replace(f"source/{LARGE}", CONTENTS[LARGE][""])
     reader = S3Reader(address, pace=Pace(), sizes=SIZES)
     objects = tuple(await reader.objects(LARGE))
-    await target.put(LARGE, CopySource(origin=reader, place=LARGE, objects=objects))
+    await target.put(LARGE, CopySource(reader=reader, location=LARGE, objects=objects))
     found = await locks(s3, bucket)
     assert found.pop(f"source/{LARGE}") is None
     assert list(found) == [target.key(LARGE)], "it carries its receipt itself"

@@ -24,8 +24,8 @@ from replicator.model.holds import (
     point_of,
 )
 from replicator.model.intent import (
-    Done,
     Intent,
+    IntentDone,
     done_json,
     done_of,
     intent_json,
@@ -125,7 +125,7 @@ DOCUMENTS = {
     ),
     "done.json": Golden(
         name="expiry/0000000003.done.json",
-        value=Done(carried_out=True),
+        value=IntentDone(carried_out=True),
         write=done_json,
         read=done_of,
     ),

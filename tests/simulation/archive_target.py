@@ -63,7 +63,7 @@ class ArchiveTarget:
             storage=FlakyTargetStorage(self.storage, self.area, world.weather),
         )
         return Pipeline(
-            world.origin([self.area]),
+            world.history_source([self.area]),
             target,
             world.tools(),
             mapping=world.mapping(ARCHIVE_ROOT),
@@ -71,7 +71,7 @@ class ArchiveTarget:
 
     @property
     def _source(self) -> str:
-        return self._world.origin().source
+        return self._world.history_source().source
 
     def _truth(self) -> ArchiveMetadata:
         return ArchiveMetadata(self.area, self._world.clock)

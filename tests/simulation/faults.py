@@ -31,8 +31,8 @@ from replicator.ports import (
     Receipt,
     Snapshot,
     Span,
+    StoredLocation,
     StoredObject,
-    StoredPlace,
     TargetStorage,
     Transaction,
     Visit,
@@ -79,8 +79,8 @@ class FlakyLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await self._log.offset_at(time)
 
-    async def kept_for(self) -> timedelta | None:
-        return await self._log.kept_for()
+    async def retention(self) -> timedelta | None:
+        return await self._log.retention()
 
     async def report(self, reader: str, offset: Offset) -> None:
         await self._weather.before()
@@ -196,8 +196,8 @@ class FlakyStorage:
     async def receipt(self, location: Location) -> Receipt | None:
         return await self._storage.receipt(location)
 
-    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
-        return self._storage.copies_from(origin, location)
+    def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
+        return self._storage.copies_from(reader, location)
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         await self._weather.before()
@@ -227,13 +227,13 @@ class FlakyTargetStorage(FlakyStorage):
     async def extend(self, location: Location, until: datetime) -> None:
         await self._target.extend(location, until)
 
-    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+    async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         await self._weather.before()
-        async for page in self._target.places(known):
+        async for page in self._target.stored_locations(known):
             yield page
 
-    async def kept(self, location: Location) -> Receipt | None:
-        return await self._target.kept(location)
+    async def written_receipt(self, location: Location) -> Receipt | None:
+        return await self._target.written_receipt(location)
 
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         await self._weather.before()

@@ -21,7 +21,7 @@ from replicator.model.row import Segment
 from replicator.model.row_mapping import locate
 from replicator.services.history.reader import History
 from replicator.services.restore.restorer import Restorer
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
 from tests.simulation.archive_target import ARCHIVE_ROOT
 from tests.simulation.world import EXPIRY, RETRIES, SOURCE, TARGET_ROOT, World
@@ -115,7 +115,7 @@ async def lose_everything(world: World) -> None:
 
 async def lefts_of(world: World, log_id: str) -> list[Left]:
     """Return what the stores have of one log."""
-    told = await kept_gaps(world.area, log_id)
+    told = await archived_gaps(world.area, log_id)
     seen = world.lost.get(log_id, frozenset())
     if world.follows() and log_id == world.log_id:
         seen |= {gap.opened for gap in world.gaps()}
@@ -129,7 +129,7 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
         )
     ]
     if (archive := world.archive) is not None:
-        told = await kept_gaps(archive.area, log_id)
+        told = await archived_gaps(archive.area, log_id)
         gaps = [*await archive.gaps(log_id), *told]
         lefts.append(
             Left(
@@ -146,7 +146,7 @@ async def lefts_of(world: World, log_id: str) -> list[Left]:
 async def restore_alone(world: World, left: Left) -> None:
     archive = ArchivedLog(Store(left.area), left.log_id)
     history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
-    runs, faults = await archive.runs()
+    runs, faults = await archive.windows()
     assert not faults
     fresh = Fresh(world, left)
     for run in runs:
@@ -212,7 +212,7 @@ class Fresh:
             observer=self._world.observe,
         )
         pipeline = Pipeline(
-            store.origin,
+            store.history_source,
             ConfiguredTarget(
                 name="fresh",
                 settings=target_settings(

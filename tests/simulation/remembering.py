@@ -13,7 +13,7 @@ from unittest.mock import patch
 REMEMBERED: Final = (
     "replicator.services.store.store.unpack",
     "replicator.model.wire._parse",
-    "replicator.model.places.segment_payload",
+    "replicator.model.locations.segment_payload",
 )
 RESULTS_MAX: Final = 1 << 14
 

@@ -14,7 +14,7 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app.pipeline import Allowed, Origin, Pipeline, Tools, history_of, watcher
+from replicator.app.pipeline import Allowed, HistorySource, Pipeline, Tools, history_of, watcher
 from replicator.app.retention import Retention, holds
 from replicator.app.stores import OpenStore, open_store
 from replicator.app.target import ConfiguredTarget
@@ -46,7 +46,7 @@ from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.intents import horizon
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
@@ -195,16 +195,16 @@ class World:
             storage=FlakyTargetStorage(self.target_storage, self.area, self.weather),
         )
 
-    def origin(
+    def history_source(
         self, areas: Sequence[MemoryArea] | None = None, *, preferred: bool = True
-    ) -> Origin:
+    ) -> HistorySource:
         """Return the log, and what was trimmed of it from these places; else the standby's own."""
         log = SplicedLog(
             FlakyLog(self.log.reopen(), self.weather),
             lambda: [Store(FlakyArea(area, self.weather)) for area in areas or [self.area]],
             preferred=preferred,
         )
-        return Origin(source=SOURCE, layout=ORIGIN, log=log, bases=log)
+        return HistorySource(source=SOURCE, layout=ORIGIN, log=log, bases=log)
 
     def mapping(self, root: str = TARGET_ROOT) -> RowMapping:
         return RowMapping(
@@ -224,7 +224,11 @@ class World:
 
     def pipeline(self, store: Store | None = None) -> Pipeline:
         return Pipeline(
-            self.origin(), self.configured(), self.tools(), mapping=self.mapping(), store=store
+            self.history_source(),
+            self.configured(),
+            self.tools(),
+            mapping=self.mapping(),
+            store=store,
         )
 
     def watcher(self) -> Watcher:
@@ -234,7 +238,7 @@ class World:
             metadata=FlakyReader(self.source, self.weather),
             log=FlakyLog(self.log.reopen(), self.weather),
             history=history_of(
-                self.origin(self.areas(), preferred=False), self.tools(), self.observe
+                self.history_source(self.areas(), preferred=False), self.tools(), self.observe
             ),
             tools=self.tools(),
             observer=self.observe,
@@ -255,13 +259,13 @@ class World:
     async def retention_services(self) -> Retention:
         store, tools = await self.open_store(), self.tools()
         pipeline = Pipeline(
-            store.origin, store.target, tools, mapping=self.mapping(), store=store.store
+            store.history_source, store.target, tools, mapping=self.mapping(), store=store.store
         )
         return Retention(store.archive, pipeline, store.target, tools)
 
     async def holds(self) -> Holds:
         store = await self.open_store()
-        return holds(store.archive, store.origin, store.target, self.tools())
+        return holds(store.archive, store.history_source, store.target, self.tools())
 
     def areas(self) -> list[MemoryArea]:
         """Return the places of all targets' histories."""
@@ -356,7 +360,7 @@ class World:
         self.check()
         if expired.number:
             self.marks.add("expired")
-        if expired.places:
+        if expired.locations:
             self.marks.add("bytes expired")
         if expired.orphans:
             self.marks.add("orphans were removed")
@@ -391,7 +395,7 @@ class World:
     async def hold(self) -> None:
         archive = ArchivedLog(self.truth, self.log_id)
         history = History(archive, source=SOURCE, workers=InPlaceWorkers(), bases=archive)
-        runs, _ = await archive.runs()
+        runs, _ = await archive.windows()
         if not runs:
             return
         try:
@@ -536,7 +540,7 @@ class World:
             bases=archive,
             observer=self.observe,  # of a hold that was killed while an expiry took its base
         )
-        runs, faults = await archive.runs()
+        runs, faults = await archive.windows()
         assert not faults
         assert not await archive.damages()
         for run in runs:
@@ -563,7 +567,7 @@ class World:
                 assert isinstance(entry.event, RowChanged)
                 rows[key_of(entry.event.row)] = (entry.offset, entry.event.row)
         assert {key: row for key, (_, row) in rows.items()} == self.source.seen[cut.closed.digest]
-        gaps = await kept_gaps(self.area, log_id)
+        gaps = await archived_gaps(self.area, log_id)
         excused = {gap.opened for gap in gaps if gap.at(cut.offset)}
         for offset, row in rows.values():
             if isinstance(row, Segment) and offset not in excused:

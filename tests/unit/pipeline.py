@@ -10,14 +10,14 @@ from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Allowed, Origin, Tools
+from replicator.app.pipeline import Allowed, HistorySource, Tools
 from replicator.app.retention import Retention, holds
 from replicator.app.target import ConfiguredTarget
 from replicator.config import RetrySettings
 from replicator.config.clusters import ExpirySettings
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
+from replicator.model.locations import TargetLocator
 from replicator.model.observation import CutApplied, GapOpened, Observation
-from replicator.model.places import Placing
 from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.model.row_mapping import RowMapping, locate
 from replicator.ports import MetadataWriter
@@ -34,7 +34,7 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.intents import Intents
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
 from replicator.services.target.copier import Backup, BytesFrom
@@ -98,9 +98,9 @@ class Pipeline:
             records_per_read_max=self.records_max,
         )
 
-    def origin(self, *, preferred: bool = True) -> Origin:
+    def history_source(self, *, preferred: bool = True) -> HistorySource:
         log = SplicedLog(self.log.reopen(), lambda: [Store(self.area)], preferred=preferred)
-        return Origin(source=SOURCE, layout=ORIGIN, log=log, bases=log)
+        return HistorySource(source=SOURCE, layout=ORIGIN, log=log, bases=log)
 
     def configured(self, metadata: MetadataWriter | None = None) -> ConfiguredTarget:
         self.target_storage.own = self.area
@@ -137,7 +137,7 @@ class Pipeline:
         self, metadata: MetadataWriter | None = None, *, store: Store | None = None
     ) -> wiring.Pipeline:
         return wiring.Pipeline(
-            self.origin(),
+            self.history_source(),
             self.configured(metadata),
             self.tools(),
             mapping=self.mapping(),
@@ -187,7 +187,9 @@ class Pipeline:
         return self.wired().verifier()
 
     def history(self, *, preferred: bool = True) -> History:
-        return wiring.history_of(self.origin(preferred=preferred), self.tools(), self.seen.append)
+        return wiring.history_of(
+            self.history_source(preferred=preferred), self.tools(), self.seen.append
+        )
 
     def archivist(self, store: Store | None = None) -> Archivist:
         return self.wired(store=store).archivist()
@@ -198,10 +200,10 @@ class Pipeline:
     def intents(self) -> Intents:
         return Intents(self.area, clock=self.clock, clock_skew_max=EXPIRY.clock_skew_max)
 
-    def points(self, store: Store | None = None) -> KeptPoints:
-        return KeptPoints(store or Store(self.area), clock=self.clock)
+    def points(self, store: Store | None = None) -> StorePoints:
+        return StorePoints(store or Store(self.area), clock=self.clock)
 
-    def placing(self) -> Placing:
+    def placing(self) -> TargetLocator:
         return self.wired().placing()
 
     def guard(self) -> ExpiryGuard:
@@ -209,8 +211,8 @@ class Pipeline:
 
     def holds(self) -> Holds:
         archive = ArchivedLog(Store(self.area), "log")
-        origin = Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive)
-        return holds(archive, origin, self.configured(), self.tools())
+        history_source = HistorySource(source=SOURCE, layout=ORIGIN, log=archive, bases=archive)
+        return holds(archive, history_source, self.configured(), self.tools())
 
     def retention(self, store: Store | None = None) -> Retention:
         store = store or Store(self.area)

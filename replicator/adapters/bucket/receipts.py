@@ -48,7 +48,7 @@ class Receipts:
         text = document(location, receipt)
         await self._bucket.replace(self.key(location), text, retained=True)
 
-    async def kept(self, location: Location) -> Receipt | None:
+    async def written_receipt(self, location: Location) -> Receipt | None:
         """Return a receipt, whatever has become of its bytes.
 
         Raises:

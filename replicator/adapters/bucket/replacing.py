@@ -45,7 +45,7 @@ class Mending:
         if location.endswith("/"):
             stored = await self._folder(key, copy_source)
         else:
-            packed = copy_source.place.endswith("/")
+            packed = copy_source.location.endswith("/")
             stored = await self._object(key, location, copy_source, truth, packed=packed)
         receipt = stored.confirmed(truth)
         if receipt is None:

@@ -17,7 +17,7 @@ from typing import Self
 
 from replicator.adapters.bucket.area import ObjectArea
 from replicator.adapters.bucket.bucket import Bucket, Stat, files, listed
-from replicator.adapters.bucket.places import ObjectPlaces
+from replicator.adapters.bucket.locations import ObjectLocations
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.receipts import Receipts, mapped, metadata_of
 from replicator.adapters.bucket.replacing import Mending
@@ -41,8 +41,8 @@ from replicator.ports import (
     Effective,
     Known,
     Receipt,
+    StoredLocation,
     StoredObject,
-    StoredPlace,
 )
 
 PROBE_BYTES = 4096
@@ -131,12 +131,12 @@ class ObjectStorage(ObjectStorageReader):
         self._absent[key] = monotonic()
         return None
 
-    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
-        return self._server_copy is not None and self._server_copy.reaches(origin, location)
+    def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
+        return self._server_copy is not None and self._server_copy.reaches(reader, location)
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         if not location.endswith("/"):
-            packed = copy_source.place.endswith("/")
+            packed = copy_source.location.endswith("/")
             stored = None if packed else _only(location, copy_source)
             return await self._put_object(location, copy_source, stored)
         _require_folder(location, copy_source)
@@ -183,11 +183,11 @@ class ObjectStorage(ObjectStorageReader):
             for one in page:
                 await self._bucket.delete(one.key)
 
-    async def kept(self, location: Location) -> Receipt | None:
+    async def written_receipt(self, location: Location) -> Receipt | None:
         key = self.key(location)
         if not location.endswith("/") and (stat := await self._bucket.stat(key)) is not None:
-            return await self._kept(location, stat)
-        return await self._receipts.kept(location)
+            return await self._written_receipt(location, stat)
+        return await self._receipts.written_receipt(location)
 
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         there = {one.name: one.size_bytes for one in await self.objects(location)}
@@ -201,7 +201,7 @@ class ObjectStorage(ObjectStorageReader):
         key = self.key(location)
         if location.endswith("/"):
             _require_folder(location, copy_source)
-        elif not copy_source.place.endswith("/"):
+        elif not copy_source.location.endswith("/"):
             _only(location, copy_source)
         self._ahead.pop(location, None)
         await self._require_proved()
@@ -211,9 +211,9 @@ class ObjectStorage(ObjectStorageReader):
         del until
         self.key(location)
 
-    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+    async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         noted = await self._receipts.noted()
-        async for page in ObjectPlaces(self._bucket, self._prefix, noted, known).pages():
+        async for page in ObjectLocations(self._bucket, self._prefix, noted, known).pages():
             yield page
 
     # ----------------------------------------------------------------------------- one object
@@ -240,7 +240,7 @@ class ObjectStorage(ObjectStorageReader):
             or contents.stored is None
             or contents.stored.size_bytes < SERVER_SIDE_MIN_BYTES
             or not self._server_copy.reaches(
-                contents.copy_source.origin, contents.copy_source.place
+                contents.copy_source.reader, contents.copy_source.location
             )
         ):
             return None
@@ -329,13 +329,15 @@ class ObjectStorage(ObjectStorageReader):
         return receipt
 
     async def _object_receipt(self, location: Location, stat: Stat) -> Receipt | None:
-        kept = await self._kept(location, stat)
-        if kept is None or [one.size_bytes for one in kept.objects] != [stat.size_bytes]:
+        written_receipt = await self._written_receipt(location, stat)
+        if written_receipt is None or [one.size_bytes for one in written_receipt.objects] != [
+            stat.size_bytes
+        ]:
             return None
-        return replace(kept, stored_at=stat.stored_at)
+        return replace(written_receipt, stored_at=stat.stored_at)
 
-    async def _kept(self, location: Location, stat: Stat) -> Receipt | None:
-        return await self._carried(location, stat) or await self._receipts.kept(location)
+    async def _written_receipt(self, location: Location, stat: Stat) -> Receipt | None:
+        return await self._carried(location, stat) or await self._receipts.written_receipt(location)
 
     async def _carried(self, location: Location, stat: Stat) -> Receipt | None:
         """Return the receipt that an object carries, with the checksum that the service keeps."""
@@ -413,23 +415,25 @@ class ObjectStorage(ObjectStorageReader):
         )
 
     async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
-        if (kept := await self._receipts.kept(location)) is None:
+        if (written_receipt := await self._receipts.written_receipt(location)) is None:
             return None
         there = await listed(self._bucket, key)
         sizes = {one.key[len(key) :]: one.size_bytes for one in there}
-        if sizes != {one.name: one.size_bytes for one in kept.objects}:
+        if sizes != {one.name: one.size_bytes for one in written_receipt.objects}:
             return None
-        return replace(kept, stored_at=max((one.stored_at for one in there), default=None))
+        return replace(
+            written_receipt, stored_at=max((one.stored_at for one in there), default=None)
+        )
 
 
 def _require_folder(location: Location, copy_source: CopySource) -> None:
-    if not copy_source.place.endswith("/"):
-        raise RefusedError(f"{copy_source.place} is one object and {location} a folder")
+    if not copy_source.location.endswith("/"):
+        raise RefusedError(f"{copy_source.location} is one object and {location} a folder")
 
 
 def _only(location: Location, copy_source: CopySource) -> StoredObject:
     if [stored.name for stored in copy_source.objects] != [""]:
-        raise RefusedError(f"{location}: {copy_source.place} is not one object")
+        raise RefusedError(f"{location}: {copy_source.location} is not one object")
     return copy_source.objects[0]
 
 

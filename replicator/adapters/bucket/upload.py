@@ -70,7 +70,7 @@ class Contents:
         """Raise a CorruptionError when other than the announced bytes arrived."""
         if self.stored is not None and size_bytes != self.stored.size_bytes:
             raise CorruptionError(
-                f"{self.copy_source.place}{self.stored.name}: {size_bytes} bytes arrived, its"
+                f"{self.copy_source.location}{self.stored.name}: {size_bytes} bytes arrived, its"
                 f" storage said {self.stored.size_bytes}; nothing was stored"
             )
 
@@ -90,7 +90,7 @@ class Upload(Protocol):
 class ServerCopy(Protocol):
     """Copies within the storage service, without the bytes coming here."""
 
-    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
+    def reaches(self, reader: DeepStorageReader, location: Location) -> bool:
         """Return whether what is at this place is in the same service, and not denied so far."""
         ...
 

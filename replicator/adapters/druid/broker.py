@@ -9,7 +9,7 @@ import orjson
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.answer import Answer, Measure, What
+from replicator.model.answer import Aggregate, Answer, Measure
 from replicator.model.interval import Interval, instant, interval_or_eternity
 from replicator.ports import Availability, Served
 
@@ -29,16 +29,16 @@ CONTEXT: Mapping[str, Any] = {
 }
 UNKNOWN = " not found"
 """`Object 'x' not found within 'druid'`, as Calcite says of a table since Druid 0.9."""
-EXPRESSIONS: Mapping[What, str] = {
-    What.ROWS: "COUNT(*)",
-    What.VALUES: "COUNT({0})",
-    What.SUM: "SUM({0})",
-    What.LEAST: "MIN({0})",
-    What.MOST: "MAX({0})",
+EXPRESSIONS: Mapping[Aggregate, str] = {
+    Aggregate.ROWS: "COUNT(*)",
+    Aggregate.VALUES: "COUNT({0})",
+    Aggregate.SUM: "SUM({0})",
+    Aggregate.LEAST: "MIN({0})",
+    Aggregate.MOST: "MAX({0})",
     # CHAR_LENGTH alone leaves out rows with several values (seen with Druid 33.0.0)
-    What.LENGTH: "SUM(CHAR_LENGTH(MV_TO_STRING({0}, ',')))",
-    What.JSON_LENGTH: "SUM(CHAR_LENGTH(TO_JSON_STRING({0})))",
-    What.MILLIS: "SUM(TIMESTAMP_TO_MILLIS({0}))",
+    Aggregate.LENGTH: "SUM(CHAR_LENGTH(MV_TO_STRING({0}, ',')))",
+    Aggregate.JSON_LENGTH: "SUM(CHAR_LENGTH(TO_JSON_STRING({0})))",
+    Aggregate.MILLIS: "SUM(TIMESTAMP_TO_MILLIS({0}))",
 }
 TABLES = """
 SELECT TABLE_NAME AS "name" FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'druid'

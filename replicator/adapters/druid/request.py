@@ -101,7 +101,7 @@ class DruidServers:
             ConfigError: a certificate is not believed, or one that is not configured leads.
         """
         failures: list[ReplicatorError] = []
-        request = _Request(method, path, body, timeout_s)
+        request = _DruidRequest(method, path, body, timeout_s)
         for url in tuple(self._urls):
             async with AsyncExitStack() as stack:
                 try:
@@ -121,7 +121,7 @@ class DruidServers:
         raise TransientError("; ".join(map(str, failures)))
 
     async def _led(
-        self, stack: AsyncExitStack, url: str, request: "_Request"
+        self, stack: AsyncExitStack, url: str, request: "_DruidRequest"
     ) -> tuple[aiohttp.ClientResponse, str]:
         """Ask one, and whom it redirects to; return the answer and who gave it."""
         answer = await stack.enter_async_context(request.to(f"{url}{request.path}", self._login))
@@ -142,7 +142,7 @@ class DruidServers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _DruidRequest:
     method: str
     path: str
     body: bytes | None

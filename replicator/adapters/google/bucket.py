@@ -165,7 +165,9 @@ class GoogleBucket:
         """What two buckets must have in common for the service to copy between them."""
         return self._url
 
-    async def copy_from(self, origin: "GoogleBucket", name: str, generation: str, key: str) -> None:
+    async def copy_from(
+        self, source_bucket: "GoogleBucket", name: str, generation: str, key: str
+    ) -> None:
         """Let the service copy an object of this generation, in as many steps as it wants.
 
         Raises:
@@ -174,16 +176,16 @@ class GoogleBucket:
             TransientError: it was written again since it was listed.
             CorruptionError: the copy has another CRC32C; it was removed.
         """
-        doing = f"cannot copy {origin.name}/{name} to {key}"
+        doing = f"cannot copy {source_bucket.name}/{name} to {key}"
         params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
-        _, source = await origin._asked("GET", origin._object(name), doing)
+        _, source = await source_bucket._asked("GET", source_bucket._object(name), doing)
         into = f"rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
         done: dict[str, Any] = {}
         while not done.get("done"):
-            url = f"{origin._object(name)}/{into}"
+            url = f"{source_bucket._object(name)}/{into}"
             status, done = await self._asked("POST", url, doing, params=params)
             if status == HTTPStatus.NOT_FOUND:
-                raise await origin._gone(name)
+                raise await source_bucket._gone(name)
             if status == HTTPStatus.PRECONDITION_FAILED:
                 raise FileExistsError(key)
             params["rewriteToken"] = done.get("rewriteToken", "")

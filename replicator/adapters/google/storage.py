@@ -82,20 +82,20 @@ class GoogleServerCopy:
         self._bucket = bucket
         self._denied = False
 
-    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
-        return self._within(origin, place) is not None
+    def reaches(self, reader: DeepStorageReader, location: Location) -> bool:
+        return self._within(reader, location) is not None
 
     async def run(
         self, key: str, contents: Contents, metadata: Mapping[str, str]
     ) -> Checked | None:
         del metadata
-        within = self._within(contents.copy_source.origin, contents.copy_source.place)
+        within = self._within(contents.copy_source.reader, contents.copy_source.location)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None
-        source, origin_key = within
+        source, source_key = within
         try:
-            await self._bucket.copy_from(source, origin_key, stored.tag, key)
+            await self._bucket.copy_from(source, source_key, stored.tag, key)
         except ConfigError:
             self._denied = True  # these credentials cannot read there
             return None
@@ -109,17 +109,17 @@ class GoogleServerCopy:
         del key
 
     def _within(
-        self, origin: DeepStorageReader, place: Location
+        self, reader: DeepStorageReader, location: Location
     ) -> tuple[GoogleBucket, str] | None:
         """Return the bucket of the same service that a place is in, and its key there."""
-        if isinstance(origin, SourceStorages):
-            origin, place = origin.at(place)
-        if not isinstance(origin, ObjectStorageReader) or self._denied:
+        if isinstance(reader, SourceStorages):
+            reader, location = reader.at(location)
+        if not isinstance(reader, ObjectStorageReader) or self._denied:
             return None
-        bucket = origin.bucket
+        bucket = reader.bucket
         if not isinstance(bucket, GoogleBucket) or bucket.service != self._bucket.service:
             return None
-        return bucket, origin.key(place)
+        return bucket, reader.key(location)
 
 
 def _effective(

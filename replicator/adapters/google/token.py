@@ -59,7 +59,7 @@ class GoogleToken:
     def _fresh(self) -> Credentials:
         credentials = self._credentials or self._found()
         try:
-            with _Session() as session:
+            with _TokenSession() as session:
                 credentials.refresh(Request(session))
         except GoogleAuthError as exc:
             error = TransientError if exc.retryable else ConfigError
@@ -73,7 +73,7 @@ class GoogleToken:
                     str(self._key_file), scopes=[SCOPE]
                 )
                 return found
-            with _Session() as session:
+            with _TokenSession() as session:
                 credentials, _ = google.auth.default(scopes=[SCOPE], request=Request(session))
         except (GoogleAuthError, OSError, ValueError) as exc:
             raise ConfigError(
@@ -84,7 +84,7 @@ class GoogleToken:
         return ours
 
 
-class _Session(requests.Session):
+class _TokenSession(requests.Session):
     """Asks through the proxy that all others are asked through."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from replicator.adapters.kafka import topic as kafka_topic
 from replicator.adapters.kafka.reader import PartitionReader
-from replicator.adapters.kafka.session import Session, stopped, translated
+from replicator.adapters.kafka.session import KafkaSession, stopped, translated
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.errors import (
     ConfigError,
@@ -48,7 +48,7 @@ NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
 MARKERS = 1
 """Records of the broker's own behind the last one of a transaction, which ends with each cut."""
-KEPT_FOR_ASKED_EVERY_S = 60.0
+RETENTION_ASKED_EVERY_S = 60.0
 """Each question is a connection; a topic's retention is changed by hand."""
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -66,7 +66,7 @@ class KafkaLimits:
 
 
 @dataclass(slots=True)
-class _Writing:
+class _Producing:
     """What only the one writer has."""
 
     producer: AIOKafkaProducer
@@ -75,7 +75,7 @@ class _Writing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tail:
+class _LastWriter:
     """What the last record says about its writer."""
 
     epoch: Epoch
@@ -83,11 +83,11 @@ class _Tail:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _TopicRetention:
     """What the topic's retention was when it was asked for."""
 
     asked_at_s: float
-    kept_for: timedelta | None
+    retention: timedelta | None
 
 
 class KafkaEventLog:
@@ -97,7 +97,7 @@ class KafkaEventLog:
     """
 
     def __init__(
-        self, session: Session, topic: TopicSettings, clock: Clock, limits: KafkaLimits
+        self, session: KafkaSession, topic: TopicSettings, clock: Clock, limits: KafkaLimits
     ) -> None:
         self._session = session
         self._topic = topic
@@ -110,11 +110,11 @@ class KafkaEventLog:
             fetch_bytes_max=limits.fetch_bytes_max,
         )
         self._is_there = False
-        self._writing: _Writing | None = None
+        self._writing: _Producing | None = None
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
         self._groups: dict[str, AIOKafkaConsumer] = {}
-        self._kept: _Kept | None = None
+        self._retention: _TopicRetention | None = None
 
     async def close(self) -> None:
         """Finish what is being appended and close all connections."""
@@ -151,12 +151,12 @@ class KafkaEventLog:
         records = await self.read(Offset(at), records_max=1)
         return records[0].offset if records else None
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         now_s = asyncio.get_running_loop().time()
-        if self._kept is None or now_s - self._kept.asked_at_s > KEPT_FOR_ASKED_EVERY_S:
-            kept_for = await kafka_topic.retention(self._session, self._topic)
-            self._kept = _Kept(now_s, kept_for)
-        return self._kept.kept_for
+        if self._retention is None or now_s - self._retention.asked_at_s > RETENTION_ASKED_EVERY_S:
+            retention = await kafka_topic.retention(self._session, self._topic)
+            self._retention = _TopicRetention(now_s, retention)
+        return self._retention.retention
 
     async def report(self, reader: str, offset: Offset) -> None:
         name = f"{self._topic.name}.{reader}"
@@ -164,9 +164,9 @@ class KafkaEventLog:
             if name not in self._groups:
                 self._groups[name] = await self._member(name)
             at = await self._next_of(offset)
-            place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, "")}
+            position = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, "")}
             async with asyncio.timeout(self._session.request_timeout_s):
-                await self._groups[name].commit(place)
+                await self._groups[name].commit(position)
 
     async def beat(self, who: str, data: bytes) -> None:
         """Keep it as the metadata of a group's offset, at the log's end: the group has no lag."""
@@ -221,7 +221,7 @@ class KafkaEventLog:
             await self._resign()
             await kafka_topic.make(self._session, self._topic)
             producer = await self._producer()
-            self._writing = writing = _Writing(producer, Epoch(0), 0)
+            self._writing = writing = _Producing(producer, Epoch(0), 0)
             try:
                 # From here on older writers are fenced, so the last record stays the last one.
                 tail = await self._tail()
@@ -241,7 +241,7 @@ class KafkaEventLog:
         task.add_done_callback(self._appends.discard)
         return await asyncio.shield(task)
 
-    async def _append(self, documents: Sequence[Document], writing: _Writing) -> Offset:
+    async def _append(self, documents: Sequence[Document], writing: _Producing) -> Offset:
         async with self._lock:
             if writing is not self._writing:
                 raise FencedError(f"topic {self._topic.name} was acquired again in the meantime")
@@ -256,7 +256,7 @@ class KafkaEventLog:
                 await self._resign()
                 raise
 
-    async def _commit(self, documents: Sequence[Document], writing: _Writing) -> Offset:
+    async def _commit(self, documents: Sequence[Document], writing: _Producing) -> Offset:
         """Append in one transaction, and return when every reader sees it."""
         now_ms = int((self._clock.now() - _EPOCH_START) / _MILLISECOND)
         writing.appended_at_ms = max(writing.appended_at_ms, now_ms)
@@ -268,7 +268,7 @@ class KafkaEventLog:
                 await self._stable(last + 1)
         return Offset(first)
 
-    async def _send(self, documents: Sequence[Document], writing: _Writing) -> tuple[int, int]:
+    async def _send(self, documents: Sequence[Document], writing: _Producing) -> tuple[int, int]:
         """Hand all documents to the producer and return their first and last offset."""
         sent: list[asyncio.Future[RecordMetadata]] = []
         try:
@@ -282,7 +282,9 @@ class KafkaEventLog:
         offsets: list[int] = [future.result().offset for future in sent]
         return offsets[0], offsets[0] + len(documents) - 1
 
-    def _batches(self, documents: Sequence[Document], writing: _Writing) -> Iterator[BatchBuilder]:
+    def _batches(
+        self, documents: Sequence[Document], writing: _Producing
+    ) -> Iterator[BatchBuilder]:
         headers = _Headers(writing.epoch)
         batch = writing.producer.create_batch()
         for document in documents:
@@ -313,7 +315,7 @@ class KafkaEventLog:
         while await reader.end() < end:  # noqa: ASYNC110 - the broker tells nobody
             await asyncio.sleep(STABLE_POLL_S)
 
-    async def _tail(self) -> _Tail:
+    async def _tail(self) -> _LastWriter:
         """Return what the last committed record says, looking back in growing steps."""
         reader = await self._opened()
         first, end = await reader.first(), await reader.end()
@@ -324,9 +326,11 @@ class KafkaEventLog:
             while position < at and (found := await reader.read(position, records_max=1000)):
                 last, position = found[-1], found[-1].offset + 1
             if last is not None:
-                return _Tail(Epoch(int(_headers(last)[EPOCH])), last.timestamp)
+                return _LastWriter(Epoch(int(_headers(last)[EPOCH])), last.timestamp)
             at, step = start, step * 8
-        return _Tail(Epoch(end), 0)  # every epoch took an offset, so none was larger than this
+        return _LastWriter(
+            Epoch(end), 0
+        )  # every epoch took an offset, so none was larger than this
 
     async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:
         """Tell another writer from a transaction that the broker gave up because we were slow.

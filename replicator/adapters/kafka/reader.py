@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from replicator.adapters.kafka.session import Session, stopped, translated
+from replicator.adapters.kafka.session import KafkaSession, stopped, translated
 from replicator.errors import GapError
 
 EMPTY_POLL_S = 0.02
@@ -32,7 +32,7 @@ class PartitionReader:
     """Reads committed records of one partition of one topic."""
 
     def __init__(
-        self, session: Session, topic: str, *, cursors_max: int, fetch_bytes_max: int
+        self, session: KafkaSession, topic: str, *, cursors_max: int, fetch_bytes_max: int
     ) -> None:
         """Take the settings; nothing is opened yet.
 

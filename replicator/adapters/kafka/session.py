@@ -87,7 +87,7 @@ class Sasl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class KafkaSession:
     """Where the brokers are and how they are spoken to."""
 
     bootstrap_servers: tuple[str, ...]

@@ -34,7 +34,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from replicator.adapters.kafka.session import Session, translated
+from replicator.adapters.kafka.session import KafkaSession, translated
 from replicator.errors import ConfigError, NotFoundError, TransientError
 
 UNLIMITED = -1
@@ -76,7 +76,7 @@ class Described:
     replicas: int
 
 
-async def find(session: Session, name: str) -> Described:
+async def find(session: KafkaSession, name: str) -> Described:
     """Return what there is under this name.
 
     Raises:
@@ -93,7 +93,7 @@ async def find(session: Session, name: str) -> Described:
         return _described(answer, name)
 
 
-async def make(session: Session, wanted: TopicSettings) -> Described:
+async def make(session: KafkaSession, wanted: TopicSettings) -> Described:
     """Return the topic, made when there was none, with its settings checked.
 
     Raises:
@@ -113,7 +113,7 @@ async def make(session: Session, wanted: TopicSettings) -> Described:
             ) from exc
 
 
-async def retention(session: Session, wanted: TopicSettings) -> timedelta | None:
+async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta | None:
     """Return how long the topic keeps a record, None: for ever.
 
     Where the brokers do not let us ask, it is what the settings say: a watcher does not start on a
@@ -127,13 +127,13 @@ async def retention(session: Session, wanted: TopicSettings) -> timedelta | None
         async with _admin(session) as admin:
             values = await _values(session, admin, wanted.name)
     except ConfigError:
-        kept_ms = wanted.retention_ms
+        retention_ms = wanted.retention_ms
     else:
-        kept_ms = int(values["retention.ms"])
-    return None if kept_ms == UNLIMITED else timedelta(milliseconds=kept_ms)
+        retention_ms = int(values["retention.ms"])
+    return None if retention_ms == UNLIMITED else timedelta(milliseconds=retention_ms)
 
 
-async def note(session: Session, name: str, group: str) -> bytes | None:
+async def note(session: KafkaSession, name: str, group: str) -> bytes | None:
     """Return what a group has said with the offset that it committed, None: nothing.
 
     Raises:
@@ -150,7 +150,7 @@ async def note(session: Session, name: str, group: str) -> bytes | None:
 
 
 @asynccontextmanager
-async def _admin(session: Session) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(session: KafkaSession) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**session.options())
     try:
         with translated(f"connect to Kafka at {session.servers}"):
@@ -160,7 +160,7 @@ async def _admin(session: Session) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _create(session: Session, admin: AIOKafkaAdminClient, wanted: TopicSettings) -> None:
+async def _create(session: KafkaSession, admin: AIOKafkaAdminClient, wanted: TopicSettings) -> None:
     topic = NewTopic(wanted.name, 1, wanted.replication_factor, topic_configs=dict(wanted.configs))
     with translated(f"create topic {wanted.name} at {session.servers}"):
         answer = await admin.create_topics([topic])
@@ -170,7 +170,7 @@ async def _create(session: Session, admin: AIOKafkaAdminClient, wanted: TopicSet
                 raise error(*message)
 
 
-async def _appeared(session: Session, name: str) -> None:
+async def _appeared(session: KafkaSession, name: str) -> None:
     """Wait until the brokers have told each other of a new topic."""
     with translated(f"wait for topic {name} to appear at {session.servers}"):
         async with asyncio.timeout(session.request_timeout_s):
@@ -182,7 +182,7 @@ async def _appeared(session: Session, name: str) -> None:
 
 
 async def _checked(
-    session: Session, admin: AIOKafkaAdminClient, wanted: TopicSettings
+    session: KafkaSession, admin: AIOKafkaAdminClient, wanted: TopicSettings
 ) -> Described:
     found = await find(session, wanted.name)
     values = await _values(session, admin, wanted.name)
@@ -194,7 +194,9 @@ async def _checked(
     return found
 
 
-async def _values(session: Session, admin: AIOKafkaAdminClient, name: str) -> Mapping[str, str]:
+async def _values(
+    session: KafkaSession, admin: AIOKafkaAdminClient, name: str
+) -> Mapping[str, str]:
     with translated(f"read the settings of topic {name} at {session.servers}"):
         [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
         [(code, message, _, _, entries)] = answer.resources

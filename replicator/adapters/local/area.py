@@ -69,8 +69,8 @@ class LocalArea:
             self._require_root()
             refuse_links(folder, self._root)
             found = [
-                Path(place, name).relative_to(self._top).as_posix()
-                for place, _, names in os.walk(folder, onerror=_raise_unless_missing)
+                Path(parent, name).relative_to(self._top).as_posix()
+                for parent, _, names in os.walk(folder, onerror=_raise_unless_missing)
                 for name in names
                 if not name.startswith(HIDDEN)
             ]

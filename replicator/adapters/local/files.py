@@ -186,7 +186,7 @@ def _below(folder: Path, prefix: str) -> Iterator[Found]:
                 raise RefusedError(f"{entry.path} is neither a file nor a folder")
 
 
-class Reading:
+class FileReading:
     """One file, read in pieces from a byte on; `locate` gives its path once it is opened."""
 
     def __init__(self, locate: Callable[[], Path], piece_bytes: int, start: int = 0) -> None:
@@ -216,7 +216,7 @@ class Reading:
         return (self._file and self._file.read(self._piece_bytes - size_bytes)) or b""
 
 
-class Writing:
+class FileWriting:
     """One new file, written in pieces, its checksum computed on the way."""
 
     def __init__(self, path: Path, mode: int = FILE) -> None:
@@ -255,7 +255,7 @@ class Writing:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write a new file of ours whose bytes survive; its name does so once the folder is synced."""
-    writing = Writing(path, PRIVATE_FILE)
+    writing = FileWriting(path, PRIVATE_FILE)
     try:
         writing.end(data)
     finally:

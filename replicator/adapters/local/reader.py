@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from replicator.adapters.local.files import Found, Reading, files_at, translated
+from replicator.adapters.local.files import FileReading, Found, files_at, translated
 from replicator.adapters.machine.threads import finished
 from replicator.errors import (
     DeniedObjectError,
@@ -106,10 +106,10 @@ class LocalDeepStorageReader:
                 raise FileNotFoundError(f"{location} holds no file")
             return found
 
-    def _opened(self, location: Location, name: str, *, start: int = 0) -> Reading:
-        return Reading(partial(self._object_path, location, name), self._piece_bytes, start)
+    def _opened(self, location: Location, name: str, *, start: int = 0) -> FileReading:
+        return FileReading(partial(self._object_path, location, name), self._piece_bytes, start)
 
-    def _require_same(self, reading: Reading, location: Location, stored: StoredObject) -> None:
+    def _require_same(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
         """Raise a TransientError when the file was written since it was listed."""
         if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
             raise TransientError(
@@ -117,7 +117,7 @@ class LocalDeepStorageReader:
                 hint="it is listed and read again",
             )
 
-    def _piece(self, reading: Reading, location: Location, name: str) -> bytes:
+    def _piece(self, reading: FileReading, location: Location, name: str) -> bytes:
         with self._reading(f"{location}{name}"):
             return reading.piece()
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.files import (
-    Writing,
+    FileWriting,
     files_at,
     make_folders,
     remove_empty,
@@ -25,9 +25,9 @@ from replicator.adapters.local.files import (
     translated,
     write_durably,
 )
-from replicator.adapters.local.places import local_places
+from replicator.adapters.local.locations import local_locations
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
-from replicator.adapters.local.workspace import Kept, Workspace
+from replicator.adapters.local.workspace import InodeReceipt, Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import CorruptionError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
@@ -39,8 +39,8 @@ from replicator.ports import (
     Known,
     Piece,
     Receipt,
+    StoredLocation,
     StoredObject,
-    StoredPlace,
 )
 
 PROBE_BYTES = 4096
@@ -95,8 +95,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def receipt(self, location: Location) -> Receipt | None:
         return await finished(lambda: self._receipt(location))
 
-    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
-        del origin, location
+    def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
+        del reader, location
         return False
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
@@ -112,8 +112,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def remove(self, location: Location) -> None:
         await finished(lambda: self._remove(location))
 
-    async def kept(self, location: Location) -> Receipt | None:
-        found = await finished(lambda: self._kept(location))
+    async def written_receipt(self, location: Location) -> Receipt | None:
+        found = await finished(lambda: self._inode_receipt(location))
         return None if found is None else found.receipt
 
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
@@ -141,8 +141,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
         del until
         self._path(location)
 
-    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
-        found = local_places(self._root, self._area, known)
+    async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
+        found = local_locations(self._root, self._area, known)
         while page := await finished(lambda: self._page(found)):
             yield page
 
@@ -163,7 +163,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def _write(
         self, work: Path, location: Location, wanted: StoredObject, copy_source: CopySource
     ) -> Checked:
-        writing = Writing(work / "new" / wanted.name if wanted.name else work / "new")
+        writing = FileWriting(work / "new" / wanted.name if wanted.name else work / "new")
         doing = f"cannot write {location}{wanted.name} to {self._root}"
         try:
             last: Piece = b""
@@ -193,11 +193,11 @@ class LocalDeepStorage(LocalDeepStorageReader):
         path = self._path(location)
         with translated(f"cannot read {path}"):
             self._area.require_root()
-            kept = self._area.kept(location)
-            if kept is None or not _is_whole(path, kept):
+            written_receipt = self._area.written_receipt(location)
+            if written_receipt is None or not _is_whole(path, written_receipt):
                 return None
             self._settle()
-            return kept.receipt
+            return written_receipt.receipt
 
     def _settle(self) -> None:
         """Once a process: what a killed one has renamed, but not yet synced, is made durable."""
@@ -210,36 +210,38 @@ class LocalDeepStorage(LocalDeepStorageReader):
         path = self._path(location)
         with translated(f"cannot write {path}"):
             self._area.prepare()
-            kept = self._area.kept(location)
-            if kept is None or not _is_whole(path, kept):
-                _require_ours(path, kept)
+            written_receipt = self._area.written_receipt(location)
+            if written_receipt is None or not _is_whole(path, written_receipt):
+                _require_ours(path, written_receipt)
 
     def _place(self, location: Location, work: Path, receipt: Receipt) -> Receipt:
         path, new = self._path(location), work / "new"
         with translated(f"cannot write {path}"), self._area.placing(location):
             self._area.require_root()
-            kept = self._area.kept(location)
-            if kept is not None and _is_whole(path, kept):
-                return self._confirm(location, path, kept, receipt)
+            written_receipt = self._area.written_receipt(location)
+            if written_receipt is not None and _is_whole(path, written_receipt):
+                return self._confirm(location, path, written_receipt, receipt)
             # Away first: under the new receipt the rest of older bytes might look whole.
-            _set_aside(path, work, kept)
+            _set_aside(path, work, written_receipt)
             sync_tree(new)
             make_folders(path.parent, self._root)
-            self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+            self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))
             _rename(new, path)
         return receipt
 
-    def _confirm(self, location: Location, path: Path, kept: Kept, receipt: Receipt) -> Receipt:
+    def _confirm(
+        self, location: Location, path: Path, written_receipt: InodeReceipt, receipt: Receipt
+    ) -> Receipt:
         """Let whole bytes stay that are equal to the new ones, and note where they came from."""
-        if kept.receipt.objects != receipt.objects:
+        if written_receipt.receipt.objects != receipt.objects:
             raise RefusedError(
                 f"{path} holds other bytes already, which this tool wrote and will not replace",
                 hint="compare the two; to have it copied again remove what is there",
             )
         make_folders(path.parent, self._root)
         sync(path.parent)  # whoever put it there may have died before it did
-        if kept.receipt.copied_from != receipt.copied_from:
-            self._area.keep(location, Kept(receipt=receipt, inode=kept.inode))
+        if written_receipt.receipt.copied_from != receipt.copied_from:
+            self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
         return receipt
 
     def _remove(self, location: Location) -> None:
@@ -259,11 +261,11 @@ class LocalDeepStorage(LocalDeepStorageReader):
             finally:
                 shutil.rmtree(work, ignore_errors=True)
 
-    def _kept(self, location: Location) -> Kept | None:
+    def _inode_receipt(self, location: Location) -> InodeReceipt | None:
         path = self._path(location)
         with translated(f"cannot read {path}"):
             self._area.require_root()
-            return self._area.kept(location)
+            return self._area.written_receipt(location)
 
     def _prepare(self, location: Location) -> None:
         with translated(f"cannot write {self._path(location)}"):
@@ -277,7 +279,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 if not os.path.lexists(path) or not _holds(path, receipt):
                     raise MissingObjectError(f"{path} is not what its receipt would say")
                 os.sync()  # whoever put it there may have died before it did
-                self._area.keep(location, Kept(receipt=receipt, inode=path.stat().st_ino))
+                self._area.keep(location, InodeReceipt(receipt=receipt, inode=path.stat().st_ino))
 
     def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
         path, new, old = self._path(location), work / "new", work / "old"
@@ -289,14 +291,14 @@ class LocalDeepStorage(LocalDeepStorageReader):
             if os.path.lexists(path):
                 path.rename(old)
             try:
-                self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))
+                self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))
                 _rename(new, path)
             except OSError:
                 if os.path.lexists(old):
                     old.rename(path)
                 raise
 
-    def _page(self, found: Iterator[StoredPlace]) -> list[StoredPlace]:
+    def _page(self, found: Iterator[StoredLocation]) -> list[StoredLocation]:
         with translated(f"cannot list {self._root}"):
             self._area.require_root()
             return list(islice(found, PAGE_PLACES_MAX))
@@ -322,8 +324,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 path.unlink(missing_ok=True)
 
 
-def _is_whole(path: Path, kept: Kept) -> bool:
-    return _holds(path, kept.receipt)
+def _is_whole(path: Path, written_receipt: InodeReceipt) -> bool:
+    return _holds(path, written_receipt.receipt)
 
 
 def _holds(path: Path, receipt: Receipt) -> bool:
@@ -334,7 +336,7 @@ def _holds(path: Path, receipt: Receipt) -> bool:
     return found == {stored.name: stored.size_bytes for stored in receipt.objects}
 
 
-def _require_ours(path: Path, kept: Kept | None) -> None:
+def _require_ours(path: Path, written_receipt: InodeReceipt | None) -> None:
     """Refuse what may be somebody else's: only a remainder of our own bytes may be replaced.
 
     Ours has the inode that was renamed into place, and no file that the receipt does not name.
@@ -342,8 +344,12 @@ def _require_ours(path: Path, kept: Kept | None) -> None:
     if not os.path.lexists(path):
         return
     names = {file.name for file in files_at(path)}
-    ours = kept is not None and path.stat().st_ino == kept.inode
-    if names and not (ours and kept and names <= {stored.name for stored in kept.receipt.objects}):
+    ours = written_receipt is not None and path.stat().st_ino == written_receipt.inode
+    if names and not (
+        ours
+        and written_receipt
+        and names <= {stored.name for stored in written_receipt.receipt.objects}
+    ):
         raise RefusedError(
             f"{path} holds something that this tool did not write",
             hint="move it away if nothing needs it, then run the command again",
@@ -356,8 +362,8 @@ def _require_kind(path: Path, location: Location) -> None:
         raise RefusedError(f"{path} is not what {location!r} names: one is a folder, one a file")
 
 
-def _set_aside(path: Path, work: Path, kept: Kept | None) -> None:
-    _require_ours(path, kept)
+def _set_aside(path: Path, work: Path, written_receipt: InodeReceipt | None) -> None:
+    _require_ours(path, written_receipt)
     if os.path.lexists(path):
         path.rename(work / "old")
         sync(path.parent)

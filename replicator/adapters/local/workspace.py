@@ -46,7 +46,7 @@ LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class InodeReceipt:
     """A receipt, and by which inode the bytes can be told from what somebody else put there."""
 
     receipt: Receipt
@@ -129,7 +129,7 @@ class Workspace:
         with self._locked(lock):
             yield
 
-    def kept(self, location: Location) -> Kept | None:
+    def written_receipt(self, location: Location) -> InodeReceipt | None:
         """Return the receipt of a location, whatever has become of its bytes.
 
         Raises:
@@ -146,15 +146,17 @@ class Workspace:
         found = _RECEIPT.read(name, data)
         if found.location != location:
             raise _RECEIPT.unreadable(name, f"it is that of {found.location!r}")
-        return Kept(receipt=replace(found.receipt(), stored_at=stored_at), inode=found.inode)
+        return InodeReceipt(
+            receipt=replace(found.receipt(), stored_at=stored_at), inode=found.inode
+        )
 
-    def keep(self, location: Location, kept: Kept) -> None:
+    def keep(self, location: Location, written_receipt: InodeReceipt) -> None:
         """Store a receipt in one step, durably."""
         path, new = self._receipt_path(location), self._own / f"{uuid4().hex}.json"
         found = {
             "location": location,
-            "inode": kept.inode,
-            **receipt_json(kept.receipt),
+            "inode": written_receipt.inode,
+            **receipt_json(written_receipt.receipt),
         }
         try:
             write_durably(new, written(found, FORMAT))

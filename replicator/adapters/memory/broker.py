@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from replicator.errors import NotFoundError
-from replicator.model.answer import Answer, Measure, Number, What
+from replicator.model.answer import Aggregate, Answer, Measure, Number
 from replicator.model.interval import Interval
 from replicator.ports import Served
 
@@ -57,19 +57,19 @@ class MemoryBroker:
 
 
 def _measured(measure: Measure, rows: Sequence[Mapping[str, Any]]) -> Number:
-    if measure.what is What.ROWS:
+    if measure.what is Aggregate.ROWS:
         return len(rows)
     values = [value for row in rows if (value := row.get(measure.column)) is not None]
     found: Number = _AGGREGATES[measure.what](values) if values else None
-    return len(values) if measure.what is What.VALUES else found
+    return len(values) if measure.what is Aggregate.VALUES else found
 
 
-_AGGREGATES: Mapping[What, Callable[[list[Any]], Number]] = {
-    What.VALUES: len,
-    What.SUM: sum,
-    What.MILLIS: sum,
-    What.LEAST: min,
-    What.MOST: max,
-    What.LENGTH: lambda values: sum(map(len, values)),
-    What.JSON_LENGTH: lambda values: sum(len(orjson.dumps(value)) for value in values),
+_AGGREGATES: Mapping[Aggregate, Callable[[list[Any]], Number]] = {
+    Aggregate.VALUES: len,
+    Aggregate.SUM: sum,
+    Aggregate.MILLIS: sum,
+    Aggregate.LEAST: min,
+    Aggregate.MOST: max,
+    Aggregate.LENGTH: lambda values: sum(map(len, values)),
+    Aggregate.JSON_LENGTH: lambda values: sum(len(orjson.dumps(value)) for value in values),
 }

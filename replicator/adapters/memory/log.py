@@ -27,7 +27,7 @@ class _Stored:
     last_appended_at: datetime | None = None
     """Kept apart, so that times do not go back when all records were trimmed."""
     records: list[Record] = field(default_factory=list)
-    kept_for: timedelta | None = None
+    retention: timedelta | None = None
     """What is said; nothing is trimmed by itself."""
     pulses: dict[str, bytes] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class MemoryEventLog:
         source: str,
         *,
         log_id: str | None = None,
-        kept_for: timedelta | None = None,
+        retention: timedelta | None = None,
     ) -> None:
         """Describe a log that comes to be with the first `acquire`.
 
@@ -52,11 +52,11 @@ class MemoryEventLog:
             clock: Stamps the records.
             source: Name of the source cluster.
             log_id: Fixed for a simulation; by default a new one.
-            kept_for: How long records are said to be kept.
+            retention: How long records are said to be kept.
         """
         self._clock = clock
         self._stored = _Stored(
-            source, log_id or uuid4().hex, Epoch(0), Offset(0), kept_for=kept_for
+            source, log_id or uuid4().hex, Epoch(0), Offset(0), retention=retention
         )
         self._epoch = Epoch(0)
 
@@ -93,10 +93,10 @@ class MemoryEventLog:
         at = bisect_left(records, time, key=_APPENDED_AT)
         return records[at].offset if at < len(records) else None
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         await asyncio.sleep(0)
         self._span()
-        return self._stored.kept_for
+        return self._stored.retention
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here."""

@@ -140,23 +140,25 @@ class MemoryMetadata:
         return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
     async def acquire(self, source: str) -> TargetState:
-        kept = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
-        kept.epoch = Epoch(kept.epoch + 1)
+        books = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
+        books.epoch = Epoch(books.epoch + 1)
         return await self.state(source)
 
     async def state(self, source: str) -> TargetState:
-        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
-        return TargetState(checkpoint=kept.checkpoint, epoch=kept.epoch, applied_at=kept.applied_at)
+        books = self.sources.get(source, Bookkeeping(Epoch(0)))
+        return TargetState(
+            checkpoint=books.checkpoint, epoch=books.epoch, applied_at=books.applied_at
+        )
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
-        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
-        if kept.checkpoint is None or kept.checkpoint.log_id != log_id:
+        books = self.sources.get(source, Bookkeeping(Epoch(0)))
+        if books.checkpoint is None or books.checkpoint.log_id != log_id:
             return []
-        return sorted(kept.gaps.values(), key=lambda gap: (gap.opened, gap.key))
+        return sorted(books.gaps.values(), key=lambda gap: (gap.opened, gap.key))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
-        kept = self.sources.get(source, Bookkeeping(Epoch(0)))
-        return [kept.renamed[name] for name in sorted(kept.renamed)]
+        books = self.sources.get(source, Bookkeeping(Epoch(0)))
+        return [books.renamed[name] for name in sorted(books.renamed)]
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -167,9 +169,9 @@ class MemoryMetadata:
         transaction.commit()
 
     def _check_epoch(self, source: str, epoch: Epoch) -> None:
-        kept = self.sources.get(source)
-        if kept is None or kept.epoch != epoch:
-            newest = "nobody has acquired it" if kept is None else kept.epoch
+        books = self.sources.get(source)
+        if books is None or books.epoch != epoch:
+            newest = "nobody has acquired it" if books is None else books.epoch
             raise FencedError(f"memory: epoch {epoch} of source {source!r} is not {newest}")
 
 
@@ -203,16 +205,16 @@ class MemorySnapshot:
         self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
     ) -> None:
         columns = self._columns[kind] if self._columns is not None else None
-        places = [
-            place
-            for place, row in enumerate(self._rows)
+        indexes = [
+            index
+            for index, row in enumerate(self._rows)
             if KIND_OF[type(row)] is kind
             and (datasources is None or datasource_of(row) in datasources)
         ]
         marks = self._marks(kind, columns)
-        for start in range(0, len(places), self._chunk_rows):
-            some = places[start : start + self._chunk_rows]
-            rows = [self._rows[place] for place in some]
+        for start in range(0, len(indexes), self._chunk_rows):
+            some = indexes[start : start + self._chunk_rows]
+            rows = [self._rows[index] for index in some]
             visit(
                 Chunk(
                     keys=np.array([key_hash(key_of(row)) for row in rows], KEY),
@@ -235,7 +237,7 @@ class MemorySnapshot:
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         await asyncio.sleep(0)
-        rows = [self._rows[place] for place in handles.tolist()]
+        rows = [self._rows[index] for index in handles.tolist()]
         return [row for row in rows if KIND_OF[type(row)] is kind]
 
 
@@ -292,14 +294,14 @@ class MemoryTransaction:
             else:
                 self._metadata.rows[key] = row
         self._metadata.supervisor_id = self._supervisor_id
-        kept = self._metadata.sources[self._source]
+        books = self._metadata.sources[self._source]
         for checkpoint, gaps in self._recorded:
-            if kept.checkpoint is not None and kept.checkpoint.log_id != checkpoint.log_id:
-                kept.gaps.clear()
-            kept.checkpoint, kept.applied_at = checkpoint, self._now
-            kept.gaps.update({(gap.key, gap.opened): gap for gap in gaps})
-        changed = kept.renamed | self._renamed
-        kept.renamed = {name: one for name, one in changed.items() if one is not None}
+            if books.checkpoint is not None and books.checkpoint.log_id != checkpoint.log_id:
+                books.gaps.clear()
+            books.checkpoint, books.applied_at = checkpoint, self._now
+            books.gaps.update({(gap.key, gap.opened): gap for gap in gaps})
+        changed = books.renamed | self._renamed
+        books.renamed = {name: one for name, one in changed.items() if one is not None}
 
     def _existing(self, key: RowKey) -> Row | None:
         return self._changes[key] if key in self._changes else self._metadata.rows.get(key)

@@ -17,8 +17,8 @@ from replicator.ports import (
     DeepStorageReader,
     Known,
     Receipt,
+    StoredLocation,
     StoredObject,
-    StoredPlace,
 )
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -76,8 +76,8 @@ class MemoryDeepStorage:
             return None
         return replace(receipt, stored_at=self.stored_at.get(location))
 
-    def copies_from(self, origin: DeepStorageReader, location: Location) -> bool:
-        del origin, location
+    def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
+        del reader, location
         return False
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
@@ -113,7 +113,7 @@ class MemoryDeepStorage:
             self.stored.pop(one, None)
             self.stored_at.pop(one, None)
 
-    async def kept(self, location: Location) -> Receipt | None:
+    async def written_receipt(self, location: Location) -> Receipt | None:
         await asyncio.sleep(0)
         return self.receipts.get(location)
 
@@ -142,20 +142,20 @@ class MemoryDeepStorage:
             self._found(location)
             self.locked_until[location] = max(until, self.locked_until.get(location, NEVER))
 
-    async def places(self, known: Known) -> AsyncIterator[Sequence[StoredPlace]]:
+    async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         for location, files in list(self.stored.items()):
             await asyncio.sleep(0)
             names = location.rstrip("/").split("/")
             above = (Location("/".join(names[:n]) + "/") for n in range(1, len(names)))
             if not known(location) and not any(map(known, above)):
-                yield self._places(location, files)
+                yield self._locations_of(location, files)
 
-    def _places(self, location: Location, files: Mapping[str, bytes]) -> list[StoredPlace]:
+    def _locations_of(self, location: Location, files: Mapping[str, bytes]) -> list[StoredLocation]:
         ours, at = location in self.receipts, self.stored_at.get(location, NEVER)
         if ours or not location.endswith("/"):
             files = {"": b"".join(files.values())}
         return [
-            StoredPlace(
+            StoredLocation(
                 location=Location(location + name),
                 size_bytes=len(data),
                 has_receipt=ours,

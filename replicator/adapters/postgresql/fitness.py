@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from replicator.adapters.postgresql.session import Database, Session
+from replicator.adapters.postgresql.session import Database, PostgresqlSession
 from replicator.adapters.postgresql.sql import Shape, quoted
 from replicator.errors import ConfigError
 from replicator.model.row import Kind
@@ -77,7 +77,7 @@ class Count:
         return 0 if self.last is None else max(0, self.largest - self.last)
 
 
-async def count_of(session: Session, shape: Shape) -> Count | None:
+async def count_of(session: PostgresqlSession, shape: Shape) -> Count | None:
     """Return how far a table's sequence is, None for a table without a numbered column."""
     if (column := shape.table.numbered) is None or column not in shape.types:
         return None
@@ -95,7 +95,7 @@ async def count_of(session: Session, shape: Shape) -> Count | None:
     )
 
 
-async def put_forward(session: Session, shape: Shape) -> None:
+async def put_forward(session: PostgresqlSession, shape: Shape) -> None:
     """Make the next number of a table larger than those of all of its rows.
 
     Of `druid_supervisors` Druid takes the row with the largest id for the newest
@@ -115,7 +115,7 @@ async def put_forward(session: Session, shape: Shape) -> None:
 
 
 async def obstacles(
-    session: Session, database: Database, shapes: Mapping[Kind, Shape]
+    session: PostgresqlSession, database: Database, shapes: Mapping[Kind, Shape]
 ) -> Sequence[Obstacle]:
     """Return what would make a write fail or go wrong; nothing is changed."""
     found: list[Obstacle] = []
@@ -127,7 +127,7 @@ async def obstacles(
     return [Obstacle(what=f"{database.name}: {one.what}", remedy=one.remedy) for one in found]
 
 
-async def _privileges(session: Session, shape: Shape) -> Iterable[Obstacle]:
+async def _privileges(session: PostgresqlSession, shape: Shape) -> Iterable[Obstacle]:
     rows = await session.fetch("look for privileges", PRIVILEGES, shape.relation)
     if missing := ", ".join(row[0] for row in rows):
         grant = f"GRANT {missing} ON {shape.relation} TO <role>"
@@ -135,7 +135,7 @@ async def _privileges(session: Session, shape: Shape) -> Iterable[Obstacle]:
     return []
 
 
-async def _unique(session: Session, shape: Shape) -> Iterable[Obstacle]:
+async def _unique(session: PostgresqlSession, shape: Shape) -> Iterable[Obstacle]:
     key = shape.table.key
     if shape.table.newest_by or await session.value("look for keys", UNIQUE, shape.relation, key):
         return []

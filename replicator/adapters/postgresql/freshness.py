@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from replicator.adapters.postgresql.session import Session
+from replicator.adapters.postgresql.session import PostgresqlSession
 from replicator.ports import Freshness
 
 CLOCK: Final = "SELECT clock_timestamp() AS asked_at, pg_is_in_recovery() AS is_replica"
@@ -41,7 +41,7 @@ after half of `wal_receiver_timeout`: until then an idle primary is silent, and 
 BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 
 
-async def freshness_of(session: Session) -> Freshness:
+async def freshness_of(session: PostgresqlSession) -> Freshness:
     """Return how old what the server shows from now on can be."""
     (found,) = await session.fetch("ask the time", CLOCK)
     asked_at: datetime = found["asked_at"].astimezone(UTC)

@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.adapters.postgresql.freshness import freshness_of
-from replicator.adapters.postgresql.session import Database, Options, Session, connect, discover
+from replicator.adapters.postgresql.session import (
+    Database,
+    Options,
+    PostgresqlSession,
+    connect,
+    discover,
+)
 from replicator.adapters.postgresql.sql import Shape, fetch_sql, literal, scan_sql
 from replicator.errors import CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
@@ -127,7 +133,7 @@ class PostgresqlMetadataReader:
             )
         return [AuditRow(**dict(row)) for row in reversed(found)]
 
-    def _connect(self) -> AbstractAsyncContextManager[Session]:
+    def _connect(self) -> AbstractAsyncContextManager[PostgresqlSession]:
         """Open a session that cannot write, whatever its transactions say."""
         return connect(self._database, default_transaction_read_only="on")
 
@@ -139,7 +145,7 @@ def _iso_ms(time: datetime) -> str:
 
 @asynccontextmanager
 async def reading(
-    session: Session, database: Database, *, chunk_rows: int, target: bool = False
+    session: PostgresqlSession, database: Database, *, chunk_rows: int, target: bool = False
 ) -> AsyncGenerator["PostgresqlSnapshot"]:
     """Make the block one transaction that sees one instant and cannot write.
 
@@ -164,7 +170,7 @@ class PostgresqlSnapshot:
 
     def __init__(
         self,
-        session: Session,
+        session: PostgresqlSession,
         shapes: Mapping[Kind, Shape],
         taken_at: datetime,
         *,

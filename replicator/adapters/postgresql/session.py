@@ -87,8 +87,8 @@ class Database:
     @property
     def name(self) -> str:
         """The place in words, never with a password."""
-        place, _, query = self.dsn.partition("?")
-        _, scheme_ends, rest = place.partition("://")
+        base, _, query = self.dsn.partition("?")
+        _, scheme_ends, rest = base.partition("://")
         if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark
             return "PostgreSQL"
         return f"PostgreSQL {rest.rpartition('@')[2]}"
@@ -116,7 +116,7 @@ class Options(TypedDict, total=False):
     idle_timeout_s: float
 
 
-class Session:
+class PostgresqlSession:
     """One connection whose errors are ours."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
@@ -152,7 +152,7 @@ class Session:
 
 
 @asynccontextmanager
-async def connect(database: Database, **settings: str) -> AsyncGenerator[Session]:
+async def connect(database: Database, **settings: str) -> AsyncGenerator[PostgresqlSession]:
     """Open a connection for the length of the block.
 
     Raises:
@@ -163,7 +163,7 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Session
     try:
         with translate(ERRORS, f"{database.name}: connect"):
             await _prepare(connection, database, settings)
-        yield Session(connection, database.name)
+        yield PostgresqlSession(connection, database.name)
     finally:
         await _disconnect(connection, database)
 
@@ -258,7 +258,7 @@ async def _shares(
     return len(ours) > 1 or not ours.isdisjoint(theirs)
 
 
-async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
+async def discover(session: PostgresqlSession, database: Database) -> dict[Kind, Shape]:
     """Return the tables as they are.
 
     Raises:

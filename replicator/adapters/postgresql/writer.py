@@ -16,7 +16,13 @@ import asyncpg
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.fitness import obstacles, put_forward
 from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
-from replicator.adapters.postgresql.session import Database, Options, Session, connect, discover
+from replicator.adapters.postgresql.session import (
+    Database,
+    Options,
+    PostgresqlSession,
+    connect,
+    discover,
+)
 from replicator.adapters.postgresql.sql import (
     GAP_COLUMNS,
     Shape,
@@ -115,13 +121,13 @@ class PostgresqlMetadataWriter:
                 " ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1 RETURNING *",
                 source,
             )
-        return _held(rows[0])
+        return _target_state(rows[0])
 
     async def state(self, source: str) -> TargetState:
         query = f"SELECT * FROM {self._checkpoints} WHERE source = $1"  # noqa: S608 - quoted names
         rows = await self._read_own(self._checkpoints, query, source)
         return (
-            _held(rows[0])
+            _target_state(rows[0])
             if rows
             else TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
         )
@@ -155,7 +161,7 @@ class PostgresqlMetadataWriter:
                 raise TransientError(f"{self._database.name}: the transaction was rolled back")
 
     async def _make_druids_tables(
-        self, session: Session, release: str | None, *, centralized: bool
+        self, session: PostgresqlSession, release: str | None, *, centralized: bool
     ) -> None:
         database = self._database
         if release is None:
@@ -172,7 +178,7 @@ class PostgresqlMetadataWriter:
             f"BEGIN; SET LOCAL search_path TO {schema}; {statements}; COMMIT",
         )
 
-    async def _make_own_tables(self, session: Session) -> None:
+    async def _make_own_tables(self, session: PostgresqlSession) -> None:
         wanted = {
             self._checkpoints: checkpoint_table_sql(self._checkpoints),
             self._gaps: gap_table_sql(self._gaps),
@@ -187,7 +193,7 @@ class PostgresqlMetadataWriter:
             f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {statements}; COMMIT",
         )
 
-    async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
+    async def _check_epoch(self, session: PostgresqlSession, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
         query = f"SELECT epoch FROM {self._checkpoints} WHERE source = $1 FOR UPDATE"  # noqa: S608 - quoted names
         found = await session.value("check the epoch", query, source)
@@ -209,7 +215,7 @@ class PostgresqlTransaction:
 
     def __init__(
         self,
-        session: Session,
+        session: PostgresqlSession,
         database: Database,
         *,
         source: str,
@@ -358,13 +364,13 @@ def _column(rows: Sequence[Row], name: str) -> list[Any]:
     return [getattr(row, name) if known else row.extras.get(name) for row in rows]
 
 
-async def _exists(session: Session, table: str) -> bool:
+async def _exists(session: PostgresqlSession, table: str) -> bool:
     return bool(
         await session.value(f"look for {table}", "SELECT to_regclass($1) IS NOT NULL", table)
     )
 
 
-def _held(row: asyncpg.Record) -> TargetState:
+def _target_state(row: asyncpg.Record) -> TargetState:
     checkpoint = None
     if row["log_id"] is not None:
         checkpoint = Checkpoint(

@@ -258,10 +258,10 @@ def _first(
         if value := in_files():
             yield Told(value, sdk.profile)
 
-    places = [from_environment, from_files]
+    sources = [from_environment, from_files]
     if address.profile is not None:
-        places.reverse()
-    return next((told for place in places for told in place()), None)
+        sources.reverse()
+    return next((told for source in sources for told in source()), None)
 
 
 def _region(address: S3Address, sdk: _Sdk) -> Told:

@@ -114,9 +114,9 @@ class S3Storage(ObjectStorage):
         await self._locked.extend(self._receipts.key(location), until)
 
 
-class _Copy(NamedTuple):
+class _ServerSideCopy(NamedTuple):
     bucket: str
-    origin: str
+    source_key: str
     key: str
     stored: StoredObject
     metadata: Mapping[str, str]
@@ -137,19 +137,19 @@ class S3ServerCopy:
         self._object_bytes_max, self._part_bytes = object_bytes_max, part_bytes
         self._denied = False
 
-    def reaches(self, origin: DeepStorageReader, place: Location) -> bool:
-        return self._within(origin, place) is not None
+    def reaches(self, reader: DeepStorageReader, location: Location) -> bool:
+        return self._within(reader, location) is not None
 
     async def run(
         self, key: str, contents: Contents, metadata: Mapping[str, str]
     ) -> Checked | None:
-        within = self._within(contents.copy_source.origin, contents.copy_source.place)
+        within = self._within(contents.copy_source.reader, contents.copy_source.location)
         stored = contents.stored
         if within is None or stored is None or stored.size_bytes < SERVER_SIDE_MIN_BYTES:
             return None
-        origin, place = within
-        origin.forget(place)
-        copy = _Copy(origin.service.bucket, origin.key(place), key, stored, metadata)
+        reader, location = within
+        reader.forget(location)
+        copy = _ServerSideCopy(reader.service.bucket, reader.key(location), key, stored, metadata)
         try:
             if stored.size_bytes > self._object_bytes_max:
                 return await self._copy_parts(copy)
@@ -189,26 +189,26 @@ class S3ServerCopy:
         return _sha256(found.get("ChecksumSHA256"))
 
     def _within(
-        self, origin: DeepStorageReader, place: Location
+        self, reader: DeepStorageReader, location: Location
     ) -> tuple[S3Reader | S3Storage, Location] | None:
         """Return the bucket of the same service that a place is in, None: it is elsewhere."""
-        if isinstance(origin, SourceStorages):
-            origin, place = origin.at(place)
-        if not isinstance(origin, S3Reader | S3Storage) or self._denied:
+        if isinstance(reader, SourceStorages):
+            reader, location = reader.at(location)
+        if not isinstance(reader, S3Reader | S3Storage) or self._denied:
             return None
-        return (origin, place) if origin.service.name == self._service.name else None
+        return (reader, location) if reader.service.name == self._service.name else None
 
-    async def _copy_object(self, copy: "_Copy") -> Checked | None:
+    async def _copy_object(self, copy: "_ServerSideCopy") -> Checked | None:
         """Copy by one request; None when the service does not say the copy's SHA-256."""
         client = await self._uploads.client()
-        bucket, origin, key, stored, metadata = copy
+        bucket, source_key, key, stored, metadata = copy
         await self._uploads.pace()
-        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
+        with self._uploads.translated(f"cannot copy {bucket}/{source_key} to {key}"):
             try:
                 copied = await client.copy_object(
                     Bucket=self._service.bucket,
                     Key=key,
-                    CopySource={"Bucket": bucket, "Key": origin},
+                    CopySource={"Bucket": bucket, "Key": source_key},
                     CopySourceIfMatch=_match(stored.tag),
                     ChecksumAlgorithm="SHA256",
                     Metadata=metadata,
@@ -219,7 +219,7 @@ class S3ServerCopy:
             except ClientError as exc:
                 if error_code(exc) in EXISTS:
                     raise TransientError(
-                        f"{origin} of s3://{bucket} was written meanwhile"
+                        f"{source_key} of s3://{bucket} was written meanwhile"
                     ) from exc
                 raise
         result = copied["CopyObjectResult"]
@@ -234,12 +234,12 @@ class S3ServerCopy:
             return None
         return Checked(name="", size_bytes=stored.size_bytes, sha256=sha256)
 
-    async def _copy_parts(self, copy: "_Copy") -> Checked:
+    async def _copy_parts(self, copy: "_ServerSideCopy") -> Checked:
         """Copy by ranges; the checksum of the whole is left to be read."""
         client = await self._uploads.client()
-        bucket, origin, key, stored, _ = copy
+        bucket, source_key, key, stored, _ = copy
         ours, parts = self._service.bucket, list["CompletedPartTypeDef"]()
-        with self._uploads.translated(f"cannot copy {bucket}/{origin} to {key}"):
+        with self._uploads.translated(f"cannot copy {bucket}/{source_key} to {key}"):
             upload = await client.create_multipart_upload(
                 Bucket=ours, Key=key, **self._uploads.locking()
             )
@@ -252,7 +252,7 @@ class S3ServerCopy:
                         Key=key,
                         UploadId=upload["UploadId"],
                         PartNumber=number,
-                        CopySource={"Bucket": bucket, "Key": origin},
+                        CopySource={"Bucket": bucket, "Key": source_key},
                         CopySourceIfMatch=_match(stored.tag),
                         CopySourceRange=f"bytes={start}-{end - 1}",
                     )

@@ -114,11 +114,11 @@ class S3Uploads:
         """Return what a request says that stores an object, where objects are locked."""
         return {} if self._retention is None else self._retention.arguments()
 
-    async def _begin(self, client: "S3Client", key: str) -> "_Upload":
+    async def _begin(self, client: "S3Client", key: str) -> "_MultipartUpload":
         begun = await self._unfinished(client)
         if (id_ := begun.get(key)) is not None:
             try:
-                return _Upload(id_, await self._parts(client, key, id_))
+                return _MultipartUpload(id_, await self._parts(client, key, id_))
             except MissingObjectError:
                 del begun[key]  # somebody aborted it
         await self._pace.request()
@@ -131,7 +131,7 @@ class S3Uploads:
                 **self.locking(),
             )
         begun[key] = made["UploadId"]
-        return _Upload(made["UploadId"], {})
+        return _MultipartUpload(made["UploadId"], {})
 
     async def _unfinished(self, client: "S3Client") -> dict[str, str]:
         """Return the uploads that were begun and may go on; once a process, old ones are aborted.
@@ -162,18 +162,18 @@ class S3Uploads:
                         found[key] = id_
         return found
 
-    async def _parts(self, client: "S3Client", key: str, id_: str) -> "dict[int, _Part]":
-        found: dict[int, _Part] = {}
+    async def _parts(self, client: "S3Client", key: str, id_: str) -> "dict[int, _UploadPart]":
+        found: dict[int, _UploadPart] = {}
         with self.translated(f"cannot list the parts of {key}"):
             pages = client.get_paginator("list_parts").paginate(
                 Bucket=self._service.bucket, Key=key, UploadId=id_
             )
             async for page in pages:
                 for part in page.get("Parts", []):
-                    found[part["PartNumber"]] = _Part(part["ETag"], part["Size"])
+                    found[part["PartNumber"]] = _UploadPart(part["ETag"], part["Size"])
         return found
 
-    async def _give_up(self, client: "S3Client", key: str, upload: "_Upload") -> None:
+    async def _give_up(self, client: "S3Client", key: str, upload: "_MultipartUpload") -> None:
         (await self._unfinished(client)).pop(key, None)
         doing = f"cannot abort the upload of {key}"
         gone = client.exceptions.NoSuchUpload
@@ -239,22 +239,22 @@ class S3Uploads:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _UploadPart:
     etag: str
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Upload:
+class _MultipartUpload:
     id_: str
-    done: Mapping[int, _Part]
+    done: Mapping[int, _UploadPart]
 
 
 class _Sending:
     """One upload's parts and checksums."""
 
     def __init__(
-        self, client: "S3Client", bucket: str, key: str, upload: _Upload, pace: Pace
+        self, client: "S3Client", bucket: str, key: str, upload: _MultipartUpload, pace: Pace
     ) -> None:
         self._client, self._bucket, self._key = client, bucket, key
         self._upload, self._pace = upload, pace

@@ -100,7 +100,7 @@ class Distribution:
         return found[0]
 
 
-class ScratchDruid:
+class ScratchProcesses:
     """Starts a Druid over what was restored, for the length of a block."""
 
     def __init__(
@@ -246,9 +246,9 @@ class ScratchDruid:
                     "druid.manager.rules.pollDuration": "PT1S",
                 }
             case "historical":
-                place = str(self._folder / "historical" / "segment-cache")
+                folder = str(self._folder / "historical" / "segment-cache")
                 most = self._distribution.disk_bytes_max
-                cache = orjson.dumps([{"path": place, "maxSize": most}]).decode()
+                cache = orjson.dumps([{"path": folder, "maxSize": most}]).decode()
                 return {
                     "druid.server.maxSize": str(most),
                     "druid.segmentCache.locations": cache,

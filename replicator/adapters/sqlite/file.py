@@ -191,7 +191,7 @@ class LogFile:
         return True
 
 
-class Session:
+class SqliteSession:
     """The one connection of one thread, opened when it is needed."""
 
     def __init__(self, file: LogFile, mode: str, begin: str, pragmas: Sequence[str] = ()) -> None:

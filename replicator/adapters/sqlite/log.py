@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite import pulses
-from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, Session, translated
+from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
 from replicator.errors import FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.ports import Clock, Span
@@ -54,7 +54,7 @@ class _Token:
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _QueuedAppend:
     """An append on its way to the writing thread."""
 
     documents: Sequence[Document]
@@ -97,9 +97,11 @@ class SqliteEventLog:
         self._group_documents_max, self._read_bytes_max = group_documents_max, read_bytes_max
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="log-write")
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="log-read")
-        self._writer = Session(self._file, "rw", "BEGIN IMMEDIATE", _writer_pragmas(wal_bytes))
-        self._reader = Session(self._file, "ro", "BEGIN")
-        self._waiting: deque[_Waiting] = deque()
+        self._writer = SqliteSession(
+            self._file, "rw", "BEGIN IMMEDIATE", _writer_pragmas(wal_bytes)
+        )
+        self._reader = SqliteSession(self._file, "ro", "BEGIN")
+        self._waiting: deque[_QueuedAppend] = deque()
         self._token: _Token | None = None
 
     async def __aenter__(self) -> Self:
@@ -133,7 +135,7 @@ class SqliteEventLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await _in(self._read_thread, lambda: self._offset_at(_to_us(time)))
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         """Nobody but an operator trims a file."""
         await self.span()
         return None
@@ -165,7 +167,7 @@ class SqliteEventLog:
     async def append(self, documents: Sequence[Document]) -> Offset:
         if self._token is None:
             raise FencedError(f"{self._file.path}: append without acquire")
-        waiting = _Waiting(documents, self._token)
+        waiting = _QueuedAppend(documents, self._token)
         self._waiting.append(waiting)
         self._write_thread.submit(self._commit_waiting)
         # A cancelled caller takes the append back while it waits, not once it is being committed.
@@ -195,7 +197,7 @@ class SqliteEventLog:
             else:
                 waiting.done.set_result(first)
 
-    def _take_group(self) -> list[_Waiting]:
+    def _take_group(self) -> list[_QueuedAppend]:
         group, count = [], 0
         while self._waiting and count < self._group_documents_max:
             waiting = self._waiting.popleft()
@@ -204,7 +206,7 @@ class SqliteEventLog:
                 count += len(waiting.documents)
         return group
 
-    def _commit(self, group: Sequence[_Waiting]) -> list[Offset | None]:
+    def _commit(self, group: Sequence[_QueuedAppend]) -> list[Offset | None]:
         """Store the group in one transaction; None for each append of an older writer."""
         with self._writer.transaction("append") as connection:
             log_id, epoch, end, last_us = connection.execute(

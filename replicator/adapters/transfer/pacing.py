@@ -24,8 +24,8 @@ class Pace:
         pause_s_max: float = 30.0,
         within: "Pace | None" = None,
     ) -> None:
-        self._requests = None if requests_per_s_max is None else _Bucket(requests_per_s_max)
-        self._bytes = None if bytes_per_s_max is None else _Bucket(bytes_per_s_max)
+        self._requests = None if requests_per_s_max is None else _TokenBucket(requests_per_s_max)
+        self._bytes = None if bytes_per_s_max is None else _TokenBucket(bytes_per_s_max)
         self._within = within
         self._pause_s_max = pause_s_max
         self._pause_s, self._paused_until = 0.0, 0.0
@@ -63,7 +63,7 @@ class Pace:
             await self._within.transfer(size_bytes)
 
 
-class _Bucket:
+class _TokenBucket:
     """Tokens that come in at a rate; what is taken may be owed, and those after it wait."""
 
     def __init__(self, rate: float) -> None:

@@ -53,8 +53,8 @@ class Packing:
                 yield sink.taken()
         if checksum.size_bytes != stored.size_bytes:
             raise CorruptionError(
-                f"{self._copy_source.place}{stored.name}: {checksum.size_bytes} bytes arrived, its"
-                f" storage said {stored.size_bytes}; nothing was stored"
+                f"{self._copy_source.location}{stored.name}: {checksum.size_bytes} bytes arrived,"
+                f" its storage said {stored.size_bytes}; nothing was stored"
             )
         self.files.append(
             Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum.hexdigest())

@@ -18,9 +18,9 @@ from replicator.model.drill import (
     VERIFY,
     AnyCut,
     DrillPoint,
+    DrillStep,
     Evidence,
     Rehearsed,
-    Step,
     Trial,
     drawn,
     point_text,
@@ -75,7 +75,7 @@ class _Notes:
     copied_bytes: int = 0
     rehearsed: Rehearsed | None = None
     trial: Trial | None = None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[DrillStep] = field(default_factory=list)
     findings: tuple[str, ...] = ()
     findings_count: int = 0
 
@@ -88,7 +88,9 @@ class _Notes:
             yield
         finally:
             size_bytes = self.copied_bytes - before if name == COPY else None
-            self.steps.append(Step(name=name, seconds=loop.time() - begun_s, size_bytes=size_bytes))
+            self.steps.append(
+                DrillStep(name=name, seconds=loop.time() - begun_s, size_bytes=size_bytes)
+            )
 
 
 class Driller:
@@ -195,7 +197,7 @@ class Driller:
         begun_s = asyncio.get_running_loop().time()
         found = await verifier.verify(Level.CHECKSUM)
         took_s = asyncio.get_running_loop().time() - begun_s
-        notes.steps.append(Step(name=VERIFY, seconds=took_s, size_bytes=found.read_bytes))
+        notes.steps.append(DrillStep(name=VERIFY, seconds=took_s, size_bytes=found.read_bytes))
         notes.rehearsed = replace(rehearsed, rows=found.rows, objects=found.objects)
         notes.findings_count = found.findings_count
         notes.findings = tuple(found.findings[:FINDINGS_MAX])
@@ -204,8 +206,8 @@ class Driller:
         """Let a Druid read what was proved; of what is wrong already there is nothing to learn."""
         tried = await trial.run()
         notes.trial = tried.trial
-        notes.steps.append(Step(name=LOAD, seconds=tried.load_s))
-        notes.steps.append(Step(name=QUERY, seconds=tried.query_s))
+        notes.steps.append(DrillStep(name=LOAD, seconds=tried.load_s))
+        notes.steps.append(DrillStep(name=QUERY, seconds=tried.query_s))
         notes.findings_count = tried.findings_count
         notes.findings = tuple(tried.findings[:FINDINGS_MAX])
 
@@ -254,9 +256,9 @@ class Driller:
 
 def _spans(found: Windows) -> list[tuple[Offset, Offset]]:
     """Return from which cut to which there is no hole; what has expired is left out."""
-    kept = [one for one in found.windows if one.last.offset >= found.horizon]
-    held = [hold.point.offset for hold in found.held]
+    windows = [one for one in found.windows if one.last.offset >= found.horizon]
+    offsets = [hold.point.offset for hold in found.holds]
     return [
-        *((max(one.first.offset, found.horizon), one.last.offset) for one in kept),
-        *((offset, offset) for offset in held),
+        *((max(one.first.offset, found.horizon), one.last.offset) for one in windows),
+        *((offset, offset) for offset in offsets),
     ]

@@ -74,9 +74,9 @@ class ClosedCuts:
         if after is None or await self.between(Offset(cut.offset + 1), end):
             return
         later = await self.between(end, Offset(after + self._records_max))
-        places = " and ".join(_place(one) for one in [cut, *later[:1]])
+        cuts = " and ".join(_cut_text(one) for one in [cut, *later[:1]])
         raise GapError(
-            f"what was {_words(point)} is in a hole of the archive; the nearest cuts are {places}"
+            f"what was {_words(point)} is in a hole of the archive; the nearest cuts are {cuts}"
         )
 
     async def any(self, span: Span) -> bool:
@@ -143,7 +143,7 @@ class ClosedCuts:
                 f"{what}: the log holds no closed cut yet", hint="run `replicator watch`"
             )
         first = await self._first_cut(span)
-        return GapError(f"{what}; the log can restore from {_place(first)} to {_place(last)}")
+        return GapError(f"{what}; the log can restore from {_cut_text(first)} to {_cut_text(last)}")
 
     async def _first_cut(self, span: Span) -> ClosedCut:
         start = span.first
@@ -201,5 +201,5 @@ def _words(point: RestorePoint) -> str:
             return f"at or before {time.isoformat()}"
 
 
-def _place(cut: ClosedCut) -> str:
+def _cut_text(cut: ClosedCut) -> str:
     return f"offset {cut.offset} ({cut.closed.source_time.isoformat()})"

@@ -174,9 +174,9 @@ class History:
         records = await self._log.read(start, records_max=1)
         return records[0].appended_at if records and records[0].offset <= until else None
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         """Return how long the log keeps a record, None: for ever."""
-        return await self._log.kept_for()
+        return await self._log.retention()
 
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, as they are.

@@ -103,7 +103,7 @@ class Blamer:
                 f"the log has no event of a segment or datasource {name!r}{within}",
                 hint=await nearest(self._history, subject.datasource),
             )
-        found = [(self._history.entry(record), after) for record, after in newest.kept]
+        found = [(self._history.entry(record), after) for record, after in newest.found_records]
         rows = await self._before(subject, [(_event(entry), entry.offset) for entry, _ in found])
         events = [
             Blamed(
@@ -153,10 +153,10 @@ class Blamer:
                 return None
             return found
 
-        latest = _Latest()
+        latest = _LatestPerKey()
         until = Offset(max(wanted.values()))
         await search(self._history, earlier, latest, until=until, observer=self._observer)
-        found = [self._history.entry(record).event for record in latest.kept.values()]
+        found = [self._history.entry(record).event for record in latest.found_records.values()]
         return {key_of_event(event): event.row for event in found if isinstance(event, RowChanged)}
 
     async def _audit(
@@ -227,7 +227,7 @@ class _Newest:
     """A `Visitor` that keeps the newest events, and when the cut before each was taken."""
 
     def __init__(self, limit: int, subject: _Subject) -> None:
-        self.kept: deque[tuple[Record, datetime | None]] = deque(maxlen=limit)
+        self.found_records: deque[tuple[Record, datetime | None]] = deque(maxlen=limit)
         self.count = 0
         self.named_count = 0
         self._subject = subject
@@ -242,7 +242,7 @@ class _Newest:
         self._open_named_count += self._subject.is_named(found)
 
     def close(self, cut: ClosedCut) -> None:
-        self.kept.extend((record, self._last) for record in self._open)
+        self.found_records.extend((record, self._last) for record in self._open)
         self.count += self._open_count
         self.named_count += self._open_named_count
         self._last = cut.closed.source_time
@@ -253,18 +253,18 @@ class _Newest:
         self._open_count = self._open_named_count = 0
 
 
-class _Latest:
+class _LatestPerKey:
     """A `Visitor` that keeps the last event of each row."""
 
     def __init__(self) -> None:
-        self.kept: dict[RowKey, Record] = {}
+        self.found_records: dict[RowKey, Record] = {}
         self._open: dict[RowKey, Record] = {}
 
     def see(self, found: EventSubject, record: Record) -> None:
         self._open[RowKey(found.kind, found.key)] = record
 
     def close(self, _: ClosedCut) -> None:
-        self.kept |= self._open
+        self.found_records |= self._open
         self.discard()
 
     def discard(self) -> None:

@@ -118,12 +118,12 @@ class Checkup:
         findings: list[Finding] = []
         try:
             columns = await metadata.columns()
-            held = await metadata.state(self._source)
+            state = await metadata.state(self._source)
             obstacles = await metadata.obstacles()
         except ReplicatorError as exc:
             findings.append(_bad(f"target {name} metadata", exc))
         else:
-            at = f"at cut {held.checkpoint.cut}" if held.checkpoint else "nothing applied yet"
+            at = f"at cut {state.checkpoint.cut}" if state.checkpoint else "nothing applied yet"
             detail = f"{len(columns)} of Druid's tables, {at}"
             what = f"target {name} metadata"
             findings.append(Finding(what=what, good=True, detail=detail))

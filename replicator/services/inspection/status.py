@@ -32,7 +32,7 @@ class LogStatus:
     records: int
     last: ClosedCut | None
     first: Offset
-    kept_for: timedelta | None = None
+    retention: timedelta | None = None
     """How long the log keeps a record; None: until somebody trims it."""
     unknown: str = ""
     """Why it cannot be read; empty: it can."""
@@ -166,7 +166,7 @@ class TargetStatus:
 
 
 @dataclass(slots=True)
-class _Known:
+class _KnownLog:
     """What was read of the log for one target, so that the next look reads only what is new."""
 
     backlog: BacklogReader
@@ -191,7 +191,7 @@ class StatusReader:
     records_per_look_max: int | None = None
     """Records that one look reads for a target; None: all of them."""
     _log: LogStatus | None = field(default=None, init=False)
-    _known: dict[str, _Known] = field(default_factory=dict, init=False)
+    _known: dict[str, _KnownLog] = field(default_factory=dict, init=False)
 
     async def log_or_why(self) -> LogStatus:
         """Return what the log holds; one that cannot be read says why, and hides no target."""
@@ -204,7 +204,7 @@ class StatusReader:
         """Return what the log holds; an empty status when there is no log yet."""
         try:
             span = await self.history.span()
-            kept_for = await self.history.kept_for()
+            retention = await self.history.retention()
         except NotFoundError:
             return LogStatus(log_id="", records=0, last=None, first=Offset(0))
         known, last = self._log, None
@@ -217,7 +217,7 @@ class StatusReader:
             records=span.end - span.first,
             last=last,
             first=span.first,
-            kept_for=kept_for,
+            retention=retention,
         )
         return self._log
 
@@ -231,23 +231,23 @@ class StatusReader:
         promises: Promises,
     ) -> TargetStatus:
         """Return where a target is, from its own checkpoint, the log after it and its store."""
-        held = await metadata.state(self.source)
-        checkpoint = held.checkpoint
+        state = await metadata.state(self.source)
+        checkpoint = state.checkpoint
         gaps = () if checkpoint is None else await metadata.gaps(self.source, checkpoint.log_id)
         reached = NOTHING if checkpoint is None else checkpoint.offset
-        needs = log.last is not None and _follows(held, log)
+        needs = log.last is not None and _follows(state, log)
         end = log.last.offset if log.last and needs else reached
         trimmed = reached < end and log.first > reached + 1
-        known = self._known.setdefault(name, _Known(BacklogReader(self.history)))
+        known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
         return TargetStatus(
             target=name,
             checkpoint=checkpoint,
-            applied_at=held.applied_at,
+            applied_at=state.applied_at,
             lag=self.clock.now() - checkpoint.source_time if checkpoint else None,
-            lag_records=_lag_records(held, log),
-            log_gone=held.checkpoint is not None and not log.log_id and not log.unknown,
-            other_log=_is_elsewhere(held, log),
+            lag_records=_lag_records(state, log),
+            log_gone=state.checkpoint is not None and not log.log_id and not log.unknown,
+            other_log=_is_elsewhere(state, log),
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,
             log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
@@ -259,7 +259,7 @@ class StatusReader:
             rates=known.rates,
         )
 
-    async def _look_into_store(self, known: _Known, area: Area) -> None:
+    async def _look_into_store(self, known: _KnownLog, area: Area) -> None:
         """See how drills, proofs and rates stand; what was known stays while the store is away."""
         now = self.clock.now()
         if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
@@ -272,7 +272,7 @@ class StatusReader:
             known.proved = last_good(await area.names(f"{PROOFS}/"))
             known.rates = await RateBook(area, lambda _: None).rates()
 
-    async def _pending(self, known: _Known, reached: Offset, end: Offset) -> Pending | None:
+    async def _pending(self, known: _KnownLog, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog
         if not await reader.read(reached, end, records_max=self.records_per_look_max):
             return None
@@ -283,37 +283,37 @@ class StatusReader:
         return Pending(objects=objects, size_bytes=size_bytes, kill_margins=margins)
 
     async def _log_margin(
-        self, known: _Known, reached: Offset, end: Offset, log: LogStatus
+        self, known: _KnownLog, reached: Offset, end: Offset, log: LogStatus
     ) -> timedelta | None:
         """Return how long the record after the target's cut is kept; of none, the next one."""
-        if log.kept_for is None:
+        if log.retention is None:
             return None
         if end <= reached:
-            return log.kept_for
+            return log.retention
         needed = Offset(reached + 1)
         if known.needed != needed or known.appended_at is None:
             known.needed = needed
             known.appended_at = await self.history.appended_at(needed, end)
         if known.appended_at is None:
-            return log.kept_for
-        return known.appended_at + log.kept_for - self.clock.now()
+            return log.retention
+        return known.appended_at + log.retention - self.clock.now()
 
 
-def _is_elsewhere(held: TargetState, log: LogStatus) -> bool:
-    return bool(held.checkpoint and log.log_id and held.checkpoint.log_id != log.log_id)
+def _is_elsewhere(state: TargetState, log: LogStatus) -> bool:
+    return bool(state.checkpoint and log.log_id and state.checkpoint.log_id != log.log_id)
 
 
-def _lag_records(held: TargetState, log: LogStatus) -> int | None:
+def _lag_records(state: TargetState, log: LogStatus) -> int | None:
     """Return how many records of this log come after the target's cut."""
-    if log.last is None or _is_elsewhere(held, log):
+    if log.last is None or _is_elsewhere(state, log):
         return None
-    reached = held.checkpoint.offset if held.checkpoint else NOTHING
+    reached = state.checkpoint.offset if state.checkpoint else NOTHING
     return max(0, log.last.offset - reached)
 
 
-def _follows(held: TargetState, log: LogStatus) -> bool:
+def _follows(state: TargetState, log: LogStatus) -> bool:
     """Whether the target needs anything more of this log."""
-    checkpoint = held.checkpoint
+    checkpoint = state.checkpoint
     if checkpoint is None:
         return True
     return checkpoint.log_id == log.log_id and not checkpoint.promoted

@@ -21,7 +21,7 @@ from replicator.model.peek import EventSubject, kind_of, subject_of
 from replicator.model.restore_point import Latest, RestorePoint
 from replicator.model.row import Kind, RowKey, Rules, Segment
 from replicator.model.undeletion import (
-    Call,
+    DruidCall,
     OfDatasource,
     Roots,
     SegmentState,
@@ -77,7 +77,7 @@ class SourcePlan:
     killed_count: int = 0
     drop_rules: Sequence[str] = ()
     """Types of rules that may drop it again at once."""
-    calls: Sequence[Call] = ()
+    calls: Sequence[DruidCall] = ()
 
 
 class Undeletion:
@@ -95,7 +95,7 @@ class Undeletion:
             RefusedError: it has used segments now.
         """
         tide = _UsedVisitor()
-        await search(self._history, _Wanted(datasource), tide, observer=self._observer)
+        await search(self._history, _WantedOffsets(datasource), tide, observer=self._observer)
         if tide.last is None or tide.before is None:
             raise NotFoundError(
                 f"the log has no event of a used segment of a datasource {datasource!r}",
@@ -189,7 +189,7 @@ class Undeletion:
         return found
 
 
-class _Wanted:
+class _WantedOffsets:
     """Takes the segments of a datasource."""
 
     def __init__(self, datasource: str) -> None:

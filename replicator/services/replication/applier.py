@@ -92,7 +92,7 @@ EARLY_EVENTS_MAX = 1_000_000
 
 
 @dataclass(slots=True)
-class _Window:
+class _CutGroup:
     """Cuts that become true together, because earlier ones ask for bytes that are gone."""
 
     cuts: list[CutSpan] = field(default_factory=list)
@@ -141,12 +141,12 @@ class Applier:
         self._delay = Delay(target.history, target.clock, options.delay)
         self._reader = CutReader(target.history)
         self._is_paused = False
-        self._told_hold: PausedBy | None = None
+        self._reported_pause: PausedBy | None = None
         self._epoch: Epoch | None = None
         self._after: Offset | None = None
         self._gaps: dict[bytes, Gap] = {}
         self._recorded = frozenset[tuple[str, Offset]]()
-        self._window = _Window()
+        self._group = _CutGroup()
         self._early = deque[CutSpan]()
         self._told_until: datetime | None = None
         self.awaited: Awaited | None = None
@@ -180,29 +180,29 @@ class Applier:
     async def _step(self) -> float | None:
         """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
         try:
-            if self._epoch is None and (hold := await self._held_back()) is not None:
-                return None if hold is PausedBy.PROMOTED else LOOK_S
+            if self._epoch is None and (paused_by := await self._paused_by()) is not None:
+                return None if paused_by is PausedBy.PROMOTED else LOOK_S
             return 0.0 if await self.apply_next() else self._options.interval_s
         except FencedError:
             await self._require_pause()
         except RefusedError:
-            if await self._held_back() is None:  # otherwise a restore came just before
+            if await self._paused_by() is None:  # otherwise a restore came just before
                 raise
         return LOOK_S  # until whoever took over has said so
 
-    async def _held_back(self) -> PausedBy | None:
+    async def _paused_by(self) -> PausedBy | None:
         """Return why this applier does not lead now, and tell when that changes.
 
         At the start only a target that stands still is left alone; nobody else is asked.
         """
-        held = await self._target.state()
-        stands = held.checkpoint is not None and held.checkpoint.paused
-        if not self._is_paused and (self._options.resume or not stands):
+        state = await self._target.state()
+        is_paused = state.checkpoint is not None and state.checkpoint.paused
+        if not self._is_paused and (self._options.resume or not is_paused):
             return None
-        hold = await self._record.hold(held)
-        self._tell(hold, held.checkpoint)
-        self._is_paused = hold is not None
-        return hold
+        paused_by = await self._record.paused_by(state)
+        self._tell(paused_by, state.checkpoint)
+        self._is_paused = paused_by is not None
+        return paused_by
 
     async def _require_pause(self) -> None:
         """Go on looking at a target that a restore, a repair or a promotion has fenced.
@@ -210,21 +210,21 @@ class Applier:
         Raises:
             FencedError: another applier has taken over.
         """
-        held = await self._target.state()
-        if await self._record.was_taken(held.epoch):
+        state = await self._target.state()
+        if await self._record.was_taken(state.epoch):
             raise FencedError(
-                f"another applier has taken over target {self._target.name!r}: epoch {held.epoch}"
+                f"another applier has taken over target {self._target.name!r}: epoch {state.epoch}"
             )
         self._is_paused = True
 
-    def _tell(self, hold: PausedBy | None, checkpoint: Checkpoint | None) -> None:
-        if hold is self._told_hold:
+    def _tell(self, paused_by: PausedBy | None, checkpoint: Checkpoint | None) -> None:
+        if paused_by is self._reported_pause:
             return
-        self._told_hold = hold
+        self._reported_pause = paused_by
         self._observer(
             TargetPaused(target=self._target.name, why=None)
-            if hold is None
-            else TargetPaused(target=self._target.name, why=_why(hold, checkpoint))
+            if paused_by is None
+            else TargetPaused(target=self._target.name, why=_why(paused_by, checkpoint))
         )
 
     async def apply_next(self) -> bool:
@@ -251,17 +251,17 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Become the only applier and find the place to go on from, or seed the target."""
-        held = await self._target.acquire()
-        await self._record.take(held.epoch)
+        state = await self._target.acquire()
+        await self._record.take(state.epoch)
         self._early.clear()
-        self._observer(EpochAcquired(epoch=held.epoch))
+        self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()
         span = await self._history.span()
-        checkpoint = held.checkpoint
+        checkpoint = state.checkpoint
         if checkpoint is None:
             if not self._options.adopt:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
-            return await self._seed(held.epoch, span)
+            return await self._seed(state.epoch, span)
         refuse_promoted(checkpoint, self._target.name)
         if checkpoint.paused:
             self._refuse_paused(checkpoint)
@@ -269,11 +269,11 @@ class Applier:
         if not goes_over:
             _check_agreement(checkpoint, span, self._target.name)
         if checkpoint.paused or goes_over:
-            return await self._seed(held.epoch, span, followed=checkpoint)
+            return await self._seed(state.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
-        await self._start_after(checkpoint, held.epoch)
-        return await self._follow(held.epoch)
+        await self._start_after(checkpoint, state.epoch)
+        return await self._follow(state.epoch)
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
         """Bring the target to the newest cut in one step, whatever it holds now."""
@@ -328,12 +328,12 @@ class Applier:
         while (span := await self._next_due()) is not None:
             await self._take(span)
             if not self._awaited():
-                await self._apply_window(epoch)
+                await self._apply_group(epoch)
                 return True
         if not (rows := self._awaited()) or await self._waits(rows, self._after):
             return False
         await self._copy_again()
-        await self._apply_window(epoch)
+        await self._apply_group(epoch)
         return True
 
     async def _next_due(self) -> CutSpan | None:
@@ -353,33 +353,33 @@ class Applier:
 
     async def _take(self, span: CutSpan) -> None:
         """Copy a cut's bytes and add it to the window."""
-        window, again = self._window, set(items(span.keys))
-        for key in again & window.keys.keys():
-            row = _killed(window.uncopied.pop(window.keys.pop(key)))
-            window.passed.append(gap_of(row, closed=span.at.offset))
+        group, again = self._group, set(items(span.keys))
+        for key in again & group.keys.keys():
+            row = _killed(group.uncopied.pop(group.keys.pop(key)))
+            group.passed.append(gap_of(row, closed=span.at.offset))
         for key in again & self._gaps.keys():
-            window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
-            window.hopeless.add(key)
-        for row in await self._copier.copy(span.offsets, trust=Trust.NEVER, doubted=window.doubted):
-            window.uncopied[row.offset] = row
+            group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
+            group.hopeless.add(key)
+        for row in await self._copier.copy(span.offsets, trust=Trust.NEVER, doubted=group.doubted):
+            group.uncopied[row.offset] = row
             if row.reason == OBJECT_CHANGED:
-                window.doubted.add(row.key)
-            window.keys[key_hash(row.key)] = row.offset
-        window.cuts.append(span)
+                group.doubted.add(row.key)
+            group.keys[key_hash(row.key)] = row.offset
+        group.cuts.append(span)
         is_newest = (await self._history.span()).end == span.at.offset + 1
-        await self._refuse_wrong_storage(tuple(window.uncopied.values()), is_newest=is_newest)
+        await self._refuse_wrong_storage(tuple(group.uncopied.values()), is_newest=is_newest)
 
     async def _copy_again(self) -> None:
         """Try the missing bytes a last time before they become gaps."""
-        offsets = np.array(sorted(self._window.uncopied), np.int64)
-        uncopied = await self._copier.copy(offsets, trust=Trust.NEVER, doubted=self._window.doubted)
-        self._window.uncopied = {row.offset: row for row in uncopied}
+        offsets = np.array(sorted(self._group.uncopied), np.int64)
+        uncopied = await self._copier.copy(offsets, trust=Trust.NEVER, doubted=self._group.doubted)
+        self._group.uncopied = {row.offset: row for row in uncopied}
 
     def _awaited(self) -> Sequence[Uncopied]:
         """Return the rows of which a later cut may still say that they were killed."""
-        window = self._window
+        group = self._group
         return _missing(
-            row for row in window.uncopied.values() if key_hash(row.key) not in window.hopeless
+            row for row in group.uncopied.values() if key_hash(row.key) not in group.hopeless
         )
 
     async def _waits(self, rows: Iterable[Uncopied], after: Offset | None) -> bool:
@@ -408,17 +408,17 @@ class Applier:
             )
         )
 
-    async def _apply_window(self, epoch: Epoch) -> None:
-        window = self._window
-        last = window.cuts[-1].at
+    async def _apply_group(self, epoch: Epoch) -> None:
+        group = self._group
+        last = group.cuts[-1].at
         plan = Plan(
-            picks=_picks(window.cuts),
+            picks=_picks(group.cuts),
             checkpoint=checkpoint_at(last, self._target.source, await self._log_id(), paused=False),
-            gaps=tuple(window.passed),
+            gaps=tuple(group.passed),
         )
-        plan = without(plan, tuple(window.uncopied.values()))
+        plan = without(plan, tuple(group.uncopied.values()))
         await self._cover(last, plan.gaps, whole=True)
-        await self._guard.require_spared(np.concatenate([cut.offsets for cut in window.cuts]))
+        await self._guard.require_spared(np.concatenate([cut.offsets for cut in group.cuts]))
         await self._commit(plan, last, epoch, rows=len(plan.picks))
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
@@ -456,7 +456,7 @@ class Applier:
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
-        self._window = _Window(doubted={*map(_row_key, changed)})
+        self._group = _CutGroup(doubted={*map(_row_key, changed)})
         if not self._early:  # otherwise it has read on already
             self._reader.skip_to(
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
@@ -504,8 +504,8 @@ class Applier:
             )
 
 
-def _why(hold: PausedBy, checkpoint: Checkpoint | None) -> str:
-    match hold:
+def _why(paused_by: PausedBy, checkpoint: Checkpoint | None) -> str:
+    match paused_by:
         case PausedBy.PROMOTED:
             return "it was promoted and is a cluster of its own"
         case PausedBy.AT_WORK:
@@ -513,7 +513,7 @@ def _why(hold: PausedBy, checkpoint: Checkpoint | None) -> str:
         case PausedBy.STANDING:
             cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
             return f"it stands still after a restore{cut}, until `replicator apply --resume --once`"
-    assert_never(hold)
+    assert_never(paused_by)
 
 
 def _require_untrimmed(span: Span) -> None:

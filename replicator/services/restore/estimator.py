@@ -75,8 +75,8 @@ class CostEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    origin: Location
+class _PricedCopy:
+    source_location: Location
     target: Location
     row: Segment
     size_bytes: int
@@ -103,7 +103,7 @@ class Estimator:
             rates,
         )
         self._backup = bytes_from if isinstance(bytes_from, Backup) else None
-        self._origin = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
+        self._reader = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         self._slots = asyncio.Semaphore(looks_in_flight_max)
         self._samples: list[tuple[Location, StoredObject]] = []
 
@@ -116,7 +116,7 @@ class Estimator:
         found, seen, done = CostEstimate(looked=look, rows=len(picks) + removals), set[int](), 0
         self._samples = []
         async for entries in self._history.pick(picks):
-            await self._places(self._wanted(entries, seen, found), found)
+            await self._count_all(self._wanted(entries, seen, found), found)
             done += len(entries)
             what = "look for bytes" if look else "size the plan"
             self._observer(Progress(what=what, done=done, total=len(picks), unit="rows"))
@@ -127,9 +127,9 @@ class Estimator:
 
     def _wanted(
         self, entries: Sequence[Entry], seen: set[int], found: CostEstimate
-    ) -> list[_Place]:
+    ) -> list[_PricedCopy]:
         """Return the places that no entry before has named."""
-        places: list[_Place] = []
+        copies: list[_PricedCopy] = []
         for entry in entries:
             if not isinstance(entry.event, RowChanged):
                 continue
@@ -139,50 +139,50 @@ class Estimator:
             share = found.by_datasource.setdefault(datasource_of(row) or "", Share())
             share.segments += 1
             try:
-                if (place := self._place(row)) is None or hash(place.target) in seen:
+                if (copy := self._priced(row)) is None or hash(copy.target) in seen:
                     continue
             except MalformedRowError as exc:
                 found.misses(row.id, str(exc))
                 continue
-            seen.add(hash(place.target))
-            places.append(place)
-        return places
+            seen.add(hash(copy.target))
+            copies.append(copy)
+        return copies
 
-    def _place(self, row: Segment) -> _Place | None:
+    def _priced(self, row: Segment) -> _PricedCopy | None:
         location = locate(row, self._mapping.source)
         if location is None:
             return None
-        origin = location if self._backup is None else self._backup.layout.place(location)
+        source_location = location if self._backup is None else self._backup.layout.place(location)
         target = self._mapping.placed(row, location)
-        return _Place(origin, target, row, check_segment(row))
+        return _PricedCopy(source_location, target, row, check_segment(row))
 
-    async def _places(self, places: Sequence[_Place], found: CostEstimate) -> None:
+    async def _count_all(self, copies: Sequence[_PricedCopy], found: CostEstimate) -> None:
         if not found.looked:
-            for place in places:
-                self._count(place, place.size_bytes, found)
+            for copy in copies:
+                self._count(copy, copy.size_bytes, found)
             return
         with worst_alone():
             async with asyncio.TaskGroup() as group:
-                for place in places:
-                    group.create_task(self._look(place, found))
+                for copy in copies:
+                    group.create_task(self._look(copy, found))
 
-    async def _look(self, place: _Place, found: CostEstimate) -> None:
+    async def _look(self, copy: _PricedCopy, found: CostEstimate) -> None:
         async with self._slots:
-            if await self._storage.receipt(place.target) is not None:
+            if await self._storage.receipt(copy.target) is not None:
                 found.there += 1
                 found.requests = found.requests.plus(self._route.look())
                 return
             try:
-                objects = await self._origin.objects(place.origin)
+                objects = await self._reader.objects(copy.source_location)
             except (MissingObjectError, UnreadableObjectError) as exc:
-                found.misses(place.row.id, str(exc))
+                found.misses(copy.row.id, str(exc))
                 return
-        self._count(place, sum(stored.size_bytes for stored in objects), found)
+        self._count(copy, sum(stored.size_bytes for stored in objects), found)
         if len(self._samples) < PROBE_OBJECTS_MAX:
-            self._samples.append((place.origin, objects[0]))
+            self._samples.append((copy.source_location, objects[0]))
 
-    def _count(self, place: _Place, size_bytes: int, found: CostEstimate) -> None:
-        share = found.by_datasource[place.row.datasource]
+    def _count(self, copy: _PricedCopy, size_bytes: int, found: CostEstimate) -> None:
+        share = found.by_datasource[copy.row.datasource]
         share.objects += 1
         share.size_bytes += size_bytes
         found.objects += 1
@@ -201,7 +201,7 @@ class Estimator:
             end = min(stored.size_bytes, PROBE_BYTES_MAX - read_bytes)
             if end <= 0:
                 break
-            async for piece in self._origin.read(location, stored, end=end):
+            async for piece in self._reader.read(location, stored, end=end):
                 read_bytes += len(piece)
             objects += 1
         took_s = max(clock() - began, PROBED_MIN_S)

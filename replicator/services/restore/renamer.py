@@ -11,7 +11,7 @@ from replicator.model.event import ClosedCut, Epoch
 from replicator.model.ledger import Keys, Offsets, empty
 from replicator.model.plan import Estimate
 from replicator.model.reading import Mapped, Scope
-from replicator.model.renaming import Renamed, Served, is_datasource
+from replicator.model.renaming import Renamed, ServedRows, is_datasource
 from replicator.model.restore_point import RestorePoint
 from replicator.model.row import Kind
 from replicator.model.row_mapping import RowMapping
@@ -88,7 +88,7 @@ class Renamer:
         await self._refuse_taken(to)
         cut = await self._history.find(point)
         await self._leases.refuse_expired(await self._target.log_id(), cut.offset)
-        ledger = await fold(self._history, cut.offset, Served(datasource=datasource))
+        ledger = await fold(self._history, cut.offset, ServedRows(datasource=datasource))
         picks: Offsets = np.sort(ledger.offsets)
         estimate = await self._reconciler.sized(picks)
         if not estimate.segments:
@@ -127,11 +127,11 @@ class Renamer:
         self, plan: RenamePlan, log_id: str, *, accept_gaps: bool
     ) -> tuple[Uncopied, ...]:
         await self._guard.look()
-        held = await self._target.state()
-        refuse_promoted(held.checkpoint, self._target.name)
+        state = await self._target.state()
+        refuse_promoted(state.checkpoint, self._target.name)
         gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
         uncopied = await recover(
-            self._copier, plan.picks, gaps=gaps, reached=held.reached_in(log_id)
+            self._copier, plan.picks, gaps=gaps, reached=state.reached_in(log_id)
         )
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
@@ -192,8 +192,8 @@ class Renamer:
 
     async def _epoch(self) -> Epoch:
         """Return the epoch of whoever owns the target, a first one when nobody ever did."""
-        held = await self._target.state()
-        return held.epoch or (await self._target.acquire()).epoch
+        state = await self._target.state()
+        return state.epoch or (await self._target.acquire()).epoch
 
     async def _refuse_taken(self, name: str) -> None:
         async with self._target.metadata.snapshot() as snapshot:

@@ -31,7 +31,7 @@ class RestorePlan:
 
     cut: ClosedCut
     datasource: str | None
-    held: TargetState
+    state: TargetState
     """The target's checkpoint when the plan was made."""
     reconciliation: Reconciliation
     estimate: Estimate
@@ -47,14 +47,14 @@ class RestorePlan:
         One that stands still at another cut is paused already; it goes to this one. A datasource
         that is as wanted never makes a target pause: the others were not asked for.
         """
-        held, wanted = self.held.checkpoint, self.reconciliation.plan.checkpoint
+        state, wanted = self.state.checkpoint, self.reconciliation.plan.checkpoint
         if not self.reconciliation.plan.is_empty or self.keeps:
             return False
-        if held is None or held.log_id != wanted.log_id:
+        if state is None or state.log_id != wanted.log_id:
             return False
-        if held == wanted:
+        if state == wanted:
             return True
-        return not self.pause and (self.datasource is not None or not held.paused)
+        return not self.pause and (self.datasource is not None or not state.paused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Copied:
     """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
 
     plan: RestorePlan
-    held: TargetState
+    state: TargetState
     """The target's checkpoint, and the epoch under which the rows may be written."""
     reconciliation: Reconciliation
     uncopied: tuple[Uncopied, ...]
@@ -119,18 +119,18 @@ class Restorer:
         """
         cut = await self._history.find(point)
         await self._leases.refuse_expired(await self._target.log_id(), cut.offset)
-        held = await self._target.state()
-        refuse_promoted(held.checkpoint, self._target.name)
-        if held.checkpoint is None and not adopt:
+        state = await self._target.state()
+        refuse_promoted(state.checkpoint, self._target.name)
+        if state.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
         found = await self._reconciler.reconcile(cut, paused=True, datasource=datasource)
-        if datasource is not None and not _is_at(held, found.plan.checkpoint):
+        if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
         estimate = await self._reconciler.estimate(found)
         return RestorePlan(
             cut=cut,
             datasource=datasource,
-            held=held,
+            state=state,
             reconciliation=found,
             estimate=estimate,
             pause=pause,
@@ -164,10 +164,10 @@ class Restorer:
     async def copy(self, plan: RestorePlan) -> Copied:
         """Do the first half of `execute`: fence the target and copy the bytes that it lacks."""
         refuse_promoted(await self._target.checkpoint(), self._target.name)
-        held = await self._target.acquire()
+        state = await self._target.acquire()
         await self._guard.look()
         found = plan.reconciliation
-        if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:
+        if state.checkpoint != plan.state.checkpoint or state.epoch != plan.state.epoch + 1:
             found = await self._reconciler.reconcile(
                 plan.cut, paused=True, datasource=plan.datasource
             )
@@ -176,11 +176,11 @@ class Restorer:
             self._copier,
             found.plan.picks,
             gaps=found.known_gaps,
-            reached=held.reached_in(log_id),
-            doubted=await self._reconciler.doubted(held.checkpoint, log_id),
+            reached=state.reached_in(log_id),
+            doubted=await self._reconciler.doubted(state.checkpoint, log_id),
             by_reference=self._by_reference,
         )
-        return Copied(plan=plan, held=held, reconciliation=found, uncopied=uncopied)
+        return Copied(plan=plan, state=state, reconciliation=found, uncopied=uncopied)
 
     async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Do the second half of `execute`: write the rows; what it raises is said there."""
@@ -193,7 +193,7 @@ class Restorer:
         if self._archivist is not None and plan.datasource is None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._guard.require_spared(final.picks)
-        await self._executor.commit(final, epoch=copied.held.epoch)
+        await self._executor.commit(final, epoch=copied.state.epoch)
         await self._executor.keep_rates()
         self._target.observer(
             CutApplied(
@@ -206,6 +206,6 @@ class Restorer:
         return uncopied
 
 
-def _is_at(held: TargetState, wanted: Checkpoint) -> bool:
+def _is_at(state: TargetState, wanted: Checkpoint) -> bool:
     """Return whether a target was brought there already: what it has nothing of was no mistake."""
-    return held.checkpoint == wanted
+    return state.checkpoint == wanted

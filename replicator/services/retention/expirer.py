@@ -20,8 +20,8 @@ from replicator.errors import (
 from replicator.model.archive import manifest_name
 from replicator.model.holds import HOLDS, file_name
 from replicator.model.intent import (
-    Done,
     Intent,
+    IntentDone,
     IntentFiles,
     done_json,
     intent_json,
@@ -30,8 +30,8 @@ from replicator.model.intent import (
     until_json,
 )
 from replicator.model.load_spec import Location
+from replicator.model.locations import NONE, LocationHashes, RemainingLocations, less
 from replicator.model.observation import Progress, Waiting
-from replicator.model.places import NONE, Pending, Places, less
 from replicator.model.restore_point import ToOffset
 from replicator.ports import Area, Clock, SegmentRemover
 from replicator.services.retention.planner import (
@@ -45,7 +45,7 @@ from replicator.services.retention.retained import Look, Retained
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.intents import Intents
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.target.target import Target
 
@@ -58,7 +58,7 @@ class Expired:
 
     number: int | None = None
     """Of its intent; None: there was nothing to do."""
-    places: int = 0
+    locations: int = 0
     orphans: int = 0
     files: int = 0
     """Of history and bases."""
@@ -110,7 +110,7 @@ class Expirer:
         *,
         planner: ExpiryPlanner,
         retained: Retained,
-        places: References,
+        references: References,
         remover: SegmentRemover,
         archivist: Archivist,
         retry: Retry,
@@ -122,7 +122,7 @@ class Expirer:
             store: Its files.
             planner: Made the plan.
             retained: Looks again at what must stay.
-            places: Reads what goes.
+            references: Reads which locations the expired records reference.
             remover: Takes bytes away.
             archivist: Writes the base of the cut that the target stands at.
             retry: How often a removal is tried, and how many at once.
@@ -131,8 +131,8 @@ class Expirer:
         self._intents = Intents(
             store.area, clock=target.clock, clock_skew_max=planner.limits.clock_skew_max
         )
-        self._points = KeptPoints(store, clock=target.clock)
-        self._places, self._remover, self._archivist = places, remover, archivist
+        self._points = StorePoints(store, clock=target.clock)
+        self._references, self._remover, self._archivist = references, remover, archivist
         self._store, self._area = store, store.area
         self._history, self._clock, self._observer = target.history, target.clock, target.observer
         self._retry = retry
@@ -148,7 +148,7 @@ class Expirer:
             RefusedError: a restore began that needs what would go; nothing was deleted.
             TransientError: something is away.
         """
-        stray = plan.storage.orphan_places if orphans and plan.storage is not None else NONE
+        stray = plan.storage.orphan_hashes if orphans and plan.storage is not None else NONE
         unreferenced = np.union1d(plan.unreferenced, stray) if len(stray) else plan.unreferenced
         if plan.is_empty and not len(unreferenced):
             return Expired()
@@ -156,13 +156,15 @@ class Expirer:
         intent = await self._announce(plan, unreferenced)
         lease = _Lease(self._area, self._clock, self._limits, intent)
         look = await self._spare(plan, intent)
-        left = less(unreferenced, plan.spared.wanted.places())
+        left = less(unreferenced, plan.spared.wanted.hashes())
         expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
         expired_files = self._planner.expired_files(look, plan.horizon)
         await self._remove_expired(look, expired_files, left, lease, expired)
         if len(stray) and plan.storage is not None:
             strays = [one.location for one in plan.storage.orphans]
-            expired.orphans = await self._remove(Pending(left).take(strays), lease, expired)
+            expired.orphans = await self._remove(
+                RemainingLocations(left).take(strays), lease, expired
+            )
         if not expired.locked:
             await self._remove_files(plan, expired_files, lease, expired)
         await self._finish(intent, carried_out=True)
@@ -180,7 +182,7 @@ class Expirer:
         except (GapError, CorruptionError) as exc:  # its rows are spared all the same
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
-    async def _announce(self, plan: ExpiryPlan, unreferenced: Places) -> Intent:
+    async def _announce(self, plan: ExpiryPlan, unreferenced: LocationHashes) -> Intent:
         """Write the intent; from here on nobody asks for what goes without seeing it."""
         listed = await self._intents.listed()
         for files in listed:
@@ -231,15 +233,20 @@ class Expirer:
         return look
 
     async def _remove_expired(
-        self, look: Look, expired_files: ExpiredFiles, left: Places, lease: _Lease, expired: Expired
+        self,
+        look: Look,
+        expired_files: ExpiredFiles,
+        left: LocationHashes,
+        lease: _Lease,
+        expired: Expired,
     ) -> None:
-        pending = Pending(left)
+        pending = RemainingLocations(left)
         parts = self._planner.expired_records(self._planner.archive(look), expired_files)
-        async with self._places.named(chained(parts)) as batches:
+        async with self._references.named(chained(parts)) as batches:
             async for named in batches:
-                expired.places += await self._remove(pending.take(named), lease, expired)
+                expired.locations += await self._remove(pending.take(named), lease, expired)
                 self._observer(
-                    Progress(what="delete", done=expired.places, total=len(left), unit="places")
+                    Progress(what="delete", done=expired.locations, total=len(left), unit="places")
                 )
 
     async def _remove(self, locations: Sequence[Location], lease: _Lease, expired: Expired) -> int:
@@ -284,7 +291,7 @@ class Expirer:
         await self._retry.call(f"remove {what}", attempt)
 
     async def _finish(self, intent: Intent, *, carried_out: bool) -> None:
-        done = done_json(Done(carried_out=carried_out))
+        done = done_json(IntentDone(carried_out=carried_out))
         await self._area.create(intent_name(intent.number, "done.json"), done)
 
     async def _tidy(self, log_id: str, number: int) -> None:

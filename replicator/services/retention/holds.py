@@ -25,7 +25,7 @@ from replicator.ports import Area, Clock
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.archivist import Archivist
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 
 
 class Holds:
@@ -36,7 +36,7 @@ class Holds:
         *,
         target: str,
         area: Area,
-        points: KeptPoints,
+        points: StorePoints,
         archive: ArchivedLog,
         history: History,
         archivist: Archivist,
@@ -133,10 +133,12 @@ class Holds:
         await self._points.refuse_expired(log_id, offset)
 
     async def _require_run(self, cut: ClosedCut) -> None:
-        runs, _ = await self._archive.runs()
-        within = any(run.base.offset <= cut.offset < run.end for run in runs)
+        windows, _ = await self._archive.windows()
+        within = any(window.base.offset <= cut.offset < window.end for window in windows)
         if not within and cut.offset not in await self._archive.offsets():
-            offsets = ", ".join(f"{run.base.offset} to {Offset(run.end - 1)}" for run in runs)
+            offsets = ", ".join(
+                f"{window.base.offset} to {Offset(window.end - 1)}" for window in windows
+            )
             raise GapError(
                 f"the store of target {self._target!r} cannot give back the cut at offset"
                 f" {cut.offset}; it can from offset {offsets or 'none yet'}"

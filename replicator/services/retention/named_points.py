@@ -14,7 +14,7 @@ from replicator.model.holds import (
 from replicator.model.restore_point import RestorePoint
 from replicator.ports import Area, Clock
 from replicator.services.history.reader import History
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 
 
 class Naming:
@@ -24,7 +24,7 @@ class Naming:
         self,
         *,
         areas: Mapping[str, Area],
-        points: Mapping[str, KeptPoints],
+        points: Mapping[str, StorePoints],
         history: History,
         clock: Clock,
     ) -> None:
@@ -71,7 +71,7 @@ class Naming:
         if not found:
             raise NotFoundError(f"there is no point {name!r}")
 
-    async def _refuse_taken(self, target: str, points: KeptPoints, named: NamedPoint) -> None:
+    async def _refuse_taken(self, target: str, points: StorePoints, named: NamedPoint) -> None:
         known = await points.named(named.name)
         if known is None:
             return

@@ -8,8 +8,8 @@ from functools import partial
 
 from replicator.errors import MissingObjectError, NotFoundError, worst_alone
 from replicator.model.load_spec import Location
+from replicator.model.locations import RemainingLocations
 from replicator.model.observation import Progress
-from replicator.model.places import Pending
 from replicator.ports import SegmentRemover
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.retention.references import References, chained
@@ -25,7 +25,7 @@ class Locked:
     """What was locked."""
 
     until: datetime
-    places: int = 0
+    locations: int = 0
     files: int = 0
     """Of history and bases."""
     missing: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class ObjectLocker:
         *,
         planner: ExpiryPlanner,
         retained: Retained,
-        places: References,
+        references: References,
         remover: SegmentRemover,
         retry: Retry,
     ) -> None:
@@ -55,11 +55,11 @@ class ObjectLocker:
             target: The one whose bytes and files are locked, by its clock.
             planner: Says what is kept.
             retained: Reads it.
-            places: Gives it by name.
+            references: Yields the locations that retained records reference.
             remover: Of its storage, which has the locks.
             retry: How often a lock is tried, and how many at once.
         """
-        self._planner, self._retained, self._places = planner, retained, places
+        self._planner, self._retained, self._references = planner, retained, references
         self._area, self._remover, self._clock = target.area, remover, target.clock
         self._observer, self._retry = target.observer, retry
 
@@ -76,27 +76,29 @@ class ObjectLocker:
         locked = Locked(until=self._clock.now() + retention)
         look = await self._retained.look(plan.log_id)
         await self._lock_files(plan, look, locked)
-        pending = Pending(plan.spared.wanted.places())
-        kept = await self._retained.kept(look, plan.horizon, Spared())
-        async with self._places.named(chained(kept)) as batches:
+        pending = RemainingLocations(plan.spared.wanted.hashes())
+        retained = await self._retained.records(look, plan.horizon, Spared())
+        async with self._references.named(chained(retained)) as batches:
             async for named in batches:
-                await self._lock_places(pending.take(named), locked)
-                self._observer(Progress(what="lock", done=locked.places, total=None, unit="places"))
+                await self._lock_locations(pending.take(named), locked)
+                self._observer(
+                    Progress(what="lock", done=locked.locations, total=None, unit="places")
+                )
         return locked
 
     async def _lock_files(self, plan: ExpiryPlan, look: Look, locked: Locked) -> None:
         """Lock history and bases first: without them nobody knows what the bytes are."""
         expired_files = {*plan.expired_files.history, *plan.expired_files.base_files}
         names = (*look.listing.history, *look.listing.bases)
-        kept = [name for name in names if name not in expired_files]
-        for at in range(0, len(kept), FILES_PER_BATCH):
-            batch = kept[at : at + FILES_PER_BATCH]
+        retained = [name for name in names if name not in expired_files]
+        for at in range(0, len(retained), FILES_PER_BATCH):
+            batch = retained[at : at + FILES_PER_BATCH]
             locks = [partial(self._area.extend, name, locked.until) for name in batch]
             locked.files += await self._all(batch, locks, locked)
 
-    async def _lock_places(self, places: Sequence[Location], locked: Locked) -> None:
-        locks = [partial(self._remover.extend, place, locked.until) for place in places]
-        locked.places += await self._all(places, locks, locked)
+    async def _lock_locations(self, locations: Sequence[Location], locked: Locked) -> None:
+        locks = [partial(self._remover.extend, location, locked.until) for location in locations]
+        locked.locations += await self._all(locations, locks, locked)
 
     async def _all(
         self, names: Sequence[str], locks: Sequence[Callable[[], Awaitable[None]]], locked: Locked

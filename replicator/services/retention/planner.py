@@ -9,20 +9,20 @@ from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.archive import Base, base_folder
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.holds import Hold
+from replicator.model.locations import LocationHashes, less
 from replicator.model.observation import ArchiveDamaged
-from replicator.model.places import Places, less
 from replicator.ports import SegmentRemover
 from replicator.services.retention.orphans import StorageFindings, find_orphans
 from replicator.services.retention.references import (
+    ReferencedLocations,
     References,
-    Wanted,
     beginning_until,
     chained,
     ending_after,
 )
 from replicator.services.retention.retained import Look, Retained, Spared
-from replicator.services.store.archived_log import ArchivedLog, Run
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.archived_log import ArchivedLog, Window
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.target.target import Target
 
@@ -66,7 +66,7 @@ class ExpiryPlan:
     oldest_before: ClosedCut
     oldest_after: ClosedCut
     spared: Spared
-    unreferenced: Places
+    unreferenced: LocationHashes
     expired_files: ExpiredFiles
     holds: tuple[Hold, ...]
     """Those that keep something that would expire."""
@@ -90,7 +90,7 @@ class ExpiryPlanner:
         store: Store,
         *,
         retained: Retained,
-        places: References,
+        references: References,
         remover: SegmentRemover,
         limits: ExpiryLimits,
     ) -> None:
@@ -101,13 +101,13 @@ class ExpiryPlanner:
                 source's last cut is older.
             store: Its files: history, bases, holds, leases and the horizon.
             retained: Reads what must stay.
-            places: Reads the history as places.
+            references: Reads which locations the history references.
             remover: Lists what stands in its storage.
             limits: What is left alone.
         """
         self._target, self._store, self._clock = target, store, target.clock
-        self._points = KeptPoints(store, clock=target.clock)
-        self._retained, self._places, self._remover = retained, places, remover
+        self._points = StorePoints(store, clock=target.clock)
+        self._retained, self._references, self._remover = retained, references, remover
         self.limits, self._observer = limits, target.observer
 
     async def plan(
@@ -131,12 +131,12 @@ class ExpiryPlanner:
         log_id = look.log_id
         archive, spared = self.archive(look), Spared(with_rows=orphans)
         before = await self._points.horizon(log_id)
-        runs = await self._runs(archive, before)
-        horizon = await self._horizon(look, runs, retention, before, spared)
+        windows = await self._windows(archive, before)
+        horizon = await self._horizon(look, windows, retention, before, spared)
         await self._retained.spare(look, horizon, spared)
         expired_files = self.expired_files(look, horizon)
-        kept = spared.wanted.places()
-        unreferenced = less(await self._asked_for(archive, expired_files), kept)
+        retained = spared.wanted.hashes()
+        unreferenced = less(await self._asked_for(archive, expired_files), retained)
         return ExpiryPlan(
             log_id=log_id,
             horizon=horizon,
@@ -147,7 +147,7 @@ class ExpiryPlanner:
             unreferenced=unreferenced,
             expired_files=expired_files,
             holds=tuple(hold for hold in look.holds if hold.point.offset < horizon),
-            storage=await self._look(look, kept, unreferenced) if storage else None,
+            storage=await self._look(look, retained, unreferenced) if storage else None,
         )
 
     def archive(self, look: Look) -> ArchivedLog:
@@ -158,10 +158,10 @@ class ExpiryPlanner:
 
     def expired_files(self, look: Look, horizon: Offset) -> ExpiredFiles:
         """Return the files that hold nothing but what is before the horizon and not held."""
-        log_id, kept = look.log_id, look.held
+        log_id, retained = look.log_id, look.held_offsets
         if look.checkpoint_offset is not None:
-            kept.add(look.checkpoint_offset)
-        folders = tuple(base_folder(log_id, offset) for offset in kept)
+            retained.add(look.checkpoint_offset)
+        folders = tuple(base_folder(log_id, offset) for offset in retained)
         end = base_folder(log_id, horizon)
         begun = beginning_until(look.listing.history_of(log_id), horizon) if horizon else []
         behind = set(ending_after(begun, horizon))
@@ -171,7 +171,9 @@ class ExpiryPlanner:
             history=tuple(name for name in begun if name not in behind),
             begun=tuple(begun),
             until=horizon,
-            bases=tuple(offset for offset in offsets if offset < horizon and offset not in kept),
+            bases=tuple(
+                offset for offset in offsets if offset < horizon and offset not in retained
+            ),
             base_files=tuple(n for n in names if n < end and not n.startswith(folders)),
         )
 
@@ -179,10 +181,10 @@ class ExpiryPlanner:
         self, archive: ArchivedLog, expired_files: ExpiredFiles
     ) -> list[AsyncIterator[Sequence[Record]]]:
         """Return the records that no point needs any more; what is altered is passed over."""
-        parts = [self._places.base_if_whole(archive, offset) for offset in expired_files.bases]
+        parts = [self._references.base_if_whole(archive, offset) for offset in expired_files.bases]
         if expired_files.begun:
             parts.append(
-                self._places.history(
+                self._references.history(
                     expired_files.begun, after=Offset(-1), until=expired_files.until, tolerant=True
                 )
             )
@@ -200,13 +202,13 @@ class ExpiryPlanner:
             for _, lease in await self._points.leases()
             if lease.log_id == look.log_id
             and lease.valid_until > limit
-            and lease.offset not in look.held
+            and lease.offset not in look.held_offsets
         ]
         if found:
             bar = await self._points.horizon(look.log_id)
-            runs = await self._runs(self.archive(look), bar)
+            windows = await self._windows(self.archive(look), bar)
             for offset in found:
-                if not any(run.base.offset <= offset < run.end for run in runs):
+                if not any(window.base.offset <= offset < window.end for window in windows):
                     raise RefusedError(
                         f"a restore of offset {offset} is running on target {self._target.name!r},"
                         " and its history does not say what that needs",
@@ -214,35 +216,35 @@ class ExpiryPlanner:
                     )
         return found
 
-    async def _runs(self, archive: ArchivedLog, bar: Offset) -> Sequence[Run]:
-        runs, faults = await archive.runs_from(bar)
+    async def _windows(self, archive: ArchivedLog, bar: Offset) -> Sequence[Window]:
+        windows, faults = await archive.windows_from(bar)
         for fault in faults:
             self._observer(ArchiveDamaged(reason=fault))
-        if not runs:
+        if not windows:
             raise NotFoundError(
                 f"the store of target {self._target.name!r} has no history with a base"
             )
-        return runs
+        return windows
 
     async def _horizon(
         self,
         look: Look,
-        runs: Sequence[Run],
+        windows: Sequence[Window],
         retention: timedelta,
         before: Offset,
         spared: Spared,
     ) -> Offset:
         """Return the newest base that the window can begin with, and read it."""
         archive = self.archive(look)
-        newest = await archive.last_cut(runs[-1])
+        newest = await archive.last_cut(windows[-1])
         # A source that stands still, or a clock that is ahead, must not use up the window.
         now = min(self._clock.now(), newest.closed.source_time)
         restores = await self.restores(look)
         found = await self._candidates(look, now - retention, min(restores, default=None))
         for base in reversed([base for base in found if base.offset > before]):
-            wanted, batches = Wanted(), self._places.base(archive, base)
+            wanted, batches = ReferencedLocations(), self._references.base(archive, base)
             try:
-                await self._places.gather(batches, wanted, what="read what is kept")
+                await self._references.gather(batches, wanted, what="read what is kept")
             except CorruptionError as exc:
                 self._observer(ArchiveDamaged(reason=str(exc)))
             else:
@@ -265,16 +267,18 @@ class ExpiryPlanner:
             found.append(base)
         return found
 
-    async def _asked_for(self, archive: ArchivedLog, expired_files: ExpiredFiles) -> Places:
-        wanted = Wanted()
+    async def _asked_for(self, archive: ArchivedLog, expired_files: ExpiredFiles) -> LocationHashes:
+        wanted = ReferencedLocations()
         parts = self.expired_records(archive, expired_files)
-        await self._places.gather(chained(parts), wanted, what="read what goes")
-        return wanted.places()
+        await self._references.gather(chained(parts), wanted, what="read what goes")
+        return wanted.hashes()
 
-    async def _look(self, look: Look, kept: Places, unreferenced: Places) -> StorageFindings:
+    async def _look(
+        self, look: Look, retained: LocationHashes, unreferenced: LocationHashes
+    ) -> StorageFindings:
         return await find_orphans(
             self._remover,
-            kept=kept,
+            retained=retained,
             unreferenced=unreferenced,
             stored_before=await self._settled_before(look),
             observer=self._observer,

@@ -8,8 +8,8 @@ from replicator.errors import CorruptionError
 from replicator.model.archive import Base, history_span
 from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
+from replicator.model.locations import HashSet, Located, LocationHashes, TargetLocator
 from replicator.model.observation import ArchiveDamaged, Observer, Progress
-from replicator.model.places import Placed, Places, PlaceSet, Placing
 from replicator.ports import Workers
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.files import Files, spanned
@@ -19,16 +19,16 @@ _Batches = AsyncIterator[Sequence[Record]]
 
 
 @dataclass(slots=True)
-class Wanted:
+class ReferencedLocations:
     """Places that some files ask for, gathered over several readings."""
 
-    found: PlaceSet = field(default_factory=PlaceSet)
-    unplaced: set[Offset] = field(default_factory=set)
+    found: HashSet = field(default_factory=HashSet)
+    unlocated: set[Offset] = field(default_factory=set)
     """Records whose load spec leads nowhere."""
 
-    def places(self) -> Places:
+    def hashes(self) -> LocationHashes:
         """Return the places."""
-        return self.found.places()
+        return self.found.hashes()
 
 
 class References:
@@ -38,7 +38,7 @@ class References:
         self,
         *,
         store: Store,
-        placing: Placing,
+        placing: TargetLocator,
         workers: Workers,
         records_max: int,
         observer: Observer,
@@ -55,10 +55,10 @@ class References:
         self._store, self._placing, self._workers = store, placing, workers
         self._records_max, self._observer = records_max, observer
 
-    async def gather(self, batches: _Batches, into: Wanted, *, what: str) -> None:
+    async def gather(self, batches: _Batches, into: ReferencedLocations, *, what: str) -> None:
         """Add what some records ask for."""
         done = 0
-        async with self._workers.each(self._placing.placed, batches) as results:
+        async with self._workers.each(self._placing.located_hashes, batches) as results:
             async for placed in results:
                 self._add(placed, into)
                 done += 1
@@ -80,8 +80,8 @@ class References:
                 over and told of.
         """
         files = Files(self._store, spanned(names))
-        for place in range(len(files)):
-            records = await self._records(files, place, tolerant=tolerant)
+        for index in range(len(files)):
+            records = await self._records(files, index, tolerant=tolerant)
             found = [
                 one
                 for one in records
@@ -113,18 +113,18 @@ class References:
         except CorruptionError as exc:
             self._observer(ArchiveDamaged(reason=str(exc)))
 
-    async def _records(self, files: Files, place: int, *, tolerant: bool) -> Sequence[Record]:
+    async def _records(self, files: Files, index: int, *, tolerant: bool) -> Sequence[Record]:
         try:
-            return (await files.file(place)).records
+            return (await files.file(index)).records
         except CorruptionError as exc:
             if not tolerant:
                 raise
             self._observer(ArchiveDamaged(reason=str(exc)))
             return ()
 
-    def _add(self, placed: Placed, into: Wanted) -> None:
+    def _add(self, placed: Located, into: ReferencedLocations) -> None:
         into.found.add(placed.hashes)
-        into.unplaced.update(placed.unplaced)
+        into.unlocated.update(placed.unlocated)
 
 
 async def chained(parts: Sequence[_Batches]) -> _Batches:

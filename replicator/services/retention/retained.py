@@ -24,13 +24,18 @@ from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
 from replicator.model.event import Offset, Record
 from replicator.model.holds import Hold
 from replicator.model.load_spec import Layout
-from replicator.model.places import place_hash
+from replicator.model.locations import location_hash
 from replicator.model.row import Kind, Segment
 from replicator.model.row_mapping import located
 from replicator.ports import Chunk, Snapshot
-from replicator.services.retention.references import References, Wanted, chained, ending_after
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
-from replicator.services.store.points import KeptPoints
+from replicator.services.retention.references import (
+    ReferencedLocations,
+    References,
+    chained,
+    ending_after,
+)
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Listing, Store
 from replicator.services.target.reconciler import Reconciler, refuse_foreign_rows, refuse_promoted
 from replicator.services.target.target import Target
@@ -42,7 +47,7 @@ ROWS_PER_FETCH_MAX = 1_000
 class Spared:
     """What must stay, as far as it was read: it only grows."""
 
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: ReferencedLocations = field(default_factory=ReferencedLocations)
     history: set[str] = field(default_factory=set)
     bases: set[tuple[str, Offset]] = field(default_factory=set)
     """By log and offset."""
@@ -66,7 +71,7 @@ class Look:
     listing: Listing
 
     @property
-    def held(self) -> set[Offset]:
+    def held_offsets(self) -> set[Offset]:
         """Return the cuts that are held."""
         return {hold.point.offset for hold in self.holds}
 
@@ -87,7 +92,7 @@ class Retained:
         store: Store,
         *,
         reconciler: Reconciler,
-        places: References,
+        references: References,
         layout: Layout,
     ) -> None:
         """Take the parts; nothing is read yet.
@@ -96,12 +101,12 @@ class Retained:
             target: The one whose rows and holds keep something.
             store: Its files, with the history that keeps the rest.
             reconciler: Counts rows that are not ours.
-            places: Reads the history as places.
+            references: Reads which locations the history references.
             layout: Of its storage.
         """
         self._target, self._store, self._reconciler = target, store, reconciler
-        self._points = KeptPoints(store, clock=target.clock)
-        self._places, self._layout = places, layout
+        self._points = StorePoints(store, clock=target.clock)
+        self._references, self._layout = references, layout
 
     async def look(self, log_id: str | None = None) -> Look:
         """Look at what there is now; `log_id` is that of an earlier look.
@@ -137,14 +142,14 @@ class Retained:
         Raises:
             RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
         """
-        parts = await self.kept(look, horizon, spared)
-        await self._places.gather(chained(parts), spared.wanted, what="read what is kept")
+        parts = await self.records(look, horizon, spared)
+        await self._references.gather(chained(parts), spared.wanted, what="read what is kept")
         is_read = spared.with_rows and look.checkpoint is not None
         if is_read or await self._is_elsewhere(look, horizon):
             await self._spare_rows(spared.wanted)
         await self._require_placed(look, spared.wanted)
 
-    async def kept(
+    async def records(
         self, look: Look, horizon: Offset, spared: Spared
     ) -> list[AsyncIterator[Sequence[Record]]]:
         """Return the records that must stay and were not read before, of all logs.
@@ -152,7 +157,7 @@ class Retained:
         Raises:
             RefusedError, CorruptionError, TransientError: as for `spare`.
         """
-        extra = look.held
+        extra = look.held_offsets
         await self._require_bases(look, {offset for offset in extra if offset < horizon})
         if look.checkpoint_offset is not None:
             extra.add(look.checkpoint_offset)
@@ -199,17 +204,17 @@ class Retained:
             begins = offset >= horizon and offset >= covered
             if (begins or offset in extra) and (log_id, offset) not in spared.bases:
                 spared.bases.add((log_id, offset))
-                parts.append(self._places.base(archive, await listed_base(archive, offset)))
+                parts.append(self._references.base(archive, await listed_base(archive, offset)))
             if begins:
                 covered = await archive.whole_until(offset)
         after = horizon or Offset(-1)
         names = ending_after(listing.history_of(log_id), after)
         names = [name for name in names if name not in spared.history]
         spared.history.update(names)
-        return [*parts, self._places.history(names, after=after, until=None, tolerant=False)]
+        return [*parts, self._references.history(names, after=after, until=None, tolerant=False)]
 
-    async def _require_bases(self, look: Look, held: set[Offset]) -> None:
-        gone = held.difference(look.listing.offsets(look.log_id))
+    async def _require_bases(self, look: Look, held_offsets: set[Offset]) -> None:
+        gone = held_offsets.difference(look.listing.offsets(look.log_id))
         if not gone:
             return
         still = {hold.point.offset for hold in await self._points.holds_in_force(look.log_id)}
@@ -221,18 +226,18 @@ class Retained:
                 hint="take it from a copy of this store, or remove the hold",
             )
 
-    async def _require_placed(self, look: Look, wanted: Wanted) -> None:
+    async def _require_placed(self, look: Look, wanted: ReferencedLocations) -> None:
         """Require that whatever leads nowhere is known as a gap.
 
         With another configuration the same records might lead to bytes that would be deleted.
         """
-        if not wanted.unplaced:
+        if not wanted.unlocated:
             return
         gaps = list(await self._target.gaps(look.log_id))
         for one in look.listing.logs():
-            gaps += await kept_gaps(self._store.area, one)
+            gaps += await archived_gaps(self._store.area, one)
         known = {gap.opened for gap in gaps if gap.reason == MALFORMED_ROW}
-        if unknown := sorted(wanted.unplaced - known):
+        if unknown := sorted(wanted.unlocated - known):
             raise RefusedError(
                 f"{len(unknown)} segments of target {self._target.name!r} have load specs that this"
                 f" configuration cannot read, the first at offset {unknown[0]}",
@@ -240,7 +245,7 @@ class Retained:
                 " name all storages that the history speaks of",
             )
 
-    async def _spare_rows(self, wanted: Wanted) -> None:
+    async def _spare_rows(self, wanted: ReferencedLocations) -> None:
         """Spare what the target's own rows point to, at whatever cut they are."""
         async with self._target.metadata.snapshot() as snapshot:
             if Kind.SEGMENT not in snapshot.kinds:
@@ -256,7 +261,7 @@ class Retained:
                     await self._spare_fetched(snapshot, found[at : at + ROWS_PER_FETCH_MAX], wanted)
 
     async def _spare_fetched(
-        self, snapshot: Snapshot, handles: NDArray[Any], wanted: Wanted
+        self, snapshot: Snapshot, handles: NDArray[Any], wanted: ReferencedLocations
     ) -> None:
         for row in await snapshot.fetch(Kind.SEGMENT, handles):
             if isinstance(row, Segment):
@@ -265,7 +270,7 @@ class Retained:
                 except MalformedRowError as exc:
                     raise RefusedError(f"{row.id} on target {self._target.name!r}: {exc}") from exc
                 if location is not None:
-                    wanted.found.add(place_hash(location))
+                    wanted.found.add(location_hash(location))
 
 
 async def listed_base(archive: ArchivedLog, offset: Offset) -> Base:

@@ -246,11 +246,11 @@ class Promoter:
 
         Rules and configuration come with the same commit, so no promotion stops between them.
         """
-        held = await self._metadata.acquire(self._source)
-        if held.checkpoint != plan.checkpoint:
+        state = await self._metadata.acquire(self._source)
+        if state.checkpoint != plan.checkpoint:
             plan = await self.plan(chosen=plan.chosen)  # from here on it cannot move any more
         promoted = replace(plan.checkpoint, promoted=True)
-        async with self._metadata.transaction(self._source, held.epoch) as transaction:
+        async with self._metadata.transaction(self._source, state.epoch) as transaction:
             await transaction.upsert(plan.rules or ())
             if plan.configuration is not None:
                 await transaction.upsert(plan.configuration.rows)

@@ -61,9 +61,9 @@ class ApplierRecord:
         except (NotFoundError, CorruptionError):  # nobody's note: the epoch is taken for another's
             return False
 
-    async def hold(self, held: TargetState) -> PausedBy | None:
+    async def paused_by(self, state: TargetState) -> PausedBy | None:
         """Return why a target is not written to, None when it may be."""
-        checkpoint = held.checkpoint
+        checkpoint = state.checkpoint
         if checkpoint is not None and checkpoint.promoted:
             return PausedBy.PROMOTED
         if checkpoint is not None and checkpoint.paused:

@@ -20,7 +20,7 @@ from replicator.services.store.store import Listing, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Window:
     """A stretch of history without a hole: it begins with a base, and files follow."""
 
     base: Base
@@ -105,21 +105,21 @@ class ArchivedLog:
             CorruptionError: a file is altered; the message names it.
         """
         await self._list_once()
-        place, found = self._history.holding(start), list[Record]()
-        if place < 0 or start >= self._history.ends[place]:
+        index, found = self._history.holding(start), list[Record]()
+        if index < 0 or start >= self._history.ends[index]:
             self._require_end(start)
             return found
-        while place < len(self._history) and len(found) < records_max:
-            if self._history.starts[place] > start:
+        while index < len(self._history) and len(found) < records_max:
+            if self._history.starts[index] > start:
                 break
             try:
-                records = (await self._history.file(place)).records
+                records = (await self._history.file(index)).records
             except MissingFileError:
                 return await self._read_again(start, records_max)
             at = bisect_left(records, start, key=_offset)
             found += records[at : at + records_max - len(found)]
-            start = self._history.ends[place]
-            place += 1
+            start = self._history.ends[index]
+            index += 1
         return found
 
     async def _read_again(self, start: Offset, records_max: int) -> Sequence[Record]:
@@ -147,7 +147,7 @@ class ArchivedLog:
             return None  # a hint for a search that comes across the same file, if it needs it
         return next((r.offset for r in records if r.appended_at >= time), None)
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         """Return None: what is here stays until a target expires it."""
         return None
 
@@ -194,28 +194,28 @@ class ArchivedLog:
 
     async def _read_base(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
         base, files = await self._base(offset)
-        place, found = max(0, files.holding(start)), list[Record]()
-        while place < len(files) and len(found) < records_max:
-            sha256 = base.parts[place].sha256
-            file = await files.file(place, sha256=sha256)
+        index, found = max(0, files.holding(start)), list[Record]()
+        while index < len(files) and len(found) < records_max:
+            sha256 = base.parts[index].sha256
+            file = await files.file(index, sha256=sha256)
             if file.footer.sha256 != sha256:
                 raise CorruptionError(
-                    f"{part_name(self._log_id, offset, files.starts[place])} is not the file that"
+                    f"{part_name(self._log_id, offset, files.starts[index])} is not the file that"
                     " its manifest names"
                 )
             at = bisect_left(file.records, start, key=_offset)
             found += file.records[at : at + records_max - len(found)]
-            place += 1
+            index += 1
         return found
 
     async def resume(self, start: Offset) -> Offset | None:
         """Return from where on there is a record or a base again, None: nowhere."""
         await self._list_once()
-        place = self._history.holding(start)
-        if place >= 0 and start < self._history.ends[place]:
+        index = self._history.holding(start)
+        if index >= 0 and start < self._history.ends[index]:
             return start
         bases = self._bases[bisect_left(self._bases, start) :]
-        return min([*self._history.starts[place + 1 : place + 2], *bases[:1]], default=None)
+        return min([*self._history.starts[index + 1 : index + 2], *bases[:1]], default=None)
 
     async def whole_until(self, start: Offset) -> Offset:
         """Return up to where there is no hole behind the base, or the record, at `start`."""
@@ -242,7 +242,7 @@ class ArchivedLog:
             return end, None
         return end, (await self._history.file(len(self._history) - 1)).footer.sha256
 
-    async def runs(self) -> tuple[Sequence[Run], Sequence[str]]:
+    async def windows(self) -> tuple[Sequence[Window], Sequence[str]]:
         """Return the stretches without a hole, oldest first, and what is wrong with their bases.
 
         By the names of the files, `damages` looks into them. Where the base that a stretch would
@@ -250,13 +250,13 @@ class ArchivedLog:
         bases of cuts that are held beyond that.
         """
         await self.refresh()
-        return await self.runs_from(await horizon(self.store.area, self._log_id))
+        return await self.windows_from(await horizon(self.store.area, self._log_id))
 
-    async def runs_from(self, bar: Offset) -> tuple[Sequence[Run], Sequence[str]]:
+    async def windows_from(self, bar: Offset) -> tuple[Sequence[Window], Sequence[str]]:
         """Return the stretches as `runs` does, by the last listing and a horizon that is known."""
-        runs, faults = list[Run](), list[str]()
+        windows, faults = list[Window](), list[str]()
         for offset in self._bases:
-            if offset < bar or (runs and offset < runs[-1].end):
+            if offset < bar or (windows and offset < windows[-1].end):
                 continue
             try:
                 base = await self.base(offset)
@@ -264,21 +264,21 @@ class ArchivedLog:
                 faults.append(str(exc))
             else:
                 end = self._history.whole_until(Offset(offset + 1))
-                runs.append(Run(base=base, end=end))
-        return runs, faults
+                windows.append(Window(base=base, end=end))
+        return windows, faults
 
-    async def last_cut(self, run: Run) -> ClosedCut:
+    async def last_cut(self, window: Window) -> ClosedCut:
         """Return the last cut of a run.
 
         Raises:
             CorruptionError: the file that closes it is altered.
         """
-        place = self._history.holding(Offset(run.end - 1))
-        while place >= 0 and self._history.ends[place] > run.base.offset + 1:
-            if (last := (await self._history.file(place)).footer.last) is not None:
+        index = self._history.holding(Offset(window.end - 1))
+        while index >= 0 and self._history.ends[index] > window.base.offset + 1:
+            if (last := (await self._history.file(index)).footer.last) is not None:
                 return last
-            place -= 1
-        return run.base.cut
+            index -= 1
+        return window.base.cut
 
     async def damages(self) -> Sequence[str]:
         """Read all files again and return what is wrong, by their names."""
@@ -302,11 +302,11 @@ class ArchivedLog:
             if until <= bar:
                 continue  # it has expired
             found.append(f"there is no history from offset {start} to {until}, and no base")
-        held = await held_offsets(self.store.area, self._log_id)
+        holds = await held_offsets(self.store.area, self._log_id)
         for offset in self._bases:
             # What an expiry leaves of a base goes with the next one: so it is with the base of a
             # hold that was refused because the expiry had come first.
-            if offset >= bar or offset in held:
+            if offset >= bar or offset in holds:
                 found += await self._damages_of(offset)
         return found
 
@@ -395,13 +395,13 @@ async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
     return found, faults
 
 
-async def kept_logs(area: Area) -> Sequence[str]:
+async def archived_logs(area: Area) -> Sequence[str]:
     """Return of which logs a store keeps histories, by the names of its files alone."""
     names = await area.names(f"{ABOUT}/")
     return [name.removeprefix(f"{ABOUT}/").removesuffix(".json") for name in names]
 
 
-async def kept_gaps(area: Area, log_id: str) -> Sequence[Gap]:
+async def archived_gaps(area: Area, log_id: str) -> Sequence[Gap]:
     """Return the gaps that a store has in the cuts of a log.
 
     Raises:

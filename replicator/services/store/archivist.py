@@ -11,9 +11,9 @@ from replicator.model.archive import (
     BASES,
     HISTORY,
     Base,
+    BasePart,
     FileKind,
     Header,
-    Part,
     base_folder,
     history_name,
     manifest,
@@ -33,7 +33,7 @@ from replicator.model.wire import CUT_CLOSED
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
 
 
@@ -59,8 +59,8 @@ class Archivist:
         *,
         source: str,
         store: Store,
-        origin: SourceLayout,
-        kept: Layout,
+        source_layout: SourceLayout,
+        target_layout: Layout,
         history: History,
         limits: ArchiveLimits,
         observer: Observer,
@@ -70,15 +70,15 @@ class Archivist:
         Args:
             source: Name of the source cluster.
             store: Where the target keeps our files.
-            origin: How the source's storages write load specs.
-            kept: How the target keeps what is at their places.
+            source_layout: How the source's storages write load specs.
+            target_layout: How the target's storage writes load specs.
             history: The log; it may begin from other targets' bases.
             limits: Sizes and intervals.
             observer: Is told of bases and of damage.
         """
         self._source, self._history = source, history
         self._store, self._area = store, store.area
-        self._origin, self._kept_layout = origin, kept
+        self._source_layout, self._target_layout = source_layout, target_layout
         self._limits, self._observer = limits, observer
         self._tail: tuple[Offset, str | None] | None = None
         self._archive: ArchivedLog | None = None
@@ -186,8 +186,8 @@ class Archivist:
         self._tail = end, footer.sha256
         return self._tail
 
-    async def _write_parts(self, log_id: str, cut: ClosedCut, offsets: Offsets) -> list[Part]:
-        parts, batch, size, done = list[Part](), list[Record](), 0, 0
+    async def _write_parts(self, log_id: str, cut: ClosedCut, offsets: Offsets) -> list[BasePart]:
+        parts, batch, size, done = list[BasePart](), list[Record](), 0, 0
         async for records in self._history.records(offsets):
             for record in records:
                 batch.append(record)
@@ -210,7 +210,7 @@ class Archivist:
         if gone := written.difference(there):
             raise TransientError(f"{min(gone)} was taken away: an expiry is at work in this store")
 
-    async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> Part:
+    async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> BasePart:
         start = records[0].offset
         lines = [record_line(record) for record in records]
         header = self._header(BASES, log_id, start, None)
@@ -218,7 +218,7 @@ class Archivist:
         # Replaced and not created: a part that was cut short by a crash must not stay. Without a
         # manifest nobody reads it, and whoever writes the same base writes the same bytes.
         await self._area.replace(part_name(log_id, cut.offset, start), data)
-        return Part(start=start, records=len(records), sha256=footer.sha256)
+        return BasePart(start=start, records=len(records), sha256=footer.sha256)
 
     def _header(self, kind: FileKind, log_id: str, start: Offset, previous: str | None) -> Header:
         return Header(kind=kind, source=self._source, log_id=log_id, start=start, previous=previous)
@@ -246,8 +246,8 @@ class Archivist:
         about = About(
             source=self._source,
             log_id=(await self._opened()).log_id,
-            origin=self._origin,
-            kept=self._kept_layout,
+            source_layout=self._source_layout,
+            target_layout=self._target_layout,
         )
         name, data = about_name(about.log_id), about_json(about)
         if not await self._area.create(name, data) and await self._area.get(name) != data:
@@ -261,27 +261,29 @@ class Archivist:
         this one: their history may be here, and was not asked for again.
         """
         if self._gaps is None:
-            self._gaps = await self._kept_gaps()
+            self._gaps = await self._archived_gaps()
         if _with_gaps(self._gaps, cut, gaps) == self._gaps:
             return
         # One that was shut out, and does not know it yet, must not take away what its successor has
         # kept: what is there now counts, and not what was there when this process began.
-        wanted = _with_gaps(await self._kept_gaps(), cut, gaps)
+        wanted = _with_gaps(await self._archived_gaps(), cut, gaps)
         ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
         name = gaps_name((await self._opened()).log_id)
         await self._area.replace(name, gaps_json(ordered))
         self._gaps = wanted
 
-    async def _kept_gaps(self) -> frozenset[Gap]:
-        return frozenset(await kept_gaps(self._area, (await self._opened()).log_id))
+    async def _archived_gaps(self) -> frozenset[Gap]:
+        return frozenset(await archived_gaps(self._area, (await self._opened()).log_id))
 
 
-def _with_gaps(kept: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]) -> frozenset[Gap]:
+def _with_gaps(
+    target_layout: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]
+) -> frozenset[Gap]:
     """Return what is known of gaps once a cut has those: others from before end with it."""
     told = {(gap.key, gap.opened): gap for gap in gaps}
     others = [
         replace(gap, closed=cut.offset) if gap.closed is None and gap.opened < cut.offset else gap
-        for gap in kept
+        for gap in target_layout
         if (gap.key, gap.opened) not in told
     ]
     return frozenset([*told.values(), *others])

@@ -9,7 +9,7 @@ its bytes copied again.
 from replicator.errors import TransientError
 from replicator.model.intent import IntentFiles
 from replicator.model.ledger import Offsets
-from replicator.model.places import PlaceSet, Placing, among
+from replicator.model.locations import HashSet, TargetLocator, among
 from replicator.services.history.reader import History
 from replicator.services.store.intents import Intents
 
@@ -17,7 +17,7 @@ from replicator.services.store.intents import Intents
 class ExpiryGuard:
     """Remembers which expiries were over before bytes were asked for."""
 
-    def __init__(self, *, intents: Intents, history: History, placing: Placing) -> None:
+    def __init__(self, *, intents: Intents, history: History, placing: TargetLocator) -> None:
         """Take the settings; nothing is read yet.
 
         Args:
@@ -56,14 +56,14 @@ class ExpiryGuard:
             self._settled = await self._over(listed, after=self._settled)
 
     async def _require_spared_by(self, newer: list[IntentFiles], offsets: Offsets) -> None:
-        needed = PlaceSet()
+        needed = HashSet()
         async for records in self._history.records(offsets):
-            needed.add(self._placing.placed(records).hashes)
+            needed.add(self._placing.located_hashes(records).hashes)
         before = self._settled
         for files in newer:
             forgotten, before = files.number - 1 != before, files.number
-            unreferenced = None if forgotten else await self._intents.places(files.number)
-            if unreferenced is None or among(needed.places(), unreferenced).any():
+            unreferenced = None if forgotten else await self._intents.hashes(files.number)
+            if unreferenced is None or among(needed.hashes(), unreferenced).any():
                 raise TransientError(
                     f"expiry {files.number} deletes what this cut needs again: its bytes are copied"
                     " again once that is over"

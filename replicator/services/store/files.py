@@ -40,38 +40,38 @@ class Files:
 
     def whole_until(self, start: Offset) -> Offset:
         """Return up to where there is no hole, from `start` on."""
-        place, end = max(0, self.holding(start)), start
-        while place < len(self) and self.starts[place] <= end:
-            end = max(end, self.ends[place])
-            place += 1
+        index, end = max(0, self.holding(start)), start
+        while index < len(self) and self.starts[index] <= end:
+            end = max(end, self.ends[index])
+            index += 1
         return end
 
-    async def file(self, place: int, *, sha256: str | None = None) -> ArchiveFile:
+    async def file(self, index: int, *, sha256: str | None = None) -> ArchiveFile:
         """Return a file, checked; the next ones are fetched along when it is read in order.
 
         Args:
-            place: Which one.
+            index: Position of the file in `names`.
             sha256: What it must end with when it was read before; None: whatever it does.
 
         Raises:
             CorruptionError: it is missing or altered; the message names it.
         """
-        name = self.names[place]
+        name = self.names[index]
         if (found := self._store.known(name, sha256)) is None:
-            if place not in self._packed:
-                in_order = self._last is not None and self._last == place - 1
-                await self._fetch(range(place, place + (AHEAD_FILES if in_order else 1)))
-            if (data := self._packed.pop(place)) is None:
+            if index not in self._packed:
+                in_order = self._last is not None and self._last == index - 1
+                await self._fetch(range(index, index + (AHEAD_FILES if in_order else 1)))
+            if (data := self._packed.pop(index)) is None:
                 raise MissingFileError(f"{name} is missing from the archive")
             found = self._store.unpacked(name, data)
-        self._last = place
+        self._last = index
         return found
 
-    async def _fetch(self, places: range) -> None:
+    async def _fetch(self, indexes: range) -> None:
         self._packed.clear()
-        first, *ahead = [place for place in places if place < len(self.names)]
+        first, *ahead = [index for index in indexes if index < len(self.names)]
         wanted = [first, *[one for one in ahead if self._store.known(self.names[one]) is None]]
-        found = await self._store.fetch([self.names[place] for place in wanted])
+        found = await self._store.fetch([self.names[index] for index in wanted])
         self._packed = dict(zip(wanted, found, strict=True))
 
 

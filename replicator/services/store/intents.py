@@ -15,7 +15,7 @@ from replicator.model.intent import (
     lease_name,
     until_of,
 )
-from replicator.model.places import Places, sorted_places
+from replicator.model.locations import LocationHashes, sorted_hashes
 from replicator.ports import LIST_BYTES_MAX, Area, Clock
 
 
@@ -45,10 +45,10 @@ class Intents:
         """
         return await _intent(self._area, number)
 
-    async def places(self, number: int) -> Places | None:
+    async def hashes(self, number: int) -> LocationHashes | None:
         """Return what one condemns, None when it was not written, or is not kept any more."""
         try:
-            return sorted_places(
+            return sorted_hashes(
                 await self._area.get(intent_name(number, "places"), bytes_max=LIST_BYTES_MAX)
             )
         except NotFoundError:

@@ -22,7 +22,7 @@ class Awaited:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _AwaitedCut:
     """Where in a log a target waits."""
 
     log_id: str
@@ -45,7 +45,7 @@ class MissingWait:
 
     def __init__(self, area: Area, clock: Clock, limit: timedelta) -> None:
         self._area, self._clock, self._limit = area, clock, limit
-        self._begun: tuple[_Place, datetime] | None = None
+        self._begun: tuple[_AwaitedCut, datetime] | None = None
 
     async def until(self, log_id: str, after: Offset | None) -> datetime:
         """Return when the wait ends; it begins with the first question that any process asks.
@@ -55,9 +55,9 @@ class MissingWait:
         Raises:
             TransientError, ConfigError: as for `Area`.
         """
-        place = _Place(log_id, after)
-        if self._begun is None or self._begun[0] != place:
-            self._begun = place, await self._since(place)
+        awaited = _AwaitedCut(log_id, after)
+        if self._begun is None or self._begun[0] != awaited:
+            self._begun = awaited, await self._since(awaited)
         return self._begun[1] + self._limit
 
     def is_over(self, until: datetime) -> bool:
@@ -70,21 +70,21 @@ class MissingWait:
             await self._area.delete(NAME)
         self._begun = None
 
-    async def _since(self, place: _Place) -> datetime:
+    async def _since(self, awaited: _AwaitedCut) -> datetime:
         now = self._clock.now()
         if not self._limit:
             return now
-        kept = await self._kept(place)
-        if kept is not None and kept <= now:
-            return kept
-        note = {"log_id": place.log_id, "after": place.after, "since": now.isoformat()}
+        since = await self._noted(awaited)
+        if since is not None and since <= now:
+            return since
+        note = {"log_id": awaited.log_id, "after": awaited.after, "since": now.isoformat()}
         await self._area.replace(NAME, written(note, None))
         return now
 
-    async def _kept(self, place: _Place) -> datetime | None:
+    async def _noted(self, awaited: _AwaitedCut) -> datetime | None:
         """Return since when a process waits here; None also when that cannot be read."""
         try:
             note = _NOTE.read(NAME, await self._area.get(NAME))
         except (NotFoundError, CorruptionError):
             return None
-        return note.since if (note.log_id, note.after) == (place.log_id, place.after) else None
+        return note.since if (note.log_id, note.after) == (awaited.log_id, awaited.after) else None

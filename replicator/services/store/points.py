@@ -27,7 +27,7 @@ _Read = TypeVar("_Read")
 _EXPIRED = "`replicator points` lists what can be restored; a hold keeps a cut for longer"
 
 
-class KeptPoints:
+class StorePoints:
     """Named points, holds, leases of restores and the horizon of one store."""
 
     def __init__(self, store: Store, *, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from replicator.errors import TransientError, worst_alone
 from replicator.model.event import Offset
 from replicator.model.holds import RESTORES, RestoreLease, file_name, lease_json
 from replicator.ports import Area, Clock
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.points import StorePoints
 
 ID_BITS = 128
 Keep: TypeAlias = Callable[[Offset], Awaitable[object]]
@@ -35,7 +35,7 @@ class RestoreLeases:
         self,
         *,
         areas: Mapping[str, Area],
-        points: KeptPoints,
+        points: StorePoints,
         clock: Clock,
         limits: LeaseLimits,
         rng: Random,

@@ -42,7 +42,7 @@ class SplicedLog:
         if span.first == FIRST:
             return span
         firsts = [span.first]
-        for archive in await self._kept(span):
+        for archive in await self._archives_from(span):
             until = Offset(0)
             for base in [*await archive.offsets()]:
                 if base >= until and (until := await archive.whole_until(base)) >= span.first:
@@ -59,7 +59,7 @@ class SplicedLog:
         try:
             return await self._log.read(start, records_max=records_max)
         except GapError:
-            for archive in await self._kept(await self._log.span()):
+            for archive in await self._archives_from(await self._log.span()):
                 if await archive.resume(start) != start:
                     await archive.refresh()  # it was written since
                 if await archive.resume(start) == start:
@@ -71,14 +71,14 @@ class SplicedLog:
         found, span = await self._log.offset_at(time), await self._log.span()
         if span.first == FIRST or (found is not None and found > span.first):
             return found
-        for archive in await self._kept(span):
+        for archive in await self._archives_from(span):
             if (earlier := await archive.offset_at(time)) is not None:
                 return earlier
         return found
 
-    async def kept_for(self) -> timedelta | None:
+    async def retention(self) -> timedelta | None:
         """Return how long the log itself keeps a record; what archives keep is theirs to say."""
-        return await self._log.kept_for()
+        return await self._log.retention()
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Show how far a reader is to those who run the log."""
@@ -89,7 +89,7 @@ class SplicedLog:
         span = await self._log.span()
         if span.first == FIRST and not self._preferred:
             return []
-        found = [await archive.offsets() for archive in await self._kept(span)]
+        found = [await archive.offsets() for archive in await self._archives_from(span)]
         return sorted({offset for offsets in found for offset in offsets})
 
     async def base(self, offset: Offset) -> Base:
@@ -107,7 +107,7 @@ class SplicedLog:
     async def whole_until(self, start: Offset) -> Offset:
         """Return up to where there is no hole behind the base, or the record, at `start`."""
         span = await self._log.span()
-        found = [await archive.whole_until(start) for archive in await self._kept(span)]
+        found = [await archive.whole_until(start) for archive in await self._archives_from(span)]
         until = Offset(max([start + 1, *found]))
         return span.end if until >= span.first else until
 
@@ -116,14 +116,14 @@ class SplicedLog:
         span = await self._log.span()
         if start >= span.first:
             return start if start < span.end else None
-        found = [await archive.resume(start) for archive in await self._kept(span)]
+        found = [await archive.resume(start) for archive in await self._archives_from(span)]
         return min([span.first, *[offset for offset in found if offset is not None]])
 
     async def _first(
         self, offset: Offset, ask: Callable[[ArchivedLog], Awaitable[_Found]]
     ) -> _Found:
         failure = CorruptionError(f"there is no base at offset {offset} any more")
-        for archive in await self._kept(await self._log.span()):
+        for archive in await self._archives_from(await self._log.span()):
             if await archive.has_base(offset):
                 try:
                     return await ask(archive)
@@ -131,7 +131,7 @@ class SplicedLog:
                     failure = exc
         raise failure
 
-    async def _kept(self, span: Span) -> list[ArchivedLog]:
+    async def _archives_from(self, span: Span) -> list[ArchivedLog]:
         if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
             self._archives = [ArchivedLog(store, span.log_id) for store in self._stores()]
         return self._archives

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.holds import Hold
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
-from replicator.services.store.points import KeptPoints
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
+from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class CutWindow:
     """Every cut from the first to the last can be restored, gaps apart."""
 
     first: ClosedCut
@@ -26,35 +26,35 @@ class Windows:
     log_id: str
     horizon: Offset
     """What is before has expired, but for what is held."""
-    held: tuple[Hold, ...]
+    holds: tuple[Hold, ...]
     """Cuts before the horizon that can be restored all the same."""
-    windows: tuple[Window, ...]
+    windows: tuple[CutWindow, ...]
     """Oldest first; between two of them the store has no history."""
     gaps: tuple[Gap, ...]
     faults: tuple[str, ...]
     """What is missing or altered, as far as it was come across."""
 
 
-async def windows(store: Store, log_id: str, points: KeptPoints) -> Windows:
+async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
     """Return what can be restored from a store, by the names of its files and their ends."""
     archive = ArchivedLog(store, log_id)
     ends = await archive.pass_over_altered_end()
     horizon = await points.horizon(log_id)
-    runs, faults = await archive.runs_from(horizon)
-    held, altered = await points.readable_holds()
-    found = [Window(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
+    runs, faults = await archive.windows_from(horizon)
+    holds, altered = await points.readable_holds()
+    found = [CutWindow(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
     return Windows(
         log_id=log_id,
         horizon=horizon,
-        held=tuple(
+        holds=tuple(
             hold
-            for hold in held
+            for hold in holds
             if hold.point.log_id == log_id
             and hold.point.offset < horizon
             and hold.holds_at(points.now())
         ),
         windows=tuple(found),
-        gaps=tuple(await kept_gaps(store.area, log_id)),
+        gaps=tuple(await archived_gaps(store.area, log_id)),
         faults=(*ends, *faults, *altered),
     )
 

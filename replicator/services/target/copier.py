@@ -115,9 +115,9 @@ BytesFrom: TypeAlias = DeepStorageReader | Backup
 
 
 class _Copy(NamedTuple):
-    origin: Location
+    source_location: Location
     """Where the bytes come from."""
-    target: Location
+    target_location: Location
     size_bytes: int
     doubted: bool
     """Whether the bytes at the target's place may be those of what was there before."""
@@ -127,12 +127,12 @@ class _Copy(NamedTuple):
     def doubt(self, receipt: Receipt) -> str | None:
         """Return why what is stored may not be the rows' where the source cannot be compared."""
         if self.doubted:
-            return f"{self.origin} had other bytes than were copied; now none"
+            return f"{self.source_location} had other bytes than were copied; now none"
         stored_at = receipt.stored_at
         if self.born is None or stored_at is None or stored_at >= self.born - CLOCK_SKEW_MAX:
             return None
         # The id was given out again, and with it the place.
-        return f"{self.origin} cannot be read, and what was copied from there is older than the row"
+        return f"{self.source_location} cannot be read, and the copy of it is older than the row"
 
     @property
     def unpacked_max(self) -> int | None:
@@ -144,11 +144,11 @@ class _Copy(NamedTuple):
     @property
     def unpacks(self) -> bool:
         """Whether a segment that was packed for its store becomes a folder again."""
-        return self.target.endswith("/") and not self.origin.endswith("/")
+        return self.target_location.endswith("/") and not self.source_location.endswith("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Watched(CopySource):
+class _WatchedSource(CopySource):
     """A copy source that knows whether its bytes went through this process."""
 
     reads: list[StoredObject] = field(default_factory=list)
@@ -157,7 +157,7 @@ class _Watched(CopySource):
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
         self.reads.append(stored)
-        return self.origin.read(self.place, stored, start=start, end=end)
+        return self.reader.read(self.location, stored, start=start, end=end)
 
     @property
     def was_read(self) -> bool:
@@ -166,7 +166,7 @@ class _Watched(CopySource):
 
 
 @dataclass(slots=True)
-class _Wanted:
+class _WantedBytes:
     rows: list[tuple[Entry, Segment]] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -202,7 +202,7 @@ class Copier:
             for gap in (self._backup.gaps if self._backup else ())
             if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
         }
-        self._copied_bytes = self._copied_objects = self._places = 0
+        self._copied_bytes = self._copied_objects = self._locations = 0
         self._source_is_away = self._probed = self._proved = False
         self._proving = asyncio.Lock()
 
@@ -219,7 +219,7 @@ class Copier:
             CorruptionError: bytes arrived that are not what the source has.
         """
         self._source_is_away = self._probed = False
-        self._places = 0
+        self._locations = 0
         uncopied: list[Uncopied] = []
         began, done = asyncio.get_running_loop().time(), 0
         self._copied_bytes = self._copied_objects = 0
@@ -230,17 +230,17 @@ class Copier:
         if self._rates is not None:
             took_s = asyncio.get_running_loop().time() - began
             await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
-        if self._places:
+        if self._locations:
             uncopied = [replace(row, misplaced=False) for row in uncopied]
         return tuple(sorted(uncopied, key=lambda row: row.offset))
 
     async def _copy_entries(
         self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]
     ) -> list[Uncopied]:
-        wanted: dict[Location, _Wanted] = {}
+        wanted: dict[Location, _WantedBytes] = {}
         uncopied = [*self._placed(entries, wanted)]
-        self._places += len(wanted)
-        copies = {self._aim(place, found, doubted): found for place, found in wanted.items()}
+        self._locations += len(wanted)
+        copies = {self._aim(location, found, doubted): found for location, found in wanted.items()}
         with worst_alone():
             async with asyncio.TaskGroup() as group:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
@@ -250,7 +250,7 @@ class Copier:
         return uncopied
 
     def _placed(
-        self, entries: Sequence[Entry], wanted: dict[Location, _Wanted]
+        self, entries: Sequence[Entry], wanted: dict[Location, _WantedBytes]
     ) -> Iterator[Uncopied]:
         """Collect what is wanted at which place; yield the rows that have no bytes to want."""
         for entry in entries:
@@ -260,28 +260,28 @@ class Copier:
                 yield _uncopied(entry, entry.event.row, gap.reason, gap.detail)
                 continue
             try:
-                self._place(entry, entry.event.row, wanted)
+                self._want(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
                 is_newer = isinstance(exc, NewerReleaseError)
                 reason = NEWER_RELEASE if is_newer else MALFORMED_ROW
                 row = _uncopied(entry, entry.event.row, reason, str(exc))
                 yield replace(row, misplaced=isinstance(exc, MisplacedError))
 
-    def _place(self, entry: Entry, row: Row, wanted: dict[Location, _Wanted]) -> None:
+    def _want(self, entry: Entry, row: Row, wanted: dict[Location, _WantedBytes]) -> None:
         if not isinstance(row, Segment):
             self._mapping.mapped(row)
             return
         size_bytes = check_segment(row)
         if (location := locate(row, self._mapping.source)) is not None:
             self._mapping.placed(row, location)  # refused here, while the row is at hand
-            found = wanted.setdefault(location, _Wanted())
+            found = wanted.setdefault(location, _WantedBytes())
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
 
-    def _aim(self, location: Location, found: _Wanted, doubted: Collection[RowKey]) -> _Copy:
-        origin = location if self._backup is None else self._backup.layout.place(location)
+    def _aim(self, location: Location, found: _WantedBytes, doubted: Collection[RowKey]) -> _Copy:
+        source_location = location if self._backup is None else self._backup.layout.place(location)
         return _Copy(
-            origin,
+            source_location,
             self._mapping.target.place(location),
             found.size_bytes,
             doubted=any(key_of(row) in doubted for _, row in found.rows),
@@ -294,7 +294,7 @@ class Copier:
             if trust is Trust.WITHOUT_SOURCE:
                 return await self._copy_perhaps_without_source(copy)
             attempt = partial(self._copy_once, copy, trust=trust)
-            return await self._retry.call(f"copy {copy.origin}", attempt)
+            return await self._retry.call(f"copy {copy.source_location}", attempt)
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
         """Give the source as many chances as ever, but once it is away do not wait again."""
@@ -333,11 +333,14 @@ class Copier:
                 self._proved = self._probed = True
 
     async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        if (receipt := await self._target_storage.receipt(copy.target)) is None:
+        if (receipt := await self._target_storage.receipt(copy.target_location)) is None:
             return await self._copy_new(copy)
         try:
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
-                return OBJECT_CHANGED, f"{copy.origin} has other bytes now than were copied before"
+                return (
+                    OBJECT_CHANGED,
+                    f"{copy.source_location} has other bytes now than were copied before",
+                )
         except (MissingObjectError, UnreadableObjectError):
             if (doubt := copy.doubt(receipt)) is not None:
                 return OBJECT_CHANGED, doubt
@@ -348,7 +351,7 @@ class Copier:
                 return OBJECT_CHANGED, doubt
         self._observer(
             ObjectCopied(
-                location=copy.target,
+                location=copy.target_location,
                 size_bytes=_size_bytes(receipt),
                 reused=True,
                 streamed=False,
@@ -357,28 +360,31 @@ class Copier:
         return None
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
-        if self._source_storage is self._target_storage and copy.origin == copy.target:
-            return OBJECT_MISSING, f"{copy.target} is not there any more, or not whole"
+        if (
+            self._source_storage is self._target_storage
+            and copy.source_location == copy.target_location
+        ):
+            return OBJECT_MISSING, f"{copy.target_location} is not there any more, or not whole"
         await self._require_proved()
-        storage, place = self._reading(copy)
-        ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, place)
-        objects = tuple(await storage.objects(place, ahead=ahead))
-        copy_source = _Watched(origin=storage, place=place, objects=objects)
-        least_bytes = copy.size_bytes if place.endswith("/") else min(copy.size_bytes, 1)
+        storage, location = self._reading(copy)
+        ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, location)
+        objects = tuple(await storage.objects(location, ahead=ahead))
+        copy_source = _WatchedSource(reader=storage, location=location, objects=objects)
+        least_bytes = copy.size_bytes if location.endswith("/") else min(copy.size_bytes, 1)
         if copy_source.size_bytes < least_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0),
             # and a packed one is not empty
             return OBJECT_TRUNCATED, (
-                f"{copy.origin} holds {copy_source.size_bytes} bytes, its payload says"
+                f"{copy.source_location} holds {copy_source.size_bytes} bytes, its payload says"
                 f" {copy.size_bytes}"
             )
-        stored = await self._target_storage.put(copy.target, copy_source)
+        stored = await self._target_storage.put(copy.target_location, copy_source)
         await self._compare_receipts(copy, stored)
         self._copied_bytes += _size_bytes(stored)
         self._copied_objects += 1
         self._observer(
             ObjectCopied(
-                location=copy.target,
+                location=copy.target_location,
                 size_bytes=_size_bytes(stored),
                 reused=False,
                 streamed=copy_source.was_read,
@@ -390,20 +396,22 @@ class Copier:
         """Return how the bytes of a copy are read, and by which place."""
         if copy.unpacks:
             return Unpacking(self._source_storage, bytes_max=copy.unpacked_max), unpacked(
-                copy.origin
+                copy.source_location
             )
-        return self._source_storage, copy.origin
+        return self._source_storage, copy.source_location
 
     async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:
         if self._backup is None:
             return
-        receipt = await self._backup.storage.receipt(copy.origin)
+        receipt = await self._backup.storage.receipt(copy.source_location)
         same = receipt is not None and (
-            receipt.packed == stored.objects if copy.unpacks else receipt.objects == stored.origin
+            receipt.packed == stored.objects
+            if copy.unpacks
+            else receipt.objects == stored.source_objects
         )
         if not same:
             raise CorruptionError(
-                f"the bytes of {copy.origin} are not those of the backup's receipt"
+                f"the bytes of {copy.source_location} are not those of the backup's receipt"
             )
 
     async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
@@ -411,16 +419,16 @@ class Copier:
 
         The same names, sizes and tags are enough; with other tags the bytes decide.
         """
-        storage, place = self._reading(copy)
-        objects = tuple(await storage.objects(place))
+        storage, location = self._reading(copy)
+        objects = tuple(await storage.objects(location))
         if receipt.copied_from == objects:
             return True
-        return await storage.check(place) == receipt.origin
+        return await storage.check(location) == receipt.source_objects
 
 
-def ahead_bytes_max(target: DeepStorage, origin: DeepStorageReader, place: Location) -> int:
+def ahead_bytes_max(target: DeepStorage, reader: DeepStorageReader, location: Location) -> int:
     """Return up to which size a segment's bytes are asked for before all is known of them."""
-    return SERVER_SIDE_MIN_BYTES if target.copies_from(origin, place) else AHEAD_MAX_BYTES
+    return SERVER_SIDE_MIN_BYTES if target.copies_from(reader, location) else AHEAD_MAX_BYTES
 
 
 def _born(segment: Segment) -> datetime | None:

@@ -12,7 +12,7 @@ from replicator.ports import Area
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05
 """What took less says nothing."""
-KEPT_EVERY_S = 600.0
+SAVED_EVERY_S = 600.0
 _RATES = Shape(Rates, "remove it, it is measured again", formats=None)
 
 
@@ -22,7 +22,7 @@ class RateBook:
     def __init__(self, area: Area, observer: Observer) -> None:
         self._area, self._observer = area, observer
         self._new = Rates()
-        self._kept_at: float | None = None
+        self._saved_at: float | None = None
 
     async def rates(self) -> Rates:
         """Return what was measured until now; nothing when that cannot be read."""
@@ -52,8 +52,8 @@ class RateBook:
 
     async def _keep_now_and_then(self) -> None:
         now = asyncio.get_running_loop().time()
-        if self._kept_at is None or now - self._kept_at >= KEPT_EVERY_S:
-            self._kept_at = now
+        if self._saved_at is None or now - self._saved_at >= SAVED_EVERY_S:
+            self._saved_at = now
             await self.keep()
 
     async def keep(self) -> None:
@@ -65,6 +65,6 @@ class RateBook:
             await self._area.replace(NAME, written(asdict(rates), None))
         except TransientError as exc:
             what = "keep how fast it was"
-            self._observer(Waiting(what=what, reason=str(exc), delay_s=KEPT_EVERY_S))
+            self._observer(Waiting(what=what, reason=str(exc), delay_s=SAVED_EVERY_S))
         else:
             self._new = Rates()

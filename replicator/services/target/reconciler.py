@@ -256,8 +256,8 @@ async def scanned(
 
 def without_keys(some: Keys, others: Keys) -> Keys:
     """Return the keys that are not among the others."""
-    kept: Keys = some[~np.isin(some, others)]
-    return kept
+    left: Keys = some[~np.isin(some, others)]
+    return left
 
 
 def refuse_foreign_rows(found: int, target: str) -> None:

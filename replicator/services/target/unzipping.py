@@ -123,11 +123,15 @@ class Unpacking:
 
     async def _inflated(self, location: Location, name: str) -> AsyncIterator[Piece]:
         packed, entries = await self._opened(location)
-        entry, place = entries[name], Location(location.removesuffix("/"))
+        entry, packed_location = entries[name], Location(location.removesuffix("/"))
         if entry.compress_type not in {ZIP_DEFLATED, ZIP_STORED}:
-            raise CorruptionError(f"{place}: {name} is compressed by method {entry.compress_type}")
-        start = await self._start_of(place, packed, entry)
-        pieces = self._storage.read(place, packed, start=start, end=start + entry.compress_size)
+            raise CorruptionError(
+                f"{packed_location}: {name} is compressed by method {entry.compress_type}"
+            )
+        start = await self._start_of(packed_location, packed, entry)
+        pieces = self._storage.read(
+            packed_location, packed, start=start, end=start + entry.compress_size
+        )
         if entry.compress_type == ZIP_STORED:
             async for piece in pieces:
                 yield piece
@@ -140,16 +144,23 @@ class Unpacking:
                     piece = inflating.unconsumed_tail  # noqa: PLW2901 - the rest of it
             yield inflating.flush()
         except zlib.error as exc:
-            raise CorruptionError(f"{place}: {name} cannot be inflated: {exc}") from exc
+            raise CorruptionError(f"{packed_location}: {name} cannot be inflated: {exc}") from exc
 
-    async def _start_of(self, place: Location, packed: StoredObject, entry: ZipInfo) -> int:
+    async def _start_of(
+        self, packed_location: Location, packed: StoredObject, entry: ZipInfo
+    ) -> int:
         """Return where a file's bytes begin: after its own header, whose length only it knows."""
         at = entry.header_offset
         end = at + LOCAL_HEADER.size
         header = b"".join(
-            [piece async for piece in self._storage.read(place, packed, start=at, end=end)]
+            [
+                piece
+                async for piece in self._storage.read(packed_location, packed, start=at, end=end)
+            ]
         )
         if len(header) != LOCAL_HEADER.size:
-            raise CorruptionError(f"{place}: {entry.filename} is not where its zip says it is")
+            raise CorruptionError(
+                f"{packed_location}: {entry.filename} is not where its zip says it is"
+            )
         *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
         return int(end + name_bytes + extra_bytes)

@@ -46,7 +46,7 @@ async def entries_of_zip(
     """
     start = max(0, stored.size_bytes - tail_bytes)
     pieces = [piece async for piece in storage.read(location, stored, start=start)]
-    with zipfile.ZipFile(_Tail(b"".join(pieces), start)) as packed:
+    with zipfile.ZipFile(_ZipTail(b"".join(pieces), start)) as packed:
         found = packed.infolist()
         _require_apart(found, packed.start_dir)
         return found
@@ -66,7 +66,7 @@ def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
         raise zipfile.BadZipFile("two files have one name")
 
 
-class _Tail(io.BytesIO):
+class _ZipTail(io.BytesIO):
     """The end of a file, at its own place; what is before reads as zeros."""
 
     def __init__(self, data: bytes, start: int) -> None:

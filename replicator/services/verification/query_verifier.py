@@ -14,9 +14,9 @@ from random import Random
 from replicator.errors import NotFoundError
 from replicator.model.answer import (
     Answer,
+    AnswerVerdict,
     Difference,
     Measure,
-    Verdict,
     judge,
     unmeasured,
 )
@@ -49,7 +49,7 @@ class Disagreement:
 
     datasource: str
     interval: Interval
-    verdict: Verdict
+    verdict: AnswerVerdict
     differences: Sequence[Difference]
 
 
@@ -57,7 +57,7 @@ class Disagreement:
 class Intervals:
     """What became of one datasource's intervals."""
 
-    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    verdicts: Counter[AnswerVerdict] = field(default_factory=Counter)
     ingesting: int = 0
     """Not compared: a task is writing there, so one side answers what is not published yet."""
     left: int = 0
@@ -82,13 +82,13 @@ class QueryVerification:
         return not self.disagreements
 
     @property
-    def verdicts(self) -> Counter[Verdict]:
+    def verdicts(self) -> Counter[AnswerVerdict]:
         """Counts over all datasources."""
-        return sum((one.verdicts for one in self.datasources.values()), Counter[Verdict]())
+        return sum((one.verdicts for one in self.datasources.values()), Counter[AnswerVerdict]())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Subject:
+class _ComparedDatasource:
     """A datasource as both Brokers know it now."""
 
     name: str
@@ -151,7 +151,7 @@ class QueryVerifier:
         target = await self._retry.call("ask for datasources", self._target.datasources)
         return sorted({*source, *target})
 
-    async def _subject(self, name: str) -> _Subject:
+    async def _subject(self, name: str) -> _ComparedDatasource:
         columns, intervals, ingesting = [], set[Interval](), set[Interval]()
         for broker in (self._source, self._target):
             asking = f"ask what {name} holds"
@@ -161,7 +161,7 @@ class QueryVerifier:
                 if one.is_realtime:
                     ingesting.add(one.interval)
         source, target = columns
-        return _Subject(
+        return _ComparedDatasource(
             name=name,
             source=questions(source),
             target=questions(target),
@@ -171,7 +171,7 @@ class QueryVerifier:
         )
 
     async def _compare(
-        self, subject: _Subject, chosen: Sequence[Interval], into: Intervals, room: int
+        self, subject: _ComparedDatasource, chosen: Sequence[Interval], into: Intervals, room: int
     ) -> list[Disagreement]:
         """Compare intervals, some at a time; return those that differ, until there are enough."""
         suspects: list[Disagreement] = []
@@ -187,16 +187,16 @@ class QueryVerifier:
         return suspects
 
     async def _look(
-        self, subject: _Subject, some: Sequence[Interval], into: Intervals
+        self, subject: _ComparedDatasource, some: Sequence[Interval], into: Intervals
     ) -> list[Disagreement]:
         quiet = [interval for interval in some if not subject.is_ingesting(interval)]
         into.ingesting += len(some) - len(quiet)
         found = await together([partial(self._judge, subject, one) for one in quiet])
-        suspects = [one for one in found if one.verdict is not Verdict.GOOD]
-        into.verdicts[Verdict.GOOD] += len(found) - len(suspects)
+        suspects = [one for one in found if one.verdict is not AnswerVerdict.GOOD]
+        into.verdicts[AnswerVerdict.GOOD] += len(found) - len(suspects)
         return suspects
 
-    async def _judge(self, subject: _Subject, interval: Interval) -> Disagreement:
+    async def _judge(self, subject: _ComparedDatasource, interval: Interval) -> Disagreement:
         name = subject.name
         source, target = await together(
             [

@@ -78,24 +78,24 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedOrigin:
+class RepairSource:
     """Where right bytes come from: the source, or another target with receipts of its own."""
 
     reader: DeepStorageReader
     backup: Backup | None = None
 
-    def place(self, damaged: Damaged) -> Location:
+    def location(self, damaged: Damaged) -> Location:
         """Return where the bytes of a place are kept there."""
         if self.backup is None:
-            return damaged.origin
-        return self.backup.layout.place(damaged.origin)
+            return damaged.source_location
+        return self.backup.layout.place(damaged.source_location)
 
     def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
         """Return how they are read, and by which place: a folder out of the zip that it became."""
-        place = self.place(damaged)
-        if _unpacks(damaged, place):
-            return Unpacking(self.reader), unpacked(place)
-        return self.reader, place
+        location = self.location(damaged)
+        if _unpacks(damaged, location):
+            return Unpacking(self.reader), unpacked(location)
+        return self.reader, location
 
     async def checked(self, damaged: Damaged) -> tuple[Checked, ...]:
         """Read what is there and return its checksums.
@@ -104,20 +104,20 @@ class CheckedOrigin:
             MissingObjectError: it is not there, or not whole.
             CorruptionError: the other target's own receipt says that it is altered.
         """
-        reader, place = self.reading(damaged)
-        found = await reader.check(place)
+        reader, location = self.reading(damaged)
+        found = await reader.check(location)
         if self.backup is not None:
-            kept = self.place(damaged)
-            receipt = await self.backup.storage.receipt(kept)
+            location = self.location(damaged)
+            receipt = await self.backup.storage.receipt(location)
             if receipt is None:
-                raise MissingObjectError(f"{kept} is not whole at the other target either")
-            if found != (receipt.packed if _unpacks(damaged, kept) else receipt.objects):
-                raise CorruptionError(f"{kept} is altered at the other target too")
+                raise MissingObjectError(f"{location} is not whole at the other target either")
+            if found != (receipt.packed if _unpacks(damaged, location) else receipt.objects):
+                raise CorruptionError(f"{location} is altered at the other target too")
         return found
 
 
-def _unpacks(damaged: Damaged, place: Location) -> bool:
-    return damaged.place.endswith("/") and not place.endswith("/")
+def _unpacks(damaged: Damaged, location: Location) -> bool:
+    return damaged.location.endswith("/") and not location.endswith("/")
 
 
 class Repairer:
@@ -128,7 +128,7 @@ class Repairer:
         target: Target,
         *,
         replacer: SegmentReplacer,
-        origin: CheckedOrigin,
+        source: RepairSource,
         verifier: Verifier,
         copier: Copier,
         executor: Executor,
@@ -140,7 +140,7 @@ class Repairer:
         Args:
             target: The one that is put right.
             replacer: Replaces what its storage holds.
-            origin: Has the right bytes.
+            source: Storage that holds the right bytes.
             verifier: Says what is wrong.
             copier: Brings the bytes of rows that are missing.
             executor: Writes these rows.
@@ -148,7 +148,7 @@ class Repairer:
             retry: How often a place is tried, and how many at once.
         """
         self._target, self._observer, self._storage = target, target.observer, target.storage
-        self._replacer, self._origin, self._verifier = replacer, origin, verifier
+        self._replacer, self._source, self._verifier = replacer, source, verifier
         self._copier, self._executor, self._leases = copier, executor, leases
         self._retry = retry
 
@@ -193,7 +193,7 @@ class Repairer:
     async def _mend(self, damaged: Damaged, repair: Repair) -> None:
         async with self._retry.slots:
             attempt = partial(self._mend_or_say, damaged, repair)
-            await self._retry.call(f"repair {damaged.place}", attempt)
+            await self._retry.call(f"repair {damaged.location}", attempt)
 
     async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
         try:
@@ -203,51 +203,53 @@ class Repairer:
 
     async def _mend_once(self, damaged: Damaged, repair: Repair) -> None:
         """Read the origin once, compare it, and only then touch the place."""
-        truth, here = await self._truth(damaged.place), await self._here(damaged.place)
+        truth, here = await self._truth(damaged.location), await self._here(damaged.location)
         if truth is not None and here == truth.objects:
-            await self._write_receipt(damaged.place, truth, repair)
+            await self._write_receipt(damaged.location, truth, repair)
             return
-        reader, place = self._origin.reading(damaged)
-        objects = tuple(await reader.objects(place))
-        found = await self._origin.checked(damaged)
+        reader, location = self._source.reading(damaged)
+        objects = tuple(await reader.objects(location))
+        found = await self._source.checked(damaged)
         if truth is None and here == found:
             receipt = Receipt(objects=found, copied_from=objects)
-            await self._write_receipt(damaged.place, receipt, repair)
+            await self._write_receipt(damaged.location, receipt, repair)
             return
-        if truth is not None and found not in {truth.objects, truth.origin}:
+        if truth is not None and found not in {truth.objects, truth.source_objects}:
             raise CorruptionError(
-                f"{place} has other bytes at the origin than the receipt of {damaged.place} says;"
-                " nothing was changed"
+                f"{location} has other bytes now than the receipt of {damaged.location}"
+                " records; nothing was changed"
             )
-        copy_source = CopySource(origin=reader, place=place, objects=objects)
-        stored = await self._replacer.replace(damaged.place, copy_source, truth)
+        copy_source = CopySource(reader=reader, location=location, objects=objects)
+        stored = await self._replacer.replace(damaged.location, copy_source, truth)
         size_bytes = sum(one.size_bytes for one in stored.objects)
         repair.copied += 1
         repair.copied_bytes += size_bytes
-        repair.unproved += truth is None and self._origin.backup is None
+        repair.unproved += truth is None and self._source.backup is None
         self._observer(
-            ObjectCopied(location=damaged.place, size_bytes=size_bytes, reused=False, streamed=True)
+            ObjectCopied(
+                location=damaged.location, size_bytes=size_bytes, reused=False, streamed=True
+            )
         )
 
-    async def _write_receipt(self, place: Location, receipt: Receipt, repair: Repair) -> None:
+    async def _write_receipt(self, location: Location, receipt: Receipt, repair: Repair) -> None:
         """Write a receipt that is missing; what was right in the meantime is left alone."""
         try:
-            missing = await self._storage.receipt(place) is None
+            missing = await self._storage.receipt(location) is None
         except CorruptionError:
             missing = True
         if missing:
-            await self._replacer.write_receipt(place, receipt)
+            await self._replacer.write_receipt(location, receipt)
             repair.vouched += 1
 
-    async def _truth(self, place: Location) -> Receipt | None:
+    async def _truth(self, location: Location) -> Receipt | None:
         try:
-            return await self._replacer.kept(place)
+            return await self._replacer.written_receipt(location)
         except CorruptionError:
             return None  # it cannot be read: as if there were none
 
-    async def _here(self, place: Location) -> tuple[Checked, ...]:
+    async def _here(self, location: Location) -> tuple[Checked, ...]:
         try:
-            return await self._storage.check(place)
+            return await self._storage.check(location)
         except GapError:
             return ()
 
@@ -258,27 +260,27 @@ class Repairer:
             await self._put_right(repair, datasource)
 
     async def _put_right(self, repair: Repair, datasource: str | None) -> None:
-        held = await self._target.state()
-        checkpoint, found = await self._compared(held, datasource)
+        state = await self._target.state()
+        checkpoint, found = await self._compared(state, datasource)
         if found.plan.is_empty:
             return  # somebody else has put them right: nobody is fenced
-        before, held = held, await self._target.acquire()
-        if held.checkpoint != before.checkpoint or held.epoch != before.epoch + 1:
-            checkpoint, found = await self._compared(held, datasource)
+        before, state = state, await self._target.acquire()
+        if state.checkpoint != before.checkpoint or state.epoch != before.epoch + 1:
+            checkpoint, found = await self._compared(state, datasource)
         repair.uncopied = await recover(
             self._copier, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
         )
         picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
         plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
         if not plan.is_empty:
-            await self._executor.commit(plan, epoch=held.epoch)
+            await self._executor.commit(plan, epoch=state.epoch)
             repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
 
     async def _compared(
-        self, held: TargetState, datasource: str | None
+        self, state: TargetState, datasource: str | None
     ) -> tuple[Checkpoint, Reconciliation]:
         """Hold the target's rows against the cut that it is at."""
-        checkpoint = _required(held.checkpoint, self._target.name)
+        checkpoint = _required(state.checkpoint, self._target.name)
         refuse_promoted(checkpoint, self._target.name)
         found = await self._verifier.compare(checkpoint, datasource)
         refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target.name)

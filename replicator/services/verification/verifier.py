@@ -39,9 +39,9 @@ DAMAGED_MAX = 100_000
 class Damaged:
     """A place whose bytes are not those that were stored there, or that have no receipt."""
 
-    place: Location
+    location: Location
     """In the target's storage."""
-    origin: Location
+    source_location: Location
     """In the source's."""
     datasource: str
     start: str
@@ -105,15 +105,15 @@ class Verification:
     def damage(self, looked: "_Looked", finding: str) -> None:
         """Note one thing that is wrong with the bytes of a place."""
         self.add(finding)
-        if self.damaged and self.damaged[-1].place == looked.place:
+        if self.damaged and self.damaged[-1].location == looked.location:
             return
         self.damaged_count += 1
         if len(self.damaged) < DAMAGED_MAX:
             row = looked.row
             self.damaged.append(
                 Damaged(
-                    place=looked.place,
-                    origin=looked.origin,
+                    location=looked.location,
+                    source_location=looked.source_location,
                     datasource=row.datasource,
                     start=row.start,
                     end=row.end,
@@ -125,8 +125,8 @@ class Verification:
 class _Looked(NamedTuple):
     """A place that is looked at, and a row that needs it."""
 
-    place: Location
-    origin: Location
+    location: Location
+    source_location: Location
     row: Segment
 
 
@@ -204,7 +204,7 @@ class Verifier:
             Store(self._target.area), log_id
         )  # a proof believes nothing read before
         deep = verification.level is Level.CHECKSUM
-        for fault in await archive.damages() if deep else (await archive.runs())[1]:
+        for fault in await archive.damages() if deep else (await archive.windows())[1]:
             verification.add(fault)
         end, reached = archive.listed_end, verification.checkpoint.offset
         if verification.checkpoint.datasource is not None:
@@ -251,10 +251,14 @@ class Verifier:
         async for entries in self._history.pick(offsets):
             for entry in entries:
                 looked = self._looked(entry)
-                if looked is None or hash(looked.place) in seen or not extent.is_about(looked.row):
+                if (
+                    looked is None
+                    or hash(looked.location) in seen
+                    or not extent.is_about(looked.row)
+                ):
                     continue
-                seen.add(hash(looked.place))
-                if extent.holds(looked.place, self._rng):
+                seen.add(hash(looked.location))
+                if extent.holds(looked.location, self._rng):
                     await self._object(looked, verification, extent)
             self._observer(
                 Progress(
@@ -264,7 +268,7 @@ class Verifier:
 
     async def _object(self, looked: _Looked, verification: Verification, extent: Extent) -> None:
         verification.objects += 1
-        location = looked.place
+        location = looked.location
         try:
             receipt = await self._storage.receipt(location)
         except CorruptionError as exc:
@@ -285,7 +289,7 @@ class Verifier:
     async def _checksums(
         self, looked: _Looked, receipt: Receipt, verification: Verification, extent: Extent
     ) -> None:
-        location = looked.place
+        location = looked.location
         size_bytes = sum(stored.size_bytes for stored in receipt.objects)
         if extent.bytes_max is not None and verification.read_bytes + size_bytes > extent.bytes_max:
             verification.left += 1
@@ -313,10 +317,10 @@ class Verifier:
         if not isinstance(event, RowChanged) or not isinstance(event.row, Segment):
             return None
         try:
-            origin = locate(event.row, self._mapping.source)
-            if origin is None:
+            source_location = locate(event.row, self._mapping.source)
+            if source_location is None:
                 return None
-            return _Looked(self._mapping.target.place(origin), origin, event.row)
+            return _Looked(self._mapping.target.place(source_location), source_location, event.row)
         except MalformedRowError:
             return None
 

@@ -73,7 +73,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="sqlite-log-writes-to-the-file-before",
-        function="Session._opened",
+        function="SqliteSession._opened",
         old="if self._connection is None or self._inode != inode:",
         new="if self._connection is None:",
         loses="After a copy was put back appends go to a file that is deleted, and are lost.",
@@ -292,7 +292,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     # -------------------------------------------------------------------------------------- folder
     Mutant(
         name="fsync-of-bytes-is-left-out",
-        function="Writing.end",
+        function="FileWriting.end",
         old="os.fsync(self._file.fileno())",
         new="self._file.fileno()",
         loses="A receipt outlives a loss of power, and the bytes it speaks of do not.",
@@ -332,13 +332,13 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         name="receipt-comes-after-the-bytes",
         function="LocalDeepStorage._place",
         old=(
-            "self._area.keep(location, Kept(receipt=receipt, inode=new.stat().st_ino))\n"
+            "self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))\n"
             "            _rename(new, path)"
         ),
         new=(
-            "kept = Kept(receipt=receipt, inode=new.stat().st_ino)\n"
+            "written_receipt = InodeReceipt(receipt=receipt, inode=new.stat().st_ino)\n"
             "            _rename(new, path)\n"
-            "            self._area.keep(location, kept)"
+            "            self._area.keep(location, written_receipt)"
         ),
         loses="Bytes of a process that died in between are taken for somebody else's and refused.",
         ring="unit",
@@ -356,7 +356,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="folder-writes-over-other-bytes",
         function="LocalDeepStorage._confirm",
-        old="if kept.receipt.objects != receipt.objects:",
+        old="if written_receipt.receipt.objects != receipt.objects:",
         new="if False:",
         loses="Another segment in the same place is reported as stored, and is not.",
         ring="contract",
@@ -457,7 +457,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="bucket-believes-a-receipt-without-its-bytes",
         function="ObjectStorage._folder_receipt",
-        old="if sizes != {one.name: one.size_bytes for one in kept.objects}:",
+        old="if sizes != {one.name: one.size_bytes for one in written_receipt.objects}:",
         new="if False:",
         loses="A segment of which files are gone counts as whole.",
         ring="contract",

@@ -59,9 +59,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     # ------------------------------------------------------------------------------------- applier
     Mutant(
         name="applier-skips-a-cut",
-        function="Applier._apply_window",
-        old="picks=_picks(window.cuts)",
-        new="picks=window.cuts[-1].offsets",
+        function="Applier._apply_group",
+        old="picks=_picks(group.cuts)",
+        new="picks=group.cuts[-1].offsets",
         loses="Rows of the cuts that a window passed over are missing from the target for ever.",
         ring="simulation",
         tests="test_convergence.py::test_target_converges_whatever_dies",
@@ -69,7 +69,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-commits-before-the-history",
-        function="Applier._apply_window",
+        function="Applier._apply_group",
         old="await self._cover(last, plan.gaps, whole=True)",
         new="",
         loses="The store lacks the history of cuts that the target has: it does not stand alone.",
@@ -78,9 +78,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-is-blind-to-expiries",
-        function="Applier._apply_window",
+        function="Applier._apply_group",
         old=(
-            "await self._guard.require_spared(np.concatenate([cut.offsets for cut in window.cuts]))"
+            "await self._guard.require_spared(np.concatenate([cut.offsets for cut in group.cuts]))"
         ),
         new="",
         loses="A row is committed whose bytes an expiry is deleting at this moment.",
@@ -153,8 +153,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-forgets-gaps-on-the-way",
-        function="Applier._apply_window",
-        old="plan = without(plan, tuple(window.uncopied.values()))",
+        function="Applier._apply_group",
+        old="plan = without(plan, tuple(group.uncopied.values()))",
         new="",
         loses="A row is written whose bytes the target does not have, and no gap says so.",
         ring="unit",
@@ -164,7 +164,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-never-closes-a-gap",
         function="Applier._take",
-        old="window.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))",
+        old="group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))",
         new="self._gaps.pop(key)",
         loses="Status names a gap of a row that is gone long since, so nobody looks any more.",
         ring="unit",
@@ -283,7 +283,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-adopts-what-changed",
         function="Copier._is_unchanged",
-        old="return await storage.check(place) == receipt.origin",
+        old="return await storage.check(location) == receipt.source_objects",
         new="return True",
         loses="A segment written again in place is served with the bytes of its predecessor.",
         ring="unit",
@@ -336,9 +336,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="copier-forgets-who-shares-a-place",
-        function="Copier._place",
-        old="found = wanted.setdefault(location, _Wanted())",
-        new="found = wanted[location] = _Wanted()",
+        function="Copier._want",
+        old="found = wanted.setdefault(location, _WantedBytes())",
+        new="found = wanted[location] = _WantedBytes()",
         loses="Of rows that share a load spec all but one point at bytes that could not be had.",
         ring="unit",
         tests="test_applier.py",

@@ -293,7 +293,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="renaming-brings-unused-segments-back",
-        function="Served.mark",
+        function="ServedRows.mark",
         old='(kind is Kind.SEGMENT and bool(told.columns["used"]))',
         new="kind is Kind.SEGMENT",
         loses="What had been overwritten before that cut is served again beside it.",
@@ -384,9 +384,9 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="places-of-altered-order",
-        function="PlaceSet._merge",
-        old="self._places = np.unique(found)",
-        new="self._places = found",
+        function="HashSet._merge",
+        old="self._hashes = np.unique(found)",
+        new="self._hashes = found",
         loses="Places that are kept are not found among them, and their bytes are deleted.",
         ring="unit",
         tests="test_expiry.py",
@@ -394,8 +394,8 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="rolling-window-never-moves",
         function="Extent.holds",
-        old="self.window % windows(self.share) == int(place / self.share)",
-        new="int(place / self.share) == 0",
+        old="self.window % windows(self.share) == int(position / self.share)",
+        new="int(position / self.share) == 0",
         loses="Verification in turns reads the same share of the bytes every day.",
         ring="unit",
         tests="test_extent.py",

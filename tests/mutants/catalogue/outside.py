@@ -64,7 +64,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
         name="promise-that-the-log-cannot-keep",
         function="unkept",
-        old="if kept_for is not None and kept_for <= target.log_margin_min:",
+        old="if retention is not None and retention <= target.log_margin_min:",
         new="if False:",
         loses="A log that is trimmed before a target has read it is found out too late.",
         ring="unit",

@@ -37,7 +37,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="restore-believes-an-old-plan",
         function="Restorer.copy",
-        old="if held.checkpoint != plan.held.checkpoint or held.epoch != plan.held.epoch + 1:",
+        old="if state.checkpoint != plan.state.checkpoint or state.epoch != plan.state.epoch + 1:",
         new="if False:",
         loses="A target that moved on since the plan keeps rows that the cut did not have.",
         ring="unit",
@@ -277,7 +277,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="repair-takes-any-bytes",
         function="Repairer._mend_once",
-        old="if truth is not None and found not in {truth.objects, truth.origin}:",
+        old="if truth is not None and found not in {truth.objects, truth.source_objects}:",
         new="if False:",
         loses="Bytes that rotted are replaced by those of a later segment of that place.",
         ring="unit",
@@ -285,8 +285,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="repair-believes-a-rotten-origin",
-        function="CheckedOrigin.checked",
-        old="if found != (receipt.packed if _unpacks(damaged, kept) else receipt.objects):",
+        function="RepairSource.checked",
+        old="if found != (receipt.packed if _unpacks(damaged, location) else receipt.objects):",
         new="if False:",
         loses="Bytes that have rotted at the other target too are copied as right ones.",
         ring="unit",
@@ -334,8 +334,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="promotion-does-not-raise-the-epoch",
         function="Promoter._fence",
-        old="held = await self._metadata.acquire(self._source)",
-        new="held = await self._metadata.state(self._source)",
+        old="state = await self._metadata.acquire(self._source)",
+        new="state = await self._metadata.state(self._source)",
         loses="An applier that hangs commits one more cut after the takeover.",
         ring="unit",
         tests="test_promotion.py",
@@ -392,7 +392,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="rename-fences-the-applier",
         function="Renamer._epoch",
-        old="return held.epoch or (await self._target.acquire()).epoch",
+        old="return state.epoch or (await self._target.acquire()).epoch",
         new="return (await self._target.acquire()).epoch",
         loses="A restore beside the live datasource stops its replication.",
         ring="unit",

@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.druid.broker import DruidBroker
 from replicator.adapters.druid.request import DruidLogin
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import ROWS, Measure, What
+from replicator.model.answer import ROWS, Aggregate, Measure
 from replicator.model.interval import Interval, interval
 from replicator.ports import Availability, Served
 from tests.servers.fake_http import Fake, serving
@@ -42,7 +42,7 @@ def asked(fake: Fake) -> dict[str, Any]:
 
 async def test_numbers_are_asked_for_in_one_query_with_quoted_names(fake: Fake, url: str):
     fake.body = [{"m0": 3, "m1": 10, "m2": None}]
-    measures = [ROWS, Measure(What.SUM, 'a"b'), Measure(What.LENGTH, "page")]
+    measures = [ROWS, Measure(Aggregate.SUM, 'a"b'), Measure(Aggregate.LENGTH, "page")]
     found = await broker(url).measure('my "wiki"', measures, DAY)
     assert found == dict(zip(measures, [3, 10, None], strict=True))
     query = asked(fake)["query"]

@@ -275,18 +275,24 @@ async def test_a_copy_has_a_receipt_and_is_listed_and_goes(
 
     objects = tuple(await reader.objects(location))
     assert len(objects) == len(pusher.keys)
-    copy_source = CopySource(origin=reader, place=location, objects=objects)
+    copy_source = CopySource(reader=reader, location=location, objects=objects)
     stored = await storage.put(placed, copy_source)
     receipt = await storage.receipt(placed)
     assert receipt is not None
     assert receipt.objects == stored.objects == await storage.check(placed)
-    assert receipt.origin == await reader.check(location)
-    found = {one.location: one async for page in storage.places(lambda _: False) for one in page}
+    assert receipt.source_objects == await reader.check(location)
+    found = {
+        one.location: one
+        async for page in storage.stored_locations(lambda _: False)
+        for one in page
+    }
     assert found[placed].has_receipt
     assert {place for place in found if place != placed} == {"odd//key"}
     assert not found[next(place for place in found if place != placed)].has_receipt
 
     await storage.remove(placed)
     assert await storage.receipt(placed) is None
-    left = {one.location async for page in storage.places(lambda _: False) for one in page}
+    left = {
+        one.location async for page in storage.stored_locations(lambda _: False) for one in page
+    }
     assert left == {"odd//key"}

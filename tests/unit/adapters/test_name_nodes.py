@@ -28,7 +28,9 @@ async def everything(nodes: NameNodes) -> None:
             assert stored.objects == checked(files)
             assert await target.receipt(place) is not None
             await target.write_receipt(place, stored)
-        listed = [one.location async for page in target.places(lambda _: False) for one in page]
+        listed = [
+            one.location async for page in target.stored_locations(lambda _: False) for one in page
+        ]
         assert sorted(listed) == sorted(FILES)
         reader = hdfs_reader(address(nodes), pace=Pace(), sizes=SIZES, clock=SystemClock())
         for place, files in FILES.items():

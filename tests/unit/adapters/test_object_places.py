@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.adapters.bucket.bucket import Listed, Stat
-from replicator.adapters.bucket.places import ObjectPlaces
+from replicator.adapters.bucket.locations import ObjectLocations
 from replicator.adapters.bucket.receipts import NOTED_BYTES, Noted
 from replicator.model.load_spec import Location
 
@@ -56,7 +56,7 @@ async def test_each_object_belongs_to_one_place(
     noted = folders | receipts
     digests = b"".join(sha256(name.encode()).digest()[:NOTED_BYTES] for name in noted)
     listing = Listing(sorted(keys), page_objects)
-    places = ObjectPlaces(
+    places = ObjectLocations(
         listing,  # type: ignore[arg-type]  # it is only listed
         "p/",
         Noted(np.frombuffer(digests, dtype=f"S{NOTED_BYTES}")),

@@ -107,7 +107,7 @@ async def test_one_foreign_key_does_not_hide_what_else_is_listed():
                 Location(f"{name}/index.zip"), await origin.copy_source(Location("x"))
             )
         odd.objects |= {"copies/backup//old.tar": DATA, "copies/a/marker/": b"", "copies/b//": b""}
-        found = [one async for page in storage.places(lambda _: False) for one in page]
+        found = [one async for page in storage.stored_locations(lambda _: False) for one in page]
 
         assert {(one.location, one.has_receipt) for one in found} == {
             ("a/index.zip", True),
@@ -132,7 +132,7 @@ async def test_folders_and_strays_are_neither_places_nor_receipts():
         folders += ["copies/", "copies/wiki/", f"copies/{place}", f"copies/{place}sub/"]
         odd.objects |= dict.fromkeys(folders, b"")
         odd.objects[f"{receipts}/README.md"] = b"stray"
-        found = [one async for page in storage.places(lambda _: False) for one in page]
+        found = [one async for page in storage.stored_locations(lambda _: False) for one in page]
         assert [(one.location, one.has_receipt) for one in found] == [(place, True)]
         kept = await storage.receipt(place)
         assert kept is not None

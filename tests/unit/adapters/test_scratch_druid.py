@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from replicator.adapters.scratch import druid as scratch_druid
-from replicator.adapters.scratch.druid import Distribution, ScratchDruid
+from replicator.adapters.scratch.druid import Distribution, ScratchProcesses
 from replicator.errors import ConfigError, TransientError
 
 DSN = "postgresql://druid:secret@127.0.0.1:1/postgres"
@@ -29,16 +29,16 @@ def distribution(folder: Path, *, java: str = "/bin/sh", **other: object) -> Dis
     return Distribution(**(found | other))  # type: ignore[arg-type]
 
 
-def druid(folder: Path, found: Distribution) -> ScratchDruid:
-    return ScratchDruid(found, folder / "druid", dsn=DSN, deep_storage=folder / "segments")
+def druid(folder: Path, found: Distribution) -> ScratchProcesses:
+    return ScratchProcesses(found, folder / "druid", dsn=DSN, deep_storage=folder / "segments")
 
 
 @pytest.fixture
 def _no_orders(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(_: ScratchDruid) -> None:
+    async def nothing(_: ScratchProcesses) -> None:
         pass
 
-    monkeypatch.setattr(ScratchDruid, "_take_orders_out", nothing)
+    monkeypatch.setattr(ScratchProcesses, "_take_orders_out", nothing)
 
 
 def java(folder: Path, script: str) -> str:

@@ -36,7 +36,7 @@ class Origin:
 
 async def main():
     objects = (StoredObject(name="00000.smoosh", size_bytes=3_000_000, tag="1"),)
-    copy_source = CopySource(origin=Origin(), place=sys.argv[3], objects=objects)
+    copy_source = CopySource(reader=Origin(), location=sys.argv[3], objects=objects)
     try:
         await LocalDeepStorage(Path(sys.argv[1])).put(sys.argv[3], copy_source)
     except TransientError as exc:

@@ -4,17 +4,19 @@ import pytest
 
 from replicator.model.answer import (
     ROWS,
+    Aggregate,
     Answer,
+    AnswerVerdict,
     Measure,
-    Verdict,
-    What,
     judge,
     measures,
     unmeasured,
 )
 
-SUM, LEAST, MOST = (Measure(what, "price") for what in (What.SUM, What.LEAST, What.MOST))
-LENGTH = Measure(What.LENGTH, "page")
+SUM, LEAST, MOST = (
+    Measure(what, "price") for what in (Aggregate.SUM, Aggregate.LEAST, Aggregate.MOST)
+)
+LENGTH = Measure(Aggregate.LENGTH, "page")
 
 
 def floats(total: object) -> Answer:
@@ -24,22 +26,22 @@ def floats(total: object) -> Answer:
 @pytest.mark.parametrize(
     ("source", "target", "verdict"),
     [
-        ({ROWS: 3, LENGTH: 9}, {ROWS: 3, LENGTH: 9}, Verdict.GOOD),
-        ({ROWS: 3, LENGTH: 9}, {ROWS: 3, LENGTH: 8}, Verdict.DIFFERS),
-        ({ROWS: 3, LENGTH: 9}, {ROWS: 4, LENGTH: 9}, Verdict.DIFFERS),
-        ({ROWS: 3, LENGTH: None}, {ROWS: 3}, Verdict.GOOD),
-        ({ROWS: 3, LENGTH: 9}, {ROWS: 3}, Verdict.DIFFERS),
-        ({ROWS: 3, LENGTH: 9}, {}, Verdict.ONLY_IN_SOURCE),
-        ({ROWS: 0, LENGTH: None}, {ROWS: 3, LENGTH: 9}, Verdict.ONLY_IN_TARGET),
-        ({ROWS: 0, LENGTH: None}, {}, Verdict.GOOD),
-        (floats(10.0), floats(10.0 + 1e-9), Verdict.GOOD),
-        (floats(10.0), floats(10.001), Verdict.DIFFERS),
-        (floats(10.0), floats("NaN"), Verdict.DIFFERS),
-        (floats("NaN"), floats("NaN"), Verdict.GOOD),
-        (floats(10), floats(11), Verdict.DIFFERS),
+        ({ROWS: 3, LENGTH: 9}, {ROWS: 3, LENGTH: 9}, AnswerVerdict.GOOD),
+        ({ROWS: 3, LENGTH: 9}, {ROWS: 3, LENGTH: 8}, AnswerVerdict.DIFFERS),
+        ({ROWS: 3, LENGTH: 9}, {ROWS: 4, LENGTH: 9}, AnswerVerdict.DIFFERS),
+        ({ROWS: 3, LENGTH: None}, {ROWS: 3}, AnswerVerdict.GOOD),
+        ({ROWS: 3, LENGTH: 9}, {ROWS: 3}, AnswerVerdict.DIFFERS),
+        ({ROWS: 3, LENGTH: 9}, {}, AnswerVerdict.ONLY_IN_SOURCE),
+        ({ROWS: 0, LENGTH: None}, {ROWS: 3, LENGTH: 9}, AnswerVerdict.ONLY_IN_TARGET),
+        ({ROWS: 0, LENGTH: None}, {}, AnswerVerdict.GOOD),
+        (floats(10.0), floats(10.0 + 1e-9), AnswerVerdict.GOOD),
+        (floats(10.0), floats(10.001), AnswerVerdict.DIFFERS),
+        (floats(10.0), floats("NaN"), AnswerVerdict.DIFFERS),
+        (floats("NaN"), floats("NaN"), AnswerVerdict.GOOD),
+        (floats(10), floats(11), AnswerVerdict.DIFFERS),
     ],
 )
-def test_answers_are_judged(source: Answer, target: Answer, verdict: Verdict):
+def test_answers_are_judged(source: Answer, target: Answer, verdict: AnswerVerdict):
     assert judge(source, target)[0] is verdict
 
 
@@ -50,7 +52,7 @@ def test_what_differs_is_named_with_both_numbers():
 
 def test_a_large_whole_number_must_be_the_same_to_the_last_digit():
     source, target = ({ROWS: 10**9, SUM: value} for value in (2**62, 2**62 + 1))
-    assert judge(source, target)[0] is Verdict.DIFFERS
+    assert judge(source, target)[0] is AnswerVerdict.DIFFERS
 
 
 def test_each_type_has_its_measures_and_sketches_are_named():

@@ -186,7 +186,7 @@ class CopiesByItself(MemoryDeepStorage):
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         plain = CopySource(
-            origin=copy_source.origin, place=copy_source.place, objects=copy_source.objects
+            reader=copy_source.reader, location=copy_source.location, objects=copy_source.objects
         )
         return await super().put(location, plain)
 

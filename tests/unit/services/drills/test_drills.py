@@ -17,7 +17,7 @@ from replicator.adapters.memory.broker import MemoryBroker
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Origin
+from replicator.app.pipeline import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -29,9 +29,9 @@ from replicator.model.drill import (
     AnyCut,
     Drilled,
     DrillPoint,
+    DrillStep,
     Evidence,
     Rehearsed,
-    Step,
     Trial,
     drawn,
     evidence_bytes,
@@ -115,7 +115,7 @@ class Drilling:
         archive = ArchivedLog(Store(pipeline.area), "log")
         drilled = pipeline.configured()
         scratch = wiring.Pipeline(
-            Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
+            HistorySource(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
             replace(
                 drilled,
                 name="scratch",
@@ -402,7 +402,7 @@ async def test_what_has_expired_is_not_drawn_unless_it_is_held():
     )
     held = Hold(point=point, reason="audit", until=None)
     for holds, wanted in (((), {7}), ((held,), {3, 7})):
-        drilling = await filled(expired={"horizon": Offset(7), "held": holds})
+        drilling = await filled(expired={"horizon": Offset(7), "holds": holds})
         offsets = set()
         for _ in range(10):
             drilling.pipeline.clock.move(1)
@@ -576,10 +576,10 @@ def golden() -> Evidence:
             objects=2,
         ),
         steps=(
-            Step(name="plan", seconds=1.5),
-            Step(name="copy", seconds=60.25, size_bytes=1 << 30),
-            Step(name="rows", seconds=2.0),
-            Step(name="verify", seconds=20.0, size_bytes=1 << 30),
+            DrillStep(name="plan", seconds=1.5),
+            DrillStep(name="copy", seconds=60.25, size_bytes=1 << 30),
+            DrillStep(name="rows", seconds=2.0),
+            DrillStep(name="verify", seconds=20.0, size_bytes=1 << 30),
         ),
         findings=("row wiki_1 is missing or differs",),
         findings_count=1,
@@ -593,7 +593,7 @@ def ended_of(drilling: Drilling) -> list[DrillEnded]:
 
 def rounded(evidence: Evidence) -> Evidence:
     steps = [
-        Step(name=step.name, seconds=round(step.seconds, 3), size_bytes=step.size_bytes)
+        DrillStep(name=step.name, seconds=round(step.seconds, 3), size_bytes=step.size_bytes)
         for step in evidence.steps
     ]
     return Evidence(

@@ -6,7 +6,7 @@ import pytest
 
 from replicator.cli import log as listing
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.change import What
+from replicator.model.change import ChangeKind
 from replicator.model.event import Entry, Offset, key_of_event
 from replicator.model.interval import interval
 from replicator.model.peek import SegmentName, segment_name, subject_of
@@ -144,8 +144,8 @@ async def test_what_was_rewritten_is_compared_with_the_event_before():
         await pipeline.cut()
     found = await blame(pipeline, WIKI.id, limit=2)
     assert [one.change for one in found.events] == [
-        (What.PAYLOAD_REWRITTEN, ("size: 1967 → 5",)),
-        (What.PAYLOAD_REWRITTEN, ("size: 5 → 6",)),
+        (ChangeKind.PAYLOAD_REWRITTEN, ("size: 1967 → 5",)),
+        (ChangeKind.PAYLOAD_REWRITTEN, ("size: 5 → 6",)),
     ]
 
 

@@ -201,7 +201,7 @@ async def test_a_target_that_was_promoted_needs_nothing_of_its_source():
 
 async def test_the_log_keeps_a_record_for_its_retention_from_its_append():
     pipeline = Pipeline()
-    pipeline.log = MemoryEventLog(pipeline.clock, SOURCE, log_id="log", kept_for=7 * DAY)
+    pipeline.log = MemoryEventLog(pipeline.clock, SOURCE, log_id="log", retention=7 * DAY)
     pipeline.watcher, pipeline.applier = pipeline.new_watcher(), pipeline.new_applier()
     pipeline.publish(segment("seed"))
     await pipeline.cut()

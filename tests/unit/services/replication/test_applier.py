@@ -11,7 +11,7 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Origin
+from replicator.app.pipeline import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -29,7 +29,7 @@ from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_o
 from replicator.ports import StoredObject
 from replicator.services.replication.applier import Applier
 from replicator.services.store.applier_record import NAME as NAME_OF_HELM
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.store.store import Store
 from replicator.services.target.copier import Backup
@@ -539,7 +539,7 @@ def stored(pipeline: Pipeline) -> wiring.Pipeline:
     """Return the target's services, fed from its own store."""
     archive = ArchivedLog(Store(pipeline.area), "log")
     return wiring.Pipeline(
-        Origin(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
+        HistorySource(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
         pipeline.configured(),
         pipeline.tools(),
         mapping=pipeline.mapping(),
@@ -591,8 +591,8 @@ async def test_gaps_of_a_lost_log_do_not_become_those_of_other_events():
     pipeline.applier = pipeline.new_applier(new_log=True)
     await pipeline.follow()
     assert pipeline.gaps() == []
-    assert [gap.key for gap in await kept_gaps(pipeline.area, "log")] == [segment("lost").id]
-    assert list(await kept_gaps(pipeline.area, "new")) == []
+    assert [gap.key for gap in await archived_gaps(pipeline.area, "log")] == [segment("lost").id]
+    assert list(await archived_gaps(pipeline.area, "new")) == []
     assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
 
 
@@ -840,7 +840,7 @@ async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
         await pipeline.cut()
         await following.until(lambda: len(following.whys()) == 1)
         assert "at work" in str(following.whys()[0])
-        assert pipeline.target.sources[SOURCE].epoch == copied.held.epoch
+        assert pipeline.target.sources[SOURCE].epoch == copied.state.epoch
     await following.until(lambda: segment("during").id in pipeline.target_ids())
     await following.end()
 
@@ -893,7 +893,7 @@ async def test_what_an_attempt_to_seed_kept_of_history_and_has_no_bytes_of_is_a_
     pipeline.kill(gone)
     await pipeline.cut()
     await pipeline.follow()
-    (gap,) = await kept_gaps(pipeline.area, "log")
+    (gap,) = await archived_gaps(pipeline.area, "log")
     assert (gap.key, gap.reason) == (gone.id, "killed_before_copied")
     assert gap.at(begun)
     assert gap.closed == (await pipeline.history().find(Latest())).offset

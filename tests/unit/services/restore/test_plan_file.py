@@ -37,8 +37,8 @@ WORLD = World(
     rows="cc",
     storages={"source": "dd"},
 )
-S3 = CopyRoute(origin="s3", target="s3", same_service=True, part_bytes=8 * MIB)
-STREAMED = CopyRoute(origin="local", target="s3", same_service=False, part_bytes=8 * MIB)
+S3 = CopyRoute(source="s3", target="s3", same_service=True, part_bytes=8 * MIB)
+STREAMED = CopyRoute(source="local", target="s3", same_service=False, part_bytes=8 * MIB)
 
 
 def test_a_plan_is_read_as_it_was_written():
@@ -140,7 +140,7 @@ def test_requests_are_those_of_the_adapters():
     assert S3.copy(8 * MIB) == Requests(get=2, put=1)
     assert STREAMED.copy(30_000) == Requests(get=1, put=1)
     assert STREAMED.copy(80 * MIB) == Requests(get=2, put=13)
-    local = CopyRoute(origin="local", target="local", same_service=False, part_bytes=8 * MIB)
+    local = CopyRoute(source="local", target="local", same_service=False, part_bytes=8 * MIB)
     assert local.copy(GIB) == Requests()
 
 

@@ -13,7 +13,7 @@ from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, Kind, key_of
-from replicator.services.store.archived_log import kept_gaps
+from replicator.services.store.archived_log import archived_gaps
 from replicator.services.target.copier import Backup
 from replicator.services.verification.verifier import Level
 from tests.builders import commit, config_entry, rules, segment, supervisor
@@ -355,7 +355,7 @@ async def test_what_a_store_knows_to_be_other_bytes_is_not_taken_from_it():
     await pipeline.cut()
     await pipeline.follow()
     kept = pipeline.target_storage
-    gaps = await kept_gaps(pipeline.area, "log")
+    gaps = await archived_gaps(pipeline.area, "log")
     backup = Backup(layout=LocalLayout(root=TARGET_ROOT), storage=kept, gaps=gaps)
     pipeline.target, pipeline.target_storage = MemoryMetadata(pipeline.clock), MemoryDeepStorage()
     pipeline.source_storage, pipeline.backup = kept, backup

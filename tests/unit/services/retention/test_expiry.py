@@ -36,7 +36,14 @@ from replicator.model.holds import (
 )
 from replicator.model.intent import Intent, intent_json, intent_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
-from replicator.model.places import Pending, PlaceSet, among, hashes, less, place_hash
+from replicator.model.locations import (
+    HashSet,
+    RemainingLocations,
+    among,
+    hashes,
+    less,
+    location_hash,
+)
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import Segment
@@ -72,7 +79,7 @@ async def day(pipeline: Pipeline, *come: Segment, gone: tuple[Segment, ...] = ()
 
 async def newest(pipeline: Pipeline) -> ClosedCut:
     archive = ArchivedLog(Store(pipeline.area), "log")
-    runs, _ = await archive.runs()
+    runs, _ = await archive.windows()
     return await archive.last_cut(runs[-1])
 
 
@@ -122,7 +129,7 @@ async def test_what_no_point_of_the_window_needs_goes():
     plan, expired = await expire(pipeline)
     assert plan.horizon == days[2]
     assert (plan.oldest_before.offset, plan.oldest_after.offset) == (days[0], days[2])
-    assert (expired.places, expired.spared, expired.locked) == (1, 0, [])
+    assert (expired.locations, expired.spared, expired.locked) == (1, 0, [])
     assert place_of(WIKI) not in stored(pipeline)
     assert place_of(ORDERS) in stored(pipeline)
     for offset in days[2:]:
@@ -173,7 +180,7 @@ async def test_bytes_that_another_row_shares_stay():
         await day(pipeline, segment("clicks", partition=number))
     last = (await newest(pipeline)).offset
     _, expired = await expire(pipeline)
-    assert expired.places == 0
+    assert expired.locations == 0
     assert place_of(WIKI) in stored(pipeline)
     await restorable(pipeline, last)
 
@@ -196,17 +203,17 @@ async def test_a_hold_keeps_its_cut_and_nothing_else():
     assert hold.point.offset == days[1]
     plan, expired = await expire(pipeline)
     assert [one.point.name for one in plan.holds] == ["audit"]
-    assert (plan.horizon, expired.places) == (days[2], 0)
+    assert (plan.horizon, expired.locations) == (days[2], 0)
     await restorable(pipeline, days[1])
     found = await windows(Store(pipeline.area), "log", pipeline.points())
     assert [one.first.offset for one in found.windows] == [days[2]], "what expired is offered"
-    assert [one.point.name for one in found.held] == ["audit"]
+    assert [one.point.name for one in found.holds] == ["audit"]
     with pytest.raises(GapError, match=f"offset {days[1]} .*held as audit"):
         await pipeline.points().refuse_expired("log", days[0])
     await pipeline.points().refuse_expired("log", days[1])
     await pipeline.holds().remove("audit")
     _, expired = await expire(pipeline)
-    assert expired.places == 1
+    assert expired.locations == 1
     assert place_of(WIKI) not in stored(pipeline)
 
 
@@ -222,7 +229,7 @@ async def test_a_hold_between_two_bases_writes_its_own():
         await day(pipeline, segment("clicks", partition=number))
     await pipeline.holds().create("both", ToOffset(offset=held), reason="r", until=None)
     _, expired = await expire(pipeline)
-    assert expired.places == 0
+    assert expired.locations == 0
     await restorable(pipeline, held)
 
 
@@ -231,11 +238,11 @@ async def test_a_hold_that_has_ended_keeps_nothing():
     until = pipeline.clock.now() + timedelta(hours=1)
     await pipeline.holds().create("short", ToOffset(offset=days[1]), reason="r", until=until)
     _, expired = await expire(pipeline)
-    assert expired.places == 0
+    assert expired.locations == 0
     await restorable(pipeline, days[1])
     pipeline.clock.move(3600)
     _, expired = await expire(pipeline)
-    assert expired.places == 1
+    assert expired.locations == 1
     assert await pipeline.points().holds() == []
 
 
@@ -368,13 +375,13 @@ async def test_a_target_that_stands_at_an_old_cut_keeps_its_rows_bytes_and_its_p
     plan = await restorer.plan(ToOffset(offset=days[1]), datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=False)
     _, expired = await expire(pipeline)
-    assert expired.places == 0
+    assert expired.locations == 0
     assert place_of(WIKI) in stored(pipeline)
     await restorable(pipeline, days[1])
     pipeline.applier = pipeline.new_applier(resume=True)
     await pipeline.follow()
     _, expired = await expire(pipeline)
-    assert expired.places == 1
+    assert expired.locations == 1
 
 
 async def test_a_target_that_stands_between_two_bases_gets_one_of_its_own():
@@ -411,11 +418,11 @@ async def test_what_was_restored_under_another_name_keeps_its_bytes():
     plan = await renaming.plan(ToOffset(offset=days[1]), datasource="wiki", to="wiki_old")
     await renaming.execute(plan, accept_gaps=False)
     _, expired = await expire(pipeline)
-    assert expired.places == 0
+    assert expired.locations == 0
     assert place_of(WIKI) in stored(pipeline)
     await renaming.forget(await renaming.plan_forget("wiki_old"))
     _, expired = await expire(pipeline, orphans=True)  # its history is gone: nobody knows it now
-    assert (expired.places, expired.orphans) == (0, 1)
+    assert (expired.locations, expired.orphans) == (0, 1)
     assert place_of(WIKI) not in stored(pipeline)
     with pytest.raises(GapError, match="has expired"):
         await renaming.plan(ToOffset(offset=days[1]), datasource="wiki", to="wiki_old")
@@ -437,9 +444,10 @@ async def test_load_specs_that_nobody_can_read_any_more_stop_the_expiry():
     """With another configuration the same records might lead to bytes that would be deleted."""
     pipeline, _ = await story()
     origin = replace(
-        pipeline.origin(), layout=SourceLayout(main=LocalLayout(root="/elsewhere"), others={})
+        pipeline.history_source(),
+        layout=SourceLayout(main=LocalLayout(root="/elsewhere"), others={}),
     )
-    pipeline.origin = lambda **_: origin  # type: ignore[method-assign]
+    pipeline.history_source = lambda **_: origin  # type: ignore[method-assign]
     with pytest.raises(RefusedError, match="cannot read"):
         await pipeline.planner().plan(timedelta(days=2), storage=False)
 
@@ -507,7 +515,7 @@ async def copy_source(pipeline: Pipeline, location: Location):
     origin = MemoryDeepStorage()
     origin.stored[location] = {"": b"bytes"}
     objects = tuple(await origin.objects(location))
-    return location, CopySource(origin=origin, place=location, objects=objects)
+    return location, CopySource(reader=origin, location=location, objects=objects)
 
 
 async def test_what_is_locked_stays_and_so_does_its_history():
@@ -515,10 +523,10 @@ async def test_what_is_locked_stays_and_so_does_its_history():
     place = place_of(WIKI)
     pipeline.target_storage.locked_until[place] = pipeline.clock.now() + timedelta(days=1)
     _, expired = await expire(pipeline)
-    assert (expired.places, len(expired.locked), expired.files) == (0, 1, 0)
+    assert (expired.locations, len(expired.locked), expired.files) == (0, 1, 0)
     pipeline.clock.move(2 * DAY_S)
     _, expired = await expire(pipeline)
-    assert (expired.places, expired.locked) == (1, [])
+    assert (expired.locations, expired.locked) == (1, [])
     assert expired.files > 0
     await restorable(pipeline, days[2])
 
@@ -532,7 +540,7 @@ async def test_a_place_that_a_cut_needs_again_after_the_plan_is_spared():
     again = replace(WIKI, created_date="2031-01-01T00:00:00.000Z")
     last = await day(pipeline, again)
     expired = await pipeline.expirer().carry_out(plan, orphans=False)
-    assert (expired.places, expired.spared) == (0, 1)
+    assert (expired.locations, expired.spared) == (0, 1)
     await restorable(pipeline, last)
 
 
@@ -554,7 +562,7 @@ async def test_a_cut_that_needs_what_is_being_deleted_waits_and_copies_again():
     pipeline.applier._copier.copy = copy  # type: ignore[method-assign]
     with pytest.raises(TransientError, match="expiry 1 deletes"):
         await pipeline.follow()
-    assert expired[0].places == 1
+    assert expired[0].locations == 1
     assert place_of(WIKI) not in stored(pipeline)
     assert WIKI.id not in pipeline.target_ids()
     await pipeline.follow()
@@ -685,11 +693,11 @@ async def test_a_running_restore_keeps_its_cut():
     name = file_name(RESTORES, "1")
     pipeline.area.files[name] = lease_json(lease)
     plan, expired = await expire(pipeline)
-    assert (plan.horizon, expired.places) == (days[1], 0)
+    assert (plan.horizon, expired.locations) == (days[1], 0)
     await restorable(pipeline, days[1])
     pipeline.clock.move(3600)
     plan, expired = await expire(pipeline)
-    assert (plan.horizon, expired.places) == (days[2], 1)
+    assert (plan.horizon, expired.locations) == (days[2], 1)
     assert name not in pipeline.area.files
 
 
@@ -757,7 +765,7 @@ async def test_an_expiry_during_a_restore_takes_nothing_from_it():
     async def meanwhile(*args, **options):
         found = await copy(*args, **options)
         plan, expired = await expire(pipeline)
-        refused.append((plan.horizon, expired.places))
+        refused.append((plan.horizon, expired.locations))
         return found
 
     restorer._copier.copy = meanwhile  # type: ignore[method-assign]
@@ -881,14 +889,14 @@ def test_a_file_goes_once_all_of_its_records_are_before_the_horizon():
 
 def test_places_are_counted_once_and_taken_once():
     names = [Location(f"{number}/index.zip") for number in range(1000)]
-    found = PlaceSet()
+    found = HashSet()
     for name in (*names, *names):
-        found.add(place_hash(name))
-    assert len(found.places()) == 1000
+        found.add(location_hash(name))
+    assert len(found.hashes()) == 1000
     some = np.unique(hashes(names[:10]))
     assert among(hashes(names[5:15]), some).tolist() == [True] * 5 + [False] * 5
-    assert len(less(found.places(), some)) == 990
-    pending = Pending(some)
+    assert len(less(found.hashes(), some)) == 990
+    pending = RemainingLocations(some)
     assert pending.take([*names[8:12], names[8]]) == names[8:10]
     assert pending.take(names) == names[:8]
 
@@ -896,9 +904,9 @@ def test_places_are_counted_once_and_taken_once():
 def test_hashes_that_end_in_zeros_are_told_apart():
     """Numpy pads with zeros; a hash may end in one."""
     name = next(
-        Location(str(n)) for n in range(100_000) if place_hash(Location(str(n)))[-1:] == b"\0"
+        Location(str(n)) for n in range(100_000) if location_hash(Location(str(n)))[-1:] == b"\0"
     )
-    found = PlaceSet()
-    found.add(place_hash(name))
-    assert among(hashes([name]), found.places()).all()
-    assert Pending(found.places()).take([name]) == [name]
+    found = HashSet()
+    found.add(location_hash(name))
+    assert among(hashes([name]), found.hashes()).all()
+    assert RemainingLocations(found.hashes()).take([name]) == [name]

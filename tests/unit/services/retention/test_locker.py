@@ -28,7 +28,7 @@ async def test_what_the_window_needs_is_locked_for_its_length_from_now():
     locked = await pipeline.object_locker().lock(WINDOW)
     rows = (ORDERS, segment("orders", 7), CLICKS, segment("orders", 1))
     assert pipeline.target_storage.locked_until == {place_of(row): until for row in rows}
-    assert (locked.until, locked.places, locked.missing) == (until, 4, [])
+    assert (locked.until, locked.locations, locked.missing) == (until, 4, [])
     expired_files = (await pipeline.planner().plan(WINDOW, storage=False)).expired_files
     files = {name for name in pipeline.area.files if name.startswith(("history/", "bases/"))}
     assert pipeline.area.locked == dict.fromkeys(
@@ -55,7 +55,7 @@ async def test_a_longer_lock_stays_and_what_is_gone_is_named():
     del pipeline.target_storage.stored[place_of(CLICKS)]
     locked = await pipeline.object_locker().lock(WINDOW)
     assert pipeline.target_storage.locked_until[place_of(ORDERS)] == later
-    assert locked.places == 3
+    assert locked.locations == 3
     (missing,) = locked.missing
     assert place_of(CLICKS) in missing
 
@@ -71,7 +71,7 @@ async def test_a_store_that_is_away_for_a_moment_is_asked_again():
         await extend(location, until)
 
     pipeline.target_storage.extend = once_away  # type: ignore[method-assign]
-    assert (await pipeline.object_locker().lock(WINDOW)).places == len(failed) == 4
+    assert (await pipeline.object_locker().lock(WINDOW)).locations == len(failed) == 4
 
 
 async def test_a_store_that_stays_away_ends_it_and_the_next_run_locks_all(
@@ -86,4 +86,4 @@ async def test_a_store_that_stays_away_ends_it_and_the_next_run_locks_all(
         power.setattr(MemoryArea, "extend", away)
         with pytest.raises(TransientError, match="away"):
             await pipeline.object_locker().lock(WINDOW)
-    assert (await pipeline.object_locker().lock(WINDOW)).places == 4
+    assert (await pipeline.object_locker().lock(WINDOW)).locations == 4

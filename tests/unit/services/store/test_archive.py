@@ -16,8 +16,8 @@ from replicator.model.archive import (
     BASES,
     HISTORY,
     Base,
+    BasePart,
     Header,
-    Part,
     base_of,
     history_name,
     manifest,
@@ -55,7 +55,7 @@ from replicator.model.wire import encode
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.store.archived_log import ArchivedLog, kept_gaps
+from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
@@ -101,7 +101,7 @@ def golden_file() -> tuple[str, bytes]:
 
 
 def golden_base() -> Base:
-    part = Part(start=Offset(40), records=2, sha256="cd" * 32)
+    part = BasePart(start=Offset(40), records=2, sha256="cd" * 32)
     return Base(source="prod", log_id=LOG, cut=golden_cut(), rows=2, parts=(part,))
 
 
@@ -109,7 +109,9 @@ def golden_about() -> About:
     origin = SourceLayout(
         main=S3Layout(bucket="b", prefix="druid"), others={"old": LocalLayout(root="/old")}
     )
-    return About(source="prod", log_id=LOG, origin=origin, kept=LocalLayout(root="/kept"))
+    return About(
+        source="prod", log_id=LOG, source_layout=origin, target_layout=LocalLayout(root="/kept")
+    )
 
 
 def golden_gap() -> Gap:
@@ -538,7 +540,7 @@ async def test_who_was_shut_out_takes_no_gap_away_from_its_successor():
     await new.cover(late, [lost], whole=True)
     mine = replace(lost, key="another", opened=Offset(early.offset - 1))
     await old.cover(early, [mine], whole=True)
-    assert set(await kept_gaps(pipeline.area, "log")) == {mine, lost}
+    assert set(await archived_gaps(pipeline.area, "log")) == {mine, lost}
 
 
 class KilledArea(MemoryArea):

@@ -76,7 +76,7 @@ async def test_each_file_is_asked_for_once_an_operation():
     assert max(area.reads.values()) == 1
     assert area.asked() <= (6, 13, 1)  # 32, 19, 5
     expired = await pipeline.expirer(store).carry_out(plan, orphans=False)
-    assert expired.places == 1
+    assert expired.locations == 1
     assert area.asked() <= (9, 0, 2)  # 25, 6, 5
     store = Store(area)
     assert (await windows(store, LOG, pipeline.points(store))).windows

@@ -31,7 +31,7 @@ async def packed_by_us(files: dict[str, bytes] = FILES) -> MemoryDeepStorage:
     storage = MemoryDeepStorage()
     storage.stored[FOLDER] = dict(files)
     objects = tuple(await storage.objects(FOLDER))
-    packing = Packing(CopySource(origin=storage, place=FOLDER, objects=objects))
+    packing = Packing(CopySource(reader=storage, location=FOLDER, objects=objects))
     data = b"".join([piece async for piece in packing.pieces()])
     storage.stored[ZIP] = {"": data}
     return storage
@@ -53,7 +53,7 @@ async def test_what_was_packed_comes_out():
 async def test_a_file_that_breaks_off_is_not_packed():
     announced = (StoredObject(name="version.bin", size_bytes=4, tag="1"),)
     copy_source = CopySource(
-        origin=Origin({"version.bin": b"abc"}), place=FOLDER, objects=announced
+        reader=Origin({"version.bin": b"abc"}), location=FOLDER, objects=announced
     )
     with pytest.raises(CorruptionError, match="3 bytes arrived, its storage said 4"):
         async for _ in Packing(copy_source).pieces():

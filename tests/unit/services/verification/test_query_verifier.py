@@ -7,7 +7,7 @@ import pytest
 
 from replicator.adapters.memory.broker import MemoryBroker, MemoryDatasource
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import Answer, Measure, Verdict
+from replicator.model.answer import Answer, AnswerVerdict, Measure
 from replicator.model.extent import Extent
 from replicator.model.interval import Interval
 from replicator.model.observation import Observation, Waiting
@@ -96,8 +96,8 @@ async def test_what_only_one_of_them_has_is_told_apart():
     both.target.stored["orders"] = wiki(1)
     found = await both.verify()
     assert [(one.datasource, one.verdict) for one in found.disagreements] == [
-        ("orders", Verdict.ONLY_IN_TARGET),
-        ("wiki", Verdict.ONLY_IN_SOURCE),
+        ("orders", AnswerVerdict.ONLY_IN_TARGET),
+        ("wiki", AnswerVerdict.ONLY_IN_SOURCE),
     ]
 
 
@@ -218,4 +218,4 @@ async def test_a_datasource_that_goes_between_two_queries_counts_as_empty():
     failing = Failing({"wiki": wiki()})
     failing.failures = [NotFoundError("gone")] * 1000
     found = await Brokers(failing, MemoryBroker({"wiki": wiki()})).verify()
-    assert {one.verdict for one in found.disagreements} == {Verdict.ONLY_IN_TARGET}
+    assert {one.verdict for one in found.disagreements} == {AnswerVerdict.ONLY_IN_TARGET}

@@ -101,8 +101,8 @@ async def test_an_origin_with_other_bytes_is_refused_and_reported():
     pipeline.source_storage.stored[place_of(WIKI)] = {FILE: b"y" * 1967}
     before = dict(pipeline.target_storage.stored[place_of(WIKI)])
     done = await repair(pipeline)
-    assert [one.damaged.place for one in done.unmended] == [place_of(WIKI)]
-    assert "other bytes at the origin" in done.unmended[0].reason
+    assert [one.damaged.location for one in done.unmended] == [place_of(WIKI)]
+    assert "other bytes now" in done.unmended[0].reason
     assert pipeline.target_storage.stored[place_of(WIKI)] == before
 
 
@@ -112,7 +112,7 @@ async def test_what_the_source_has_killed_comes_from_another_target():
     flip(pipeline, ORDERS)
     del pipeline.source_storage.stored[place_of(ORDERS)]
     done = await repair(pipeline)
-    assert [one.damaged.place for one in done.unmended] == [place_of(ORDERS)]
+    assert [one.damaged.location for one in done.unmended] == [place_of(ORDERS)]
     copied_from = pipeline.target_storage.receipts[place_of(ORDERS)].copied_from
     done = await repair(pipeline, bytes_from=origin)
     assert (done.copied, done.is_whole) == (1, True)
@@ -190,7 +190,7 @@ async def test_a_row_whose_bytes_are_gone_everywhere_is_left_and_named():
     del pipeline.source_storage.stored[place_of(WIKI)]
     done = await repair(pipeline)
     assert [row.key.key for row in done.uncopied] == [WIKI.id]
-    assert [one.damaged.place for one in done.unmended] == [place_of(WIKI)]
+    assert [one.damaged.location for one in done.unmended] == [place_of(WIKI)]
     assert pipeline.target_ids() == {MORE.id, ORDERS.id}
     assert pipeline.gaps() == []
 

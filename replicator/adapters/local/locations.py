@@ -7,15 +7,15 @@ from pathlib import Path
 
 from replicator.adapters.local.workspace import Workspace
 from replicator.model.load_spec import Location
-from replicator.ports import AREAS, Known, StoredPlace
+from replicator.ports import AREAS, Known, StoredLocation
 
 
-def local_places(root: Path, area: Workspace, known: Known) -> Iterator[StoredPlace]:
+def local_locations(root: Path, area: Workspace, known: Known) -> Iterator[StoredLocation]:
     """Yield each place that is not known, and nothing below a folder that is."""
     return _below(root, "", area, known)
 
 
-def _below(folder: Path, prefix: str, area: Workspace, known: Known) -> Iterator[StoredPlace]:
+def _below(folder: Path, prefix: str, area: Workspace, known: Known) -> Iterator[StoredLocation]:
     for entry in _entries(folder):
         if prefix == "" and entry.name in AREAS:
             continue
@@ -24,19 +24,19 @@ def _below(folder: Path, prefix: str, area: Workspace, known: Known) -> Iterator
         if known(location):
             continue
         if not is_folder:
-            yield _place(location, [entry], has_receipt=area.has(location))
+            yield _stored(location, [entry], has_receipt=area.has(location))
         elif area.has(location):
-            yield _place(location, _files(entry), has_receipt=True)
+            yield _stored(location, _files(entry), has_receipt=True)
         else:
             yield from _below(Path(entry.path), location, area, known)
 
 
-def _place(
+def _stored(
     location: Location,
     files: "Iterator[os.DirEntry[str]] | list[os.DirEntry[str]]",
     *,
     has_receipt: bool,
-) -> StoredPlace:
+) -> StoredLocation:
     size_bytes, newest = 0, 0.0
     for file in files:
         try:
@@ -44,7 +44,7 @@ def _place(
         except FileNotFoundError:
             continue  # removed meanwhile
         size_bytes, newest = size_bytes + stat.st_size, max(newest, stat.st_mtime)
-    return StoredPlace(
+    return StoredLocation(
         location=location,
         size_bytes=size_bytes,
         has_receipt=has_receipt,

@@ -19,105 +19,105 @@ from replicator.model.load_spec import Layout, Location
 from replicator.model.row_mapping import located
 from replicator.model.wire import segment_payload
 
-PLACE_BYTES = 16
+HASH_BYTES = 16
 """Of each hash: two of ten million places are the same once in 10^24 storages."""
-PLACE = np.dtype(f"S{PLACE_BYTES}")
-Places = NDArray[np.bytes_]
+HASH = np.dtype(f"S{HASH_BYTES}")
+LocationHashes = NDArray[np.bytes_]
 """Hashes, ascending, each once."""
 MERGE_MIN = 1 << 17
 """Fewer new places than this wait for more: each merge sorts all of them once."""
-NONE: Places = np.empty(0, PLACE)
+NONE: LocationHashes = np.empty(0, HASH)
 
 
-def place_hash(location: Location) -> bytes:
+def location_hash(location: Location) -> bytes:
     """Return what stands for a place: the head of its SHA-256."""
-    return sha256(location.encode()).digest()[:PLACE_BYTES]
+    return sha256(location.encode()).digest()[:HASH_BYTES]
 
 
-def hashes(locations: Iterable[Location]) -> Places:
+def hashes(locations: Iterable[Location]) -> LocationHashes:
     """Return the hashes of some places in their order."""
-    return np.frombuffer(b"".join(map(place_hash, locations)), PLACE)
+    return np.frombuffer(b"".join(map(location_hash, locations)), HASH)
 
 
-def sorted_places(data: bytes | bytearray) -> Places:
+def sorted_hashes(data: bytes | bytearray) -> LocationHashes:
     """Return hashes that stand one after the other, ascending and each once."""
-    found: Places = np.unique(np.frombuffer(bytes(data), PLACE))
+    found: LocationHashes = np.unique(np.frombuffer(bytes(data), HASH))
     return found
 
 
-def among(places: Places, known: Places) -> Mask:
+def among(wanted: LocationHashes, known: LocationHashes) -> Mask:
     """Return which of some hashes are among the known ones, which ascend."""
-    at = np.searchsorted(known, places)
-    found = np.zeros(len(places), np.bool_)
+    at = np.searchsorted(known, wanted)
+    found = np.zeros(len(wanted), np.bool_)
     inside = at < len(known)
-    found[inside] = known[at[inside]] == places[inside]
+    found[inside] = known[at[inside]] == wanted[inside]
     return found
 
 
-def less(places: Places, others: Places) -> Places:
+def less(wanted: LocationHashes, others: LocationHashes) -> LocationHashes:
     """Return the places that are not among the others."""
-    return places[~among(places, others)] if len(places) else places
+    return wanted[~among(wanted, others)] if len(wanted) else wanted
 
 
-class PlaceSet:
+class HashSet:
     """Takes hashes in any order, as often as they come."""
 
     def __init__(self) -> None:
-        self._places, self._waiting = NONE, bytearray()
+        self._hashes, self._waiting = NONE, bytearray()
 
     def add(self, data: bytes) -> None:
         """Take hashes that stand one after the other."""
         self._waiting += data
-        if len(self._waiting) >= PLACE_BYTES * max(MERGE_MIN, len(self._places) // 2):
+        if len(self._waiting) >= HASH_BYTES * max(MERGE_MIN, len(self._hashes) // 2):
             self._merge()
 
-    def places(self) -> Places:
+    def hashes(self) -> LocationHashes:
         """Return all of them."""
         if self._waiting:
             self._merge()
-        return self._places
+        return self._hashes
 
     def _merge(self) -> None:
         waiting, self._waiting = self._waiting, bytearray()
-        found = np.concatenate([self._places, np.frombuffer(waiting, PLACE)])
-        self._places = np.unique(found)
+        found = np.concatenate([self._hashes, np.frombuffer(waiting, HASH)])
+        self._hashes = np.unique(found)
 
 
-class Pending:
+class RemainingLocations:
     """Places that are still to be done, each once."""
 
-    def __init__(self, places: Places) -> None:
-        self._places, self._open = places, np.ones(len(places), np.bool_)
+    def __init__(self, wanted: LocationHashes) -> None:
+        self._hashes, self._open = wanted, np.ones(len(wanted), np.bool_)
 
     def take(self, locations: Sequence[Location]) -> list[Location]:
         """Return those of some places that were still to be done, and take them off."""
         found = dict.fromkeys(locations)
         wanted = hashes(found)
-        known = among(wanted, self._places)
-        at = np.searchsorted(self._places, wanted[known])
+        known = among(wanted, self._hashes)
+        at = np.searchsorted(self._hashes, wanted[known])
         fresh = self._open[at]
         self._open[at] = False
         named = [one for one, is_known in zip(found, known.tolist(), strict=True) if is_known]
         return [one for one, is_fresh in zip(named, fresh.tolist(), strict=True) if is_fresh]
 
 
-class Placed(NamedTuple):
+class Located(NamedTuple):
     """Where some records want bytes to be."""
 
     hashes: bytes
     """Of their places, in no order, as often as they were named."""
-    unplaced: tuple[Offset, ...]
+    unlocated: tuple[Offset, ...]
     """Records whose load spec leads to no place by the present configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placing:
+class TargetLocator:
     """The rule by which a record of the source names a place of the target; it can be pickled."""
 
     source: Layout
     target: Layout
 
-    def place(self, record: Record) -> Location | None:
+    def location(self, record: Record) -> Location | None:
         """Return the place that a record's segment needs, None when it needs none.
 
         Raises:
@@ -127,24 +127,24 @@ class Placing:
         location = None if payload is None else located(payload, self.source)
         return None if location is None else self.target.place(location)
 
-    def placed(self, records: Sequence[Record]) -> Placed:
+    def located_hashes(self, records: Sequence[Record]) -> Located:
         """Return the places of some records as hashes."""
-        found, unplaced = bytearray(), list[Offset]()
+        found, unlocated = bytearray(), list[Offset]()
         for record in records:
             try:
-                location = self.place(record)
+                location = self.location(record)
             except MalformedRowError:
-                unplaced.append(record.offset)
+                unlocated.append(record.offset)
             else:
-                found += b"" if location is None else place_hash(location)
-        return Placed(bytes(found), tuple(unplaced))
+                found += b"" if location is None else location_hash(location)
+        return Located(bytes(found), tuple(unlocated))
 
     def named(self, records: Sequence[Record]) -> list[Location]:
         """Return the places of some records by their names."""
         found: dict[Location, None] = {}
         for record in records:
             try:
-                location = self.place(record)
+                location = self.location(record)
             except MalformedRowError:
                 continue
             if location is not None:

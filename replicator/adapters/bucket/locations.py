@@ -8,7 +8,7 @@ from itertools import takewhile
 from replicator.adapters.bucket.bucket import Bucket, Listed, files
 from replicator.adapters.bucket.receipts import Noted, carries
 from replicator.model.load_spec import Location
-from replicator.ports import AREAS, Known, StoredPlace
+from replicator.ports import AREAS, Known, StoredLocation
 
 FOLDER = "hdi_isfolder"
 """What Azure says of a folder in an account with a hierarchical namespace."""
@@ -16,7 +16,7 @@ LOOKS_MAX = 32
 """Objects that are looked at at once, whether they carry a receipt."""
 
 
-class ObjectPlaces:
+class ObjectLocations:
     """What stands below a prefix and is not known; for one listing only."""
 
     def __init__(self, bucket: Bucket, prefix: str, noted: Noted, known: Known) -> None:
@@ -25,40 +25,40 @@ class ObjectPlaces:
         self._noted, self._known = noted, known
         self._folder = ""
         self._owner: Location | None = None
-        self._open: StoredPlace | None = None
+        self._open: StoredLocation | None = None
         """The newest place: more objects of it may follow."""
 
-    async def pages(self) -> AsyncIterator[Sequence[StoredPlace]]:
+    async def pages(self) -> AsyncIterator[Sequence[StoredLocation]]:
         """Yield the places, about as many at once as a request lists."""
         async for page in files(self._bucket.pages(self._prefix), self._prefix):
-            ended = [place for one in page if (place := self._ended_by(one)) is not None]
+            ended = [stored for one in page if (stored := self._ended_by(one)) is not None]
             if found := await self._looked_at(ended):
                 yield found
         if self._open is not None and (found := await self._looked_at([self._open])):
             yield found
 
-    def _ended_by(self, one: Listed) -> StoredPlace | None:
+    def _ended_by(self, one: Listed) -> StoredLocation | None:
         """Take the next object; return the place that it does not belong to any more."""
-        if (place := self._place(one)) is None:
+        if (stored := self._stored(one)) is None:
             return None
-        before, self._open = self._open, place
-        if before is not None and before.location == place.location:
+        before, self._open = self._open, stored
+        if before is not None and before.location == stored.location:
             self._open = replace(
-                place,
-                size_bytes=before.size_bytes + place.size_bytes,
-                stored_at=max(before.stored_at, place.stored_at),
+                stored,
+                size_bytes=before.size_bytes + stored.size_bytes,
+                stored_at=max(before.stored_at, stored.stored_at),
             )
             return None
         return before
 
-    def _place(self, one: Listed) -> StoredPlace | None:
+    def _stored(self, one: Listed) -> StoredLocation | None:
         name = one.key[len(self._prefix) :]
         if name.split("/", 1)[0] in AREAS:
             return None
         location = self._owner_of(name.rpartition("/")[0]) or Location(name)
         if self._known(location):
             return None
-        return StoredPlace(
+        return StoredLocation(
             location=location,
             size_bytes=one.size_bytes,
             has_receipt=location in self._noted,
@@ -77,26 +77,26 @@ class ObjectPlaces:
             return self._owner
         # what both have in common was asked for the one before
         above = (Location("/".join(names[:n]) + "/") for n in range(same + 1, len(names) + 1))
-        owners = (place for place in above if place in self._noted or self._known(place))
+        owners = (stored for stored in above if stored in self._noted or self._known(stored))
         self._owner = next(owners, None)
         return self._owner
 
-    async def _looked_at(self, places: Sequence[StoredPlace]) -> list[StoredPlace]:
+    async def _looked_at(self, listed: Sequence[StoredLocation]) -> list[StoredLocation]:
         """Ask the objects that have no receipt beside them whether they carry one."""
         if not self._bucket.keeps_metadata:
-            return list(places)
-        turns, found = asyncio.Semaphore(LOOKS_MAX), dict(enumerate(places))
+            return list(listed)
+        turns, found = asyncio.Semaphore(LOOKS_MAX), dict(enumerate(listed))
 
-        async def look(number: int, place: StoredPlace) -> None:
+        async def look(number: int, stored: StoredLocation) -> None:
             async with turns:
-                stat = await self._bucket.stat(self._prefix + place.location)
+                stat = await self._bucket.stat(self._prefix + stored.location)
             if stat is None or stat.metadata.get(FOLDER) == "true":
                 del found[number]  # removed meanwhile, or never a file
-            elif carries(place.location, stat):
-                found[number] = replace(place, has_receipt=True)
+            elif carries(stored.location, stat):
+                found[number] = replace(stored, has_receipt=True)
 
         async with asyncio.TaskGroup() as group:
-            for number, place in enumerate(places):
-                if not place.has_receipt and not place.location.endswith("/"):
-                    group.create_task(look(number, place))
+            for number, stored in enumerate(listed):
+                if not stored.has_receipt and not stored.location.endswith("/"):
+                    group.create_task(look(number, stored))
         return list(found.values())
