@@ -26,8 +26,8 @@ from replicator.cli.command import Call, Outcome, finish
 from replicator.cli.console import Paper, Screen
 from replicator.cli.log_lines import configure_logging
 from replicator.errors import NotFoundError, ReplicatorError
+from replicator.model.locations import HashSet
 from replicator.model.observation import Waiting
-from replicator.model.places import PlaceSet
 from replicator.model.shown import escaped_json, printable
 from replicator.web.document import document
 
@@ -96,7 +96,7 @@ def _mapping(key: Any, value: Any = int, *, absent: bool) -> dict[Any, Any]:
 DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}
 """What verbs look for in a document of theirs that they show."""
 PLAIN: Mapping[Any, Any] = {
-    PlaceSet: PlaceSet(),
+    HashSet: HashSet(),
     ReplicatorError: NotFoundError(HOSTILE, hint=HOSTILE),
     str: HOSTILE,
     int: 7,
