@@ -20,10 +20,11 @@ from replicator.cli.command import (
     run,
 )
 from replicator.cli.console import Screen
+from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event
 from replicator.model.wire import event_type
 from replicator.ports import AuditRow
-from replicator.services.inspection.blame import CLOCK_SKEW_MAX, Blame, Blamed
+from replicator.services.inspection.blame import Blame, Blamed
 
 
 def blame(

@@ -67,7 +67,7 @@ def duration(value: object) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def duration_text(value: timedelta) -> str:
+def duration_setting(value: timedelta) -> str:
     """Write a duration as `duration` reads it, in the largest unit that divides it."""
     seconds = value.total_seconds()
     for unit in ("d", "h", "m"):
@@ -84,7 +84,7 @@ def size(value: object) -> int:
     return int(found)
 
 
-def size_text(value: int) -> str:
+def size_setting(value: int) -> str:
     """Write a size as `size` reads it, in the largest unit that divides it."""
     units = reversed(_UNIT_BYTES.items())
     factor, unit = next((f, u) for u, f in units if f == 1 or (value and value % f == 0))
@@ -247,13 +247,13 @@ def _options(url: str) -> dict[str, str]:
 
 
 Duration = Annotated[
-    timedelta, Field(gt=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
+    timedelta, Field(gt=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_setting)
 ]
 Delay = Annotated[
-    timedelta, Field(ge=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_text)
+    timedelta, Field(ge=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_setting)
 ]
 """A duration that can be none at all."""
-Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_text)]
+Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_setting)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
 Names = Annotated[
     frozenset[Annotated[str, Field(min_length=1)]], BeforeValidator(_names), PlainSerializer(sorted)

@@ -9,6 +9,7 @@ from replicator.model.event import RowChanged, RowEvent
 from replicator.model.row import (
     KIND_OF,
     TABLES,
+    TERMINATED_SUPERVISOR,
     CommitMetadata,
     Kind,
     Row,
@@ -20,8 +21,6 @@ from replicator.model.row import (
 DETAILS_MAX = 20
 VALUE_SHOWN_CHARS = 120
 USED_SINCE = "used_status_last_updated"
-TERMINATED = "NoopSupervisorSpec"
-"""Druid's mark for a supervisor that was terminated."""
 
 
 class ChangeKind(StrEnum):
@@ -85,7 +84,7 @@ def _later(row: Row, before: Row | None) -> ChangeKind:
         case Rules():
             return ChangeKind.RULES_CHANGED
         case Supervisor():
-            ended = _type(row.payload) == TERMINATED
+            ended = _type(row.payload) == TERMINATED_SUPERVISOR
             return ChangeKind.SUPERVISOR_TERMINATED if ended else ChangeKind.SUPERVISOR_CHANGED
         case _:
             return ChangeKind.ROW_CHANGED

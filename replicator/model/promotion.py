@@ -10,10 +10,8 @@ from typing import TypeAlias
 
 from replicator.errors import MalformedRowError
 from replicator.model.payload import member, parse, with_member
-from replicator.model.row import CommitMetadata, Supervisor
+from replicator.model.row import TERMINATED_SUPERVISOR, CommitMetadata, Supervisor
 
-TERMINATED = "NoopSupervisorSpec"
-"""Druid's type of a supervisor that was terminated."""
 STREAMS = frozenset({"kafka", "kinesis", "rabbit"})
 WITHOUT_TASKS = frozenset({"IDLE", "COMPLETED"})
 """Druid's states of a supervisor whose stream has nothing new, and (38) of one that has read all
@@ -167,7 +165,7 @@ def _reaches(number: str | None, end: str) -> bool:
 
 def is_terminated(supervisor: Supervisor) -> bool:
     """Return whether a supervisor was ended for good."""
-    return bool(member(supervisor.payload, "type") == TERMINATED)
+    return bool(member(supervisor.payload, "type") == TERMINATED_SUPERVISOR)
 
 
 def is_suspended(supervisor: Supervisor) -> bool:

@@ -175,6 +175,10 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+DEFAULT_RULES = "_default"
+"""Datasource under which Druid keeps the load rules that apply to all, after their own."""
+TERMINATED_SUPERVISOR = "NoopSupervisorSpec"
+"""Type that Druid writes in the spec of a terminated supervisor; it has no `suspended`."""
 TABLES: Mapping[Kind, Table] = {
     table.kind: table
     for table in (

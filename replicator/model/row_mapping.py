@@ -26,6 +26,7 @@ from replicator.model.older_druid import OlderDruid
 from replicator.model.payload import member, parse, with_changed_member, with_member
 from replicator.model.row import (
     KIND_OF,
+    TERMINATED_SUPERVISOR,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -39,8 +40,6 @@ from replicator.model.row import (
 from replicator.model.wire import RawRow
 
 _COLUMNS = attrgetter(*text_columns(Kind.SEGMENT))
-NEVER_SUSPENDED = "NoopSupervisorSpec"
-"""Druid's mark for a terminated supervisor; it has no `suspended` field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +182,7 @@ def _place(load_spec: Any, layout: Layout) -> Location | None:
 
 
 def _suspended(supervisor: Supervisor) -> Supervisor:
-    if member(supervisor.payload, "type") == NEVER_SUSPENDED:
+    if member(supervisor.payload, "type") == TERMINATED_SUPERVISOR:
         return supervisor
     return replace(supervisor, payload=with_member(supervisor.payload, "suspended", True))  # noqa: FBT003 - a JSON value
 

@@ -1,17 +1,15 @@
 """The closed cuts of a log, and which of them a restore point means."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from replicator.errors import CorruptionError, GapError, RefusedError
+from replicator.model.clocks import LOG_CLOCK_SKEW_MAX
 from replicator.model.event import ClosedCut, CutClosed, Offset, Record
 from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.wire import CUT_CLOSED, decode
 from replicator.ports import Bases, EventLog, Span
-
-CLOCK_SKEW_MAX = timedelta(hours=1)
-"""How far the log's clock may be behind the source database's for a time to be found."""
 
 
 class ClosedCuts:
@@ -133,7 +131,7 @@ class ClosedCuts:
                 span,
                 f"{time.isoformat()} is later than the last cut: what came after it is unknown",
             )
-        end = await self._log.offset_at(time + CLOCK_SKEW_MAX)
+        end = await self._log.offset_at(time + LOG_CLOCK_SKEW_MAX)
         return await self._last_cut(span, span.end if end is None else end, until=time)
 
     async def _outside(self, span: Span, what: str) -> GapError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from replicator.errors import CorruptionError, GapError
 from replicator.model.archive import Base
-from replicator.model.event import ClosedCut, CutClosed, CutNumber, Offset
+from replicator.model.event import ClosedCut, CutNumber, Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
     EMPTY_DIGEST,
@@ -18,7 +18,8 @@ from replicator.model.fingerprint import (
     hex_digest,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
-from replicator.model.reading import Attempt, AttemptEvents, CutClosing, Rule
+from replicator.model.reading import AttemptEvents, CutClosing, Rule
+from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.reader import History
 
 Seen: TypeAlias = Callable[[int], None]
@@ -43,7 +44,7 @@ class CutReader:
         self.source_time: datetime | None = None
         """Of the last cut; None before the first."""
         self._parts: list[AttemptEvents | CutClosing] = []
-        self._attempt: Attempt | None = None
+        self._open = OpenAttempt()
         self._sum = 0
         self._count = 0
         self._keys = bytearray()
@@ -115,7 +116,7 @@ class CutReader:
 
     def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
         if isinstance(part, CutClosing):
-            if not self._is_of_attempt(part.closed):
+            if self._open.is_given_up_by(attempt_of(part.closed)):
                 folding.discard()
             self._close(part)
             folding.close()
@@ -143,19 +144,18 @@ class CutReader:
         return self._parts.pop()
 
     def _take(self, part: AttemptEvents) -> bool:
-        """Count events in; return whether they begin a new attempt."""
-        begins = part.attempt != self._attempt
-        if begins:
+        """Count events in; return whether the events before them were given up."""
+        if given_up := self._open.is_given_up_by(part.attempt):
             self._forget()
-            self._attempt = part.attempt
+        self._open.read(part.attempt)
         self._count += len(part.offsets)
         self._sum += part.come - part.gone
-        return begins
+        return given_up
 
     def _close(self, closing: CutClosing) -> ClosedCut:
         event = closing.closed
-        if not self._is_of_attempt(event):
-            self._forget()  # an attempt that was given up, then a cut without events
+        if self._open.is_given_up_by(attempt_of(event)):
+            self._forget()  # the open attempt was given up, and this cut has no events
         digest = Digest((self.digest + self._sum) % DIGEST_MODULUS)
         expected = (self.last + 1, event.count, event.digest)
         if (event.cut, self._count, digest) != expected:
@@ -168,11 +168,9 @@ class CutReader:
         self.last, self.digest, self.source_time = event.cut, digest, event.source_time
         return ClosedCut(offset=closing.offset, closed=event)
 
-    def _is_of_attempt(self, event: CutClosed) -> bool:
-        return self._attempt in {None, (event.epoch, event.cut)}
-
     def _forget(self) -> None:
-        self._attempt, self._sum, self._count = None, 0, 0
+        self._open.forget()
+        self._sum, self._count = 0, 0
         del self._keys[:], self._offsets[:]
 
 

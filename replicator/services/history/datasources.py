@@ -4,15 +4,17 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from replicator.errors import GapError, NotFoundError
+from replicator.errors import GapError, MalformedRowError, NotFoundError
 from replicator.model.event import Offset
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import Latest
+from replicator.model.row import Supervisor
+from replicator.model.row_mapping import supervised_datasource
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 
 NAMED_MAX = 10
-"""So many names are told where none is near."""
+"""Number of datasources that an error names when no name is close."""
 
 
 async def datasources(history: History, until: Offset) -> frozenset[str]:
@@ -46,3 +48,11 @@ async def nearest(history: History, name: str) -> str:
         return "names are exact, and the last cut has no datasource"
     more = f" and {len(known) - NAMED_MAX} more" if len(known) > NAMED_MAX else ""
     return f"names are exact; the last cut has {', '.join(known[:NAMED_MAX])}{more}"
+
+
+def ingests_into(supervisor: Supervisor) -> str | None:
+    """Return the datasource of a supervisor; None if its spec names none or cannot be read."""
+    try:
+        return supervised_datasource(supervisor)
+    except MalformedRowError:
+        return None

@@ -14,11 +14,11 @@ import orjson
 from replicator.errors import (
     ConfigError,
     CorruptionError,
-    MalformedRowError,
     NotFoundError,
     TransientError,
 )
 from replicator.model.change import Change, change
+from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -33,17 +33,12 @@ from replicator.model.event import (
 from replicator.model.interval import Interval
 from replicator.model.observation import Observer
 from replicator.model.peek import EventSubject, kind_of, segment_name, subject_of
-from replicator.model.row import Kind, Row, RowKey, Supervisor
-from replicator.model.row_mapping import supervised_datasource
+from replicator.model.row import DEFAULT_RULES, Kind, Row, RowKey, Supervisor
 from replicator.ports import AuditRow, AuditTrail
-from replicator.services.history.datasources import nearest
+from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
 
-DEFAULT_RULES = "_default"
-"""Rules of every datasource that has none of its own, and after its own."""
-CLOCK_SKEW_MAX = timedelta(seconds=5)
-"""Between the source's database and the Druid process that writes its audit rows."""
 ASKED_BEFORE_MAX = timedelta(hours=1)
 """How long before its rows appear a task may have been asked for."""
 AUDIT_ROWS_MAX = 1000
@@ -132,7 +127,7 @@ class Blamer:
             [
                 row.spec_id
                 async for row in rows
-                if isinstance(row, Supervisor) and _ingests_into(row) == datasource
+                if isinstance(row, Supervisor) and ingests_into(row) == datasource
             ]
         )
 
@@ -269,13 +264,6 @@ class _LatestPerKey:
 
     def discard(self) -> None:
         self._open = {}
-
-
-def _ingests_into(supervisor: Supervisor) -> str | None:
-    try:
-        return supervised_datasource(supervisor)
-    except MalformedRowError:
-        return None
 
 
 def _event(entry: Entry) -> RowEvent:

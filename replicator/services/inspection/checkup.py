@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
+from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member
 from replicator.model.row import TABLES, Kind
@@ -24,7 +25,6 @@ from replicator.ports import (
 )
 from replicator.services.history.reader import History
 
-CLOCK_SKEW_MAX_S = 5.0
 REPLICA_BEHIND_MAX_S = 60.0
 """More than the default `rpo` is a promise that cannot be kept."""
 
@@ -74,13 +74,13 @@ class Checkup:
         except ReplicatorError as exc:
             return [_bad("source metadata", exc)]
         found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
-        skew_s = (self._clock.now() - freshness.asked_at).total_seconds()
+        skew = self._clock.now() - freshness.asked_at
         return [
             Finding(what="source metadata", good=True, detail=found),
             Finding(
                 what="source clock",
-                good=abs(skew_s) <= CLOCK_SKEW_MAX_S,
-                detail=f"{skew_s:+.1f} s between the database and this machine",
+                good=abs(skew) <= CLOCK_SKEW_MAX,
+                detail=f"{skew.total_seconds():+.1f} s between the database and this machine",
                 hint="lag and restore times are counted by the database's clock: mend NTP",
             ),
             *_replica(freshness),

@@ -19,7 +19,7 @@ from replicator.model.load_rules import drops
 from replicator.model.observation import Observer
 from replicator.model.peek import EventSubject, kind_of, subject_of
 from replicator.model.restore_point import Latest, RestorePoint
-from replicator.model.row import Kind, RowKey, Rules, Segment
+from replicator.model.row import DEFAULT_RULES, Kind, RowKey, Rules, Segment
 from replicator.model.undeletion import (
     DruidCall,
     OfDatasource,
@@ -34,7 +34,6 @@ from replicator.services.history.datasources import nearest
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
 
-DEFAULT_RULES = "_default"
 KILLED_SHOWN_MAX = 100
 FIRST = 0
 """A log that still has this offset was never trimmed."""

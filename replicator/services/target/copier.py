@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import NamedTuple, TypeAlias
@@ -34,6 +34,7 @@ from replicator.model.checkpoint import (
     PLACE_REFUSED,
     Gap,
 )
+from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.event import Entry, Offset, RowChanged
 from replicator.model.ledger import Offsets
@@ -53,9 +54,6 @@ from replicator.services.running.retry import Retry
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
-
-CLOCK_SKEW_MAX = timedelta(seconds=5)
-"""How far the clocks of the source's Druid and of the target's storage may differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

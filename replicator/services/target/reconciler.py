@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.errors import CorruptionError, MalformedRowError, NotFoundError, RefusedError
+from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
@@ -16,16 +16,16 @@ from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, tota
 from replicator.model.observation import Progress
 from replicator.model.plan import Estimate, Plan
 from replicator.model.reading import Mapped, Scope
-from replicator.model.row import ConfigEntry, Kind, RowKey, Supervisor, key_of
-from replicator.model.row_mapping import RowMapping, supervised_datasource
+from replicator.model.row import DEFAULT_RULES, ConfigEntry, Kind, RowKey, Supervisor, key_of
+from replicator.model.row_mapping import RowMapping
 from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
-from replicator.services.history.datasources import nearest
+from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.target.copier import Uncopied
 from replicator.services.target.target import Target
 
-DEFAULT_RULES = RowKey(Kind.RULES, "_default")
-"""Druid makes these rules itself when a Coordinator starts (SQLMetadataRuleManager)."""
+DEFAULT_RULES_KEY = RowKey(Kind.RULES, DEFAULT_RULES)
+"""Druid writes this row itself when a Coordinator starts (SQLMetadataRuleManager)."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
 """A metadata store with rows in these tables holds data; an idle Druid fills the others itself."""
 
@@ -227,7 +227,7 @@ class Reconciler:
             ]
             return np.array(mapped, KEY)
         if kind is Kind.RULES:
-            keys = keys[keys != np.array(key_hash(DEFAULT_RULES), KEY)]
+            keys = keys[keys != np.array(key_hash(DEFAULT_RULES_KEY), KEY)]
         return keys
 
     async def _scope(self, datasource: str | None, cut: ClosedCut) -> Scope:
@@ -236,7 +236,7 @@ class Reconciler:
         supervisors: dict[str, str | None] = {}
         async for row in self._history.rows(Kind.SUPERVISOR, cut.offset):
             if isinstance(row, Supervisor):
-                supervisors[row.spec_id] = _ingests_into(row)
+                supervisors[row.spec_id] = ingests_into(row)
         ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
         return Scope(datasource=datasource, supervisors=ids)
 
@@ -364,10 +364,3 @@ def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, .
     """
     current = set(ledger.offsets[np.isin(ledger.offsets, [gap.opened for gap in gaps])].tolist())
     return tuple(replace(gap, closed=cut.offset) for gap in gaps if gap.opened not in current)
-
-
-def _ingests_into(supervisor: Supervisor) -> str | None:
-    try:
-        return supervised_datasource(supervisor)
-    except MalformedRowError:
-        return None

@@ -381,8 +381,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="cut-reader-counts-abandoned-attempts",
         function="CutReader._take",
-        old="            self._forget()\n            self._attempt",
-        new="            self._attempt",
+        old="            self._forget()\n        self._open.read",
+        new="            pass\n        self._open.read",
         loses="The events of a poll that died are taken for those of the cut that was closed.",
         ring="unit",
         tests="test_watcher.py",

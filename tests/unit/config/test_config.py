@@ -28,7 +28,13 @@ from replicator.config import (
 )
 from replicator.config.keys import all_keys
 from replicator.config.storages import overlap
-from replicator.config.values import duration, duration_text, postgresql_hosts, size, size_text
+from replicator.config.values import (
+    duration,
+    duration_setting,
+    postgresql_hosts,
+    size,
+    size_setting,
+)
 from replicator.config.yaml_file import parse, scalar
 from replicator.errors import ConfigError
 from replicator.model.retry import RetryPolicy
@@ -439,7 +445,7 @@ def test_a_duration_is_read_with_its_unit(text: str, seconds: float):
 
 @given(seconds=st.integers(0, 10**7) | st.just(0.5))
 def test_a_duration_is_written_as_it_is_read(seconds: float):
-    assert duration(duration_text(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+    assert duration(duration_setting(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
     assert duration(seconds) == timedelta(seconds=seconds)
 
 
@@ -452,7 +458,7 @@ def test_a_size_is_read_with_its_unit(text: str, count: int):
 
 @given(count=st.integers(0, 2**50))
 def test_a_size_is_written_as_it_is_read(count: int):
-    assert size(size_text(count)) == size(count) == count
+    assert size(size_setting(count)) == size(count) == count
 
 
 @pytest.mark.parametrize("text", ["64MB", "64", "MiB", "-1KiB", "1.0001KiB", None, True])
