@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.cli.blame_summary import Summary, summary, told
 from replicator.cli.command import (
     DEFAULT_CONFIG,
     LIST_MAX,
@@ -20,6 +21,7 @@ from replicator.cli.command import (
     run,
 )
 from replicator.cli.console import Screen
+from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event
 from replicator.model.wire import event_type
@@ -42,12 +44,14 @@ def blame(
 ) -> None:
     """Show the events that changed a segment or a datasource, the newest last."""
 
-    async def body(application: Application, _: Screen) -> Outcome:
+    async def body(application: Application, screen: Screen) -> Outcome:
         within = None if interval is None else parse_interval(interval)
         found = await application.blamer().blame(name, interval=within, limit=limit)
+        first = await summary(application, found.datasource, found.audit, screen.observe)
+        said = {"summary": list(first.lines), "undo": list(first.undo)}
         return Outcome(
-            result={"name": name, "interval": interval, **_json(found)},
-            show=lambda console: _show(console, name, found),
+            result={"name": name, "interval": interval, **said, **_json(found)},
+            show=lambda console: _show(console, name, found, first),
         )
 
     call = Call(command="blame", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
@@ -100,7 +104,10 @@ def _fits(row: AuditRow, one: Blamed) -> bool:
     return asked <= one.envelope.time + CLOCK_SKEW_MAX
 
 
-def _show(console: Console, name: str, found: Blame) -> None:
+def _show(console: Console, name: str, found: Blame, first: Summary) -> None:
+    for line in paragraphs([Paragraph("in short", first.lines)], console.width):
+        console.print(line, markup=False)
+    console.print()
     for line in _lines(found):
         console.print(line, markup=False)
     if found.count > len(found.events):
@@ -109,6 +116,8 @@ def _show(console: Console, name: str, found: Blame) -> None:
         console.print(f"without the source's audit rows: {found.audit_missing}", markup=False)
     elif not found.audit:
         console.print(f"the source's audit table has nothing of {name} in this time", markup=False)
+    for line in told(first):
+        console.print(line, markup=False)
 
 
 def _lines(found: Blame) -> Iterator[str]:

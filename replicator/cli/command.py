@@ -7,10 +7,11 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 import uvloop
@@ -171,22 +172,52 @@ def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
 
 
 def parse_time(text: str) -> datetime:
-    """Return a point in time; it must say its zone.
+    """Return a point in time; it must say its zone, as ISO 8601 does or by its name behind it.
 
     Raises:
         ConfigError: it is no ISO-8601 time, has no zone, or nothing was or will be then.
     """
+    written, _, zone = text.strip().rpartition(" ")
+    if written and zone[:1].isalpha():
+        return parse_time(_in_zone(written, parse_zone(zone)))
     try:
         time = datetime.fromisoformat(text)
     except ValueError as exc:
         raise ConfigError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
     if time.tzinfo is None:
         raise ConfigError(
-            f"{text!r} has no zone", hint=f"say {text}Z for UTC, or {text}+01:00 and the like"
+            f"{text!r} has no zone",
+            hint=f"say {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
         )
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return time.astimezone(UTC)
+
+
+def parse_zone(name: str) -> tzinfo | None:
+    """Return the zone of that name; None for `local`: that of this machine.
+
+    Raises:
+        ConfigError: nobody knows it.
+    """
+    if name == "local":
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{name!r} is no zone", hint="say UTC, local, or a name like Europe/Berlin"
+        ) from None
+
+
+def _in_zone(written: str, zone: tzinfo | None) -> str:
+    try:
+        time = datetime.fromisoformat(written)
+    except ValueError as exc:
+        raise ConfigError(f"{written!r} is not a time like 2026-01-31T12:00:00") from exc
+    if time.tzinfo is not None:
+        raise ConfigError(f"{written!r} has a zone already")
+    return (time.astimezone() if zone is None else time.replace(tzinfo=zone)).isoformat()
 
 
 def parse_offset(text: str) -> Offset:
@@ -213,6 +244,11 @@ def parse_interval(text: str) -> Interval:
     except ValueError as exc:
         raise ConfigError(f"--interval {text}: {exc}") from None
     raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
+
+
+def whole_time(time: datetime) -> str:
+    """Return a time that names its cut when it is typed again."""
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def size_text(size_bytes: float) -> str:

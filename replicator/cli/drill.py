@@ -25,7 +25,8 @@ from replicator.cli.command import (
     size_text,
 )
 from replicator.cli.console import Screen, bad, good
-from replicator.cli.restore import ToOffsetOption, ToPointOption, ToTimeOption, wanted_point
+from replicator.cli.restore import wanted_point
+from replicator.cli.when import ToOffsetOption, ToPointOption, ToTimeOption
 from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.model.fingerprint import hex_digest

@@ -59,6 +59,10 @@ VERBS: Final = {
         "lock:lock",
         "Lock all that the retention, holds and the target's rows need: the retention from now.",
     ),
+    "rollback": Verb(
+        "rollback:rollback",
+        "Bring one datasource of a target back to what it was; the target then stands still.",
+    ),
     "undelete": Verb(
         "undelete:undelete",
         "Bring a datasource back as it was in the last cut in which it had used segments.",

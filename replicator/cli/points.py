@@ -1,11 +1,11 @@
 """`points`: what can be restored, and the gaps in it."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from replicator.app import Application
 from replicator.app.stores import OpenStore
@@ -20,12 +20,18 @@ from replicator.cli.command import (
     LogId,
     Outcome,
     Overrides,
+    counted,
     run,
+    whole_time,
 )
 from replicator.cli.console import Screen
+from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.errors import GapError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.holds import NamedPoint
+from replicator.services.history.reader import History
+from replicator.services.inspection.happenings import happenings
 from replicator.services.store.archived_log import archived_logs
 from replicator.services.store.windows import Windows, windows
 
@@ -62,7 +68,7 @@ def points(
     if context.invoked_subcommand is not None:
         return
 
-    async def body(application: Application, _: Screen) -> Outcome:
+    async def body(application: Application, screen: Screen) -> Outcome:
         if from_ is None:
             history = application.history
             kept = [await _kept(application, name) for name in application.target_names]
@@ -73,19 +79,31 @@ def points(
         span = await history.span()
         cuts = await history.cuts(span.first, span.end)
         shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
+        happened = await _happened(history, limit, screen)
         return Outcome(
             result={
                 "cuts": len(cuts),
                 "first": _cut_json(cuts[0], kept) if cuts else None,
                 "last": _cut_json(cuts[-1], kept) if cuts else None,
-                "points": [_cut_json(cut, kept) for cut in shown],
+                "points": [
+                    {**_cut_json(cut, kept), "what": happened.get(cut.offset, "")} for cut in shown
+                ],
                 "targets": [_kept_json(one) for one in kept],
             },
-            show=lambda console: _show(console, cuts, shown, kept),
+            show=lambda console: _show(console, cuts, shown, happened, kept),
         )
 
     call = Call(command="points", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
     run(call, body)
+
+
+async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset, str]:
+    """Return what happened in the newest cuts; nothing where not all events are kept."""
+    try:
+        found = await happenings(history, limit=limit, observer=screen.observe)
+    except GapError:
+        return {}
+    return {one.cut.offset: one.words for one in found}
 
 
 async def _kept(application: Application, name: str) -> _Kept:
@@ -188,21 +206,34 @@ def _place_json(cut: ClosedCut) -> dict[str, Any]:
     }
 
 
+def _cut_lines(cut: ClosedCut, what: str, kept: list[_Kept]) -> Iterator[str]:
+    """Yield a cut's line, whole, so that its time can be typed again, and what happened in it."""
+    yield f"{whole_time(cut.closed.source_time)}  cut {cut.closed.cut}  offset {cut.offset}"
+    yield what or ("no change" if not cut.closed.count else counted(cut.closed.count, "event"))
+    gaps = {one.target: sum(gap.at(cut.offset) for gap in one.gaps) for one in kept}
+    if any(gaps.values()):
+        yield f"gaps: {', '.join(f'{name} {count}' for name, count in gaps.items() if count)}"
+
+
 def _show(
-    console: Console, cuts: list[ClosedCut], shown: list[ClosedCut], windows: list[_Kept]
+    console: Console,
+    cuts: list[ClosedCut],
+    shown: list[ClosedCut],
+    happened: Mapping[Offset, str],
+    windows: list[_Kept],
 ) -> None:
     if not cuts:
         console.print("no cut yet")
         return
-    first, last = (cut.closed.source_time.isoformat() for cut in (cuts[0], cuts[-1]))
-    console.print(f"{len(cuts)} cuts, from {first} (offset {cuts[0].offset})")
+    first, last = (whole_time(cut.closed.source_time) for cut in (cuts[0], cuts[-1]))
+    console.print(f"{counted(len(cuts), 'cut')}, from {first} (offset {cuts[0].offset})")
     console.print(f"{'':>{len(str(len(cuts)))}}        to {last} (offset {cuts[-1].offset})")
-    table = Table("cut", "offset", "source time", "events", *(f"gaps {w.target}" for w in windows))
     for cut in shown:
-        gaps = [str(sum(gap.at(cut.offset) for gap in w.gaps)) for w in windows]
-        time = cut.closed.source_time.isoformat(timespec="milliseconds")
-        table.add_row(str(cut.closed.cut), str(cut.offset), time, str(cut.closed.count), *gaps)
-    console.print(table)
+        lines = list(_cut_lines(cut, happened.get(cut.offset, ""), windows))
+        console.print(lines[0], markup=False)
+        for line in paragraphs([Paragraph("", lines[1:])], console.width):
+            console.print(f"  {line}", markup=False)
+    console.print("to bring one back: `replicator restore TARGET --to-offset OFFSET`")
     for window in windows:
         _show_windows(console, window)
         for log_id in window.other_logs:

@@ -10,7 +10,6 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.command import (
     DEFAULT_CONFIG,
-    OFFSET_MAX,
     PARTLY_DONE,
     AsJson,
     Call,
@@ -27,6 +26,16 @@ from replicator.cli.command import (
 )
 from replicator.cli.console import Screen, good, paper
 from replicator.cli.restore_rename import RenameWish, forget, names, rename
+from replicator.cli.when import (
+    AgoOption,
+    BeforeDropOption,
+    BeforeOption,
+    LatestOption,
+    Moment,
+    ToOffsetOption,
+    ToPointOption,
+    ToTimeOption,
+)
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.holds import checked_name
@@ -39,13 +48,6 @@ from replicator.services.target.copier import Uncopied
 TargetName = Annotated[
     str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
 ]
-ToOffsetOption = Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)]
-ToTimeOption = Annotated[str | None, typer.Option("--to-time", help="With its zone.")]
-BeforeOption = Annotated[
-    int | None,
-    typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
-]
-ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
 DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
 IntoOption = Annotated[str | None, typer.Option("--into", help="Another target.")]
 ByReference = Annotated[
@@ -98,6 +100,9 @@ def restore(
     to_time: ToTimeOption = None,
     before: BeforeOption = None,
     to_point: ToPointOption = None,
+    latest: LatestOption = False,
+    ago: AgoOption = None,
+    before_drop: BeforeDropOption = None,
     datasource: DatasourceOption = None,
     into: IntoOption = None,
     from_: FromStore = None,
@@ -123,14 +128,22 @@ def restore(
     When they are those of the cut already nothing is changed, and a target that follows goes on.
     `restore plan` writes down what that takes, `restore run` carries out what was written down.
     """
+    moment = Moment(
+        to_offset=to_offset,
+        to_time=to_time,
+        before=before,
+        to_point=to_point,
+        latest=latest,
+        ago=ago,
+        before_drop=before_drop,
+    )
     call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
 
     async def body(application: Application, screen: Screen) -> Outcome:
         place = place_of(target, from_, into, log_id, by_reference=by_reference)
         if forget_renamed is not None:
             return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
-        points = application.points(place.target)
-        point = await wanted_point(points, to_point, to_offset, to_time, before)
+        point = await moment.point(application, place)
         if rename_ is not None:
             beside = RenameWish(
                 into=place.into,

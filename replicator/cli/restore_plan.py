@@ -29,6 +29,16 @@ from replicator.cli.command import (
     size_text,
 )
 from replicator.cli.console import Screen
+from replicator.cli.when import (
+    AgoOption,
+    BeforeDropOption,
+    BeforeOption,
+    LatestOption,
+    Moment,
+    ToOffsetOption,
+    ToPointOption,
+    ToTimeOption,
+)
 from replicator.config import RESTORE_VERBS
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.cost import Prices
@@ -54,10 +64,13 @@ def plan(
     target: restore.TargetName = None,
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
-    to_offset: restore.ToOffsetOption = None,
-    to_time: restore.ToTimeOption = None,
-    before: restore.BeforeOption = None,
-    to_point: restore.ToPointOption = None,
+    to_offset: ToOffsetOption = None,
+    to_time: ToTimeOption = None,
+    before: BeforeOption = None,
+    to_point: ToPointOption = None,
+    latest: LatestOption = False,
+    ago: AgoOption = None,
+    before_drop: BeforeDropOption = None,
     datasource: restore.DatasourceOption = None,
     into: restore.IntoOption = None,
     from_: FromStore = None,
@@ -74,14 +87,22 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Write down what a restore would do, take and cost; nothing is changed."""
+    moment = Moment(
+        to_offset=to_offset,
+        to_time=to_time,
+        before=before,
+        to_point=to_point,
+        latest=latest,
+        ago=ago,
+        before_drop=before_drop,
+    )
     call = Call(
         command="restore plan", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
     )
 
     async def body(application: Application, _: Screen) -> Outcome:
         place = restore.place_of(target, from_, into, log_id, by_reference=by_reference)
-        points = application.points(place.target)
-        point = await restore.wanted_point(points, to_point, to_offset, to_time, before)
+        point = await moment.point(application, place)
         restorer = await place.restorer(application)
         planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
         estimator = await place.estimator(application)

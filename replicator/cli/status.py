@@ -22,6 +22,7 @@ from replicator.cli.command import (
     eta_text,
     run,
     size_text,
+    whole_time,
 )
 from replicator.cli.console import Screen
 from replicator.cli.paragraphs import Paragraph, paragraphs
@@ -225,16 +226,11 @@ def _restorable(found: _Found) -> list[str]:
         first = kept.windows[0].first.closed.source_time
         holes = "; with holes, see `replicator points`" if len(kept.windows) > 1 else ""
         lines.append(
-            f"{one.target}: to {whole(last)}, {age_text(one.looked_at - last)}, and back to"
-            f" {whole(first)}{holes}"
+            f"{one.target}: to {whole_time(last)}, {age_text(one.looked_at - last)}, and back to"
+            f" {whole_time(first)}{holes}"
         )
         lines += [f"{one.target}: DAMAGED: {fault}" for fault in kept.faults]
     return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
-
-
-def whole(time: datetime) -> str:
-    """Return a time that names its cut when it is typed again."""
-    return time.isoformat().replace("+00:00", "Z")
 
 
 def _waits(seen: Seen) -> list[str]:
@@ -279,7 +275,7 @@ def _log(seen: Seen) -> str:
         return f"{counted(log.records, 'record')}, no closed cut yet"
     return (
         f"{counted(log.records, 'record')}, last cut {log.last.closed.cut} at offset"
-        f" {log.last.offset}, taken {whole(log.last.closed.source_time)}"
+        f" {log.last.offset}, taken {whole_time(log.last.closed.source_time)}"
     )
 
 

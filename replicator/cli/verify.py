@@ -15,6 +15,7 @@ from replicator.cli.command import (
     LogId,
     Outcome,
     Overrides,
+    counted,
     parse_interval,
     run,
     size_text,
@@ -26,7 +27,7 @@ from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
 from replicator.model.proof import Coverage
-from replicator.services.verification.proofs import keep_proof
+from replicator.services.verification.proofs import COVERED_WITHIN, keep_proof
 from replicator.services.verification.query_verifier import QueryVerification
 from replicator.services.verification.verifier import Level, Verification
 
@@ -95,11 +96,11 @@ def verify(
         )
 
         def show(console: Console) -> None:
-            _show(console, target, found, answers)
+            _show(console, target, found, extent, answers)
             _show_coverage(console, covered, found.level)
 
         return Outcome(
-            result=_json(found)
+            result=_json(found, extent)
             | {"queries": queries_json(answers), "coverage": _coverage_json(covered)},
             show=show,
             exit_code=_exit_code(found, answers),
@@ -147,8 +148,8 @@ def _coverage_json(covered: Coverage) -> dict[str, Any]:
 def _show_coverage(console: Console, covered: Coverage, level: Level) -> None:
     if level is Level.CHECKSUM:
         console.print(
-            f"  {covered.share:.0%} of the bytes were read and found good since"
-            f" {covered.since.date().isoformat()}"
+            f"  {covered.share:.0%} of the bytes were read and found good in the last"
+            f" {counted(COVERED_WITHIN.days, 'day')}"
         )
     for fault in covered.faults:
         console.print(f"  DAMAGED {fault}", markup=False)
@@ -160,7 +161,7 @@ def _exit_code(found: Verification, answers: QueryVerification | None) -> int:
     return HAS_GAPS if found.gaps else 0
 
 
-def _json(found: Verification) -> dict[str, Any]:
+def _json(found: Verification, extent: Extent) -> dict[str, Any]:
     return {
         "level": found.level.value,
         "cut": found.checkpoint.cut,
@@ -173,14 +174,38 @@ def _json(found: Verification) -> dict[str, Any]:
         "bytes_read": found.read_bytes,
         "objects_left": found.left,
         "good": found.is_good,
+        "not_looked_at": not_looked_at(found, extent),
         "findings_count": found.findings_count,
         "findings": found.findings,
         "gaps": [{"row": gap.key, "reason": gap.reason} for gap in found.gaps],
     }
 
 
+def not_looked_at(found: Verification, extent: Extent) -> list[str]:
+    """Say what a good answer says nothing of."""
+    lines = []
+    only = found.checkpoint.datasource
+    if only is not None:
+        lines.append(f"every datasource but {only}: it alone was restored to this cut")
+    elif extent.datasource is not None:
+        lines.append(f"every datasource but {extent.datasource}, for --datasource")
+    if extent.interval is not None:
+        lines.append("segments outside --interval")
+    if found.level is Level.EXISTS:
+        lines.append("the bytes of objects: only whether they are there; say --level checksum")
+    elif not found.level.is_about_objects:
+        lines.append("objects and bytes, only rows; say --level exists or checksum")
+    elif extent.share < 1:
+        lines.append(f"all but {extent.share:.2%} of the objects, drawn by chance (--subset)")
+    return lines
+
+
 def _show(
-    console: Console, target: str, found: Verification, answers: QueryVerification | None
+    console: Console,
+    target: str,
+    found: Verification,
+    extent: Extent,
+    answers: QueryVerification | None,
 ) -> None:
     checkpoint = found.checkpoint
     console.print(
@@ -200,6 +225,8 @@ def _show(
         console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
     if answers is not None:
         show_queries(console, answers, paused=checkpoint.paused)
+    for line in not_looked_at(found, extent):
+        console.print(f"  not looked at: {line}", markup=False)
     differences = found.findings_count + (len(answers.disagreements) if answers else 0)
     verdict = bad(f"{differences} differences") if differences else good("good")
     gaps = f", {len(found.gaps)} known gaps" if found.gaps else ""

@@ -167,6 +167,33 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     assert f"type: replicator watch -c {user.config}" in told
 
 
+async def test_after_an_accident_there_is_an_answer_and_what_it_says_to_type_undoes_it(user: User):
+    await user.cut("1-history", "3-overwrite", "4c-drop", "5-accident")
+    said = await user.types("blame", "orders", "--json")
+    assert "marked unused at 2" in " ".join(said.result["summary"])
+    assert "its bytes are on standby, as they were at offset" in said.result["summary"][-1]
+    (undo,) = said.result["undo"]
+    shown = (await user.types("blame", "orders")).out
+    assert shown.startswith("in short  orders: ")
+    assert shown.rstrip().endswith(undo)
+    dropped = (await user.types("points", "--json")).result["points"][-2]
+    assert dropped["what"] == "orders: 6 of 7 marked unused"
+    assert dropped["what"] in (await user.types("points")).out
+    assert len(await ids(user.target, "orders")) == 0
+    done = await user.types(*undo.split()[1:], "--yes")
+    assert done.code == 0, done.err
+    assert len(await ids(user.target, "orders")) == 7
+    proof = (await user.types("verify", "standby", "--json")).result
+    assert "every datasource but orders" in proof["not_looked_at"][0]
+    for moment in (("--latest",), ("--before-drop", "orders"), ("--to-time", "00:00 UTC")):
+        planned = await user.types("restore", "standby", *moment, "--dry-run", "--json")
+        assert planned.code == (11 if "--to-time" in moment else 0), planned.err
+    ago = await user.types("restore", "standby", "--ago", "1d", "--yes")
+    assert (ago.code, "no cut was closed at or before" in ago.err) == (11, True)
+    both = await user.types("rollback", "orders", "--to", "before-drop", "--yes")
+    assert (both.code, "nothing to do" in both.out) == (0, True)
+
+
 async def test_an_empty_plan_pauses_nothing_and_says_so(user: User):
     """Restore, undelete, `restore run` and repair: exit 0, and the target follows as before."""
     await user.cut("1-history", "3-overwrite")

@@ -1,0 +1,119 @@
+"""What `blame` answers first: what happened, by whom, where the bytes are, what undoes it."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from replicator.app import Application
+from replicator.cli.command import whole_time
+from replicator.errors import NotFoundError, RefusedError, ReplicatorError
+from replicator.model.clocks import CLOCK_SKEW_MAX
+from replicator.model.event import Offset
+from replicator.model.observation import Observer
+from replicator.ports import AuditRow
+from replicator.services.inspection.happenings import Happening, happenings
+
+SHOWN_MAX = 5
+"""So many cuts that did harm are told, the newest."""
+CUTS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What somebody wants to know at once."""
+
+    lines: Sequence[str]
+    undo: Sequence[str]
+    """Commands, one a target; empty: nothing was lost, or nobody has it."""
+
+
+async def summary(
+    application: Application, datasource: str, audit: Sequence[AuditRow], observer: Observer
+) -> Summary:
+    """Say what happened last to the segments of a datasource, and what brings them back."""
+    history = application.history
+    found = await happenings(history, limit=CUTS_MAX, observer=observer, datasource=datasource)
+    harm = [one for one in found if one.does_harm][-SHOWN_MAX:]
+    if not harm:
+        said = [f"{datasource}: none of its segments was marked unused or removed"]
+        return Summary(lines=said, undo=())
+    lines = [_line(one, audit) for one in harm]
+    wanted = await _cut_to_go_back_to(application, datasource, harm)
+    if wanted is None:
+        return Summary(lines=lines, undo=())
+    held, missing = await _holders(application, wanted)
+    where = f"its bytes are on {' and '.join(held)}" if held else "no target's store has its bytes"
+    lines.append(f"{where}, as they were at offset {wanted}")
+    lines += [f"{name} cannot be asked: {why}" for name, why in missing.items()]
+    return Summary(lines=lines, undo=_undo(application, datasource, wanted, held))
+
+
+def _line(one: Happening, audit: Sequence[AuditRow]) -> str:
+    who = "; ".join(_asked(row) for row in audit if _fits(row, one))
+    by = f", by {who}" if who else ""
+    return f"{one.words} at {whole_time(one.cut.closed.source_time)}, cut {one.cut.closed.cut}{by}"
+
+
+def _asked(row: AuditRow) -> str:
+    return f"{row.author or 'somebody'}" + (f" ({row.comment})" if row.comment else "")
+
+
+def _fits(row: AuditRow, one: Happening) -> bool:
+    """Return whether somebody asked for it between the cut and the one before."""
+    try:
+        asked = datetime.fromisoformat(row.created_date)
+    except ValueError:
+        return False
+    since = one.after.closed.source_time if one.after else asked
+    return since - CLOCK_SKEW_MAX <= asked <= one.cut.closed.source_time + CLOCK_SKEW_MAX
+
+
+async def _cut_to_go_back_to(
+    application: Application, datasource: str, harm: Sequence[Happening]
+) -> Offset | None:
+    """Return the cut to go back to: before a drop, or before what last did harm."""
+    try:
+        return (await application.undeletion().dropped(datasource)).last.cut.offset
+    except (NotFoundError, RefusedError):
+        after = harm[-1].after
+        return None if after is None else after.offset
+
+
+async def _holders(application: Application, offset: Offset) -> tuple[list[str], dict[str, str]]:
+    """Return the targets whose stores restore this cut, and those that cannot be asked."""
+    log_id, held, missing = (await application.history.span()).log_id, [], {}
+    for name in application.target_names:
+        try:
+            found = await application.windows(name, log_id)
+        except ReplicatorError as exc:
+            missing[name] = str(exc)
+            continue
+        if offset >= found.horizon and any(
+            one.first.offset <= offset <= one.last.offset for one in found.windows
+        ):
+            held.append(name)
+    return held, missing
+
+
+def _undo(
+    application: Application, datasource: str, offset: Offset, held: Sequence[str]
+) -> list[str]:
+    targets, name = application.settings.targets, shlex.quote(datasource)
+    in_place = [one for one in held if targets[one].metadata is not None]
+    if in_place:
+        return [f"replicator rollback {name} --on {one} --to {offset}" for one in in_place]
+    return [
+        f"replicator restore --from {one} --into TARGET --datasource {name} --to-offset {offset}"
+        for one in held
+    ]
+
+
+def told(found: Summary) -> list[str]:
+    """Return how it ends: with what undoes it."""
+    if not found.undo:
+        return []
+    return [
+        f"to undo it, type {'one of' if len(found.undo) > 1 else ''}".rstrip() + ":",
+        *(f"  {command}" for command in found.undo),
+    ]
