@@ -78,6 +78,7 @@ class Monitoring:
         self._metrics.registry.register(gauges)
         return WebServer(
             listen=web.listen,
+            allowed_hosts=web.allowed_hosts,
             registry=self._metrics.registry,
             poller=poller,
             clock=self._clock,

@@ -4,7 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from replicator.config.values import Address, Positive, Section
+from replicator.config.values import Address, AsTuple, Positive, Section
+
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
 class WebSettings(Section):
@@ -19,6 +21,13 @@ class WebSettings(Section):
 
     There is no login, and names of datasources are told: reach further than this machine only
     within a network that you trust.
+    """
+    allowed_hosts: Annotated[tuple[HostName, ...], AsTuple] = ()
+    """Names by which a request may call this server, beside `localhost`, any address, and the
+    host of `listen`.
+
+    A page in somebody's browser can be led to a server of this machine by a name of its own; what
+    calls us by another name is refused with 421.
     """
     status_interval_s: Positive = 15.0
     """Time between two looks at the log and the targets, in seconds: Prometheus' usual interval."""

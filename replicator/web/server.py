@@ -1,6 +1,7 @@
 """A small HTTP server: `/metrics`, `/healthz`, `/status.json`. It only ever tells."""
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from replicator.errors import ConfigError
 from replicator.ports import Clock
 from replicator.web.document import document
+from replicator.web.gate import CONNECTIONS_MAX, Gate, guard
 from replicator.web.poller import Poller
 from replicator.web.status_json import lookout_json
 
@@ -24,7 +26,13 @@ class WebServer:
     """Answers from what was counted and seen; no request reaches log, targets or source."""
 
     def __init__(
-        self, *, listen: str, registry: CollectorRegistry, poller: Poller, clock: Clock
+        self,
+        *,
+        listen: str,
+        registry: CollectorRegistry,
+        poller: Poller,
+        clock: Clock,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
         """Take the settings; nothing is opened yet.
 
@@ -33,18 +41,23 @@ class WebServer:
             registry: What `/metrics` tells.
             poller: What `/status.json` tells; this server runs it.
             clock: Stamps the documents.
+            allowed_hosts: Names by which it may be called, beside addresses, `localhost` and that
+                of `listen`.
         """
         self._listen = listen
         self._registry = registry
         self._poller = poller
         self._clock = clock
-        application = web.Application()
+        names = {name.lower() for name in (*allowed_hosts, listen.rpartition(":")[0])}
+        application = web.Application(middlewares=[guard(names)])
         application.router.add_get("/metrics", self._metrics)
         application.router.add_get("/healthz", self._health)
         application.router.add_get("/status.json", self._status)
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
         )
+        self._gate: Gate | None = None
+        self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
         """Open the port and return the address.
@@ -54,22 +67,31 @@ class WebServer:
         """
         host, _, port = self._listen.rpartition(":")
         await self._runner.setup()
+        if self._runner.server is None:
+            raise AssertionError("a runner that is set up has a server")
+        self._gate = Gate(self._runner.server)
         try:
-            await web.TCPSite(self._runner, host.strip("[]"), int(port)).start()
+            self._server = await asyncio.get_running_loop().create_server(
+                self._gate, host.strip("[]"), int(port), backlog=CONNECTIONS_MAX
+            )
         except OSError as exc:
             raise ConfigError(
                 f"web.listen: cannot listen at {self._listen}: {exc.strerror or exc}",
                 hint="name an address of this machine, and a port that nothing else has;"
                 " each process needs one of its own",
             ) from exc
-        bound: tuple[Any, ...] = self._runner.addresses[0]
+        bound: tuple[Any, ...] = self._server.sockets[0].getsockname()
         url = f"http://{host}:{bound[1]}"
         log.info("serving metrics, health and status", url=url)
         return url
 
     async def close(self) -> None:
         """Close the port."""
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
+        if self._gate is not None:
+            self._gate.close()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at log and targets at intervals until `stop` is set; answers go on until `close`."""

@@ -1,0 +1,168 @@
+"""Who gets in over HTTP: few connections, each for a short time, for names that are ours.
+
+There is no login, so an answer is made of what was seen before and costs little. What could still
+be used up is connections, lines of the log, and the trust of a browser that is led here under
+another name (DNS rebinding).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+
+CONNECTIONS_MAX: Final = 64
+"""Open at once; one more closes the oldest: what is answered at all is answered in milliseconds."""
+CONNECTION_S_MAX: Final = 10.0
+"""From its beginning to its end, one answer included."""
+LINE_BYTES_MAX, FIELD_BYTES_MAX, FIELDS_MAX = 4096, 4096, 64
+"""Of the first line of a request, of each header, and how many of them."""
+SERVER: Final = "druid-replicator"
+"""Instead of the versions of Python and aiohttp."""
+ALWAYS: Final = frozenset({"localhost"})
+log = structlog.get_logger("replicator")
+_SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
+_SILENT.disabled = True  # it would write a traceback for each malformed request
+
+
+def host_is_allowed(header: str | None, names: Collection[str]) -> bool:
+    """Return whether a `Host` header names this server.
+
+    An address does, as a name that leads here is what an attack needs; and no header at all, which
+    no browser leaves out.
+    """
+    if header is None:
+        return True
+    try:
+        host = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return host in names or host in ALWAYS
+    return True
+
+
+def guard(names: Collection[str]) -> Any:
+    """Return the middleware that lets a request through, or answers why not.
+
+    Args:
+        names: By which this server may be called, beside addresses and `localhost`.
+    """
+
+    @web.middleware
+    async def guarded(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            answer = refused(request, names) or await handler(request)
+        except web.HTTPException as exc:  # no such path, no such method
+            answer = told(HTTPStatus(exc.status), allow=exc.headers.get("Allow"))
+        answer.headers["Server"] = SERVER
+        answer.headers["X-Content-Type-Options"] = "nosniff"
+        answer.force_close()
+        return answer
+
+    return guarded
+
+
+def refused(request: web.Request, names: Collection[str]) -> web.Response | None:
+    """Return why a request is not answered, None where it is."""
+    if not host_is_allowed(request.headers.get("Host"), names):
+        return told(HTTPStatus.MISDIRECTED_REQUEST, "add this name to web.allowed_hosts")
+    if request.can_read_body:
+        return told(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request here has a body")
+    return None
+
+
+def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web.Response:
+    """Return a short answer in plain text."""
+    text = f"{status.phrase}: {more}\n" if more else f"{status.phrase}\n"
+    headers = {"Server": SERVER} | ({"Allow": allow} if allow else {})
+    return web.Response(status=status, text=text, headers=headers)
+
+
+class Gate:
+    """Makes the protocols of one server's connections, and ends those that last too long."""
+
+    def __init__(self, server: web.Server) -> None:
+        """Take the server whose requests they hand on."""
+        self._server = server
+        self._open: dict[Connection, asyncio.TimerHandle] = {}
+
+    def __call__(self) -> "Connection":
+        """Return the protocol of one more connection."""
+        return Connection(self, self._server, loop=asyncio.get_running_loop())
+
+    def enter(self, connection: "Connection") -> None:
+        """Take note of an open connection; the oldest gives way where there are too many."""
+        if len(self._open) >= CONNECTIONS_MAX:
+            next(iter(self._open)).abort()
+        loop = asyncio.get_running_loop()
+        self._open[connection] = loop.call_later(CONNECTION_S_MAX, connection.abort)
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection that is closed, or will be at once."""
+        if (timer := self._open.pop(connection, None)) is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for connection in list(self._open):
+            connection.abort()
+
+
+class Connection(web.RequestHandler):
+    """One connection: what is no request is answered in a line, and logged nowhere."""
+
+    def __init__(self, gate: Gate, server: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type] # as web.AppRunner takes it
+            max_line_size=LINE_BYTES_MAX,
+            max_field_size=FIELD_BYTES_MAX,
+            max_headers=FIELDS_MAX,
+            lingering_time=0.0,
+            logger=_SILENT,
+        )
+        self._gate = gate
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Enter the gate."""
+        super().connection_made(transport)
+        self._gate.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Leave it."""
+        self._gate.leave(self)
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Close it at once, whatever was to be sent."""
+        self._gate.leave(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request, or cannot be answered; only the latter is told."""
+        del message
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("a request could not be answered", path=request.path, reason=repr(exc))
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        answer = told(HTTPStatus(status))
+        answer.force_close()
+        return answer
