@@ -38,4 +38,7 @@ class DruidSettings(DruidLoginSettings):
     request_timeout_s: Positive = 30.0
     """Longest wait for an answer, in seconds."""
     resume_timeout_s: Positive = 300.0
-    """Longest wait for the tasks of a supervisor that was started, in seconds."""
+    """Longest wait for the tasks of a supervisor that was started, in seconds.
+
+    It counts from the last one that was seen to go on, however many there are.
+    """

@@ -61,9 +61,9 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Post the spec: an Overlord that runs does not know of rows that came by replication."""
+    """Post the specs: an Overlord that runs does not know of rows that came by replication."""
 
-    resumption: Resumption
+    resumptions: tuple[Resumption, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +107,55 @@ def next_step(
     """
     if not is_promoted:
         return Fence()
-    for resumption in resumptions:
-        if has_read_all(resumption.spec, committed[resumption.id]):
+    unstarted: list[Resumption] = []
+    awaited: list[Resumption] = []
+    settled = False
+    for one in resumptions:
+        if has_read_all(one.spec, committed[one.id]):
             continue  # by now: Druid ends such a one by itself, and it would be started again
-        state = states.get(resumption.id)
+        state = states.get(one.id)
         if state is None or state.is_suspended:
-            return Start(resumption)
-        if resumption.awaits_tasks(state):
-            return Await(resumption)
-        for start in state.starts:
-            if not (_begins(start, resumption.offsets) or _begins(start, committed[resumption.id])):
-                return Halt(resumption, start)
-    return Done()
+            unstarted.append(one)
+            continue
+        if (wrong := _begun_elsewhere(one, state, committed[one.id])) is not None:
+            return Halt(one, wrong)
+        if one.awaits_tasks(state):
+            awaited.append(one)
+        settled |= one.reads_stream and one not in awaited
+    if start := _startable(unstarted, is_tried=settled, is_trying=bool(awaited)):
+        return Start(start)
+    return Await(awaited[0]) if awaited else Done()
+
+
+def is_settled(one: Resumption, state: SupervisorState, committed: Offsets) -> bool:
+    """Return whether a supervisor runs, and its tasks go on where they must."""
+    return (
+        not state.is_suspended
+        and not one.awaits_tasks(state)
+        and _begun_elsewhere(one, state, committed) is None
+    )
+
+
+def _startable(
+    unstarted: Sequence[Resumption], *, is_tried: bool, is_trying: bool
+) -> tuple[Resumption, ...]:
+    """Return those that may be started now: one stream alone until it goes on where it ended.
+
+    What is wrong with all of them, like the topics of another Kafka, is then seen before all have
+    read; and hundreds do not wait for one another.
+    """
+    streams = [one for one in unstarted if one.reads_stream]
+    if not is_tried:
+        streams = [] if is_trying else streams[:1]
+    return tuple(one for one in unstarted if not one.reads_stream or one in streams)
+
+
+def _begun_elsewhere(one: Resumption, state: SupervisorState, committed: Offsets) -> Offsets | None:
+    """Return where a task began that goes on neither where the plan says nor where others ended."""
+    for start in state.starts:
+        if not (_begins(start, one.offsets) or _begins(start, committed)):
+            return start
+    return None
 
 
 def offsets_of(commit: CommitMetadata | None) -> Offsets:

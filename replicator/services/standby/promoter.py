@@ -21,6 +21,7 @@ from replicator.errors import (
     NotFoundError,
     RefusedError,
     TransientError,
+    worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.cluster_config import Configuration, Left, Wishes, configuration
@@ -38,9 +39,11 @@ from replicator.model.promotion import (
     Resumption,
     Start,
     Step,
+    SupervisorState,
     asleep,
     awake,
     has_read_all,
+    is_settled,
     is_suspended,
     is_terminated,
     next_step,
@@ -60,6 +63,8 @@ from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 
 POLL_S = 0.5
+ASKED_AT_ONCE = 8
+"""Requests to an Overlord at a time."""
 BEHIND_MAX = timedelta(seconds=5)
 """How old what a replica shows of the source may be; one that follows is a second behind."""
 Told: TypeAlias = Supervisor | Rules | ConfigEntry
@@ -124,6 +129,8 @@ class Promoter:
         observer: Observer,
     ) -> None:
         self._takeover = takeover
+        self._seen: dict[str, SupervisorState] = {}
+        """Supervisors that were seen to go on where they must; they are not asked for again."""
         self._source = source
         self._target = target
         self._history = history
@@ -193,10 +200,15 @@ class Promoter:
             TransientError: the Overlord is away, or its tasks do not come up in time.
         """
         step: Step = Fence()
+        self._seen.clear()
+        clock, progress = asyncio.get_running_loop().time, 0
         try:
-            async with asyncio.timeout(self._resume_timeout_s):
+            async with asyncio.timeout(self._resume_timeout_s) as limit:
                 while not isinstance(step := await self._look(plan), Done):
                     plan = await self._take(step, plan)
+                    if not isinstance(step, Await) or len(self._seen) > progress:
+                        limit.reschedule(clock() + self._resume_timeout_s)
+                    progress = len(self._seen)
         except TimeoutError as exc:
             waits = (
                 f"supervisor {step.resumption.id}" if isinstance(step, Await) else "the Overlord"
@@ -212,34 +224,51 @@ class Promoter:
         match step:
             case Fence():
                 return await self._fence(plan)
-            case Start(resumption):
-                await self._druid.supervise(resumption.spec)
+            case Start(resumptions):
+                for one in resumptions:
+                    await self._druid.supervise(one.spec)
             case Await(resumption):
                 what = f"resume supervisor {resumption.id}"
                 reason = "its tasks are not there yet"
                 self._observer(Waiting(what=what, reason=reason, delay_s=POLL_S))
                 await asyncio.sleep(POLL_S)
             case Halt(resumption, found):
-                await self._halt(resumption, found)
+                await self._halt(plan, resumption, found)
             case _:
                 assert_never(step)
         return plan
 
     async def _look(self, plan: PromotionPlan) -> Step:
         checkpoint = (await self._metadata.state(self._source)).checkpoint
-        states = {
-            one.id: state
-            for one in plan.resumptions
-            if (state := await self._druid.supervisor(one.id)) is not None
-        }
+        states = await self._states([one for one in plan.resumptions if one.id not in self._seen])
         supervisors = {row.spec_id: row for row in await self._supervisors()}
         commits = await self._commits()
+        committed = {one.id: _offsets(supervisors[one.id], commits) for one in plan.resumptions}
+        for one in plan.resumptions:
+            state = states.get(one.id)
+            if state is not None and is_settled(one, state, committed[one.id]):
+                self._seen[one.id] = state
         return next_step(
             plan.resumptions,
             is_promoted=checkpoint is not None and checkpoint.promoted,
-            states=states,
-            committed={one.id: _offsets(supervisors[one.id], commits) for one in plan.resumptions},
+            states=self._seen | states,
+            committed=committed,
         )
+
+    async def _states(self, some: Sequence[Resumption]) -> dict[str, SupervisorState]:
+        """Ask the Overlord for some supervisors, a few at once."""
+        slots, states = asyncio.Semaphore(ASKED_AT_ONCE), dict[str, SupervisorState]()
+
+        async def ask(id_: str) -> None:
+            async with slots:
+                if (state := await self._druid.supervisor(id_)) is not None:
+                    states[id_] = state
+
+        with worst_alone():
+            async with asyncio.TaskGroup() as group:
+                for one in some:
+                    group.create_task(ask(one.id))
+        return states
 
     async def _fence(self, plan: PromotionPlan) -> PromotionPlan:
         """From the commit on no applier and no restore can write; what it is, it is at once.
@@ -257,8 +286,12 @@ class Promoter:
             await transaction.record(promoted, ())
         return plan
 
-    async def _halt(self, resumption: Resumption, found: Offsets) -> None:
-        await self._druid.supervise(asleep(resumption.spec))
+    async def _halt(self, plan: PromotionPlan, resumption: Resumption, found: Offsets) -> None:
+        """Suspend what began elsewhere, and all of which nobody has seen where they began."""
+        for one in (resumption, *plan.resumptions):
+            if one.reads_stream and one.id not in self._seen:
+                await self._druid.supervise(asleep(one.spec))
+                self._seen[one.id] = SupervisorState(is_suspended=True, state="", starts=())
         raise CorruptionError(
             f"supervisor {resumption.id} began to read at {dict(found)} and not at"
             f" {dict(resumption.offsets)}, where its segments end; it was suspended again",

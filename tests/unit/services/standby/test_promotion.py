@@ -68,21 +68,27 @@ class Overlord:
     polls: count = field(default_factory=count)  # type: ignore[type-arg]
     posts: list[str] = field(default_factory=list)
     away: bool = False
+    asked: int = 0
+    elsewhere: set[str] = field(default_factory=set)
+    """Supervisors whose tasks begin at the stream's beginning."""
+    slow: set[str] = field(default_factory=set)
+    """Supervisors whose tasks never come up."""
 
     async def release(self) -> str:
         return "33.0.0"
 
     async def supervisor(self, id_: str) -> SupervisorState | None:
+        self.asked += 1
         self.fuse.burn()
         if self.away:
             raise TransientError("the Overlord is away")
         if (spec := self.specs.get(id_)) is None:
             return None
-        has_tasks = not spec["suspended"] and next(self.polls) > 2
+        has_tasks = not spec["suspended"] and id_ not in self.slow and next(self.polls) > 2
         return SupervisorState(
             is_suspended=spec["suspended"],
             state="RUNNING",
-            starts=(self.committed,) if has_tasks else (),
+            starts=({"0": "0"} if id_ in self.elsewhere else self.committed,) if has_tasks else (),
         )
 
     async def supervise(self, spec: bytes) -> None:
@@ -273,7 +279,7 @@ async def test_one_that_is_interrupted_anywhere_goes_on():
         try:
             await run(pipeline, overlord)
             interrupted = False
-        except Crash:
+        except* Crash:
             pass
         overlord.fuse.at = None
         await run(pipeline, overlord)
@@ -449,8 +455,8 @@ def state(*starts: Mapping[str, str], suspended: bool = False) -> SupervisorStat
     ("promoted", "seen", "wanted"),
     [
         (False, None, Fence()),
-        (True, None, Start(ONE)),
-        (True, state(suspended=True), Start(ONE)),
+        (True, None, Start((ONE,))),
+        (True, state(suspended=True), Start((ONE,))),
         (True, state(), Await(ONE)),
         (True, state({"0": "42", "1": "7"}), Done()),
         (True, state({"0": "42"}, {"1": "7"}), Done()),
@@ -488,6 +494,51 @@ def test_offsets_are_those_that_druid_writes():
     )
     assert offsets_of(commit("clicks", commit_metadata_payload=payload)) == {"0": "40"}
     assert offsets_of(None) == {}
+
+
+def streams(count_: int) -> list[Resumption]:
+    return [replace(ONE, id=f"s{number}") for number in range(count_)]
+
+
+def test_one_stream_goes_first_and_all_others_at_once_when_it_goes_on():
+    """What is wrong with every topic is seen at one; and hundreds do not wait for one another."""
+    compaction = Resumption(id="c", spec=b'{"type":"autocompact"}', offsets={})
+    some = [compaction, *streams(3)]
+    committed = {one.id: one.offsets for one in some}
+
+    def step(**states: SupervisorState) -> object:
+        return next_step(some, is_promoted=True, states=states, committed=committed)
+
+    right = state({"0": "42", "1": "7"})
+    assert step() == Start((compaction, some[1]))
+    assert step(c=state(), s0=state()) == Await(some[1])
+    assert step(c=state(), s0=right) == Start((some[2], some[3]))
+    assert step(c=state(), s0=right, s1=state(), s2=right) == Await(some[2])
+    assert step(c=state(), s0=right, s1=right, s2=right) == Done()
+    assert step(c=state(), s0=right, s1=state(), s2=state({"0": "1"})) == Halt(some[3], {"0": "1"})
+
+
+async def test_what_nobody_has_seen_going_on_is_suspended_with_one_that_began_elsewhere():
+    pipeline = await followed(*(spec(f"s{number}") for number in range(3)))
+    overlord = Overlord({"0": "42"})
+    overlord.elsewhere, overlord.slow = {"s1"}, {"s2"}
+    pipeline.publish(commit("s1", commit_metadata_payload=offsets(42)))
+    await pipeline.cut()
+    await pipeline.follow()
+    with pytest.raises(CorruptionError, match="supervisor s1 began to read at"):
+        await run(pipeline, overlord)
+    asleep_ = {id_ for id_, found in overlord.specs.items() if found["suspended"]}
+    assert asleep_ == {"s1", "s2"}, "s0 and wiki were seen to go on where they ended"
+
+
+async def test_a_promotion_asks_for_each_of_many_supervisors_a_few_times():
+    """A look that asked for all of them at each of their steps would ask 40,000 times."""
+    many = 200
+    pipeline = await followed(*(spec(f"s{number:03d}") for number in range(many)))
+    overlord = Overlord({"0": "42"})
+    await run(pipeline, overlord)
+    assert len(overlord.posts) == many + 1
+    assert overlord.asked < 8 * many
 
 
 # ------------------------------------------------------------ supervisors, as Druid's classes write
@@ -584,9 +635,9 @@ def test_a_bounded_one_that_ended_itself_is_not_started_again():
     """It is terminated when it has read all: the Overlord does not know it any more."""
     one = resumed({"0": "30", "1": "9"}, type_="kafka", boundedStreamConfig=BOUNDS)
 
-    assert step_of(one, None) == Start(one)
+    assert step_of(one, None) == Start((one,))
     assert step_of(one, None, **{"0": "50", "1": "9"}) == Done()
-    assert step_of(one, None, **{"0": "50"}) == Start(one)
+    assert step_of(one, None, **{"0": "50"}) == Start((one,))
     assert step_of(one, None, **{"0": "51", "1": "100"}) == Done()
 
 
