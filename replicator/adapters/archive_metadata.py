@@ -74,15 +74,14 @@ _STATE = Shape(
 
 
 class ArchiveMetadata:
-    """A `MetadataWriter` and a `NewMetadata` for a store alone."""
+    """A `MetadataWriter` and a `NewMetadata` for a store alone.
+
+    Args:
+        area: Where the target keeps our files.
+        clock: Says when a checkpoint was written.
+    """
 
     def __init__(self, area: Area, clock: Clock) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            area: Where the target keeps our files.
-            clock: Says when a checkpoint was written.
-        """
         self._area, self._clock = area, clock
 
     @asynccontextmanager

@@ -113,7 +113,6 @@ class HdfsFolder:
     """A `Bucket` of the files below the root; a tag is a file's length and time of change."""
 
     def __init__(self, address: HdfsAddress, pace: Pace, clock: Clock) -> None:
-        """Take the settings; nothing is asked yet."""
         self.name = f"hdfs:{address.root}"
         self.keeps_metadata = False
         self._address, self._pace = address, pace

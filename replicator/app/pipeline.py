@@ -175,7 +175,15 @@ def archivist(
 
 
 class Pipeline:
-    """Makes the services of one target."""
+    """Makes the services of one target.
+
+    Args:
+        history_source: Log and layout that the rows come from.
+        target: Where they go.
+        tools: What is shared.
+        mapping: How the ones become the others.
+        store: The target's store, where somebody has read in it before; None: nobody has.
+    """
 
     def __init__(
         self,
@@ -186,15 +194,6 @@ class Pipeline:
         mapping: RowMapping,
         store: Store | None = None,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            history_source: Log and layout that the rows come from.
-            target: Where they go.
-            tools: What is shared.
-            mapping: How the ones become the others.
-            store: The target's store, where somebody has read in it before; None: nobody has.
-        """
         self._store = store_of(target) if store is None else store
         self._history_source, self._configured, self._tools = history_source, target, tools
         self._settings, self._mapping = target.settings, mapping

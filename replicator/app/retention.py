@@ -20,19 +20,18 @@ from replicator.services.store.points import StorePoints
 
 
 class Retention:
-    """Makes the services of one store; all that they need to know stands in it."""
+    """Makes the services of one store; all that they need to know stands in it.
+
+    Args:
+        archive: The history in the store.
+        pipeline: Makes the target's services, fed from that history, over the same store.
+        target: The target whose store it is.
+        tools: What is shared.
+    """
 
     def __init__(
         self, archive: ArchivedLog, pipeline: Pipeline, target: ConfiguredTarget, tools: Tools
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            archive: The history in the store.
-            pipeline: Makes the target's services, fed from that history, over the same store.
-            target: The target whose store it is.
-            tools: What is shared.
-        """
         self._archive, self._pipeline, self._tools = archive, pipeline, tools
         self._settings, self._remover = target.settings, target.storage
         self._target, self._store = pipeline.target, archive.store

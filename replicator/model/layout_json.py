@@ -76,14 +76,14 @@ def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Storages:
+class _SourceStorages:
     """Layouts of all of a source's storages, not yet looked into."""
 
     main: Mapping[str, object]
     others: Mapping[str, Mapping[str, object]]
 
 
-_STORAGES = Shape(_Storages, "")
+_STORAGES = Shape(_SourceStorages, "")
 
 
 def source_layout_of(found: object) -> SourceLayout:

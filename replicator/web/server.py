@@ -23,7 +23,16 @@ log = structlog.get_logger("replicator")
 
 
 class WebServer:
-    """Answers from what was counted and seen; no request reaches log, targets or source."""
+    """Answers from what was counted and seen; no request reaches log, targets or source.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one.
+        registry: What `/metrics` tells.
+        poller: What `/status.json` tells; this server runs it.
+        clock: Stamps the documents.
+        allowed_hosts: Names by which it may be called, beside addresses, `localhost` and that
+            of `listen`.
+    """
 
     def __init__(
         self,
@@ -34,16 +43,6 @@ class WebServer:
         clock: Clock,
         allowed_hosts: Collection[str] = (),
     ) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            listen: `host:port`; port 0 takes a free one.
-            registry: What `/metrics` tells.
-            poller: What `/status.json` tells; this server runs it.
-            clock: Stamps the documents.
-            allowed_hosts: Names by which it may be called, beside addresses, `localhost` and that
-                of `listen`.
-        """
         self._listen = listen
         self._registry = registry
         self._poller = poller

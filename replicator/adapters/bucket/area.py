@@ -11,19 +11,18 @@ PIECE_BYTES = 8 * MIB
 
 
 class ObjectArea:
-    """An `Area` over the calls of a `Bucket`."""
+    """An `Area` over the calls of a `Bucket`.
+
+    Args:
+        bucket: Where it is.
+        folder: What the keys begin with, without a slash at the end.
+        prove: Raises where the bucket would not do what is asked of it, like to replace
+            nothing; it is awaited before each write, and tries the bucket once.
+    """
 
     def __init__(
         self, bucket: Bucket, folder: str, *, prove: Callable[[], Awaitable[None]]
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            bucket: Where it is.
-            folder: What the keys begin with, without a slash at the end.
-            prove: Raises where the bucket would not do what is asked of it, like to replace
-                nothing; it is awaited before each write, and tries the bucket once.
-        """
         self._bucket, self._folder, self._prove = bucket, f"{folder}/", prove
 
     async def names(self, prefix: str) -> Sequence[str]:

@@ -138,7 +138,14 @@ def is_sayable(key: str) -> bool:
 
 
 class ObstoreBucket:
-    """Asks one bucket, at its pace, and says what went wrong in our words."""
+    """Asks one bucket, at its pace, and says what went wrong in our words.
+
+    Args:
+        store: obstore's, with credentials, time limits and few retries of its own.
+        name: For messages, like `s3://bucket`.
+        pace: How fast it may be asked.
+        attributes: What is said of each object that is stored.
+    """
 
     def __init__(
         self,
@@ -148,14 +155,6 @@ class ObstoreBucket:
         pace: Pace,
         attributes: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            store: obstore's, with credentials, time limits and few retries of its own.
-            name: For messages, like `s3://bucket`.
-            pace: How fast it may be asked.
-            attributes: What is said of each object that is stored.
-        """
         self.name = name
         self._attributes = dict(attributes)
         self.keeps_metadata = True

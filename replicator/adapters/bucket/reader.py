@@ -33,7 +33,16 @@ LOOKS_OF_PAGE, LOOKS_MAX, PAGES_LOOKED_AT = 4, 16, 20
 
 
 class ObjectStorageReader:
-    """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes."""
+    """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes.
+
+    Args:
+        bucket: Where it is.
+        prefix: What all keys of this cluster begin with, '' for the whole bucket; as Druid has
+            it, so that slashes before and in it are parts of the keys.
+        piece_bytes: How much is read at once.
+        close: What is to be closed with it.
+        effective: Says what counts for it, and from where that came.
+    """
 
     def __init__(
         self,
@@ -44,16 +53,6 @@ class ObjectStorageReader:
         close: Callable[[], Awaitable[None]] | None = None,
         effective: Callable[[], Awaitable[Sequence[Effective]]] | None = None,
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            bucket: Where it is.
-            prefix: What all keys of this cluster begin with, '' for the whole bucket; as Druid has
-                it, so that slashes before and in it are parts of the keys.
-            piece_bytes: How much is read at once.
-            close: What is to be closed with it.
-            effective: Says what counts for it, and from where that came.
-        """
         self._effective = effective
         self._bucket, self._prefix = bucket, key_prefix(prefix)
         self._piece_bytes, self._close = piece_bytes, close

@@ -56,7 +56,18 @@ LOOKED_AT_MAX_S = 1.0
 
 
 class ObjectStorage(ObjectStorageReader):
-    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer` in a bucket below a prefix."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer` in a bucket below a prefix.
+
+    Args:
+        bucket: Where it is.
+        prefix: What all keys of this cluster begin with, '' for the whole bucket.
+        upload: How large objects are stored.
+        in_flight: The memory that all copies share.
+        sizes: How bytes are cut.
+        server_copy: Copies what is in the same service already.
+        close: What is to be closed with it.
+        effective: Says what counts for it, and from where that came.
+    """
 
     def __init__(
         self,
@@ -70,18 +81,6 @@ class ObjectStorage(ObjectStorageReader):
         close: Callable[[], Awaitable[None]] | None = None,
         effective: Callable[[], Awaitable[Sequence[Effective]]] | None = None,
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            bucket: Where it is.
-            prefix: What all keys of this cluster begin with, '' for the whole bucket.
-            upload: How large objects are stored.
-            in_flight: The memory that all copies share.
-            sizes: How bytes are cut.
-            server_copy: Copies what is in the same service already.
-            close: What is to be closed with it.
-            effective: Says what counts for it, and from where that came.
-        """
         super().__init__(
             bucket, prefix, piece_bytes=sizes.part_bytes, close=close, effective=effective
         )

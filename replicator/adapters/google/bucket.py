@@ -54,7 +54,6 @@ class GoogleBucket:
     def __init__(
         self, bucket: str, *, url: str, token: GoogleToken, http: HttpSession, pace: Pace
     ) -> None:
-        """Take the settings; nothing is asked yet."""
         self.name = f"gs://{bucket}"
         self.keeps_metadata = True
         self._bucket, self._url = quote(bucket, safe=""), url.rstrip("/")

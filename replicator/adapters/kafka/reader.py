@@ -29,19 +29,18 @@ class _Cursor:
 
 
 class PartitionReader:
-    """Reads committed records of one partition of one topic."""
+    """Reads committed records of one partition of one topic.
+
+    Args:
+        session: How the brokers are reached.
+        topic: The topic, which must be there.
+        cursors_max: Consumers kept open; as many reads can follow their own line undisturbed.
+        fetch_bytes_max: Bytes that each of them fetches ahead.
+    """
 
     def __init__(
         self, session: KafkaSession, topic: str, *, cursors_max: int, fetch_bytes_max: int
     ) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            session: How the brokers are reached.
-            topic: The topic, which must be there.
-            cursors_max: Consumers kept open; as many reads can follow their own line undisturbed.
-            fetch_bytes_max: Bytes that each of them fetches ahead.
-        """
         self._session = session
         self._partition = TopicPartition(topic, 0)
         self._cursors_max = cursors_max

@@ -31,16 +31,15 @@ HIDDEN = "."
 
 
 class LocalArea:
-    """An `Area` below the folder `root`, which must exist."""
+    """An `Area` below the folder `root`, which must exist.
+
+    Args:
+        root: The deep storage's folder, as this process sees it.
+        name: Of our own folder in it.
+        unfinished: Where this process's work stands until it is whole.
+    """
 
     def __init__(self, root: Path, name: str, unfinished: Workspace) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            root: The deep storage's folder, as this process sees it.
-            name: Of our own folder in it.
-            unfinished: Where this process's work stands until it is whole.
-        """
         self._root, self._top, self._unfinished = root, root / name, unfinished
 
     async def names(self, prefix: str) -> Sequence[str]:

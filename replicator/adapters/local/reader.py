@@ -36,15 +36,13 @@ class LocalDeepStorageReader:
     """A `DeepStorageReader` of the folder `root`; it has no method that writes.
 
     A place outside the root is refused, also one behind a link.
+
+    Args:
+        root: `druid.storage.storageDirectory`, as this process sees it.
+        piece_bytes: How much is read at once.
     """
 
     def __init__(self, root: Path, *, piece_bytes: int = PIECE_BYTES) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            root: `druid.storage.storageDirectory`, as this process sees it.
-            piece_bytes: How much is read at once.
-        """
         self._root, self._piece_bytes = root, piece_bytes
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:

@@ -53,18 +53,16 @@ class LocalDeepStorage(LocalDeepStorageReader):
     What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
     into place. The receipt is durable before that: after any crash there are bytes with a receipt,
     or a receipt that no bytes belong to, which counts for nothing.
+
+    Args:
+        root: `druid.storage.storageDirectory`, as this process sees it.
+        piece_bytes: How much is read at once.
+        lock_timeout_s: How long another process may be putting something in the same place.
     """
 
     def __init__(
         self, root: Path, *, piece_bytes: int = PIECE_BYTES, lock_timeout_s: float = 60.0
     ) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            root: `druid.storage.storageDirectory`, as this process sees it.
-            piece_bytes: How much is read at once.
-            lock_timeout_s: How long another process may be putting something in the same place.
-        """
         super().__init__(root, piece_bytes=piece_bytes)
         self._area = Workspace(root, lock_timeout_s=lock_timeout_s)
         self._settled = False

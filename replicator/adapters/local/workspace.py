@@ -54,11 +54,11 @@ class InodeReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Document(ReceiptDocument):
+class _ReceiptDocument(ReceiptDocument):
     inode: Natural
 
 
-_RECEIPT = Shape(_Document, HINT, formats=frozenset({FORMAT}))
+_RECEIPT = Shape(_ReceiptDocument, HINT, formats=frozenset({FORMAT}))
 
 
 class Workspace:

@@ -35,16 +35,15 @@ AHEAD = 1
 
 
 class ProcessWorkers:
-    """`Workers` that are started for a long history, and end with it."""
+    """`Workers` that are started for a long history, and end with it.
+
+    Args:
+        count: How many processes; with one, everything is done in this one.
+        records_alone_max: How many records this process does alone before it starts any:
+            about half a second's work, and longer than a start takes.
+    """
 
     def __init__(self, count: int, *, records_alone_max: int = 20_000) -> None:
-        """Take the settings; nothing is started yet.
-
-        Args:
-            count: How many processes; with one, everything is done in this one.
-            records_alone_max: How many records this process does alone before it starts any:
-                about half a second's work, and longer than a start takes.
-        """
         self._count, self._records_alone_max = count, records_alone_max
 
     @asynccontextmanager

@@ -49,7 +49,15 @@ class Asking(Protocol):
 
 
 class S3Bucket(ObstoreBucket):
-    """A `Bucket` in which every key can be read, listed and removed; odd ones are not written."""
+    """A `Bucket` in which every key can be read, listed and removed; odd ones are not written.
+
+    Args:
+        store: obstore's view of it.
+        bucket: Its name.
+        asking: Asks by the SDK.
+        pace: How fast it may be asked.
+        storage_class: What is said of each object that is stored; None: nothing.
+    """
 
     def __init__(
         self,
@@ -60,15 +68,6 @@ class S3Bucket(ObstoreBucket):
         pace: Pace,
         storage_class: str | None = None,
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            store: obstore's view of it.
-            bucket: Its name.
-            asking: Asks by the SDK.
-            pace: How fast it may be asked.
-            storage_class: What is said of each object that is stored; None: nothing.
-        """
         said = {} if storage_class is None else {"Storage-Class": storage_class}
         super().__init__(store, f"s3://{bucket}", pace=pace, attributes=said)
         self._bucket, self._asking = bucket, asking

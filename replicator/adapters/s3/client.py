@@ -16,7 +16,6 @@ class S3Asking:
     """Asks one bucket's service by the SDK, at its pace."""
 
     def __init__(self, service: S3Service, pace: Pace) -> None:
-        """Take the settings; nothing is asked yet."""
         self._service, self._pace = service, pace
         self._stack = AsyncExitStack()
         self._opened: S3Client | None = None

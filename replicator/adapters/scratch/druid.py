@@ -101,19 +101,18 @@ class Distribution:
 
 
 class ScratchProcesses:
-    """Starts a Druid over what was restored, for the length of a block."""
+    """Starts a Druid over what was restored, for the length of a block.
+
+    Args:
+        distribution: What to start.
+        folder: Where its configuration, logs and loaded segments go; it is made.
+        dsn: Of the scratch metadata, with its password; the prefix is Druid's default.
+        deep_storage: The root of the scratch deep storage.
+    """
 
     def __init__(
         self, distribution: Distribution, folder: Path, *, dsn: str, deep_storage: Path
     ) -> None:
-        """Take the parts; nothing is started yet.
-
-        Args:
-            distribution: What to start.
-            folder: Where its configuration, logs and loaded segments go; it is made.
-            dsn: Of the scratch metadata, with its password; the prefix is Druid's default.
-            deep_storage: The root of the scratch deep storage.
-        """
         self._distribution, self._folder = distribution, folder
         self._dsn, self._deep_storage = dsn, deep_storage
         self.release = distribution.release

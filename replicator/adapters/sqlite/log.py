@@ -66,6 +66,16 @@ class SqliteEventLog:
     """An `EventLog` and `EventLogWriter` in the SQLite file at `path`.
 
     No call before `acquire` writes anything. With `create=False` not even that one makes a file.
+
+    Args:
+        path: The SQLite file; `-wal` and `-shm` files stand next to it while it is open.
+        clock: Stamps the records.
+        source: Name of the source cluster, kept in the file: another one's file is refused.
+        create: Whether `acquire` makes the file when it is missing.
+        busy_timeout_s: How long to wait for another process's transaction.
+        group_documents_max: At how many documents a shared transaction is closed.
+        read_bytes_max: At how many bytes of documents a `read` ends early.
+        wal_bytes: At what size the write-ahead log is moved into the file.
     """
 
     def __init__(
@@ -80,18 +90,6 @@ class SqliteEventLog:
         read_bytes_max: int = 64 * MIB,
         wal_bytes: int = 16 * MIB,
     ) -> None:
-        """Take the settings; nothing is opened yet.
-
-        Args:
-            path: The SQLite file; `-wal` and `-shm` files stand next to it while it is open.
-            clock: Stamps the records.
-            source: Name of the source cluster, kept in the file: another one's file is refused.
-            create: Whether `acquire` makes the file when it is missing.
-            busy_timeout_s: How long to wait for another process's transaction.
-            group_documents_max: At how many documents a shared transaction is closed.
-            read_bytes_max: At how many bytes of documents a `read` ends early.
-            wal_bytes: At what size the write-ahead log is moved into the file.
-        """
         self._file = LogFile(path=path, source=source, busy_timeout_s=busy_timeout_s)
         self._clock, self._create = clock, create
         self._group_documents_max, self._read_bytes_max = group_documents_max, read_bytes_max

@@ -94,7 +94,18 @@ class _Notes:
 
 
 class Driller:
-    """Drills one target; neither the target nor any other cluster is ever written to."""
+    """Drills one target; neither the target nor any other cluster is ever written to.
+
+    Args:
+        target: Whose store is drilled.
+        record: Where the evidence goes; nothing else in the store is written.
+        rehearse: Opens the store, and makes a scratch place.
+        bytes_max: What a drill may take of the scratch place's disk.
+        program: The version, for the evidence.
+        clock: Says when it was.
+        rng: Draws a cut.
+        observer: Is told how the drill ended, and how far it is.
+    """
 
     def __init__(
         self,
@@ -108,18 +119,6 @@ class Driller:
         rng: Random,
         observer: Observer,
     ) -> None:
-        """Take the parts.
-
-        Args:
-            target: Whose store is drilled.
-            record: Where the evidence goes; nothing else in the store is written.
-            rehearse: Opens the store, and makes a scratch place.
-            bytes_max: What a drill may take of the scratch place's disk.
-            program: The version, for the evidence.
-            clock: Says when it was.
-            rng: Draws a cut.
-            observer: Is told how the drill ended, and how far it is.
-        """
         self._target, self._record, self._rehearse = target, record, rehearse
         self._bytes_max, self._program = bytes_max, program
         self._clock, self._rng, self._observer = clock, rng, observer

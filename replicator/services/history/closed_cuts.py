@@ -13,7 +13,14 @@ from replicator.ports import Bases, EventLog, Span
 
 
 class ClosedCuts:
-    """Finds cuts in a log, and in its bases where it was trimmed."""
+    """Finds cuts in a log, and in its bases where it was trimmed.
+
+    Args:
+        log: What to read.
+        bases: Inventories of cuts, each of which stands for its cut.
+        records_per_read_max: How many records are in memory at once.
+        pass_over: Is told of bases that are altered.
+    """
 
     def __init__(
         self,
@@ -23,14 +30,6 @@ class ClosedCuts:
         records_per_read_max: int,
         pass_over: Callable[[CorruptionError], None],
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            log: What to read.
-            bases: Inventories of cuts, each of which stands for its cut.
-            records_per_read_max: How many records are in memory at once.
-            pass_over: Is told of bases that are altered.
-        """
         self._log, self._bases = log, bases
         self._records_max, self._pass_over = records_per_read_max, pass_over
 

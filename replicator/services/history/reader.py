@@ -25,7 +25,16 @@ RECORDS_PER_READ_MAX = 2_000
 
 
 class History:
-    """A log of one source, its events decoded and checked."""
+    """A log of one source, its events decoded and checked.
+
+    Args:
+        log: What to read.
+        source: The cluster that all events must be of.
+        workers: Where events are decoded and checked.
+        bases: Inventories to begin from; without them everything is folded from the start.
+        records_per_read_max: How many records are in memory at once.
+        observer: Is told of bases that are passed over because they are altered.
+    """
 
     def __init__(
         self,
@@ -37,16 +46,6 @@ class History:
         records_per_read_max: int = RECORDS_PER_READ_MAX,
         observer: Observer | None = None,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            log: What to read.
-            source: The cluster that all events must be of.
-            workers: Where events are decoded and checked.
-            bases: Inventories to begin from; without them everything is folded from the start.
-            records_per_read_max: How many records are in memory at once.
-            observer: Is told of bases that are passed over because they are altered.
-        """
         self._log = log
         self._workers = workers
         self._source = source

@@ -26,7 +26,7 @@ WORDS = {
 
 
 @dataclass(slots=True)
-class _Tally:
+class _HappeningTally:
     """What one cut did to the segments of one datasource."""
 
     before: int = 0
@@ -94,11 +94,11 @@ class _Happenings:
         self._open = []
 
     def _words(self) -> tuple[str, bool]:
-        tallies, others = dict[str, _Tally](), dict[str, None]()
+        tallies, others = dict[str, _HappeningTally](), dict[str, None]()
         for one in self._open:
             if one.kind is Kind.SEGMENT:
                 name = one.datasource or "?"
-                tally = tallies.setdefault(name, _Tally(before=self._counts.get(name, 0)))
+                tally = tallies.setdefault(name, _HappeningTally(before=self._counts.get(name, 0)))
                 self._count(one, name, tally)
             elif (word := WORDS.get(one.kind)) is not None:
                 others[word] = None
@@ -108,7 +108,7 @@ class _Happenings:
         does_harm = any(tally.unused or tally.removed for tally in tallies.values())
         return "; ".join([*said, *others]), does_harm
 
-    def _count(self, one: EventSubject, name: str, tally: _Tally) -> None:
+    def _count(self, one: EventSubject, name: str, tally: _HappeningTally) -> None:
         key = key_hash(RowKey(one.kind, one.key))
         was_used, was_known = key in self._used, key in self._known
         if one.is_removal:

@@ -106,7 +106,18 @@ class _CutGroup:
 
 
 class Applier:
-    """Log in, plans out; its position lives in the target, beside the rows."""
+    """Log in, plans out; its position lives in the target, beside the rows.
+
+    Args:
+        target: The one that is kept up; its history is the log's.
+        reconciler: Compares it with a cut.
+        copier: Brings bytes to it.
+        executor: Writes its rows.
+        archivist: Keeps its own history.
+        guard: Knows of expiries in its store.
+        options: How the log is followed, and what is allowed.
+        rng: Draws waits.
+    """
 
     def __init__(
         self,
@@ -120,18 +131,6 @@ class Applier:
         options: ApplyOptions,
         rng: Random,
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: The one that is kept up; its history is the log's.
-            reconciler: Compares it with a cut.
-            copier: Brings bytes to it.
-            executor: Writes its rows.
-            archivist: Keeps its own history.
-            guard: Knows of expiries in its store.
-            options: How the log is followed, and what is allowed.
-            rng: Draws waits.
-        """
         self._target, self._history, self._observer = target, target.history, target.observer
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
         self._archivist, self._guard = archivist, guard

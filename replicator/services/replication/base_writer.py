@@ -12,7 +12,15 @@ from replicator.services.target.target import Target
 
 
 class BaseWriter:
-    """Writes a base of the cut that a target is at, whenever one is due."""
+    """Writes a base of the cut that a target is at, whenever one is due.
+
+    Args:
+        target: The one whose cut is written.
+        archivist: Writes it.
+        interval_s: Between two looks whether a base is due.
+        retry: How long the waits are when something is away.
+        rng: Draws them.
+    """
 
     def __init__(
         self,
@@ -23,15 +31,6 @@ class BaseWriter:
         retry: RetryPolicy,
         rng: Random,
     ) -> None:
-        """Take the parts; nothing is read yet.
-
-        Args:
-            target: The one whose cut is written.
-            archivist: Writes it.
-            interval_s: Between two looks whether a base is due.
-            retry: How long the waits are when something is away.
-            rng: Draws them.
-        """
         self._target, self._archivist = target, archivist
         self._interval_s, self._retry, self._rng = interval_s, retry, rng
 

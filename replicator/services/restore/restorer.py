@@ -69,7 +69,18 @@ class Copied:
 
 
 class Restorer:
-    """Plans first, then makes the target's rows exactly those of a cut; bytes stay."""
+    """Plans first, then makes the target's rows exactly those of a cut; bytes stay.
+
+    Args:
+        target: The one that is changed; its history has the cuts.
+        reconciler: Compares target and cut.
+        copier: Brings bytes to it.
+        executor: Writes its rows.
+        archivist: Keeps the target's own history; None: it has no store of its own.
+        guard: Knows of expiries in the store that the bytes are in afterwards.
+        leases: Keep expiries away from what is read.
+        by_reference: The bytes stay where they are: what is there is taken as it is.
+    """
 
     def __init__(
         self,
@@ -83,18 +94,6 @@ class Restorer:
         leases: RestoreLeases,
         by_reference: bool = False,
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: The one that is changed; its history has the cuts.
-            reconciler: Compares target and cut.
-            copier: Brings bytes to it.
-            executor: Writes its rows.
-            archivist: Keeps the target's own history; None: it has no store of its own.
-            guard: Knows of expiries in the store that the bytes are in afterwards.
-            leases: Keep expiries away from what is read.
-            by_reference: The bytes stay where they are: what is there is taken as it is.
-        """
         self._target, self._history = target, target.history
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
         self._archivist, self._guard, self._leases = archivist, guard, leases

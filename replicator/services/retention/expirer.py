@@ -101,7 +101,18 @@ class _Lease:
 
 
 class Expirer:
-    """Carries out plans of one target's expiry; the only one beside repair that deletes bytes."""
+    """Carries out plans of one target's expiry; the only one beside repair that deletes bytes.
+
+    Args:
+        target: The one whose bytes and history go; its clock ends this expiry's own time.
+        store: Its files.
+        planner: Made the plan.
+        retained: Looks again at what must stay.
+        references: Reads which locations the expired records reference.
+        remover: Takes bytes away.
+        archivist: Writes the base of the cut that the target stands at.
+        retry: How often a removal is tried, and how many at once.
+    """
 
     def __init__(
         self,
@@ -115,18 +126,6 @@ class Expirer:
         archivist: Archivist,
         retry: Retry,
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: The one whose bytes and history go; its clock ends this expiry's own time.
-            store: Its files.
-            planner: Made the plan.
-            retained: Looks again at what must stay.
-            references: Reads which locations the expired records reference.
-            remover: Takes bytes away.
-            archivist: Writes the base of the cut that the target stands at.
-            retry: How often a removal is tried, and how many at once.
-        """
         self._planner, self._retained, self._limits = planner, retained, planner.limits
         self._intents = Intents(
             store.area, clock=target.clock, clock_skew_max=planner.limits.clock_skew_max

@@ -29,7 +29,17 @@ from replicator.services.store.points import StorePoints
 
 
 class Holds:
-    """Holds in the store of one target."""
+    """Holds in the store of one target.
+
+    Args:
+        target: Its name.
+        area: Where it keeps our files.
+        points: What its store holds already.
+        archive: Its own history.
+        history: The same, decoded: only what the store itself can give back is held.
+        archivist: Writes the base of a held cut.
+        clock: Says when a hold was made.
+    """
 
     def __init__(
         self,
@@ -42,17 +52,6 @@ class Holds:
         archivist: Archivist,
         clock: Clock,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            target: Its name.
-            area: Where it keeps our files.
-            points: What its store holds already.
-            archive: Its own history.
-            history: The same, decoded: only what the store itself can give back is held.
-            archivist: Writes the base of a held cut.
-            clock: Says when a hold was made.
-        """
         self._target, self._area, self._points = target, area, points
         self._archive, self._history = archive, history
         self._archivist, self._clock = archivist, clock

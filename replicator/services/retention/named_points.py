@@ -18,7 +18,14 @@ from replicator.services.store.points import StorePoints
 
 
 class Naming:
-    """Named points in the stores of some targets."""
+    """Named points in the stores of some targets.
+
+    Args:
+        areas: Where the targets keep our files, by their names.
+        points: What their stores hold already, by the same names.
+        history: Where cuts are found.
+        clock: Says when a point was named.
+    """
 
     def __init__(
         self,
@@ -28,14 +35,6 @@ class Naming:
         history: History,
         clock: Clock,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            areas: Where the targets keep our files, by their names.
-            points: What their stores hold already, by the same names.
-            history: Where cuts are found.
-            clock: Says when a point was named.
-        """
         self._areas, self._points = areas, points
         self._history, self._clock = history, clock
 

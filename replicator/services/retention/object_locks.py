@@ -37,6 +37,14 @@ class ObjectLocker:
 
     An object is locked for the retention when it is stored. One that is needed for longer, as most
     segments are, would be protected by nothing but credentials after that.
+
+    Args:
+        target: The one whose bytes and files are locked, by its clock.
+        planner: Says what is kept.
+        retained: Reads it.
+        references: Yields the locations that retained records reference.
+        remover: Of its storage, which has the locks.
+        retry: How often a lock is tried, and how many at once.
     """
 
     def __init__(
@@ -49,16 +57,6 @@ class ObjectLocker:
         remover: SegmentRemover,
         retry: Retry,
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: The one whose bytes and files are locked, by its clock.
-            planner: Says what is kept.
-            retained: Reads it.
-            references: Yields the locations that retained records reference.
-            remover: Of its storage, which has the locks.
-            retry: How often a lock is tried, and how many at once.
-        """
         self._planner, self._retained, self._references = planner, retained, references
         self._area, self._remover, self._clock = target.area, remover, target.clock
         self._observer, self._retry = target.observer, retry

@@ -82,7 +82,17 @@ class ExpiryPlan:
 
 
 class ExpiryPlanner:
-    """Reads what is kept and what goes, and holds the one against the other."""
+    """Reads what is kept and what goes, and holds the one against the other.
+
+    Args:
+        target: The one whose storage is looked at. Its clock measures the window, unless the
+            source's last cut is older.
+        store: Its files: history, bases, holds, leases and the horizon.
+        retained: Reads what must stay.
+        references: Reads which locations the history references.
+        remover: Lists what stands in its storage.
+        limits: What is left alone.
+    """
 
     def __init__(
         self,
@@ -94,17 +104,6 @@ class ExpiryPlanner:
         remover: SegmentRemover,
         limits: ExpiryLimits,
     ) -> None:
-        """Take the parts; nothing is read yet.
-
-        Args:
-            target: The one whose storage is looked at. Its clock measures the window, unless the
-                source's last cut is older.
-            store: Its files: history, bases, holds, leases and the horizon.
-            retained: Reads what must stay.
-            references: Reads which locations the history references.
-            remover: Lists what stands in its storage.
-            limits: What is left alone.
-        """
         self._target, self._store, self._clock = target, store, target.clock
         self._points = StorePoints(store, clock=target.clock)
         self._retained, self._references, self._remover = retained, references, remover

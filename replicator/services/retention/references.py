@@ -32,7 +32,15 @@ class ReferencedLocations:
 
 
 class References:
-    """Reads the history and the bases of one log in one store as places."""
+    """Reads the history and the bases of one log in one store as places.
+
+    Args:
+        store: Where the target keeps our files.
+        placing: Which place a record asks for.
+        workers: Where records are decoded.
+        records_max: How many of them are handed to a worker at once.
+        observer: Is told of progress, and of files that had to be passed over.
+    """
 
     def __init__(
         self,
@@ -43,15 +51,6 @@ class References:
         records_max: int,
         observer: Observer,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            store: Where the target keeps our files.
-            placing: Which place a record asks for.
-            workers: Where records are decoded.
-            records_max: How many of them are handed to a worker at once.
-            observer: Is told of progress, and of files that had to be passed over.
-        """
         self._store, self._placing, self._workers = store, placing, workers
         self._records_max, self._observer = records_max, observer
 

@@ -84,7 +84,15 @@ class Look:
 
 
 class Retained:
-    """Reads what must stay, again and again, and only what is new."""
+    """Reads what must stay, again and again, and only what is new.
+
+    Args:
+        target: The one whose rows and holds keep something.
+        store: Its files, with the history that keeps the rest.
+        reconciler: Counts rows that are not ours.
+        references: Reads which locations the history references.
+        layout: Of its storage.
+    """
 
     def __init__(
         self,
@@ -95,15 +103,6 @@ class Retained:
         references: References,
         layout: Layout,
     ) -> None:
-        """Take the parts; nothing is read yet.
-
-        Args:
-            target: The one whose rows and holds keep something.
-            store: Its files, with the history that keeps the rest.
-            reconciler: Counts rows that are not ours.
-            references: Reads which locations the history references.
-            layout: Of its storage.
-        """
         self._target, self._store, self._reconciler = target, store, reconciler
         self._points = StorePoints(store, clock=target.clock)
         self._references, self._layout = references, layout

@@ -17,11 +17,11 @@ LOOK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Note:
+class _ApplierNote:
     epoch: Annotated[Epoch, NATURAL]
 
 
-_NOTE = Shape(_Note, "remove it, the next applier writes it again", formats=None)
+_NOTE = Shape(_ApplierNote, "remove it, the next applier writes it again", formats=None)
 
 
 class PausedBy(Enum):

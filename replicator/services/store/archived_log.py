@@ -35,7 +35,6 @@ class ArchivedLog:
     """
 
     def __init__(self, store: Store, log_id: str) -> None:
-        """Take the settings; nothing is read yet."""
         self.store, self._log_id = store, log_id
         self._listing = Listing(history=(), bases=())
         self._history = Files(store)

@@ -52,6 +52,15 @@ class Archivist:
 
     Files are never changed. Several archivists of one target do no harm: what they write are the
     log's own records, whoever writes them.
+
+    Args:
+        source: Name of the source cluster.
+        store: Where the target keeps our files.
+        source_layout: How the source's storages write load specs.
+        target_layout: How the target's storage writes load specs.
+        history: The log; it may begin from other targets' bases.
+        limits: Sizes and intervals.
+        observer: Is told of bases and of damage.
     """
 
     def __init__(
@@ -65,17 +74,6 @@ class Archivist:
         limits: ArchiveLimits,
         observer: Observer,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            source: Name of the source cluster.
-            store: Where the target keeps our files.
-            source_layout: How the source's storages write load specs.
-            target_layout: How the target's storage writes load specs.
-            history: The log; it may begin from other targets' bases.
-            limits: Sizes and intervals.
-            observer: Is told of bases and of damage.
-        """
         self._source, self._history = source, history
         self._store, self._area = store, store.area
         self._source_layout, self._target_layout = source_layout, target_layout

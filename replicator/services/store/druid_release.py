@@ -11,11 +11,11 @@ NAME = "druid.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Note:
+class _ReleaseNote:
     release: str
 
 
-_NOTE = Shape(_Note, "remove it, the next look at the Druid writes it again", formats=None)
+_NOTE = Shape(_ReleaseNote, "remove it, the next look at the Druid writes it again", formats=None)
 
 
 async def remembered(area: Area) -> Release | None:

@@ -15,16 +15,15 @@ from replicator.services.store.intents import Intents
 
 
 class ExpiryGuard:
-    """Remembers which expiries were over before bytes were asked for."""
+    """Remembers which expiries were over before bytes were asked for.
+
+    Args:
+        intents: Those in the target's store.
+        history: Gives the records that a cut consists of.
+        placing: Where their bytes are at the target.
+    """
 
     def __init__(self, *, intents: Intents, history: History, placing: TargetLocator) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            intents: Those in the target's store.
-            history: Gives the records that a cut consists of.
-            placing: Where their bytes are at the target.
-        """
         self._intents, self._history, self._placing = intents, history, placing
         self._settled: int | None = None
 

@@ -20,16 +20,15 @@ from replicator.ports import LIST_BYTES_MAX, Area, Clock
 
 
 class Intents:
-    """Reads what expiries have announced; whoever looks must not trust what it saw before."""
+    """Reads what expiries have announced; whoever looks must not trust what it saw before.
+
+    Args:
+        area: Where the target keeps our files.
+        clock: By which an expiry that went silent is over.
+        clock_skew_max: How far the clock of the machine that runs it may be behind.
+    """
 
     def __init__(self, area: Area, *, clock: Clock, clock_skew_max: timedelta) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            area: Where the target keeps our files.
-            clock: By which an expiry that went silent is over.
-            clock_skew_max: How far the clock of the machine that runs it may be behind.
-        """
         self._area, self._clock, self._skew = area, clock, clock_skew_max
 
     async def listed(self) -> list[IntentFiles]:

@@ -31,13 +31,13 @@ class _AwaitedCut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Note:
+class _WaitNote:
     log_id: Name
     after: Natural | None
     since: Time
 
 
-_NOTE = Shape(_Note, "remove it, the wait begins anew", formats=None)
+_NOTE = Shape(_WaitNote, "remove it, the wait begins anew", formats=None)
 
 
 class MissingWait:

@@ -31,7 +31,6 @@ class StorePoints:
     """Named points, holds, leases of restores and the horizon of one store."""
 
     def __init__(self, store: Store, *, clock: Clock) -> None:
-        """Take the settings; nothing is read yet."""
         self._store, self._area, self._clock = store, store.area, clock
 
     def now(self) -> datetime:

@@ -29,7 +29,16 @@ class LeaseLimits:
 
 
 class RestoreLeases:
-    """Leases of one restore in every store that it reads or writes to."""
+    """Leases of one restore in every store that it reads or writes to.
+
+    Args:
+        areas: Where the targets concerned keep our files, by their names.
+        points: What the store that bytes come from can still give back.
+        clock: By which a lease ends.
+        limits: How long it lasts.
+        rng: Gives its name.
+        keep: Is done before the restore, for a cut that is needed also after it.
+    """
 
     def __init__(
         self,
@@ -41,16 +50,6 @@ class RestoreLeases:
         rng: Random,
         keep: Keep | None = None,
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            areas: Where the targets concerned keep our files, by their names.
-            points: What the store that bytes come from can still give back.
-            clock: By which a lease ends.
-            limits: How long it lasts.
-            rng: Gives its name.
-            keep: Is done before the restore, for a cut that is needed also after it.
-        """
         self._areas, self._points, self._clock = areas, points, clock
         self._limits, self._rng, self._keep = limits, rng, keep
 

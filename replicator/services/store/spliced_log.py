@@ -21,18 +21,16 @@ class SplicedLog:
 
     As long as the log is whole the archives are asked for bases only when that is `preferred`, so
     that a watcher does not depend on the targets' stores without need.
+
+    Args:
+        log: The log itself.
+        stores: Gives, when they are needed, those where targets keep histories of it.
+        preferred: Whether to begin from a base although the log could be read from its start.
     """
 
     def __init__(
         self, log: EventLog, stores: Callable[[], Sequence[Store]], *, preferred: bool
     ) -> None:
-        """Take the settings; nothing is asked yet.
-
-        Args:
-            log: The log itself.
-            stores: Gives, when they are needed, those where targets keep histories of it.
-            preferred: Whether to begin from a base although the log could be read from its start.
-        """
         self._log, self._stores, self._preferred = log, stores, preferred
         self._archives: list[ArchivedLog] | None = None
 

@@ -74,6 +74,11 @@ class Store:
     - **Who proves a store believes nothing that was read before**: see `forget`.
 
     Holds, leases, intents, gaps and checkpoints change under the same name and are never kept.
+
+    Args:
+        area: Where the target keeps our files.
+        cache_bytes_max: Of unpacked files kept in memory, the least recently used go first.
+        unpacked_bytes_max: Of one file, unpacked: a larger one is not read.
     """
 
     def __init__(
@@ -83,13 +88,6 @@ class Store:
         cache_bytes_max: int = CACHE_BYTES_MAX,
         unpacked_bytes_max: int = UNPACKED_BYTES_MAX,
     ) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            area: Where the target keeps our files.
-            cache_bytes_max: Of unpacked files kept in memory, the least recently used go first.
-            unpacked_bytes_max: Of one file, unpacked: a larger one is not read.
-        """
         self.area = area
         self._bytes_max, self._bytes = cache_bytes_max, 0
         self._unpacked_max = unpacked_bytes_max

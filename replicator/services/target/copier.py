@@ -170,7 +170,15 @@ class _WantedBytes:
 
 
 class Copier:
-    """Copies what events name, from the source or from another target (`backup`), and proves it."""
+    """Copies what events name, from the source or from another target (`backup`), and proves it.
+
+    Args:
+        target: Gets the bytes.
+        bytes_from: Has them.
+        mapping: Says where the bytes of a row are, and where the target has them.
+        retry: How often a copy is tried, and how many at once.
+        rates: Keeps how fast it was; None: nobody asks.
+    """
 
     def __init__(
         self,
@@ -181,15 +189,6 @@ class Copier:
         retry: Retry,
         rates: RateBook | None = None,
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: Gets the bytes.
-            bytes_from: Has them.
-            mapping: Says where the bytes of a row are, and where the target has them.
-            retry: How often a copy is tried, and how many at once.
-            rates: Keeps how fast it was; None: nobody asks.
-        """
         self._history, self._observer = target.history, target.observer
         self._target_storage = target.storage
         self._backup = bytes_from if isinstance(bytes_from, Backup) else None

@@ -16,18 +16,17 @@ from replicator.services.target.target import Target
 
 
 class Executor:
-    """The only one that writes rows to a target; their bytes must be there before (`Copier`)."""
+    """The only one that writes rows to a target; their bytes must be there before (`Copier`).
+
+    Args:
+        target: The one whose rows are written.
+        mapping: How a row of the source becomes one of the target's.
+        rates: Keeps how fast it was; None: nobody asks.
+    """
 
     def __init__(
         self, target: Target, *, mapping: RowMapping, rates: RateBook | None = None
     ) -> None:
-        """Take the parts; nothing is asked yet.
-
-        Args:
-            target: The one whose rows are written.
-            mapping: How a row of the source becomes one of the target's.
-            rates: Keeps how fast it was; None: nobody asks.
-        """
         self._target, self._history, self._observer = target, target.history, target.observer
         self._mapping, self._rates = mapping, rates
 

@@ -30,15 +30,14 @@ def unpacked(packed: Location) -> Location:
 
 
 class Unpacking:
-    """A `DeepStorageReader` of what is in the zips of another one."""
+    """A `DeepStorageReader` of what is in the zips of another one.
+
+    Args:
+        storage: Has the zips.
+        bytes_max: What the files of one may have together; None: what its size allows.
+    """
 
     def __init__(self, storage: DeepStorageReader, *, bytes_max: int | None = None) -> None:
-        """Take the settings; nothing is read yet.
-
-        Args:
-            storage: Has the zips.
-            bytes_max: What the files of one may have together; None: what its size allows.
-        """
         self._storage, self._bytes_max = storage, bytes_max
         self._zips: dict[Location, tuple[StoredObject, dict[str, ZipInfo]]] = {}
 

@@ -121,7 +121,18 @@ def _unpacks(damaged: Damaged, location: Location) -> bool:
 
 
 class Repairer:
-    """One interval after the other: the origin is read and compared before anything is changed."""
+    """One interval after the other: the origin is read and compared before anything is changed.
+
+    Args:
+        target: The one that is put right.
+        replacer: Replaces what its storage holds.
+        source: Storage that holds the right bytes.
+        verifier: Says what is wrong.
+        copier: Brings the bytes of rows that are missing.
+        executor: Writes these rows.
+        leases: Keep expiries away meanwhile.
+        retry: How often a place is tried, and how many at once.
+    """
 
     def __init__(
         self,
@@ -135,18 +146,6 @@ class Repairer:
         leases: RestoreLeases,
         retry: Retry,
     ) -> None:
-        """Take the parts; nothing is read yet.
-
-        Args:
-            target: The one that is put right.
-            replacer: Replaces what its storage holds.
-            source: Storage that holds the right bytes.
-            verifier: Says what is wrong.
-            copier: Brings the bytes of rows that are missing.
-            executor: Writes these rows.
-            leases: Keep expiries away meanwhile.
-            retry: How often a place is tried, and how many at once.
-        """
         self._target, self._observer, self._storage = target, target.observer, target.storage
         self._replacer, self._source, self._verifier = replacer, source, verifier
         self._copier, self._executor, self._leases = copier, executor, leases

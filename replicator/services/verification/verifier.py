@@ -131,7 +131,15 @@ class _Looked(NamedTuple):
 
 
 class Verifier:
-    """Compares a target with the log at its checkpoint."""
+    """Compares a target with the log at its checkpoint.
+
+    Args:
+        target: The one that is proved; its history is what it is held against.
+        reconciler: Compares it with a cut.
+        mapping: Says where the bytes of a row are.
+        has_rows: Whether it is a cluster and no archive.
+        rng: Draws samples.
+    """
 
     def __init__(
         self,
@@ -142,15 +150,6 @@ class Verifier:
         has_rows: bool,
         rng: Random,
     ) -> None:
-        """Take the parts; nothing is read yet.
-
-        Args:
-            target: The one that is proved; its history is what it is held against.
-            reconciler: Compares it with a cut.
-            mapping: Says where the bytes of a row are.
-            has_rows: Whether it is a cluster and no archive.
-            rng: Draws samples.
-        """
         self._target, self._history, self._observer = target, target.history, target.observer
         self._storage, self._reconciler, self._mapping = target.storage, reconciler, mapping
         self._has_rows, self._rng = has_rows, rng

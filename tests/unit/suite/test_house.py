@@ -1,10 +1,15 @@
 """What the house promises of itself, where no contract of an import can say it."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-SERVICES = Path(__file__).parents[3] / "replicator" / "services"
+PRODUCT = Path(__file__).parents[3] / "replicator"
+SERVICES = PRODUCT / "services"
+SAME_NAME = {"Attempt", "Database", "Options", "Shape", "Found", "Seen"}
+"""Names that two classes may have: twins of two technologies, and results that no other file sees."""
 ARGUMENTS_MAX = 8
 """More of them are a noun that nobody has named."""
 
@@ -24,6 +29,37 @@ def test_no_service_takes_more_arguments_than_a_reader_can_hold():
     found = dict(constructors())
     assert len(found) > 40, "this looked in the wrong place"
     assert {name: count for name, count in found.items() if count > ARGUMENTS_MAX} == {}
+
+
+def classes() -> Iterator[ast.ClassDef]:
+    """Yield each class of the product."""
+    for path in sorted(PRODUCT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                yield node
+
+
+def test_what_a_class_says_of_its_arguments_is_what_its_constructor_takes():
+    checked, wrong = 0, list[str]()
+    for node in classes():
+        listed = re.search(r"^Args:\n((?: +.*\n?)+)", ast.get_docstring(node) or "", re.MULTILINE)
+        made = [
+            one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"
+        ]
+        if listed is None or not made:
+            continue
+        said = re.findall(r"^    (\w+): ", listed[1], re.MULTILINE)
+        taken = [one.arg for one in (*made[0].args.args[1:], *made[0].args.kwonlyargs)]
+        checked += 1
+        if said != taken:
+            wrong.append(f"{node.name} says {said} and takes {taken}")
+    assert checked > 30, "this looked in the wrong place"
+    assert wrong == []
+
+
+def test_a_name_is_one_class():
+    names = Counter(node.name.lstrip("_") for node in classes())
+    assert {name for name, count in names.items() if count > 1} - SAME_NAME == set()
 
 
 def test_each_room_says_what_lives_in_it():
