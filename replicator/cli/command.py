@@ -309,6 +309,7 @@ async def _unless_terminated(within: Callable[[], Awaitable[Outcome]]) -> Outcom
         loop.remove_signal_handler(signal.SIGTERM)  # the second one kills as usual
         terminated.set()
         work.cancel()
+        signals.end_within(signals.CLEANING_UP_S)
 
     loop.add_signal_handler(signal.SIGTERM, end)
     try:

@@ -78,7 +78,7 @@ def drill(
             application.points(target), to_point, to_offset, to_time, random=random
         )
         stop = asyncio.Event()
-        stop_on_signals(stop)
+        stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
         work = driller(application, target, log_id=log_id).drill(point)
         found = await unless(stop, work)
         if found is None:

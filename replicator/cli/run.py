@@ -10,6 +10,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.drills import schedule
 from replicator.app.pipeline import Allowed
+from replicator.cli import signals
 from replicator.cli.command import (
     DEFAULT_CONFIG,
     NAMED_MAX,
@@ -180,8 +181,9 @@ async def _supervised(
     if (web := await application.web(targets)) is not None:
         services["web"] = web
     stop = asyncio.Event()
-    stop_on_signals(stop)
-    await supervise(services, stop=stop, drain_s=application.settings.drain_s)
+    drain_s = application.settings.drain_s
+    stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
+    await supervise(services, stop=stop, drain_s=drain_s)
     return _done({}, "stopped; the next start goes on from here")
 
 

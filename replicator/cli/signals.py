@@ -7,11 +7,16 @@ a signal may come in that second.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
 INTERRUPTED = 130
 TERMINATED = 143
+GRACE_S = 10.0
+"""Between the end of the time to finish, and that of a process that something holds."""
+CLEANING_UP_S = 60.0
+"""That a verb has to clean up after a signal, in seconds; what follows has `drain_s` to finish."""
 FOLLOWING = frozenset({"run", "watch", "apply"})
 """Verbs that go on until they are told to stop."""
 
@@ -37,6 +42,22 @@ def begin() -> None:
 def say_terminated() -> None:
     """Say how a verb ended that was in the middle of its work."""
     print("replicator: terminated; the next start goes on from here", file=sys.stderr)  # noqa: T201
+
+
+def end_within(seconds: float) -> None:
+    """End the process after so long, whatever hangs: a mount that is gone answers no read.
+
+    What is confirmed by then is safe, as after a kill; processes that were started end with us.
+    """
+    last = threading.Timer(seconds, _give_up, (seconds,))
+    last.daemon = True  # an end in time does not wait for it
+    last.start()
+
+
+def _give_up(seconds: float) -> None:
+    said = f"replicator: something did not return within {seconds:g} s after the signal to stop;"
+    os.write(2, f"{said} it was left, and the next start goes on from here\n".encode())
+    os._exit(TERMINATED)
 
 
 def _leave(number: int, _: FrameType | None) -> None:

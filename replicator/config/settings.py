@@ -120,7 +120,8 @@ class Settings(Section):
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long work in hand may go on after the first signal to stop, in seconds.
 
-    The default is the grace period that Kubernetes gives.
+    The default is the grace period that Kubernetes gives. What does not return, like a read of a
+    mount that is gone, ends with the process 10 seconds later.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -47,15 +47,14 @@ async def supervise(
             stopping.cancel()
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on the first SIGTERM or SIGINT; the second one kills as usual."""
+def stop_on_signals(stop: asyncio.Event, *, told: Callable[[], None] = lambda: None) -> None:
+    """Set `stop` on the first SIGTERM or SIGINT, and call `told`; the second one kills as usual."""
     loop = asyncio.get_running_loop()
+
+    def stop_once(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        stop.set()
+        told()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop_once, loop, number, stop)
-
-
-def _stop_once(
-    loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: asyncio.Event
-) -> None:
-    loop.remove_signal_handler(number)
-    stop.set()
+        loop.add_signal_handler(number, stop_once, number)

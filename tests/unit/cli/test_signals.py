@@ -1,0 +1,66 @@
+"""A signal ends every process, whatever does not return."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HANGING = """
+import asyncio, sys
+from replicator.adapters.machine.threads import finished
+from replicator.cli import command, signals
+from replicator.services.running.supervisor import stop_on_signals, supervise
+
+signals.CLEANING_UP_S = 0.3
+pipe = sys.argv[-1]
+
+class Hanging:
+    async def run(self, stop):
+        print("hangs", flush=True)
+        await finished(lambda: open(pipe).read())
+
+async def verb():
+    await Hanging().run(None)
+
+async def follows():
+    stop = asyncio.Event()
+    stop_on_signals(stop, told=lambda: signals.end_within(0.3))
+    await supervise({"apply": Hanging()}, stop=stop, drain_s=0.05)
+
+signals.begin()
+command._in_loop(verb if sys.argv[1] == "restore" else follows)
+"""
+
+
+@pytest.mark.parametrize("verb", ["restore", "apply"])
+def test_what_never_returns_ends_with_the_process(tmp_path: Path, verb: str):
+    """A read of a mount that is gone, or of a pipe that nobody writes to."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    hanging = subprocess.Popen(
+        [sys.executable, "-c", HANGING, verb, str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert hanging.stdout is not None
+        assert hanging.stdout.readline() == "hangs\n"
+        hanging.send_signal(signal.SIGTERM)
+        _, err = hanging.communicate(timeout=60)
+    finally:
+        hanging.kill()
+        hanging.wait()
+    assert hanging.returncode == 143, err
+    assert "did not return within 0.3 s" in err.splitlines()[-1]
+
+
+def test_an_end_in_time_does_not_wait_for_the_last_resort():
+    code = "from replicator.cli import signals; signals.end_within(3600); print('done')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
