@@ -76,14 +76,14 @@ def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _SourceStorages:
+class _LayoutDocument:
     """Layouts of all of a source's storages, not yet looked into."""
 
     main: Mapping[str, object]
     others: Mapping[str, Mapping[str, object]]
 
 
-_STORAGES = Shape(_SourceStorages, "")
+_STORAGES = Shape(_LayoutDocument, "")
 
 
 def source_layout_of(found: object) -> SourceLayout:

@@ -54,11 +54,11 @@ class InodeReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ReceiptDocument(ReceiptDocument):
+class _InodeReceiptDocument(ReceiptDocument):
     inode: Natural
 
 
-_RECEIPT = Shape(_ReceiptDocument, HINT, formats=frozenset({FORMAT}))
+_RECEIPT = Shape(_InodeReceiptDocument, HINT, formats=frozenset({FORMAT}))
 
 
 class Workspace:

@@ -9,7 +9,7 @@ from pathlib import Path
 PRODUCT = Path(__file__).parents[3] / "replicator"
 SERVICES = PRODUCT / "services"
 SAME_NAME = {"Attempt", "Database", "Options", "Shape", "Found", "Seen"}
-"""Names that two classes may have: twins of two technologies, and results that no other file sees."""
+"""Names that two classes may have: twins of two technologies, and values of one file alone."""
 ARGUMENTS_MAX = 8
 """More of them are a noun that nobody has named."""
 
