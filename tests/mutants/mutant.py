@@ -120,7 +120,12 @@ def mutated(mutant: Mutant, project: Path) -> Mutated:
 
 
 def _only_place(mutant: Mutant, project: Path) -> _Place:
+    """Return where the function stands; of several of its name, the one that has the text."""
     places = _places(mutant.function, project)
+    if len(places) > 1:  # PostgreSQL's and MySQL's statements are made by functions of one name
+        texts = [_read(project / place.path)[place.start : place.end] for place in places]
+        having = [place for place, text in zip(places, texts, strict=True) if mutant.old in text]
+        places = having if len(having) == 1 else places
     match places:
         case [place]:
             return place
