@@ -1,7 +1,7 @@
 """Services with their adapters, made from one configuration."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import cached_property, partial
@@ -95,12 +95,18 @@ FOLDED = S3StorageSettings | GoogleStorageSettings | AzureStorageSettings
 class Application:
     """Everything built from one configuration; closes what it opened."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        observer: Observer,
+        observers: Callable[[str], Observer] | None = None,
+    ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
         require_apart(settings, environ)
-        self.monitoring = Monitoring(settings, self.clock, observer)
+        self.monitoring = Monitoring(settings, self.clock, observer, observers)
         self.hearts = Hearts(self.monitoring, self.clock)
         self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),

@@ -1,6 +1,6 @@
 """Metrics, status and the web server, made from one configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from replicator import __version__
@@ -22,17 +22,32 @@ if TYPE_CHECKING:
 class Monitoring:
     """What is counted and told of one configured application; nothing, when `web` is not set."""
 
-    def __init__(self, settings: Settings, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        observer: Observer,
+        observers: Callable[[str], Observer] | None = None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            settings: What is configured.
+            clock: Stamps what is counted.
+            observer: Is told what happens.
+            observers: Gives one that knows the target; None: `observer` is told of all of them.
+        """
         self._settings = settings
         self._clock = clock
-        self._observer = observer
+        self._observer, self._observers = observer, observers
         self._metrics = _metrics(settings, clock) if settings.web else None
 
     def observer(self, target: str | None = None) -> Observer:
         """Return the observer of a target's services, or of the watcher."""
-        if self._metrics is None:
-            return self._observer
-        return self._metrics.observer(target, self._observer)
+        told = self._observer
+        if target is not None and self._observers is not None:
+            told = self._observers(target)
+        return told if self._metrics is None else self._metrics.observer(target, told)
 
     def status_reader(
         self, history: History, *, records_per_look_max: int | None = None

@@ -106,7 +106,8 @@ def run(call: Call, body: Body) -> None:
 
     async def within() -> Outcome:
         with Screen(quiet=call.as_json) as screen:
-            async with Application(call.settings(), call.environ, screen.observe) as application:
+            told = (screen.observe, screen.of)
+            async with Application(call.settings(), call.environ, *told) as application:
                 return await body(application, screen)
 
     finish(call, lambda: _in_loop(within))

@@ -1,6 +1,7 @@
 """What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
 
 import sys
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, assert_never
 
@@ -16,6 +17,8 @@ from rich.progress import (
 from rich.prompt import Prompt
 from rich.text import Text
 
+from replicator.adapters.machine.clock import SystemClock
+from replicator.cli.cut_lines import CutLines
 from replicator.cli.log_lines import logger
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
@@ -31,6 +34,7 @@ from replicator.model.observation import (
     Muted,
     ObjectCopied,
     Observation,
+    Observer,
     Polled,
     TargetPaused,
     Waiting,
@@ -61,6 +65,7 @@ class Screen:
             transient=True,
             disable=not self._bars,
         )
+        self._lines: dict[str, CutLines] = {}
         self._tasks: dict[str, TaskID] = {}
         self._steps: dict[str, int] = {}
         self.copied_bytes = 0
@@ -92,24 +97,37 @@ class Screen:
         _shown.remove(self)
         self._progress.stop()
 
+    def of(self, target: str) -> Observer:
+        """Return what shows the observations of one target's services."""
+        lines = self._lines.setdefault(target, CutLines(target, SystemClock()))
+        return partial(self._observe, lines)
+
     def observe(self, observation: Observation) -> None:
-        """Show one observation."""
+        """Show one observation, of the watcher or of nobody in particular."""
+        self._observe(self._lines.setdefault("", CutLines(None, SystemClock())), observation)
+
+    def _observe(self, lines: CutLines, observation: Observation) -> None:
         match observation:
             case EpochAcquired() | Polled() | Followed():
                 pass
             case LogBegun() | TargetPaused() | Muted():
+                self.hold_still()
                 _announce(observation)
             case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
-                _tell(observation)
+                self.hold_still()
+                _tell(lines, observation)
             case ObjectCopied():
+                lines.copied(observation)
                 self._count(observation)
             case ProgressMade():
                 self._advance(observation)
             case GapOpened(gap=gap):
                 self.gaps.append(gap)
-                _warn(observation)
+                self.hold_still()
+                _warn(lines.target, observation)
             case Waiting() | ArchiveDamaged():
-                _warn(observation)
+                self.hold_still()
+                _warn(lines.target, observation)
             case _:
                 assert_never(observation)
 
@@ -127,7 +145,7 @@ class Screen:
             return
         self._steps[made.what] = step = self._steps.get(made.what, 0) + 1
         if step % LINE_EVERY == 0:
-            logger().info(
+            logger().debug(
                 "progress", what=made.what, done=made.done, total=made.total, unit=made.unit
             )
         if ends:
@@ -161,27 +179,16 @@ def _announce(observation: LogBegun | TargetPaused | Muted) -> None:
             assert_never(observation)
 
 
-def _tell(observation: CutPublished | CutApplied | BaseWritten | DrillEnded) -> None:
+def _tell(
+    lines: CutLines, observation: CutPublished | CutApplied | BaseWritten | DrillEnded
+) -> None:
     match observation:
         case CutPublished():
-            logger().info(
-                "cut published",
-                cut=observation.cut,
-                offset=observation.offset,
-                events=observation.events,
-                scanned_rows=observation.scanned_rows,
-                poll_s=round(observation.poll_s, 3),
-            )
+            lines.published(observation)
         case CutApplied():
-            logger().info(
-                "cut applied",
-                cut=observation.cut,
-                offset=observation.offset,
-                rows=observation.rows,
-                source_time=observation.source_time.isoformat(timespec="milliseconds"),
-            )
-        case BaseWritten(cut=cut, offset=offset, rows=rows):
-            logger().info("base written", cut=cut, offset=offset, rows=rows)
+            lines.applied(observation)
+        case BaseWritten():
+            lines.based(observation)
         case DrillEnded():
             _tell_drill(observation)
         case _:
@@ -202,16 +209,16 @@ def _tell_drill(ended: DrillEnded) -> None:
         )
 
 
-def _warn(observation: GapOpened | Waiting | ArchiveDamaged) -> None:
+def _warn(target: str | None, observation: GapOpened | Waiting | ArchiveDamaged) -> None:
+    of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):
-            logger().warning(
-                "gap", row=gap.key, reason=gap.reason, detail=gap.detail, offset=gap.opened
-            )
+            told = {"row": gap.key, "reason": gap.reason, "detail": gap.detail}
+            logger().warning("gap", **of, **told, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
-            logger().warning("waiting", what=what, reason=reason, delay_s=round(delay_s, 1))
+            logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
         case ArchiveDamaged(reason=reason):
-            logger().error("archive damaged", reason=reason)
+            logger().error("archive damaged", **of, reason=reason)
         case _:
             assert_never(observation)
 

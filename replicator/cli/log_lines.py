@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 class _Wish:
     level: str
     environ: Mapping[str, str]
+    as_json: bool = False
 
 
 _wished: list[_Wish] = []
 _made: list["structlog.stdlib.BoundLogger"] = []
 
 
-def configure_logging(level: str, environ: Mapping[str, str]) -> None:
+def configure_logging(level: str, environ: Mapping[str, str], *, as_json: bool = False) -> None:
     """Say how lines are to be logged, once there is one."""
-    _wished[:] = [_Wish(level, environ)]
+    _wished[:] = [_Wish(level, environ, as_json)]
     _made.clear()
 
 
@@ -48,7 +49,9 @@ def _configured(wish: _Wish) -> Any:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _as_shown,
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=16),
+            structlog.processors.JSONRenderer(default=str)
+            if wish.as_json
+            else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

@@ -103,10 +103,35 @@ class Verbs(TyperGroup):
         super().__init__(**attributes)
         self.commands = {name: TyperCommand(name, help=verb.help) for name, verb in VERBS.items()}
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take options that all verbs have also when they stand behind the verb."""
+        return super().parse_args(ctx, hoisted(args))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the verb that is asked for itself."""
         name, shown, rest = super().resolve_command(ctx, args)
         return name, VERBS[name].command(name) if name and shown else shown, rest
+
+
+OF_ALL: Final = {
+    "--log-level": {"debug", "info", "warning", "error"},
+    "--log-format": {"console", "json"},
+}
+"""Options of the program, each with its values."""
+
+
+def hoisted(args: Sequence[str]) -> list[str]:
+    """Return the arguments with the program's own options in front."""
+    first, rest, left = list[str](), list[str](), list(args)
+    while left:
+        name, _, value = left[0].partition("=")
+        if value in OF_ALL.get(name, ()):
+            first.append(left.pop(0))
+        elif name in OF_ALL and len(left) > 1 and left[1] in OF_ALL[name]:
+            first += [left.pop(0), left.pop(0)]
+        else:
+            rest.append(left.pop(0))
+    return first + rest
 
 
 USAGE: Final = 2
@@ -129,6 +154,13 @@ class LogLevel(Enum):
     ERROR = "error"
 
 
+class LogFormat(Enum):
+    """How it is logged."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
 def _print_version(given: bool) -> None:
     if given:
         typer.echo(f"replicator {version('druid-replicator')}")
@@ -140,13 +172,16 @@ def _root(
     log_level: Annotated[
         LogLevel, typer.Option(help="How much is logged to stderr.")
     ] = LogLevel.INFO,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="How: lines for people, or a JSON document a line.")
+    ] = LogFormat.CONSOLE,
     _: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
     from replicator.cli.log_lines import configure_logging  # noqa: PLC0415 - `--help` does without
 
-    configure_logging(log_level.name, os.environ)
+    configure_logging(log_level.name, os.environ, as_json=log_format is LogFormat.JSON)
 
 
 def main() -> None:

@@ -75,6 +75,8 @@ class CutApplied:
     offset: Offset
     rows: int
     source_time: datetime
+    is_filling: bool = False
+    """Whether the target had no cut before: it was filled with all there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

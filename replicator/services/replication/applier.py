@@ -297,7 +297,8 @@ class Applier:
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
         await self._cover(cut, (*plan.gaps, *passed), whole=False)
         await self._guard.require_spared(plan.picks)
-        await self._commit(plan, cut, epoch, rows=len(plan.picks))
+        is_filling = followed is None
+        await self._commit(plan, cut, epoch, rows=len(plan.picks), is_filling=is_filling)
         return True
 
     async def _passed(
@@ -425,7 +426,9 @@ class Applier:
         known = await self._target.gaps(await self._log_id())
         await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
-    async def _commit(self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int) -> None:
+    async def _commit(
+        self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int, is_filling: bool = False
+    ) -> None:
         await self._executor.commit(plan, epoch=epoch)
         for gap in plan.gaps:
             if (gap.key, gap.opened) not in self._recorded:
@@ -436,6 +439,7 @@ class Applier:
                 offset=cut.offset,
                 rows=rows,
                 source_time=cut.closed.source_time,
+                is_filling=is_filling,
             )
         )
         await self._start_after(plan.checkpoint, epoch)
