@@ -124,7 +124,7 @@ async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: Us
     assert len(await ids(user.target, "orders")) == 6
     stands = await user.types("apply", "standby", "--once")
     assert stands.code == 4
-    assert "stands still" in stands.err
+    assert "is paused" in stands.err
     assert len(await ids(user.target, "orders")) == 6
     assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
     assert not (await ids(user.target, "orders"))

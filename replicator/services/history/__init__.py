@@ -1,5 +1,6 @@
-"""Reads a log, wherever it lies: which cuts it has, what is in one, what was in force at one.
+"""Reads a log: which cuts it has, what is in a cut, and which rows a cut consists of.
 
-Called by every room above. A *cut* is a state that the source had; it is *closed* by the event that
-has its digest; what is left of an attempt that was never closed does not count.
+Called by every room above. A *cut* is a state that the source had (a consistent cut); it is
+*closed* by the event that carries its digest. Events of an attempt that was never closed do not
+count (`attempts.py`).
 """

@@ -1,15 +1,15 @@
-"""Reads what the log says of segments that one target does not have yet."""
+"""Reads which segments of the log one target does not have yet."""
 
 from replicator.model.backlog import Backlog
 from replicator.model.event import Offset
 from replicator.services.history.reader import History
 
 NOTHING = Offset(-1)
-"""Reached by a target that has nothing."""
+"""Offset of a target that has applied no cut."""
 
 
 class BacklogReader:
-    """Follows log and checkpoint; each record is read once, whichever of the two moves."""
+    """Follows log and checkpoint; reads each record once, whichever of the two moves."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -19,13 +19,13 @@ class BacklogReader:
     async def read(self, reached: Offset, until: Offset, *, records_max: int | None = None) -> bool:
         """Bring the backlog up to `until`, for a target that has reached a cut.
 
-        False when that takes more than `records_max` records: the next call goes on from here.
+        Returns False if that takes more than `records_max` records: the next call continues.
 
         Raises:
-            GapError: the log was trimmed beyond what was reached.
-            TransientError: the log is away; the next call goes on from here.
+            GapError: the log was trimmed beyond what the target has reached.
+            TransientError: the log is unreachable; the next call continues.
         """
-        if reached < self._reached:  # a restore in place
+        if reached < self._reached:  # a restore in place moved the target back
             self.backlog, self._read = Backlog(), NOTHING
         self._reached = reached
         self.backlog.reach(reached)

@@ -1,4 +1,4 @@
-"""The closed cuts of a log, and which of them a restore point means."""
+"""Finds the closed cuts of a log, and the one that a restore point means."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
@@ -13,13 +13,13 @@ from replicator.ports import Bases, EventLog, Span
 
 
 class ClosedCuts:
-    """Finds cuts in a log, and in its bases where it was trimmed.
+    """Finds cuts in a log, and in its bases where the log was trimmed.
 
     Args:
-        log: What to read.
-        bases: Inventories of cuts, each of which stands for its cut.
-        records_per_read_max: How many records are in memory at once.
-        pass_over: Is told of bases that are altered.
+        log: Log to read.
+        bases: Bases of cuts; each of them stands for its cut.
+        records_per_read_max: Number of records in memory at once.
+        pass_over: Called for each altered base that is skipped.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ClosedCuts:
 
         Raises:
             GapError: the log has no such cut; the message names the nearest ones.
-            RefusedError: the point is one of another log.
+            RefusedError: the point belongs to another log.
         """
         span = await self._log.span()
         _require_log(point, span)
@@ -63,7 +63,7 @@ class ClosedCuts:
         return found
 
     async def _refuse_hole(self, cut: ClosedCut, point: RestorePoint) -> None:
-        """Never round to a cut when nobody knows whether it was the last one before the point."""
+        """Refuse a cut that may not have been the last one before the point: history is missing."""
         if self._bases is None or _is_exactly(point, cut):
             return
         end = await self._bases.whole_until(cut.offset)
@@ -156,7 +156,7 @@ def closed_cut(record: Record) -> ClosedCut:
     """Return the cut that a closing record closes.
 
     Raises:
-        CorruptionError: it cannot be decoded, or is no closing record.
+        CorruptionError: the record cannot be decoded, or is not a closing record.
     """
     entry = decode(record)
     if not isinstance(entry.event, CutClosed):
@@ -174,7 +174,7 @@ def _require_log(point: RestorePoint, span: Span) -> None:
 
 
 def _is_exactly(point: RestorePoint, cut: ClosedCut) -> bool:
-    """Whether the point names this cut itself, and not a moment after which it is the last."""
+    """Return whether the point names this cut itself rather than a moment after it."""
     match point:
         case Latest():
             return True

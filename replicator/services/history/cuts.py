@@ -1,4 +1,4 @@
-"""Following a log cut by cut, and folding it into ledgers."""
+"""Follows a log cut by cut, and folds it into ledgers."""
 
 from array import array
 from collections.abc import Callable
@@ -23,12 +23,12 @@ from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.reader import History
 
 Seen: TypeAlias = Callable[[int], None]
-"""Told how many events were read, now and then."""
+"""Called now and then with the number of events read so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutSpan:
-    """A whole cut: where its events are, and the keys of the rows they speak of."""
+    """A whole cut: the offsets of its events, and the keys of the rows that they change."""
 
     at: ClosedCut
     offsets: Offsets
@@ -42,7 +42,7 @@ class CutReader:
         self._history = history
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
         self.source_time: datetime | None = None
-        """Of the last cut; None before the first."""
+        """When the source had the last cut; None before the first cut."""
         self._parts: list[AttemptEvents | CutClosing] = []
         self._open = OpenAttempt()
         self._sum = 0
@@ -51,7 +51,7 @@ class CutReader:
         self._offsets = array("q")
 
     async def next(self) -> CutSpan | None:
-        """Return the next whole cut, None when the log has no further one yet."""
+        """Return the next whole cut; None if the log has no further one yet."""
         while (part := await self._next_part()) is not None:
             if isinstance(part, CutClosing):
                 span = CutSpan(
@@ -71,8 +71,8 @@ class CutReader:
     ) -> None:
         """Fold all further cuts that are closed at or before `until`.
 
-        After a TransientError the same call with the same `folding` goes on where it stopped. Where
-        the log was trimmed it goes on from a later base, when there is one.
+        After a TransientError the same call with the same `folding` continues where it stopped. If
+        the log was trimmed meanwhile, the fold continues from a later base, if there is one.
         """
         self._parts = []
         if self.at == 0:
@@ -101,7 +101,7 @@ class CutReader:
     async def _begin_from_base(
         self, folding: Folding, rule: Rule, until: Offset, seen: Seen
     ) -> None:
-        """Start from the newest base at or before `until` that is whole, when there is one."""
+        """Start from the newest whole base at or before `until`, if there is one."""
         bar = until
         while (base := await self._history.base_before(bar)) is not None:
             try:
@@ -129,7 +129,7 @@ class CutReader:
     def skip_to(
         self, offset: Offset, cut: CutNumber, digest: Digest, source_time: datetime
     ) -> None:
-        """Go on after the record at `offset`, which closed a cut that the caller knows already."""
+        """Continue after the record at `offset`, which closed a cut that the caller knows."""
         self.at, self.last, self.digest = Offset(offset + 1), cut, digest
         self.source_time = source_time
         self._parts = []
@@ -179,10 +179,10 @@ async def fold(
 ) -> Ledger:
     """Return the ledger of all cuts closed at or before `until`.
 
-    `rule` says what a row counts as. The events' own chain of digests is checked on the way.
+    `rule` decides what a row counts as. The events' own chain of digests is checked on the way.
 
     Raises:
-        GapError: the log was trimmed, and there is no base to begin from.
+        GapError: the log was trimmed, and there is no base to start from.
     """
     folding = Folding(empty())
     await CutReader(history).fold(folding, rule, until=until, seen=seen)
@@ -193,7 +193,7 @@ async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> 
     """Return the rows of a base as `fold` returns them.
 
     Raises:
-        CorruptionError: they do not add up to its cut.
+        CorruptionError: the rows do not add up to the base's cut.
     """
     folding, count, come = Folding(empty()), 0, 0
     async with history.base_readings(base, rule) as readings:

@@ -1,4 +1,4 @@
-"""Which datasources a log knows, so that a misspelt name is refused with the nearest one."""
+"""Names the datasources of a log, so that the error for a misspelt name suggests the nearest."""
 
 from difflib import get_close_matches
 
@@ -18,7 +18,7 @@ NAMED_MAX = 10
 
 
 async def datasources(history: History, until: Offset) -> frozenset[str]:
-    """Return the names that rows of a cut have, used or not."""
+    """Return the datasources of all rows of a cut, used or not."""
     ledger = await fold(history, until, Recorded())
     names = set[str]()
     async for found in history.tallies(np.sort(ledger.offsets)):
@@ -27,7 +27,7 @@ async def datasources(history: History, until: Offset) -> frozenset[str]:
 
 
 async def is_known(history: History, name: str) -> bool:
-    """Return whether the last cut has rows of this name, also from before the log was trimmed."""
+    """Return whether the last cut has rows of this datasource, also after the log was trimmed."""
     try:
         last = await history.find(Latest())
     except (GapError, NotFoundError):
@@ -36,7 +36,7 @@ async def is_known(history: History, name: str) -> bool:
 
 
 async def nearest(history: History, name: str) -> str:
-    """Return a sentence that names what may have been meant, by the log's last cut."""
+    """Return a sentence with the datasource names that the operator may have meant."""
     try:
         last = await history.find(Latest())
     except (GapError, NotFoundError):

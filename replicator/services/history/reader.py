@@ -1,4 +1,4 @@
-"""Reading a log as what it means: events, rows, closed cuts and restore points."""
+"""Reads a log as events, rows, closed cuts and restore points."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -28,12 +28,12 @@ class History:
     """A log of one source, its events decoded and checked.
 
     Args:
-        log: What to read.
-        source: The cluster that all events must be of.
-        workers: Where events are decoded and checked.
-        bases: Inventories to begin from; without them everything is folded from the start.
-        records_per_read_max: How many records are in memory at once.
-        observer: Is told of bases that are passed over because they are altered.
+        log: Log to read.
+        source: Name of the source cluster that all events must carry.
+        workers: Processes that decode and check events.
+        bases: Bases to start from; without them everything is folded from the log's start.
+        records_per_read_max: Number of records in memory at once.
+        observer: Receives each altered base that is skipped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class History:
         return await self._log.span()
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Show how far a reader is to those who run the log."""
+        """Report to the log's operators how far a reader is."""
         await self._log.report(reader, offset)
 
     async def entries(self, start: Offset) -> list[Entry]:
@@ -70,7 +70,7 @@ class History:
 
         Raises:
             CorruptionError: an event cannot be decoded.
-            ConfigError: an event is of another source.
+            ConfigError: an event belongs to another source.
         """
         records = await self._log.read(start, records_max=self._records_max)
         return [entry_of(record, self._source) for record in records]
@@ -84,7 +84,7 @@ class History:
         return entry_of(record, self._source)
 
     async def reading(self, start: Offset) -> Reading | None:
-        """Return what the next events from `start` on say, checked; None at the log's end.
+        """Return the next events from `start` on as a checked reading; None at the log's end.
 
         Raises:
             CorruptionError, ConfigError: as for `entries`.
@@ -95,7 +95,7 @@ class History:
     def readings(
         self, start: Offset, until: Offset, rule: Rule
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
-        """Give what the events from `start` to `until` say, checked, within the block.
+        """Yield checked readings of the events from `start` to `until`, within the block.
 
         Raises:
             CorruptionError, ConfigError: as for `entries`.
@@ -113,9 +113,9 @@ class History:
             start = Offset(found[-1].offset + 1)
 
     async def rows(self, kind: Kind, until: Offset) -> AsyncIterator[Row]:
-        """Yield all contents that rows of one table had up to an offset, in the log's order.
+        """Yield every content that rows of one table had up to an offset, in the log's order.
 
-        Other events are passed over unread.
+        Events of other tables are not decoded.
         """
         base = await self.base_before(until)
         if base is not None:
@@ -143,7 +143,7 @@ class History:
             yield [entry_of(record, self._source) for record in records]
 
     async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
-        """Yield what the rows at the given ascending offsets amount to."""
+        """Yield counts of the rows at the given ascending offsets."""
         async with self._workers.each(tally, self.records(offsets)) as tallies:
             async for found in tallies:
                 yield found
@@ -151,7 +151,7 @@ class History:
     async def segment_updates(
         self, start: Offset, until: Offset
     ) -> tuple[Sequence[tuple[Offset, SegmentUpdate]], Offset]:
-        """Return what the next records say of segments, and the offset after the last one read.
+        """Return the segment updates in the next records, and the offset after the last one read.
 
         A bounded number of records is read, and none after `until`.
 
@@ -165,7 +165,7 @@ class History:
         return said, Offset(at + 1)
 
     async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
-        """Return when the first record from `start` to `until` was appended, None: there is none.
+        """Return when the first record from `start` to `until` was appended; None if there is none.
 
         Raises:
             GapError: the log was trimmed beyond `start`.
@@ -174,14 +174,14 @@ class History:
         return records[0].appended_at if records and records[0].offset <= until else None
 
     async def retention(self) -> timedelta | None:
-        """Return how long the log keeps a record, None: for ever."""
+        """Return how long the log keeps a record; None if it never deletes one."""
         return await self._log.retention()
 
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
-        """Yield the records at the given ascending offsets, as they are.
+        """Yield the records at the given ascending offsets, undecoded.
 
-        Rows of long ago are read from the newest base among them: there they stand close together,
-        in the log there is all between them that does not count any more.
+        Old rows are read from the newest base before them: a base holds them close together, while
+        the log has everything between them that is outdated by now.
 
         Raises:
             CorruptionError: one of the offsets holds no record.
@@ -197,14 +197,14 @@ class History:
             at += len(found)
 
     async def _base_among(self, offsets: Offsets) -> Offset | None:
-        """Return the newest base not after these offsets, when they are far apart."""
+        """Return the newest base not after these offsets, if they are far apart."""
         if len(offsets) == 0 or offsets[-1] - offsets[0] < self._records_max:
             return None
         found = [base for base in await self._base_offsets() if base <= offsets[-1]]
         return found[-1] if found else None
 
     async def _records_of_base(self, base: Offset, offsets: Offsets) -> list[Record]:
-        """Return the first of these records from a base, none when it does not have them all."""
+        """Return the first of these records from a base; none if the base lacks some of them."""
         assert self._bases is not None  # noqa: S101 - for the type checker
         start = Offset(int(offsets[0]))
         try:
@@ -228,18 +228,19 @@ class History:
         return found
 
     async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:
-        """Read from the log, or where that was trimmed from a base.
+        """Read from the log, or from a base where the log was trimmed.
 
-        The first base after a record has it, unless its cut did without it.
+        The first base after a record contains it, unless the record was outdated by that base's
+        cut.
 
         Raises:
-            GapError: nobody has the record at `start`.
+            GapError: neither the log nor a base has the record at `start`.
         """
         try:
             return await self._log.read(start, records_max=records_max)
         except GapError as gap:
             found = await self._first_of_bases(self._known, start, records_max)
-            if not found:  # some may have expired since they were listed, others have come
+            if not found:  # bases may have expired, and others been written, since they were listed
                 listed = await self._base_offsets()
                 found = await self._first_of_bases(listed, start, records_max)
             if not found:
@@ -249,7 +250,7 @@ class History:
     async def _first_of_bases(
         self, offsets: Sequence[Offset], start: Offset, records_max: int
     ) -> Sequence[Record]:
-        """Return records from `start` on out of the first base that has it, none: no one does."""
+        """Return records from `start` on from the first base that has it; none if no base does."""
         for offset in offsets:
             if self._bases is not None and offset >= start:
                 try:
@@ -275,7 +276,7 @@ class History:
     def base_readings(
         self, base: Base, rule: Rule
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
-        """Give what the rows of a base say, as `readings` does."""
+        """Yield checked readings of a base's rows, as `readings` does for events."""
         work = partial(read, source=self._source, rule=rule)
         return self._workers.each(work, self._base_records(base))
 
@@ -294,10 +295,10 @@ class History:
         return self._known
 
     def pass_over(self, damage: CorruptionError) -> None:
-        """Tell the observer of a base that is altered: another one may do.
+        """Report an altered base to the observer, so that another base is tried.
 
         Raises:
-            CorruptionError: nobody observes, so it must not pass.
+            CorruptionError: there is no observer, so the damage must not go unnoticed.
         """
         if self._observer is None:
             raise damage

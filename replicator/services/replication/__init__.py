@@ -1,5 +1,5 @@
-"""The two loops: the watcher turns the source into cuts, the applier brings a target to them.
+"""The two loops: the watcher records the source as cuts, the applier brings a target to them.
 
-Called by `run`, `watch` and `apply`. A *poll* is one look of the watcher at the source; a *delay*
-keeps a target behind on purpose.
+Called by `run`, `watch` and `apply`. A *poll* is one scan of the source by the watcher; a *delay*
+keeps a target behind the source on purpose.
 """

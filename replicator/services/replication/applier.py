@@ -1,4 +1,4 @@
-"""Follows the log and keeps one target up with it, cut by cut."""
+"""Follows the log and brings one target to each of its cuts in turn."""
 
 import asyncio
 from collections import deque
@@ -68,55 +68,73 @@ from replicator.services.target.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyOptions:
-    """How the log is followed, and what the operator allowed for this run."""
+    """How the applier follows the log, and what the operator allowed for this run."""
 
     interval_s: float
-    """Between two looks at a log that had nothing new."""
+    """Seconds between two reads of a log that had nothing new."""
     objects_missing_max: int
-    """More missing objects than this in one cut are no kills."""
+    """Number of missing objects in one cut that kill tasks can explain; more are refused."""
     retry: RetryPolicy
     kill_wait: timedelta
-    """How long a later cut may still say that missing bytes were killed; then they are a gap."""
+    """How long a later cut may still explain missing bytes as killed; then they become a gap."""
     delay: timedelta = timedelta(0)
-    """How far rows stay behind on purpose; bytes are copied at once."""
+    """How far the target's rows stay behind the source on purpose; bytes are copied at once."""
     resume: bool = False
-    """Go on after a restore in place."""
+    """Whether the operator lets the applier continue after a restore in place."""
     adopt: bool = False
-    """Take over a target that holds rows this tool did not write."""
+    """Whether the applier may take over a target with rows that this tool did not write."""
     new_log: bool = False
-    """Go over to the configured log: the one that the target followed is lost."""
+    """Whether the target changes to the configured log because the log it followed is lost."""
 
 
 EARLY_EVENTS_MAX = 1_000_000
-"""Events of cuts that wait for their time, 24 bytes each; bytes of further ones are not copied."""
+"""Number of events, 24 bytes each, in delayed cuts whose bytes are copied ahead of their time."""
 
 
 @dataclass(slots=True)
 class _CutGroup:
-    """Cuts that become true together, because earlier ones ask for bytes that are gone."""
+    """Cuts that are committed together.
+
+    A segment can be published, marked unused and killed before its bytes are copied (trap
+    4). A commit of the earlier cut alone would need a row without bytes, or a gap that the next cut
+    shows to be none. So such cuts wait in a group until a later cut removes or replaces each
+    missing row.
+    """
 
     cuts: list[CutSpan] = field(default_factory=list)
     uncopied: dict[Offset, Uncopied] = field(default_factory=dict)
+    """Rows of the group without bytes on the target, by offset."""
     keys: dict[bytes, Offset] = field(default_factory=dict)
+    """Offsets in `uncopied` by the hash of the row's key."""
     passed: list[Gap] = field(default_factory=list)
+    """Gaps that a cut of this group closes."""
     hopeless: set[bytes] = field(default_factory=set)
-    """Keys of rows that had a gap already: no later cut is awaited for them."""
+    """Key hashes of rows with an open gap before this group.
+
+    Their wait was over once. Waiting again at each of their later events would stop the target for
+    `kill_wait` whenever Druid touches such a row.
+    """
     doubted: set[RowKey] = field(default_factory=set)
-    """Rows in whose place the target has other bytes than the source had."""
+    """Rows whose location on the target holds other bytes than the source had.
+
+    A copy that finds bytes there must compare them with the source's again (an id, and with
+    it a location, can be given out a second time); without this the stale copy would count as
+    theirs.
+    """
 
 
 class Applier:
-    """Log in, plans out; its position lives in the target, beside the rows.
+    """Turns the log into plans for one target; the applier's position is a row of that target.
 
     Args:
-        target: The one that is kept up; its history is the log's.
-        reconciler: Compares it with a cut.
-        copier: Brings bytes to it.
-        executor: Writes its rows.
-        archivist: Keeps its own history.
-        guard: Knows of expiries in its store.
-        options: How the log is followed, and what is allowed.
-        rng: Draws waits.
+        target: Target to bring to each cut; its history reads the log.
+        reconciler: Compares the target with a cut.
+        copier: Copies segments' bytes to the target.
+        executor: Writes the target's rows.
+        archivist: Writes the target's own history.
+        guard: Detects expiries that run in the target's store.
+        options: How the log is followed, and what the operator allowed.
+        rng: Source of jitter for the waits.
     """
 
     def __init__(
@@ -149,14 +167,13 @@ class Applier:
         self._early = deque[CutSpan]()
         self._told_until: datetime | None = None
         self.awaited: Awaited | None = None
-        """What the last step did not go on for."""
+        """Rows and deadline that the last `apply_next` waits for; None if it does not wait."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Apply cuts until `stop` is set; a started cut always finishes.
 
-        While the target stands still after a restore, or a restore or a repair is at work, it is
-        looked at and not written to; it is taken up when that is over. Once it is promoted there
-        is nothing more to do.
+        While the target is paused by a restore or a repair, the applier only reads the target's
+        state and continues once the pause is over. A promoted target ends the loop.
 
         Raises:
             FencedError: another applier has taken over.
@@ -177,7 +194,7 @@ class Applier:
         return wait_s
 
     async def _step(self) -> float | None:
-        """Apply a cut if that may be; return the seconds to wait then, None: for ever."""
+        """Apply a cut if the target allows it; return the seconds to wait, None to end the loop."""
         try:
             if self._epoch is None and (paused_by := await self._paused_by()) is not None:
                 return None if paused_by is PausedBy.PROMOTED else LOOK_S
@@ -185,14 +202,14 @@ class Applier:
         except FencedError:
             await self._require_pause()
         except RefusedError:
-            if await self._paused_by() is None:  # otherwise a restore came just before
+            if await self._paused_by() is None:  # otherwise a restore has just paused the target
                 raise
-        return LOOK_S  # until whoever took over has said so
+        return LOOK_S  # until the process that took over has recorded itself
 
     async def _paused_by(self) -> PausedBy | None:
-        """Return why this applier does not lead now, and tell when that changes.
+        """Return why this applier does not lead now; report when the reason changes.
 
-        At the start only a target that stands still is left alone; nobody else is asked.
+        Only a target whose checkpoint is paused holds back an applier that starts.
         """
         state = await self._target.state()
         is_paused = state.checkpoint is not None and state.checkpoint.paused
@@ -204,7 +221,7 @@ class Applier:
         return paused_by
 
     async def _require_pause(self) -> None:
-        """Go on looking at a target that a restore, a repair or a promotion has fenced.
+        """Pause this applier because a restore, a repair or a promotion has fenced it.
 
         Raises:
             FencedError: another applier has taken over.
@@ -227,16 +244,18 @@ class Applier:
         )
 
     async def apply_next(self) -> bool:
-        """Bring the target to its next cut; False when the log has none to go to yet.
+        """Bring the target to its next cut; return False if the log has no further cut yet.
 
-        Then `awaited` says whether that is for bytes which a later cut may explain.
+        After False, `awaited` names the missing bytes that a later cut may explain, if there are
+        any.
 
         Raises:
-            TransientError: something is away; the next call starts from the target's checkpoint.
+            TransientError: something is unreachable; the next call starts from the target's
+                checkpoint.
             FencedError: another applier has taken over.
-            RefusedError: the target holds foreign rows, stands still after a restore, or more
-                objects are missing than kills can explain.
-            ConfigError: there are segments, and the configured storages are those of none.
+            RefusedError: the target holds foreign rows, is paused after a restore, or more objects
+                are missing than kill tasks can explain.
+            ConfigError: none of the source's segments is in a configured storage.
             CorruptionError: log and target contradict each other.
         """
         self.awaited = None
@@ -245,11 +264,11 @@ class Applier:
                 return await self._lead()
             return await self._follow(self._epoch)
         except BaseException:
-            self._epoch = None  # whatever it was, the checkpoint in the target knows
+            self._epoch = None  # whatever was done, the target's checkpoint records it
             raise
 
     async def _lead(self) -> bool:
-        """Become the only applier and find the place to go on from, or seed the target."""
+        """Become the target's only applier; continue at its checkpoint, or seed the target."""
         state = await self._target.acquire()
         await self._record.take(state.epoch)
         self._early.clear()
@@ -275,7 +294,7 @@ class Applier:
         return await self._follow(state.epoch)
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
-        """Bring the target to the newest cut in one step, whatever it holds now."""
+        """Bring the target to the newest due cut in one step, whatever rows it has now."""
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
             return False
@@ -291,7 +310,7 @@ class Applier:
         self._recorded = frozenset((gap.key, gap.opened) for gap in found.known_gaps)
         new = [row for row in uncopied if row.offset not in known]
         if await self._waits(new, followed.offset if followed is not None else None):
-            return False  # the next cut may say that they were killed
+            return False  # the next cut may remove these rows: their bytes were killed
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
@@ -304,11 +323,11 @@ class Applier:
     async def _passed(
         self, cut: ClosedCut, followed: Offset | None, known: set[Offset]
     ) -> Sequence[Gap]:
-        """Return what an earlier attempt to seed has kept of history and this one has no bytes of.
+        """Return gaps for rows of an earlier seed attempt whose bytes cannot be copied any more.
 
-        It wrote a base, and then an expiry had its bytes, or it was killed; until now they were
-        killed at the source. The base stays, and its cut lacks them. The target never was at it, so
-        they are gaps of its store alone.
+        That attempt wrote a base and was then interrupted; meanwhile the source killed the bytes,
+        or an expiry deleted their copies. The base stays in the store, and its cut lacks those
+        bytes. The target was never at that cut, so the gaps are the store's alone.
         """
         try:
             begun = await self._archivist.base_before(cut.offset)
@@ -316,7 +335,7 @@ class Applier:
                 return ()
             found = await self._reconciler.reconcile(begun, paused=False)
         except (CorruptionError, GapError):
-            return ()  # what cannot be read is not restored, either
+            return ()  # a base that cannot be read is not restored either
         uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER)
         known = known | {gap.opened for gap in found.known_gaps}
         return [
@@ -324,7 +343,7 @@ class Applier:
         ]
 
     async def _follow(self, epoch: Epoch) -> bool:
-        """Read on until the cuts read so far can become true together, then make them so."""
+        """Read cuts until all of those read so far can be committed together, then commit them."""
         while (span := await self._next_due()) is not None:
             await self._take(span)
             if not self._awaited():
@@ -337,9 +356,9 @@ class Applier:
         return True
 
     async def _next_due(self) -> CutSpan | None:
-        """Return the next cut whose time has come; the bytes of later ones are copied already.
+        """Return the next cut that is due; the bytes of later cuts are copied meanwhile.
 
-        What is missing of those is looked at when their time has come.
+        Bytes that such an early copy misses are examined when their cut is due.
         """
         early = self._early
         while sum(len(span.offsets) for span in early) < EARLY_EVENTS_MAX:
@@ -352,11 +371,15 @@ class Applier:
         return early.popleft() if early and self._delay.is_due(early[0].at) else None
 
     async def _take(self, span: CutSpan) -> None:
-        """Copy a cut's bytes and add it to the window."""
+        """Copy a cut's bytes and add the cut to the group."""
         group, again = self._group, set(items(span.keys))
+        # A row of this group that this cut changes or removes is not awaited any more: the missing
+        # bytes of its former content were killed before they were copied (trap 4).
         for key in again & group.keys.keys():
             row = _killed(group.uncopied.pop(group.keys.pop(key)))
             group.passed.append(gap_of(row, closed=span.at.offset))
+        # The same for a row with a gap from before. If its new content lacks bytes too, waiting is
+        # hopeless: the gap was recorded because no later cut had explained it within `kill_wait`.
         for key in again & self._gaps.keys():
             group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             group.hopeless.add(key)
@@ -370,20 +393,20 @@ class Applier:
         await self._refuse_wrong_storage(tuple(group.uncopied.values()), is_newest=is_newest)
 
     async def _copy_again(self) -> None:
-        """Try the missing bytes a last time before they become gaps."""
+        """Try to copy the missing bytes once more before they become gaps."""
         offsets = np.array(sorted(self._group.uncopied), np.int64)
         uncopied = await self._copier.copy(offsets, trust=Trust.NEVER, doubted=self._group.doubted)
         self._group.uncopied = {row.offset: row for row in uncopied}
 
     def _awaited(self) -> Sequence[Uncopied]:
-        """Return the rows of which a later cut may still say that they were killed."""
+        """Return the rows whose missing bytes a later cut may still explain as killed."""
         group = self._group
         return _missing(
             row for row in group.uncopied.values() if key_hash(row.key) not in group.hopeless
         )
 
     async def _waits(self, rows: Iterable[Uncopied], after: Offset | None) -> bool:
-        """Whether there is still time to wait for the bytes of some of these rows."""
+        """Return whether there is time left to wait for the missing bytes of some of these rows."""
         if not (missing := _missing(rows)):
             return False
         until = await self._missing.until(await self._log_id(), after)
@@ -402,8 +425,8 @@ class Applier:
         self._observer(
             Waiting(
                 what=f"copy {awaited.keys[0]}{more}",
-                reason="the bytes are gone; unless a later cut says that they were killed, this"
-                f" becomes a gap at {awaited.until.isoformat(timespec='seconds')}",
+                reason="the bytes are missing; unless a later cut shows that they were killed, they"
+                f" are recorded as a gap at {awaited.until.isoformat(timespec='seconds')}",
                 delay_s=left.total_seconds(),
             )
         )
@@ -422,7 +445,7 @@ class Applier:
         await self._commit(plan, last, epoch, rows=len(plan.picks))
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
-        """Have the history in the target's store before its checkpoint says that it is there."""
+        """Write history to the target's store up to a cut, before the checkpoint reaches it."""
         known = await self._target.gaps(await self._log_id())
         await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
@@ -447,11 +470,11 @@ class Applier:
         await self._missing.end()
 
     async def _report(self, offset: Offset) -> None:
-        """Show the log's people where the target is; nothing waits for what is only a hint."""
+        """Report the target's position to the log's operators; a failed report stops nothing."""
         try:
             await self._history.report(self._target.name, offset)
         except (TransientError, ConfigError) as exc:
-            what = "show in the log how far the target is"
+            what = "report the target's position to the log"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))
 
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
@@ -460,12 +483,12 @@ class Applier:
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
         changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
         self._group = _CutGroup(doubted={*map(_row_key, changed)})
-        if not self._early:  # otherwise it has read on already
+        if not self._early:  # otherwise the reader is ahead already
             self._reader.skip_to(
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
             )
         self._epoch, self._after = epoch, checkpoint.offset
-        self._options = replace(self._options, resume=False)  # not the next restore as well
+        self._options = replace(self._options, resume=False)  # `--resume` allows one restore only
 
     async def _log_id(self) -> str:
         return await self._target.log_id()
@@ -475,16 +498,16 @@ class Applier:
             return
         what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
         raise RefusedError(
-            f"target {self._target.name!r} stands still: {what} was restored to cut"
+            f"target {self._target.name!r} is paused: {what} was restored to cut"
             f" {checkpoint.cut} (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
-            hint="`replicator apply --resume` follows the source again, also what was undone",
+            hint="`replicator apply --resume` follows the source again and undoes the restore",
         )
 
     async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
         misplaced = [row for row in uncopied if row.misplaced]
         if misplaced and is_newest and not await self._reconciler.has_segments():
             raise ConfigError(
-                f"none of {len(misplaced)} segments is in a configured deep storage of the source,"
+                f"none of {len(misplaced)} segments is in a configured deep storage of the source;"
                 f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
                 hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
                 " or name their storage in `source.other_deep_storages`; nothing was changed",
@@ -494,16 +517,16 @@ class Applier:
             raise RefusedError(
                 f"{len(refused)} segments cannot be read or stored, the first is"
                 f" {refused[0].key.key} ({refused[0].detail})",
-                hint="is this about all of them? If it is really about each, raise"
-                " objects_missing_max: they are recorded as gaps then",
+                hint="if only single segments are affected, raise objects_missing_max, so that they"
+                " become gaps; otherwise correct the permissions or the storage's settings",
             )
         missing = _missing(uncopied)
         if len(missing) > self._options.objects_missing_max:
             raise RefusedError(
                 f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
                 f" {missing[0].key.key} ({missing[0].detail})",
-                hint="is the source's deep storage the right one, and mounted? If the segments are"
-                " really gone, raise objects_missing_max: they are recorded as gaps then",
+                hint="check that the source's deep storage is the right one and mounted; if"
+                " segments are really gone, raise objects_missing_max, so that they become gaps",
             )
 
 
@@ -512,23 +535,23 @@ def _why(paused_by: PausedBy, checkpoint: Checkpoint | None) -> str:
         case PausedBy.PROMOTED:
             return "it was promoted and is a cluster of its own"
         case PausedBy.AT_WORK:
-            return "a restore or a repair is at work there"
-        case PausedBy.STANDING:
+            return "a restore or a repair is running there"
+        case PausedBy.AFTER_RESTORE:
             cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
-            return f"it stands still after a restore{cut}, until `replicator apply --resume --once`"
+            return f"it is paused after a restore{cut}, until `replicator apply --resume --once`"
     assert_never(paused_by)
 
 
 def _require_untrimmed(span: Span) -> None:
-    """Never wait for the first cut of a log that had some.
+    """Refuse to wait for the first cut of a log that has lost its cuts.
 
     Raises:
-        GapError: it was trimmed.
+        GapError: the log was trimmed.
     """
     if span.first > 0:
         raise GapError(
-            f"the log was trimmed up to offset {span.first} and holds no closed cut any more; no"
-            " store has what it held",
+            f"the log was trimmed up to offset {span.first} and has no closed cut left; no store"
+            " has what was trimmed",
             hint="raise the log's retention; an empty target can be filled from a new log",
         )
 
@@ -549,20 +572,25 @@ def _missing(rows: Iterable[Uncopied]) -> Sequence[Uncopied]:
 
 
 def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
-    """Refuse to go on from a checkpoint that is not a place in this log."""
+    """Refuse to continue from a checkpoint that does not lie in this log.
+
+    Raises:
+        RefusedError: the target follows another log.
+        CorruptionError: the log ends before the checkpoint.
+    """
     refuse_other_log(checkpoint, span.log_id, target)
     if checkpoint.offset >= span.end:
         raise CorruptionError(
-            f"target {target!r} is at offset {checkpoint.offset}, the log ends at {span.end}:"
-            " the log has lost what was already applied",
-            hint="restore the log's newest copy; when there is none, put it away, so that the"
-            " watcher makes a new one, and go over to that with --new-log; nothing was changed",
+            f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
+            " the log has lost records that were already applied",
+            hint="restore the newest copy of the log; if there is none, move the log away, so that"
+            " the watcher creates a new one, and follow that with --new-log; nothing was changed",
         )
 
 
 def _killed(row: Uncopied) -> Uncopied:
-    """Say of a row that a later cut does without that its bytes went with it.
+    """Return a row's failure as killed before copied, because a later cut is without the row.
 
-    Of other bytes in its place the target must know.
+    Changed bytes stay a reason of their own: the target must know that its location holds them.
     """
     return replace(row, reason=KILLED_BEFORE_COPIED) if row.reason == OBJECT_MISSING else row

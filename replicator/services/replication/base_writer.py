@@ -1,4 +1,4 @@
-"""Writes bases of what a target is at, beside whoever keeps it up."""
+"""Writes bases of a target's cut, beside the applier that keeps the target up to date."""
 
 import asyncio
 from random import Random
@@ -15,11 +15,11 @@ class BaseWriter:
     """Writes a base of the cut that a target is at, whenever one is due.
 
     Args:
-        target: The one whose cut is written.
-        archivist: Writes it.
-        interval_s: Between two looks whether a base is due.
-        retry: How long the waits are when something is away.
-        rng: Draws them.
+        target: Target whose cut is written.
+        archivist: Writes the base.
+        interval_s: Seconds between two checks whether a base is due.
+        retry: Length of the waits while something is unreachable.
+        rng: Source of jitter for these waits.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class BaseWriter:
         self._interval_s, self._retry, self._rng = interval_s, retry, rng
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every now and then until `stop` is set; a base that was begun is finished."""
+        """Check at each interval until `stop` is set; a base that was started is finished."""
         await repeat(
             self._step,
             stop,
@@ -51,16 +51,16 @@ class BaseWriter:
         return self._interval_s
 
     async def write_if_due(self) -> bool:
-        """Write a base when one is due; return whether one was.
+        """Write a base if one is due; return whether one was.
 
-        A target that stands still, or of which one datasource does, is at no cut of its history's
-        end: the base waits until it follows again.
+        A target that is paused, as a whole or for one datasource, is not at a cut at its history's
+        end: the base waits until the applier follows the log again.
         """
         checkpoint = await self._target.checkpoint()
         if checkpoint is None or checkpoint.paused or checkpoint.promoted:
             return False
         if checkpoint.log_id != await self._target.log_id():
-            return False  # it has not gone over to this log, or it never will
+            return False  # the target does not follow this log yet, or never will
         if not await self._archivist.base_is_due(checkpoint):
             return False
         cut = await self._target.history.find(ToOffset(offset=checkpoint.offset))

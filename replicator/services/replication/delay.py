@@ -1,4 +1,4 @@
-"""Staying behind on purpose: which cuts a target may have by now."""
+"""Staying behind on purpose: decides which cuts a target may have by now."""
 
 from datetime import timedelta
 
@@ -11,17 +11,17 @@ from replicator.services.history.reader import History
 
 
 class Delay:
-    """Says when the time of a cut has come; without a delay it always has."""
+    """Decides when a cut is due; without a delay every cut is."""
 
     def __init__(self, history: History, clock: Clock, delay: timedelta) -> None:
         self._history, self._clock, self._delay = history, clock, delay
 
     def is_due(self, cut: ClosedCut) -> bool:
-        """Return whether a target may have this cut."""
+        """Return whether a target may have this cut by now."""
         return not self._delay or cut.closed.source_time <= self._clock.now() - self._delay
 
     async def newest(self) -> ClosedCut | None:
-        """Return the newest cut whose time has come, None when there is none yet."""
+        """Return the newest cut that is due; None if none is."""
         last = await self._history.find(Latest())
         if self.is_due(last):
             return last
@@ -31,9 +31,10 @@ class Delay:
             return None
 
     async def start(self, after: Checkpoint | None) -> ClosedCut | None:
-        """Return the cut that a target begins with, None when none is due yet.
+        """Return the cut that a target starts with; None if none is due yet.
 
-        A restore can be ahead of the delay: then the target stays there until it is caught up with.
+        A restore can be ahead of the delay: the target then stays at its cut until the delay has
+        passed.
         """
         due = await self.newest()
         if after is None or after.datasource is not None:

@@ -1,4 +1,4 @@
-"""Deletes what a plan condemned: announced first, looked at again, bytes before history."""
+"""Carries out an expiry: announces it, checks again, deletes bytes, then deletes history."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -54,22 +54,22 @@ REMOVALS_PER_BATCH = 256
 
 @dataclass(slots=True)
 class Expired:
-    """What an expiry has done."""
+    """Result of an expiry."""
 
     number: int | None = None
-    """Of its intent; None: there was nothing to do."""
+    """Number of the expiry's intent; None if there was nothing to do."""
     locations: int = 0
     orphans: int = 0
     files: int = 0
-    """Of history and bases."""
+    """Number of deleted files of history and bases."""
     spared: int = 0
-    """Places that a cut asked for again after the plan was made."""
+    """Number of locations that a cut referenced again after the plan was made."""
     locked: list[str] = field(default_factory=list)
-    """What the storage does not let anybody remove yet, in words; its history stays, too."""
+    """Messages for objects that the storage still locks; the history of all stays as well."""
 
 
 class _Lease:
-    """The time in which one expiry may delete."""
+    """The time within which one expiry may delete."""
 
     def __init__(self, area: Area, clock: Clock, limits: ExpiryLimits, intent: Intent) -> None:
         self._area, self._clock, self._limits = area, clock, limits
@@ -79,16 +79,16 @@ class _Lease:
         """Require that there is time left for one more request.
 
         Raises:
-            FencedError: there is not; whoever waits for this expiry goes on.
+            FencedError: the lease is over, and processes that waited for this expiry continue.
         """
         if self._clock.now() >= self._until - self._limits.margin:
             raise FencedError(
-                f"expiry {self._number} took longer than it had announced and stopped",
-                hint="run it again: it goes on from here",
+                f"expiry {self._number} took longer than announced and stopped",
+                hint="run it again: it continues from here",
             )
 
     async def extend(self) -> None:
-        """Announce a later end when half of the time is over."""
+        """Announce a later end once half of the time is over."""
         self.require()
         half = (self._limits.lease - self._limits.margin) / 2
         if self._clock.now() < self._until - self._limits.margin - half:
@@ -96,22 +96,22 @@ class _Lease:
         until = self._clock.now() + self._limits.lease
         self._count += 1
         await self._area.create(lease_name(self._number, self._count), until_json(until))
-        self.require()  # written later, somebody may have taken it for over
+        self.require()  # if the write came late, another process may have considered the lease over
         self._until = until
 
 
 class Expirer:
-    """Carries out plans of one target's expiry; the only one beside repair that deletes bytes.
+    """Carries out expiry plans of one target; besides repair, the only service that deletes bytes.
 
     Args:
-        target: The one whose bytes and history go; its clock ends this expiry's own time.
-        store: Its files.
-        planner: Made the plan.
-        retained: Looks again at what must stay.
+        target: Target whose bytes and history expire; its clock limits the lease.
+        store: The target's files.
+        planner: Planner that made the plan.
+        retained: Reads again what must stay.
         references: Reads which locations the expired records reference.
-        remover: Takes bytes away.
-        archivist: Writes the base of the cut that the target stands at.
-        retry: How often a removal is tried, and how many at once.
+        remover: Deletes objects in the target's storage.
+        archivist: Writes a base of the cut that the target is at.
+        retry: Number of attempts for one removal, and of removals at once.
     """
 
     def __init__(
@@ -137,20 +137,26 @@ class Expirer:
         self._retry = retry
 
     async def carry_out(self, plan: ExpiryPlan, *, orphans: bool) -> Expired:
-        """Delete what the plan condemned and nobody needs by now.
+        """Delete what the plan found unreferenced and no point needs by now.
 
-        It can be interrupted anywhere, also by the loss of power: the next plan and its expiry
-        finish what this one began.
+        An expiry can be interrupted at any point, also by a loss of power: the next plan and its
+        expiry finish the deletion.
 
         Raises:
-            FencedError: another expiry is at work, or this one took longer than announced.
-            RefusedError: a restore began that needs what would go; nothing was deleted.
-            TransientError: something is away.
+            FencedError: another expiry is running, or this one took longer than announced.
+            RefusedError: a restore has started that needs what would be deleted; nothing was
+                deleted.
+            TransientError: something is unreachable.
         """
         stray = plan.storage.orphan_hashes if orphans and plan.storage is not None else NONE
         unreferenced = np.union1d(plan.unreferenced, stray) if len(stray) else plan.unreferenced
         if plan.is_empty and not len(unreferenced):
             return Expired()
+        # The order is what makes an expiry safe beside appliers, restores and holds.
+        # 1. Intent: a process that starts to need something after this point sees the intent, and
+        #    copies the bytes again or gives way.
+        # 2. Spare: needs from before the intent are in this second look. A look before the intent
+        #    would miss a hold or a cut written between the two, and delete its bytes.
         await self._keep_checkpoint(plan)
         intent = await self._announce(plan, unreferenced)
         lease = _Lease(self._area, self._clock, self._limits, intent)
@@ -158,6 +164,8 @@ class Expirer:
         left = less(unreferenced, plan.spared.wanted.hashes())
         expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
         expired_files = self._planner.expired_files(look, plan.horizon)
+        # 3. Bytes before files: only the expired files name the locations to delete, so an
+        #    interrupted expiry must still find them. Locked objects keep the files for that reason.
         await self._remove_expired(look, expired_files, left, lease, expired)
         if len(stray) and plan.storage is not None:
             strays = [one.location for one in plan.storage.orphans]
@@ -171,18 +179,18 @@ class Expirer:
         return expired
 
     async def _keep_checkpoint(self, plan: ExpiryPlan) -> None:
-        """Write a base of the cut that the target stands at, so that it can still be verified."""
+        """Write a base of the target's own cut if that expires: `verify` needs it."""
         checkpoint = await self._retained.checkpoint()
         if checkpoint is None or checkpoint.offset >= plan.horizon or checkpoint.datasource:
             return
         try:
             cut = await self._history.find(ToOffset(offset=checkpoint.offset))
             await self._archivist.write_base(cut)
-        except (GapError, CorruptionError) as exc:  # its rows are spared all the same
+        except (GapError, CorruptionError) as exc:  # the bytes of the target's rows stay anyway
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
     async def _announce(self, plan: ExpiryPlan, unreferenced: LocationHashes) -> Intent:
-        """Write the intent; from here on nobody asks for what goes without seeing it."""
+        """Write the intent; every process that needs something from now on sees it first."""
         listed = await self._intents.listed()
         for files in listed:
             if not await self._intents.is_over(files):
@@ -200,8 +208,8 @@ class Expirer:
             intent_name(number), intent_json(intent)
         ):
             raise FencedError(
-                f"another expiry began at the same time as this one, number {number}",
-                hint="run it again when that is over",
+                f"another expiry, number {number}, started at the same time as this one",
+                hint="run it again when the other one is over",
             )
         await self._area.replace(intent_name(number, "places"), unreferenced.tobytes())
         return intent
@@ -209,24 +217,25 @@ class Expirer:
     async def _busy(self, files: IntentFiles) -> FencedError:
         until = await self._intents.valid_until(files) + self._limits.clock_skew_max
         return FencedError(
-            f"expiry {files.number} of this store is at work, or died: it may delete until"
+            f"expiry {files.number} of this store is running, or died: it may delete until"
             f" {until.isoformat(timespec='seconds')}",
-            hint="run it again when that is over",
+            hint="run it again when that time is over",
         )
 
     async def _spare(self, plan: ExpiryPlan, intent: Intent) -> Look:
-        """Look again at everything that is kept, now that the intent can be seen."""
+        """Read again what must stay, now that the intent can be seen."""
         try:
             look = await self._retained.look(plan.log_id)
             reading = min(await self._planner.restores(look), default=None)
             if reading is not None and reading < plan.horizon:
                 raise RefusedError(
-                    f"a restore of offset {reading} began, which would expire; nothing was deleted",
+                    f"a restore of offset {reading} started, which would expire; nothing was"
+                    " deleted",
                     hint="run it again when the restore is over",
                 )
             await self._retained.spare(look, plan.horizon, plan.spared)
         except ReplicatorError:
-            with suppress(TransientError):  # then it is over when its time is
+            with suppress(TransientError):  # without this file the intent ends with its lease
                 await self._finish(intent, carried_out=False)
             raise
         return look
@@ -249,7 +258,7 @@ class Expirer:
                 )
 
     async def _remove(self, locations: Sequence[Location], lease: _Lease, expired: Expired) -> int:
-        """Remove some places; return how many are gone."""
+        """Delete the objects of some locations; return how many locations are gone."""
         locked = len(expired.locked)
         for at in range(0, len(locations), REMOVALS_PER_BATCH):
             await lease.extend()
@@ -269,7 +278,7 @@ class Expirer:
     async def _remove_files(
         self, plan: ExpiryPlan, expired_files: ExpiredFiles, lease: _Lease, expired: Expired
     ) -> None:
-        """Remove manifests first: without one a base is none, whatever is left of it."""
+        """Delete the files; manifests first, because a base without its manifest is ignored."""
         manifests = [manifest_name(plan.log_id, offset) for offset in expired_files.bases]
         for name in dict.fromkeys([*manifests, *expired_files.base_files, *expired_files.history]):
             await lease.extend()
@@ -281,7 +290,7 @@ class Expirer:
                 expired.files += 1
 
     async def _tried(self, remove: Callable[[], Awaitable[None]], lease: _Lease, what: str) -> None:
-        """Remove something, again after a failure that may pass, and never without time left."""
+        """Delete something; repeat after transient errors, but never without time left."""
 
         async def attempt() -> None:
             lease.require()
@@ -294,7 +303,7 @@ class Expirer:
         await self._area.create(intent_name(intent.number, "done.json"), done)
 
     async def _tidy(self, log_id: str, number: int) -> None:
-        """Remove what is over: older intents of this log, ended holds, leases of dead restores."""
+        """Delete what is over: older intents of this log, ended holds, leases of dead restores."""
         now = self._clock.now()
         for hold in await self._points.holds():
             if not hold.holds_at(now):
@@ -312,7 +321,7 @@ class Expirer:
         )
 
     async def _forget(self, files: IntentFiles) -> None:
-        """Remove an older intent; that it is over must be seen to the last."""
+        """Delete an older intent; the file that ends it goes last."""
         leases = [f"lease-{number}.json" for number in range(1, files.last_lease + 1)]
         for what in ("places", "json", *leases, "done.json"):
             await self._area.delete(intent_name(files.number, what))

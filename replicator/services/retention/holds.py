@@ -1,4 +1,4 @@
-"""Keeps cuts of one target's store from expiring."""
+"""Holds: keep single cuts of one target's store from expiring."""
 
 from datetime import datetime
 
@@ -29,16 +29,16 @@ from replicator.services.store.points import StorePoints
 
 
 class Holds:
-    """Holds in the store of one target.
+    """The holds in one target's store.
 
     Args:
-        target: Its name.
-        area: Where it keeps our files.
-        points: What its store holds already.
-        archive: Its own history.
-        history: The same, decoded: only what the store itself can give back is held.
+        target: Name of the target.
+        area: The target's area, where holds are files.
+        points: Holds and points of the store.
+        archive: The store's own history.
+        history: The same history, decoded: a hold needs a cut that the store itself can restore.
         archivist: Writes the base of a held cut.
-        clock: Says when a hold was made.
+        clock: Clock that dates a hold.
     """
 
     def __init__(
@@ -59,25 +59,25 @@ class Holds:
     async def create(
         self, name: str, point: RestorePoint, *, reason: str, until: datetime | None
     ) -> Hold:
-        """Keep a cut, with a base of its own, so that it needs nothing that expires.
+        """Keep a cut, with a base of its own, so that it needs no file that expires.
 
         Raises:
-            RefusedError: there is a hold of that name.
-            GapError: the store cannot give back this cut, or it has expired.
-            ConfigError: the end is over already.
-            TransientError: something is away; the same call finishes what was begun.
+            RefusedError: there is a different hold of that name.
+            GapError: the store cannot restore this cut, or the cut has expired.
+            ConfigError: the hold would already be over.
+            TransientError: something is unreachable; the same call finishes what was started.
         """
         if until is not None and until <= self._clock.now():
-            raise ConfigError(f"a hold until {until.isoformat()} would be over already")
+            raise ConfigError(f"a hold until {until.isoformat()} would already be over")
         listed = await self._listed()
         try:
             return await self._made(name, point, reason, until)
         except CorruptionError as exc:
             if listed <= await self._listed():
                 raise
-            raise TransientError(  # it took files away that were just listed
-                f"an expiry is at work in the store of target {self._target!r}: {exc}",
-                hint="run it again when that is over",
+            raise TransientError(  # the expiry deleted files that were just listed
+                f"an expiry is running in the store of target {self._target!r}: {exc}",
+                hint="run it again when the expiry is over",
             ) from exc
 
     async def _listed(self) -> set[str]:
@@ -105,7 +105,7 @@ class Holds:
             await self._refuse_taken(hold)
 
     async def remove(self, name: str) -> None:
-        """Let a cut expire like any other.
+        """Remove a hold, so that its cut expires like any other.
 
         Raises:
             NotFoundError: there is no such hold.
@@ -116,9 +116,9 @@ class Holds:
         await self._area.delete(file)
 
     async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:
-        """Look for expiries that were announced meanwhile; a later one sees the hold.
+        """Check for expiries that were announced meanwhile; a later expiry sees the hold.
 
-        One that was announced before may not have seen it, unless another hold keeps the cut.
+        An expiry announced before may have missed the hold, unless another hold keeps the same cut.
         """
         offset, log_id = hold.point.offset, hold.point.log_id
         if offset >= await self._points.horizon(log_id):
@@ -127,7 +127,7 @@ class Holds:
         if any(o.point.offset == offset and o.point.name != hold.point.name for o in others):
             return
         await self._area.delete(file_name(HOLDS, hold.point.name))
-        if not had_base:  # the expiry may take its files, and did not know of the manifest
+        if not had_base:  # the expiry may delete the base's files: it did not see the manifest
             await self._area.delete(manifest_name(log_id, offset))
         await self._points.refuse_expired(log_id, offset)
 

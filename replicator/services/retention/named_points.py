@@ -1,4 +1,4 @@
-"""Gives cuts names."""
+"""Named points: give cuts names."""
 
 from collections.abc import Mapping
 
@@ -18,13 +18,13 @@ from replicator.services.store.points import StorePoints
 
 
 class Naming:
-    """Named points in the stores of some targets.
+    """The named points in the stores of several targets.
 
     Args:
-        areas: Where the targets keep our files, by their names.
-        points: What their stores hold already, by the same names.
-        history: Where cuts are found.
-        clock: Says when a point was named.
+        areas: Areas of the targets, by the targets' names.
+        points: Holds and points of their stores, by the same names.
+        history: History in which the cuts are found.
+        clock: Clock that dates a point.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Naming:
         """Give a cut a name in every store.
 
         Raises:
-            RefusedError: a store has that name; nothing was changed.
+            RefusedError: a store has another point of that name; nothing was changed.
             GapError: there is no such cut, or it has expired in a store.
-            TransientError: a store is away; the same call finishes what was begun.
+            TransientError: a store is unreachable; the same call finishes what was started.
         """
         cut, log_id = await self._history.find(point), (await self._history.span()).log_id
         named = point_at(cut, name=name, log_id=log_id, now=self._clock.now())
@@ -57,10 +57,10 @@ class Naming:
         return named
 
     async def remove(self, name: str) -> None:
-        """Forget a name in every store.
+        """Remove a name from every store.
 
         Raises:
-            NotFoundError: none has it.
+            NotFoundError: no store has that name.
         """
         file, found = file_name(POINTS, checked_name(name)), False
         for area in self._areas.values():

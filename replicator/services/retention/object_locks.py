@@ -1,4 +1,4 @@
-"""Keeps object locks as long as the window: what is kept is locked anew."""
+"""Extends object locks, so that they cover the retention window."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,29 +22,29 @@ FILES_PER_BATCH = 256
 
 @dataclass(slots=True)
 class Locked:
-    """What was locked."""
+    """Result of extending locks."""
 
     until: datetime
     locations: int = 0
     files: int = 0
-    """Of history and bases."""
+    """Number of locked files of history and bases."""
     missing: list[str] = field(default_factory=list)
-    """What could not be locked because it is not there, in words."""
+    """Messages for objects that could not be locked because they are missing."""
 
 
 class ObjectLocker:
-    """Locks all that the window, holds and the target's rows need, for as long as the window is.
+    """Locks everything that the window, holds and the target's rows need, for the window's length.
 
-    An object is locked for the retention when it is stored. One that is needed for longer, as most
-    segments are, would be protected by nothing but credentials after that.
+    An object is locked for the retention when it is stored. An object that is needed for longer, as
+    most segments are, would afterwards be protected by nothing but credentials.
 
     Args:
-        target: The one whose bytes and files are locked, by its clock.
-        planner: Says what is kept.
-        retained: Reads it.
+        target: Target whose bytes and files are locked; its clock dates the locks.
+        planner: Decides what is retained.
+        retained: Reads what is retained.
         references: Yields the locations that retained records reference.
-        remover: Of its storage, which has the locks.
-        retry: How often a lock is tried, and how many at once.
+        remover: The target's storage, which has the locks.
+        retry: Number of attempts for one lock, and of locks at once.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class ObjectLocker:
         self._observer, self._retry = target.observer, retry
 
     async def lock(self, retention: timedelta) -> Locked:
-        """Lock what is kept until `retention` from now; what is locked for longer stays so.
+        """Lock what is retained until `retention` from now; longer locks stay as they are.
 
-        It can be interrupted anywhere and done again.
+        The call can be interrupted at any point and repeated.
 
         Raises:
             RefusedError, NotFoundError, CorruptionError, TransientError: as for
@@ -85,7 +85,7 @@ class ObjectLocker:
         return locked
 
     async def _lock_files(self, plan: ExpiryPlan, look: Look, locked: Locked) -> None:
-        """Lock history and bases first: without them nobody knows what the bytes are."""
+        """Lock history and bases first: without them the segments' bytes cannot be restored."""
         expired_files = {*plan.expired_files.history, *plan.expired_files.base_files}
         names = (*look.listing.history, *look.listing.bases)
         retained = [name for name in names if name not in expired_files]

@@ -1,4 +1,4 @@
-"""What stands in a target's storage and is not kept: what expires, and what nobody knows."""
+"""Lists a target's storage and counts what is not retained: expiring, orphaned and foreign."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,28 +11,28 @@ from replicator.model.observation import Observer, Progress
 from replicator.ports import SegmentRemover, StoredLocation
 
 ORPHANS_MAX = 100_000
-"""Listed by one look; of more, the next one finds the others."""
+"""Number of orphans that one listing collects; the next one finds further orphans."""
 
 
 @dataclass(slots=True)
 class StorageFindings:
-    """Places that are not kept, by who knows them."""
+    """Objects that are not retained, by what is known of them."""
 
     expiring: int = 0
-    """Places that no point needs any more, as far as they are there."""
+    """Number of locations in the storage that only expired history references."""
     expiring_bytes: int = 0
     orphans: list[StoredLocation] = field(default_factory=list)
-    """Stored by this tool and known to no record, at most `ORPHANS_MAX`."""
+    """Locations stored by this tool and referenced by no record; at most `ORPHANS_MAX`."""
     orphans_bytes: int = 0
     young: int = 0
-    """The same, stored so lately that they may be on their way to a cut."""
+    """Number of unreferenced locations too young to judge: a cut may be about to need them."""
     foreign: int = 0
-    """Not stored by this tool: never removed."""
+    """Number of objects that this tool did not store; they are never deleted."""
     foreign_bytes: int = 0
 
     @property
     def orphan_hashes(self) -> LocationHashes:
-        """The orphans' hashes, ascending."""
+        """Hashes of the orphans' locations, ascending."""
         found: LocationHashes = np.unique(hashes(one.location for one in self.orphans))
         return found
 
@@ -45,7 +45,7 @@ async def find_orphans(
     stored_before: datetime,
     observer: Observer,
 ) -> StorageFindings:
-    """List a storage and return what is not kept; orphans are older than a time."""
+    """List a storage and return what is not retained; orphans are older than `stored_before`."""
     found, done = StorageFindings(), 0
     async for page in remover.stored_locations(lambda location: _has(retained, location)):
         for stored in page:
@@ -75,7 +75,7 @@ def _count(
 
 
 def _with_folders(location: Location) -> list[Location]:
-    """Return a place and the folders above: of an unfinished removal single files may be left."""
+    """Return a location and the folders above it: a dead removal can leave single files."""
     names = location.split("/")
     return [location, *(Location("/".join(names[:n]) + "/") for n in range(1, len(names)))]
 

@@ -1,4 +1,4 @@
-"""Decides what a target's store need not keep any more, without changing anything."""
+"""Decides what a target's store no longer needs, without changing anything."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -29,14 +29,14 @@ from replicator.services.target.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryLimits:
-    """How long an expiry may delete without a word, and what it leaves alone."""
+    """How long an expiry may delete between two announcements, and what it leaves alone."""
 
     lease: timedelta
     margin: timedelta
-    """Nothing is deleted in this last part of a lease; longer than any one request takes."""
+    """Last part of a lease, in which nothing is deleted; longer than one request takes."""
     clock_skew_max: timedelta
     orphan_age_min: timedelta
-    """Younger bytes may be those of a cut that is on its way."""
+    """Age below which an unreferenced object may belong to a cut that is not written yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,54 +44,54 @@ class ExpiredFiles:
     """Files that no point needs any more."""
 
     history: tuple[str, ...]
-    """Those that hold nothing behind the horizon."""
+    """Files with no record after the horizon."""
     begun: tuple[str, ...]
-    """Those that hold anything up to the horizon."""
+    """Files with a record at or before the horizon."""
     until: Offset
-    """What they ask for up to here may go: the horizon."""
+    """The horizon: references of records up to here may be deleted."""
     bases: tuple[Offset, ...]
     base_files: tuple[str, ...]
-    """Of these, and of bases that were never finished."""
+    """Files of the expired bases, and of bases that were never finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpiryPlan:
-    """What an expiry would do, as it looks before anybody agreed to it."""
+    """What an expiry would do, before the operator agrees."""
 
     log_id: str
     horizon: Offset
-    """The first cut that is kept without a hold; 0: all are."""
+    """Offset of the first cut that is retained without a hold; 0 if all cuts are."""
     before: Offset
-    """What the horizon was until now."""
+    """Horizon before this expiry."""
     oldest_before: ClosedCut
     oldest_after: ClosedCut
     spared: Spared
     unreferenced: LocationHashes
     expired_files: ExpiredFiles
     holds: tuple[Hold, ...]
-    """Those that keep something that would expire."""
+    """Holds that keep something which would otherwise expire."""
     storage: StorageFindings | None
-    """None: nobody looked."""
+    """Result of listing the storage; None if it was not listed."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing expires; there may be orphans."""
+        """Whether nothing expires; there may still be orphans."""
         return not (
             len(self.unreferenced) or self.expired_files.history or self.expired_files.base_files
         )
 
 
 class ExpiryPlanner:
-    """Reads what is kept and what goes, and holds the one against the other.
+    """Reads what is retained and what has expired, and subtracts the one from the other.
 
     Args:
-        target: The one whose storage is looked at. Its clock measures the window, unless the
-            source's last cut is older.
-        store: Its files: history, bases, holds, leases and the horizon.
+        target: Target whose storage is examined. Its clock measures the window, unless the source's
+            last cut is older.
+        store: The target's files: history, bases, holds, leases and the horizon.
         retained: Reads what must stay.
         references: Reads which locations the history references.
-        remover: Lists what stands in its storage.
-        limits: What is left alone.
+        remover: Lists the target's storage.
+        limits: Limits of an expiry.
     """
 
     def __init__(
@@ -112,19 +112,19 @@ class ExpiryPlanner:
     async def plan(
         self, retention: timedelta, *, storage: bool, orphans: bool = False
     ) -> ExpiryPlan:
-        """Return what would be done; nothing is changed.
+        """Return what an expiry would do; nothing is changed.
 
         Args:
-            retention: Any point of so long is kept.
+            retention: Length of the window in which any point stays restorable.
             storage: Whether to list the storage, for sizes and orphans.
-            orphans: Whether orphans are to go: then the target's rows are asked as well.
+            orphans: Whether orphans are deleted: the target's rows are then read as well.
 
         Raises:
-            RefusedError: the target was promoted or holds rows that are not ours, or a restore
-                reads what nobody can tell.
+            RefusedError: the target was promoted or holds foreign rows, or a restore is running
+                whose needs are unknown.
             NotFoundError: there is no history in the store.
-            CorruptionError: what must be kept cannot be read, so nobody knows what it needs.
-            TransientError: something is away.
+            CorruptionError: something retained cannot be read, so its references are unknown.
+            TransientError: something is unreachable.
         """
         look = await self._retained.look()
         log_id = look.log_id
@@ -150,13 +150,13 @@ class ExpiryPlanner:
         )
 
     def archive(self, look: Look) -> ArchivedLog:
-        """Return the history as it was listed."""
+        """Return the history as it was listed by a look."""
         archive = ArchivedLog(self._store, look.log_id)
         archive.take(look.listing)
         return archive
 
     def expired_files(self, look: Look, horizon: Offset) -> ExpiredFiles:
-        """Return the files that hold nothing but what is before the horizon and not held."""
+        """Return the files that contain only what is before the horizon and not held."""
         log_id, retained = look.log_id, look.held_offsets
         if look.checkpoint_offset is not None:
             retained.add(look.checkpoint_offset)
@@ -179,7 +179,7 @@ class ExpiryPlanner:
     def expired_records(
         self, archive: ArchivedLog, expired_files: ExpiredFiles
     ) -> list[AsyncIterator[Sequence[Record]]]:
-        """Return the records that no point needs any more; what is altered is passed over."""
+        """Yield the records that no point needs any more; altered files are skipped."""
         parts = [self._references.base_if_whole(archive, offset) for offset in expired_files.bases]
         if expired_files.begun:
             parts.append(
@@ -190,10 +190,10 @@ class ExpiryPlanner:
         return parts
 
     async def restores(self, look: Look) -> list[Offset]:
-        """Return the cuts that running restores read and nothing holds.
+        """Return the cuts that running restores read and no hold keeps.
 
         Raises:
-            RefusedError: one of them is in no stretch of this history: its needs are not known.
+            RefusedError: one of them is in no window of this history, so its needs are unknown.
         """
         limit = self._clock.now() - self.limits.clock_skew_max
         found = [
@@ -210,7 +210,7 @@ class ExpiryPlanner:
                 if not any(window.base.offset <= offset < window.end for window in windows):
                     raise RefusedError(
                         f"a restore of offset {offset} is running on target {self._target.name!r},"
-                        " and its history does not say what that needs",
+                        " and this history does not contain what it needs",
                         hint="run it again when the restore is over",
                     )
         return found
@@ -233,10 +233,10 @@ class ExpiryPlanner:
         before: Offset,
         spared: Spared,
     ) -> Offset:
-        """Return the newest base that the window can begin with, and read it."""
+        """Return the newest base that the window can start with; its references are read."""
         archive = self.archive(look)
         newest = await archive.last_cut(windows[-1])
-        # A source that stands still, or a clock that is ahead, must not use up the window.
+        # A paused source, or a clock that is ahead, must not use up the window.
         now = min(self._clock.now(), newest.closed.source_time)
         restores = await self.restores(look)
         found = await self._candidates(look, now - retention, min(restores, default=None))
@@ -284,10 +284,10 @@ class ExpiryPlanner:
         )
 
     async def _settled_before(self, look: Look) -> datetime:
-        """Return when what is on its way began to be stored, at the earliest.
+        """Return when the oldest bytes that may not be referenced yet were stored, at the earliest.
 
-        A cut is copied after the source's time of it, however late it is applied; a restore may
-        bring bytes of any cut.
+        Bytes of a cut are copied after the cut's source time, however late it is applied; a restore
+        may copy bytes of any cut.
         """
         reached = None if look.checkpoint is None else look.checkpoint.source_time
         limit = self._clock.now() - self.limits.clock_skew_max
@@ -301,6 +301,6 @@ class ExpiryPlanner:
         archive = self.archive(look)
         for offset in look.listing.offsets(look.log_id):
             if offset >= horizon:
-                with suppress(CorruptionError):  # told of before
+                with suppress(CorruptionError):  # reported before
                     return (await archive.base(offset)).cut
         raise NotFoundError(f"the store of target {self._target.name!r} has no base at {horizon}")

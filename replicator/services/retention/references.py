@@ -1,4 +1,4 @@
-"""Which places the files of one target's history ask for, read file by file in bounded memory."""
+"""Reads which locations the files of one target's history reference, in bounded memory."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -20,26 +20,26 @@ _Batches = AsyncIterator[Sequence[Record]]
 
 @dataclass(slots=True)
 class ReferencedLocations:
-    """Places that some files ask for, gathered over several readings."""
+    """Hashes of locations that records reference, gathered over several reads."""
 
     found: HashSet = field(default_factory=HashSet)
     unlocated: set[Offset] = field(default_factory=set)
-    """Records whose load spec leads nowhere."""
+    """Offsets of records whose load spec leads to no location by the configuration."""
 
     def hashes(self) -> LocationHashes:
-        """Return the places."""
+        """Return the hashes, ascending."""
         return self.found.hashes()
 
 
 class References:
-    """Reads the history and the bases of one log in one store as places.
+    """Reads the history and the bases of a store as locations on the target.
 
     Args:
-        store: Where the target keeps our files.
-        placing: Which place a record asks for.
-        workers: Where records are decoded.
-        records_max: How many of them are handed to a worker at once.
-        observer: Is told of progress, and of files that had to be passed over.
+        store: The target's files.
+        placing: Rule by which a record references a location.
+        workers: Processes that decode records.
+        records_max: Number of records that are handed to a worker at once.
+        observer: Receives progress, and files that had to be skipped.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class References:
         self._records_max, self._observer = records_max, observer
 
     async def gather(self, batches: _Batches, into: ReferencedLocations, *, what: str) -> None:
-        """Add what some records ask for."""
+        """Add the locations that some records reference."""
         done = 0
         async with self._workers.each(self._placing.located_hashes, batches) as results:
             async for placed in results:
@@ -66,17 +66,17 @@ class References:
     def named(
         self, batches: _Batches
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
-        """Give the places of some records by their names, within the block."""
+        """Yield the locations of some records by their names, within the block."""
         return self._workers.each(self._placing.named, batches)
 
     async def history(
         self, names: Sequence[str], *, after: Offset, until: Offset | None, tolerant: bool
     ) -> _Batches:
-        """Yield the records of some files with offsets after one, and up to another.
+        """Yield the records of some files with offsets after one offset and up to another.
 
         Raises:
-            CorruptionError: a file is altered or missing, unless `tolerant`: then it is passed
-                over and told of.
+            CorruptionError: a file is altered or missing, unless `tolerant`: such files are then
+                skipped and reported.
         """
         files = Files(self._store, spanned(names))
         for index in range(len(files)):
@@ -93,7 +93,7 @@ class References:
         """Yield the records of a base.
 
         Raises:
-            CorruptionError: it is altered, or not all of it is there.
+            CorruptionError: the base is altered or incomplete.
         """
         start, count = Offset(0), 0
         while records := await archive.read_base(base.offset, start, records_max=self._records_max):
@@ -127,19 +127,19 @@ class References:
 
 
 async def chained(parts: Sequence[_Batches]) -> _Batches:
-    """Yield what several readings yield, one after the other."""
+    """Yield the batches of several readings, one reading after the other."""
     for part in parts:
         async for batch in part:
             yield batch
 
 
 def ending_after(names: Collection[str], offset: Offset) -> list[str]:
-    """Return the files that hold records after an offset, by their starts."""
+    """Return the files with records after an offset, ordered by start."""
     spans = [(span, name) for name in names if (span := history_span(name)) is not None]
     return [name for (_, end), name in sorted(spans) if end > offset + 1]
 
 
 def beginning_until(names: Collection[str], offset: Offset) -> list[str]:
-    """Return the files that can hold records at or before an offset, by their starts."""
+    """Return the files that can have records at or before an offset, ordered by start."""
     spans = [(span, name) for name in names if (span := history_span(name)) is not None]
     return [name for (start, _), name in sorted(spans) if start <= offset]

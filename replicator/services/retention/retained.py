@@ -1,9 +1,9 @@
-"""What a target's store must keep: what its history needs from a cut on, its holds, its rows.
+"""Reads what a target's store must keep: for its history from a cut on, its holds and its rows.
 
-An expiry looks twice. The second look begins when its intent can be seen, and all that it deletes
-follows from that look: a hold, a base, a file of history or a checkpoint that is not in it came
-after the intent, so whoever wrote it has seen the intent, or will before it relies on what it
-wrote (`services/store/expiry_guard.py`, `Holds.create`).
+An expiry looks twice. The second look starts when the intent can be seen, and everything that the
+expiry deletes follows from that look. A hold, a base, a history file or a checkpoint that the look
+misses was written after the intent. Its writer has therefore seen the intent, or will see it before
+relying on what was written (`services/store/expiry_guard.py`, `Holds.create`).
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -45,53 +45,54 @@ ROWS_PER_FETCH_MAX = 1_000
 
 @dataclass(slots=True)
 class Spared:
-    """What must stay, as far as it was read: it only grows."""
+    """What must stay, as far as it was read; it only grows."""
 
     wanted: ReferencedLocations = field(default_factory=ReferencedLocations)
     history: set[str] = field(default_factory=set)
     bases: set[tuple[str, Offset]] = field(default_factory=set)
-    """By log and offset."""
+    """Log id and offset of each base that was read."""
     with_rows: bool = False
-    """Whether the target's rows are asked in any case, and not only where it stands elsewhere."""
+    """Whether the target's rows are always read, and not only if they may be of no retained cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One look at a target and its store: where it is, then what people hold, then the files.
+    """One look at a target and its store: first the checkpoint, then the holds, then the files.
 
-    In this order: a hold's base is written before the hold, history before the checkpoint. So a
-    hold or a checkpoint that was seen has its files in the listing, unless they are gone.
+    The order matters: a hold's base is written before the hold, and history before the checkpoint.
+    So the files of each hold and checkpoint in the look are in its listing, unless they are
+    deleted.
     """
 
     log_id: str
-    """The log that the target follows."""
+    """Id of the log that the target follows."""
     checkpoint: Checkpoint | None
     holds: tuple[Hold, ...]
-    """Those in force, on cuts of this log."""
+    """Holds in force on cuts of this log."""
     listing: Listing
 
     @property
     def held_offsets(self) -> set[Offset]:
-        """Return the cuts that are held."""
+        """Offsets of the held cuts."""
         return {hold.point.offset for hold in self.holds}
 
     @property
     def checkpoint_offset(self) -> Offset | None:
-        """Return the cut that all of the target is at: its base stays, so that it can be proved."""
+        """Offset of the cut that the whole target is at; its base stays for `verify`."""
         if self.checkpoint is None or self.checkpoint.datasource:
             return None
         return self.checkpoint.offset
 
 
 class Retained:
-    """Reads what must stay, again and again, and only what is new.
+    """Reads what must stay; a repeated read only reads what is new.
 
     Args:
-        target: The one whose rows and holds keep something.
-        store: Its files, with the history that keeps the rest.
-        reconciler: Counts rows that are not ours.
+        target: Target whose rows and holds retain something.
+        store: The target's files, with the history that retains the rest.
+        reconciler: Counts the target's foreign rows.
         references: Reads which locations the history references.
-        layout: Of its storage.
+        layout: Layout of the target's storage.
     """
 
     def __init__(
@@ -108,11 +109,11 @@ class Retained:
         self._references, self._layout = references, layout
 
     async def look(self, log_id: str | None = None) -> Look:
-        """Look at what there is now; `log_id` is that of an earlier look.
+        """Look at the target and its store; `log_id` is that of an earlier look.
 
         Raises:
-            RefusedError: the target was promoted, or its rows are not ours.
-            NotFoundError: nothing says which log the target follows.
+            RefusedError: the target was promoted, or its rows are foreign.
+            NotFoundError: it is unknown which log the target follows.
         """
         checkpoint = await self.checkpoint()
         if log_id is None and checkpoint is not None:
@@ -131,12 +132,12 @@ class Retained:
         if len(logs := listing.logs()) != 1:
             raise NotFoundError(
                 f"the store of target {self._target.name!r} has histories of {len(logs)} logs, and"
-                " the target has no checkpoint that says which one it follows"
+                " the target has no checkpoint that names the log that it follows"
             )
         return logs[0]
 
     async def spare(self, look: Look, horizon: Offset, spared: Spared) -> None:
-        """Add what must stay to what was read of it before; what is new is read.
+        """Add what must stay by this look; only what was not read before is read.
 
         Raises:
             RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
@@ -151,7 +152,7 @@ class Retained:
     async def records(
         self, look: Look, horizon: Offset, spared: Spared
     ) -> list[AsyncIterator[Sequence[Record]]]:
-        """Return the records that must stay and were not read before, of all logs.
+        """Return the records of all logs that must stay and were not read before.
 
         Raises:
             RefusedError, CorruptionError, TransientError: as for `spare`.
@@ -167,10 +168,10 @@ class Retained:
         return parts
 
     async def checkpoint(self) -> Checkpoint | None:
-        """Return where the target is.
+        """Return the target's checkpoint.
 
         Raises:
-            RefusedError: it was promoted, or its rows are not ours.
+            RefusedError: the target was promoted, or its rows are foreign.
         """
         checkpoint = await self._target.checkpoint()
         refuse_promoted(checkpoint, self._target.name)
@@ -179,11 +180,11 @@ class Retained:
         return checkpoint
 
     async def _is_elsewhere(self, look: Look, horizon: Offset) -> bool:
-        """Return whether the target's rows may not be those of a cut that is kept."""
+        """Return whether the target's rows may belong to no retained cut."""
         if (checkpoint := look.checkpoint) is None:
             return False
         if await self._target.renamed():
-            return True  # those rows are in no cut
+            return True  # renamed rows are in no cut
         archive = ArchivedLog(self._store, look.log_id)
         archive.take(look.listing)
         end = archive.listed_end or Offset(0)
@@ -192,10 +193,12 @@ class Retained:
     async def _sources(
         self, log_id: str, listing: Listing, horizon: Offset, extra: set[Offset], spared: Spared
     ) -> list[AsyncIterator[Sequence[Record]]]:
-        """Return the records of a log that are kept and were not read before.
-
-        Of the bases behind the horizon only those that begin a stretch hold what no history says.
-        """
+        """Return the records of a log that are retained and were not read before."""
+        # A base repeats rows that history before it published. Behind the horizon that history is
+        # read anyway, as long as no file is missing: `covered` is the end of that unbroken history.
+        # Only the base that starts a new window has rows that no retained file contains (their
+        # events are before the horizon or in the hole); without it the bytes of such rows would be
+        # deleted.
         archive, covered = ArchivedLog(self._store, log_id), horizon
         archive.take(listing)
         parts: list[AsyncIterator[Sequence[Record]]] = []
@@ -221,14 +224,14 @@ class Retained:
             if offset not in still:
                 raise TransientError(f"the hold on offset {offset} was removed meanwhile")
             raise CorruptionError(
-                f"the base of the hold on offset {offset} is missing: nobody knows what it keeps",
-                hint="take it from a copy of this store, or remove the hold",
+                f"the base of the hold on offset {offset} is missing: its references are unknown",
+                hint="restore the base from a copy of this store, or remove the hold",
             )
 
     async def _require_placed(self, look: Look, wanted: ReferencedLocations) -> None:
-        """Require that whatever leads nowhere is known as a gap.
+        """Require that each record whose load spec leads nowhere is recorded as a gap.
 
-        With another configuration the same records might lead to bytes that would be deleted.
+        With the former configuration such a record may reference bytes that would now be deleted.
         """
         if not wanted.unlocated:
             return
@@ -240,12 +243,12 @@ class Retained:
             raise RefusedError(
                 f"{len(unknown)} segments of target {self._target.name!r} have load specs that this"
                 f" configuration cannot read, the first at offset {unknown[0]}",
-                hint="were source.deep_storage or source.other_deep_storages changed? They must"
-                " name all storages that the history speaks of",
+                hint="restore the former source.deep_storage and source.other_deep_storages:"
+                " they must name all storages that the history references",
             )
 
     async def _spare_rows(self, wanted: ReferencedLocations) -> None:
-        """Spare what the target's own rows point to, at whatever cut they are."""
+        """Spare the bytes that the target's own rows reference, whatever their cut is."""
         async with self._target.metadata.snapshot() as snapshot:
             if Kind.SEGMENT not in snapshot.kinds:
                 return
@@ -273,10 +276,10 @@ class Retained:
 
 
 async def listed_base(archive: ArchivedLog, offset: Offset) -> Base:
-    """Return a base that was listed a moment ago.
+    """Return a base that was just listed.
 
     Raises:
-        TransientError: it went meanwhile, with a hold that was refused or with another expiry.
+        TransientError: it was deleted meanwhile, with a refused hold or by another expiry.
         CorruptionError: it is altered.
     """
     try:

@@ -1,4 +1,4 @@
-"""The loop of a service: one step after another, until it is told to stop."""
+"""The loop of a service: one step after another, until the process is told to stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from replicator.model.retry import RetryPolicy
 from replicator.services.running.pause import pause
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]
-"""Does one step; returns the seconds to wait before the next, None when there is none."""
+"""Does one step; returns the seconds to wait before the next one, None to end the loop."""
 
 
 async def repeat(
@@ -24,16 +24,16 @@ async def repeat(
     observer: Observer,
     passing: tuple[type[ReplicatorError], ...] = (TransientError,),
 ) -> None:
-    """Do steps until `stop` is set or there is none any more; a begun step always finishes.
+    """Do steps until `stop` is set or a step ends the loop; a started step always finishes.
 
     Args:
-        step: One step; the next begins from nothing but what the last has written.
+        step: One step; each starts only from what the previous ones have written.
         stop: Ends the loop, and every wait in it.
-        what: What a step does, for whoever is told of a wait.
-        retry: How long the waits are after failures that follow each other.
-        rng: Draws them.
-        observer: Is told of them.
-        passing: Failures after which the next step may go well; all others are raised.
+        what: What a step does, for the observer of a wait.
+        retry: Length of the waits after consecutive failures.
+        rng: Source of jitter for these waits.
+        observer: Receives each wait.
+        passing: Errors that the next step may get over; all others are raised.
     """
     failures = 0
     while not stop.is_set():

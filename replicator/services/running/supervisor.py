@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 class Service(Protocol):
-    """Something that runs until it is told to stop."""
+    """A task that runs until it is told to stop."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Return soon after `stop` is set, with the work in hand finished."""
@@ -23,8 +23,8 @@ async def supervise(
 ) -> None:
     """Run all services until `stop` or until each has ended; give them `drain_s` to finish.
 
-    If one fails the others are cancelled and its error is raised in an ExceptionGroup: every step
-    is safe to repeat, so dying early beats limping on.
+    If one fails, the others are cancelled and its error is raised in an ExceptionGroup: every step
+    can be repeated safely, so stopping early is better than running on without one service.
     """
     async with asyncio.TaskGroup() as group:
         tasks = {group.create_task(s.run(stop), name=name) for name, s in services.items()}
@@ -48,7 +48,7 @@ async def supervise(
 
 
 def stop_on_signals(stop: asyncio.Event, *, told: Callable[[], None] = lambda: None) -> None:
-    """Set `stop` on the first SIGTERM or SIGINT, and call `told`; the second one kills as usual."""
+    """Set `stop` on the first SIGTERM or SIGINT; a second one kills the process as usual."""
     loop = asyncio.get_running_loop()
 
     def stop_once(number: signal.Signals) -> None:

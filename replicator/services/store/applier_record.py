@@ -27,7 +27,7 @@ _NOTE = Shape(_ApplierNote, "remove it, the next applier writes it again", forma
 class PausedBy(Enum):
     """Why a target's applier does not write."""
 
-    STANDING = auto()
+    AFTER_RESTORE = auto()
     """A restore has brought the target to a cut, where it stays until it is told to go on."""
     AT_WORK = auto()
     """A restore or a repair is under way."""
@@ -67,7 +67,7 @@ class ApplierRecord:
         if checkpoint is not None and checkpoint.promoted:
             return PausedBy.PROMOTED
         if checkpoint is not None and checkpoint.paused:
-            return PausedBy.STANDING
+            return PausedBy.AFTER_RESTORE
         return PausedBy.AT_WORK if await self._is_leased() else None
 
     async def _is_leased(self) -> bool:

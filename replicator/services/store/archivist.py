@@ -206,7 +206,7 @@ class Archivist:
         there = await self._area.names(base_folder(base.log_id, base.offset))
         written = {part_name(base.log_id, base.offset, part.start) for part in base.parts}
         if gone := written.difference(there):
-            raise TransientError(f"{min(gone)} was taken away: an expiry is at work in this store")
+            raise TransientError(f"{min(gone)} was taken away: an expiry is running in this store")
 
     async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> BasePart:
         start = records[0].offset

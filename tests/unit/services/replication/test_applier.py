@@ -493,7 +493,7 @@ async def test_a_checkpoint_ahead_of_the_log_is_refused(left: int):
     pipeline = await seeded(segment())
     del pipeline.log._stored.records[left:]
     pipeline.log._stored.end = Offset(left)
-    with pytest.raises(CorruptionError, match="the log has lost what was already applied"):
+    with pytest.raises(CorruptionError, match="the log has lost records that were already applied"):
         await pipeline.new_applier().apply_next()
 
 
@@ -623,7 +623,7 @@ async def test_a_target_that_stands_still_does_not_go_over_to_another_log_by_its
     await pipeline.restorer().execute(plan, accept_gaps=False)
     pipeline.publish(segment("later"))
     await with_a_lost_log(pipeline)
-    with pytest.raises(RefusedError, match="stands still"):
+    with pytest.raises(RefusedError, match="is paused"):
         await pipeline.new_applier(new_log=True).apply_next()
     pipeline.applier = pipeline.new_applier(new_log=True, resume=True)
     await pipeline.follow()
@@ -749,7 +749,7 @@ async def test_a_log_that_takes_no_reports_slows_nothing(monkeypatch: pytest.Mon
         assert await pipeline.applier.apply_next()
     assert len(pipeline.target.rows) == 2
     said = [one for one in pipeline.seen if isinstance(one, Waiting)]
-    assert [one.what for one in said] == ["show in the log how far the target is"] * 2
+    assert [one.what for one in said] == ["report the target's position to the log"] * 2
 
 
 class Following:
@@ -806,7 +806,7 @@ async def test_a_restore_pauses_a_running_applier_which_takes_the_target_up_agai
     pipeline.publish(segment("during"))
     await pipeline.cut()
     await following.until(lambda: len(following.whys()) == 1)
-    assert "stands still after a restore to cut 1" in str(following.whys()[0])
+    assert "is paused after a restore to cut 1" in str(following.whys()[0])
     assert pipeline.target_ids() == {segment("seed").id}, "--resume was for the first time alone"
     await pipeline.new_applier(resume=True).apply_next()
     pipeline.publish(segment("after"))
@@ -839,7 +839,7 @@ async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
         pipeline.publish(segment("during"))
         await pipeline.cut()
         await following.until(lambda: len(following.whys()) == 1)
-        assert "at work" in str(following.whys()[0])
+        assert "is running" in str(following.whys()[0])
         assert pipeline.target.sources[SOURCE].epoch == copied.state.epoch
     await following.until(lambda: segment("during").id in pipeline.target_ids())
     await following.end()

@@ -180,7 +180,7 @@ async def test_the_target_stands_still_until_it_is_told_to_go_on():
     """A replayed accident must not follow at once."""
     pipeline = await follow_from_the_start()
     await restore(pipeline, ToOffset(offset=Offset(5)))
-    with pytest.raises(RefusedError, match="stands still"):
+    with pytest.raises(RefusedError, match="is paused"):
         await pipeline.new_applier().apply_next()
     assert ORDERS.id in pipeline.target_ids()
     pipeline.applier = pipeline.new_applier(resume=True)

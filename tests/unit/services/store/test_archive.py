@@ -459,7 +459,7 @@ async def test_a_base_whose_files_an_expiry_takes_is_not_finished(monkeypatch: p
             await pipeline.area.delete(name)
 
     monkeypatch.setattr(pipeline.area, "replace", take_away)
-    with pytest.raises(TransientError, match="an expiry is at work"):
+    with pytest.raises(TransientError, match="an expiry is running"):
         await pipeline.archivist().write_base(cut)
     assert manifest_name("log", cut.offset) not in pipeline.area.files
 
