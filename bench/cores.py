@@ -15,7 +15,7 @@ import asyncpg
 
 from bench.stage import FILL, SOURCE_ROOT, TABLES, server
 from replicator.adapters.postgresql.session import SESSION, Database, connect, discover
-from replicator.adapters.postgresql.sql import scan_sql
+from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.model.row import Kind
 
 RATIO_MAX = 0.6
@@ -33,7 +33,7 @@ async def main(rows: int, payload_bytes: int, rounds: int, folder: Path | None) 
             database = Database(dsn=dsn)
             async with connect(database) as session:
                 shape = (await discover(session, database))[Kind.SEGMENT]
-            query = scan_sql(shape, frozenset(shape.types), filtered=False)
+            query = scan_sql(shape, frozenset(shape.types), Chosen.ALL, versions=False)
             seconds: dict[str, list[float]] = {"0.1": [], SESSION[SETTING]: []}
             for _ in range(rounds):
                 for value, found in seconds.items():

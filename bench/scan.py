@@ -27,12 +27,14 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Database, connect, discover
-from replicator.adapters.postgresql.sql import scan_sql
+from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row
-from replicator.ports import Snapshot, Visit
+from replicator.model.versions import Places
+from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
+from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 
 RATIO_MAX = 1.5
@@ -82,9 +84,20 @@ class CountingSnapshot:
     def __init__(self, counts: CountingReader, snapshot: Snapshot) -> None:
         self._counts, self._snapshot = counts, snapshot
         self.taken_at, self.kinds = snapshot.taken_at, snapshot.kinds
+        self.lineage = snapshot.lineage
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        """Look at the versions and count."""
+        self._counts.statements += 1
+        await self._snapshot.versions(kind, visit)
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         """Scan and count."""
 
@@ -93,7 +106,7 @@ class CountingSnapshot:
             visit(chunk)
 
         self._counts.statements += 1
-        await self._snapshot.scan(kind, count, datasources=datasources)
+        await self._snapshot.scan(kind, count, datasources=datasources, places=places)
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         """Fetch and count."""
@@ -122,7 +135,7 @@ async def bare_scan_s(dsn: str) -> float:
     database = Database(dsn=dsn)
     async with connect(database) as session:
         shape = (await discover(session, database))[Kind.SEGMENT]
-        query = scan_sql(shape, frozenset(shape.types), filtered=False)
+        query = scan_sql(shape, frozenset(shape.types), Chosen.ALL, versions=False)
         started_s = perf_counter()
         await session.copy("bare scan", query, sink=discard)
         return perf_counter() - started_s
@@ -151,6 +164,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 idle_cut_interval_s=1e9,
                 fetch_rows_max=1000,
                 append_bytes_max=2 << 20,
+                versions=VersionOptions(enabled=False, full_scan_interval_s=86_400),
             ),
             retry=RetryPolicy(),
             rng=Random(1),

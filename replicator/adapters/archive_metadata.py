@@ -29,7 +29,17 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
-from replicator.ports import LIST_BYTES_MAX, Area, Clock, Obstacle, Snapshot, Transaction, Visit
+from replicator.model.versions import Lineage, NoVersions, Places
+from replicator.ports import (
+    LIST_BYTES_MAX,
+    Area,
+    Clock,
+    Obstacle,
+    Snapshot,
+    Transaction,
+    Visit,
+    VisitVersions,
+)
 
 KEPT_STATES = 8
 """Older files of the state are removed; a few stay, for those who look back."""
@@ -183,13 +193,22 @@ class _NoRows:
     """A `Snapshot` of no tables."""
 
     kinds: frozenset[Kind] = frozenset()
+    lineage: Lineage | NoVersions = NoVersions("an archive has no rows")
 
     def __init__(self, taken_at: datetime) -> None:
         self.taken_at = taken_at
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
+        """Visit nothing."""
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Visit nothing."""
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:

@@ -162,8 +162,8 @@ class Application:
         """The configured targets, sorted."""
         return sorted(self.settings.targets)
 
-    def watcher(self) -> Watcher:
-        """Return the watcher of the source."""
+    def watcher(self, *, trust_versions: bool = False) -> Watcher:
+        """Return the watcher of the source; `trust_versions` as in `pipeline.watcher`."""
         return watcher(
             self.settings.watch,
             source=self.source_name,
@@ -172,6 +172,7 @@ class Application:
             history=self._history_with(self.target_names, preferred=False),
             tools=self.tools,
             observer=self.hearts.watching(),
+            trust_versions=trust_versions,
         )
 
     def heart(self, who: str, verb: str) -> Heart:

@@ -32,6 +32,7 @@ from replicator.ports import (
 from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
 from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
@@ -113,8 +114,12 @@ def watcher(
     history: History,
     tools: Tools,
     observer: Observer,
+    trust_versions: bool = False,
 ) -> Watcher:
-    """Return the watcher of a source; `history` reads the log that it writes to."""
+    """Return the watcher of a source; `history` reads the log that it writes to.
+
+    `trust_versions` says that row versions may be trusted again, though they missed a change.
+    """
     return Watcher(
         source=source,
         metadata=metadata,
@@ -126,6 +131,11 @@ def watcher(
             idle_cut_interval_s=settings.idle_cut_interval_s,
             fetch_rows_max=settings.fetch_rows_max,
             append_bytes_max=settings.append_bytes_max,
+            versions=VersionOptions(
+                enabled=settings.row_versions,
+                full_scan_interval_s=settings.full_scan_interval.total_seconds(),
+                trusted_again=trust_versions,
+            ),
         ),
         retry=settings.retry.policy,
         rng=tools.rng,

@@ -36,13 +36,20 @@ from replicator.model.observation import (
     Observation,
     Observer,
     Polled,
+    ScanBegun,
     TargetPaused,
+    VersionsMissed,
     Waiting,
+    Why,
 )
 from replicator.model.observation import Progress as ProgressMade
 from replicator.model.shown import printable
 
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
+MISSED = (
+    "this poll has found them, and every poll reads every row from now on: report it with the"
+    " versions of this and of the source's database; --trust-row-versions ends that"
+)
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 _shown: list["Screen"] = []
@@ -110,7 +117,7 @@ class Screen:
         match observation:
             case EpochAcquired() | Polled() | Followed():
                 pass
-            case LogBegun() | TargetPaused() | Muted():
+            case LogBegun() | TargetPaused() | Muted() | ScanBegun() | VersionsMissed():
                 self.hold_still()
                 _announce(observation)
             case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
@@ -165,10 +172,16 @@ class Screen:
             self._progress.remove_task(self._tasks.pop(made.what))
 
 
-def _announce(observation: LogBegun | TargetPaused | Muted) -> None:
+def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | VersionsMissed) -> None:
     match observation:
         case Muted(who=who, reason=reason):
             logger().warning("`status` cannot see that this runs", who=who, reason=reason)
+        case ScanBegun(why=Why.UNAVAILABLE, detail=detail):
+            logger().warning("no row versions: each poll reads every row", why=detail)
+        case ScanBegun(why=why, detail=detail):
+            logger().info("this poll reads every row", why=str(why), detail=detail)
+        case VersionsMissed(rows=rows):
+            logger().error("row versions missed changes", rows=rows, hint=MISSED)
         case LogBegun(log_id=log_id):
             logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
         case TargetPaused(target=target, why=None):

@@ -45,6 +45,13 @@ Adopt = Annotated[
         " does not have go.",
     ),
 ]
+TrustVersions = Annotated[
+    bool,
+    typer.Option(
+        "--trust-row-versions",
+        help="Poll by row versions again, though they have missed a change: you know why.",
+    ),
+]
 NewLog = Annotated[
     bool,
     typer.Option(
@@ -63,12 +70,14 @@ def run(
     resume: Resume = False,
     adopt: Adopt = False,
     new_log: NewLog = False,
+    trust_row_versions: TrustVersions = False,
 ) -> None:
     """Watch the source and keep every target up with it, in one process."""
 
     async def body(application: Application, _: Screen) -> Outcome:
         names = target or application.target_names
-        services: dict[str, Service] = {"watch": application.watcher()}
+        watcher = application.watcher(trust_versions=trust_row_versions)
+        services: dict[str, Service] = {"watch": watcher}
         services["heart"] = application.heart(WATCH, "run")
         for name in names:
             services[f"heart {name}"] = application.heart(apply_to(name), "run")
@@ -84,12 +93,14 @@ def watch(
     config: ConfigPath = DEFAULT_CONFIG,
     set_: Overrides = None,
     once: Once = False,
+    trust_row_versions: TrustVersions = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish the source's changes to the log."""
 
     async def body(application: Application, _: Screen) -> Outcome:
-        watcher, heart = application.watcher(), application.heart(WATCH, "watch")
+        watcher = application.watcher(trust_versions=trust_row_versions)
+        heart = application.heart(WATCH, "watch")
         if not once:
             return await _supervised(application, {"watch": watcher, "heart": heart}, ())
         changed = await watcher.poll()

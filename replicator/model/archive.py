@@ -131,6 +131,7 @@ class _Cut:
     count: Natural
     digest: Annotated[Digest, HEXADECIMAL]
     epoch: Annotated[Epoch, NATURAL]
+    distrusts_row_versions: bool = False
 
     def closed(self) -> ClosedCut:
         return ClosedCut(
@@ -141,6 +142,7 @@ class _Cut:
                 count=self.count,
                 digest=self.digest,
                 epoch=self.epoch,
+                distrusts_versions=self.distrusts_row_versions,
             ),
         )
 
@@ -372,6 +374,7 @@ def _checksum(body: bytes | memoryview, footer: Mapping[str, Any]) -> str:
 
 def _cut_json(cut: ClosedCut) -> dict[str, Any]:
     closed = cut.closed
+    distrust = {"distrusts_row_versions": True} if closed.distrusts_versions else {}
     return {
         "offset": cut.offset,
         "cut": closed.cut,
@@ -379,6 +382,7 @@ def _cut_json(cut: ClosedCut) -> dict[str, Any]:
         "count": closed.count,
         "digest": hex_digest(closed.digest),
         "epoch": closed.epoch,
+        **distrust,
     }
 
 

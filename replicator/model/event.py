@@ -45,6 +45,9 @@ class CutClosed:
     digest: Digest
     """Of the whole inventory after the cut."""
     epoch: Epoch
+    distrusts_versions: bool = False
+    """Whether the source's row versions have missed a change, and nobody has said since that they
+    may be trusted again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ T = TypeVar("T", bound=np.generic)
 
 FOLD_MIN = 1 << 16
 """Fewer changes than this wait for more: each fold copies the whole ledger once."""
+RECENT_MAX = 1 << 12
+"""Changes that may wait where single rows are asked for: some 300 bytes each."""
 BLOCK_ROWS = 1 << 16
 """Rows that are computed with at once, so that what is only needed on the way stays small."""
 _NO_MARK = bytes(FINGERPRINT_BYTES)
@@ -164,16 +166,31 @@ class Comparison:
         """Return the offsets of the ledger's rows that no chunk held, in ascending order."""
         return np.sort(self._ledger.offsets[~self._seen])
 
+    def unseen_keys(self) -> Keys:
+        """Return the key hashes of the same, in no order that means anything."""
+        return self._ledger.keys[~self._seen]
+
     def lacking(self) -> Offsets:
         """Return the offsets of the ledger's rows that no chunk held with the same content."""
         return np.sort(self._ledger.offsets[~self._seen | self._stale])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standings:
+    """What is known of many rows, in the order in which they were asked for."""
+
+    known: Mask
+    marks: Marks
+    """Of no meaning where a row is not known, like the offsets."""
+    offsets: Offsets
 
 
 class Folding:
     """Folds a long history into a ledger, in 57 bytes for each change that still waits.
 
     Changes are added as they are read, and count once `close` says that their cut is whole;
-    `discard` forgets those of an attempt that was never closed.
+    `discard` forgets those of an attempt that was never closed. What is asked of single rows needs
+    no fold: a cut of ten rows copies no ledger of millions.
     """
 
     def __init__(self, start: Ledger) -> None:
@@ -181,6 +198,9 @@ class Folding:
         self._keys, self._marks, self._removed = bytearray(), bytearray(), bytearray()
         self._offsets = array("q")
         self._closed = 0
+        self._recent: dict[bytes, Standing | None] = {}
+        """The last word of the changes that wait, as far as they are looked through."""
+        self._looked, self._sum = 0, int(start.digest)
 
     def add(self, key: bytes, mark: bytes | None, offset: int) -> None:
         """Take one more change; None for `mark` means that the row is gone."""
@@ -212,12 +232,56 @@ class Folding:
         """Go on from another ledger; what was added so far does not count."""
         self._cut(0)
         self._closed, self._ledger = 0, start
+        self._begin_anew()
 
     def ledger(self) -> Ledger:
         """Return the ledger after all closed changes."""
         if self._closed:
             self._fold()
         return self._ledger
+
+    @property
+    def digest(self) -> Digest:
+        """That of the ledger after all closed changes."""
+        self._look_through()
+        return Digest(self._sum % DIGEST_MODULUS)
+
+    def find(self, key: bytes) -> Standing | None:
+        """Return what is known of a row after all closed changes."""
+        self._look_through()
+        return self._recent[key] if key in self._recent else self._ledger.find(key)
+
+    def standings(self, keys: Keys) -> Standings:
+        """Return the same of many rows."""
+        self._look_through()
+        places = np.searchsorted(self._ledger.keys, keys)
+        known = _same(self._ledger.keys, places, keys)
+        marks, offsets = np.zeros(len(keys), MARK), np.zeros(len(keys), np.int64)
+        marks[known] = self._ledger.marks[places[known]]
+        offsets[known] = self._ledger.offsets[places[known]]
+        for place, key in enumerate(items(keys)) if self._recent else ():
+            if key in self._recent:
+                standing = self._recent[key]
+                known[place] = standing is not None
+                marks[place], offsets[place] = standing or (b"", 0)
+        return Standings(known=known, marks=marks, offsets=offsets)
+
+    def _look_through(self) -> None:
+        if self._closed > RECENT_MAX:
+            self._fold()
+        keys, marks = memoryview(self._keys), memoryview(self._marks)
+        for at in range(self._looked, self._closed):
+            key = bytes(keys[at * KEY.itemsize : (at + 1) * KEY.itemsize])
+            former = self._recent[key] if key in self._recent else self._ledger.find(key)
+            mark = Fingerprint(bytes(marks[at * MARK.itemsize : (at + 1) * MARK.itemsize]))
+            gone = bool(self._removed[at])
+            self._recent[key] = None if gone else Standing(mark, Offset(self._offsets[at]))
+            self._sum += int.from_bytes(b"" if gone else mark)
+            self._sum -= int.from_bytes(former.fingerprint if former else b"")
+        self._looked = self._closed
+
+    def _begin_anew(self) -> None:
+        self._recent, self._looked, self._sum = {}, 0, int(self._ledger.digest)
 
     def _fold(self) -> None:
         """Fold the closed changes; the buffers are handed over, for they may be the larger part."""
@@ -234,6 +298,7 @@ class Folding:
                 removed=np.frombuffer(removed, np.bool_, count),
             ),
         )
+        self._begin_anew()
 
     def _cut(self, count: int) -> None:
         del self._keys[count * KEY.itemsize :]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import TypeAlias
 
 from replicator.model.checkpoint import Gap
@@ -33,11 +34,47 @@ class TargetPaused:
     """None: it is taken up."""
 
 
+class Why(StrEnum):
+    """Why a poll reads every row of the source, and not their versions alone."""
+
+    START = "start"
+    """Nothing is remembered."""
+    DUE = "due"
+    """The last one is so long ago that row versions are to be audited."""
+    BROKEN = "broken"
+    """The source's row versions do not continue those that are remembered."""
+    UNAVAILABLE = "unavailable"
+    """The source has none that can be trusted."""
+    DISTRUSTED = "distrusted"
+    """They have missed a change."""
+    OFF = "off"
+    """The configuration says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanBegun:
+    """A poll reads every row; told once as long as the reason stays the same and lasts."""
+
+    why: Why
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionsMissed:
+    """A scan of every row found what row versions had not told: they are trusted no more."""
+
+    rows: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """The source was asked and answered, whether anything had changed or not."""
 
     scanned_rows: int
+    fingerprinted_rows: int
+    """Those of them whose contents the source's database had to read."""
+    full: bool
+    """Whether that was every row."""
     poll_s: float
     """From the question to the end of the cut, if there was one."""
 
@@ -153,6 +190,8 @@ Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
     | TargetPaused
+    | ScanBegun
+    | VersionsMissed
     | Polled
     | CutPublished
     | ObjectCopied

@@ -115,6 +115,8 @@ def encode(event: Event, envelope: Envelope) -> Document:
                 "digest": hex_digest(event.digest),
                 "source_time": time_text(event.source_time),
             }
+            if event.distrusts_versions:
+                data["distrusts_row_versions"] = True
         case _:
             assert_never(event)
     document = {
@@ -235,6 +237,7 @@ def _told(
         count=_typed(data, "count", int),
         digest=Digest(int.from_bytes(_fingerprint(data, "digest"))),
         epoch=envelope.epoch,
+        distrusts_versions="distrusts_row_versions" in data,
     )
 
 

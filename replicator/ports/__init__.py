@@ -29,6 +29,7 @@ from replicator.ports.metadata import (
     SourceReader,
     Transaction,
     Visit,
+    VisitVersions,
 )
 from replicator.ports.storage import (
     Checked,
@@ -97,6 +98,7 @@ __all__ = [
     "Transaction",
     "TriesReading",
     "Visit",
+    "VisitVersions",
     "Workers",
     "too_large",
 ]

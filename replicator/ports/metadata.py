@@ -13,6 +13,7 @@ from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row, RowKey
+from replicator.model.versions import Lineage, NoVersions, Places, Versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +26,14 @@ class Chunk:
     """`fingerprint` of each row, computed where the row is."""
     handles: NDArray[Any]
     """Lead back to the rows within the same snapshot; of no meaning outside it."""
+    versions: Versions | None = None
+    """Of each row; None where the snapshot has no lineage."""
 
 
 Visit: TypeAlias = Callable[[Chunk], None]
 """Called with each chunk of a scan; must not block."""
+VisitVersions: TypeAlias = Callable[[Versions], None]
+"""Called with each chunk of versions; must not block."""
 
 
 class Snapshot(Protocol):
@@ -39,18 +44,36 @@ class Snapshot(Protocol):
     clock, UTC; on a replica that of what it has replayed."""
     kinds: frozenset[Kind]
     """The tables that this store has."""
+    lineage: Lineage | NoVersions
+    """Of its rows' versions."""
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         """Visit every row of one kind once, in no order, a bounded number at a time.
 
         Of append-only tables only the newest row of each key is a row. With `datasources`, only
-        rows whose `datasource` is one of them; kinds without one then have no rows.
+        rows whose `datasource` is one of them; kinds without one then have no rows. With `places`,
+        which this snapshot's versions have said, only the rows that are there.
 
         Raises:
             TransientError: the database is gone; the snapshot is lost, take a new one.
             ConfigError: a table, a column or a privilege is missing; the message names it.
+        """
+        ...
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        """Visit the version of every row that a scan would visit, no payload and no key.
+
+        Only of a snapshot with a lineage. It costs the store a small part of what a scan does.
+
+        Raises:
+            TransientError, ConfigError: as for `scan`.
         """
         ...
 

@@ -23,7 +23,9 @@ from replicator.model.observation import (
     Observer,
     Polled,
     Progress,
+    ScanBegun,
     TargetPaused,
+    VersionsMissed,
     Waiting,
 )
 from replicator.ports import Clock
@@ -61,6 +63,14 @@ class Metrics:
         )
         self._polled = gauge("last_poll_timestamp_seconds", "When the source last answered a poll.")
         self._scanned = gauge("scanned_rows", "Rows of the source at its last poll.")
+        self._fingerprinted = counter(
+            "fingerprinted_rows_total", "Rows whose contents the source's database has read."
+        )
+        self._full = counter("full_scans_total", "Polls that read every row of the source.")
+        self._missed = counter(
+            "row_versions_missed_total", "Changes that row versions did not tell and a scan found."
+        )
+        self._missed.labels(source)
         self._events = counter("events_published_total", "Events appended to the log.", "type")
         self._copied = counter(
             "objects_copied_total",
@@ -108,11 +118,11 @@ class Metrics:
             case CutApplied():
                 self._applied.labels(self._source, target).inc()
                 self._rows.labels(self._source, target).inc(observation.rows)
-            case GapOpened() | Waiting() | ArchiveDamaged():
+            case GapOpened() | Waiting() | ArchiveDamaged() | VersionsMissed():
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
-            case Progress() | LogBegun() | TargetPaused() | Followed() | Muted():
+            case Progress() | LogBegun() | TargetPaused() | Followed() | Muted() | ScanBegun():
                 pass
             case _:
                 assert_never(observation)
@@ -125,7 +135,7 @@ class Metrics:
         self._drills.labels(self._source, target, result).inc()
 
     def _count_trouble(
-        self, observation: GapOpened | Waiting | ArchiveDamaged, target: str
+        self, observation: GapOpened | Waiting | ArchiveDamaged | VersionsMissed, target: str
     ) -> None:
         match observation:
             case GapOpened(gap=gap):
@@ -134,6 +144,8 @@ class Metrics:
                 self._retries.labels(self._source, target).inc()
             case ArchiveDamaged():
                 self._damaged.labels(self._source, target).inc()
+            case VersionsMissed(rows=rows):
+                self._missed.labels(self._source).inc(rows)
             case _:
                 assert_never(observation)
 
@@ -145,6 +157,8 @@ class Metrics:
         self._polls.labels(self._source).observe(observation.poll_s)
         self._polled.labels(self._source).set(self._clock.now().timestamp())
         self._scanned.labels(self._source).set(observation.scanned_rows)
+        self._fingerprinted.labels(self._source).inc(observation.fingerprinted_rows)
+        self._full.labels(self._source).inc(observation.full)
 
     def _count_copied(self, copied: ObjectCopied, target: str) -> None:
         if copied.reused:

@@ -35,6 +35,7 @@ from replicator.model.row import (
     Supervisor,
     key_of,
 )
+from replicator.model.versions import Lineage, NoVersions, Versions, broken, new_stamps
 from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot, SourceReader
 from tests.servers import mariadb as of_mariadb
 from tests.servers.mariadb import Mariadb
@@ -401,6 +402,123 @@ async def test_only_the_newest_row_of_a_key_is_a_row(store: Store):
     )
     await store.put(*newest)
     assert await rows_of(store.source) == {key_of(row): row for row in newest}
+
+
+with_versions = pytest.mark.parametrize(
+    "open_store", ["memory", pytest.param("postgresql", marks=pytest.mark.real)], indirect=True
+)
+
+
+async def versions_of(snapshot: Snapshot, kind: Kind) -> dict[int, int]:
+    """Return the stamp at each place."""
+    assert isinstance(snapshot.lineage, Lineage)
+    found: list[Versions] = []
+    await snapshot.versions(kind, found.append)
+    assert all(0 < len(versions) <= CHUNK_ROWS for versions in found)
+    return {
+        place: stamp
+        for versions in found
+        for place, stamp in zip(versions.places.tolist(), versions.stamps.tolist(), strict=True)
+    }
+
+
+@with_versions
+async def test_a_source_says_the_version_of_each_row_that_a_scan_visits(store: Store):
+    rows = [replace(SEGMENT, id=f"row_{number}") for number in range(2 * CHUNK_ROWS + 1)]
+    await store.put(*rows, *ONE_OF_EACH)
+    async with store.source.snapshot() as snapshot:
+        for kind in Kind:
+            scanned = [chunk.versions for chunk in await chunks_of(snapshot, kind)]
+            told = await versions_of(snapshot, kind)
+            assert told == {
+                place: stamp
+                for versions in scanned
+                if versions is not None
+                for place, stamp in zip(
+                    versions.places.tolist(), versions.stamps.tolist(), strict=True
+                )
+            }
+            assert len(told) == (len(rows) + 1 if kind is Kind.SEGMENT else 1)
+
+
+@with_versions
+async def test_rows_are_scanned_by_their_places(store: Store):
+    rows = [replace(SEGMENT, id=f"wiki_{number}") for number in range(3 * CHUNK_ROWS)]
+    await store.put(*rows, SUPERVISOR)
+    async with store.source.snapshot() as snapshot:
+        (chunk, *_) = await chunks_of(snapshot, Kind.SEGMENT)
+        assert chunk.versions is not None
+        found: list[Chunk] = []
+        places = chunk.versions.places[1:3]
+        await snapshot.scan(Kind.SEGMENT, found.append, places=places)
+        assert sum(len(one.keys) for one in found) == 2
+        assert {key for one in found for key in items(one.keys)} == set(items(chunk.keys[1:3]))
+        assert {mark for one in found for mark in items(one.marks)} == set(items(chunk.marks[1:3]))
+        (row,) = await snapshot.fetch(Kind.SEGMENT, found[0].handles[:1])
+        assert key_hash(key_of(row)) == next(items(found[0].keys))
+        every = np.array(list(await versions_of(snapshot, Kind.SEGMENT)), np.uint64)
+        found.clear()
+        await snapshot.scan(Kind.SEGMENT, found.append, places=every)
+        assert sum(len(one.keys) for one in found) == len(rows)
+        found.clear()
+        await snapshot.scan(Kind.SEGMENT, found.append, places=every[:0])
+        assert found == []
+
+
+@with_versions
+async def test_a_version_stays_for_as_long_as_its_row_does(store: Store):
+    """What was written since has a stamp that no transaction before the snapshot can have had."""
+    others = [replace(SEGMENT, id=f"row_{number}") for number in range(5)]
+    await store.put(*others, SEGMENT)
+    async with store.source.snapshot() as before:
+        first, lineage = await versions_of(before, Kind.SEGMENT), before.lineage
+    await store.put(replace(SEGMENT, payload=b"{}"))
+    async with store.source.snapshot() as after:
+        second = await versions_of(after, Kind.SEGMENT)
+        assert isinstance(lineage, Lineage)
+        assert isinstance(after.lineage, Lineage)
+        assert broken(lineage, after.lineage) is None
+        ((place, stamp),) = second.items() - first.items()
+        assert len(second.items() & first.items()) == 5
+        new = new_stamps(lineage, after.lineage)
+        assert new.holds(np.array([stamp], np.uint32)).all()
+        assert not new.holds(np.array([first[place] for place in first], np.uint32)).any()
+        found: list[Chunk] = []
+        await after.scan(Kind.SEGMENT, found.append, places=np.array([place], np.uint64))
+        assert [*items(found[0].keys)] == [key_hash(key_of(SEGMENT))]
+
+
+@with_versions
+async def test_only_the_newest_row_of_a_key_has_a_version(store: Store):
+    await store.put(SUPERVISOR, replace(SUPERVISOR, id=9, payload=b"newer"))
+    async with store.source.snapshot() as snapshot:
+        places = list(await versions_of(snapshot, Kind.SUPERVISOR))
+        found: list[Chunk] = []
+        await snapshot.scan(
+            Kind.SUPERVISOR, found.append, places=np.array([*places, 1 << 40], np.uint64)
+        )
+        (row,) = await snapshot.fetch(Kind.SUPERVISOR, found[0].handles)
+        assert isinstance(row, Supervisor)
+        assert (len(places), row.id) == (1, 9)
+
+
+@pytest.mark.parametrize(
+    "open_store", [pytest.param("mariadb", marks=pytest.mark.real)], indirect=True
+)
+async def test_a_source_without_versions_says_why(store: Store):
+    await store.put(SEGMENT)
+    async with store.source.snapshot() as snapshot:
+        assert snapshot.lineage == NoVersions("MySQL and MariaDB tell no version of a row")
+        assert [chunk.versions for chunk in await chunks_of(snapshot, Kind.SEGMENT)] == [None]
+        with pytest.raises(TypeError, match="no lineage"):
+            await snapshot.versions(Kind.SEGMENT, lambda versions: None)
+
+
+async def test_a_target_has_no_versions(store: Store):
+    """Nobody asks for them: its rows are compared by what they are carried as."""
+    async with store.target.snapshot() as snapshot:
+        assert isinstance(snapshot.lineage, NoVersions)
+        assert all(chunk.versions is None for chunk in await chunks_of(snapshot, Kind.SEGMENT))
 
 
 # ------------------------------------------------------------------------------ the target's rows

@@ -1,6 +1,7 @@
 """A PostgreSQL for tests: a fresh database for each of them, with the tables of a Druid release."""
 
 import importlib.util
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -86,6 +87,16 @@ class Postgresql:
     async def restart(self) -> None:
         """Stop the server, which ends all connections, and start it at the same port."""
         await stop(self.data_dir)
+        await self._start()
+
+    async def put_back(self, kept: Path) -> None:
+        """Stop the server and start it on a copy of its directory, which is used up."""
+        await stop(self.data_dir)
+        shutil.rmtree(self.data_dir)
+        kept.rename(self.data_dir)
+        await self._start()
+
+    async def _start(self) -> None:
         url = urlsplit(self.dsn)
         loopback = Loopback(port=url.port, password=url.password or "")
         await start(self.data_dir, loopback=loopback, fsync=False)

@@ -23,6 +23,7 @@ from replicator.model.row import (
     Supervisor,
     key_of,
 )
+from replicator.model.versions import TRANSACTIONS_MAX
 from tests.simulation.virtual_time import LoopClock
 
 ROOT = "/druid/segments"
@@ -61,6 +62,8 @@ class Druid:
             self.drop_datasource: 0.2,
             self.rebirth: 0.3,
             self.resurrect: 1,
+            self.write_again: 1,
+            self.maintain: 1,
         }
         act = self._rng.choices(list(acts), list(acts.values()))[0]
         act()
@@ -175,6 +178,25 @@ class Druid:
         now = self._now()  # a life of its own: what was copied in the first one may be other bytes
         self._store(place, dict(files), since=now)
         self._commit([replace(row, created_date=now, used_status_last_updated=now)])
+
+    def write_again(self) -> None:
+        """Flip a flag and flip it back: the same row, as another version."""
+        rows = self._segments()
+        self._commit(replace(row) for row in self._rng.sample(rows, min(len(rows), 3)))
+
+    def maintain(self) -> None:
+        """Do what a database's administrator does, or its vacuum."""
+        versions, rng = self.metadata.versions, self._rng
+        versions.vacuums = rng.random() < 0.8
+        versions.open_for = rng.choice([0, 0, 1, 5, 20])
+        versions.reason = rng.choice([None, None, None, "another kind of server"])
+        if rng.random() < 0.2:
+            versions.see(self.metadata.rows)
+            versions.rewrite(rng.choice([Kind.SEGMENT, Kind.CONFIG]))
+        if rng.random() < 0.1:
+            versions.server["start"] += "."
+        if rng.random() < 0.1:
+            versions.next += rng.choice([TRANSACTIONS_MAX - 1000, TRANSACTIONS_MAX])
 
     def stream(self) -> None:
         """Segments and the offsets that they hold, in one commit."""

@@ -16,6 +16,7 @@ from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row
+from replicator.model.versions import Places
 from replicator.ports import (
     DOCUMENT_BYTES_MAX,
     Area,
@@ -36,6 +37,7 @@ from replicator.ports import (
     TargetStorage,
     Transaction,
     Visit,
+    VisitVersions,
 )
 
 
@@ -105,12 +107,22 @@ class FlakySnapshot:
         self._weather = weather
         self.taken_at = snapshot.taken_at
         self.kinds = snapshot.kinds
+        self.lineage = snapshot.lineage
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         await self._weather.before()
-        await self._snapshot.scan(kind, visit, datasources=datasources)
+        await self._snapshot.scan(kind, visit, datasources=datasources, places=places)
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        await self._weather.before()
+        await self._snapshot.versions(kind, visit)
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         await self._weather.before()

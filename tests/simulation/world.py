@@ -35,7 +35,14 @@ from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
 from replicator.model.holds import HOLDS, file_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
-from replicator.model.observation import CutApplied, GapOpened, Observation
+from replicator.model.observation import (
+    CutApplied,
+    GapOpened,
+    Observation,
+    Polled,
+    ScanBegun,
+    VersionsMissed,
+)
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
@@ -175,6 +182,7 @@ class World:
         )
         self.archive = ArchiveTarget(self) if rng.random() < 0.3 else None
         self.trims = rng.random() < 0.5
+        self.full_scan_interval = timedelta(seconds=rng.choice([60.0, 86_400.0]))
 
     # ------------------------------------------------------ what the product's wiring is given
 
@@ -233,7 +241,7 @@ class World:
 
     def watcher(self) -> Watcher:
         return watcher(
-            WATCH,
+            WATCH.model_copy(update={"full_scan_interval": self.full_scan_interval}),
             source=SOURCE,
             metadata=FlakyReader(self.source, self.weather),
             log=FlakyLog(self.log.reopen(), self.weather),
@@ -422,6 +430,12 @@ class World:
                 self.marks.add(f"gap: {gap.reason}")
             case CutApplied(rows=0):
                 self.marks.add("an empty cut was applied")
+            case ScanBegun(why=why):
+                self.marks.add(f"every row was read: {why}")
+            case Polled(full=False) if observation.fingerprinted_rows:
+                self.marks.add("changes were found by versions")
+            case VersionsMissed():
+                raise AssertionError("row versions missed a change")
             case _:
                 pass
 

@@ -75,6 +75,7 @@ class Pipeline:
     records_max: int = 5
     delay: timedelta = timedelta(0)
     file_bytes_max: int = 5_000
+    row_versions: bool = True
     backup: Backup | None = None
 
     def __post_init__(self) -> None:
@@ -150,7 +151,7 @@ class Pipeline:
 
     # -------------------------------------------------------------------------------- what it makes
 
-    def new_watcher(self) -> Watcher:
+    def new_watcher(self, *, trust_versions: bool = False) -> Watcher:
         return wiring.watcher(
             watch_settings(
                 poll_interval_s=1.0,
@@ -158,6 +159,7 @@ class Pipeline:
                 idle_cut_interval_s=3600.0,
                 fetch_rows_max=2,
                 append_bytes_max=1,
+                row_versions=self.row_versions,
                 retry=RETRIES,
             ),
             source=SOURCE,
@@ -166,6 +168,7 @@ class Pipeline:
             history=self.history(preferred=False),
             tools=self.tools(),
             observer=self.seen.append,
+            trust_versions=trust_versions,
         )
 
     def new_applier(

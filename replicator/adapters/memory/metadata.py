@@ -11,6 +11,7 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters.memory.versions import MemoryVersions
 from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch, Offset
@@ -33,6 +34,7 @@ from replicator.model.row import (
     datasource_of,
     key_of,
 )
+from replicator.model.versions import Lineage, NoVersions, Places, Versions
 from replicator.ports import (
     SAMPLES_MAX,
     AuditRow,
@@ -43,6 +45,7 @@ from replicator.ports import (
     Snapshot,
     Transaction,
     Visit,
+    VisitVersions,
 )
 
 CHUNK_ROWS: Final = 1000
@@ -92,6 +95,7 @@ class MemoryMetadata:
         self.target = target
         self.tables = tables
         self.chunk_rows = chunk_rows
+        self.versions = MemoryVersions()
         self.marks: dict[tuple[Kind, bool], dict[int, tuple[Row, bytes]]] = {}
         self.supervisor_id = max(
             (row.id for row in self.rows.values() if isinstance(row, Supervisor)), default=0
@@ -200,17 +204,25 @@ class MemorySnapshot:
         self._columns, self._all_marks = columns, metadata.marks
         self._chunk_rows = metadata.chunk_rows
         self._rows = [row for key, row in metadata.rows.items() if key.kind in self.kinds]
+        self.lineage = (
+            metadata.versions.see(metadata.rows) if columns is None else NoVersions("of a target")
+        )
+        self._versions = None
+        if isinstance(self.lineage, Lineage):
+            self._versions = metadata.versions.versions(map(key_of, self._rows))
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         columns = self._columns[kind] if self._columns is not None else None
-        indexes = [
-            index
-            for index, row in enumerate(self._rows)
-            if KIND_OF[type(row)] is kind
-            and (datasources is None or datasource_of(row) in datasources)
-        ]
+        indexes = self._indexes(kind, places)
+        if datasources is not None:
+            indexes = [one for one in indexes if datasource_of(self._rows[one]) in datasources]
         marks = self._marks(kind, columns)
         for start in range(0, len(indexes), self._chunk_rows):
             some = indexes[start : start + self._chunk_rows]
@@ -220,9 +232,30 @@ class MemorySnapshot:
                     keys=np.array([key_hash(key_of(row)) for row in rows], KEY),
                     marks=np.array([marks[id(row)][1] for row in rows], MARK),
                     handles=np.array(some, np.int64),
+                    versions=self._versions_of(some) if self._versions is not None else None,
                 )
             )
             await asyncio.sleep(0)  # a real scan lets others run as well
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        handles = self._indexes(kind, None)
+        for start in range(0, len(handles), self._chunk_rows):
+            visit(self._versions_of(handles[start : start + self._chunk_rows]))
+            await asyncio.sleep(0)
+
+    def _versions_of(self, handles: list[int]) -> Versions:
+        if self._versions is None:
+            raise TypeError("this snapshot has no lineage")
+        return Versions(
+            places=self._versions.places[handles], stamps=self._versions.stamps[handles]
+        )
+
+    def _indexes(self, kind: Kind, places: Places | None) -> list[int]:
+        found = [at for at, row in enumerate(self._rows) if KIND_OF[type(row)] is kind]
+        if places is None or self._versions is None:
+            return found
+        wanted = set(places.tolist())
+        return [at for at in found if int(self._versions.places[at]) in wanted]
 
     def _marks(self, kind: Kind, columns: frozenset[str] | None) -> dict[int, tuple[Row, bytes]]:
         """Return the fingerprint of each row; rows are frozen: none is hashed twice."""

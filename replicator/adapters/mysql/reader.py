@@ -33,7 +33,16 @@ from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.known_since import DIM_VALUE_SET
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import Kind, Row
-from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Freshness, Snapshot, Visit
+from replicator.model.versions import Lineage, NoVersions, Places
+from replicator.ports import (
+    SAMPLES_MAX,
+    AuditRow,
+    Chunk,
+    Freshness,
+    Snapshot,
+    Visit,
+    VisitVersions,
+)
 
 CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
@@ -192,6 +201,8 @@ async def reading(
 class MysqlSnapshot:
     """A `Snapshot`; its handles are primary keys, as bytes."""
 
+    lineage: Lineage | NoVersions = NoVersions("MySQL and MariaDB tell no version of a row")
+
     def __init__(
         self,
         session: Session,
@@ -210,9 +221,20 @@ class MysqlSnapshot:
         self._chunk_rows = chunk_rows
         self._target = target
 
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        del kind, visit
+        raise TypeError("this snapshot has no lineage")
+
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
+        if places is not None:
+            raise TypeError("this snapshot has no lineage")
         shape = self._shapes[kind]
         if datasources is not None and "datasource" not in shape.types:
             return

@@ -1,7 +1,7 @@
 """Druid's metadata store on PostgreSQL 11 or later, as a source: nothing here can write."""
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Unpack
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.adapters.postgresql.freshness import freshness_of
+from replicator.adapters.postgresql.lineage import lineage_of, server_of
 from replicator.adapters.postgresql.session import (
     Database,
     Options,
@@ -18,28 +19,50 @@ from replicator.adapters.postgresql.session import (
     connect,
     discover,
 )
-from replicator.adapters.postgresql.sql import Shape, fetch_sql, literal, scan_sql
+from replicator.adapters.postgresql.sql import (
+    Chosen,
+    Shape,
+    fetch_sql,
+    literal,
+    scan_sql,
+    versions_sql,
+)
 from replicator.errors import CorruptionError
-from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.known_since import DIM_VALUE_SET
+from replicator.model.ledger import KEY, MARK
 from replicator.model.row import Kind, Row
-from replicator.ports import SAMPLES_MAX, AuditRow, Chunk, Freshness, Snapshot, Visit
+from replicator.model.versions import Lineage, NoVersions, Places, Versions
+from replicator.ports import (
+    SAMPLES_MAX,
+    AuditRow,
+    Chunk,
+    Freshness,
+    Snapshot,
+    Visit,
+    VisitVersions,
+)
 
 CHUNK_ROWS: Final = 16_384
+PLACE_BITS: Final = 16
+"""Of a ctid, for the place within its page."""
 HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
 """A ctid on the wire."""
-RECORD = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("key_bytes", ">i4"),
-        ("key", f"S{KEY_HASH_BYTES}"),
-        ("mark_bytes", ">i4"),
-        ("mark", f"S{FINGERPRINT_BYTES}"),
-        ("handle_bytes", ">i4"),
-        ("handle", HANDLE),
-    ]
-)
-"""One row of a scan in PostgreSQL's binary COPY format; all are of one size."""
+STAMP = np.dtype(">u4")
+"""An xmin on the wire."""
+
+
+def _record(**fields: "np.dtype[Any]") -> "np.dtype[Any]":
+    """Return one row in PostgreSQL's binary COPY format; all are of one size."""
+    wire: list[Any] = [("fields", ">i2")]
+    for name, kind in fields.items():
+        wire += [(f"{name}_bytes", ">i4"), (name, kind)]
+    return np.dtype(wire)
+
+
+_CONTENTS = {"key": KEY, "mark": MARK, "handle": HANDLE}
+SCANNED = _record(**_CONTENTS)
+SCANNED_VERSIONS = _record(**_CONTENTS, stamp=STAMP)
+VERSION = _record(handle=HANDLE, stamp=STAMP)
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
 CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
 """Rough, but whole rows are looked at only where these differ."""
@@ -155,13 +178,21 @@ async def reading(
     """
     freshness = await freshness_of(session)
     shapes = await discover(session, database)
+    server = NoVersions("of a target") if target else await server_of(session, shapes)
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
         "begin",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
         f" LOCK TABLE {tables} IN ACCESS SHARE MODE; SELECT",
     )
-    yield PostgresqlSnapshot(session, shapes, freshness.shows, chunk_rows=chunk_rows, target=target)
+    yield PostgresqlSnapshot(
+        session,
+        shapes,
+        freshness.shows,
+        await lineage_of(session, server, shapes),
+        chunk_rows=chunk_rows,
+        target=target,
+    )
     await session.execute("end the snapshot", "ROLLBACK")
 
 
@@ -173,11 +204,13 @@ class PostgresqlSnapshot:
         session: PostgresqlSession,
         shapes: Mapping[Kind, Shape],
         taken_at: datetime,
+        lineage: Lineage | NoVersions,
         *,
         chunk_rows: int,
         target: bool,
     ) -> None:
         self.taken_at = taken_at
+        self.lineage = lineage
         self.kinds = frozenset(shapes)
         self._session = session
         self._shapes = shapes
@@ -185,15 +218,58 @@ class PostgresqlSnapshot:
         self._target = target
 
     async def scan(
-        self, kind: Kind, visit: Visit, *, datasources: Sequence[str] | None = None
+        self,
+        kind: Kind,
+        visit: Visit,
+        *,
+        datasources: Sequence[str] | None = None,
+        places: Places | None = None,
     ) -> None:
         shape = self._shapes[kind]
-        if datasources is not None and "datasource" not in shape.types:
-            return
+        if places is not None:
+            for start in range(0, len(places), self._chunk_rows):
+                handles = _handles(places[start : start + self._chunk_rows]).tolist()
+                await self._scan(shape, visit, Chosen.PLACES, handles)
+        elif datasources is None:
+            await self._scan(shape, visit, Chosen.ALL)
+        elif "datasource" in shape.types:
+            await self._scan(shape, visit, Chosen.DATASOURCES, list(datasources))
+
+    async def _scan(self, shape: Shape, visit: Visit, chosen: Chosen, *args: object) -> None:
+        versions = isinstance(self.lineage, Lineage)
         columns = shape.compared if self._target else frozenset(shape.types)
-        query = scan_sql(shape, columns, filtered=datasources is not None)
-        args = [] if datasources is None else [list(datasources)]
-        records = Records(visit, shape.relation, rows_max=self._chunk_rows)
+        query = scan_sql(shape, columns, chosen, versions=versions)
+
+        def take(records: NDArray[Any]) -> None:
+            handles = np.ascontiguousarray(records["handle"])
+            visit(
+                Chunk(
+                    keys=np.ascontiguousarray(records["key"]),
+                    marks=np.ascontiguousarray(records["mark"]),
+                    handles=handles,
+                    versions=_versions(records) if versions else None,
+                )
+            )
+
+        await self._copy(shape, query, *args, into=take, of=_scanned(versions=versions))
+
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        shape = self._shapes[kind]
+
+        def take(records: NDArray[Any]) -> None:
+            visit(_versions(records))
+
+        await self._copy(shape, versions_sql(shape), into=take, of=VERSION)
+
+    async def _copy(
+        self,
+        shape: Shape,
+        query: str,
+        *args: object,
+        into: Callable[[NDArray[Any]], None],
+        of: "np.dtype[Any]",
+    ) -> None:
+        records = Records(into, shape.relation, of, rows_max=self._chunk_rows)
         await self._session.copy(f"scan {shape.relation}", query, *args, sink=records.write)
         records.close()
 
@@ -208,10 +284,23 @@ class PostgresqlSnapshot:
 class Records:
     """Cuts the bytes of a scan into chunks of whole rows, however they arrive."""
 
-    def __init__(self, visit: Visit, relation: str, *, rows_max: int) -> None:
+    def __init__(
+        self,
+        visit: Callable[[NDArray[Any]], None],
+        relation: str,
+        record: "np.dtype[Any]",
+        *,
+        rows_max: int,
+    ) -> None:
         self._visit = visit
         self._relation = relation
-        self._chunk_bytes = rows_max * RECORD.itemsize
+        self._record = record
+        self._sizes = {
+            name: record[name.removesuffix("_bytes")].itemsize
+            for name in record.names or ()
+            if name.endswith("_bytes")
+        }
+        self._chunk_bytes = rows_max * record.itemsize
         self._pending = bytearray()
         self._started = False
 
@@ -231,35 +320,41 @@ class Records:
         self._emit(len(self._pending) - len(TRAILER))
 
     def _emit(self, size: int) -> None:
-        self._expect(size % RECORD.itemsize == 0)
-        records = np.frombuffer(bytes(self._pending[:size]), RECORD)
+        self._expect(size % self._record.itemsize == 0)
+        records = np.frombuffer(bytes(self._pending[:size]), self._record)
         del self._pending[:size]
         # a NULL would have another length: only whole rows may be taken for rows
         self._expect(
             bool(
-                (records["fields"] == len(_SIZES)).all()
-                and all((records[name] == size_).all() for name, size_ in _SIZES.items())
+                (records["fields"] == len(self._sizes)).all()
+                and all((records[name] == size_).all() for name, size_ in self._sizes.items())
             )
         )
         if len(records):
-            self._visit(
-                Chunk(
-                    keys=np.ascontiguousarray(records["key"]),
-                    marks=np.ascontiguousarray(records["mark"]),
-                    handles=np.ascontiguousarray(records["handle"]),
-                )
-            )
+            self._visit(records)
 
     def _expect(self, fine: bool) -> None:  # noqa: FBT001 - an assertion
         if not fine:
             raise CorruptionError(f"{self._relation}: a row has no key or no payload")
 
 
-_SIZES: Mapping[str, int] = {
-    "key_bytes": KEY_HASH_BYTES,
-    "mark_bytes": FINGERPRINT_BYTES,
-    "handle_bytes": HANDLE.itemsize,
-}
+def _scanned(*, versions: bool) -> "np.dtype[Any]":
+    return SCANNED_VERSIONS if versions else SCANNED
+
+
+def _versions(records: NDArray[Any]) -> Versions:
+    handles = records["handle"]
+    blocks, places = handles["block"].astype(np.uint64), handles["place"].astype(np.uint64)
+    return Versions(
+        places=blocks << np.uint64(PLACE_BITS) | places, stamps=records["stamp"].astype(np.uint32)
+    )
+
+
+def _handles(places: Places) -> NDArray[Any]:
+    handles = np.empty(len(places), HANDLE)
+    handles["block"] = places >> np.uint64(PLACE_BITS)
+    handles["place"] = places & np.uint64((1 << PLACE_BITS) - 1)
+    return handles
 
 
 def _row(shape: Shape, values: asyncpg.Record) -> Row:

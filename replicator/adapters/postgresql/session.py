@@ -278,6 +278,7 @@ async def discover(session: PostgresqlSession, database: Database) -> dict[Kind,
         kind: Shape(
             table=TABLES[kind],
             relation=database.relation(TABLES[kind].name),
+            name=database.table(TABLES[kind].name),
             types=found,
         )
         for kind, found in types.items()

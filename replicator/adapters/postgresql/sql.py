@@ -6,6 +6,7 @@ hashes (tests/integration/test_postgresql.py compares them over random rows in e
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
@@ -45,6 +46,8 @@ class Shape:
     table: Table
     relation: str
     """Qualified and quoted."""
+    name: str
+    """As the catalogue has it."""
     types: Mapping[str, str]
     """SQL type of each column, without its length."""
 
@@ -114,20 +117,43 @@ def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
     return f"sha256(convert_to({text}, 'UTF8') || {quoted(shape.table.payload)})"
 
 
-def scan_sql(shape: Shape, columns: frozenset[str], *, filtered: bool) -> str:
-    """Return the query of a scan: key hash, fingerprint and ctid of each row.
+class Chosen(StrEnum):
+    """Which rows a scan visits, as the condition says it that $1 is for."""
 
-    With `filtered`, $1 names the datasources.
-    """
-    rows = f"(SELECT {_list(shape.types)}, ctid AS handle FROM {shape.relation}) AS rows"  # noqa: S608 - quoted names
-    if shape.table.newest_by:
-        rows = (
-            f"(SELECT DISTINCT ON ({quoted(shape.table.key)}) {_list(shape.types)}, ctid AS handle"  # noqa: S608 - quoted names
-            f" FROM {shape.relation} ORDER BY {quoted(shape.table.key)}, {_newest(shape)}) AS rows"
-        )
-    where = ' WHERE "datasource" = ANY($1::text[])' if filtered else ""
+    ALL = ""
+    DATASOURCES = ' WHERE "datasource" = ANY($1::text[])'
+    PLACES = " WHERE handle = ANY($1::tid[])"
+
+
+def scan_sql(shape: Shape, columns: frozenset[str], chosen: Chosen, *, versions: bool) -> str:
+    """Return the query of a scan: key hash, fingerprint and ctid of each row, and its xmin."""
     found = f"{key_hash_sql(shape.table)}, {fingerprint_sql(shape, columns)}, handle"
-    return f"SELECT {found} FROM {rows}{where}"  # noqa: S608 - quoted names
+    found += ", stamp" if versions else ""
+    return f"SELECT {found} FROM {_rows(shape, versions=versions)}{chosen.value}"  # noqa: S608 - quoted names
+
+
+def versions_sql(shape: Shape) -> str:
+    """Return the query for ctid and xmin of each row that a scan would visit."""
+    return f"SELECT handle, stamp FROM {_rows(shape, versions=True)}"  # noqa: S608 - quoted names
+
+
+def probe_sql(shapes: Iterable[Shape]) -> str:
+    """Return a query for the versions of no row, which fails where there is no such thing."""
+    return " UNION ALL ".join(
+        f"SELECT ctid::tid, xmin::xid FROM {shape.relation} WHERE false"  # noqa: S608 - quoted names
+        for shape in shapes
+    )
+
+
+def _rows(shape: Shape, *, versions: bool) -> str:
+    names = f"{_list(shape.types)}, ctid AS handle" + (", xmin AS stamp" if versions else "")
+    if not shape.table.newest_by:
+        return f"(SELECT {names} FROM {shape.relation}) AS rows"  # noqa: S608 - quoted names
+    key = quoted(shape.table.key)
+    return (
+        f"(SELECT DISTINCT ON ({key}) {names} FROM {shape.relation}"  # noqa: S608 - quoted names
+        f" ORDER BY {key}, {_newest(shape)}) AS rows"
+    )
 
 
 def fetch_sql(shape: Shape) -> str:

@@ -43,6 +43,8 @@ class CutReader:
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
         self.source_time: datetime | None = None
         """When the source had the last cut; None before the first cut."""
+        self.distrusts_versions = False
+        """Whether the last cut that was read distrusts the source's row versions."""
         self._parts: list[AttemptEvents | CutClosing] = []
         self._open = OpenAttempt()
         self._sum = 0
@@ -112,6 +114,7 @@ class CutReader:
             else:
                 closed = base.cut.closed
                 self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
+                self.distrusts_versions = closed.distrusts_versions
                 return
 
     def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
@@ -166,6 +169,7 @@ class CutReader:
                 f" {hex_digest(digest)}"
             )
         self.last, self.digest, self.source_time = event.cut, digest, event.source_time
+        self.distrusts_versions = event.distrusts_versions
         return ClosedCut(offset=closing.offset, closed=event)
 
     def _forget(self) -> None:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
 from replicator.model.clocks import CLOCK_SKEW_MAX
@@ -11,6 +12,7 @@ from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member
 from replicator.model.row import TABLES, Kind
 from replicator.model.row_mapping import located
+from replicator.model.versions import Lineage, NoVersions
 from replicator.ports import (
     CheckableMetadata,
     Chunk,
@@ -68,7 +70,7 @@ class Checkup:
         try:
             async with self._metadata.snapshot() as snapshot:
                 counts = await self._scan(snapshot)
-                kinds = snapshot.kinds
+                kinds, lineage = snapshot.kinds, snapshot.lineage
             freshness = await self._metadata.freshness()
             left = await self._metadata.left_behind()
         except ReplicatorError as exc:
@@ -77,6 +79,7 @@ class Checkup:
         skew = self._clock.now() - freshness.asked_at
         return [
             Finding(what="source metadata", good=True, detail=found),
+            _row_versions(lineage),
             Finding(
                 what="source clock",
                 good=abs(skew) <= CLOCK_SKEW_MAX,
@@ -204,6 +207,18 @@ async def _effective(what: str, storage: DeepStorageReader) -> list[Finding]:
         return []
     detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in told)
     return [Finding(what=f"{what}, what counts", good=True, detail=detail)]
+
+
+def _row_versions(lineage: Lineage | NoVersions) -> Finding:
+    what = "source row versions"
+    match lineage:
+        case Lineage():
+            detail = "there: a poll reads the contents of changed rows alone"
+            return Finding(what=what, good=True, detail=detail)
+        case NoVersions(reason=reason):
+            detail = f"none, so each poll reads the contents of every row: {reason}"
+            return Finding(what=what, good=True, detail=detail, note=True)
+    assert_never(lineage)
 
 
 def _replica(freshness: Freshness) -> Iterable[Finding]:

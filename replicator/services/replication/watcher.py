@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -24,7 +24,7 @@ from replicator.model.event import (
     key_of_event,
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, fingerprint, key_hash
-from replicator.model.ledger import Comparison, Folding, Ledger, Offsets, empty, total
+from replicator.model.ledger import Folding, empty
 from replicator.model.observation import (
     CutPublished,
     EpochAcquired,
@@ -37,9 +37,10 @@ from replicator.model.reading import Recorded
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.wire import CUT_CLOSED, encode
-from replicator.ports import Chunk, EventLogWriter, MetadataReader, Snapshot
+from replicator.ports import EventLogWriter, MetadataReader, Snapshot
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History
+from replicator.services.replication.scout import Findings, Scout, VersionOptions
 from replicator.services.running.loop import repeat
 
 
@@ -52,20 +53,7 @@ class WatchLimits:
     idle_cut_interval_s: float
     fetch_rows_max: int
     append_bytes_max: int
-
-
-@dataclass(slots=True)
-class _Findings:
-    """What one poll found; grows with the changes, not with the inventory."""
-
-    scanned: int = 0
-    handles: dict[Kind, list[np.ndarray]] = field(default_factory=dict)
-    sums: dict[Kind, int] = field(default_factory=dict)
-    unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.handles and not len(self.unseen)
+    versions: VersionOptions
 
 
 class Watcher:
@@ -96,8 +84,8 @@ class Watcher:
         self._observer = observer
         self._history = history
         self._reader = CutReader(self._history)
-        self._ledger: Ledger = empty()
-        self._folding = Folding(self._ledger)
+        self._known = Folding(empty())
+        self._scout = Scout(limits.versions, observer)
         self._epoch: Epoch | None = None
         self._closed_at_s = -float("inf")
 
@@ -128,11 +116,21 @@ class Watcher:
             await self._lead()
         started_s = asyncio.get_running_loop().time()
         async with self._metadata.snapshot() as snapshot:
-            findings = await self._compare(snapshot)
+            findings = await self._scout.look(snapshot, self._known)
             idle = findings.is_empty and started_s - self._closed_at_s < self._idle_s
             published = None if idle else await self._publish(snapshot, findings)
+        if idle:
+            self._scout.expect(self._known.digest)
+        self._scout.settle(self._known.digest)
         poll_s = asyncio.get_running_loop().time() - started_s
-        self._observer(Polled(scanned_rows=findings.scanned, poll_s=poll_s))
+        self._observer(
+            Polled(
+                scanned_rows=findings.scanned,
+                fingerprinted_rows=findings.fingerprinted,
+                full=findings.full,
+                poll_s=poll_s,
+            )
+        )
         if published is None:
             return False
         cut, types = published
@@ -153,34 +151,17 @@ class Watcher:
         """Become the only watcher and bring the ledger up to the log's end."""
         epoch = await self._log.acquire()
         span = await self._log.span()
-        await self._reader.fold(self._folding, Recorded(), until=Offset(span.end - 1))
-        self._ledger = self._folding.ledger()
-        if self._ledger.digest != self._reader.digest:
+        await self._reader.fold(self._known, Recorded(), until=Offset(span.end - 1))
+        if self._known.ledger().digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
+        self._scout.heed(distrusted=self._reader.distrusts_versions)
         self._epoch = epoch
         self._observer(EpochAcquired(epoch=epoch))
         if span.end == 0:
             self._observer(LogBegun(log_id=span.log_id))
 
-    async def _compare(self, snapshot: Snapshot) -> _Findings:
-        comparison, findings = Comparison(self._ledger), _Findings()
-        for kind in sorted(snapshot.kinds, key=lambda kind: kind.value):
-
-            def visit(chunk: Chunk, kind: Kind = kind) -> None:
-                unknown, stale = comparison.see(chunk.keys, chunk.marks)
-                differing = unknown | stale
-                findings.scanned += len(chunk.keys)
-                if differing.any():
-                    findings.handles.setdefault(kind, []).append(chunk.handles[differing])
-                    found = total(chunk.marks[differing])
-                    findings.sums[kind] = findings.sums.get(kind, 0) + found
-
-            await snapshot.scan(kind, visit)
-        findings.unseen = comparison.unseen()
-        return findings
-
     async def _publish(
-        self, snapshot: Snapshot, findings: _Findings
+        self, snapshot: Snapshot, findings: Findings
     ) -> tuple[ClosedCut, Counter[str]]:
         """Append the cut's events in chunks; its closing record goes with the last of them."""
         epoch, self._epoch = self._lead_epoch(), None  # in doubt until the cut is closed
@@ -191,19 +172,23 @@ class Watcher:
             # a replica that lost its primary shows what it showed, and cannot say so any more
             time=max(snapshot.taken_at, self._reader.source_time or snapshot.taken_at),
         )
-        attempt = _Attempt(self._log, envelope, self._ledger, self._limits.append_bytes_max)
-        for kind in [*findings.handles]:
-            await self._publish_changed(snapshot, kind, findings, attempt)
-        async for entries in self._history.pick(findings.unseen):
-            await attempt.add([_removed(entry) for entry in entries])
-        cut, ledger = await attempt.close()
+        attempt = _Attempt(self._log, envelope, self._known, self._limits.append_bytes_max)
+        try:
+            for kind in [*findings.handles]:
+                await self._publish_changed(snapshot, kind, findings, attempt)
+            async for entries in self._history.pick(findings.unseen):
+                await attempt.add([_removed(entry) for entry in entries])
+            self._scout.expect(attempt.digest)
+            cut = await attempt.close(distrusts_versions=self._scout.distrusts)
+        finally:
+            self._known.discard()  # what was appended of an attempt that is given up
         closed = cut.closed
         self._reader.skip_to(cut.offset, closed.cut, closed.digest, closed.source_time)
-        self._ledger, self._folding, self._epoch = ledger, Folding(ledger), epoch
+        self._epoch = epoch
         return cut, attempt.types
 
     async def _publish_changed(
-        self, snapshot: Snapshot, kind: Kind, findings: _Findings, attempt: "_Attempt"
+        self, snapshot: Snapshot, kind: Kind, findings: Findings, attempt: "_Attempt"
     ) -> None:
         handles, found = np.concatenate(findings.handles.pop(kind)), 0
         for start in range(0, len(handles), self._limits.fetch_rows_max):
@@ -227,7 +212,7 @@ class Watcher:
             )
 
     def _changed(self, row: Row) -> RowChanged:
-        known = self._ledger.find(key_hash(key_of(row)))
+        known = self._known.find(key_hash(key_of(row)))
         return RowChanged(
             row=row, fingerprint=fingerprint(row), previous=known.fingerprint if known else None
         )
@@ -246,13 +231,13 @@ class _Attempt:
     """The events of one cut on their way to the log."""
 
     def __init__(
-        self, log: EventLogWriter, envelope: Envelope, ledger: Ledger, bytes_max: int
+        self, log: EventLogWriter, envelope: Envelope, known: Folding, bytes_max: int
     ) -> None:
         self._log = log
         self._envelope = envelope
         self._bytes_max = bytes_max
-        self._folding = Folding(ledger)
-        self._digest = int(ledger.digest)
+        self._known = known
+        self._sum = int(known.digest)
         self._count = 0
         self.types: Counter[str] = Counter()
         self._unsent: list[Document] = []
@@ -263,7 +248,7 @@ class _Attempt:
         """Take events, and append what was taken when it becomes too much."""
         for event in events:
             mark = event.fingerprint if isinstance(event, RowChanged) else None
-            self._digest += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
+            self._sum += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
             self._unsent_marks.append((key_hash(key_of_event(event)), mark))
             document = encode(event, self._envelope)
             self._unsent.append(document)
@@ -273,29 +258,34 @@ class _Attempt:
         if self._unsent_bytes > self._bytes_max:
             await self._append()
 
-    async def close(self) -> tuple[ClosedCut, Ledger]:
-        """Append the rest and the closing record together, and return the inventory after it."""
+    @property
+    def digest(self) -> Digest:
+        """Of the inventory after all events that were taken."""
+        return Digest(self._sum % DIGEST_MODULUS)
+
+    async def close(self, *, distrusts_versions: bool) -> ClosedCut:
+        """Append the rest and the closing record together; from then on all of it is known."""
         closed = CutClosed(
             cut=self._envelope.cut,
             source_time=self._envelope.time,
             count=self._count,
-            digest=Digest(self._digest % DIGEST_MODULUS),
+            digest=self.digest,
             epoch=self._envelope.epoch,
+            distrusts_versions=distrusts_versions,
         )
         rest = len(self._unsent)
         self._unsent.append(encode(closed, self._envelope))
         self.types[CUT_CLOSED] += 1
         offset = await self._append()
-        self._folding.close()
-        ledger = self._folding.ledger()
-        if ledger.digest != closed.digest:
+        self._known.close()
+        if self._known.digest != closed.digest:
             raise CorruptionError("the cut that was just published does not add up to its digest")
-        return ClosedCut(offset=Offset(offset + rest), closed=closed), ledger
+        return ClosedCut(offset=Offset(offset + rest), closed=closed)
 
     async def _append(self) -> Offset:
         offset = await self._log.append(self._unsent)
         for place, (key, mark) in enumerate(self._unsent_marks):
-            self._folding.add(key, mark, offset + place)
+            self._known.add(key, mark, offset + place)
         self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
         return offset
 

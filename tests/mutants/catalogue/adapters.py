@@ -133,11 +133,10 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="scan-by-created-date",
         function="scan_sql",
-        old='if filtered else ""',
+        old='{chosen.value}"',
         new=(
-            "if filtered else "
-            "(' WHERE \"created_date\" > \\'2026-01-02T03:04:05.678Z\\''"
-            " if 'created_date' in shape.types else '')"
+            "{chosen.value}\" + (' WHERE \"created_date\" > \\'2026-01-02T03:04:05.678Z\\''"
+            " if chosen is Chosen.ALL and 'created_date' in shape.types else '')"
         ),
         loses="Rows that become visible after their timestamp are never seen.",
         ring="contract",

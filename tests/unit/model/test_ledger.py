@@ -230,3 +230,28 @@ def test_an_empty_ledger_knows_nothing():
     assert nothing.digest == 0
     assert nothing.find(KEYS[0]) is None
     assert len(diff(nothing, nothing).keys) == 0
+
+
+@given(before=contents, cuts=st.lists(changes, max_size=4), recent_max=st.integers(0, 12))
+def test_single_rows_are_known_without_a_fold(
+    before: Content, cuts: list[list[Change]], recent_max: int
+):
+    """A cut of ten rows asks for ten; nobody folds a ledger of millions for it."""
+    folding, expected = Folding(ledger_of(before)), before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledgers, "RECENT_MAX", recent_max)
+        for cut in cuts:
+            for change in cut:
+                folding.add(*change)
+            assert folding.digest == digest_of(expected), "what is not closed does not count"
+            folding.close()
+            expected = folded(expected, cut)
+            known = {key: folding.find(key) for key in KEYS}
+            assert {key: one for key, one in known.items() if one is not None} == expected
+            assert folding.digest == digest_of(expected)
+            told = folding.standings(np.array(KEYS, ledgers.KEY))
+            columns = zip(
+                KEYS, told.known, ledgers.items(told.marks), told.offsets.tolist(), strict=True
+            )
+            assert {key: (mark, at) for key, there, mark, at in columns if there} == expected
+    assert content_of(folding.ledger()) == expected

@@ -18,7 +18,7 @@ from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 from tests.unit.services.inspection.test_status import look, seen_of, surveyed
 
-POLLED = Polled(scanned_rows=1, poll_s=0.1)
+POLLED = Polled(scanned_rows=1, fingerprinted_rows=0, full=False, poll_s=0.1)
 
 
 def heart(pipeline: Pipeline, who: str = WATCH, told: list[Observation] | None = None) -> Heart:

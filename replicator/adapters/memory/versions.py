@@ -1,0 +1,104 @@
+"""Row versions of a store in dicts, with the habits of PostgreSQL: for tests and the simulation."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Final
+
+import numpy as np
+
+from replicator.model.row import Kind, Row, RowKey
+from replicator.model.versions import STAMPS, Lineage, NoVersions, Versions
+
+FIRST_TRANSACTION: Final = 3
+"""As in PostgreSQL, whose first three ids mean something else."""
+_files: Final = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    """A row where it is."""
+
+    row: Row
+    place: int
+    transaction: int
+
+
+@dataclass
+class MemoryVersions:
+    """Gives every row that is new or another object a place and a stamp, as of a transaction.
+
+    It looks at the rows when a snapshot is taken: what changed since the last one counts as one
+    transaction.
+    """
+
+    reason: str | None = None
+    """Why there are no versions; None: there are."""
+    server: dict[str, str] = field(default_factory=lambda: {"timeline": "1", "start": "1"})
+    next: int = FIRST_TRANSACTION
+    open_for: int = 0
+    """The oldest open transaction began so many before the next one."""
+    late: int | None = None
+    """The transaction that is told of next, when it began before others that were told of."""
+    vacuums: bool = True
+    """Whether a place that is free is given to the next row, at once: the last one first."""
+    tuples: dict[RowKey, Tuple] = field(default_factory=dict)
+    files: dict[Kind, int] = field(default_factory=lambda: {kind: next(_files) for kind in Kind})
+    _free: dict[Kind, list[int]] = field(default_factory=dict)
+    _end: int = 1
+
+    def see(self, rows: Mapping[RowKey, Row]) -> Lineage | NoVersions:
+        """Take the rows as they are now."""
+        self._take(rows)
+        if self.reason is not None:
+            return NoVersions(self.reason)
+        return Lineage(
+            server=dict(self.server),
+            tables={kind: {"file": str(number)} for kind, number in self.files.items()},
+            settled=max(FIRST_TRANSACTION, self.next - self.open_for),
+            begun=self.next,
+        )
+
+    def rewrite(self, kind: Kind) -> None:
+        """Do as VACUUM FULL does: rows keep their transactions, and others take their places."""
+        chosen = [key for key in self.tuples if key.kind is kind]
+        places = sorted(self.tuples[key].place for key in chosen)
+        for key, place in zip(reversed(chosen), places, strict=True):
+            self.tuples[key] = Tuple(self.tuples[key].row, place, self.tuples[key].transaction)
+        self.files[kind] = next(_files)
+
+    def copy(self) -> "MemoryVersions":
+        """Return what a backup of the store would have of it; restored, it is another server."""
+        return replace(
+            self,
+            server=dict(self.server),
+            tuples=dict(self.tuples),
+            files=dict(self.files),
+            _free={kind: list(places) for kind, places in self._free.items()},
+        )
+
+    def versions(self, keys: Iterable[RowKey]) -> Versions:
+        """Return the versions of rows of the last snapshot."""
+        found = [self.tuples[key] for key in keys]
+        return Versions(
+            places=np.array([one.place for one in found], np.uint64),
+            stamps=np.array([one.transaction % STAMPS for one in found], np.uint32),
+        )
+
+    def _take(self, rows: Mapping[RowKey, Row]) -> None:
+        gone = [key for key, one in self.tuples.items() if rows.get(key) is not one.row]
+        for key in gone:
+            self._free.setdefault(key.kind, []).append(self.tuples.pop(key).place)
+        new = [key for key in rows if key not in self.tuples]
+        for key in new:
+            stamp = self.next if self.late is None else self.late
+            self.tuples[key] = Tuple(rows[key], self._place(key.kind), stamp)
+        if self.late is None:
+            self.next += bool(gone or new)
+        self.late = None
+
+    def _place(self, kind: Kind) -> int:
+        if self.vacuums and self._free.get(kind):
+            return self._free[kind].pop()
+        self._end += 1
+        return self._end

@@ -1,0 +1,227 @@
+"""Row versions: which rows of a snapshot are those of an earlier one, without their contents.
+
+A store that never changes a row in place says of each row where it is and which transaction put it
+there. Two rows with equal place and stamp are the same row, payload and all, as long as the store
+is the same one (`Lineage`) and no transaction since can have had that stamp (`NewStamps`).
+
+What is remembered is 24 bytes a row beside the ledger: place, stamp and key hash.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.model.ledger import KEY, Keys, Mask
+from replicator.model.row import Kind
+
+Places = NDArray[np.uint64]
+Stamps = NDArray[np.uint32]
+
+STAMPS: Final = 1 << 32
+"""Transactions after which the stamps begin again."""
+TRANSACTIONS_MAX: Final = STAMPS // 2
+"""More of them between two polls, and what is remembered does not count: far from a full circle."""
+REGION_BITS: Final = 28
+"""Places that are kept together: in PostgreSQL 4096 pages, some ten thousand rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """Rows of one table as two parallel columns."""
+
+    places: Places
+    stamps: Stamps
+    """The transaction that put the row there, modulo `STAMPS`."""
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """What must be the same for the versions of two snapshots to mean the same."""
+
+    server: Mapping[str, str]
+    """What tells this server, and this life of it, from any other: names in words, with values."""
+    tables: Mapping[Kind, Mapping[str, str]]
+    """The same of each table."""
+    settled: int
+    """Every transaction before this one had ended: the snapshot shows it, or none ever will."""
+    begun: int
+    """No transaction from this one on had begun. Both count on without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoVersions:
+    """Versions of this store's rows cannot be had, or not be trusted."""
+
+    reason: str
+
+
+class NewStamps(NamedTuple):
+    """The transactions that can have become visible between two snapshots."""
+
+    since: int
+    until: int
+
+    def holds(self, stamps: Stamps) -> Mask:
+        """Return which stamps are those of such a transaction."""
+        within: Mask = stamps - np.uint32(self.since % STAMPS) < np.uint32(self.until - self.since)
+        return within
+
+
+def new_stamps(before: Lineage, now: Lineage) -> NewStamps:
+    """Return what can have become visible between two snapshots of one lineage."""
+    return NewStamps(before.settled, now.begun)
+
+
+def broken(before: Lineage, now: Lineage) -> str | None:
+    """Return why versions of the two say nothing of each other, in words; None: they do."""
+    if (other := _differing(before.server, now.server)) is not None:
+        return f"the server's {other}"
+    for kind in sorted(before.tables.keys() | now.tables.keys(), key=lambda kind: kind.value):
+        ours, theirs = before.tables.get(kind, {}), now.tables.get(kind, {})
+        if (other := _differing(ours, theirs)) is not None:
+            return f"the {kind.value} table's {other}"
+    if now.begun < before.begun or now.settled < before.settled:
+        return f"the server's transaction ids went back from {before.begun} to {now.begun}"
+    if now.begun - before.settled >= TRANSACTIONS_MAX:
+        return (
+            f"{now.begun - before.settled} transactions have begun since the oldest that was open"
+        )
+    return None
+
+
+def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
+    for name in [*before, *now]:
+        ours, theirs = before.get(name, "none"), now.get(name, "none")
+        if ours != theirs:
+            return f"{name} was {ours} and is {theirs}"
+    return None
+
+
+class _Region(NamedTuple):
+    """Rows whose places are near each other, sorted by place."""
+
+    places: NDArray[np.uint32]
+    """Within the region."""
+    stamps: Stamps
+    keys: Keys
+
+    def where(self, places: NDArray[np.uint32]) -> tuple[NDArray[np.intp], Mask]:
+        """Return where places are, and which of them are there at all."""
+        at = np.searchsorted(self.places, places)
+        at[at == len(self.places)] = 0
+        there: Mask = self.places[at] == places if len(self.places) else np.zeros(len(at), np.bool_)
+        return at, there
+
+
+_NOTHING: Final = _Region(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, KEY))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moves:
+    """What becomes of a table's memory: rows that left their places, and such that took one."""
+
+    gone: Places
+    come: Versions
+    keys: Keys
+    """Of those that came."""
+
+
+class Remembered:
+    """The versions of one table's rows, and of which key each is."""
+
+    def __init__(self) -> None:
+        self._regions: dict[int, _Region] = {}
+
+    def __len__(self) -> int:
+        return sum(len(region.places) for region in self._regions.values())
+
+    def keys_at(self, places: Places) -> Keys:
+        """Return the keys of the rows at some places; of no meaning where there is none."""
+        found = np.zeros(len(places), KEY)
+        for number, chosen in _split(places):
+            region = self._regions.get(number, _NOTHING)
+            at, there = region.where(_within(places[chosen]))
+            found[chosen[there]] = region.keys[at[there]]
+        return found
+
+    def move(self, moves: Moves) -> None:
+        """Forget the rows that are gone, and remember those that came."""
+        for number, chosen in _split(moves.gone):
+            region = self._regions[number]
+            at, there = region.where(_within(moves.gone[chosen]))
+            stays = np.ones(len(region.places), np.bool_)
+            stays[at[there]] = False
+            places, stamps, keys = region
+            self._regions[number] = _Region(places[stays], stamps[stays], keys[stays])
+        for number, chosen in _split(moves.come.places):
+            region = self._regions.get(number, _NOTHING)
+            places = np.concatenate([region.places, _within(moves.come.places[chosen])])
+            order = np.argsort(places, kind="stable")
+            self._regions[number] = _Region(
+                places[order],
+                np.concatenate([region.stamps, moves.come.stamps[chosen]])[order],
+                np.concatenate([region.keys, moves.keys[chosen]])[order],
+            )
+        for number in [n for n, region in self._regions.items() if not len(region.places)]:
+            del self._regions[number]
+
+    def look(self, new: NewStamps) -> "VersionLook":
+        """Begin to hold this against a snapshot."""
+        return VersionLook(self._regions, new)
+
+
+class VersionLook:
+    """Holds what is remembered of a table against a snapshot, in a byte a row."""
+
+    def __init__(self, regions: Mapping[int, _Region], new: NewStamps) -> None:
+        self._regions, self._new = regions, new
+        self._seen = {
+            number: np.zeros(len(region.places), np.bool_) for number, region in regions.items()
+        }
+
+    def see(self, versions: Versions) -> Mask:
+        """Take rows of the snapshot; return which of them are the very ones that are remembered.
+
+        A stamp that a transaction can have had since then is no proof, whatever is remembered.
+        """
+        known = np.zeros(len(versions), np.bool_)
+        old = ~self._new.holds(versions.stamps)
+        for number, chosen in _split(versions.places):
+            if (region := self._regions.get(number)) is None:
+                continue
+            at, there = region.where(_within(versions.places[chosen]))
+            same = there & (region.stamps[at] == versions.stamps[chosen]) & old[chosen]
+            known[chosen[same]] = True
+            self._seen[number][at[same]] = True
+        return known
+
+    def gone(self) -> tuple[Places, Keys]:
+        """Return the places, and the keys, of what was not seen."""
+        places, keys = [np.empty(0, np.uint64)], [np.empty(0, KEY)]
+        for number, seen in self._seen.items():
+            if not seen.all():
+                region = self._regions[number]
+                base = np.uint64(number << REGION_BITS)
+                places.append(region.places[~seen].astype(np.uint64) + base)
+                keys.append(region.keys[~seen])
+        return np.concatenate(places), np.concatenate(keys)
+
+
+def _split(places: Places) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Yield the number of each region, and which of the places are in it."""
+    numbers = places >> np.uint64(REGION_BITS)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    for chosen in np.split(order, ends):
+        if len(chosen):
+            yield int(numbers[chosen[0]]), chosen
+
+
+def _within(places: Places) -> NDArray[np.uint32]:
+    return (places & np.uint64((1 << REGION_BITS) - 1)).astype(np.uint32)

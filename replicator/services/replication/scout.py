@@ -1,0 +1,353 @@
+"""Finds what a snapshot of the source holds that the log does not say yet.
+
+By row versions, where they can be trusted: then the contents of only those rows are read whose
+version is not one that was seen before. By the fingerprints of all rows otherwise. Both ways find
+the same; the second audits the first.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, assert_never
+
+import numpy as np
+
+from replicator.model.fingerprint import Digest
+from replicator.model.ledger import KEY, Comparison, Folding, Keys, Mask, Offsets, items, total
+from replicator.model.observation import Observer, ScanBegun, VersionsMissed, Why
+from replicator.model.row import Kind
+from replicator.model.versions import (
+    Lineage,
+    Moves,
+    NewStamps,
+    NoVersions,
+    Places,
+    Remembered,
+    VersionLook,
+    Versions,
+    broken,
+    new_stamps,
+)
+from replicator.ports import Chunk, Snapshot
+
+ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF})
+"""Reasons that stay: each poll would tell them again."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one poll found; grows with the changes, not with the inventory."""
+
+    full: bool
+    scanned: int = 0
+    fingerprinted: int = 0
+    handles: dict[Kind, list[np.ndarray]] = field(default_factory=dict)
+    sums: dict[Kind, int] = field(default_factory=dict)
+    unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where the log speaks of the rows that are gone, in ascending order."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to publish."""
+        return not self.handles and not len(self.unseen)
+
+    def take(self, kind: Kind, chunk: Chunk, differing: Mask) -> None:
+        """Take those rows of a chunk that differ."""
+        self.fingerprinted += len(chunk.keys)
+        if differing.any():
+            self.handles.setdefault(kind, []).append(chunk.handles[differing])
+            self.sums[kind] = self.sums.get(kind, 0) + total(chunk.marks[differing])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionOptions:
+    """How far row versions are trusted."""
+
+    enabled: bool
+    full_scan_interval_s: float
+    trusted_again: bool = False
+    """Whether the operator says so, whatever the log says of them."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What row versions were those of an inventory."""
+
+    lineage: Lineage
+    digest: Digest
+    """Of the inventory: where the log says another one, all this is of no meaning."""
+    tables: dict[Kind, Remembered]
+
+
+@dataclass(slots=True)
+class _ToRemember:
+    """What the memory becomes once the log says the inventory that was found."""
+
+    lineage: Lineage
+    full: bool
+    fresh: bool
+    """Whether nothing of the memory before stays."""
+    moves: dict[Kind, list[Moves]]
+    digest: Digest | None = None
+
+
+class Scout:
+    """Compares snapshots with the ledger, and remembers their row versions in between.
+
+    What is remembered counts for one inventory, which is known by its digest. So it survives an
+    append of unknown end, and does not survive a cut of another watcher.
+    """
+
+    def __init__(self, options: VersionOptions, observer: Observer) -> None:
+        self._options = options
+        self._observer = observer
+        self._memory: _Memory | None = None
+        self._pending: _ToRemember | None = None
+        self._trusted = True
+        self._scanned_at_s = -float("inf")
+        self._told = ""
+
+    async def look(self, snapshot: Snapshot, known: Folding) -> Findings:
+        """Return what differs between the ledger and a snapshot.
+
+        Raises:
+            TransientError, ConfigError: as for the snapshot's calls.
+        """
+        self.settle(known.digest)
+        self._pending = None
+        way = self._way(snapshot.lineage)
+        if isinstance(way, _ByVersions):
+            if (found := await self._look_at_versions(snapshot, way, known)) is not None:
+                return found
+            self._distrust(1)
+            way = _ByAll(Why.DISTRUSTED, "a row was not where its version said")
+        return await self._look_at_all(snapshot, way, known)
+
+    @property
+    def distrusts(self) -> bool:
+        """Whether row versions have missed a change."""
+        return not self._trusted
+
+    def heed(self, *, distrusted: bool) -> None:
+        """Take what the log's last cut says of row versions: a new process is no new trust."""
+        if distrusted and not self._options.trusted_again:
+            self._trusted = False
+
+    def expect(self, digest: Digest) -> None:
+        """Say of what inventory the log will speak once what was found is in it."""
+        if self._pending is not None:
+            self._pending.digest = digest
+
+    def settle(self, digest: Digest) -> None:
+        """Say of what inventory the log speaks: what was found counts if it is that."""
+        pending, self._pending = self._pending, None
+        if pending is not None and pending.digest == digest:
+            self._remember(pending, digest)
+        if self._memory is not None and self._memory.digest != digest:
+            self._memory = None
+
+    def _remember(self, pending: _ToRemember, digest: Digest) -> None:
+        if pending.fresh:
+            self._memory = _Memory(pending.lineage, digest, {})
+        if self._memory is None:
+            return
+        if pending.full:
+            self._scanned_at_s = asyncio.get_running_loop().time()
+        self._memory.lineage, self._memory.digest = pending.lineage, digest
+        for kind, moves in pending.moves.items():
+            table = self._memory.tables.setdefault(kind, Remembered())
+            while moves:
+                table.move(moves.pop(0))
+
+    def _way(self, lineage: Lineage | NoVersions) -> "_ByVersions | _ByAll":
+        """Decide by what to look: every reason to doubt versions is one to read all rows."""
+        if not self._options.enabled:
+            return _ByAll(Why.OFF, "watch.row_versions is false")
+        if not self._trusted:
+            return _ByAll(Why.DISTRUSTED, "row versions have missed a change")
+        match lineage:
+            case NoVersions(reason=reason):
+                return _ByAll(Why.UNAVAILABLE, reason)
+            case Lineage():
+                return self._way_of(lineage)
+        assert_never(lineage)
+
+    def _way_of(self, lineage: Lineage) -> "_ByVersions | _ByAll":
+        if self._memory is None:
+            return _ByAll(Why.START, "no row version is known yet", lineage)
+        if (reason := broken(self._memory.lineage, lineage)) is not None:
+            return _ByAll(Why.BROKEN, reason, lineage)
+        age_s = asyncio.get_running_loop().time() - self._scanned_at_s
+        if age_s >= self._options.full_scan_interval_s:
+            return _ByAll(Why.DUE, f"the last one is {age_s:.0f} s ago", lineage)
+        return _ByVersions(self._memory, lineage)
+
+    # ------------------------------------------------------------------------------- by versions
+
+    async def _look_at_versions(
+        self, snapshot: Snapshot, way: "_ByVersions", known: Folding
+    ) -> Findings | None:
+        """Return what differs; None when rows were not where their versions said."""
+        findings, came, gone = Findings(full=False), set[bytes](), list[Keys]()
+        pending = _ToRemember(lineage=way.lineage, full=False, fresh=False, moves={})
+        since = new_stamps(way.memory.lineage, way.lineage)
+        for kind in _sorted(snapshot):
+            look = way.memory.tables.get(kind, Remembered()).look(since)
+            new = await self._new_places(snapshot, kind, look, findings)
+            places, keys = look.gone()
+            if not len(new) and not len(places):
+                continue
+            moves = await self._fingerprint(snapshot, kind, new, known, findings)
+            if sum(len(one.come) for one in moves) != len(new):
+                return None
+            left = Moves(gone=places, come=_no_versions(), keys=np.empty(0, KEY))
+            pending.moves[kind] = [left, *moves]
+            came.update(key for one in moves for key in items(one.keys))
+            gone.append(keys)
+        findings.unseen = _offsets_of(gone, came, known)
+        self._pending = pending
+        return findings
+
+    async def _new_places(
+        self, snapshot: Snapshot, kind: Kind, look: VersionLook, findings: Findings
+    ) -> Places:
+        new: list[Places] = [np.empty(0, np.uint64)]
+
+        def visit(versions: Versions) -> None:
+            findings.scanned += len(versions)
+            seen = look.see(versions)
+            if not seen.all():
+                new.append(versions.places[~seen])
+
+        await snapshot.versions(kind, visit)
+        return np.concatenate(new)
+
+    async def _fingerprint(
+        self, snapshot: Snapshot, kind: Kind, places: Places, known: Folding, findings: Findings
+    ) -> list[Moves]:
+        """Compare the rows at some places, and return what is to be remembered of them."""
+        moves: list[Moves] = []
+
+        def visit(chunk: Chunk) -> None:
+            before = known.standings(chunk.keys)
+            findings.take(kind, chunk, ~before.known | (before.marks != chunk.marks))
+            if chunk.versions is not None:
+                moves.append(_come(chunk.versions, chunk.keys))
+
+        if len(places):
+            await snapshot.scan(kind, visit, places=places)
+        return moves
+
+    # ------------------------------------------------------------------------------ by all rows
+
+    async def _look_at_all(self, snapshot: Snapshot, way: "_ByAll", known: Folding) -> Findings:
+        self._tell(way)
+        if way.why is not Why.DUE:
+            self._memory = None  # before another one is made beside it
+        audit = _Audit(self._memory, way.lineage)
+        comparison, findings = Comparison(known.ledger()), Findings(full=True)
+        for kind in _sorted(snapshot):
+
+            def visit(chunk: Chunk, kind: Kind = kind) -> None:
+                findings.scanned += len(chunk.keys)
+                unknown, stale = comparison.see(chunk.keys, chunk.marks)
+                differing = unknown | stale
+                findings.take(kind, chunk, differing)
+                audit.see(kind, chunk, differing)
+
+            await snapshot.scan(kind, visit)
+        findings.unseen = comparison.unseen()
+        missed = audit.missed(comparison.unseen_keys())
+        if missed:
+            self._distrust(missed)
+        else:
+            self._pending = audit.pending()
+        return findings
+
+    def _distrust(self, rows: int) -> None:
+        self._trusted, self._memory, self._pending = False, None, None
+        self._observer(VersionsMissed(rows=rows))
+
+    def _tell(self, way: "_ByAll") -> None:
+        told = f"{way.why}: {way.detail}"
+        if way.why not in ONCE or told != self._told:
+            self._observer(ScanBegun(why=way.why, detail=way.detail))
+        self._told = told
+
+
+class _ByVersions(NamedTuple):
+    memory: _Memory
+    lineage: Lineage
+
+
+class _ByAll(NamedTuple):
+    why: Why
+    detail: str
+    lineage: Lineage | None = None
+    """Of the versions to remember on the way; None: none are."""
+
+
+class _Audit:
+    """What a scan of all rows says of their versions: those to remember, and those that lied."""
+
+    def __init__(self, memory: _Memory | None, lineage: Lineage | None) -> None:
+        self._memory, self._lineage = memory, lineage
+        since = new_stamps(memory.lineage, lineage) if memory and lineage else NewStamps(0, 0)
+        tables = memory.tables if memory else {}
+        self._looks = {kind: table.look(since) for kind, table in tables.items()}
+        self._moves: dict[Kind, list[Moves]] = {}
+        self._missed = 0
+
+    def see(self, kind: Kind, chunk: Chunk, differing: Mask) -> None:
+        """Take a chunk of the scan, and which of its rows differ from the ledger."""
+        if self._lineage is None or chunk.versions is None:
+            return
+        seen = np.zeros(len(chunk.keys), np.bool_)
+        if self._memory is not None and (look := self._looks.get(kind)) is not None:
+            seen = look.see(chunk.versions)
+            other = self._memory.tables[kind].keys_at(chunk.versions.places) != chunk.keys
+            self._missed += int((seen & (differing | other)).sum())
+        new = ~seen
+        if new.any():
+            versions = Versions(
+                places=chunk.versions.places[new], stamps=chunk.versions.stamps[new]
+            )
+            self._moves.setdefault(kind, []).append(_come(versions, chunk.keys[new]))
+
+    def missed(self, removed: Keys) -> int:
+        """Return how many changes the versions have not told, `removed` being the rows gone."""
+        if self._memory is None:
+            return 0
+        told: set[bytes] = set()
+        for kind, look in self._looks.items():
+            places, keys = look.gone()
+            told.update(items(keys))
+            left = Moves(gone=places, come=_no_versions(), keys=np.empty(0, KEY))
+            self._moves.setdefault(kind, []).insert(0, left)
+        return self._missed + sum(1 for key in items(removed) if key not in told)
+
+    def pending(self) -> _ToRemember | None:
+        """Return what is to be remembered."""
+        if self._lineage is None:
+            return None
+        fresh = self._memory is None
+        return _ToRemember(lineage=self._lineage, full=True, fresh=fresh, moves=self._moves)
+
+
+def _sorted(snapshot: Snapshot) -> Iterator[Kind]:
+    yield from sorted(snapshot.kinds, key=lambda kind: kind.value)
+
+
+def _come(versions: Versions, keys: Keys) -> Moves:
+    return Moves(gone=np.empty(0, np.uint64), come=versions, keys=keys)
+
+
+def _no_versions() -> Versions:
+    return Versions(places=np.empty(0, np.uint64), stamps=np.empty(0, np.uint32))
+
+
+def _offsets_of(gone: Sequence[Keys], came: set[bytes], known: Folding) -> Offsets:
+    """Return where the log speaks of those rows that left their place and took no other."""
+    removed = [key for keys in gone for key in items(keys) if key not in came]
+    standings = known.standings(np.array(removed, KEY))
+    return np.sort(standings.offsets[standings.known])
