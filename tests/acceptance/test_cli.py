@@ -60,11 +60,30 @@ async def user(postgresql: Postgresql, tmp_path: Path, forks: Processes) -> Asyn
         yield User(tmp_path, config, source, target, forks)
 
 
-async def test_the_demo_runs_to_its_end():
-    """In an interpreter of its own, as a user starts it."""
-    ended = await fresh("demo", within_s=800)
-    assert ended.code == 0, ended.out[-3000:]
+async def test_the_demo_runs_to_its_end_and_what_it_suggests_works(forks: Processes):
+    """In an interpreter of its own, as a user starts it; then each line that it prints."""
+    ended = await fresh("demo", "--keep", within_s=800)
+    assert ended.code == 0, ended.err
     assert "nothing was lost" in ended.out
+    assert "BROKEN" not in ended.out
+    _, _, invited = ended.out.partition("It is still there, in ")
+    folder = invited.partition(":\n")[0]
+    typed = [line.partition(" -m replicator ")[2].split() for line in invited.splitlines()]
+    *lines, running, stop = [line for line in typed if line]
+    environ = {"REPLICATOR_CONFIG": f"{folder}/replicator.yaml"}
+    try:
+        assert [line[0] for line in lines] == ["blame", "points", "rollback", "status"]
+        codes = [(await forks.run(*line, env=environ, within_s=120)).code for line in lines]
+        assert codes[:3] == [0, 0, 0]
+        assert codes[3] in {0, 10}, "nobody has polled for a while, on a busy machine"
+        process = await forks.start(*running, env=environ)
+        await process.says("cut applied", within_s=120)
+        assert (await process.terminate()).code == 0
+    finally:
+        stopped = await forks.run(*stop, within_s=120)
+    assert (stopped.code, f"{folder} is gone" in stopped.out) == (0, True)
+    again = await forks.run(*stop, within_s=120)
+    assert (again.code, "nothing is running" in again.out) == (0, True)
 
 
 async def test_a_story_of_verbs_and_their_documents(user: User):

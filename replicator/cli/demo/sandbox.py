@@ -35,6 +35,8 @@ targets:
     deep_storage: {{type: local, root: {folder}/{target}-segments}}
     apply_interval_s: 0.2
     rpo: 30s
+"""
+OTHER_CONFIG = """\
   {other}:
     metadata:
       type: postgresql
@@ -56,11 +58,17 @@ class Stage:
     druid: RecordedDruid
     source: asyncpg.Connection
     target: asyncpg.Connection
+    other_config: str
 
     @property
     def config(self) -> Path:
         """The configuration file."""
         return self.folder / "replicator.yaml"
+
+    def add_other(self) -> None:
+        """Configure the second target: only the last chapter needs it."""
+        with self.config.open("a") as config:
+            config.write(self.other_config)
 
     async def is_followed(self) -> bool:
         """Whether the standby's tables say what the source's say, asked of both directly."""
@@ -129,7 +137,10 @@ async def stage(folder: Path, *, keep: bool) -> AsyncGenerator[Stage]:
             druid = RecordedDruid(
                 source, root=folder / f"{SOURCE}-segments", archive=folder / "archive"
             )
-            yield Stage(folder=folder, druid=druid, source=source, target=target)
+            other = OTHER_CONFIG.format(folder=folder, other=OTHER, other_url=server.dsn(OTHER))
+            yield Stage(
+                folder=folder, druid=druid, source=source, target=target, other_config=other
+            )
         finally:
             await source.close()
             await target.close()
@@ -145,8 +156,6 @@ def _configuration(folder: Path, server: embedded_postgresql.Server) -> str:
         source_url=server.dsn(SOURCE, role=READER),
         target=TARGET,
         target_url=server.dsn(TARGET),
-        other=OTHER,
-        other_url=server.dsn(OTHER),
     )
 
 

@@ -34,17 +34,27 @@ def demo(
 ) -> None:
     """Replicate, break and restore a recorded Druid on this machine; nothing to configure."""
     try:
-        asyncio.run(_stop(directory) if stop else _demo(_folder(directory), keep=keep))
+        if stop:
+            _stop(directory)
+        else:
+            asyncio.run(_demo(_folder(directory), keep=keep))
     except ReplicatorError as exc:
         typer.echo(f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else ""), err=True)
         raise typer.Exit(exc.exit_code) from exc
 
 
-async def _stop(directory: Path | None) -> None:
+def _stop(directory: Path | None) -> None:
     if directory is None:
         raise DemoError("say which one with --directory")
-    await embedded_postgresql.stop(directory / "postgresql")
-    shutil.rmtree(directory)
+    folder = directory.absolute()
+    if not folder.exists():
+        typer.echo(f"nothing is running: {folder} is gone already")
+        return
+    if not (folder / "replicator.yaml").exists() or not (folder / "postgresql").exists():
+        raise DemoError(f"{folder} is no folder of a demo; nothing was removed")
+    asyncio.run(embedded_postgresql.stop(folder / "postgresql"))
+    shutil.rmtree(folder)
+    typer.echo(f"stopped its PostgreSQL; {folder} is gone")
 
 
 def _folder(directory: Path | None) -> Path:
@@ -63,8 +73,13 @@ def _folder(directory: Path | None) -> Path:
 
 async def _demo(folder: Path, *, keep: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    async with stage(folder, keep=keep) as made:
-        await Story(made, console).tell()
+    try:
+        async with stage(folder, keep=keep) as made:
+            await Story(made, console).tell()
+    except BaseException:
+        await embedded_postgresql.stop(folder / "postgresql")
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     if keep:
         _say_what_is_there(console, folder)
     else:
@@ -138,6 +153,7 @@ class Story:
         await self._show("restore", TARGET, "--to-time", time, "--yes")
         await self._prove(TARGET)
         self._chapter("6", "Anywhere else, by offset, and into another cluster")
+        self._stage.add_other()
         first = (await self._points())["first"]
         await self._show("restore", TARGET, "--to-offset", str(first["offset"]), "--yes")
         await self._show("verify", TARGET, "--level", "checksum")
@@ -237,16 +253,19 @@ def _list(value: object) -> list[dict[str, Any]]:
 
 
 def _say_what_is_there(console: Console, folder: Path) -> None:
-    program = f"{sys.argv[0]}"
+    program = sys.argv[0]
+    if program.endswith("__main__.py"):
+        program = f"{sys.executable} -m replicator"
     console.print(
         f"""
 It is still there, in {folder}:
   export REPLICATOR_CONFIG={folder}/replicator.yaml
+  {program} blame orders
+  {program} points
+  {program} rollback orders --on {TARGET} --to before-drop --yes
   {program} status
-  {program} points --all
-  {program} apply {TARGET} --resume --once
-  {program} run
-End it with
+  {program} run --resume
+Each of them works as it stands; `run` goes on until Ctrl-C. End it with
   {program} demo --stop --directory {folder}""",
         markup=False,
     )
