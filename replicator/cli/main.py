@@ -12,11 +12,24 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from replicator.cli.help import (
+    CLEAN_UP,
+    FOLLOW,
+    GO_BACK,
+    LOOK,
+    PROVE,
+    SET_UP,
+    TAKE_OVER,
+    dressed,
+    without_values,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verb:
     """Where a verb is written, and the line that the list of verbs shows of it."""
 
+    group: str
     place: str
     """`module:attribute` below `replicator.cli`: a function, or a group of verbs."""
     help: str
@@ -28,71 +41,128 @@ class Verb:
         if isinstance(found, typer.Typer):
             group = typer.main.get_group(found)  # also where it has one verb only
             group.name = name
-            return group
+            return dressed(group, name)
         alone = typer.Typer(add_completion=False)
         alone.command(name)(found)
-        return typer.main.get_command(alone)
+        return dressed(typer.main.get_command(alone), name)
 
 
 VERBS: Final = {
     "demo": Verb(
+        SET_UP,
         "demo.story:demo",
         "Replicate, break and restore a recorded Druid on this machine; nothing to configure.",
     ),
     "check": Verb(
+        SET_UP,
         "check:check",
         "Read the source, the log and an object of each kind; write a probe to each target.",
     ),
-    "run": Verb("run:run", "Watch the source and keep every target up with it, in one process."),
-    "watch": Verb("run:watch", "Publish the source's changes to the log."),
-    "apply": Verb("run:apply", "Keep one target up with the log."),
+    "target": Verb(
+        SET_UP,
+        "target:app",
+        "Prepare a target.",
+    ),
+    "config": Verb(
+        SET_UP,
+        "config:app",
+        "Look at the configuration without doing anything.",
+    ),
+    "run": Verb(
+        FOLLOW,
+        "run:run",
+        "Watch the source and keep every target up with it, in one process.",
+    ),
+    "watch": Verb(
+        FOLLOW,
+        "run:watch",
+        "Publish the source's changes to the log.",
+    ),
+    "apply": Verb(
+        FOLLOW,
+        "run:apply",
+        "Keep one target up with the log.",
+    ),
     "status": Verb(
+        LOOK,
         "status:status",
         "Say what is running, what is promised and kept, back to when, what waits, what is wrong.",
     ),
-    "log": Verb("log:log", "List the events of the log."),
-    "expire": Verb(
-        "expire:expire",
-        "Delete bytes and history that no point in the retention, no hold and no restore needs.",
+    "points": Verb(
+        LOOK,
+        "naming:app",
+        "What can be restored, and cuts by a name.",
     ),
-    "lock": Verb(
-        "lock:lock",
-        "Lock all that the retention, holds and the target's rows need: the retention from now.",
+    "log": Verb(
+        LOOK,
+        "log:log",
+        "List the events of the log.",
+    ),
+    "blame": Verb(
+        LOOK,
+        "blame:blame",
+        "Show the events that changed a segment or a datasource, the newest last.",
+    ),
+    "diff": Verb(
+        LOOK,
+        "diff:diff",
+        "Show which rows differ between two cuts.",
+    ),
+    "restore": Verb(
+        GO_BACK,
+        "restore_plan:app",
+        "Bring a target to an earlier cut.",
     ),
     "rollback": Verb(
+        GO_BACK,
         "rollback:rollback",
         "Bring one datasource of a target back to what it was; the target then stands still.",
     ),
     "undelete": Verb(
+        GO_BACK,
         "undelete:undelete",
         "Bring a datasource back as it was in the last cut in which it had used segments.",
     ),
     "promote": Verb(
+        TAKE_OVER,
         "promote:promote",
         "Make a target the primary, with nothing lost: its source was brought to rest before.",
     ),
     "failover": Verb(
+        TAKE_OVER,
         "promote:failover",
         "Make a target the primary as it is: its source is gone, and must not come back by itself.",
     ),
     "verify": Verb(
+        PROVE,
         "verify:verify",
         "Compare a target's rows, objects and bytes with the log, or its answers with the source.",
     ),
     "repair": Verb(
+        PROVE,
         "repair:repair",
         "Find what is wrong with a target and copy it again, one interval after the other.",
     ),
-    "diff": Verb("diff:diff", "Show which rows differ between two cuts."),
-    "blame": Verb(
-        "blame:blame", "Show the events that changed a segment or a datasource, the newest last."
+    "drill": Verb(
+        PROVE,
+        "drill:app",
+        "Prove that a target's store alone is enough, or list the proofs.",
     ),
-    "restore": Verb("restore_plan:app", "Bring a target to an earlier cut."),
-    "points": Verb("naming:app", "What can be restored, and cuts by a name."),
-    "hold": Verb("hold:app", "Keep cuts from expiring."),
-    "drill": Verb("drill:app", "Prove that a target's store alone is enough, or list the proofs."),
-    "target": Verb("target:app", "Prepare a target."),
-    "config": Verb("config:app", "Look at the configuration without doing anything."),
+    "expire": Verb(
+        CLEAN_UP,
+        "expire:expire",
+        "Delete bytes and history that no point in the retention, no hold and no restore needs.",
+    ),
+    "lock": Verb(
+        CLEAN_UP,
+        "lock:lock",
+        "Lock all that the retention, holds and the target's rows need: the retention from now.",
+    ),
+    "hold": Verb(
+        CLEAN_UP,
+        "hold:app",
+        "Keep cuts from expiring.",
+    ),
 }
 
 
@@ -101,7 +171,18 @@ class Verbs(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: TyperCommand(name, help=verb.help) for name, verb in VERBS.items()}
+        self.commands = {
+            name: TyperCommand(name, help=verb.help, rich_help_panel=verb.group)
+            for name, verb in VERBS.items()
+        }
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of the program."""
+        return without_values(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - of the class above
+        """Return the verbs in the order in which they are needed."""
+        return list(self.commands)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take options that all verbs have also when they stand behind the verb."""
@@ -141,7 +222,6 @@ app = typer.Typer(
     help="Continuous backup, replication and point-in-time restore for Apache Druid.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 

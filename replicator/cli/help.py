@@ -1,0 +1,131 @@
+"""What `--help` shows beyond lists of options: groups of verbs, examples, and names to complete."""
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+SET_UP, FOLLOW, LOOK = "Set up", "Run", "Look"
+GO_BACK, PROVE, CLEAN_UP, TAKE_OVER = "Go back", "Prove", "Clean up", "Take over"
+LAST: Final = ("config", "set_", "as_json", "yes")
+"""Options that many verbs have, behind those that are its own."""
+EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
+    "demo": ("demo", "demo --keep"),
+    "check": ("check", "check --json"),
+    "config": ("config validate", "config print"),
+    "target": ("target create standby", "target create standby --druid-release 33.0.0"),
+    "run": ("run", "run --target standby --log-format json"),
+    "watch": ("watch", "watch --once"),
+    "apply": ("apply standby", "apply standby --resume --once"),
+    "status": ("status", "status --json"),
+    "points": ("points", "points create before-migration"),
+    "log": ("log --datasource orders --limit 20", "log --follow"),
+    "blame": ("blame orders", "blame orders --interval 2026-01-01/2026-01-02"),
+    "diff": ("diff 4000 latest", "diff 2026-01-31T12:00:00Z latest"),
+    "restore": (
+        "restore standby --before-drop orders --dry-run",
+        "restore standby --to-time '07:48 local'",
+    ),
+    "rollback": (
+        "rollback orders --on standby --to before-drop",
+        "rollback orders --to '10m ago' --dry-run",
+    ),
+    "undelete": ("undelete orders --on standby", "undelete orders --on-source"),
+    "promote": ("promote standby --dry-run", "promote standby"),
+    "failover": ("failover standby --dry-run", "failover standby"),
+    "verify": ("verify standby", "verify standby --level checksum --subset 5%"),
+    "repair": ("repair standby --dry-run", "repair standby --from vault"),
+    "drill": ("drill vault", "drill list"),
+    "expire": ("expire vault --dry-run", "expire vault --retention 30d"),
+    "lock": ("lock vault", "lock vault --json"),
+    "hold": ("hold create audit --on vault --reason 'asked for by the auditors'", "hold list"),
+}
+"""Two of each verb, of which a test runs `--help` and parses each line."""
+TARGETS: Final = frozenset({"target", "on", "into", "from_"})
+DATASOURCES: Final = frozenset({"datasource", "before_drop"})
+RECORDS_MAX: Final = 20_000
+"""So many of the newest events are read for names of datasources."""
+_DATASOURCE: Final = re.compile(rb'"datasource":"([^"\\]+)"')
+
+
+def dressed(command: Any, verb: str) -> Any:
+    """Return a command with options in order, flags without a value, examples and completion."""
+    for one in getattr(command, "commands", {}).values():
+        dressed(one, verb)
+    if examples := EXAMPLES.get(verb):
+        command.epilog = "\n\n".join(["Examples:", *(f"  replicator {line}" for line in examples)])
+    command.params.sort(key=_order)
+    command.get_help_option = _bare(command.get_help_option)
+    for param in without_values(command.params):
+        if param.name in TARGETS or (param.name == "name" and verb in {"target", "apply"}):
+            param._custom_shell_complete = _completing(target_names)
+        elif param.name in DATASOURCES or (param.name == "name" and verb == "blame"):
+            param._custom_shell_complete = _completing(datasource_names)
+    return command
+
+
+def without_values(params: Sequence[Any]) -> Sequence[Any]:
+    """Let no flag look as if it wanted a value."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+def _bare(help_option: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def bare(context: Any) -> Any:
+        option = help_option(context)
+        without_values([option] if option is not None else [])
+        return option
+
+    return bare
+
+
+def _order(param: Any) -> tuple[int, str]:
+    """Arguments stay in front, in their order: sorting is stable."""
+    if param.param_type_name == "argument":
+        return (0, "")
+    name = param.name or ""
+    return (2 if name in LAST else 1, name)
+
+
+def _completing(names: Callable[[Path], Sequence[str]]) -> Callable[[Any, Any, str], list[str]]:
+    def complete(context: Any, _: Any, incomplete: str) -> list[str]:
+        given = context.params.get("config") or os.environ.get("REPLICATOR_CONFIG")
+        with suppress(Exception):  # a shell shows nothing rather than a traceback
+            return [
+                one for one in names(Path(given or "replicator.yaml")) if one.startswith(incomplete)
+            ]
+        return []
+
+    return complete
+
+
+def target_names(config: Path) -> list[str]:
+    """Return the targets that a configuration names, without judging it."""
+    return sorted(_read(config).get("targets") or {})
+
+
+def datasource_names(config: Path) -> list[str]:
+    """Return the datasources that the newest events of a log in a file name."""
+    log = _read(config).get("log") or {}
+    if log.get("type") != "sqlite":
+        return []
+    query = "SELECT data FROM records ORDER BY offset DESC LIMIT ?"
+    with closing(sqlite3.connect(f"file:{log['path']}?mode=ro", uri=True)) as connection:
+        found = {
+            name.decode()
+            for (data,) in connection.execute(query, (RECORDS_MAX,))
+            for name in _DATASOURCE.findall(data)
+        }
+    return sorted(found)
+
+
+def _read(config: Path) -> dict[str, Any]:
+    import yaml  # noqa: PLC0415 - `--help` does without
+
+    found = yaml.safe_load(config.read_text())
+    return found if isinstance(found, dict) else {}
