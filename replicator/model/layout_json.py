@@ -63,10 +63,11 @@ def layout_of(found: object) -> Layout:
     Raises:
         ValueError: it did not give this.
     """
-    if not isinstance(found, dict) or found.get("type") not in _TYPES:
+    fields = dict(found) if isinstance(found, dict) else {}
+    type_ = fields.pop("type", None)
+    if not isinstance(type_, str) or type_ not in _TYPES:
         raise ValueError("it is no layout that this release knows")
-    fields = dict(found)
-    return _SHAPES[fields.pop("type")].checked(fields)
+    return _SHAPES[type_].checked(fields)
 
 
 def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:

@@ -88,4 +88,5 @@ def drops(payload: bytes) -> list[str]:
 
 
 def _drops(rule: Mapping[str, Any]) -> bool:
-    return rule.get("type") in DROPS
+    type_ = rule.get("type")
+    return isinstance(type_, str) and type_ in DROPS

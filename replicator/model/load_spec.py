@@ -342,7 +342,7 @@ def _stays(
 
 def _is_tombstone(load_spec: Mapping[str, Any], reads: str) -> bool:
     type_ = load_spec.get("type")
-    if type_ not in {TOMBSTONE, reads}:
+    if type_ not in (TOMBSTONE, reads):  # no set: it may be anything that JSON has
         raise _AnotherTypeError(type_, reads)
     return bool(type_ == TOMBSTONE)
 

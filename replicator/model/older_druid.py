@@ -120,7 +120,8 @@ def _new_version(version: bytes, release: Release) -> bool:
 
 
 def _shard_spec(found: Any, new: frozenset[str]) -> Any:
-    if not isinstance(found, dict) or found.get("type") not in new:
+    type_ = found.get("type") if isinstance(found, dict) else None
+    if not isinstance(type_, str) or type_ not in new:
         return found
     assert found["type"] == DIM_VALUE_SET  # noqa: S101 - a line of the table without a translation
     return {**dict(_without(found, "partitionDimensionValues")), "type": NUMBERED}

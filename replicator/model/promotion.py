@@ -45,7 +45,8 @@ class Resumption:
     @property
     def reads_stream(self) -> bool:
         """Whether its tasks begin at offsets; compaction and scheduled batches have none."""
-        return member(self.spec, "type") in STREAMS
+        type_ = member(self.spec, "type")
+        return isinstance(type_, str) and type_ in STREAMS
 
     def awaits_tasks(self, state: SupervisorState) -> bool:
         """Return whether it has no tasks yet and will have some."""

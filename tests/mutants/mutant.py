@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-Ring = Literal["unit", "contract", "simulation", "integration", "acceptance", "schemas"]
+Ring = Literal["unit", "fuzz", "contract", "simulation", "integration", "acceptance", "schemas"]
 RINGS: Final[tuple[Ring, ...]] = get_args(Ring)
 PRODUCT: Final = "replicator"
 _TESTS: Final = Path(__file__).resolve().parents[1]

@@ -424,3 +424,10 @@ def test_a_source_with_several_storages_is_read_from_each():
         layout.locate(SPECS["hdfs"])
     with pytest.raises(MalformedRowError, match="names the bucket 'third', this storage is 'b'"):
         layout.locate({"type": "s3_zip", "bucket": "third", "key": "x/index.zip"})
+
+
+@pytest.mark.parametrize("type_", [None, {}, [], {"a": 1}, 7, True])
+@pytest.mark.parametrize("layout", [LocalLayout(root="/r"), S3Layout(bucket="b", prefix="p")])
+def test_a_type_that_is_no_text_is_the_rows_trouble(type_: object, layout: Layout):
+    with pytest.raises(MalformedRowError):
+        layout.locate({"type": type_, "path": "/r/a/index.zip", "bucket": "b", "key": "p/a"})

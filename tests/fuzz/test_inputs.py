@@ -1,0 +1,307 @@
+"""Whatever comes in is read, or refused in words that name it: no traceback, not much memory.
+
+Right inputs of every kind are changed as no writer would, a seed each; a failure prints kind and
+seed, and `KIND=… SEED=… pytest tests/fuzz` tries that one alone.
+"""
+
+import os
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import cramjam
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from replicator import config
+from replicator.adapters.bucket.bucket import Stat
+from replicator.adapters.bucket.receipts import METADATA, mapped, metadata_of
+from replicator.errors import ReplicatorError
+from replicator.model.archive import (
+    HISTORY,
+    Header,
+    base_of,
+    history_name,
+    manifest_name,
+    pack,
+    unpack,
+)
+from replicator.model.archive_notes import about_name, about_of, gaps_name, gaps_of
+from replicator.model.drill import evidence_of
+from replicator.model.event import Offset, Record
+from replicator.model.load_rules import LoadRules
+from replicator.model.load_spec import LocalLayout, Location, S3Layout, SourceLayout
+from replicator.model.older_druid import OlderDruid
+from replicator.model.plan_file import Asked, PlanFile, World, plan_document, plan_of
+from replicator.model.release import release_of
+from replicator.model.row import TABLES, Kind, Segment
+from replicator.model.row_mapping import RowMapping, check_segment
+from replicator.model.wire import decode
+from replicator.ports import Checked, Receipt, StoredObject
+from tests.builders import ONE_OF_EACH, TIME
+from tests.fuzz.mutations import bytes_of, document_of
+from tests.rings import times
+from tests.schemas.golden_documents import DOCUMENTS
+
+GOLDEN = Path(__file__).parents[1] / "schemas" / "golden"
+REFERENCE = Path(__file__).parents[2] / "config" / "replicator.yaml"
+INPUTS = times(gate=20_000, long=1_000_000)
+GROWTH_KB_MAX = 300_000
+"""Of this process' memory over all of them: a file is unpacked to 64 MiB at most."""
+LOG = "0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One kind of input."""
+
+    right: list[bytes]
+    read: Callable[[bytes], object]
+    names: str
+    """What each refusal says: the file, the row or the key."""
+    share: float = 1.0
+    """Of the inputs, beside the others: what is slow to read is read less often."""
+
+
+def _documents() -> dict[str, Input]:
+    def reading(name: str) -> Callable[[bytes], object]:
+        golden = DOCUMENTS[name]
+        return lambda data: golden.read(golden.name, data)
+
+    store = GOLDEN / "store-v1"
+    return {
+        name: Input(
+            right=[(store / name).read_bytes()], read=reading(name), names=DOCUMENTS[name].name
+        )
+        for name in DOCUMENTS
+    }
+
+
+def _archive() -> dict[str, Input]:
+    folder = GOLDEN / "archive-v1"
+    history = history_name(LOG, Offset(40), Offset(43))
+    base = manifest_name(LOG, Offset(42))
+    return {
+        "history": Input(
+            right=[(folder / "history.jsonl.zst").read_bytes()],
+            read=lambda data: unpack(history, data),
+            names=history,
+        ),
+        "lines": Input(
+            right=[bytes(cramjam.zstd.decompress((folder / "history.jsonl.zst").read_bytes()))],
+            read=lambda data: unpack(history, _sealed(data)),
+            names=history,
+        ),
+        "manifest": Input(
+            right=[(folder / "manifest.json").read_bytes()],
+            read=lambda data: base_of(base, data),
+            names=base,
+        ),
+        "about": Input(
+            right=[(folder / "about.json").read_bytes()],
+            read=lambda data: about_of(about_name(LOG), data),
+            names=about_name(LOG),
+        ),
+        "gaps": Input(
+            right=[(folder / "gaps.json").read_bytes()],
+            read=lambda data: gaps_of(gaps_name(LOG), data),
+            names=gaps_name(LOG),
+        ),
+        "evidence": Input(
+            right=[path.read_bytes() for path in (GOLDEN / "drill-v1").iterdir()],
+            read=lambda data: evidence_of("drills/one.json", data),
+            names="drills/one.json",
+        ),
+    }
+
+
+def _sealed(lines: bytes) -> bytes:
+    """Return altered lines as a file whose checksum is right: by who knows the format."""
+    _, *records, _ = [*lines.split(b"\n"), b"", b""]
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous=None)
+    data, _ = pack(header, [one + b"\n" for one in records[1:-1]], end=Offset(43), last=None)
+    return data
+
+
+def _read_event(data: bytes) -> object:
+    return decode(Record(offset=Offset(7), appended_at=TIME, type="", data=data))
+
+
+RECEIPT = Receipt(
+    objects=(Checked(name="", size_bytes=7, sha256="ab" * 32),),
+    copied_from=(StoredObject(name="a/b", size_bytes=7, tag="1"),),
+)
+PLACE = Location("wiki/0/index.zip")
+
+
+def _read_receipt(data: bytes) -> object:
+    text = data.decode(errors="replace")
+    stat = Stat(key=PLACE, size_bytes=7, tag="1", stored_at=TIME, metadata={METADATA: text})
+    return mapped(PLACE, stat)
+
+
+def _receipts() -> Input:
+    (text,) = (metadata_of(PLACE, RECEIPT) or {}).values()
+    return Input(right=[text.encode()], read=_read_receipt, names=PLACE)
+
+
+def _plans() -> Input:
+    asked = Asked(
+        target="standby",
+        into="standby",
+        from_store=False,
+        log_id=None,
+        by_reference=False,
+        datasource=None,
+        adopt=False,
+        accept_gaps=False,
+    )
+    world = World(
+        log_id=LOG,
+        cut_offset=Offset(9),
+        cut_digest="aa",
+        checkpoint=None,
+        rows="cc",
+        storages={"source": "dd"},
+    )
+    document = plan_document(PlanFile(asked=asked, world=world), {"segments": 3})
+    return Input(
+        right=[orjson.dumps(document)],
+        read=lambda data: plan_of(data, "plan.json"),
+        names="plan.json",
+    )
+
+
+MAPPING = RowMapping(
+    source=SourceLayout(
+        main=LocalLayout(root="/var/druid/segments"),
+        others={"old": S3Layout(bucket="bucket", prefix="druid")},
+    ),
+    target=S3Layout(bucket="other", prefix="standby"),
+    config_names=frozenset({"*"}),
+    columns={kind: frozenset(table.columns) for kind, table in TABLES.items()},
+)
+TO_OLDER = replace(
+    MAPPING,
+    druid=OlderDruid(release=release_of("25.0.0")),
+    load_rules=LoadRules(with_drops=True, tiers={"hot": "cold"}),
+)
+
+
+def _rows() -> dict[str, Input]:
+    def reading(kind: Kind) -> Callable[[bytes], object]:
+        table = TABLES[kind]
+
+        def read(payload: bytes) -> object:
+            row = ONE_OF_EACH[kind]
+            columns = {name: getattr(row, name) for name in table.columns}
+            changed = type(row)(**{**columns, table.payload: payload})
+            if isinstance(changed, Segment):
+                check_segment(changed)
+            for mapping in (MAPPING, TO_OLDER):
+                mapping.mapped(changed)
+            return None
+
+        return read
+
+    return {
+        f"{kind.value} row": Input(
+            right=[getattr(row, TABLES[kind].payload)], read=reading(kind), names=""
+        )
+        for kind, row in ONE_OF_EACH.items()
+    }
+
+
+def _configuration(folder: Path) -> Input:
+    file = folder / "replicator.yaml"
+
+    def read(data: bytes) -> object:
+        file.write_bytes(data)
+        return config.load(file, {})
+
+    return Input(right=[REFERENCE.read_bytes()], read=read, names="replicator.yaml", share=0.002)
+
+
+def _inputs(folder: Path) -> dict[str, Input]:
+    events = [path.read_bytes() for path in GOLDEN.iterdir() if path.is_file()]
+    return {
+        **_documents(),
+        **_archive(),
+        **_rows(),
+        "event": Input(right=events, read=_read_event, names="offset 7", share=4.0),
+        "receipt": _receipts(),
+        "plan": _plans(),
+        "configuration": _configuration(folder),
+    }
+
+
+def _tried(kind: str, one: Input, others: list[bytes], seed: int) -> bool:
+    """Read one wrong input; return whether it was refused."""
+    rng = Random(f"{kind} {seed}")
+    change = document_of if rng.random() < 0.6 else bytes_of
+    data = change(rng, rng.choice(one.right), others)
+    said = _refusal(one, data, f"KIND={kind!r} SEED={seed}")
+    assert said is None or one.names in said, f"KIND={kind!r} SEED={seed}: {said}"
+    return said is not None
+
+
+def _refusal(one: Input, data: bytes, name: str) -> str | None:
+    """Return the words in which an input is refused, None when it is read."""
+    try:
+        one.read(data)
+    except ReplicatorError as exc:
+        return str(exc)
+    except Exception as exc:
+        raise AssertionError(f"{name}: {data[:300]!r}") from exc
+    return None
+
+
+def test_what_comes_in_is_read_or_refused_by_its_name(tmp_path: Path):
+    inputs = _inputs(tmp_path)
+    others = [data for one in inputs.values() for data in one.right if len(data) < 10_000]
+    if "KIND" in os.environ:
+        kind = os.environ["KIND"]
+        _tried(kind, inputs[kind], others, int(os.environ["SEED"]))
+        return
+    shares = sum(one.share for one in inputs.values())
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for kind, one in inputs.items():
+        count = max(20, round(INPUTS * one.share / shares))
+        refused = sum(_tried(kind, one, others, seed) for seed in range(count))
+        assert one.names == "" or refused > count / 10, f"{kind}: {refused} of {count}"
+    growth_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb
+    assert growth_kb < GROWTH_KB_MAX
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=times(gate=30, long=20_000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(value=ANY_JSON | st.dictionaries(st.sampled_from(["format", "offset", "name"]), ANY_JSON))
+@pytest.mark.parametrize("kind", [*_documents(), *_archive(), "event", "plan", "receipt"])
+def test_no_document_at_all_is_a_traceback(kind: str, value: object):
+    one = {
+        **_documents(),
+        **_archive(),
+        "event": Input(right=[], read=_read_event, names="offset 7"),
+        "receipt": _receipts(),
+        "plan": _plans(),
+    }[kind]
+    try:
+        data = orjson.dumps(value)
+    except TypeError:
+        data = repr(value).encode(errors="replace")
+    said = _refusal(one, data, kind)
+    assert said is None or one.names in said

@@ -1,0 +1,37 @@
+"""Whatever is sent to the web server: it goes on answering, and its log stays as it is."""
+
+from random import Random
+
+import pytest
+
+from tests.fuzz.mutations import bytes_of
+from tests.rings import times
+from tests.unit.web.test_gate import HEALTH, said, serving
+
+REQUESTS = [
+    HEALTH,
+    b"GET /status.json HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: [::1]:1\r\nContent-Length: 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"GET /metrics HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+]
+
+
+async def test_no_request_is_a_line_in_the_log(
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(
+        "replicator.web.gate.CONNECTION_S_MAX", 0.05
+    )  # half a request waits so long
+    async with serving() as port:
+        capfd.readouterr()
+        for seed in range(times(gate=200, long=20_000)):
+            rng = Random(seed)
+            request = bytes_of(rng, rng.choice(REQUESTS), REQUESTS)
+            answer = await said(port, request)
+            assert answer == b"" or answer.startswith(b"HTTP/"), (seed, request)
+            assert b"aiohttp" not in answer, (seed, request)
+        assert (await said(port, HEALTH)).endswith(b"ok\n")
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
