@@ -17,7 +17,7 @@ from replicator.errors import ConfigError, CorruptionError, ReplicatorError, Tra
 GRANTS: Final = "(docs/mysql.md has the statements)"
 DENIED_HINT: Final = (
     "GRANT SELECT ON the database with Druid's tables; a target's user needs INSERT, UPDATE, DELETE"
-    f" and CREATE on it too {GRANTS}"
+    f", CREATE and INDEX on it too {GRANTS}"
 )
 TABLE_HINT: Final = (
     "check the database's name in the URL and the table prefix; Druid makes its tables when it"

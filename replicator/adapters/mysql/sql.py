@@ -28,7 +28,7 @@ BOOLEAN: Final = "tinyint(1)"
 GAP_COLUMNS: Final = ("kind", "key", "opened", "closed", "datasource", "reason", "detail")
 COLUMNS: Final = """
 SELECT CAST(tables.TABLE_NAME AS CHAR), CAST(columns.COLUMN_NAME AS CHAR),
-       LOWER(CAST(columns.COLUMN_TYPE AS CHAR)), LOWER(CAST(columns.PRIVILEGES AS CHAR)),
+       LOWER(CAST(columns.COLUMN_TYPE AS CHAR)),
        CAST(COALESCE(tables.ENGINE, tables.TABLE_TYPE) AS CHAR)
 FROM information_schema.TABLES AS tables
 JOIN information_schema.COLUMNS AS columns
@@ -191,6 +191,20 @@ def unreadable_sql(shape: Shape, columns: frozenset[str]) -> str:
         f" WHERE {key_hash_sql(shape.table)} IS NULL OR {fingerprint_sql(shape, columns)} IS NULL"
         " LIMIT 1"
     )
+
+
+def whole_sql(shapes: Iterable[Shape]) -> str:
+    """Return a query that fails unless every column of some tables may be read, as they are now.
+
+    The second part of each looks at a row, by which the server sees whether a table is of another
+    form than it was when the snapshot was taken.
+    """
+    looks = (
+        f"(SELECT COUNT(*) FROM (SELECT * FROM {shape.relation} LIMIT 0) AS whole),"  # noqa: S608 - quoted names
+        f" (SELECT 1 FROM {shape.relation} LIMIT 1)"
+        for shape in shapes
+    )
+    return f"SELECT {', '.join(looks)}"
 
 
 def fetch_sql(shape: Shape, count: int) -> str:

@@ -1,7 +1,7 @@
 """Druid's metadata store on MySQL or MariaDB, as a target: rows and checkpoint in one transaction.
 
-The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE on the database until
-our own tables are there.
+The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE and INDEX on the
+database until all tables are there.
 """
 
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence

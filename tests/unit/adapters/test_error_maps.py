@@ -12,6 +12,7 @@ from types import ModuleType
 
 import aiohttp
 import aiokafka.errors
+import asyncmy.errors
 import asyncpg
 import asyncpg.exceptions
 import botocore.exceptions
@@ -26,6 +27,7 @@ from replicator.adapters.bucket.obstore import ObstoreBucket
 from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.kafka import session as kafka_session
 from replicator.adapters.local import files as local_files
+from replicator.adapters.mysql import errors as mysql_errors
 from replicator.adapters.postgresql.errors import ERRORS
 from replicator.adapters.s3 import session as s3_session
 from replicator.adapters.s3.service import S3Address, s3_service
@@ -112,6 +114,67 @@ def test_what_postgresql_says_asks_for_the_right_thing(
     found = raised(translate(ERRORS, "write"), exc)
     assert type(found) is kind
     assert hint in found.hint
+
+
+def of_mysql(exc: Exception) -> ReplicatorError:
+    return raised(mysql_errors.translated("write druid_segments"), exc)
+
+
+def test_every_class_and_number_of_mysql_has_its_words_and_a_hint():
+    found = list(family(asyncmy.errors.MySQLError))
+    assert len(found) > 8
+    for cls in found:
+        for args in ((), ("its own words",), (1105, "its own words"), (None, "its own words")):
+            error = of_mysql(cls(*args))
+            assert str(error).startswith("write druid_segments: ")
+            assert not args or "its own words" in str(error)
+            assert error.hint
+            assert not error.hint.startswith(UP), cls
+    for number in mysql_errors.BY_NUMBER:
+        error = of_mysql(asyncmy.errors.OperationalError(number, "its own words"))
+        assert f"its own words (error {number})" in str(error)
+        assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "hint"),
+    [
+        (1213, TransientError, "deadlock"),
+        (1205, TransientError, "lock"),
+        (1290, TransientError, "read_only"),
+        (1021, TransientError, "free space"),
+        (1114, TransientError, "free space"),
+        (2013, TransientError, "wait_timeout"),
+        (4031, TransientError, "wait_timeout"),
+        (1412, TransientError, "altered"),
+        (1969, TransientError, "statement_timeout_s"),
+        (2003, TransientError, UP),
+        (1153, ConfigError, "max_allowed_packet"),
+        (1197, ConfigError, "max_binlog_cache_size"),
+        (3100, ConfigError, "group_replication_transaction_size_limit"),
+        (1045, ConfigError, "password"),
+        (1142, ConfigError, "GRANT"),
+        (1366, ConfigError, "utf8mb4"),
+        (1665, ConfigError, "binlog_format"),
+        (3159, ConfigError, "ssl-mode"),
+        (1062, ConfigError, "binary"),
+        (1877, CorruptionError, "CHECK TABLE"),
+    ],
+)
+def test_what_mysql_says_asks_for_the_right_thing(
+    number: int, kind: type[ReplicatorError], hint: str
+):
+    found = of_mysql(asyncmy.errors.OperationalError(number, "words"))
+    assert type(found) is kind
+    assert hint in found.hint
+
+
+def test_a_certificate_that_is_not_believed_is_named_whatever_wraps_it():
+    exc = asyncmy.errors.OperationalError(2003, "Can't connect")
+    exc.__cause__ = ssl.SSLCertVerificationError(1, "unable to get local issuer certificate")
+    found = of_mysql(exc)
+    assert isinstance(found, ConfigError)
+    assert "ssl-ca" in found.hint
 
 
 def test_every_class_of_kafka_is_one_of_ours():
