@@ -76,7 +76,8 @@ class Moment:
             NotFoundError: the store does not know the name, or the log no such datasource.
             RefusedError: the datasource was not dropped.
         """
-        given = [one.name for one in fields(self) if getattr(self, one.name) not in {None, False}]
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        given = [name for name, value in said.items() if value is not None and value is not False]
         if len(given) != 1:
             raise ConfigError(ONE_OF)
         return await self._ways(application, place)[given[0]]()
