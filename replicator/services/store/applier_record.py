@@ -1,4 +1,4 @@
-"""Who may write to a target: an applier that is fenced learns by whom, and when it may go on."""
+"""Records which applier owns a target: a fenced applier learns why, and when it may continue."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,7 +13,7 @@ from replicator.ports import Area, Clock
 
 NAME = "applier.json"
 LOOK_S = 5.0
-"""Time between two looks at a target that is paused."""
+"""Seconds between two reads of the state of a paused target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,26 +28,26 @@ class PausedBy(Enum):
     """Why a target's applier does not write."""
 
     AFTER_RESTORE = auto()
-    """A restore has brought the target to a cut, where it stays until it is told to go on."""
+    """A restore has brought the target to a cut, where it stays until the operator resumes it."""
     AT_WORK = auto()
-    """A restore or a repair is under way."""
+    """A restore or a repair is running."""
     PROMOTED = auto()
-    """It is a cluster of its own now."""
+    """The target is a cluster of its own now."""
 
 
 class ApplierRecord:
-    """Keeps beside a target which epoch its newest applier has.
+    """Keeps beside a target the epoch of its newest applier.
 
-    Restores, repairs and promotions take an epoch, too, and leave no such note: so a newer epoch
-    than that of the newest applier is one of theirs. A restore and a repair hold a lease from
-    before they take theirs until after they have written.
+    Restores, repairs and promotions take epochs too and leave no such record, so an epoch newer
+    than the newest applier's belongs to one of them. A restore and a repair hold a lease from
+    before they take their epoch until after they have written.
     """
 
     def __init__(self, area: Area, clock: Clock) -> None:
         self._area, self._clock = area, clock
 
     async def take(self, epoch: Epoch) -> None:
-        """Note that an applier has this epoch.
+        """Record that an applier has this epoch.
 
         Raises:
             TransientError, ConfigError: as for `Area`.
@@ -58,11 +58,11 @@ class ApplierRecord:
         """Return whether an applier has this epoch."""
         try:
             return _NOTE.read(NAME, await self._area.get(NAME)).epoch == epoch
-        except (NotFoundError, CorruptionError):  # nobody's note: the epoch is taken for another's
+        except (NotFoundError, CorruptionError):  # no record: the epoch is not an applier's
             return False
 
     async def paused_by(self, state: TargetState) -> PausedBy | None:
-        """Return why a target is not written to, None when it may be."""
+        """Return why a target must not be written to; None if it may be."""
         checkpoint = state.checkpoint
         if checkpoint is not None and checkpoint.promoted:
             return PausedBy.PROMOTED
@@ -75,7 +75,7 @@ class ApplierRecord:
         for name in await self._area.names(f"{RESTORES}/"):
             try:
                 lease = lease_of(name, await self._area.get(name))
-            except (NotFoundError, CorruptionError):  # given back; or an expiry names the damage
+            except (NotFoundError, CorruptionError):  # released; an expiry reports damage
                 continue
             if lease.valid_until > now:
                 return True

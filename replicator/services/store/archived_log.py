@@ -1,4 +1,4 @@
-"""Reading the history that a target keeps beside its bytes, as the log that it was."""
+"""Reads the history that a target keeps beside its bytes, as the log that it was copied from."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ from replicator.services.store.store import Listing, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of history without a hole: it begins with a base, and files follow."""
+    """A range of history without a hole: a base, and the files that follow it."""
 
     base: Base
     end: Offset
-    """Past the last record."""
+    """Offset after the last record."""
 
 
 class ArchivedLog:
-    """An `EventLog` over the files of one log in one store; nothing is ever written here.
+    """An `EventLog` over the files of one log in one store; it writes nothing.
 
-    Where files are missing between others reading stops with a GapError: a log has no holes.
+    Where files between others are missing, reading stops with a GapError: a log has no holes.
     """
 
     def __init__(self, store: Store, log_id: str) -> None:
@@ -45,15 +45,15 @@ class ArchivedLog:
 
     @property
     def log_id(self) -> str:
-        """Which log it is a copy of."""
+        """Return the id of the log that this history is a copy of."""
         return self._log_id
 
     async def refresh(self) -> None:
-        """Look again which files there are: two requests."""
+        """List the files again: two requests."""
         self.take(await self.store.listing(self._log_id))
 
     def take(self, listing: Listing) -> None:
-        """Go by a listing that somebody has just made."""
+        """Use a listing that the caller has just made."""
         history, bases = listing.history_of(self._log_id), listing.bases_of(self._log_id)
         found = Listing(history=history, bases=bases)
         if not self._listed or found.history != self._listing.history:
@@ -67,9 +67,9 @@ class ArchivedLog:
         self._history = Files(self.store, left)
 
     async def pass_over_altered_end(self) -> Sequence[str]:
-        """Leave out altered files at the history's end; return what is wrong with them.
+        """Skip altered files at the history's end; return a message for each.
 
-        Otherwise nothing could be found in it by time.
+        Otherwise no cut of the history could be found by time.
         """
         found: list[str] = []
         await self.refresh()
@@ -85,10 +85,10 @@ class ArchivedLog:
         return found
 
     async def span(self) -> Span:
-        """Return which offsets the files hold; a base stands for that of its cut.
+        """Return which offsets the files hold; a base stands for its cut's offset.
 
         Raises:
-            NotFoundError: there are none.
+            NotFoundError: there are no files.
         """
         await self.refresh()
         if (end := self._end()) is None:
@@ -122,7 +122,7 @@ class ArchivedLog:
         return found
 
     async def _read_again(self, start: Offset, records_max: int) -> Sequence[Record]:
-        """Read by a new list of the files: what is gone is a hole like any other."""
+        """Read by a new listing: a file that is gone leaves a hole."""
         before = self._history.names
         await self.refresh()
         if self._history.names == before:
@@ -130,7 +130,7 @@ class ArchivedLog:
         return await self.read(start, records_max=records_max)
 
     async def offset_at(self, time: datetime) -> Offset | None:
-        """Return the first offset appended at or after `time`; None also when that is unclear."""
+        """Return the first offset appended at or after `time`; None also if that is unclear."""
         await self._list_once()
         low, high = 0, len(self._history)
         try:
@@ -143,28 +143,28 @@ class ArchivedLog:
                 return None
             records = (await self._history.file(low)).records
         except CorruptionError:
-            return None  # a hint for a search that comes across the same file, if it needs it
+            return None  # only a hint: the search itself fails on this file if it needs the file
         return next((r.offset for r in records if r.appended_at >= time), None)
 
     async def retention(self) -> timedelta | None:
-        """Return None: what is here stays until a target expires it."""
+        """Return None: these files stay until a target expires them."""
         return None
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Do nothing: nobody runs these files."""
+        """Do nothing: the files have no operator to report to."""
 
     async def offsets(self) -> Sequence[Offset]:
-        """Look again, and return the offsets of the cuts that there are bases of, ascending."""
+        """List the files again and return the offsets of the cuts with a base, ascending."""
         await self.refresh()
         return self._bases
 
     @property
     def listed_end(self) -> Offset | None:
-        """Where the history ended when the files were last listed; None: there was none."""
+        """Offset at which the history ended in the last listing; None if there was none."""
         return self._end()
 
     async def has_base(self, offset: Offset) -> bool:
-        """Return whether there was a base of this cut when the files were last listed."""
+        """Return whether the last listing had a base of this cut."""
         await self._list_once()
         return offset in self._bases
 
@@ -184,7 +184,7 @@ class ArchivedLog:
         try:
             return await self._read_base(offset, start, records_max)
         except CorruptionError:
-            # It may have been deleted and written again, cut otherwise.
+            # The base may have been deleted and written again, split into other parts.
             self._known.pop(offset, None)
             self.store.forget(manifest_name(self._log_id, offset))
             if (await self._base(offset))[0] == base:
@@ -208,7 +208,7 @@ class ArchivedLog:
         return found
 
     async def resume(self, start: Offset) -> Offset | None:
-        """Return from where on there is a record or a base again, None: nowhere."""
+        """Return the next offset with a record or a base, from `start` on; None for none."""
         await self._list_once()
         index = self._history.holding(start)
         if index >= 0 and start < self._history.ends[index]:
@@ -217,19 +217,19 @@ class ArchivedLog:
         return min([*self._history.starts[index + 1 : index + 2], *bases[:1]], default=None)
 
     async def whole_until(self, start: Offset) -> Offset:
-        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        """Return the offset up to which no file is missing after the base or record at `start`."""
         await self._list_once()
         return self._history.whole_until(Offset(start + 1))
 
     async def end(self) -> Offset | None:
-        """Return where the history ends by the names of its files, None: there is none."""
+        """Return where the history ends by the names of its files; None if there is none."""
         await self.refresh()
         return self._end()
 
     async def tail(self) -> tuple[Offset, str | None] | None:
-        """Return where the history ends, and by which checksum its last file ends; None: nowhere.
+        """Return where the history ends, and the checksum of its last file; None if there is none.
 
-        The checksum is None where a base is the last that was written.
+        The checksum is None if a base was written last.
 
         Raises:
             CorruptionError: the last file is altered.
@@ -242,17 +242,17 @@ class ArchivedLog:
         return end, (await self._history.file(len(self._history) - 1)).footer.sha256
 
     async def windows(self) -> tuple[Sequence[Window], Sequence[str]]:
-        """Return the stretches without a hole, oldest first, and what is wrong with their bases.
+        """Return the windows, oldest first, and a message for each altered base.
 
-        By the names of the files, `damages` looks into them. Where the base that a stretch would
-        begin with is altered, the next one begins it. What has expired is in none of them, nor are
-        bases of cuts that are held beyond that.
+        Only the names of history files are used; `damages` reads the files. If the base that would
+        start a window is altered, the next base starts it. Expired history is in no window, nor are
+        the bases of held cuts before the horizon.
         """
         await self.refresh()
         return await self.windows_from(await horizon(self.store.area, self._log_id))
 
     async def windows_from(self, bar: Offset) -> tuple[Sequence[Window], Sequence[str]]:
-        """Return the stretches as `runs` does, by the last listing and a horizon that is known."""
+        """Return the windows as `windows` does, by the last listing and a horizon that is known."""
         windows, faults = list[Window](), list[str]()
         for offset in self._bases:
             if offset < bar or (windows and offset < windows[-1].end):
@@ -267,10 +267,10 @@ class ArchivedLog:
         return windows, faults
 
     async def last_cut(self, window: Window) -> ClosedCut:
-        """Return the last cut of a run.
+        """Return the last cut of a window.
 
         Raises:
-            CorruptionError: the file that closes it is altered.
+            CorruptionError: the file that closes the cut is altered.
         """
         index = self._history.holding(Offset(window.end - 1))
         while index >= 0 and self._history.ends[index] > window.base.offset + 1:
@@ -280,7 +280,7 @@ class ArchivedLog:
         return window.base.cut
 
     async def damages(self) -> Sequence[str]:
-        """Read all files again and return what is wrong, by their names."""
+        """Read all files again; return a message with the name of each damaged one."""
         self.store.forget()
         self._known = {}
         await self.refresh()
@@ -292,7 +292,9 @@ class ArchivedLog:
             except (CorruptionError, NotFoundError) as exc:
                 found.append(str(exc))
                 continue
-            before = ended.get(file.header.start, set())  # more than one, where two wrote at once
+            before = ended.get(
+                file.header.start, set()
+            )  # two checksums if two archivists wrote at once
             if ended and file.header.previous not in {None, *before}:
                 found.append(f"the file before {name} is missing, or another one")
             ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
@@ -303,14 +305,14 @@ class ArchivedLog:
             found.append(f"there is no history from offset {start} to {until}, and no base")
         holds = await held_offsets(self.store.area, self._log_id)
         for offset in self._bases:
-            # What an expiry leaves of a base goes with the next one: so it is with the base of a
-            # hold that was refused because the expiry had come first.
+            # What an expiry leaves of a base is deleted by the next one; so is the base of a hold
+            # that was refused because the expiry came first.
             if offset >= bar or offset in holds:
                 found += await self._damages_of(offset)
         return found
 
     def _holes(self) -> list[tuple[Offset, Offset]]:
-        """Return where files must be missing: a stretch of history always begins with a base."""
+        """Return the ranges that files must be missing from: each window starts with a base."""
         found: list[tuple[Offset, Offset]] = []
         reached = Offset(0)
         for start, end in zip(self._history.starts, self._history.ends, strict=True):
@@ -357,7 +359,7 @@ class ArchivedLog:
         return max(ends, default=None)
 
     def _require_end(self, start: Offset) -> None:
-        """Raise when it is not the end that has no records at `start`."""
+        """Raise GapError unless `start` is at the history's end."""
         if (end := self._end()) is not None and start < end:
             after = self._history.holding(start) + 1
             until = self._history.starts[after] if after < len(self._history) else end
@@ -367,7 +369,7 @@ class ArchivedLog:
 
 
 async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
-    """Return the cuts of a log that holds speak of, those that have ended as well.
+    """Return the cuts of a log that holds name, including holds that have ended.
 
     Raises:
         CorruptionError: a hold is altered.
@@ -382,7 +384,7 @@ async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
 
 
 async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
-    """Return what histories a store keeps, and what is wrong with files that should say so."""
+    """Return the histories that a store keeps, and an error for each damaged description."""
     found, faults = list[About](), list[CorruptionError]()
     for name in await area.names(f"{ABOUT}/"):
         try:
@@ -395,16 +397,16 @@ async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
 
 
 async def archived_logs(area: Area) -> Sequence[str]:
-    """Return of which logs a store keeps histories, by the names of its files alone."""
+    """Return the ids of the logs with history in a store, by the names of the files alone."""
     names = await area.names(f"{ABOUT}/")
     return [name.removeprefix(f"{ABOUT}/").removesuffix(".json") for name in names]
 
 
 async def archived_gaps(area: Area, log_id: str) -> Sequence[Gap]:
-    """Return the gaps that a store has in the cuts of a log.
+    """Return the gaps that a store records for the cuts of a log.
 
     Raises:
-        CorruptionError: the file that says so is altered.
+        CorruptionError: the file with the gaps is altered.
     """
     name = gaps_name(log_id)
     try:

@@ -1,4 +1,4 @@
-"""Keeps a target's own history beside its bytes, so that a restore needs nothing else."""
+"""Writes a target's own history beside its bytes, so that a restore needs nothing else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -39,28 +39,28 @@ from replicator.services.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveLimits:
-    """How the history is cut into files, and how often a base is written."""
+    """How history is split into files, and how often a base is written."""
 
     file_bytes_max: int
-    """Of a file's lines before they are compressed; one event may be larger."""
+    """Number of bytes of a file's lines before compression; a single event may be larger."""
     base_interval: timedelta
-    """Between two bases, by the source's time."""
+    """Time between two bases, by the source's time."""
 
 
 class Archivist:
-    """Writes history up to a cut before the target may be at it, and bases now and then.
+    """Writes history up to a cut before the target may be at the cut, and bases at intervals.
 
-    Files are never changed. Several archivists of one target do no harm: what they write are the
-    log's own records, whoever writes them.
+    Files are never changed. Several archivists of one target do no harm: each of them writes the
+    same records of the log.
 
     Args:
         source: Name of the source cluster.
-        store: Where the target keeps our files.
+        store: The target's files.
         source_layout: How the source's storages write load specs.
         target_layout: How the target's storage writes load specs.
-        history: The log; it may begin from other targets' bases.
+        history: The log; it may start from other targets' bases.
         limits: Sizes and intervals.
-        observer: Is told of bases and of damage.
+        observer: Receives written bases and damage.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Archivist:
         self._told = False
 
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
-        """Make sure that the cut can be restored from the store alone, as far as it is history.
+        """Make sure that the cut can be restored from the store alone.
 
-        `whole` says that the bytes of every cut on the way there were asked for too. Otherwise, or
-        when there is nothing to go on from, a base of the cut begins a new stretch.
+        `whole` says that the bytes of every cut up to this one were copied too. Otherwise, or if
+        there is no history to continue, a base of the cut starts a new window.
 
         Raises:
-            TransientError: store or log are away; the same call goes on from where it stopped.
+            TransientError: store or log are unreachable; the same call continues where it stopped.
         """
         await self._say_what_about()
         await self._keep_gaps(cut, gaps)
@@ -101,10 +101,10 @@ class Archivist:
             await self._extend(tail, cut)
 
     async def write_base(self, cut: ClosedCut) -> Base:
-        """Write the whole inventory of a cut, unless it is there.
+        """Write all rows of a cut as a base, unless the base exists.
 
         Raises:
-            GapError: the log was trimmed, and there is no base to begin from.
+            GapError: the log was trimmed, and there is no base to start from.
             TransientError: as for `cover`.
         """
         archive = await self._opened()
@@ -128,10 +128,10 @@ class Archivist:
         return base
 
     async def base_before(self, offset: Offset) -> ClosedCut | None:
-        """Return the newest cut before an offset that there is a base of, None: there is none.
+        """Return the newest cut with a base before an offset; None if there is none.
 
         Raises:
-            CorruptionError: its manifest is altered.
+            CorruptionError: the base's manifest is altered.
         """
         archive = await self._opened()
         found = [one for one in await archive.offsets() if one < offset]
@@ -147,7 +147,7 @@ class Archivist:
         return checkpoint.source_time - newest >= self._limits.base_interval
 
     async def _extend(self, tail: tuple[Offset, str | None], cut: ClosedCut) -> None:
-        """Write what the log has from the tail on, in files of bounded size."""
+        """Write the log's records after the tail, in files of bounded size."""
         start, previous = tail
         lines, size, last = list[bytes](), 0, None
         at = start
@@ -202,19 +202,19 @@ class Archivist:
         return parts
 
     async def _require_parts(self, base: Base) -> None:
-        """Require that no expiry took what was just written: a manifest names what is there."""
+        """Require that no expiry deleted the new parts: the manifest must name what exists."""
         there = await self._area.names(base_folder(base.log_id, base.offset))
         written = {part_name(base.log_id, base.offset, part.start) for part in base.parts}
         if gone := written.difference(there):
-            raise TransientError(f"{min(gone)} was taken away: an expiry is running in this store")
+            raise TransientError(f"{min(gone)} was deleted: an expiry is running in this store")
 
     async def _write_part(self, log_id: str, cut: ClosedCut, records: Sequence[Record]) -> BasePart:
         start = records[0].offset
         lines = [record_line(record) for record in records]
         header = self._header(BASES, log_id, start, None)
         data, footer = pack(header, lines, end=Offset(cut.offset + 1), last=None)
-        # Replaced and not created: a part that was cut short by a crash must not stay. Without a
-        # manifest nobody reads it, and whoever writes the same base writes the same bytes.
+        # Replaced and not created: a part that a crash cut short must not stay. Without a manifest
+        # no reader opens the part, and every archivist writes the same bytes to it.
         await self._area.replace(part_name(log_id, cut.offset, start), data)
         return BasePart(start=start, records=len(records), sha256=footer.sha256)
 
@@ -222,7 +222,7 @@ class Archivist:
         return Header(kind=kind, source=self._source, log_id=log_id, start=start, previous=previous)
 
     async def _reached(self) -> tuple[Offset, str | None] | None:
-        """Return the tail; where its last file is altered, history begins anew with a base."""
+        """Return the tail; if its last file is altered, history starts again with a base."""
         if self._tail is None:
             try:
                 self._tail = await (await self._opened()).tail()
@@ -238,7 +238,7 @@ class Archivist:
         return self._archive
 
     async def _say_what_about(self) -> None:
-        """Keep what a restore needs to know of the source when the source is gone."""
+        """Write what a restore needs to know of the source when the source is gone."""
         if self._told:
             return
         about = About(
@@ -253,17 +253,17 @@ class Archivist:
         self._told = True
 
     async def _keep_gaps(self, cut: ClosedCut, gaps: Sequence[Gap]) -> None:
-        """Keep the target's gaps, so that they are known when its metadata store is not there.
+        """Write the target's gaps, so that they are known without its metadata store.
 
-        What an attempt has kept whose checkpoint was never written stays true of the cuts before
-        this one: their history may be here, and was not asked for again.
+        Gaps that an attempt wrote without reaching its checkpoint stay true of the cuts before this
+        one: the history of these cuts may be here although their bytes were not copied again.
         """
         if self._gaps is None:
             self._gaps = await self._archived_gaps()
         if _with_gaps(self._gaps, cut, gaps) == self._gaps:
             return
-        # One that was shut out, and does not know it yet, must not take away what its successor has
-        # kept: what is there now counts, and not what was there when this process began.
+        # A fenced archivist that does not know it yet must not remove the gaps that its successor
+        # wrote: the gaps in the store count, not those that this process read when it started.
         wanted = _with_gaps(await self._archived_gaps(), cut, gaps)
         ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
         name = gaps_name((await self._opened()).log_id)
@@ -277,7 +277,7 @@ class Archivist:
 def _with_gaps(
     target_layout: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]
 ) -> frozenset[Gap]:
-    """Return what is known of gaps once a cut has those: others from before end with it."""
+    """Return the known gaps after a cut with these gaps: earlier ones that it lacks end with it."""
     told = {(gap.key, gap.opened): gap for gap in gaps}
     others = [
         replace(gap, closed=cut.offset) if gap.closed is None and gap.opened < cut.offset else gap

@@ -1,4 +1,4 @@
-"""The evidence of a target's drills, in its own store."""
+"""The evidence of a target's drills, kept in the target's own store."""
 
 from collections.abc import Sequence
 
@@ -14,28 +14,29 @@ from replicator.model.drill import (
 from replicator.ports import Area
 
 KEPT_MAX = 1_000
-"""Drills of which the evidence is kept: one a day, and it is that of three years."""
+"""Number of drills whose evidence is kept: with one drill a day, almost three years."""
 READ_MAX = 100
-"""So many of the newest are looked through for a good one."""
+"""Number of the newest drills among which the last successful one is searched."""
 
 
 class DrillRecord:
-    """Keeps evidence and reads it back; each file is read once."""
+    """Writes and reads evidence of drills; each file is read once."""
 
     def __init__(self, area: Area) -> None:
         self._area = area
         self._known: dict[str, Evidence] = {}
 
     async def keep(self, evidence: Evidence) -> None:
-        """Store the evidence of one drill, durably; the oldest goes when there is too much of it.
+        """Store the evidence of one drill durably; delete the oldest beyond `KEPT_MAX`.
 
         Raises:
-            TransientError: the store is away, or there is evidence of another drill of that moment.
-            ConfigError: this process may not write there.
+            TransientError: the store is unreachable, or has evidence of another drill at this
+                moment.
+            ConfigError: this process has no permission to write there.
         """
         name = evidence_name(evidence)
         if not await self._area.create(name, evidence_bytes(evidence)):
-            raise TransientError(f"there is evidence of another drill in {name} already")
+            raise TransientError(f"there is already evidence of another drill in {name}")
         for old in (await self._names())[:-KEPT_MAX]:
             await self._area.delete(old)
 
@@ -50,9 +51,9 @@ class DrillRecord:
         return found, faults
 
     async def drilled(self) -> Drilled:
-        """Return how the drills stand; that nobody can say is an answer, too.
+        """Return the state of the drills; an unreadable store is a state too.
 
-        Evidence that is altered counts for nothing: it is named, and the drill is made again.
+        Altered evidence does not count: it is named, and the drill is repeated.
         """
         last, faults = None, list[str]()
         try:

@@ -1,4 +1,4 @@
-"""Keeps beside a target which release its Druid runs: its rows are written for that."""
+"""Records beside a target which release its Druid runs: rows are written for that release."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _NOTE = Shape(_ReleaseNote, "remove it, the next look at the Druid writes it aga
 
 
 async def remembered(area: Area) -> Release | None:
-    """Return the release that was kept, None when none was, or it cannot be read.
+    """Return the recorded release; None if there is none or it cannot be read.
 
     Raises:
         TransientError, ConfigError: as for `Area`.
@@ -31,7 +31,7 @@ async def remembered(area: Area) -> Release | None:
 
 
 async def remember(area: Area, release: Release) -> None:
-    """Keep a release, so that all who write or compare rows take the same.
+    """Record a release, so that all processes that write or compare rows use the same one.
 
     Raises:
         TransientError, ConfigError: as for `Area`.

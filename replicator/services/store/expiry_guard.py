@@ -1,9 +1,9 @@
-"""Keeps a target from pointing at bytes that an expiry is deleting beside it.
+"""Keeps a target from referencing bytes that an expiry deletes at the same time.
 
-An expiry announces what it condemns and then reads the history once more; whoever follows writes
-the history of a cut and then looks for such announcements. Whatever the order, one of the two sees
-the other: the expiry spares what the cut needs, or the cut waits until the expiry is over and has
-its bytes copied again.
+An expiry announces what it will delete and then reads the history once more; an applier writes the
+history of a cut and then looks for announcements. Whatever the order, one of the two sees the
+other: either the expiry spares what the cut needs, or the cut waits until the expiry is over and
+its bytes are copied again.
 """
 
 from replicator.errors import TransientError
@@ -15,12 +15,12 @@ from replicator.services.store.intents import Intents
 
 
 class ExpiryGuard:
-    """Remembers which expiries were over before bytes were asked for.
+    """Remembers which expiries were over before bytes were copied.
 
     Args:
-        intents: Those in the target's store.
-        history: Gives the records that a cut consists of.
-        placing: Where their bytes are at the target.
+        intents: Intents in the target's store.
+        history: Provides the records of a cut.
+        placing: Rule that finds the location of a record's bytes on the target.
     """
 
     def __init__(self, *, intents: Intents, history: History, placing: TargetLocator) -> None:
@@ -28,26 +28,26 @@ class ExpiryGuard:
         self._settled: int | None = None
 
     async def look(self) -> None:
-        """Take note of the expiries that are over; bytes that are asked for from now on are safe.
+        """Note which expiries are over; bytes that are copied from now on are safe from them.
 
         Raises:
-            TransientError: the store is away.
+            TransientError: the store is unreachable.
         """
         listed = await self._intents.listed()
         self._settled = await self._over(listed, after=0)
 
     async def require_spared(self, offsets: Offsets) -> None:
-        """Require that nothing was condemned of what the records at some offsets need.
+        """Require that no expiry deletes what the records at some offsets need.
 
-        Their history must be in the store before. After this, `look` has been done for what is
-        asked for next.
+        Their history must already be in the store. Afterwards `look` has been done for the next
+        copies.
 
         Raises:
-            TransientError: an expiry that was not over at the last `look` condemns, or may condemn,
-                a place of theirs. Look, ask for their bytes again, and come back.
+            TransientError: an expiry that was not over at the last `look` deletes, or may delete,
+                one of their locations. Call `look`, copy their bytes again, and repeat.
         """
         if self._settled is None:
-            raise AssertionError("nobody has looked for expiries before bytes were asked for")
+            raise AssertionError("`look` was not called before bytes were copied")
         listed = await self._intents.listed()
         newer = [files for files in listed if files.number > self._settled]
         if newer:
@@ -64,12 +64,12 @@ class ExpiryGuard:
             unreferenced = None if forgotten else await self._intents.hashes(files.number)
             if unreferenced is None or among(needed.hashes(), unreferenced).any():
                 raise TransientError(
-                    f"expiry {files.number} deletes what this cut needs again: its bytes are copied"
-                    " again once that is over"
+                    f"expiry {files.number} deletes what this cut needs again: the bytes are copied"
+                    " again once the expiry is over"
                 )
 
     async def _over(self, listed: list[IntentFiles], *, after: int) -> int:
-        """Return up to which number all are over."""
+        """Return the number up to which all expiries are over."""
         for files in listed:
             if files.number > after:
                 if not await self._intents.is_over(files):

@@ -1,4 +1,4 @@
-"""Files of an archive by the offsets they hold, fetched ahead and unpacked one after the other."""
+"""Files of an archive by their offsets, fetched ahead and unpacked one after the other."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -10,20 +10,20 @@ from replicator.model.event import Offset
 from replicator.services.store.store import Store
 
 AHEAD_FILES = 4
-"""Files fetched at once while reading on."""
+"""Number of files that are fetched at once while files are read in order."""
 Spanned: TypeAlias = tuple[Offset, Offset, str]
-"""The offsets of a file from the first up to the second, excluded, and its name."""
+"""First offset of a file, the offset after its last one, and its name."""
 
 
 class MissingFileError(CorruptionError):
-    """A file is not there that was listed: perhaps an expiry has taken it since."""
+    """A listed file is not there any more: an expiry may have deleted it."""
 
 
 class Files:
-    """Files by the offsets they hold, read one after the other."""
+    """Files by their offsets, read one after the other."""
 
     def __init__(self, store: Store, files: Sequence[Spanned] = ()) -> None:
-        """Take the files in the order of their starts; nothing is read yet."""
+        """Take the files in the order of their starts; does no I/O."""
         self._store = store
         self.starts = [start for start, _, _ in files]
         self.ends = [end for _, end, _ in files]
@@ -35,11 +35,11 @@ class Files:
         return len(self.starts)
 
     def holding(self, offset: Offset) -> int:
-        """Return the place of the last file that begins at or before an offset, -1 for none."""
+        """Return the index of the last file that starts at or before an offset; -1 for none."""
         return bisect_right(self.starts, offset) - 1
 
     def whole_until(self, start: Offset) -> Offset:
-        """Return up to where there is no hole, from `start` on."""
+        """Return the offset up to which no file is missing, from `start` on."""
         index, end = max(0, self.holding(start)), start
         while index < len(self) and self.starts[index] <= end:
             end = max(end, self.ends[index])
@@ -47,14 +47,14 @@ class Files:
         return end
 
     async def file(self, index: int, *, sha256: str | None = None) -> ArchiveFile:
-        """Return a file, checked; the next ones are fetched along when it is read in order.
+        """Return a file, checked; if files are read in order, the next ones are fetched along.
 
         Args:
             index: Position of the file in `names`.
-            sha256: What it must end with when it was read before; None: whatever it does.
+            sha256: Checksum that an earlier read has shown; None to accept any.
 
         Raises:
-            CorruptionError: it is missing or altered; the message names it.
+            CorruptionError: the file is missing or altered; the message names it.
         """
         name = self.names[index]
         if (found := self._store.known(name, sha256)) is None:
@@ -76,13 +76,13 @@ class Files:
 
 
 def spanned(names: Iterable[str]) -> list[Spanned]:
-    """Return the files of a history by their starts, of those with one start the longest first."""
+    """Return the files of a history ordered by start; of two with one start, the longer first."""
     spans = [(span, name) for name in names if (span := history_span(name)) is not None]
     return sorted([(*span, name) for span, name in spans], key=lambda found: (found[0], -found[1]))
 
 
 def without_doubles(files: Iterable[Spanned]) -> list[Spanned]:
-    """Leave out files whose offsets another one holds as well."""
+    """Drop files whose offsets are all in another file."""
     found: list[Spanned] = []
     for one in files:
         if not found or one[1] > found[-1][1]:

@@ -1,4 +1,4 @@
-"""The intents of expiries in one target's store: which there are, and whether they are over."""
+"""Reads the intents of expiries in one target's store, and whether they are over."""
 
 from datetime import datetime, timedelta
 
@@ -20,12 +20,12 @@ from replicator.ports import LIST_BYTES_MAX, Area, Clock
 
 
 class Intents:
-    """Reads what expiries have announced; whoever looks must not trust what it saw before.
+    """Reads what expiries have announced; each call reads again and trusts no earlier result.
 
     Args:
-        area: Where the target keeps our files.
-        clock: By which an expiry that went silent is over.
-        clock_skew_max: How far the clock of the machine that runs it may be behind.
+        area: The target's area.
+        clock: Clock by which an expiry that went silent is over.
+        clock_skew_max: How far the clock of the machine that runs an expiry may be behind.
     """
 
     def __init__(self, area: Area, *, clock: Clock, clock_skew_max: timedelta) -> None:
@@ -36,16 +36,16 @@ class Intents:
         return intents(await self._area.names(f"{EXPIRY}/"))
 
     async def intent(self, number: int) -> Intent:
-        """Return one of them.
+        """Return an intent by its number.
 
         Raises:
-            NotFoundError: there is none.
-            CorruptionError: it is altered.
+            NotFoundError: there is no such intent.
+            CorruptionError: the intent is altered.
         """
         return await _intent(self._area, number)
 
     async def hashes(self, number: int) -> LocationHashes | None:
-        """Return what one condemns, None when it was not written, or is not kept any more."""
+        """Return the locations that an intent deletes; None if they are not written or not kept."""
         try:
             return sorted_hashes(
                 await self._area.get(intent_name(number, "places"), bytes_max=LIST_BYTES_MAX)
@@ -54,7 +54,7 @@ class Intents:
             return None
 
     async def valid_until(self, files: IntentFiles) -> datetime:
-        """Return until when one may delete."""
+        """Return until when an expiry may delete."""
         until = (await self.intent(files.number)).valid_until
         if files.last_lease:
             name = lease_name(files.number, files.last_lease)
@@ -62,18 +62,20 @@ class Intents:
         return until
 
     async def is_over(self, files: IntentFiles) -> bool:
-        """Return whether nothing will be deleted by it any more, whatever became of its process."""
+        """Return whether an expiry deletes nothing any more, even if its process still runs."""
         if files.is_done:
             return True
         try:
             until = await self.valid_until(files)
-        except NotFoundError:  # taken away since the listing: only what is over is
+        except (
+            NotFoundError
+        ):  # deleted since the listing, which only happens to intents that are over
             return True
         return self._clock.now() >= until + self._skew
 
 
 async def horizon(area: Area, log_id: str) -> Offset:
-    """Return before which offset no cut of a log can be restored any more, but for those held."""
+    """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it."""
     for files in reversed(intents(await area.names(f"{EXPIRY}/"))):
         if files.is_announced:
             intent = await _intent(area, files.number)

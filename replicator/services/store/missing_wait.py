@@ -1,4 +1,4 @@
-"""Since when a target waits for bytes that are gone, kept beside it: no process begins anew."""
+"""Records since when a target waits for missing bytes; a new process continues the same wait."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ NAME = "missing.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaited:
-    """Rows whose bytes are gone, while a later cut may still say that they were killed."""
+    """Rows whose bytes are missing, while a later cut may still show that they were killed."""
 
     keys: Sequence[str]
     until: datetime
-    """Then they become gaps."""
+    """When the missing bytes become gaps."""
 
 
 @dataclass(frozen=True, slots=True)
 class _AwaitedCut:
-    """Where in a log a target waits."""
+    """The position in a log at which a target waits."""
 
     log_id: str
     after: Offset | None
-    """The checkpoint's; None: nothing was applied yet."""
+    """Offset of the target's checkpoint; None if nothing was applied yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +37,21 @@ class _WaitNote:
     since: Time
 
 
-_NOTE = Shape(_WaitNote, "remove it, the wait begins anew", formats=None)
+_NOTE = Shape(_WaitNote, "remove it, the wait starts again", formats=None)
 
 
 class MissingWait:
-    """How long a target waits at one place for an explanation of bytes that are gone."""
+    """How long a target waits at one position for an explanation of missing bytes."""
 
     def __init__(self, area: Area, clock: Clock, limit: timedelta) -> None:
         self._area, self._clock, self._limit = area, clock, limit
         self._begun: tuple[_AwaitedCut, datetime] | None = None
 
     async def until(self, log_id: str, after: Offset | None) -> datetime:
-        """Return when the wait ends; it begins with the first question that any process asks.
+        """Return when the wait ends; it starts with the first call by any process.
 
-        A clock that was set back since begins it anew, so it is never longer than its limit.
+        If the clock was set back since, the wait starts again, so it is never longer than its
+        limit.
 
         Raises:
             TransientError, ConfigError: as for `Area`.
@@ -61,11 +62,11 @@ class MissingWait:
         return self._begun[1] + self._limit
 
     def is_over(self, until: datetime) -> bool:
-        """Return whether this time has come."""
+        """Return whether a wait that ends at `until` is over."""
         return self._clock.now() >= until
 
     async def end(self) -> None:
-        """Forget the wait: the target goes on."""
+        """Delete the record of the wait: the target continues."""
         if self._begun is not None and self._limit:
             await self._area.delete(NAME)
         self._begun = None
@@ -82,7 +83,7 @@ class MissingWait:
         return now
 
     async def _noted(self, awaited: _AwaitedCut) -> datetime | None:
-        """Return since when a process waits here; None also when that cannot be read."""
+        """Return the recorded start of a wait at this position; None also if it cannot be read."""
         try:
             note = _NOTE.read(NAME, await self._area.get(NAME))
         except (NotFoundError, CorruptionError):

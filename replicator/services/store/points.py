@@ -1,4 +1,4 @@
-"""Which cuts one target's store can still give back, and what people want kept of them."""
+"""Which cuts one target's store can still restore, and which of them the operator wants kept."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ _EXPIRED = "`replicator points` lists what can be restored; a hold keeps a cut f
 
 
 class StorePoints:
-    """Named points, holds, leases of restores and the horizon of one store."""
+    """Named points, holds, restore leases and the horizon of one store."""
 
     def __init__(self, store: Store, *, clock: Clock) -> None:
         self._store, self._area, self._clock = store, store.area, clock
@@ -38,19 +38,19 @@ class StorePoints:
         return self._clock.now()
 
     async def horizon(self, log_id: str) -> Offset:
-        """Return before which offset no cut can be restored any more, but for those held."""
+        """Return the horizon: no cut before this offset can be restored, unless a hold keeps it."""
         return await horizon(self._area, log_id)
 
     async def points(self) -> tuple[list[NamedPoint], list[str]]:
-        """Return the named points, by their names, and what is wrong with those unreadable."""
+        """Return the named points in order of name, and a message for each unreadable one."""
         return _readable(await self._files(POINTS), point_of)
 
     async def point(self, name: str) -> NamedPoint:
-        """Return a named point, or the cut of the hold of that name; no other file is read.
+        """Return a named point, or the cut of the hold of that name; reads no other file.
 
         Raises:
             NotFoundError: there is neither.
-            CorruptionError: its file is altered.
+            CorruptionError: the file is altered.
         """
         if (data := await self._get(file_name(POINTS, name))) is not None:
             return point_of(file_name(POINTS, name), data)
@@ -62,32 +62,32 @@ class StorePoints:
         )
 
     async def named(self, name: str) -> NamedPoint | None:
-        """Return the point of a name, None when there is none; holds are not looked at."""
+        """Return the point of a name; None if there is none. Holds do not count."""
         data = await self._get(file_name(POINTS, name))
         return None if data is None else point_of(file_name(POINTS, name), data)
 
     async def hold(self, name: str) -> Hold | None:
-        """Return the hold of a name, None when there is none."""
+        """Return the hold of a name; None if there is none."""
         data = await self._get(file_name(HOLDS, name))
         return None if data is None else hold_of(file_name(HOLDS, name), data)
 
     async def readable_holds(self) -> tuple[list[Hold], list[str]]:
-        """Return the holds, by their names, and what is wrong with those unreadable.
+        """Return the holds in order of name, and a message for each unreadable one.
 
-        For who shows them or needs one of them; what deletes must ask for `holds`.
+        For callers that show holds or need one of them; a caller that deletes must use `holds`.
         """
         return _readable(await self._files(HOLDS), hold_of)
 
     async def holds(self) -> list[Hold]:
-        """Return all holds, by their names, those that have ended as well.
+        """Return all holds in order of name, including those that have ended.
 
         Raises:
-            CorruptionError: one is altered: nobody knows what it keeps.
+            CorruptionError: a hold is altered, so it is unknown what the hold keeps.
         """
         return [hold_of(name, data) for name, data in await self._files(HOLDS)]
 
     async def holds_in_force(self, log_id: str | None) -> list[Hold]:
-        """Return the holds that have not ended, on cuts of a log or, for None, of all logs."""
+        """Return the holds in force on cuts of a log; None: of all logs."""
         now = self._clock.now()
         return [
             hold
@@ -100,11 +100,12 @@ class StorePoints:
         return [(name, lease_of(name, data)) for name, data in await self._files(RESTORES)]
 
     async def refuse_expired(self, log_id: str, offset: Offset) -> None:
-        """Refuse a cut that expiry has taken, or is about to take.
+        """Refuse a cut that has expired, or that an announced expiry is about to delete.
 
         Raises:
-            GapError: it is before the horizon and nothing holds it; the nearest ones are named.
-            CorruptionError: a hold cannot be read, and none of the others is of this cut.
+            GapError: the cut is before the horizon and no hold keeps it; the nearest cuts are
+                named.
+            CorruptionError: a hold cannot be read, and no other hold is on this cut.
         """
         bar = await self.horizon(log_id)
         if offset >= bar:
@@ -115,8 +116,8 @@ class StorePoints:
         if all(hold.point.offset != offset for hold in holds):
             if faults:
                 raise CorruptionError(
-                    f"the cut at offset {offset} has expired, unless it is held by what cannot be"
-                    f" read: {faults[0]}",
+                    f"the cut at offset {offset} has expired, unless a hold that cannot be read"
+                    f" keeps it: {faults[0]}",
                     hint="take that file from a copy of this store, or remove it",
                 )
             nearest = await self._nearest(log_id, offset, bar, holds)
@@ -129,7 +130,7 @@ class StorePoints:
     async def _nearest(
         self, log_id: str, offset: Offset, bar: Offset, holds: Sequence[Hold]
     ) -> list[str]:
-        """Return the places in words: of the last hold before, and of what comes first after."""
+        """Return in words the last held cut before an offset, and the first cut after it."""
         archive = ArchivedLog(self._store, log_id)
         holds = sorted(holds, key=lambda hold: hold.point.offset)
         before = [hold for hold in holds if hold.point.offset < offset][-1:]
@@ -147,7 +148,7 @@ class StorePoints:
         return [(name, data) for name, data in found if data is not None]
 
     async def _get(self, name: str) -> bytes | None:
-        """Return a file's bytes, None when there is none, or it was removed meanwhile."""
+        """Return a file's bytes; None if there is no file, or it was deleted meanwhile."""
         try:
             return await self._area.get(name)
         except NotFoundError:

@@ -1,4 +1,4 @@
-"""Says in the stores that a restore reads them, so that no expiry takes away what it needs."""
+"""Leases: tell expiries in each store that a restore reads it, so that its needs stay."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,28 +16,28 @@ from replicator.services.store.points import StorePoints
 
 ID_BITS = 128
 Keep: TypeAlias = Callable[[Offset], Awaitable[object]]
-"""Keeps the cut at an offset for longer than a lease."""
+"""Keeps the cut at an offset for longer than a lease lasts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseLimits:
-    """How long a lease lasts without its holder's word."""
+    """How long a lease lasts without a renewal."""
 
     lease: timedelta
     renewal: timedelta
-    """Between two renewals, much shorter."""
+    """Time between two renewals; much shorter than the lease."""
 
 
 class RestoreLeases:
     """Leases of one restore in every store that it reads or writes to.
 
     Args:
-        areas: Where the targets concerned keep our files, by their names.
-        points: What the store that bytes come from can still give back.
-        clock: By which a lease ends.
-        limits: How long it lasts.
-        rng: Gives its name.
-        keep: Is done before the restore, for a cut that is needed also after it.
+        areas: Areas of the targets concerned, by the targets' names.
+        points: Points of the store that provides the bytes.
+        clock: Clock by which a lease ends.
+        limits: Lengths of lease and renewal.
+        rng: Source of the lease's random name.
+        keep: Called before the restore for a cut that is needed afterwards too.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class RestoreLeases:
         return self._keep is not None
 
     async def refuse_expired(self, log_id: str, offset: Offset) -> None:
-        """Refuse a cut that the store cannot give back any more.
+        """Refuse a cut that the store cannot restore any more.
 
         Raises:
-            GapError: it has expired; the nearest ones are named.
+            GapError: the cut has expired; the nearest cuts are named.
         """
         await self._points.refuse_expired(log_id, offset)
 
@@ -72,18 +72,19 @@ class RestoreLeases:
     ) -> AsyncIterator[None]:
         """Hold leases within the block, and renew them.
 
-        `is_here` says that the target is at this cut: its rows keep what it needs, expired or not.
+        `is_here` says that the target is at this cut: its own rows then keep the bytes, expired or
+        not.
 
         Raises:
-            GapError: the cut has expired, or an expiry that takes it has been announced.
-            TransientError: a store was away for so long that a lease has ended, or is away now.
+            GapError: the cut has expired, or an expiry of it has been announced.
+            TransientError: a store is unreachable, or was for so long that a lease has ended.
         """
         name = file_name(RESTORES, f"{self._rng.getrandbits(ID_BITS):032x}")
         try:
             with worst_alone():
                 until = await self._write(name, log_id, offset)
                 if not is_here:
-                    await self.refuse_expired(log_id, offset)  # whoever announces later sees it
+                    await self.refuse_expired(log_id, offset)  # a later expiry sees the lease
                 if self._keep is not None:
                     await self._keep(offset)
                 async with asyncio.TaskGroup() as group:
@@ -108,12 +109,12 @@ class RestoreLeases:
             except TransientError as exc:
                 if self._clock.now() >= until:
                     raise TransientError(
-                        f"the restore of offset {offset} could not say for"
-                        f" {self._limits.lease} that it is running: {exc}"
+                        f"the restore of offset {offset} could not renew its lease for"
+                        f" {self._limits.lease}: {exc}"
                     ) from exc
 
     async def _give_back(self, name: str) -> None:
-        """Remove the leases; where that fails they end by themselves."""
+        """Delete the leases; a lease that cannot be deleted ends by itself."""
         for area in self._areas.values():
             try:
                 await area.delete(name)

@@ -1,4 +1,4 @@
-"""A log whose trimmed records are read from the histories that targets keep of it."""
+"""A log whose trimmed records are read from the histories that targets keep."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -13,19 +13,19 @@ from replicator.services.store.store import Store
 
 _Found = TypeVar("_Found")
 FIRST = Offset(0)
-"""A log that still has this offset was never trimmed."""
+"""Offset that only a log that was never trimmed still has."""
 
 
 class SplicedLog:
-    """An `EventLog` with `Bases`: the log as far as it reaches, archives before that.
+    """An `EventLog` with `Bases`: the log as far back as it reaches, and archives before that.
 
-    As long as the log is whole the archives are asked for bases only when that is `preferred`, so
-    that a watcher does not depend on the targets' stores without need.
+    While the log is whole, bases are read from archives only if that is `preferred`, so that a
+    watcher does not depend on the targets' stores without need.
 
     Args:
         log: The log itself.
-        stores: Gives, when they are needed, those where targets keep histories of it.
-        preferred: Whether to begin from a base although the log could be read from its start.
+        stores: Returns, when called, the stores in which targets keep the log's history.
+        preferred: Whether to start from a base although the log could be read from its start.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SplicedLog:
         self._archives: list[ArchivedLog] | None = None
 
     async def span(self) -> Span:
-        """Return which offsets can be read, here or there."""
+        """Return which offsets can be read, from the log or from an archive."""
         span = await self._log.span()
         if span.first == FIRST:
             return span
@@ -49,7 +49,7 @@ class SplicedLog:
         return Span(log_id=span.log_id, first=min(firsts), end=span.end)
 
     async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
-        """Return records as the log does; where it was trimmed, as an archive does.
+        """Return records of the log or, where it was trimmed, of an archive.
 
         Raises:
             GapError: neither has them.
@@ -59,13 +59,13 @@ class SplicedLog:
         except GapError:
             for archive in await self._archives_from(await self._log.span()):
                 if await archive.resume(start) != start:
-                    await archive.refresh()  # it was written since
+                    await archive.refresh()  # history was written since the listing
                 if await archive.resume(start) == start:
                     return await archive.read(start, records_max=records_max)
             raise
 
     async def offset_at(self, time: datetime) -> Offset | None:
-        """Return the first offset appended at or after `time`, None also when that is unclear."""
+        """Return the first offset appended at or after `time`; None also if that is unclear."""
         found, span = await self._log.offset_at(time), await self._log.span()
         if span.first == FIRST or (found is not None and found > span.first):
             return found
@@ -75,15 +75,15 @@ class SplicedLog:
         return found
 
     async def retention(self) -> timedelta | None:
-        """Return how long the log itself keeps a record; what archives keep is theirs to say."""
+        """Return how long the log itself keeps a record; archives have their own retention."""
         return await self._log.retention()
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Show how far a reader is to those who run the log."""
+        """Report to the log's operators how far a reader is."""
         await self._log.report(reader, offset)
 
     async def offsets(self) -> Sequence[Offset]:
-        """Return the offsets of the cuts that there are bases of, ascending."""
+        """Return the offsets of the cuts with a base, ascending."""
         span = await self._log.span()
         if span.first == FIRST and not self._preferred:
             return []
@@ -91,26 +91,26 @@ class SplicedLog:
         return sorted({offset for offsets in found for offset in offsets})
 
     async def base(self, offset: Offset) -> Base:
-        """Return a base of any archive that has it whole."""
+        """Return a base from any archive that has it whole."""
         return await self._first(offset, lambda archive: archive.base(offset))
 
     async def read_base(
         self, offset: Offset, start: Offset, *, records_max: int
     ) -> Sequence[Record]:
-        """Return records of a base of any archive that has it whole."""
+        """Return records of a base from any archive that has it whole."""
         return await self._first(
             offset, lambda archive: archive.read_base(offset, start, records_max=records_max)
         )
 
     async def whole_until(self, start: Offset) -> Offset:
-        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        """Return the offset up to which no file is missing after the base or record at `start`."""
         span = await self._log.span()
         found = [await archive.whole_until(start) for archive in await self._archives_from(span)]
         until = Offset(max([start + 1, *found]))
         return span.end if until >= span.first else until
 
     async def resume(self, start: Offset) -> Offset | None:
-        """Return from where on there are records again, None: nowhere."""
+        """Return the next offset with records, from `start` on; None if there is none."""
         span = await self._log.span()
         if start >= span.first:
             return start if start < span.end else None

@@ -13,7 +13,7 @@ from replicator.services.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutWindow:
-    """Every cut from the first to the last can be restored, gaps apart."""
+    """First and last cut of a window: each cut between them can be restored, gaps apart."""
 
     first: ClosedCut
     last: ClosedCut
@@ -21,18 +21,18 @@ class CutWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """All of one store's history of one log."""
+    """All history of one log in one store."""
 
     log_id: str
     horizon: Offset
-    """What is before has expired, but for what is held."""
+    """Offset before which cuts have expired, unless a hold keeps them."""
     holds: tuple[Hold, ...]
-    """Cuts before the horizon that can be restored all the same."""
+    """Holds on cuts before the horizon; these cuts can be restored all the same."""
     windows: tuple[CutWindow, ...]
-    """Oldest first; between two of them the store has no history."""
+    """Windows, oldest first; between two of them the store has no history."""
     gaps: tuple[Gap, ...]
     faults: tuple[str, ...]
-    """What is missing or altered, as far as it was come across."""
+    """Messages for missing or altered files that the search has met."""
 
 
 async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
@@ -60,6 +60,6 @@ async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
 
 
 def newest(found: Sequence[Windows]) -> Windows | None:
-    """Return the history that goes furthest, None when there is none with a cut."""
+    """Return the history that reaches furthest; None if none has a cut."""
     with_cuts = [one for one in found if one.windows]
     return max(with_cuts, key=lambda one: one.windows[-1].last.closed.source_time, default=None)

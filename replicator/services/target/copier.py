@@ -1,4 +1,4 @@
-"""Brings the bytes of segments to a target's deep storage, and proves them on the way."""
+"""Copies the bytes of segments to a target's deep storage, and proves the copies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
@@ -67,7 +67,7 @@ class Uncopied:
     """One of `GAP_REASONS`."""
     detail: str
     misplaced: bool = False
-    """Whether its load spec leads to no configured storage, as does each of those with it."""
+    """Whether the load spec leads to no configured storage."""
 
 
 _UNREADABLE: Mapping[type[UnreadableObjectError], str] = {
@@ -75,66 +75,65 @@ _UNREADABLE: Mapping[type[UnreadableObjectError], str] = {
     DeniedObjectError: OBJECT_DENIED,
 }
 _Failure: TypeAlias = tuple[str, str]
-"""Reason and detail."""
+"""Reason and detail of a gap."""
 
 
 class Trust(Enum):
-    """Whether bytes that the target has are taken as they are, or compared with the source's.
+    """Whether bytes on the target are trusted, or compared with the source's.
 
-    The place may have been written again since, with another segment under the same id.
+    The location may have been written again since, by another segment with the same id.
     """
 
     NEVER = "never"
-    """While following: what is asked for is what the source has now."""
+    """Compare always: an applier wants the bytes that the source has now."""
     WITHOUT_SOURCE = "without_source"
-    """Compare while the source is there; a restore must also work when it is gone."""
+    """Compare while the source is reachable; a restore must also work when it is gone."""
     ALWAYS = "always"
-    """For what was applied here before: the source may have gone on since."""
+    """Compare never: the target applied these rows before, and the source may have moved on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """Another target that bytes come from.
+    """Another target as the source of bytes.
 
-    They must be what its receipts say, so that a backup that has rotted is not spread.
+    The bytes must match that target's receipts, so that damage in a backup does not spread.
     """
 
     layout: Layout
     storage: DeepStorage
     gaps: Sequence[Gap] = ()
-    """What it could not get; where one says that other bytes are in a row's place, they are not
-    taken for the row's."""
+    """Gaps of that target; the bytes of a row with an OBJECT_CHANGED gap are another row's."""
 
 
 UNPACKED_TIMES_MAX, UNPACKED_MORE_BYTES = 2, 64 << 20
-"""What a zip may unpack to: Druid's own `size` is that of the files, told by its writer."""
+"""Limit for unpacking a zip, in multiples of Druid's `size` (which its writer sets) and bytes."""
 BytesFrom: TypeAlias = DeepStorageReader | Backup
 """The source's deep storage, or another target."""
 
 
 class _Copy(NamedTuple):
     source_location: Location
-    """Where the bytes come from."""
+    """Location that the bytes come from."""
     target_location: Location
     size_bytes: int
     doubted: bool
-    """Whether the bytes at the target's place may be those of what was there before."""
+    """Whether the bytes at the target's location may be those of a former row."""
     born: datetime | None
-    """When the youngest of its rows was made that has bytes of its own; None: it does not count."""
+    """When the youngest row with bytes of its own was created; None if none has a valid date."""
 
     def doubt(self, receipt: Receipt) -> str | None:
-        """Return why what is stored may not be the rows' where the source cannot be compared."""
+        """Return why the stored bytes may be another row's, if the source cannot be compared."""
         if self.doubted:
-            return f"{self.source_location} had other bytes than were copied; now none"
+            return f"{self.source_location} had other bytes than were copied, and has none now"
         stored_at = receipt.stored_at
         if self.born is None or stored_at is None or stored_at >= self.born - CLOCK_SKEW_MAX:
             return None
-        # The id was given out again, and with it the place.
+        # Druid gave the id out again, and with it the location.
         return f"{self.source_location} cannot be read, and the copy of it is older than the row"
 
     @property
     def unpacked_max(self) -> int | None:
-        """How much its zip may unpack to; None: its rows do not say how large it is."""
+        """Number of bytes that the zip may unpack to; None if its rows have no size."""
         return (
             UNPACKED_TIMES_MAX * self.size_bytes + UNPACKED_MORE_BYTES if self.size_bytes else None
         )
@@ -159,7 +158,7 @@ class _WatchedSource(CopySource):
 
     @property
     def was_read(self) -> bool:
-        """Whether anything was; a storage that copies by itself reads nothing here."""
+        """Whether any byte was read; a storage that copies by itself reads none here."""
         return bool(self.reads)
 
 
@@ -170,14 +169,14 @@ class _WantedBytes:
 
 
 class Copier:
-    """Copies what events name, from the source or from another target (`backup`), and proves it.
+    """Copies the bytes that events reference, from the source or a backup, and proves the copies.
 
     Args:
-        target: Gets the bytes.
-        bytes_from: Has them.
-        mapping: Says where the bytes of a row are, and where the target has them.
-        retry: How often a copy is tried, and how many at once.
-        rates: Keeps how fast it was; None: nobody asks.
+        target: Target that receives the bytes.
+        bytes_from: Storage or backup that provides the bytes.
+        mapping: Rule that finds a row's location at the source and on the target.
+        retry: Number of attempts for one copy, and of copies at once.
+        rates: Receives the throughput; None if it is not recorded.
     """
 
     def __init__(
@@ -206,14 +205,14 @@ class Copier:
     async def copy(
         self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
     ) -> tuple[Uncopied, ...]:
-        """Bring the bytes of all picked rows to the target; return the rows it cannot have.
+        """Copy the bytes of all picked rows to the target; return the rows it cannot have.
 
-        `trust` says what to make of bytes that the target has whole already. Those of `doubted`
-        rows were others than the source's once: they count only when the source still says so.
+        `trust` says what to do with bytes that the target already has. The location of a `doubted`
+        row held other bytes once: its bytes count only while the source still confirms them.
 
         Raises:
-            TransientError: a storage was away for longer than the retry policy lasts.
-            CorruptionError: bytes arrived that are not what the source has.
+            TransientError: a storage was unreachable for longer than the retry policy allows.
+            CorruptionError: the bytes that arrived are not those that the source has.
         """
         self._source_is_away = self._probed = False
         self._locations = 0
@@ -249,7 +248,7 @@ class Copier:
     def _placed(
         self, entries: Sequence[Entry], wanted: dict[Location, _WantedBytes]
     ) -> Iterator[Uncopied]:
-        """Collect what is wanted at which place; yield the rows that have no bytes to want."""
+        """Collect the wanted rows by location; yield the rows that cannot be located."""
         for entry in entries:
             if not isinstance(entry.event, RowChanged):
                 continue
@@ -286,7 +285,7 @@ class Copier:
         )
 
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        """Copy one location; return reason and detail when the target cannot have it."""
+        """Copy one location; return reason and detail if the target cannot have it."""
         async with self._retry.slots:
             if trust is Trust.WITHOUT_SOURCE:
                 return await self._copy_perhaps_without_source(copy)
@@ -294,7 +293,7 @@ class Copier:
             return await self._retry.call(f"copy {copy.source_location}", attempt)
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
-        """Give the source as many chances as ever, but once it is away do not wait again."""
+        """Retry the source as usual until it is unreachable once; then stop waiting for it."""
         for delay_s in self._retry.delays_s():
             if self._source_is_away:
                 break
@@ -313,7 +312,8 @@ class Copier:
         except UnreadableObjectError as exc:
             return _UNREADABLE.get(type(exc), OBJECT_UNREADABLE), _with_hint(exc)
         except RefusedError as exc:
-            # One row must not stop the others; but a target that takes nothing must stop them all.
+            # One row must not stop the others, but a storage that takes no bytes must stop them
+            # all.
             await self._require_storage_works()
             return PLACE_REFUSED, _with_hint(exc)
 
@@ -323,7 +323,7 @@ class Copier:
             self._probed = True
 
     async def _require_proved(self) -> None:
-        """Try the storage before the first bytes are written, once: it must never overwrite."""
+        """Probe the storage once, before the first bytes are written: it must never overwrite."""
         async with self._proving:
             if not self._proved:
                 await self._target_storage.probe()
@@ -332,6 +332,13 @@ class Copier:
     async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         if (receipt := await self._target_storage.receipt(copy.target_location)) is None:
             return await self._copy_new(copy)
+        # There are bytes with a receipt: but are they this row's? Druid gives an id out again, and
+        # with it the location (kill, then publish anew), so whole bytes can be a former row's.
+        # - The source can be read: its objects decide.
+        # - The source has none (killed, or archived): nothing proves the bytes. They count, unless
+        # the   row is `doubted` or younger than the copy's receipt.
+        # - The source is unreachable: an applier retries (NEVER), because its wait costs nothing; a
+        #   restore must work without the source and decides as in the second case.
         try:
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
                 return (
@@ -361,7 +368,7 @@ class Copier:
             self._source_storage is self._target_storage
             and copy.source_location == copy.target_location
         ):
-            return OBJECT_MISSING, f"{copy.target_location} is not there any more, or not whole"
+            return OBJECT_MISSING, f"{copy.target_location} is missing, or incomplete"
         await self._require_proved()
         storage, location = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, location)
@@ -390,7 +397,7 @@ class Copier:
         return None
 
     def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
-        """Return how the bytes of a copy are read, and by which place."""
+        """Return the reader of a copy's bytes, and the location to read."""
         if copy.unpacks:
             return Unpacking(self._source_storage, bytes_max=copy.unpacked_max), unpacked(
                 copy.source_location
@@ -412,9 +419,9 @@ class Copier:
             )
 
     async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
-        """Whether the source's objects are still those that were copied.
+        """Return whether the source's objects are still those that were copied.
 
-        The same names, sizes and tags are enough; with other tags the bytes decide.
+        Equal names, sizes and tags are enough; if tags differ, the bytes decide.
         """
         storage, location = self._reading(copy)
         objects = tuple(await storage.objects(location))
@@ -424,12 +431,12 @@ class Copier:
 
 
 def ahead_bytes_max(target: DeepStorage, reader: DeepStorageReader, location: Location) -> int:
-    """Return up to which size a segment's bytes are asked for before all is known of them."""
+    """Return the size up to which a segment's bytes are fetched before its copy is decided."""
     return SERVER_SIDE_MIN_BYTES if target.copies_from(reader, location) else AHEAD_MAX_BYTES
 
 
 def _born(segment: Segment) -> datetime | None:
-    """Return when a row was made that does not share the bytes of an older one."""
+    """Return when a row was created; None if it shares the bytes of an older row."""
     if segment.upgraded_from_segment_id is not None:
         return None
     try:

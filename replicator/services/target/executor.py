@@ -1,4 +1,4 @@
-"""Writes what a plan says: rows, gaps and checkpoint in one transaction."""
+"""Writes a plan to a target: rows, gaps and checkpoint in one transaction."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from replicator.services.target.target import Target
 
 
 class Executor:
-    """The only one that writes rows to a target; their bytes must be there before (`Copier`).
+    """The only service that writes a target's rows; their bytes must be there before (`Copier`).
 
     Args:
-        target: The one whose rows are written.
-        mapping: How a row of the source becomes one of the target's.
-        rates: Keeps how fast it was; None: nobody asks.
+        target: Target whose rows are written.
+        mapping: Rule that turns a source row into a target row.
+        rates: Receives the throughput; None if it is not recorded.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class Executor:
         self._mapping, self._rates = mapping, rates
 
     async def commit(self, plan: Plan, *, epoch: Epoch) -> None:
-        """Make the plan's rows, gaps and checkpoint true in one transaction.
+        """Write the plan's rows, gaps and checkpoint in one transaction.
 
         Raises:
             FencedError: a newer epoch owns the target; nothing was changed.
-            TransientError: nothing can be said; read the checkpoint before going on.
+            TransientError: the outcome is unknown; read the checkpoint before continuing.
         """
         began, done = asyncio.get_running_loop().time(), 0
         async with self._target.transaction(epoch) as transaction:
@@ -54,7 +54,7 @@ class Executor:
             await self._rates.wrote(done, asyncio.get_running_loop().time() - began)
 
     async def keep_rates(self) -> None:
-        """Keep how fast it was, at the end of something that is measured as a whole."""
+        """Write the measured throughput, at the end of a whole operation."""
         if self._rates is not None:
             await self._rates.keep()
 
@@ -66,7 +66,7 @@ class Executor:
         The checkpoint stays: these rows belong to no cut.
 
         Raises:
-            RefusedError: there is such a datasource already; nothing was changed.
+            RefusedError: there already is such a datasource; nothing was changed.
             FencedError, TransientError: as for `commit`.
         """
         async with self._target.transaction(epoch) as transaction:
@@ -78,7 +78,7 @@ class Executor:
     async def commit_forgotten(
         self, datasource: str, keys: Mapping[Kind, Keys], *, epoch: Epoch
     ) -> None:
-        """Remove the rows of a renamed datasource, in one transaction; their bytes stay.
+        """Delete the rows of a renamed datasource, in one transaction; their bytes stay.
 
         Raises:
             FencedError, TransientError: as for `commit`.
@@ -103,5 +103,5 @@ class Executor:
                     if (mapped := self._mapping.mapped(row)) is not None:
                         rows.append(mapped)
                 case _:
-                    raise CorruptionError(f"offset {entry.offset} closes a cut, it is no row")
+                    raise CorruptionError(f"offset {entry.offset} closes a cut and is no row")
         return rows, gone

@@ -1,4 +1,4 @@
-"""Keeps how fast a target was filled, in its own area: a plan's ETA is made of it."""
+"""Records the throughput of copies to a target in its area; a plan's ETA is based on it."""
 
 import asyncio
 from dataclasses import asdict, replace
@@ -11,13 +11,13 @@ from replicator.ports import Area
 
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05
-"""What took less says nothing."""
+"""Seconds below which a measurement is ignored."""
 SAVED_EVERY_S = 600.0
 _RATES = Shape(Rates, "remove it, it is measured again", formats=None)
 
 
 class RateBook:
-    """Adds up what was measured, and keeps it now and then."""
+    """Adds up measurements, and writes them at intervals."""
 
     def __init__(self, area: Area, observer: Observer) -> None:
         self._area, self._observer = area, observer
@@ -25,14 +25,14 @@ class RateBook:
         self._saved_at: float | None = None
 
     async def rates(self) -> Rates:
-        """Return what was measured until now; nothing when that cannot be read."""
+        """Return the throughput so far; none if it cannot be read."""
         try:
             return _RATES.read(NAME, await self._area.get(NAME)).after(self._new)
         except (NotFoundError, CorruptionError):
-            return self._new  # it is measured again by the next copy
+            return self._new  # the next copy measures again
 
     async def copied(self, size_bytes: int, objects: int, seconds: float) -> None:
-        """Note that bytes were copied."""
+        """Record that bytes were copied."""
         if objects and seconds >= MEASURED_MIN_S:
             self._new = replace(
                 self._new,
@@ -43,7 +43,7 @@ class RateBook:
             await self._keep_now_and_then()
 
     async def wrote(self, rows: int, seconds: float) -> None:
-        """Note that rows were written."""
+        """Record that rows were written."""
         if rows and seconds >= MEASURED_MIN_S:
             self._new = replace(
                 self._new, rows=self._new.rows + rows, rows_s=self._new.rows_s + seconds
@@ -57,14 +57,14 @@ class RateBook:
             await self.keep()
 
     async def keep(self) -> None:
-        """Write what was measured; what cannot be kept is no reason to stop, and is told."""
+        """Write the measurements; a failure is reported and stops nothing."""
         if self._new == Rates():
             return
         try:
             rates = await self.rates()
             await self._area.replace(NAME, written(asdict(rates), None))
         except TransientError as exc:
-            what = "keep how fast it was"
+            what = "record the throughput"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=SAVED_EVERY_S))
         else:
             self._new = Rates()

@@ -1,4 +1,4 @@
-"""Decides what turns a target, as it is now, into one cut: for restore, seeding and proof alike."""
+"""Compares a target with one cut and plans the difference: for restore, seeding and proof alike."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,24 +27,24 @@ from replicator.services.target.target import Target
 DEFAULT_RULES_KEY = RowKey(Kind.RULES, DEFAULT_RULES)
 """Druid writes this row itself when a Coordinator starts (SQLMetadataRuleManager)."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
-"""A metadata store with rows in these tables holds data; an idle Druid fills the others itself."""
+"""Kinds whose rows are data; an idle Druid fills the other tables itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciliation:
-    """What separates a target from a cut."""
+    """The difference between a target and a cut."""
 
     plan: Plan
     wanted: Ledger
-    """The rows that the target must have, with the fingerprints that its own scan must show."""
+    """Rows that the target must have, with the fingerprints that a scan of it must show."""
     known_gaps: tuple[Gap, ...]
     """Gaps that the target has recorded for this cut."""
     present: Digest = EMPTY_DIGEST
-    """Of the rows of data that the target had, as its own scan showed them."""
+    """Digest of the data rows that a scan of the target has shown."""
 
 
 class Reconciler:
-    """Holds a cut of the log against a scan of the target."""
+    """Compares a cut of the log with a scan of the target."""
 
     def __init__(self, target: Target, *, mapping: RowMapping) -> None:
         self._target, self._history, self._observer = target, target.history, target.observer
@@ -61,8 +61,8 @@ class Reconciler:
     ) -> Reconciliation:
         """Return the plan that makes the target's rows exactly those of the cut.
 
-        Only the rows of `datasource` when one is given. With `without_gaps` the rows that the
-        target is known not to have are not wanted; otherwise the plan tries them again.
+        With `datasource` only its rows are compared. With `without_gaps` rows with a known gap are
+        not wanted; otherwise the plan tries them again.
         """
         log_id = await self._target.log_id()
         recorded = await self._target.gaps(log_id)
@@ -96,10 +96,10 @@ class Reconciler:
         )
 
     async def require_known(self, found: Reconciliation, cut: ClosedCut, datasource: str) -> None:
-        """Refuse a datasource that neither the cut nor the target has a row of.
+        """Refuse a datasource without rows in the cut and on the target.
 
         Raises:
-            NotFoundError: so it is; its hint names what may have been meant.
+            NotFoundError: there is no such datasource; the hint names similar ones.
         """
         has_gap = any(gap.datasource == datasource for gap in found.known_gaps)
         if has_gap or found.plan.surplus or len(found.wanted):
@@ -118,9 +118,9 @@ class Reconciler:
         )
 
     async def doubted(self, reached: Checkpoint | None, log_id: str) -> frozenset[RowKey]:
-        """Return the rows of which another log, that the target followed, has said one thing.
+        """Return the rows whose bytes on the target are known to differ from the source's.
 
-        That the target has other bytes than theirs in their places.
+        Gaps that were recorded under a previous log say so.
         """
         if reached is None or reached.log_id == log_id:
             return frozenset()
@@ -128,7 +128,7 @@ class Reconciler:
         return frozenset(RowKey(one.kind, one.key) for one in gaps if one.reason == OBJECT_CHANGED)
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
-        """Return what the plan means in segments, rows, objects and bytes."""
+        """Return a plan's size in segments, rows, objects and bytes."""
         plan = reconciliation.plan
         estimate = await self.sized(plan.picks)
         return replace(
@@ -138,7 +138,7 @@ class Reconciler:
         )
 
     async def sized(self, picks: Offsets) -> Estimate:
-        """Return what the rows at some offsets amount to."""
+        """Return the size of the rows at some offsets."""
         counts = Counter[str | None]()
         segments = objects = size_bytes = 0
         async for found in self._history.tallies(picks):
@@ -157,7 +157,7 @@ class Reconciler:
         )
 
     async def foreign_rows(self) -> int:
-        """Return how many rows of data a target without a checkpoint holds."""
+        """Return the number of data rows on a target without a checkpoint."""
         async with self._target.metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             found = [
@@ -168,14 +168,14 @@ class Reconciler:
         return sum(map(len, found))
 
     async def has_segments(self) -> bool:
-        """Return whether the target has a row of any segment; asked when none can be placed."""
+        """Return whether the target has a segment row; used when no segment can be located."""
         if not self._has_segments:
             async with self._target.metadata.snapshot() as snapshot:
                 self._has_segments = len(await scanned(snapshot, Kind.SEGMENT)) > 0
         return self._has_segments
 
     async def _apart(self, snapshot: Snapshot) -> Mapping[Kind, Keys]:
-        """Return the rows that are in no log, those of renamed datasources."""
+        """Return the keys of rows that are in no log: those of renamed datasources."""
         names = [one.datasource for one in await self._target.renamed()]
         if not names:
             return dict.fromkeys(snapshot.kinds, np.empty(0, KEY))
@@ -217,7 +217,7 @@ class Reconciler:
     async def _removable(
         self, snapshot: Snapshot, kind: Kind, keys: Keys, handles: Sequence[NDArray[Any]]
     ) -> Keys:
-        """Leave the target what is its own: config that is not carried, Druid's default rules."""
+        """Exclude the target's own rows: config that is not replicated, and default rules."""
         if kind is Kind.CONFIG:
             mapped = [
                 key_hash(key_of(row))
@@ -261,24 +261,24 @@ def without_keys(some: Keys, others: Keys) -> Keys:
 
 
 def refuse_foreign_rows(found: int, target: str) -> None:
-    """Refuse to write to a target that somebody else has filled.
+    """Refuse to write to a target with rows that this tool did not write.
 
     Raises:
-        RefusedError: there is at least one row.
+        RefusedError: there is at least one such row.
     """
     if found:
         raise RefusedError(
             f"target {target!r} already holds {found} rows that this tool did not write",
-            hint="use an empty metadata store; or `--adopt`, which makes its rows exactly those"
-            " of the source: rows that the source does not have go, their bytes stay",
+            hint="use an empty metadata store; or `--adopt`, which makes the rows exactly those of"
+            " the source: rows that the source does not have are deleted, their bytes stay",
         )
 
 
 def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
-    """Refuse to write to a target that became a primary.
+    """Refuse to write to a target that was promoted.
 
     Raises:
-        RefusedError: it did.
+        RefusedError: the target was promoted.
     """
     if checkpoint is not None and checkpoint.promoted:
         raise RefusedError(
@@ -289,23 +289,23 @@ def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
 
 
 def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
-    """Refuse to hold a target against a log that it does not follow: its offsets are others.
+    """Refuse to compare a target with a log that it does not follow: offsets differ.
 
     Raises:
-        CorruptionError: it follows another one.
+        CorruptionError: the target follows another log.
     """
     if checkpoint.log_id != log_id:
         raise CorruptionError(
             f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
-            hint="configure the log that this target was filled from; if that is lost,"
-            " `replicator apply TARGET --new-log` goes over to this one",
+            hint="configure the log that this target was filled from; if that log is lost,"
+            " `replicator apply TARGET --new-log` changes to this one",
         )
 
 
 def checkpoint_at(
     cut: ClosedCut, source: str, log_id: str, *, paused: bool, datasource: str | None = None
 ) -> Checkpoint:
-    """Return the checkpoint of a target that is at this cut."""
+    """Return the checkpoint of a target at this cut."""
     return Checkpoint(
         source=source,
         log_id=log_id,
@@ -319,9 +319,9 @@ def checkpoint_at(
 
 
 def without(plan: Plan, uncopied: Sequence[Uncopied], known: Sequence[Gap] = ()) -> Plan:
-    """Return the plan that leaves out what could not be copied, and records it as gaps.
+    """Return the plan without the rows that could not be copied; they become gaps.
 
-    A gap that was known and could be copied after all never was one: it closes where it opened.
+    A known gap whose bytes could be copied after all is closed at the offset where it opened.
     """
     missing = {row.offset for row in uncopied}
     picked = set(plan.picks[np.isin(plan.picks, [gap.opened for gap in known])].tolist())
@@ -348,10 +348,10 @@ def gap_of(row: Uncopied, *, closed: Offset | None = None) -> Gap:
 
 
 def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
-    """Add the wanted rows that have a gap: they are tried again, or must go if they are there.
+    """Add the wanted rows with a gap: they are tried again, or deleted if the target has them.
 
-    A row can look right and still have the bytes of another segment that was once published in
-    its place, after a restore to before that.
+    After a restore to an earlier cut such a row can look right although its location holds the
+    bytes of another segment that was published there once.
     """
     opened = np.array([gap.opened for gap in gaps], np.int64)
     return np.union1d(picks, ledger.offsets[np.isin(ledger.offsets, opened)])
@@ -360,7 +360,7 @@ def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
 def _passed(gaps: Sequence[Gap], ledger: Ledger, cut: ClosedCut) -> tuple[Gap, ...]:
     """Close the gaps whose rows the cut does not have any more.
 
-    One that was closed later, by a target that jumped over this cut, ends here.
+    A gap that was closed later, by a target that jumped over this cut, is closed here instead.
     """
     current = set(ledger.offsets[np.isin(ledger.offsets, [gap.opened for gap in gaps])].tolist())
     return tuple(replace(gap, closed=cut.offset) for gap in gaps if gap.opened not in current)

@@ -1,4 +1,4 @@
-"""Bringing back the bytes of rows that a target had before."""
+"""Restores the bytes of rows that a target had before."""
 
 from collections.abc import Collection, Sequence
 
@@ -23,12 +23,11 @@ async def recover(
     doubted: Collection[RowKey] = (),
     by_reference: bool = False,
 ) -> tuple[Uncopied, ...]:
-    """Copy what the target does not have whole; what it has is trusted, with one exception.
+    """Copy the bytes that the target lacks; bytes that it has are trusted, with exceptions.
 
-    Where a gap says that the source wrote other bytes to the same place, the target has the bytes
-    of what was there before. What was applied up to `reached` is not compared with the source, and
-    nothing is that stays where it is (`by_reference`). Other bytes than those of `doubted` rows may
-    be in their places, as was known of another log.
+    Rows applied up to `reached`, and all rows with `by_reference`, are not compared with the
+    source. Rows with an OBJECT_CHANGED gap, and rows in `doubted`, may have wrong bytes at their
+    location and are compared again.
     """
     changed = [_known(gap) for gap in gaps if gap.reason == OBJECT_CHANGED]
     wanted = np.setdiff1d(picks, [row.offset for row in changed])
@@ -42,13 +41,13 @@ async def recover(
 
 
 def not_whole(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
-    """Return the error that says which rows of a cut have no bytes any more."""
+    """Return the error for a cut with rows whose bytes are gone."""
     shown = "; ".join(f"{row.key.key}: {row.detail}" for row in uncopied[:SHOWN_MAX])
     more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
     return GapError(
         f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"
         f" more ({shown}{more}); no row was changed",
-        hint="choose another point (`replicator points`), or restore all the rest with"
+        hint="choose another point (`replicator points`), or restore everything else with"
         " `--accept-gaps`",
     )
 

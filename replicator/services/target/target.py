@@ -1,4 +1,4 @@
-"""One target as its services see it: where its rows come from, and what holds them."""
+"""One target as its services see it: where its rows come from, and where they are stored."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,43 +14,43 @@ from replicator.services.history.reader import History
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A target's rows, bytes and files, and the history that it is held against."""
+    """A target's rows, bytes and files, and the history that they are compared with."""
 
     name: str
-    """The target's, in the configuration and in every message."""
+    """Name of the target, in the configuration and in every message."""
     source: str
-    """The source's, in every event and in the target's own tables."""
+    """Name of the source, in every event and in the target's own tables."""
     metadata: MetadataWriter
-    """Holds its rows, and how far it is."""
+    """Metadata store with the target's rows and checkpoint."""
     storage: DeepStorage
-    """Holds its bytes. Whoever may also remove or replace some is given that apart."""
+    """Storage with the target's bytes; the right to delete or replace is given separately."""
     area: Area
-    """Holds our own files beside the bytes."""
+    """Our own files beside the bytes."""
     history: History
-    """Says what its rows should be: the log's, or that of a store."""
+    """Rows that the target should have: the log's history, or that of a store."""
     clock: Clock
-    """The one by which what is written beside the bytes begins and ends."""
+    """Clock for everything that is written beside the bytes."""
     observer: Observer
-    """Is told what happens to it."""
+    """Receives what happens to the target."""
 
     async def state(self) -> TargetState:
-        """Return the cut that it is at, and whose epoch it is.
+        """Return the target's checkpoint and its current epoch.
 
         Raises:
-            TransientError: the metadata store is away.
+            TransientError: the metadata store is unreachable.
         """
         return await self.metadata.state(self.source)
 
     async def checkpoint(self) -> Checkpoint | None:
-        """Return the cut that it is at; None: nothing was applied yet."""
+        """Return the cut that the target is at; None if nothing was applied yet."""
         return (await self.state()).checkpoint
 
     async def acquire(self) -> TargetState:
-        """Take a new epoch, which fences whoever wrote before; return the state with it."""
+        """Take a new epoch, which fences all earlier writers; return the state with it."""
         return await self.metadata.acquire(self.source)
 
     async def gaps(self, log_id: str) -> Sequence[Gap]:
-        """Return the rows of a log that it could not get, open and closed."""
+        """Return the gaps of a log's rows on this target, open and closed."""
         return await self.metadata.gaps(self.source, log_id)
 
     async def renamed(self) -> Sequence[Renamed]:
@@ -58,9 +58,9 @@ class Target:
         return await self.metadata.renamed(self.source)
 
     def transaction(self, epoch: Epoch) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction on its rows, as `MetadataWriter.transaction` does."""
+        """Open a transaction on the target's rows, as `MetadataWriter.transaction` does."""
         return self.metadata.transaction(self.source, epoch)
 
     async def log_id(self) -> str:
-        """Return which log its history is of."""
+        """Return the id of the log that the history reads."""
         return (await self.history.span()).log_id

@@ -1,8 +1,7 @@
-"""A segment that was packed on its way to a store, read as the folder that it was.
+"""Reads a segment that was packed for a store as the folder that it was.
 
-A store that Druid reads no folders from keeps one zip instead. Where its bytes go back to a place
-that is a folder again, rows and receipts must be those of the folder: the same load spec, the same
-checksums.
+A store from which Druid reads no folders keeps one zip instead. When its bytes go back to a storage
+with folders, rows and receipts must be those of the folder: the same load spec, the same checksums.
 """
 
 import struct
@@ -17,24 +16,24 @@ from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 from replicator.services.target.zip_directory import entries_of_zip
 
 DIRECTORY_BYTES_MAX = 16 << 20
-"""A directory of contents is at the end; this is one of a hundred thousand files."""
+"""Number of bytes read for a zip's directory; enough for a hundred thousand files."""
 DEFLATE_RATIO_MAX = 1032
-"""Deflate makes no more of a byte."""
+"""Largest ratio by which deflate can compress."""
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 PIECE_BYTES = 1 << 20
 
 
 def unpacked(packed: Location) -> Location:
-    """Return the place by which the contents of a packed segment are read."""
+    """Return the location by which the contents of a packed segment are read."""
     return Location(f"{packed}/")
 
 
 class Unpacking:
-    """A `DeepStorageReader` of what is in the zips of another one.
+    """A `DeepStorageReader` of the files inside the zips of another reader.
 
     Args:
-        storage: Has the zips.
-        bytes_max: What the files of one may have together; None: what its size allows.
+        storage: Reader of the zips.
+        bytes_max: Number of bytes that one zip may unpack to; None for what its size allows.
     """
 
     def __init__(self, storage: DeepStorageReader, *, bytes_max: int | None = None) -> None:
@@ -42,7 +41,7 @@ class Unpacking:
         self._zips: dict[Location, tuple[StoredObject, dict[str, ZipInfo]]] = {}
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
-        """Return the files in the zip at a place that `unpacked` gave, sorted by name."""
+        """Return the files in the zip at a location that `unpacked` gave, sorted by name."""
         del ahead
         packed, entries = await self._opened(location)
         return [
@@ -53,10 +52,10 @@ class Unpacking:
     async def read(
         self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
-        """Yield a file's bytes, from its beginning on inflated whatever `start` is.
+        """Yield a file's bytes; it is inflated from its beginning, whatever `start` is.
 
         Raises:
-            CorruptionError: they are not those that the zip's directory says.
+            CorruptionError: the bytes do not match the zip's directory.
         """
         end = stored.size_bytes if end is None else end
         at, checksum = 0, 0
@@ -72,7 +71,9 @@ class Unpacking:
                 return
         entry = (await self._opened(location))[1][stored.name]
         if (at, checksum) != (entry.file_size, entry.CRC):
-            raise CorruptionError(f"{location}{stored.name} is not what its zip says it is")
+            raise CorruptionError(
+                f"{location}{stored.name} does not match the directory of its zip"
+            )
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
         """Read all files in the zip and return their checksums, sorted by name."""
@@ -103,12 +104,12 @@ class Unpacking:
         allowed = allowed if self._bytes_max is None else min(allowed, self._bytes_max)
         if total > allowed:
             raise CorruptionError(
-                f"{packed} says that it unpacks to {total} bytes, more than {allowed}: no more"
-                " than that is in its row, or in any zip of its size"
+                f"{packed} claims to unpack to {total} bytes, more than {allowed}: its row, or any"
+                " zip of its size, allows no more",
             )
 
     async def _directory(self, packed: Location, stored: StoredObject) -> list[ZipInfo]:
-        """Read the end, and more of it only for a directory that is longer than most."""
+        """Read the end of a zip, and more of it only for an unusually long directory."""
         try:
             return await entries_of_zip(self._storage, packed, stored)
         except (BadZipFile, ValueError):
@@ -118,7 +119,7 @@ class Unpacking:
                 self._storage, packed, stored, tail_bytes=DIRECTORY_BYTES_MAX
             )
         except (BadZipFile, ValueError) as exc:
-            raise CorruptionError(f"{packed} is no zip that can be read: {exc}") from exc
+            raise CorruptionError(f"{packed} is not a readable zip: {exc}") from exc
 
     async def _inflated(self, location: Location, name: str) -> AsyncIterator[Piece]:
         packed, entries = await self._opened(location)
@@ -148,7 +149,7 @@ class Unpacking:
     async def _start_of(
         self, packed_location: Location, packed: StoredObject, entry: ZipInfo
     ) -> int:
-        """Return where a file's bytes begin: after its own header, whose length only it knows."""
+        """Return where a file's bytes begin: after its local header, which has its own length."""
         at = entry.header_offset
         end = at + LOCAL_HEADER.size
         header = b"".join(
@@ -159,7 +160,7 @@ class Unpacking:
         )
         if len(header) != LOCAL_HEADER.size:
             raise CorruptionError(
-                f"{packed_location}: {entry.filename} is not where its zip says it is"
+                f"{packed_location}: {entry.filename} is not where its zip's directory places it"
             )
         *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
         return int(end + name_bytes + extra_bytes)

@@ -1,4 +1,4 @@
-"""Whether a packed segment is a segment: what its directory of contents says, without unpacking.
+"""Checks a packed segment by the zip's directory alone, without unpacking it.
 
 Druid packs every segment with `version.bin` and, up to format 9, `meta.smoosh`
 (IndexIO, SmooshedFileMapper); a segment of format 10 is one file, `druid.segment`.
@@ -12,9 +12,9 @@ from replicator.model.load_spec import Location
 from replicator.ports import DeepStorageReader, StoredObject
 
 TAIL_BYTES = 256 << 10
-"""The directory is at the end; one of a thousand columns' files takes 100 KB."""
+"""Number of bytes read from a zip's end; a directory of a thousand columns takes 100 KB."""
 LOCAL_HEADER_BYTES = 30
-"""Before the bytes of each file, its name not counted."""
+"""Length of the header before each file's bytes, without the file's name."""
 SINGLE_FILE = "druid.segment"
 NEEDED = frozenset({"version.bin", "meta.smoosh"})
 
@@ -22,7 +22,7 @@ NEEDED = frozenset({"version.bin", "meta.smoosh"})
 async def fault_in_zip(
     storage: DeepStorageReader, location: Location, stored: StoredObject
 ) -> str | None:
-    """Return what is wrong with a packed segment, None when nothing is: it costs one short read."""
+    """Return what is wrong with a packed segment; None if it is whole. Costs one short read."""
     try:
         names = {entry.filename for entry in await entries_of_zip(storage, location, stored)}
     except (zipfile.BadZipFile, ValueError) as exc:
@@ -39,7 +39,7 @@ async def entries_of_zip(
     *,
     tail_bytes: int = TAIL_BYTES,
 ) -> list[zipfile.ZipInfo]:
-    """Return what a packed segment's directory says, from the last bytes alone.
+    """Return the directory of a packed segment, from the zip's last bytes alone.
 
     Raises:
         zipfile.BadZipFile, ValueError: it cannot be read, or is longer than `tail_bytes`.
@@ -53,7 +53,7 @@ async def entries_of_zip(
 
 
 def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
-    """Refuse files that share bytes: so a small zip says that it holds more than any disk."""
+    """Refuse files that share bytes: that is how a small zip unpacks to more than any disk."""
     reached = 0
     for entry in sorted(entries, key=lambda one: one.header_offset):
         if entry.header_offset < reached:
@@ -67,7 +67,7 @@ def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
 
 
 class _ZipTail(io.BytesIO):
-    """The end of a file, at its own place; what is before reads as zeros."""
+    """The end of a file at its own offset; everything before it reads as zeros."""
 
     def __init__(self, data: bytes, start: int) -> None:
         super().__init__(data)
@@ -76,7 +76,7 @@ class _ZipTail(io.BytesIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_SET:
             if offset < self._start:
-                raise ValueError("it begins before the bytes that were read of its end")
+                raise ValueError("its directory starts before the bytes that were read")
             offset -= self._start
         return super().seek(offset, whence) + self._start
 

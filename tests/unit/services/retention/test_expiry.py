@@ -285,7 +285,7 @@ async def test_an_altered_hold_stops_what_deletes_and_nothing_else():
         await pipeline.points().refuse_expired("log", days[0])
     pipeline.area.files["holds/odd.json"] = NAIVE
     await pipeline.points().refuse_expired("log", days[1])  # held by one that can be read
-    with pytest.raises(CorruptionError, match=r"unless it is held .*holds/odd"):
+    with pytest.raises(CorruptionError, match=r"unless a hold that cannot be read .*holds/odd"):
         await pipeline.points().refuse_expired("log", days[0])
 
 
