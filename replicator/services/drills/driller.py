@@ -1,4 +1,4 @@
-"""Restores a cut from a target's store into a scratch place, proves it, and keeps the evidence."""
+"""Restores a cut from a target's store into a scratch area, proves it, and keeps the evidence."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -45,32 +45,32 @@ from replicator.services.store.windows import Windows
 from replicator.services.verification.verifier import Level, Verifier
 
 ROW_BYTES = 4 << 10
-"""Disk that a row takes in the scratch database, with its indexes: an order of magnitude."""
+"""Bytes of disk that a row takes in the scratch database with its indexes, roughly."""
 EMPTY_BYTES = 128 << 20
-"""Disk that an empty scratch database takes, and its journal."""
+"""Bytes of disk that an empty scratch database takes with its journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """A target's store, opened for reading, and an empty scratch place to restore it to."""
+    """A target's store, opened for reading, and an empty scratch area to restore it to."""
 
     source: str
     windows: Windows
     free_bytes: int
-    """Of the disk that the scratch place is on."""
+    """Number of free bytes on the disk of the scratch area."""
     restorer: Restorer
     verifier: Verifier
     trial: DruidTrial | None = None
-    """None: no Druid is there to try what was restored."""
+    """Trial of the restored segments; None if there is no Druid for it."""
 
 
 Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
-"""Sets a rehearsal up for the length of a block; afterwards nothing of its scratch is left."""
+"""Sets up a rehearsal for the length of a block, and removes its scratch area afterwards."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Notes:
-    """What is known so far of a drill that is under way."""
+    """What is known so far of a running drill."""
 
     copied_bytes: int = 0
     rehearsed: Rehearsed | None = None
@@ -81,7 +81,7 @@ class _Notes:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Note how long the block took, also when it failed."""
+        """Record how long the block took, also if it failed."""
         loop, before = asyncio.get_running_loop(), self.copied_bytes
         begun_s = loop.time()
         try:
@@ -94,17 +94,17 @@ class _Notes:
 
 
 class Driller:
-    """Drills one target; neither the target nor any other cluster is ever written to.
+    """Drills one target; neither the target nor any other cluster is written to.
 
     Args:
-        target: Whose store is drilled.
-        record: Where the evidence goes; nothing else in the store is written.
-        rehearse: Opens the store, and makes a scratch place.
-        bytes_max: What a drill may take of the scratch place's disk.
-        program: The version, for the evidence.
-        clock: Says when it was.
+        target: Name of the target whose store is drilled.
+        record: Keeps the evidence; nothing else in the store is written.
+        rehearse: Opens the store, and creates a scratch area.
+        bytes_max: Number of bytes that a drill may take of the scratch area's disk.
+        program: Version of this program, for the evidence.
+        clock: Clock that dates the drill.
         rng: Draws a cut.
-        observer: Is told how the drill ended, and how far it is.
+        observer: Receives progress and the result of the drill.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class Driller:
     async def drill(self, point: DrillPoint) -> Evidence:
         """Restore a cut, prove it, and return the evidence, good or not.
 
-        Once the store is open, a drill that fails leaves its evidence too.
+        Once the store is open, a drill that fails leaves its evidence as well.
 
         Raises:
-            GapError: the store has no such cut, or not all of its bytes.
-            CorruptionError: bytes or history are not what they were when they were stored.
-            RefusedError: there is no room for it.
-            ReplicatorError: whatever else kept it from coming to its end.
+            GapError: the store lacks the cut, or some of its bytes.
+            CorruptionError: bytes or history are not those that were stored.
+            RefusedError: there is not enough room for the drill.
+            ReplicatorError: any other reason that ended the drill early.
         """
         notes, opened = _Notes(), list[Rehearsal]()
         started_at = self._clock.now()
@@ -202,7 +202,7 @@ class Driller:
         notes.findings = tuple(found.findings[:FINDINGS_MAX])
 
     async def _try(self, trial: DruidTrial, notes: _Notes) -> None:
-        """Let a Druid read what was proved; of what is wrong already there is nothing to learn."""
+        """Let a Druid read what was proved; a restore that is known to be damaged is not tried."""
         tried = await trial.run()
         notes.trial = tried.trial
         notes.steps.append(DrillStep(name=LOAD, seconds=tried.load_s))
@@ -222,7 +222,7 @@ class Driller:
                 return point
 
     def _refuse_crowding(self, estimate: Estimate, rehearsal: Rehearsal) -> None:
-        """Refuse what would not fit before any of it is copied."""
+        """Refuse a drill that does not fit, before any of it is copied."""
         rows, free_bytes = estimate.segments + estimate.other_rows, rehearsal.free_bytes
         copies = 1 if rehearsal.trial is None else 2  # a Historical unpacks what it loads
         needed = copies * estimate.size_bytes + rows * ROW_BYTES + EMPTY_BYTES
@@ -239,7 +239,7 @@ class Driller:
             )
 
     def _watching(self, notes: _Notes) -> Observer:
-        """Return what counts a drill's bytes; of the scratch place only progress is told on."""
+        """Return an observer that counts a drill's bytes and passes on progress alone."""
 
         def observe(observation: Observation) -> None:
             match observation:
@@ -254,7 +254,7 @@ class Driller:
 
 
 def _spans(found: Windows) -> list[tuple[Offset, Offset]]:
-    """Return from which cut to which there is no hole; what has expired is left out."""
+    """Return the ranges of cuts without a hole; expired cuts are left out."""
     windows = [one for one in found.windows if one.last.offset >= found.horizon]
     offsets = [hold.point.offset for hold in found.holds]
     return [

@@ -1,7 +1,7 @@
-"""Has a Druid of our own load what was restored, and read all of it.
+"""Lets a Druid load what was restored, and reads all of it.
 
-A checksum says that bytes are what they were; that they are segments which a Druid can read was
-never proved by it, not even on the day they were copied.
+A checksum shows that bytes are unchanged. It cannot show that they are segments which a Druid can
+read, not even for the day on which they were copied.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together
 
 LOOK_S = 1.0
-"""Time between two looks at what is loaded, in seconds."""
+"""Seconds between two checks of what is loaded."""
 READ_WAIT_S = 30.0
-"""Longest wait for the Broker to ask one more loaded segment for its columns, in seconds.
+"""Seconds to wait at most until the Broker knows the columns of one more loaded segment.
 
-It asks once a second; a segment without rows, which is rare, looks like one that was not asked."""
+The Broker refreshes once a second; a segment without rows, which is rare, never shows up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialLimits:
-    """How long is waited, and how much is asked at once."""
+    """How long a trial waits, and how much it queries at once."""
 
     stall_timeout_s: float
-    """Without one more segment loaded."""
+    """Seconds without a further loaded segment after which the trial gives up."""
     in_flight_max: int
     columns_per_query_max: int
     interval_min_s: float
@@ -43,14 +43,14 @@ class TrialLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """How a trial ended."""
+    """The result of a trial."""
 
     trial: Trial
     load_s: float
-    """From the start of the Druid until everything was loaded, or nothing more was."""
+    """Seconds from the start of the Druid until everything was loaded, or loading stopped."""
     query_s: float
     findings: Sequence[str]
-    """Of segments that are not loaded some are named."""
+    """Messages for what is wrong; of segments that are not loaded, some are named."""
     findings_count: int
 
 
@@ -60,15 +60,15 @@ class _Read:
 
     name: str
     intervals: Sequence[Interval] = ()
-    """Of its segments, ascending, each once."""
+    """Intervals of the datasource's segments, ascending, each once."""
     rows: int = 0
     findings: list[str] = field(default_factory=list)
 
     def compared(self, said: Mapping[str, int]) -> Iterator[str]:
-        """Yield what is wrong with the number of rows, given what the segments say.
+        """Yield what is wrong with the number of rows, compared with what the segments say.
 
-        Nothing can be said where intervals overlap: there a segment is hidden in part, as a month
-        of which one day was written again.
+        Overlapping intervals cannot be compared: there a segment is partly hidden, like a month in
+        which one day was written again.
         """
         hidden = any(one.overlaps(other) for one, other in pairwise(self.intervals))
         if not hidden and self.rows != (rows := said.get(self.name, 0)):
@@ -76,7 +76,7 @@ class _Read:
 
 
 class DruidTrial:
-    """A service over a Druid that is started for it."""
+    """A service over a Druid that is started for a trial."""
 
     def __init__(
         self, druid: ScratchDruid, *, limits: TrialLimits, rng: Random, observer: Observer
@@ -85,10 +85,10 @@ class DruidTrial:
         self._retry = Retry(limits.retry, rng=rng, observer=observer)
 
     async def run(self) -> Tried:
-        """Return what Druid made of it.
+        """Return what the Druid could load and read.
 
         Raises:
-            TransientError: the Druid does not start, or does not say what it serves.
+            TransientError: the Druid does not start, or does not answer what it serves.
         """
         loop = asyncio.get_running_loop()
         begun_s = loop.time()
@@ -113,7 +113,7 @@ class DruidTrial:
         )
 
     async def _loaded(self, running: RunningDruid) -> Availability:
-        """Wait until all is served, or until for some time nothing more is."""
+        """Wait until everything is served, or nothing more for some time."""
         loop = asyncio.get_running_loop()
         best, since_s = (0, 0), loop.time()
         while True:
@@ -135,7 +135,7 @@ class DruidTrial:
         return await self._retry.call("ask for datasources", running.broker.datasources)
 
     async def _read(self, broker: QueryBroker, name: str) -> _Read:
-        """Ask for something of every column of every interval of a datasource."""
+        """Query something of every column in every interval of a datasource."""
         asking, read = f"ask what {name} holds", _Read(name=name)
         asked = questions(await self._retry.call(asking, partial(broker.columns, name)))
         served = await self._retry.call(asking, partial(broker.served, name))

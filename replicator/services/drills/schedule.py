@@ -1,4 +1,4 @@
-"""Starts drills when they are due, one at a time, beside the replication that it never disturbs."""
+"""Starts drills when they are due, one at a time, beside the replication, which they never stop."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from replicator.services.running.pause import pause, unless
 from replicator.services.store.drill_record import DrillRecord
 
 LOOK_S = 60.0
-"""Time between two looks whether a drill is due, in seconds; a look lists one folder."""
+"""Seconds between two checks whether a drill is due; a check lists one folder."""
 LATE_MAX = 0.1
 """Share of the interval by which a drill may be late, so that targets do not fall into step."""
 
@@ -34,7 +34,7 @@ class Scheduled:
 
 
 class DrillSchedule:
-    """A service over the drills of some targets."""
+    """A service that runs the drills of several targets."""
 
     def __init__(self, scheduled: Sequence[Scheduled], *, clock: Clock, rng: Random) -> None:
         self._scheduled = scheduled
@@ -43,18 +43,20 @@ class DrillSchedule:
         self._failed_at: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every now and then until `stop` is set; a drill that was begun is given up then."""
+        """Check at intervals until `stop` is set; a running drill is then abandoned."""
         while not stop.is_set():
             await unless(stop, self.drill_what_is_due())
             await pause(stop, LOOK_S)
 
     async def drill_what_is_due(self) -> int:
-        """Drill the targets whose drill is due, one after the other; return how many were."""
+        """Drill the targets whose drill is due, one after the other; return how many there were."""
         due = [one for one in self._scheduled if await self._is_due(one)]
         for one in due:
             try:
                 await one.driller.drill(one.point)
-            except ReplicatorError:  # told by the driller, and a drill must not stop a backup
+            except (
+                ReplicatorError
+            ):  # the driller has reported it, and a drill must not stop a backup
                 self._failed_at[one.target] = self._clock.now()
         return len(due)
 
@@ -67,7 +69,7 @@ class DrillSchedule:
         start = next_start(
             drilled, every=one.every, again_after=one.again_after, late=self._late[one.target]
         )
-        failed_at = self._failed_at.get(one.target)  # also where it left no evidence
+        failed_at = self._failed_at.get(one.target)  # known even if the drill left no evidence
         again = None if failed_at is None else failed_at + one.again_after
         return self._clock.now() >= max(
             (time for time in (start, again) if time is not None), default=self._clock.now()

@@ -1,4 +1,5 @@
 """Answers questions and changes nothing: status, blame, differences, checks, what to undelete.
 
-Called by `app` for the verbs that show something. *Blame* says which cut changed what, and who.
+Called by `app` for the verbs that show something. *Blame* names the cuts that changed something,
+and the users that asked for it.
 """

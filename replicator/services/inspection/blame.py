@@ -1,7 +1,7 @@
-"""Says which events changed a segment or a datasource, when, and who had asked for it.
+"""Finds which events changed a segment or a datasource, when, and which user asked for it.
 
-Two passes over the log, by the events' texts: the first keeps the newest events that speak of it,
-the second looks up what the rows were before the first of these.
+Two passes over the log's raw events: the first keeps the newest events of the subject, the second
+reads what the rows were before the first of these.
 """
 
 from collections import deque
@@ -40,39 +40,39 @@ from replicator.services.history.reader import History
 from replicator.services.history.search import search
 
 ASKED_BEFORE_MAX = timedelta(hours=1)
-"""How long before its rows appear a task may have been asked for."""
+"""How long before its rows appear a task may have been submitted."""
 AUDIT_ROWS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blamed:
-    """One event, what it did, and between which times it happened at the source."""
+    """One event, its effect, and the two times between which it happened at the source."""
 
     offset: Offset
     envelope: Envelope
-    """Its time is that of the cut, by the source database's clock."""
+    """Envelope of the event; its time is the cut's, by the source database's clock."""
     event: RowEvent
     change: Change
     after: datetime | None
-    """When the cut before was taken, in which it had not happened; None: there was none."""
+    """When the previous cut was taken, which lacks the event; None if there was none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blame:
-    """The newest events that changed one thing, oldest of them first."""
+    """The newest events that changed one subject, oldest first."""
 
     datasource: str
-    """The thing itself, or that of the segment."""
+    """Datasource that was asked for, or that of the segment."""
     count: int
-    """Of all such events in the log."""
+    """Number of all such events in the log."""
     events: Sequence[Blamed]
     audit: Sequence[AuditRow] = ()
     audit_missing: str | None = None
-    """Why there are no audit rows, None when they could be read."""
+    """Why there are no audit rows; None if they could be read."""
 
 
 class Blamer:
-    """Looks for the events that changed something."""
+    """Searches for the events that changed a subject."""
 
     def __init__(self, *, history: History, trail: AuditTrail, observer: Observer) -> None:
         self._history = history
@@ -82,10 +82,10 @@ class Blamer:
     async def blame(self, name: str, *, interval: Interval | None, limit: int) -> Blame:
         """Return the newest `limit` events that changed the segment or datasource of this name.
 
-        With `interval` those of a datasource's segments that overlap it.
+        With `interval` only the events of a datasource's segments that overlap it.
 
         Raises:
-            NotFoundError: no event of a closed cut speaks of it.
+            NotFoundError: no event of a closed cut is about the subject.
         """
         subject = _Subject(name, interval)
         if subject.has_controls:
@@ -134,7 +134,7 @@ class Blamer:
     async def _before(
         self, subject: "_Subject", events: Sequence[tuple[RowEvent, Offset]]
     ) -> dict[RowKey, Row]:
-        """Return what the rows were before the first of these events that speaks of them."""
+        """Return what the rows were before the first of these events about each of them."""
         firsts: dict[RowKey, tuple[RowEvent, Offset]] = {}
         for event, offset in events:
             firsts.setdefault(key_of_event(event), (event, offset))
@@ -169,7 +169,7 @@ class Blamer:
 
 
 class _Subject:
-    """Knows which events speak of a segment, of a datasource, or of an interval of one."""
+    """Decides which events are about a segment, a datasource, or an interval of a datasource."""
 
     def __init__(self, name: str, interval: Interval | None) -> None:
         self._name = name
@@ -179,15 +179,15 @@ class _Subject:
         self.datasource = name if segment is None else segment.datasource
         self._text = orjson.dumps(name)[1:-1]
         self.supervisors = frozenset[str]()
-        """Those of the datasource: offsets have their names since Druid 34."""
+        """Supervisors of the datasource: since Druid 34 offsets carry a supervisor's name."""
 
     @property
     def has_controls(self) -> bool:
-        """Whether rules, offsets and supervisors belong to it."""
+        """Whether rules, offsets and supervisors belong to the subject."""
         return not self._is_like_a_segment and self._interval is None
 
     def wanted(self, record: Record) -> EventSubject | None:
-        """Return what a record speaks of when that is the subject's matter."""
+        """Return what a record is about, if that belongs to the subject."""
         match kind_of(record):
             case Kind.SEGMENT:
                 found = subject_of(record) if self._text in record.data else None
@@ -199,7 +199,7 @@ class _Subject:
                 return None
 
     def is_named(self, found: EventSubject) -> bool:
-        """Return whether what is wanted speaks of the subject alone, not of all datasources."""
+        """Return whether an event is about the subject alone, not about all datasources."""
         return (found.kind, found.key) != (Kind.RULES, DEFAULT_RULES) or (
             self._name == DEFAULT_RULES
         )
@@ -209,7 +209,7 @@ class _Subject:
             return True
         if not found.is_of(self._name):
             return False
-        self.datasource = self._name  # a datasource may be called like a segment
+        self.datasource = self._name  # a datasource can have a name like a segment's
         return self._interval is None or found.interval.overlaps(self._interval)
 
     def _controls(self, kind: Kind, key: str) -> bool:
@@ -273,7 +273,7 @@ def _event(entry: Entry) -> RowEvent:
 
 
 def _change(event: RowEvent, rows: dict[RowKey, Row]) -> Change:
-    """Say what an event did to the row as it stands in `rows`, and let it stand so after it."""
+    """Return what an event did to its row in `rows`, and update the row there."""
     found = change(event, rows.get(key_of_event(event)))
     if isinstance(event, RowChanged):
         rows[key_of_event(event)] = event.row

@@ -1,4 +1,4 @@
-"""A real round trip through everything, before anything depends on it."""
+"""Tries everything that the services will need with a real round trip, before anything runs."""
 
 import json
 from collections import Counter
@@ -28,19 +28,19 @@ from replicator.ports import (
 from replicator.services.history.reader import History
 
 REPLICA_BEHIND_MAX_S = 60.0
-"""More than the default `rpo` is a promise that cannot be kept."""
+"""Seconds behind the primary above which the default `rpo` cannot be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was tried."""
+    """The result of one trial."""
 
     what: str
     good: bool
     detail: str
     hint: str = ""
     note: bool = False
-    """Whether it is worth knowing although it is good."""
+    """Whether the result is worth showing although it is good."""
 
 
 class Checkup:
@@ -57,7 +57,7 @@ class Checkup:
         clock: Clock,
         log_folder_missing: str | None = None,
     ) -> None:
-        """Take what is tried; `log_folder_missing` is where a log cannot be made, if anywhere."""
+        """Take what is tried; `log_folder_missing` is the missing folder of the log, if any."""
         self._source, self._log_folder_missing = source, log_folder_missing
         self._metadata = metadata
         self._storage = storage
@@ -94,7 +94,7 @@ class Checkup:
         ]
 
     async def log(self) -> list[Finding]:
-        """Look at the log without becoming its writer."""
+        """Read the log without becoming its writer."""
         try:
             span = await self._history.span()
             cuts = await self._history.has_cuts(span)
@@ -117,7 +117,7 @@ class Checkup:
     async def target(
         self, name: str, metadata: CheckableMetadata, storage: DeepStorage
     ) -> list[Finding]:
-        """Read a target's tables and checkpoint, and write, read and remove a probe."""
+        """Read a target's tables and checkpoint; write, read and delete a probe."""
         findings: list[Finding] = []
         try:
             columns = await metadata.columns()
@@ -159,7 +159,7 @@ class Checkup:
         return counts
 
     async def _listing(self) -> list[Finding]:
-        """Try what a missing object takes: without it, it looks like one that is denied."""
+        """Try a listing: without the right to list, a missing object looks like a denied one."""
         if not isinstance(self._storage, TriesReading):
             return []
         try:
@@ -196,7 +196,7 @@ class Checkup:
 
 
 async def _effective(what: str, storage: DeepStorageReader) -> list[Finding]:
-    """Say what counts for a storage, and from where each came."""
+    """Return the effective settings of a storage, and where each comes from."""
     if not isinstance(storage, TellsEffective):
         return []
     try:

@@ -15,7 +15,7 @@ from replicator.services.history.reader import History
 async def difference(
     history: History, before: ClosedCut, after: ClosedCut
 ) -> AsyncIterator[tuple[RowKey, Row | None]]:
-    """Yield each row that differs with its content in `after`, None for a row that is gone."""
+    """Yield each row that differs with its content in `after`; None for a row that is gone."""
     old = await fold(history, before.offset, Recorded())
     new = await fold(history, after.offset, Recorded())
     changes = diff(old, new)

@@ -1,6 +1,6 @@
-"""What happened in each cut, in a few words: which datasource got, lost or changed what.
+"""Summarizes each cut in a few words: which datasource got, lost or changed segments.
 
-One pass over the log, by the events' texts; about 100 bytes for each used segment.
+One pass over the log's raw events; takes about 100 bytes for each used segment.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from replicator.services.history.reader import History
 from replicator.services.history.search import search
 
 NAMED_MAX = 3
-"""So many datasources are named for each cut."""
+"""Number of datasources that are named for each cut."""
 WORDS = {
     Kind.COMMIT: "stream offsets",
     Kind.SUPERVISOR: "supervisors",
@@ -30,7 +30,7 @@ class _HappeningTally:
     """What one cut did to the segments of one datasource."""
 
     before: int = 0
-    """How many were used in the cut before."""
+    """Number of segments that were used in the previous cut."""
     new: int = 0
     unused: int = 0
     used_again: int = 0
@@ -38,7 +38,7 @@ class _HappeningTally:
     removed: int = 0
 
     def words(self) -> str:
-        """Say it, what does harm first."""
+        """Return the summary, with harmful changes first."""
         said = []
         if self.unused:
             said.append(f"{self.unused} of {self.before} marked unused")
@@ -59,7 +59,7 @@ class Happening:
 
     cut: ClosedCut
     after: ClosedCut | None
-    """The cut before it, in which it had not happened; None: there was none."""
+    """The previous cut, which lacks the changes; None if there was none."""
     words: str
     does_harm: bool
     """Whether segments were marked unused or removed."""
@@ -133,11 +133,11 @@ async def happenings(
 ) -> list[Happening]:
     """Return what happened in the newest `limit` cuts with a change, the oldest first.
 
-    With `datasource` only to its segments. Where the log was trimmed, what came before counts as
-    never seen.
+    With `datasource` only what happened to its segments. Where the log was trimmed, earlier
+    segments count as never seen.
 
     Raises:
-        CorruptionError: a record is not what its type says.
+        CorruptionError: a record does not match its type.
     """
     found = _Happenings(limit)
     wanted = subject_of if datasource is None else partial(_segment_of, datasource)

@@ -1,4 +1,4 @@
-"""Who is running: what watcher and appliers last said of themselves, and how long it is ago."""
+"""Which processes are running: the last heartbeats of watcher and appliers, and their age."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,46 +12,46 @@ from replicator.services.inspection.status import LogStatus, TargetStatus
 
 
 class Life(Enum):
-    """How one of them is."""
+    """State of a watcher or an applier."""
 
     RUNNING = "running"
     STOPPED = "stopped"
-    """It was told to."""
+    """It ended as it was told to."""
     SILENT = "silent"
-    """It did not say that it stops: it was killed, or its machine or its log is away."""
+    """It went silent without ending: it was killed, or its machine or log is unreachable."""
     UNKNOWN = "unknown"
-    """It never said anything of itself here, or nobody can be asked."""
+    """There was never a heartbeat here, or the log cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeSign:
-    """One watcher or applier."""
+    """The sign of life of one watcher or applier."""
 
     pulse: Pulse | None
     life: Life
     unknown: str = ""
-    """Why nobody can be asked."""
+    """Why the heartbeat cannot be read; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeSigns:
-    """All that a configuration has."""
+    """The signs of life of all processes that a configuration names."""
 
     looked_at: datetime
     watcher: LifeSign
     appliers: Mapping[str, LifeSign]
     last_poll: datetime | None
-    """When the source last answered, by the watcher's word or the log's last cut."""
+    """When the source last answered, by the watcher's heartbeat or the log's last cut."""
 
     @property
     def unpolled(self) -> timedelta | None:
-        """How long ago the source last answered; None: it never did."""
+        """How long ago the source last answered; None if it never did."""
         return None if self.last_poll is None else self.looked_at - self.last_poll
 
     def is_overdue(self, targets: Sequence[TargetStatus]) -> bool:
-        """Return whether nobody has polled for longer than what is promised of some target.
+        """Return whether the last poll is older than any target's promise allows.
 
-        A target that was promoted needs no source any more.
+        A promoted target needs no source any more.
         """
         least = min((one.promises.silence for one in targets if _needs_source(one)), default=None)
         if least is None:
@@ -66,7 +66,7 @@ def _needs_source(target: TargetStatus) -> bool:
 async def life_signs(
     pulses: Pulses, targets: Sequence[str], log: LogStatus, clock: Clock
 ) -> LifeSigns:
-    """Ask for the signs of life of the watcher and of each target's applier."""
+    """Read the signs of life of the watcher and of each target's applier."""
     watcher = await _sign(pulses, WATCH, clock)
     appliers = {name: await _sign(pulses, apply_to(name), clock) for name in targets}
     polls = [

@@ -1,4 +1,4 @@
-"""Finds out what a plan costs before it is carried out: bytes, requests, time, what is missing."""
+"""Estimates what a plan costs before it is carried out: bytes, requests, time, missing objects."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,24 +31,24 @@ PROBED_MIN_S = 0.001
 
 @dataclass(slots=True, kw_only=True)
 class Share:
-    """What one datasource has of a plan."""
+    """The share of one datasource in a plan."""
 
     segments: int = 0
     objects: int = 0
-    """Places whose bytes are not at the target, as far as that is known."""
+    """Number of locations whose bytes the target lacks, as far as that is known."""
     size_bytes: int = 0
-    """Of these; without a look the unpacked sizes, an upper bound."""
+    """Number of bytes at these locations; the unpacked size, an upper bound, without a look."""
 
 
 @dataclass(slots=True, kw_only=True)
 class CostEstimate:
-    """What carrying out a plan takes."""
+    """Cost of carrying out a plan."""
 
     looked: bool
-    """Whether the bytes were looked for at the target and where they come from."""
+    """Whether the bytes were looked up, on the target and where they come from."""
     rows: int = 0
     there: int = 0
-    """Places that the target has already; known after a look only."""
+    """Number of locations that the target already has; 0 without a look."""
     objects: int = 0
     size_bytes: int = 0
     server_side_objects: int = 0
@@ -56,19 +56,19 @@ class CostEstimate:
     requests: Requests = field(default_factory=Requests)
     by_datasource: dict[str, Share] = field(default_factory=dict)
     missing: list[tuple[str, str]] = field(default_factory=list)
-    """A segment and why; at most `MISSING_SHOWN_MAX`, the count below is complete."""
+    """Segments without bytes, each with the reason; at most `MISSING_SHOWN_MAX` of them."""
     missing_count: int = 0
     rates: Rates = field(default_factory=Rates)
     probed: bool = False
-    """Whether bytes a second are those of a short probe: nothing was kept of earlier copies."""
+    """Whether the throughput comes from a short probe, because no earlier copy was measured."""
 
     @property
     def eta_s(self) -> float | None:
-        """How long it takes, None: something of it was never measured."""
+        """Return the seconds the plan takes; None if a part of it was never measured."""
         return self.rates.seconds(size_bytes=self.size_bytes, rows=self.rows)
 
     def misses(self, row: str, why: str) -> None:
-        """Note a segment that cannot be had."""
+        """Record a segment whose bytes are missing."""
         self.missing_count += 1
         if len(self.missing) < MISSING_SHOWN_MAX:
             self.missing.append((row, why))
@@ -83,7 +83,7 @@ class _PricedCopy:
 
 
 class Estimator:
-    """Asks about every place once, a bounded number at a time; it copies nothing."""
+    """Looks up each location once, a bounded number at a time; copies nothing."""
 
     def __init__(
         self,
@@ -108,10 +108,10 @@ class Estimator:
         self._samples: list[tuple[Location, StoredObject]] = []
 
     async def estimate(self, picks: Offsets, *, removals: int, look: bool) -> CostEstimate:
-        """Return what the rows at some offsets take.
+        """Return the cost of the rows at some offsets.
 
         Raises:
-            TransientError: a storage is away; without `look` none is asked but for the probe.
+            TransientError: a storage is unreachable; without `look` only the probe reads a storage.
         """
         found, seen, done = CostEstimate(looked=look, rows=len(picks) + removals), set[int](), 0
         self._samples = []
@@ -128,7 +128,7 @@ class Estimator:
     def _wanted(
         self, entries: Sequence[Entry], seen: set[int], found: CostEstimate
     ) -> list[_PricedCopy]:
-        """Return the places that no entry before has named."""
+        """Return the copies whose locations no earlier entry has named."""
         copies: list[_PricedCopy] = []
         for entry in entries:
             if not isinstance(entry.event, RowChanged):
@@ -194,7 +194,7 @@ class Estimator:
             found.streamed_bytes += size_bytes
 
     async def _probed(self, rates: Rates) -> Rates:
-        """Measure how fast a few objects are read where they come from."""
+        """Measure how fast a few objects can be read from their storage."""
         clock, read_bytes = asyncio.get_running_loop().time, 0
         began, objects = clock(), 0
         for location, stored in self._samples:

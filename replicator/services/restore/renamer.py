@@ -1,4 +1,4 @@
-"""Restores a datasource beside the live one, under another name; following goes on as before."""
+"""Restores a datasource under another name, beside the live one; replication continues."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from replicator.services.target.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenamePlan:
-    """What would be written under another name."""
+    """The rows that would be written under another name."""
 
     cut: ClosedCut
     renamed: Renamed
@@ -44,19 +44,19 @@ class RenamePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgetPlan:
-    """What would be removed again."""
+    """The rows of a renamed datasource that would be deleted."""
 
     renamed: Renamed
     keys: Mapping[Kind, Keys]
 
     @property
     def rows(self) -> int:
-        """How many rows go."""
+        """Number of rows that would be deleted."""
         return sum(len(keys) for keys in self.keys.values())
 
 
 class Renamer:
-    """Writes rows that belong to no cut, under the epoch of whoever follows: nobody is fenced."""
+    """Writes rows that belong to no cut, under the applier's own epoch: no process is fenced."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Renamer:
 
         Raises:
             GapError: the log has no such cut.
-            NotFoundError: no segment of the datasource was used then.
+            NotFoundError: the datasource had no used segment in that cut.
             RefusedError: the target has rows of the new name.
-            ConfigError: the new name is none that Druid takes.
+            ConfigError: Druid does not allow the new name.
         """
         if not is_datasource(to):
             raise ConfigError(f"{to!r} is no name of a datasource")
@@ -109,14 +109,15 @@ class Renamer:
     async def execute(self, plan: RenamePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Carry out a plan; return the rows that the target could not get.
 
-        Bytes that the target has are shared, others are copied first. Run again after a death it
-        goes on: rows are written in one transaction.
+        Bytes that the target has are shared, others are copied first. A repeated call after a crash
+        continues: rows are written in one transaction.
 
         Raises:
             GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
                 row was written.
-            TransientError: something is away, or an expiry deletes what is needed; try again.
-            RefusedError: somebody made rows of that name meanwhile; none was written.
+            TransientError: something is unreachable, or an expiry deletes what is needed; try
+                again.
+            RefusedError: rows of that name were written meanwhile; none was written by this call.
             FencedError: an applier took over meanwhile; no row was written, run it again.
         """
         log_id = await self._target.log_id()
@@ -147,12 +148,12 @@ class Renamer:
         return uncopied
 
     async def plan_forget(self, datasource: str) -> ForgetPlan:
-        """Return which rows of a renamed datasource would go; nothing is changed.
+        """Return which rows of a renamed datasource would be deleted; nothing is changed.
 
-        Rows that the source has come to have under that name stay.
+        Rows that the source has published under that name meanwhile stay.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no renamed datasource of that name.
         """
         known = {one.datasource: one for one in await self._target.renamed()}
         if datasource not in known:
@@ -177,10 +178,10 @@ class Renamer:
         return ForgetPlan(renamed=known[datasource], keys=keys)
 
     async def forget(self, plan: ForgetPlan) -> None:
-        """Remove the rows; their bytes stay.
+        """Delete the rows; their bytes stay.
 
         Raises:
-            FencedError: an applier took over meanwhile; no row was removed, run it again.
+            FencedError: an applier took over meanwhile; no row was deleted, run it again.
         """
         await self._executor.commit_forgotten(
             plan.renamed.datasource, plan.keys, epoch=await self._epoch()
@@ -191,7 +192,7 @@ class Renamer:
         return list(await self._target.gaps(log_id))
 
     async def _epoch(self) -> Epoch:
-        """Return the epoch of whoever owns the target, a first one when nobody ever did."""
+        """Return the epoch of the target's owner; acquire a first one if there is none."""
         state = await self._target.state()
         return state.epoch or (await self._target.acquire()).epoch
 

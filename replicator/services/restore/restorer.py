@@ -27,25 +27,25 @@ from replicator.services.target.target import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePlan:
-    """What a restore would do, as it looks before anybody agreed to it."""
+    """What a restore would do, before the operator agrees."""
 
     cut: ClosedCut
     datasource: str | None
     state: TargetState
-    """The target's checkpoint when the plan was made."""
+    """State of the target when the plan was made."""
     reconciliation: Reconciliation
     estimate: Estimate
     pause: bool = False
-    """Whether the target is to be paused at the cut even when it has its rows already."""
+    """Whether the target is paused at the cut even if it already has the cut's rows."""
     keeps: bool = False
-    """Whether the cut is kept in another store from then on, even when the rows are there."""
+    """Whether a hold in another store keeps the cut from then on, even if the rows are there."""
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether the target has the rows already, and stays as it is: nobody is fenced for that.
+        """Whether the target already has the rows and stays as it is; then no process is fenced.
 
-        One that stands still at another cut is paused already; it goes to this one. A datasource
-        that is as wanted never makes a target pause: the others were not asked for.
+        A target that is paused at another cut changes to this one. A datasource that is as wanted
+        never pauses the target, because the other datasources were not restored.
         """
         state, wanted = self.state.checkpoint, self.reconciliation.plan.checkpoint
         if not self.reconciliation.plan.is_empty or self.keeps:
@@ -59,7 +59,7 @@ class RestorePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """A plan whose bytes are there, as far as they can be had; no row was changed yet."""
+    """A plan whose bytes are copied as far as possible; no row was changed yet."""
 
     plan: RestorePlan
     state: TargetState
@@ -69,17 +69,17 @@ class Copied:
 
 
 class Restorer:
-    """Plans first, then makes the target's rows exactly those of a cut; bytes stay.
+    """Plans first, then makes the target's rows exactly those of a cut; no bytes are deleted.
 
     Args:
-        target: The one that is changed; its history has the cuts.
+        target: Target that is changed; its history contains the cuts.
         reconciler: Compares target and cut.
-        copier: Brings bytes to it.
-        executor: Writes its rows.
-        archivist: Keeps the target's own history; None: it has no store of its own.
-        guard: Knows of expiries in the store that the bytes are in afterwards.
-        leases: Keep expiries away from what is read.
-        by_reference: The bytes stay where they are: what is there is taken as it is.
+        copier: Copies bytes to the target.
+        executor: Writes the target's rows.
+        archivist: Writes the target's own history; None for a target without a store.
+        guard: Detects expiries that run in the store that will hold the bytes.
+        leases: Keep expiries away from what the restore reads.
+        by_reference: Whether the bytes stay where they are and are trusted as they are.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class Restorer:
     ) -> RestorePlan:
         """Return what would be done; nothing is changed.
 
-        With `pause` a target that has the rows already is paused there all the same.
+        With `pause` a target that already has the rows is paused as well.
 
         Raises:
-            GapError: the log has no such cut, or it has expired.
+            GapError: the log has no such cut, or the cut has expired.
             NotFoundError: neither the cut nor the target has a row of the datasource.
             RefusedError: the target holds rows that this tool did not write, without `adopt`.
         """
@@ -139,14 +139,15 @@ class Restorer:
     async def execute(self, plan: RestorePlan, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Carry out a plan; return the rows that the target could not get.
 
-        The target is fenced first: a running applier pauses. When the target has moved since the
-        plan was made, the plan is made again. A plan that changes nothing fences nobody.
+        The target is fenced first: a running applier pauses. If the target has moved since the plan
+        was made, the plan is made again. A plan that changes nothing fences no process.
 
         Raises:
             GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
                 row was changed.
-            TransientError: something is away, or an expiry deletes what is needed; try again.
-            FencedError: somebody else took over; no row was changed.
+            TransientError: something is unreachable, or an expiry deletes what is needed; try
+                again.
+            FencedError: another process took over; no row was changed.
         """
         if plan.changes_nothing:
             return ()
@@ -182,13 +183,13 @@ class Restorer:
         return Copied(plan=plan, state=state, reconciliation=found, uncopied=uncopied)
 
     async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
-        """Do the second half of `execute`: write the rows; what it raises is said there."""
+        """Do the second half of `execute`: write the rows; raises as `execute` does."""
         plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)
         gaps = merged(await self._target.gaps(final.checkpoint.log_id), final.gaps)
-        # One datasource's bytes are no cut: a store must not say that it can restore all of it.
+        # One datasource's bytes make no cut: the store must not offer the whole cut for a restore.
         if self._archivist is not None and plan.datasource is None:
             await self._archivist.cover(plan.cut, gaps, whole=False)
         await self._guard.require_spared(final.picks)
@@ -206,5 +207,5 @@ class Restorer:
 
 
 def _is_at(state: TargetState, wanted: Checkpoint) -> bool:
-    """Return whether a target was brought there already: what it has nothing of was no mistake."""
+    """Return whether the target is at this cut: an unknown datasource is then no typo."""
     return state.checkpoint == wanted

@@ -1,5 +1,5 @@
-"""Proves that a target is at its cut: rows, objects, checksums, the answers of both Brokers.
+"""Proves that a target is at its cut: rows, objects, checksums, and the answers of both Brokers.
 
-Called by `verify` and `repair`, and by drills. A *proof* is what was found, kept for `status`;
-repair copies again what a proof found wrong.
+Called by `verify`, `repair` and by drills. A *proof* is a recorded result, kept for `status`; a
+repair copies again what a verification found damaged.
 """

@@ -1,4 +1,4 @@
-"""Keeps what was proved of a target in its store, so that nobody needs to remember it."""
+"""Keeps the results of verifications in the target's store, for `status`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +18,11 @@ from replicator.ports import Area
 from replicator.services.verification.verifier import Verification
 
 KEPT_MAX = 1000
-"""Older proofs are removed: three years of daily ones."""
+"""Number of proofs that are kept; with one a day, almost three years."""
 READ_MAX = 100
-"""Proofs that are read for the coverage, the newest ones; more than one a day are not needed."""
+"""Number of the newest proofs that are read for the coverage."""
 COVERED_WITHIN = timedelta(days=30)
-"""A proof of bytes that is older says little of a disk."""
+"""Age above which a proof of bytes no longer counts as coverage."""
 
 
 async def keep_proof(
@@ -33,9 +33,9 @@ async def keep_proof(
     disagreements: int = 0,
     now: datetime,
 ) -> Coverage:
-    """Keep how a verification ended; return how much good ones have covered lately.
+    """Record how a verification ended; return the share that recent good ones have covered.
 
-    `disagreements` are intervals that two Brokers answer differently, beside what was found.
+    `disagreements` are the intervals on which two Brokers differ.
     """
     proof = Proof(
         proved_at=now,
@@ -59,13 +59,13 @@ async def keep_proof(
 
 
 async def _read(area: Area, names: Sequence[str]) -> tuple[list[Proof], list[str]]:
-    """Return the proofs, and what is wrong with those that cannot be read."""
+    """Return the proofs, and a message for each that cannot be read."""
     found, faults = list[Proof](), list[str]()
     for name in names:
         try:
             found.append(proof_of(name, await area.get(name)))
         except NotFoundError:
-            continue  # removed meanwhile, as too old
+            continue  # deleted meanwhile, as too old
         except CorruptionError as exc:
-            faults.append(f"{exc}; it counts for nothing")
+            faults.append(f"{exc}; it does not count")
     return found, faults

@@ -1,4 +1,4 @@
-"""How a Broker is asked what the rows of an interval come to."""
+"""The questions to a Broker that measure the rows of an interval."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ MS_PER_S = 1000
 
 
 def questions(columns: Mapping[str, str]) -> list[Measure]:
-    """Return all that is asked of a datasource; nothing of one without columns."""
+    """Return all measures of a datasource; none for a datasource without columns."""
     return [ROWS, *measures(columns)] if columns else []
 
 
 def parts(intervals: Iterable[Interval], *, shortest_s: float) -> list[Interval]:
-    """Return what is asked for at once: no interval is cut, and short ones go together."""
+    """Return the intervals to query at once: none is split, and short ones are combined."""
     return stretches(intervals, shortest_ms=round(shortest_s * MS_PER_S))
 
 
@@ -34,12 +34,12 @@ async def answer(
     columns_max: int,
     retry: Retry,
 ) -> Answer:
-    """Ask for all measures, some columns at a time.
+    """Query all measures, some columns at a time.
 
     Raises:
         NotFoundError: the Broker does not know the datasource (any more).
-        TransientError: it does not answer, however often it is asked.
-        ConfigError: it refuses to.
+        TransientError: the Broker does not answer within the retry policy.
+        ConfigError: the Broker refuses to answer.
     """
     found = dict[Measure, Number]()
     for some in _by_columns(asked, columns_max):
@@ -49,7 +49,7 @@ async def answer(
 
 
 async def together(calls: Iterable[Callable[[], Awaitable[_Result]]]) -> list[_Result]:
-    """Await all at once and return what they return, in their order."""
+    """Await all calls at once and return their results, in order."""
 
     async def result(call: Callable[[], Awaitable[_Result]]) -> _Result:
         return await call()

@@ -1,7 +1,7 @@
 """Proves that the source's Broker and a target's answer alike, interval by interval.
 
-The source goes on while it is asked, and a target is always a little behind. So a difference is
-looked at again, a bounded number of times, before it is said.
+The source changes while it is queried, and a target is always a little behind. So an interval that
+differs is queried again, a bounded number of times, before it is reported.
 """
 
 import asyncio
@@ -31,10 +31,10 @@ from replicator.services.verification.queries import answer, parts, questions, t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLimits:
-    """How much is asked at once, and how often."""
+    """How much is queried at once, and how often."""
 
     in_flight_max: int
-    """Intervals; each is asked of both Brokers."""
+    """Number of intervals that are queried at once; each is queried at both Brokers."""
     columns_per_query_max: int
     interval_min_s: float
     repeats_max: int
@@ -45,7 +45,7 @@ class QueryLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """An interval of which two Brokers tell two stories."""
+    """An interval on which two Brokers differ."""
 
     datasource: str
     interval: Interval
@@ -55,26 +55,26 @@ class Disagreement:
 
 @dataclass(slots=True, kw_only=True)
 class Intervals:
-    """What became of one datasource's intervals."""
+    """Results for the intervals of one datasource."""
 
     verdicts: Counter[AnswerVerdict] = field(default_factory=Counter)
     ingesting: int = 0
-    """Not compared: a task is writing there, so one side answers what is not published yet."""
+    """Number of intervals not compared because a task ingests into them."""
     left: int = 0
-    """Not compared: enough differences had been found."""
+    """Number of intervals not compared because enough differences had been found."""
     unmeasured: Sequence[str] = ()
-    """Columns that no measure is known for."""
+    """Columns without a measure for their type."""
 
 
 @dataclass(slots=True, kw_only=True)
 class QueryVerification:
-    """What two Brokers were asked, and on what they do not agree."""
+    """The result of comparing two Brokers."""
 
     datasources: dict[str, Intervals] = field(default_factory=dict)
     disagreements: list[Disagreement] = field(default_factory=list)
-    """Those that were still there after all repeats."""
+    """Differences that remained after all repeats."""
     repeats: int = 0
-    """How often differences were looked at again."""
+    """Number of repeated queries for differences."""
 
     @property
     def is_good(self) -> bool:
@@ -83,7 +83,7 @@ class QueryVerification:
 
     @property
     def verdicts(self) -> Counter[AnswerVerdict]:
-        """Counts over all datasources."""
+        """Return the counts over all datasources."""
         return sum((one.verdicts for one in self.datasources.values()), Counter[AnswerVerdict]())
 
 
@@ -122,7 +122,7 @@ class QueryVerifier:
         self._retry = Retry(limits.retry, rng=rng, observer=observer)
 
     async def verify(self, *, extent: Extent = WHOLE) -> QueryVerification:
-        """Return on what the Brokers do not agree; `extent` says how many intervals are asked for.
+        """Return the differences between the Brokers; `extent` limits the number of intervals.
 
         Raises:
             TransientError: a Broker did not answer within the retry policy.
@@ -212,7 +212,7 @@ class QueryVerifier:
     async def _answer(
         self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
     ) -> Answer:
-        """Ask for all measures; an unknown datasource has none."""
+        """Query all measures; an unknown datasource has none."""
         most = self._limits.columns_per_query_max
         try:
             return await answer(broker, name, asked, interval, columns_max=most, retry=self._retry)
@@ -222,7 +222,7 @@ class QueryVerifier:
     async def _again(
         self, suspects: Sequence[Disagreement], found: QueryVerification
     ) -> list[Disagreement]:
-        """Ask once more for what differed; what a task has begun to write meanwhile is let go."""
+        """Query differing intervals again; drop those that a task has started to ingest into."""
         still: list[Disagreement] = []
         for name in sorted({one.datasource for one in suspects}):
             subject = await self._subject(name)

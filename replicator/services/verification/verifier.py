@@ -1,4 +1,4 @@
-"""Proves that a target is what its checkpoint says: rows, then objects, then bytes."""
+"""Proves that a target matches its checkpoint: first rows, then objects, then bytes."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -32,28 +32,28 @@ from replicator.services.target.zip_directory import fault_in_zip
 
 FINDINGS_MAX = 1_000
 DAMAGED_MAX = 100_000
-"""More of them are found by the next look: each is some 500 bytes in memory."""
+"""Number of damaged locations that one run collects, some 500 bytes each; the next finds more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damaged:
-    """A place whose bytes are not those that were stored there, or that have no receipt."""
+    """A location whose bytes are not those that were stored there, or that lack a receipt."""
 
     location: Location
-    """In the target's storage."""
+    """Location in the target's storage."""
     source_location: Location
-    """In the source's."""
+    """Location in the source's storage."""
     datasource: str
     start: str
     end: str
-    """The interval of the first segment that needs it, as Druid writes it."""
+    """End of the interval of the first segment with this location, as Druid writes it."""
     reason: str
 
 
 class Level(Enum):
     """How deep a verification goes; each level includes those before it.
 
-    But `query` includes the rows only: what two Brokers answer is read from the bytes anyhow.
+    `query` includes the rows only: two Brokers read the bytes anyway.
     """
 
     ROWS = "rows"
@@ -63,13 +63,13 @@ class Level(Enum):
 
     @property
     def is_about_objects(self) -> bool:
-        """Whether the deep storage is looked at."""
+        """Whether the deep storage is examined."""
         return self in {Level.EXISTS, Level.CHECKSUM}
 
 
 @dataclass(slots=True, kw_only=True)
 class Verification:
-    """What was looked at, and what is wrong with it."""
+    """What was examined, and what is wrong with it."""
 
     checkpoint: Checkpoint
     level: Level
@@ -78,16 +78,15 @@ class Verification:
     size_bytes: int = 0
     read_bytes: int = 0
     left: int = 0
-    """Objects that were not read because the bytes to read were used up."""
+    """Number of objects that were not read because the limit of bytes was reached."""
     gaps: tuple[Gap, ...] = ()
     findings: list[str] = field(default_factory=list)
-    """At most `FINDINGS_MAX`, the count below is complete."""
+    """Messages for what is wrong; at most `FINDINGS_MAX`, the count below is complete."""
     findings_count: int = 0
     surplus: list[RowKey] = field(default_factory=list)
-    """Rows that the target has and the cut does not: a repair removes them. At most
-    `FINDINGS_MAX`."""
+    """Rows that the target has beyond the cut, at most `FINDINGS_MAX`; a repair deletes them."""
     damaged: list[Damaged] = field(default_factory=list)
-    """At most `DAMAGED_MAX`, each place once."""
+    """Damaged locations, each once; at most `DAMAGED_MAX`."""
     damaged_count: int = 0
     rows_differ: bool = False
 
@@ -97,13 +96,13 @@ class Verification:
         return self.findings_count == 0
 
     def add(self, finding: str) -> None:
-        """Note one thing that is wrong."""
+        """Record a finding."""
         self.findings_count += 1
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
 
     def damage(self, looked: "_Looked", finding: str) -> None:
-        """Note one thing that is wrong with the bytes of a place."""
+        """Record a finding about the bytes of a location."""
         self.add(finding)
         if self.damaged and self.damaged[-1].location == looked.location:
             return
@@ -123,7 +122,7 @@ class Verification:
 
 
 class _Looked(NamedTuple):
-    """A place that is looked at, and a row that needs it."""
+    """A location that is examined, and a row that needs it."""
 
     location: Location
     source_location: Location
@@ -134,11 +133,11 @@ class Verifier:
     """Compares a target with the log at its checkpoint.
 
     Args:
-        target: The one that is proved; its history is what it is held against.
-        reconciler: Compares it with a cut.
-        mapping: Says where the bytes of a row are.
-        has_rows: Whether it is a cluster and no archive.
-        rng: Draws samples.
+        target: Target to prove; its history is what it is compared with.
+        reconciler: Compares the target with a cut.
+        mapping: Rule that finds the location of a row's bytes.
+        has_rows: Whether the target is a cluster and not an archive.
+        rng: Source of samples.
     """
 
     def __init__(
@@ -157,12 +156,12 @@ class Verifier:
     async def verify(self, level: Level, *, extent: Extent = WHOLE) -> Verification:
         """Return what a comparison at the checkpoint finds.
 
-        `extent` is about objects only, but for its datasource.
+        Except for its datasource, `extent` limits the objects only.
 
         Raises:
             NotFoundError: nothing was applied to the target yet, or only another datasource; or
-                neither the cut nor the target has a row of the one that is asked for.
-            CorruptionError: the log itself does not add up, or the target follows another one.
+                neither the cut nor the target has a row of the datasource.
+            CorruptionError: the log itself does not add up, or the target follows another log.
         """
         checkpoint = await self._target.checkpoint()
         if checkpoint is None:
@@ -185,7 +184,7 @@ class Verifier:
         return verification
 
     async def compare(self, checkpoint: Checkpoint, datasource: str | None) -> Reconciliation:
-        """Return what separates the target's rows from its checkpoint, gaps apart.
+        """Return the difference between the target's rows and its checkpoint, gaps apart.
 
         Raises:
             NotFoundError: only another datasource is at that cut.
@@ -198,7 +197,7 @@ class Verifier:
         )
 
     async def _history_files(self, log_id: str, verification: Verification) -> None:
-        """Look at the history that the target keeps: its names, or for checksums all of it."""
+        """Check the target's own history: the names of its files or, for checksums, all of them."""
         archive = ArchivedLog(
             Store(self._target.area), log_id
         )  # a proof believes nothing read before
@@ -207,7 +206,7 @@ class Verifier:
             verification.add(fault)
         end, reached = archive.listed_end, verification.checkpoint.offset
         if verification.checkpoint.datasource is not None:
-            return  # its other datasources are at another cut, and so is its history
+            return  # the other datasources, and with them the history, are at another cut
         if end is None or end <= reached:
             verification.add(
                 f"the target is at offset {reached}, and its store keeps history up to"
@@ -227,7 +226,7 @@ class Verifier:
                 verification.add(f"a row of {kind.value} is in the target and not in the cut")
 
     async def _names(self, kind: Kind, keys: Keys) -> list[str]:
-        """Return the names of rows that are known by their hashes, less those gone meanwhile."""
+        """Return the names of rows known by their hashes, except rows deleted meanwhile."""
         handles: list[NDArray[Any]] = []
 
         def visit(chunk: Chunk) -> None:
@@ -325,10 +324,10 @@ class Verifier:
 
 
 def scope_of(checkpoint: Checkpoint, datasource: str | None) -> str | None:
-    """Return the datasource to compare at a checkpoint, None for all.
+    """Return the datasource to compare at a checkpoint; None for all.
 
     Raises:
-        NotFoundError: another datasource than was asked for is the only one at that cut.
+        NotFoundError: only another datasource than this one is at that cut.
     """
     if datasource is None or checkpoint.datasource in {None, datasource}:
         return datasource or checkpoint.datasource
