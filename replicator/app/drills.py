@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # The HTTP client takes a while to import: only where a Druid is tried.
 
 DATABASE, SEGMENTS, DRUID = "postgresql", "segments", "druid"
-"""What a scratch folder holds."""
+"""Names of the parts of a scratch folder."""
 
 
 def record(application: Application, name: str) -> DrillRecord:

@@ -76,7 +76,7 @@ class Tools:
     clock: Clock
     rng: Random
     observer: Callable[[str], Observer]
-    """Of a target's services."""
+    """Returns the observer of a target's services, by the target's name."""
     records_per_read_max: int = RECORDS_PER_READ_MAX
     """Records of a log that are in memory at once; of rows that are written, see the settings."""
 

@@ -25,7 +25,7 @@ class _Decided:
     pipeline: Pipeline
     bytes_from: BytesFrom
     settings: DeepStorageSettings
-    """Of the storage that has the bytes."""
+    """Settings of the storage that has the bytes."""
     of: ConfiguredTarget | None
     """The target that it is of; None: the source."""
     store: OpenStore | None

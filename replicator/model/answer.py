@@ -18,14 +18,14 @@ class Aggregate(StrEnum):
 
     ROWS = "rows"
     VALUES = "values"
-    """Those that are not NULL."""
+    """Number of values that are not NULL."""
     SUM = "sum"
     LEAST = "least"
     MOST = "most"
     LENGTH = "length"
-    """Of all texts together, in characters; of several values of a row with what joins them."""
+    """Characters of all texts together; the values of a multi-value row are joined first."""
     JSON_LENGTH = "JSON length"
-    """Of arrays and nested data, as JSON."""
+    """Characters of arrays and nested data, written as JSON."""
     MILLIS = "milliseconds"
     """Sum of the times since 1970."""
 

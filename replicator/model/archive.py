@@ -49,14 +49,14 @@ _MANIFEST = re.compile(r"(?P<offset>\d{20})/manifest\.json")
 _TYPE = re.compile(rb'"type":"([a-z_.]+)"')
 _EVENT = b'"event":'
 UNPACKED_BYTES_MAX = 64 << 20
-"""Of one file, unpacked; the setting of what is written, `history.file_bytes_max`, is 8 MiB."""
+"""Limit for one file's unpacked bytes; files are written with `history.file_bytes_max`, 8 MiB."""
 ROOM_FIRST, ROOM_GROWTH = 16, 4
 """A file unpacks to so many times its size, most of them; then to so many times the room."""
 LINE_BYTES_MIN = len(b'{"offset":0,"appended_at":"","event":{}}')
 FULL = "failed to write whole buffer"
-"""What cramjam says when the room is too small."""
+"""Message of cramjam when the output does not fit its buffer."""
 LEVEL = 3
-"""Of zstd; the next ones cost twice the time and save a twentieth."""
+"""Level of zstd; higher levels take twice the time and save a twentieth of the bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,12 @@ class Footer:
     """How a file ends."""
 
     end: Offset
-    """Past the last record, and where the next file begins; of a base's file: past its cut."""
+    """Offset after the last record, where the next file starts; in a base: after its cut."""
     records: int
     last: ClosedCut | None
     """The last cut that this file closes; None: it closes none."""
     sha256: str
-    """Of everything before it in the file, as it stands there before it is compressed."""
+    """Checksum of all lines before this one, before compression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class BasePart:
     """One file of a base, as the manifest names it."""
 
     start: Annotated[Offset, NATURAL]
-    """Of its first record."""
+    """Offset of the part's first record."""
     records: Natural
     sha256: str
 
@@ -113,7 +113,7 @@ class Base:
     cut: ClosedCut
     rows: int
     parts: tuple[BasePart, ...]
-    """In the order of their offsets."""
+    """The base's parts, ordered by offset."""
 
     @property
     def offset(self) -> Offset:

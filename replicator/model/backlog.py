@@ -50,7 +50,7 @@ class SegmentUpdate(NamedTuple):
     used: bool
     used_status_last_updated: str | None
     size_bytes: int | None
-    """Of its bytes, unpacked; None: the row is gone."""
+    """Unpacked size of the segment's bytes; None if the row is gone."""
 
 
 class Backlog:

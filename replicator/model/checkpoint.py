@@ -18,11 +18,11 @@ class Checkpoint:
     source: str
     log_id: Name
     offset: Annotated[Offset, NATURAL]
-    """Of the cut's `cut.closed` record."""
+    """Offset of the record that closes the cut."""
     cut: Annotated[CutNumber, NATURAL]
     source_time: Time
     digest: Annotated[Digest, HEXADECIMAL]
-    """Of the source's inventory at the cut."""
+    """Digest of the source's inventory at the cut."""
     paused: bool
     """True after a restore in place: stay at this cut until told to go on."""
     promoted: bool = False

@@ -42,7 +42,7 @@ ACTS = frozenset(
 """Members of the Coordinator's dynamic configuration that name hosts or are acts."""
 ALIASES = "historicalTierAliases"
 OF_THE_CLOUD = "autoScaler"
-"""Of workers: it names machine images, networks and scripts of the source's own cloud."""
+"""Key of a worker configuration with the source's own cloud: images, networks and scripts."""
 _HOST = re.compile(r"[^\s/:]+:\d{1,5}")
 
 

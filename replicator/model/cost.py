@@ -89,7 +89,7 @@ class Prices:
 
     currency: str
     request_get: float = 0.0
-    """Of one request."""
+    """Price of one read request."""
     request_put: float = 0.0
     egress_gib: float = 0.0
     """Price of one GiB read out of the source storage."""

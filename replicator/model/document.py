@@ -57,15 +57,15 @@ def _number_of(text: object) -> int:
 Time: TypeAlias = Annotated[datetime, AfterValidator(_within_years)]
 """Written with its zone."""
 Name: TypeAlias = Annotated[str, AfterValidator(_name)]
-"""What can be a part of a file's name."""
+"""A text that can be a part of a file's name."""
 RelativeName: TypeAlias = Annotated[str, AfterValidator(_relative_name)]
-"""Of a file below a folder, '' for what is none: it leads nowhere else."""
+"""Name of a file below a folder, which cannot lead outside it; '' for the folder itself."""
 NATURAL = Field(ge=0, le=INT_MAX)
-"""Of whole numbers: counts, sizes and offsets."""
+"""Range of whole numbers: counts, sizes and offsets."""
 Natural: TypeAlias = Annotated[int, NATURAL]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0, le=INT_MAX)]
 HEXADECIMAL = BeforeValidator(_number_of)
-"""Of a number that is written as a digest."""
+"""Reads a number that is written as a hexadecimal digest."""
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, To
 FORMAT = 1
 DRILLS = "drills"
 FINDINGS_MAX = 100
-"""Of a bad drill so many findings are kept; their number is complete."""
+"""Number of findings that a bad drill's evidence keeps; their count is complete."""
 PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
 LOAD, QUERY = "load", "query"
 RECOVERY = frozenset({PLAN, COPY, ROWS})
@@ -51,7 +51,7 @@ class Rehearsed:
     offset: Annotated[Offset, NATURAL]
     source_time: Time
     digest: Annotated[Digest, HEXADECIMAL]
-    """Of the source's inventory at the cut; the restored rows are compared with the same."""
+    """Digest of the source's inventory at the cut; the restored rows must have the same."""
     rows: Natural
     segments: Natural
     objects: Natural = 0
@@ -65,9 +65,9 @@ class Trial:
     release: str
     """Which Druid, like `33.0.0`."""
     segments: Natural
-    """That it served."""
+    """Number of segments that the Druid served."""
     rows: Natural
-    """That it counted while it read every column."""
+    """Number of rows that were counted while every column was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,11 @@ class Evidence:
     """What one drill found; nothing in it changes afterwards."""
 
     target: str
-    """Whose store was restored."""
+    """Name of the target whose store was restored."""
     source: str
     log_id: str
     point: str
-    """What was asked for: `latest`, `any`, `offset 4711`, …"""
+    """Restore point that was asked for: `latest`, `any`, `offset 4711`, …"""
     program: str
     """The version that did it."""
     started_at: Time
@@ -113,7 +113,7 @@ class Drilled:
     last: Evidence | None = None
     last_good: Evidence | None = None
     faults: tuple[str, ...] = ()
-    """What is wrong with evidence that could not be read; it counts for nothing."""
+    """Messages for evidence that could not be read; such evidence does not count."""
     unknown: str | None = None
     """Why nobody can say, as the store cannot be read; None: the two above are so."""
 

@@ -22,7 +22,7 @@ class RowChanged:
     row: Row
     fingerprint: Fingerprint
     previous: Fingerprint | None
-    """What the row's fingerprint was in the cut before; None: there was no such row."""
+    """Fingerprint of the row in the previous cut; None if there was no such row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class CutClosed:
     count: int
     """How many events the cut holds, this one not counted."""
     digest: Digest
-    """Of the whole inventory after the cut."""
+    """Digest of the whole inventory after the cut."""
     epoch: Epoch
     distrusts_versions: bool = False
     """Whether the source's row versions have missed a change, and nobody has said since that they

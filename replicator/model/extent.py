@@ -14,7 +14,7 @@ class Extent:
     """How much of a target is looked at."""
 
     share: float = 1.0
-    """Of the objects, or of the intervals that are queried."""
+    """Share of the objects, or of the intervals that are queried."""
     window: int | None = None
     """Which share, counted from 0, by their names; None: drawn by chance."""
     bytes_max: int | None = None

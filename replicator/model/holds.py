@@ -51,7 +51,7 @@ class RestoreLease:
 
     log_id: Name
     offset: Annotated[Offset, NATURAL]
-    """Of the cut that it restores."""
+    """Offset of the cut that the lease's restore reads."""
     valid_until: Time
 
 

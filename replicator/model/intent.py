@@ -43,7 +43,7 @@ class Announced:
     before: Annotated[Offset, NATURAL]
     """The horizon until then; it stays when nothing was deleted."""
     valid_until: Time
-    """When it may not delete any more, unless a lease says later."""
+    """When the expiry must stop deleting, unless a lease extends it."""
     places: Natural
 
 

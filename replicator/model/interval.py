@@ -14,7 +14,7 @@ _MS = timedelta(milliseconds=1)
 FIRST_MS: Final = -(1 << 62)
 """Druid's eternity begins in the year -146136543 (JodaUtils.MIN_INSTANT)."""
 LAST_MS: Final = (1 << 62) - 1
-"""It ends in the year 146140482 (JodaUtils.MAX_INSTANT)."""
+"""End of eternity in Druid, in the year 146140482 (JodaUtils.MAX_INSTANT)."""
 _CYCLE_YEARS: Final = 400
 _CYCLE_MS: Final = 146_097 * 86_400_000
 """After 400 years the calendar is the same again, leap years included."""

@@ -65,9 +65,9 @@ class Known:
     since: Release
     fate: Fate
     effect: str
-    """What an older target does without, or would do with it."""
+    """What an older target lacks, or would do with it."""
     source: str
-    """Where that was read, or seen."""
+    """File or experiment that shows it."""
 
 
 TRANSLATED_RULES: Mapping[str, str] = {

@@ -181,7 +181,7 @@ class Standings:
 
     known: Mask
     marks: Marks
-    """Of no meaning where a row is not known, like the offsets."""
+    """Fingerprints of the rows; meaningless, like the offsets, for a row that is not known."""
     offsets: Offsets
 
 

@@ -26,16 +26,16 @@ In one of a source's other storages it begins with `//<name>/`. In a bucket name
 """
 
 OWN_AREA = "_replicator"
-"""Where our own files are kept, below a target's root."""
+"""Folder of our own files below a target's root."""
 AREAS = frozenset({".replicator", OWN_AREA})
 """Names at a storage's root that are ours; no segment is stored there, and none read."""
 
 TOMBSTONE = "tombstone"
 PACKED = "index.zip"
 KEY_BYTES_MAX = 1024
-"""Of S3 and Google; Azure counts as many characters."""
+"""Longest key of S3 and Google, in bytes; Azure allows as many characters."""
 NAME_BYTES_MAX = 255
-"""Of one name in a file system, and in HDFS (dfs.namenode.fs-limits.max-component-length)."""
+"""Longest file name, also in HDFS (dfs.namenode.fs-limits.max-component-length), in bytes."""
 _ODD_NAMES = frozenset({"", ".", ".."})
 _HDFS_NAME = re.compile(r"(?P<partition>\d+)_(?:(?P<unique>[^/_]+)_)?index\.(?P<ending>[a-z0-9.]+)")
 _HADOOP_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(/.*)")
@@ -149,8 +149,8 @@ class GoogleLayout:
     """`{"type": "google", "bucket", "path"}`; `prefix` is `druid.google.prefix`.
 
     And `{"type": "hdfs", "path": "gs://<bucket>/<path>"}`, as druid-hdfs-storage writes it. A path
-    that ends in a slash names a folder of unpacked files (https://github.com/apache/druid/pull/20382,
-    in no release yet).
+    that ends in a slash names a folder of unpacked files
+    (https://github.com/apache/druid/pull/20382, in no release yet).
     """
 
     bucket: str

@@ -20,7 +20,7 @@ from replicator.model.row_mapping import located
 from replicator.model.wire import segment_payload
 
 HASH_BYTES = 16
-"""Of each hash: two of ten million places are the same once in 10^24 storages."""
+"""Length of a hash: two of ten million locations collide once in 10^24 storages."""
 HASH = np.dtype(f"S{HASH_BYTES}")
 LocationHashes = NDArray[np.bytes_]
 """Hashes, ascending, each once."""
@@ -105,7 +105,7 @@ class Located(NamedTuple):
     """Where some records want bytes to be."""
 
     hashes: bytes
-    """Of their places, in no order, as often as they were named."""
+    """Hashes of the records' locations, unordered and repeated."""
     unlocated: tuple[Offset, ...]
     """Records whose load spec leads to no place by the present configuration."""
 

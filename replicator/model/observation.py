@@ -72,7 +72,7 @@ class Polled:
 
     scanned_rows: int
     fingerprinted_rows: int
-    """Those of them whose contents the source's database had to read."""
+    """Number of scanned rows whose contents the source's database had to read."""
     full: bool
     """Whether that was every row."""
     poll_s: float

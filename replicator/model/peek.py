@@ -35,7 +35,7 @@ class EventSummary(NamedTuple):
     kind: Kind
     datasource: str | None
     size_bytes: int | None
-    """Of a segment's bytes, unpacked; None when it has none."""
+    """Unpacked size of a segment's bytes; None if it has none."""
 
 
 def summary_of(record: Record) -> EventSummary:
@@ -97,7 +97,7 @@ _INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
 _PLACE = re.compile(rf"_(?=({_INSTANT})_({_INSTANT})_(.+))", re.DOTALL | re.ASCII)
 """Looks ahead, so that places that overlap are all found."""
 _VERSION = re.compile(rf"{_INSTANT}(_\d+)?", re.ASCII)
-"""As Druid gives them, with the number of a partition."""
+"""A version as Druid writes it, followed by a partition number."""
 
 
 class EventSubject(NamedTuple):
@@ -107,9 +107,9 @@ class EventSubject(NamedTuple):
     key: str
     is_removal: bool
     datasource: str | None
-    """Of a segment; None where the id of one that is gone does not tell."""
+    """Datasource of a segment; None if a removed segment's id does not tell."""
     used: bool | None
-    """Of a changed segment."""
+    """Whether a changed segment is used; None for other events."""
     epoch: Epoch
     cut: CutNumber
 

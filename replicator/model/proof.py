@@ -31,7 +31,7 @@ class Proof:
     cut: Annotated[CutNumber, NATURAL]
     offset: Annotated[Offset, NATURAL]
     share: Annotated[float, Field(ge=SHARE_MIN, le=1)]
-    """Of the objects that were to be looked at."""
+    """Share of the objects that were to be examined."""
     window: Natural | None
     """Which share of them, counted from 0; None: all, or drawn by chance."""
     partial: bool
@@ -93,7 +93,7 @@ class Coverage:
     share: float
     since: datetime
     faults: tuple[str, ...] = ()
-    """What is wrong with proofs that could not be read."""
+    """Messages for proofs that could not be read."""
 
 
 def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Coverage:

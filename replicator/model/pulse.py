@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 WATCH = "watch"
-"""Whose pulse the watcher's is."""
+"""Name under which the watcher's heartbeat is kept."""
 
 
 def apply_to(target: str) -> str:
@@ -32,9 +32,9 @@ class Pulse:
     done_at: datetime | None = None
     """When its work last went on: the source answered, a cut or a segment came, nothing was due."""
     waits: str = ""
-    """What it waits for, by the last failure that may pass; empty: for nothing."""
+    """What the process waits for, after an error that may pass; empty if it does not wait."""
     ended_at: datetime | None = None
-    """When it stopped as it was told to; None: it did not."""
+    """When the process ended as it was told to; None if it did not."""
 
     def is_heard(self, now: datetime, *, missed_max: int = 3) -> bool:
         """Return whether it goes on, as far as one can know: it has missed few of its times."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from replicator.model.document import NotNegative
 
 FADING = 0.5
-"""What older measurements count when newer ones come."""
+"""Weight of older measurements when newer ones are added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

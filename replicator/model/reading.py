@@ -77,7 +77,7 @@ class Reading(NamedTuple):
 
     parts: Sequence[AttemptEvents | CutClosing]
     last: Offset
-    """Of the batch's last record."""
+    """Offset of the batch's last record."""
 
 
 class Rule(Protocol):
@@ -225,7 +225,7 @@ class Tally(NamedTuple):
     objects: int
     """Segments with bytes."""
     size_bytes: int
-    """Of these, unpacked."""
+    """Unpacked size of these segments."""
     by_datasource: "Counter[str | None]"
     """How many rows of each; None: of none."""
 

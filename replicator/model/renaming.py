@@ -15,13 +15,13 @@ class Renamed:
     """Rows of a target that are in no log: a datasource's of one cut, under another name."""
 
     datasource: str
-    """What they are called now."""
+    """Name of the datasource on the target."""
     original: str
-    """What the source calls it."""
+    """Name of the datasource at the source."""
     offset: Offset
     cut: CutNumber
     source_time: datetime
-    """Of the cut."""
+    """When the source had the restored cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

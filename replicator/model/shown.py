@@ -8,7 +8,7 @@ import re
 
 _CONTROLS = 0x20
 _PICTURES = 0x2400
-"""Where Unicode has a picture for each control character: ␛ is that of escape."""
+"""Code point of Unicode's pictures for control characters: ␛ is that of escape."""
 _DELETE = "\x7f"
 _REPLACEMENT = "\ufffd"
 _NOT_PLAIN = re.compile("[\x7f-\uffff\U00010000-\U0010ffff]")

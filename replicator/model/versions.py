@@ -23,7 +23,7 @@ Stamps = NDArray[np.uint32]
 STAMPS: Final = 1 << 32
 """Transactions after which the stamps begin again."""
 TRANSACTIONS_MAX: Final = STAMPS // 2
-"""More of them between two polls, and what is remembered does not count: far from a full circle."""
+"""Number of transactions between two polls above which remembered versions are discarded."""
 REGION_BITS: Final = 28
 """Places that are kept together: in PostgreSQL 4096 pages, some ten thousand rows."""
 
@@ -45,9 +45,9 @@ class Lineage:
     """What must be the same for the versions of two snapshots to mean the same."""
 
     server: Mapping[str, str]
-    """What tells this server, and this life of it, from any other: names in words, with values."""
+    """Identity of this server and its present run: names in words, with values."""
     tables: Mapping[Kind, Mapping[str, str]]
-    """The same of each table."""
+    """Identity of each table."""
     settled: int
     """Every transaction before this one had ended: the snapshot shows it, or none ever will."""
     begun: int
@@ -129,7 +129,7 @@ class Moves:
     gone: Places
     come: Versions
     keys: Keys
-    """Of those that came."""
+    """Keys of the rows that came."""
 
 
 class Remembered:

@@ -1,4 +1,4 @@
-"""Everything the services need from outside, as small Protocols with written promises."""
+"""Everything that the services need from outside, as small Protocols with written promises."""
 
 from replicator.model.load_spec import AREAS, OWN_AREA
 from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, too_large

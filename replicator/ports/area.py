@@ -7,9 +7,9 @@ from typing import Protocol
 from replicator.errors import CorruptionError
 
 DOCUMENT_BYTES_MAX = 16 << 20
-"""Of a document of ours: they take some kilobytes, a manifest of a million files some megabytes."""
+"""Limit for a document's bytes; most take kilobytes, a manifest of a million files megabytes."""
 LIST_BYTES_MAX = 1 << 30
-"""Of what grows with the target: its gaps, and the places that an expiry condemns."""
+"""Limit for bytes of lists that grow with the target: gaps, and the locations of an expiry."""
 
 
 def too_large(name: str, size_bytes: int, bytes_max: int) -> CorruptionError:
@@ -28,22 +28,22 @@ class Area(Protocol):
     """
 
     async def names(self, prefix: str) -> Sequence[str]:
-        """Return the names of all files that begin with `prefix`, sorted."""
+        """Return the names of all files that start with `prefix`, sorted."""
         ...
 
     async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         """Return a file's bytes, all of them in memory.
 
         Raises:
-            NotFoundError: there is none.
-            CorruptionError: it is larger than `bytes_max`, and was not read; or it is no file.
+            NotFoundError: there is no such file.
+            CorruptionError: the file is larger than `bytes_max` and was not read, or is not a file.
         """
         ...
 
     async def create(self, name: str, data: bytes) -> bool:
-        """Store a file whole and durably; return False, and change nothing, when there is one.
+        """Store a file whole and durably; return False, and change nothing, if the name exists.
 
-        Of two that create the same name at once, one gets True.
+        If two processes create the same name at once, one of them gets True.
         """
         ...
 
@@ -52,13 +52,13 @@ class Area(Protocol):
         ...
 
     async def delete(self, name: str) -> None:
-        """Remove a file; an absent one is no error."""
+        """Delete a file; a missing one is no error."""
         ...
 
     async def extend(self, name: str, until: datetime) -> None:
-        """Keep a file from being removed by anybody until then, as `SegmentRemover.extend` does.
+        """Protect a file from deletion until a time, as `SegmentRemover.extend` does.
 
         Raises:
-            NotFoundError: there is none, and the storage has locks.
+            NotFoundError: there is no such file, and the storage has locks.
         """
         ...

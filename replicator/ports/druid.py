@@ -1,4 +1,4 @@
-"""Druid itself, asked by its APIs."""
+"""Druid itself, by its HTTP APIs."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,32 +14,32 @@ class TellsRelease(Protocol):
     """Any server of a Druid."""
 
     async def release(self) -> str:
-        """Return which release it runs, in its own words, like `33.0.0`.
+        """Return the release that the server runs, in its own words, like `33.0.0`.
 
         Raises:
-            TransientError: no answer, or one that says to try later.
-            ConfigError: access is denied, or this is no Druid.
+            TransientError: the server does not answer, or asks to try later.
+            ConfigError: access is denied, or this is not a Druid.
         """
         ...
 
 
 class DruidCluster(TellsRelease, Protocol):
-    """A target's Overlord and Coordinator, asked and told by HTTP."""
+    """A target's Overlord and Coordinator."""
 
     async def supervisor(self, id_: str) -> SupervisorState | None:
-        """Return what the Overlord says of a supervisor, None when it does not know it.
+        """Return the Overlord's state of a supervisor; None if the Overlord does not know it.
 
         Raises:
-            TransientError: no answer, or one that says to try later.
+            TransientError: the Overlord does not answer, or asks to try later.
             ConfigError: access is denied.
         """
         ...
 
     async def supervise(self, spec: bytes) -> None:
-        """Hand in a supervisor's spec, which replaces one of the same id.
+        """Submit a supervisor's spec, which replaces the one with the same id.
 
         Raises:
-            TransientError: as for `supervisor`; the spec may have been taken.
+            TransientError: as for `supervisor`; the spec may have been accepted.
             ConfigError: access is denied, or the Overlord refuses the spec.
         """
         ...
@@ -63,19 +63,19 @@ class Served:
 
     interval: Interval
     is_realtime: bool
-    """Whether a task is ingesting into it: what it answers is not all published yet."""
+    """Whether a task ingests into it: answers then include rows that are not published yet."""
 
 
 class QueryBroker(Protocol):
-    """A cluster's Broker. It can only be asked, so the source's may be handed over as this.
+    """A cluster's Broker. It can only be queried, so the source's may be handed over as this.
 
     Raises, from every method:
-        TransientError: no answer, none in time, or one that says to try later.
+        TransientError: the Broker does not answer in time, or asks to try later.
         ConfigError: access is denied, or the Broker refuses the query; the message says why.
     """
 
     async def datasources(self) -> Sequence[str]:
-        """Return the datasources that it knows, sorted."""
+        """Return the datasources that the Broker knows, sorted."""
         ...
 
     async def served(self, datasource: str) -> Sequence[Served]:
@@ -83,41 +83,41 @@ class QueryBroker(Protocol):
         ...
 
     async def columns(self, datasource: str) -> Mapping[str, str]:
-        """Return each column with its SQL type, none when it does not know the datasource."""
+        """Return each column with its SQL type; none if the Broker does not know the datasource."""
         ...
 
     async def measure(
         self, datasource: str, measures: Sequence[Measure], interval: Interval
     ) -> Answer:
-        """Return what the rows of an interval come to, computed now and not cached.
+        """Return the measures of the rows in an interval, computed now and not cached.
 
         Raises:
-            NotFoundError: it does not know the datasource (any more).
+            NotFoundError: the Broker does not know the datasource (any more).
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
-    """How much of what a Druid should serve it serves."""
+    """How many of the segments that a Druid should serve it serves."""
 
     served: int
-    """Segments that answer queries, tombstones among them."""
+    """Number of segments that answer queries, tombstones included."""
     rows: Mapping[str, int]
-    """Of those that no other overshadows, by datasource, as the segments themselves say."""
+    """Number of rows by datasource, as their visible segments say."""
     unread: int
-    """Of those, segments that the Broker has not asked for their columns and rows yet."""
+    """Number of visible segments whose columns and rows the Broker has not read yet."""
     unknown: int
-    """Used segments in the metadata store that the Coordinator does not know, or not yet."""
+    """Number of used segments in the metadata store that the Coordinator does not know (yet)."""
     unserved: int
-    """Segments that it knows, that no other overshadows, and that nothing serves."""
+    """Number of visible segments that the Coordinator knows and no server serves."""
     unserved_ids: Sequence[str]
-    """Some of those."""
+    """Ids of some of the segments that no server serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningDruid:
-    """A Druid that was started for a while."""
+    """A Druid that was started for a trial."""
 
     broker: QueryBroker
     availability: Callable[[], Awaitable[Availability]]
@@ -130,12 +130,12 @@ class ScratchDruid(Protocol):
     """A Druid of our own over scratch metadata and a scratch deep storage."""
 
     release: str
-    """Which one, like `33.0.0`."""
+    """Release of the Druid, like `33.0.0`."""
 
     def running(self) -> AbstractAsyncContextManager[RunningDruid]:
-        """Start it; after the block, and when this process is killed, nothing of it runs.
+        """Start the Druid; after the block, or when this process is killed, none of it runs.
 
         Raises:
-            TransientError: it does not start; the message has its last words.
+            TransientError: the Druid does not start; the message has the end of its log.
         """
         ...

@@ -1,4 +1,4 @@
-"""The log of one source, and what can stand in for it."""
+"""The log of one source, and the bases that can replace its trimmed part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from replicator.model.event import Document, Epoch, Offset, Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """What a log holds at the moment."""
+    """The range of records in a log at one moment."""
 
     log_id: str
-    """Differs for every log that was ever created, also under the same name."""
+    """Id that differs for every log that was ever created, also under the same name."""
     first: Offset
-    """Where reading can begin, at or before the oldest record; it grows when the log is trimmed."""
+    """Offset at which reading can start, at or before the oldest record; trimming moves it up."""
     end: Offset
-    """Larger than the offset of any record that can be read; not smaller than `first`."""
+    """Offset larger than that of any record that can be read; not smaller than `first`."""
 
 
 class EventLog(Protocol):
@@ -28,7 +28,7 @@ class EventLog(Protocol):
         """Return which offsets can be read now.
 
         Raises:
-            TransientError: the log cannot be reached; ask again.
+            TransientError: the log cannot be reached; try again.
             NotFoundError: there is no such log.
         """
         ...
@@ -50,9 +50,9 @@ class EventLog(Protocol):
         ...
 
     async def retention(self) -> timedelta | None:
-        """Return how long the log keeps a record after its append, None: until somebody trims it.
+        """Return how long the log keeps a record after its append; None if it never deletes one.
 
-        At least so long: a log may trim later than it could.
+        This is the least time: a log may trim later than it could.
 
         Raises:
             TransientError: as for `span`.
@@ -61,37 +61,38 @@ class EventLog(Protocol):
         ...
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Show how far a reader is, where those who run this log look for it (Kafka: a group).
+        """Show a reader's position where the log's operators look for it (Kafka: a group).
 
-        A hint for people: nobody reads it back, and a log without such a place does nothing.
+        The position is a hint for people: no process reads it back, and a log without a place for
+        it does nothing.
 
         Raises:
             TransientError: as for `span`.
-            ConfigError: the log does not let us; the message names the privilege.
+            ConfigError: the log denies it; the message names the privilege.
         """
         ...
 
 
 class Pulses(Protocol):
-    """What the processes that write to a log, or follow it, say of themselves beside it.
+    """Heartbeats of the processes that write to a log or follow it, kept beside the log.
 
-    Never in it: a log that is not there is not made for that, and no offset is taken.
+    They are never in the log: they take no offset, and create no log that does not exist.
     """
 
     async def beat(self, who: str, data: bytes) -> None:
-        """Keep what one of them says in place of what it said before; not durably.
+        """Replace a process's heartbeat; not durably.
 
-        At most 4 KB.
+        A heartbeat has at most 4 KB.
 
         Raises:
             TransientError: the log cannot be reached.
             NotFoundError: there is no log.
-            ConfigError: the log does not let us; the message names the privilege.
+            ConfigError: the log denies it; the message names the privilege.
         """
         ...
 
     async def heard(self, who: str) -> bytes | None:
-        """Return what one of them said last, None when it never did.
+        """Return the last heartbeat of a process; None if it never had one.
 
         Raises:
             TransientError, ConfigError: as for `beat`.
@@ -100,20 +101,20 @@ class Pulses(Protocol):
 
 
 class Bases(Protocol):
-    """Whole inventories of some of a log's cuts, for where the log itself was trimmed.
+    """Bases of some of a log's cuts, for where the log itself was trimmed.
 
     A base holds the records that its cut still consists of, each at its own offset.
     """
 
     async def offsets(self) -> Sequence[Offset]:
-        """Return at which cuts there are bases, by the offsets of the cuts, ascending."""
+        """Return the offsets of the cuts with a base, ascending."""
         ...
 
     async def base(self, offset: Offset) -> Base:
-        """Return one of them, without its records.
+        """Return a base without its records.
 
         Raises:
-            CorruptionError: it is missing or altered; another one may do.
+            CorruptionError: the base is missing or altered; another one may be whole.
         """
         ...
 
@@ -128,22 +129,22 @@ class Bases(Protocol):
         ...
 
     async def whole_until(self, start: Offset) -> Offset:
-        """Return up to where there is no hole behind the base, or the record, at `start`."""
+        """Return the offset up to which no record is missing after what is at `start`."""
         ...
 
     async def resume(self, start: Offset) -> Offset | None:
-        """Return from where on the log can be read again, `start` or later, None: nowhere."""
+        """Return the next offset from which the log can be read, from `start` on; None for none."""
         ...
 
 
 class EventLogWriter(EventLog, Protocol):
-    """The one writer of a log; a newer one shuts out the older ones."""
+    """The one writer of a log; a newer writer fences older ones."""
 
     async def acquire(self) -> Epoch:
-        """Become the writer. The epoch is larger than that of every writer before.
+        """Become the writer, with a larger epoch than every writer before.
 
-        From the return on, no append of an older writer can succeed. The log is created when there
-        is none.
+        Once this returns, no append of an older writer can succeed. The log is created if there is
+        none.
 
         Raises:
             TransientError: the log cannot be reached.
@@ -158,7 +159,7 @@ class EventLogWriter(EventLog, Protocol):
 
         Raises:
             FencedError: another writer acquired the log after this one.
-            TransientError: nothing can be said about the documents; `acquire` again and read the
-                log's end before going on.
+            TransientError: the outcome is unknown; `acquire` again and read the log's end before
+                continuing.
         """
         ...

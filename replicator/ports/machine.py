@@ -1,4 +1,4 @@
-"""The machine that this runs on, as far as it is told apart from others."""
+"""The machine that this process runs on: its clock and its processes."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,20 +19,20 @@ class Clock(Protocol):
 
 
 class Workers(Protocol):
-    """Where pure work on many records is done: in this process, or in others beside it."""
+    """Where pure work on many records is done: in this process, or in worker processes."""
 
     def each(
         self,
         work: Callable[[Sequence[Record]], Result],
         batches: AsyncIterator[Sequence[Record]],
     ) -> AbstractAsyncContextManager[AsyncIterator[Result]]:
-        """Give what `work` makes of each batch, in their order, within the block.
+        """Yield the result of `work` for each batch, in order, within the block.
 
-        A bounded number of batches is read ahead. `work`, what it returns and what it raises can
-        be pickled. When the block ends, nothing is left running.
+        A bounded number of batches is read ahead. `work`, its results and its errors must be
+        picklable. When the block ends, nothing is left running.
 
         Raises:
-            TransientError: a worker was killed. While the results are read, also whatever `work`
-                and `batches` raise: then no result of a later batch is given.
+            TransientError: a worker was killed. Reading the results also raises whatever `work` and
+                `batches` raise: no result of a later batch is then yielded.
         """
         ...

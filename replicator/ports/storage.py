@@ -12,16 +12,16 @@ from replicator.ports.area import Area
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """One thing that counts for a storage, whoever said it; never a secret."""
+    """One effective setting of a storage; never a secret."""
 
     name: str
     value: str
     origin: str
-    """`configuration`, `default`, a profile, or a variable of the environment."""
+    """Where the value comes from: `configuration`, `default`, a profile or a variable."""
 
     @classmethod
     def proxied(cls, proxy_url: str | None) -> "Effective":
-        """Return through which proxy it is asked, without the proxy's login."""
+        """Return the proxy of a storage's requests, without the proxy's login."""
         if proxy_url is None:
             return cls(name="proxy", value="none", origin="default")
         scheme, _, place = proxy_url.partition("://")
@@ -31,27 +31,27 @@ class Effective:
 
 @runtime_checkable
 class TellsEffective(Protocol):
-    """A storage that can say what counts for it."""
+    """A storage that can name its effective settings."""
 
     async def effective(self) -> Sequence[Effective]:
-        """Return what counts, and from where each came.
+        """Return the effective settings, and where each comes from.
 
         Raises:
             ConfigError: there are no credentials.
-            TransientError: who gives them cannot be reached.
+            TransientError: the service that issues credentials cannot be reached.
         """
         ...
 
 
 @runtime_checkable
 class TriesReading(Protocol):
-    """A storage of which more can be denied than the bytes of one object."""
+    """A storage that can deny more than the bytes of one object."""
 
     async def try_reading(self) -> None:
-        """Look for what is not there and list what is there, where reading one object shows less.
+        """Read a missing object and list the storage, as far as reading one object proves less.
 
         Raises:
-            ConfigError: it is denied.
+            ConfigError: access is denied.
             TransientError: the storage cannot be reached.
         """
         ...
@@ -62,15 +62,15 @@ class StoredObject:
     """One object of a segment, as its storage lists it."""
 
     name: RelativeName
-    """Relative to the segment's location, '' when the location is the object."""
+    """Name relative to the segment's location; '' if the location is the object."""
     size_bytes: Natural
     tag: str
-    """Changes when the object is written again (local: mtime; object stores: ETag)."""
+    """Tag that changes when the object is written again (local: mtime; object stores: ETag)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Checked:
-    """One object whose bytes were read whole."""
+    """One object whose bytes were all read."""
 
     name: RelativeName
     size_bytes: Natural
@@ -82,23 +82,23 @@ class Receipt:
     """What was stored at a location, and what the source's objects were then."""
 
     objects: tuple[Checked, ...]
-    """Sorted by name."""
+    """Objects at the location, sorted by name."""
     copied_from: tuple[StoredObject, ...]
-    """Sorted by name."""
+    """The source's objects, sorted by name."""
     packed: tuple[Checked, ...] = ()
-    """The files that were packed into the one object, sorted by name; none: it is a plain copy."""
+    """Files that were packed into the one object, sorted by name; empty for a plain copy."""
     stored_at: datetime | None = field(default=None, compare=False)
-    """When that was, by the storage's own clock, UTC; None: it does not say."""
+    """When the objects were stored, by the storage's clock, UTC; None if it does not tell."""
 
     @property
     def source_objects(self) -> tuple[Checked, ...]:
-        """What the bytes were where they came from."""
+        """Checksums of the bytes at their source."""
         return self.packed or self.objects
 
     def confirmed(self, truth: "Receipt | None") -> "Receipt | None":
-        """Return what to keep of an older receipt once these bytes were stored in its place.
+        """Return what to keep of an older receipt once these bytes were stored at its location.
 
-        None: they are other bytes than it says.
+        Returns None if the older receipt is for other bytes.
         """
         if truth is None or self.objects == truth.objects:
             return truth or self
@@ -109,7 +109,7 @@ class Receipt:
 
 
 Piece: TypeAlias = bytes | memoryview
-"""Bytes on their way, as a client library gave them: to copy them costs as much as to hash them."""
+"""Bytes in transit, as the client library returned them: a copy would cost as much as hashing."""
 
 
 class DeepStorageReader(Protocol):
@@ -133,7 +133,7 @@ class DeepStorageReader(Protocol):
         """Yield an object's bytes from `start` up to `end` (excluded), in pieces of bounded size.
 
         Raises:
-            MissingObjectError: it is gone, also while it is read.
+            MissingObjectError: the object is gone, possibly while it was read.
             TransientError: as for `objects`; or the object was written again since it was listed.
         """
         ...
@@ -145,24 +145,24 @@ class DeepStorageReader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopySource:
-    """The bytes of one place on their way from one storage to another."""
+    """The bytes of one location on their way from one storage to another."""
 
     reader: DeepStorageReader
     """The storage that holds the bytes."""
     location: Location
     """Location of the bytes in that storage."""
     objects: tuple[StoredObject, ...]
-    """What is there, sorted by name."""
+    """Objects at the location, sorted by name."""
 
     @property
     def size_bytes(self) -> int:
-        """All of it together."""
+        """Size of all objects together."""
         return sum(stored.size_bytes for stored in self.objects)
 
     def read(
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
-        """Yield the bytes of one of the objects, as the origin's `read` does."""
+        """Yield the bytes of one of the objects, as the reader's `read` does."""
         return self.reader.read(self.location, stored, start=start, end=end)
 
 
@@ -170,25 +170,25 @@ class DeepStorage(DeepStorageReader, Protocol):
     """Write side, given only to a target's executor."""
 
     async def receipt(self, location: Location) -> Receipt | None:
-        """Return what `put` stored here; None when nothing whole is here.
+        """Return the receipt of what `put` stored here; None if nothing whole is here.
 
-        Cheap: sizes are compared with what is stored, bytes are not read.
+        This is cheap: sizes are compared with the storage's, bytes are not read.
         """
         ...
 
     def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
-        """Return whether the service may copy by itself what is at a place of `origin`.
+        """Return whether the service can copy a location of `reader` by itself.
 
-        Then its bytes need not come here, and are not to be fetched ahead.
+        The bytes of such a copy do not pass through this process and need not be fetched ahead.
         """
         ...
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
-        """Store what a source has, whole or not at all, durably, and return what was stored.
+        """Store a source's objects, whole or not at all, durably, and return the receipt.
 
-        Files of a folder are packed into one object when `location` is no folder. Checksums are
-        computed on the way, or by the storage itself where it copies on its own. There is a receipt
-        once everything is there and survives a loss of power, and never before.
+        Files of a folder are packed into one object if `location` is no folder. Checksums are
+        computed on the way, or by the storage itself where it copies by itself. The receipt is
+        written once everything is stored and survives a loss of power, and never before.
 
         Raises:
             CorruptionError: another number of bytes arrived than the source's objects have.
@@ -213,56 +213,56 @@ class DeepStorage(DeepStorageReader, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLocation:
-    """What stands at one place of a target's storage, whoever put it there."""
+    """An object or folder in a target's storage, whoever stored it."""
 
     location: Location
-    """An object, or a folder for which there is a receipt."""
+    """Location of an object, or of a folder with a receipt."""
     size_bytes: int
     has_receipt: bool
-    """Whether this tool stored it; `receipt` says whether all of it is still there."""
+    """Whether this tool stored it; `receipt` tells whether all of it is still there."""
     stored_at: datetime
-    """When the newest object was written, by the storage's own clock, UTC."""
+    """When the newest object was written, by the storage's clock, UTC."""
 
 
 Known: TypeAlias = Callable[[Location], bool]
-"""Whether a place is needed; called for every place and every folder above one, must not block."""
+"""Whether a location is needed; called for each location and each folder above; must not block."""
 
 
 class SegmentRemover(Protocol):
-    """Takes bytes away: given only to a target's expiry and repair, to nothing that follows."""
+    """Deletes bytes: given only to a target's expiry and repair, never to the applier."""
 
     async def remove(self, location: Location) -> None:
-        """Remove the bytes and the receipt of one place, durably; what is absent is no error.
+        """Delete the bytes and the receipt of one location, durably; a missing one is no error.
 
-        An object is this object only, a folder (`x/index/`) all that is below it. The receipt does
-        not outlive the bytes: whenever this process dies, `receipt` gives None or what is whole,
-        and calling it again finishes. Folders above that hold nothing any more may go with it.
+        For an object only this object is deleted, for a folder (`x/index/`) everything below it.
+        The receipt does not outlive the bytes: whenever this process dies, `receipt` returns None
+        or what is whole, and a repeated call finishes. Empty folders above may be deleted too.
 
         Raises:
-            RefusedError: the place is our own area, outside of the root, an object's name that is a
-                folder, or it is locked (see `extend`); nothing was removed.
+            RefusedError: the location is our own area, outside the root, an object's name that is a
+                folder, or locked (see `extend`); nothing was deleted.
             ConfigError, TransientError: as for `put`.
         """
         ...
 
     async def extend(self, location: Location, until: datetime) -> None:
-        """Keep a place from being removed by anybody until then, where the storage has locks.
+        """Protect a location from deletion until a time, if the storage has locks.
 
-        Elsewhere nothing is done. A lock that lasts longer stays as it is. What is stored is locked
-        from the beginning, for the target's `retention`.
+        Without locks nothing is done. A longer lock stays as it is. Stored objects are locked from
+        the start, for the target's `retention`.
 
         Raises:
-            MissingObjectError: something of it is not there.
+            MissingObjectError: an object of the location is missing.
             ConfigError, TransientError: as for `put`.
         """
         ...
 
     def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
-        """Yield what stands in the storage and is not `known`, in pages of bounded size.
+        """Yield what is in the storage and not `known`, in pages of bounded size.
 
-        Our own areas are left out, and all that is below a folder that is known. The folder of an
-        unpacked segment is one place when there is a receipt for it; everything else is a place for
-        each object. In no order; what is written or removed meanwhile may be seen or not.
+        Our own areas are left out, and everything below a folder that is known. The folder of an
+        unpacked segment is one location if it has a receipt; otherwise each object is a location.
+        The order is undefined; what is written or deleted meanwhile may be seen or not.
 
         Raises:
             ConfigError, TransientError: as for `objects`.
@@ -271,22 +271,22 @@ class SegmentRemover(Protocol):
 
 
 class SegmentReplacer(Protocol):
-    """Puts right what a place holds: given only to a target's repair."""
+    """Replaces damaged bytes at a location: given only to a target's repair."""
 
     async def written_receipt(self, location: Location) -> Receipt | None:
-        """Return the receipt that was written for a place, whatever has become of its bytes.
+        """Return the receipt that was written for a location, whatever has become of its bytes.
 
         Raises:
-            CorruptionError: there is one and it cannot be read.
+            CorruptionError: the receipt cannot be read.
             ConfigError, TransientError: as for `put`.
         """
         ...
 
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
-        """Write a receipt for bytes that are there, which the caller has read and compared.
+        """Write a receipt for bytes that the caller has read and compared.
 
         Raises:
-            MissingObjectError: something of it is not there, or has another size.
+            MissingObjectError: an object is missing, or has another size.
             ConfigError, TransientError: as for `put`.
         """
         ...
@@ -294,24 +294,24 @@ class SegmentReplacer(Protocol):
     async def replace(
         self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
-        """Store what a source has where other bytes may be, durably, and return what is kept of it.
+        """Store a source's objects where other bytes may be, durably, and return the receipt.
 
-        What is new stands whole beside the old and takes its place in one step where the storage
-        can do so: local files, and objects that are stored by one request. Elsewhere the old goes
-        first. With `truth` the bytes must be those of that receipt. Whenever this process dies,
-        `kept` still gives `truth`, and calling it again finishes.
+        The new bytes are stored beside the old ones and replace them in one step where the storage
+        can do so: local files, and objects that are stored by one request. Elsewhere the old bytes
+        are deleted first. With `truth` the bytes must be those of that receipt. Whenever this
+        process dies, `written_receipt` still returns `truth`, and a repeated call finishes.
 
         Raises:
             CorruptionError: other bytes arrived; they were not left there.
-            RefusedError: the place cannot hold such bytes.
-            MissingObjectError: the origin has lost it meanwhile.
+            RefusedError: the location cannot hold such bytes.
+            MissingObjectError: the source has lost the object meanwhile.
             ConfigError, TransientError: as for `put`.
         """
         ...
 
 
 class TargetStorage(DeepStorage, SegmentRemover, SegmentReplacer, Protocol):
-    """All that a target's storage can do; each service is given the part that it needs."""
+    """Everything that a target's storage can do; each service is given the part that it needs."""
 
     def area(self) -> Area:
         """Return where our own files are kept beside the bytes."""

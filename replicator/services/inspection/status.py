@@ -21,7 +21,7 @@ from replicator.services.target.rates import RateBook
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 DRILL = "drill.promise"
 STORE_LOOK = timedelta(minutes=1)
-"""Between two looks at drills and proofs in a target's store, which are days apart."""
+"""Time between two reads of drills and proofs in a target's store, which are days apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Pending:
     objects: int
     """Segments with bytes that came after its cut."""
     size_bytes: int
-    """Of them, unpacked: more than will be copied."""
+    """Unpacked size of these segments, which is more than will be copied."""
     kill_margins: Mapping[str, timedelta]
     """For each datasource with bytes that wait, the time until the source's kill could delete one.
 
@@ -101,7 +101,7 @@ class TargetStatus:
     other_log: bool
     """Whether it follows another log than the configured one, and so no more."""
     gaps: tuple[Gap, ...]
-    """Those of the cut that the target is at."""
+    """Gaps of the cut that the target is at."""
     pending: Pending | None
     """None: not known, or of no meaning for a target that was promoted."""
     log_margin: timedelta | None

@@ -44,7 +44,7 @@ class Findings:
     handles: dict[Kind, list[np.ndarray]] = field(default_factory=dict)
     sums: dict[Kind, int] = field(default_factory=dict)
     unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
-    """Where the log speaks of the rows that are gone, in ascending order."""
+    """Offsets, ascending, of the log's events about the rows that are gone."""
 
     @property
     def is_empty(self) -> bool:
@@ -75,7 +75,7 @@ class _Memory:
 
     lineage: Lineage
     digest: Digest
-    """Of the inventory: where the log says another one, all this is of no meaning."""
+    """Digest of the inventory; if the log has another digest, all of this is outdated."""
     tables: dict[Kind, Remembered]
 
 
@@ -284,7 +284,7 @@ class _ByAll(NamedTuple):
     why: Why
     detail: str
     lineage: Lineage | None = None
-    """Of the versions to remember on the way; None: none are."""
+    """Versions to remember on the way; None if none are."""
 
 
 class _Audit:

@@ -1,4 +1,4 @@
-"""Says at intervals that a watcher or an applier goes on, where those who ask will look."""
+"""Heartbeats: a watcher or an applier shows at intervals that it is running."""
 
 import asyncio
 from datetime import timedelta
@@ -20,7 +20,7 @@ from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 
 BEAT_S = 5.0
-"""Between two beats."""
+"""Seconds between two heartbeats."""
 
 
 class Heart:

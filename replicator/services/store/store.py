@@ -20,13 +20,13 @@ from replicator.model.event import Offset
 from replicator.ports import Area
 
 CACHE_BYTES_MAX = 32 << 20
-"""Of unpacked files that are kept."""
+"""Limit for the unpacked bytes of cached files."""
 KEPT_FILES = 2
 """Files kept at least, however large: the one being read, and the one that was read before."""
 KEPT_BASES_MAX = 1_000
 """Manifests that are kept; one takes a few hundred bytes for each file that it names."""
 RECORD_BYTES = 200
-"""What a record takes in memory beside its event."""
+"""Number of bytes that a record takes in memory beside its event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class Repair:
     """Places that were stored again."""
     copied_bytes: int = 0
     unproved: int = 0
-    """Of these, those that no receipt spoke for: what the source has now was taken."""
+    """Number of copied locations that no receipt proved: the source's present bytes were taken."""
     vouched: int = 0
     """Places whose bytes were right and that lacked a receipt."""
     unmended: list[Unmended] = field(default_factory=list)
