@@ -43,7 +43,7 @@ class StorePoints:
 
     async def points(self) -> tuple[list[NamedPoint], list[str]]:
         """Return the named points in order of name, and a message for each unreadable one."""
-        return _readable(await self._files(POINTS), point_of)
+        return await self._readable(POINTS, point_of)
 
     async def point(self, name: str) -> NamedPoint:
         """Return a named point, or the cut of the hold of that name; reads no other file.
@@ -76,7 +76,7 @@ class StorePoints:
 
         For callers that show holds or need one of them; a caller that deletes must use `holds`.
         """
-        return _readable(await self._files(HOLDS), hold_of)
+        return await self._readable(HOLDS, hold_of)
 
     async def holds(self) -> list[Hold]:
         """Return all holds in order of name, including those that have ended.
@@ -147,24 +147,25 @@ class StorePoints:
         found = [(name, await self._get(name)) for name in names]
         return [(name, data) for name, data in found if data is not None]
 
+    async def _readable(
+        self, folder: str, read: Callable[[str, bytes], _Read]
+    ) -> tuple[list[_Read], list[str]]:
+        """Return what the files of a folder hold, and a message for each unreadable one."""
+        found, faults = list[_Read](), list[str]()
+        for name in await self._area.names(f"{folder}/"):
+            try:
+                if (data := await self._get(name)) is not None:
+                    found.append(read(name, data))
+            except CorruptionError as exc:
+                faults.append(str(exc))
+        return found, faults
+
     async def _get(self, name: str) -> bytes | None:
         """Return a file's bytes; None if there is no file, or it was deleted meanwhile."""
         try:
             return await self._area.get(name)
         except NotFoundError:
             return None
-
-
-def _readable(
-    files: Sequence[tuple[str, bytes]], read: Callable[[str, bytes], _Read]
-) -> tuple[list[_Read], list[str]]:
-    found, faults = list[_Read](), list[str]()
-    for name, data in files:
-        try:
-            found.append(read(name, data))
-        except CorruptionError as exc:
-            faults.append(str(exc))
-    return found, faults
 
 
 def _words(hold: Hold) -> str:

@@ -10,9 +10,13 @@ import pytest
 
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.clock import SystemClock
 from replicator.errors import CorruptionError, RefusedError, ReplicatorError
 from replicator.model.load_spec import Location
+from replicator.services.store.points import StorePoints
+from replicator.services.store.store import Store
 from tests.contract.storages import Origin
+from tests.schemas.golden_documents import DOCUMENTS
 
 PLACE = Location("wiki/2024/v1/0/index/")
 ZIP = Location("wiki/0/index.zip")
@@ -136,6 +140,22 @@ async def test_what_is_no_small_file_of_ours_is_damage(root: Path, make: Callabl
     async with LocalDeepStorage(root) as storage:
         with ends(), pytest.raises(CorruptionError, match=r"audit\.json"):
             await storage.area().get("holds/audit.json")
+
+
+@pytest.mark.parametrize("make", [a_pipe, an_endless_device, a_folder, too_much])
+async def test_what_is_no_small_file_of_ours_stops_no_other_one(
+    root: Path, make: Callable[[Path], None]
+):
+    async with LocalDeepStorage(root) as storage:
+        for name in ("hold.json", "point.json"):
+            golden = DOCUMENTS[name]
+            await storage.area().replace(golden.name, golden.write(golden.value))
+            make(root / "_replicator" / golden.name.replace("before-", "odd-"))
+        points = StorePoints(Store(storage.area()), clock=SystemClock())
+        with ends():
+            for found, faults in (await points.points(), await points.readable_holds()):
+                assert len(found) == 1
+                assert len(faults) == (0 if make is a_folder else 1), "a folder is not listed"
 
 
 @pytest.mark.parametrize("make", [a_pipe, a_file_elsewhere, too_much])
