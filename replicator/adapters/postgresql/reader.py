@@ -63,6 +63,8 @@ _CONTENTS = {"key": KEY, "mark": MARK, "handle": HANDLE}
 SCANNED = _record(**_CONTENTS)
 SCANNED_VERSIONS = _record(**_CONTENTS, stamp=STAMP)
 VERSION = _record(handle=HANDLE, stamp=STAMP)
+ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
+"""Nothing is computed over versions: more processes only take longer to start and to hand over."""
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
 CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
 """Rough, but whole rows are looked at only where these differ."""
@@ -216,6 +218,7 @@ class PostgresqlSnapshot:
         self._shapes = shapes
         self._chunk_rows = chunk_rows
         self._target = target
+        self._is_serial = False
 
     async def scan(
         self,
@@ -255,6 +258,9 @@ class PostgresqlSnapshot:
 
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         shape = self._shapes[kind]
+        if not self._is_serial:
+            await self._session.execute("set one process to work", ONE_PROCESS)
+            self._is_serial = True
 
         def take(records: NDArray[Any]) -> None:
             visit(_versions(records))
