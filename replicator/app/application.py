@@ -1,4 +1,4 @@
-"""Services with their adapters, made from one configuration."""
+"""Services with their adapters, created from one configuration."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
 
 
 FOLDED = S3StorageSettings | GoogleStorageSettings | AzureStorageSettings
-"""Storages in which segments can stay folders."""
+"""Storages in which a target can keep segments as folders."""
 
 
 class Application:
@@ -134,7 +134,7 @@ class Application:
 
     @property
     def source_name(self) -> str:
-        """The source's name in every event.
+        """Name of the source in every event.
 
         Raises:
             ConfigError: the configuration has no source.
@@ -143,7 +143,7 @@ class Application:
 
     @cached_property
     def history(self) -> History:
-        """The log, with the targets' archives where it was trimmed.
+        """History of the log, with the targets' archives where the log was trimmed.
 
         Raises:
             ConfigError: the configuration has no log.
@@ -176,9 +176,9 @@ class Application:
         )
 
     def heart(self, who: str, verb: str) -> Heart:
-        """Return what says that the watcher or an applier is running, `who` by `model/pulse.py`.
+        """Return the heart of the watcher or an applier, `who` by `model/pulse.py`.
 
-        What that one does is its pulse from then on.
+        From then on the work of that service shows in its heartbeats.
         """
         return self.hearts.heart(self._log, who, verb)
 
@@ -188,11 +188,11 @@ class Application:
         return (await self.pipeline(name)).applier(self.source_storage(), allowed)
 
     async def rates(self, name: str) -> Rates:
-        """Return how fast a target was filled until now."""
+        """Return the throughput of copies to a target so far."""
         return await RateBook(self.target(name).storage.area(), self.monitoring.observer()).rates()
 
     async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
-        """Open the history that a target keeps in its store; source and log are not asked."""
+        """Open the history in a target's store; source and log are not read."""
         observer = self.monitoring.observer()
         return await open_store(
             self.target(name),
@@ -203,12 +203,12 @@ class Application:
         )
 
     async def holds(self, name: str) -> Holds:
-        """Return what keeps cuts of a target's store; source, log and its rows are not asked."""
+        """Return the holds of a target's store; source, log and the target's rows are not read."""
         store = await self.store(name)
         return holds(store.archive, store.history_source, store.target, self.tools)
 
     async def retention(self, name: str) -> Retention:
-        """Return what expires in a target's store; source and log are not asked."""
+        """Return the retention services of a target's store; source and log are not read."""
         store = await self.store(name)
         pipeline = await self.pipeline_from(store, store.target)
         return Retention(store.archive, pipeline, store.target, self.tools)
@@ -218,7 +218,7 @@ class Application:
         return store_points(self.target(name), self.clock)
 
     def naming(self, names: Sequence[str]) -> Naming:
-        """Return what gives cuts of the log names, in the stores of some targets."""
+        """Return the service that names cuts of the log, in the stores of some targets."""
         return Naming(
             areas={name: self.target(name).storage.area() for name in names},
             points={name: self.points(name) for name in names},
@@ -227,15 +227,15 @@ class Application:
         )
 
     async def verifier_from(self, store: OpenStore, name: str) -> Verifier:
-        """Return what proves a target that was restored from a store, or the store itself."""
+        """Return the verifier of a target restored from a store, or of the store itself."""
         return (await self.pipeline_from(store, self.target(name))).verifier()
 
     async def base_writer(self, name: str) -> BaseWriter:
-        """Return what writes a target's bases when they are due."""
+        """Return the service that writes a target's bases when they are due."""
         return (await self.pipeline(name)).base_writer()
 
     async def verifier(self, name: str) -> Verifier:
-        """Return what proves a target."""
+        """Return the verifier of a target."""
         return (await self.pipeline(name)).verifier()
 
     async def pipeline(self, name: str) -> Pipeline:
@@ -254,13 +254,13 @@ class Application:
     async def pipeline_from(
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
     ) -> Pipeline:
-        """Return the services of a target, fed from a store: `elsewhere` as for `carriage`."""
+        """Return the services of a target, fed from a store; `elsewhere` as for `mapping`."""
         rule = await mapping(store.history_source, target, elsewhere=elsewhere)
         own = store.store if target is store.target else None
         return Pipeline(store.history_source, target, self.tools, mapping=rule, store=own)
 
     async def repairer(self, name: str, *, from_target: str | None) -> Repairer:
-        """Return what puts a target right, from the source or from another target.
+        """Return the service that repairs a target, from the source or from another target.
 
         Raises:
             ConfigError: `from_target` is the target itself.
@@ -273,10 +273,10 @@ class Application:
         return (await self.pipeline(name)).repairer(await self.backup(other))
 
     def query_verifier(self, name: str) -> QueryVerifier:
-        """Return what compares a target's answers with the source's.
+        """Return the service that compares a target's answers with the source's.
 
         Raises:
-            ConfigError: the configuration does not say where one of the two Brokers is.
+            ConfigError: the configuration lacks the address of one of the two Brokers.
         """
         self.target(name)
         return query_verifier(
@@ -284,13 +284,13 @@ class Application:
         )
 
     def blamer(self) -> Blamer:
-        """Return what looks for the events that changed something."""
+        """Return the service that finds the events that changed something."""
         return Blamer(
             history=self.history, trail=self.source_metadata(), observer=self.monitoring.observer()
         )
 
     def undeletion(self) -> Undeletion:
-        """Return what finds out how a datasource was dropped."""
+        """Return the service that finds out how a datasource was dropped."""
         return Undeletion(history=self.history, observer=self.monitoring.observer())
 
     async def promoter(self, name: str) -> Promoter:
@@ -335,7 +335,7 @@ class Application:
         )
 
     def druid(self, name: str) -> DruidCluster | None:
-        """Return a target's own Druid, None when the configuration does not say where it is."""
+        """Return a target's own Druid; None if the configuration has no address of it."""
         settings = self.target(name).settings.druid
         if settings is None:
             return None
@@ -405,7 +405,7 @@ class Application:
             ) from exc
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
-        """Return the cut that a target is at, None when nothing was applied to it yet."""
+        """Return the cut that a target is at; None if nothing was applied to it yet."""
         return (await self.target(name).metadata.state(self.source_name)).checkpoint
 
     async def _is_at_end(self, name: str) -> bool:
@@ -414,7 +414,7 @@ class Application:
         return checkpoint is not None and checkpoint.offset == last.offset
 
     def checkup(self) -> Checkup:
-        """Return what looks at everything before anything else is done."""
+        """Return the service that tries everything before anything else is done."""
         source = self.settings.watched
         return Checkup(
             source=source.name,
@@ -427,12 +427,12 @@ class Application:
         )
 
     def status_reader(self, *, stores: bool = True) -> StatusReader:
-        """Return what looks at log and targets; what was trimmed stands in the `stores`."""
+        """Return the reader of log and targets; `stores`: read trimmed history from archives."""
         names = self.target_names if stores else []
         return self.monitoring.status_reader(self._history_with(names, preferred=False))
 
     async def life(self, log: LogStatus) -> LifeSigns:
-        """Return who is running."""
+        """Return which processes are running."""
         return await life_signs(self._log, self.target_names, log, self.clock)
 
     async def windows(self, name: str, log_id: str) -> Windows:
@@ -453,7 +453,7 @@ class Application:
         )
 
     async def web(self, names: Iterable[str]) -> "WebServer | None":
-        """Open the configured port and return what tells of these targets there; None: no port.
+        """Open the configured port and return the server for these targets; None without a port.
 
         Raises:
             ConfigError: the port cannot be opened.
@@ -495,7 +495,7 @@ class Application:
         return self._source_storage
 
     def _history_with(self, names: Sequence[str], *, preferred: bool = True) -> History:
-        """Return the log's history, with the archives of some targets for what it lacks."""
+        """Return the log's history, with the archives of some targets for what the log lacks."""
         log = self._spliced(names, preferred=preferred)
         layout = source_layout(self.settings.watched)
         history_source = HistorySource(source=self.source_name, layout=layout, log=log, bases=log)
@@ -509,7 +509,7 @@ class Application:
         )
 
     async def backup(self, target: ConfiguredTarget) -> Backup:
-        """Return another target as what bytes come from; its metadata store may be gone."""
+        """Return another target as the source of bytes; its metadata store may be gone."""
         log_id = (await self._log.span()).log_id
         return Backup(
             layout=layout(target.settings.deep_storage),

@@ -33,23 +33,23 @@ from replicator.services.store.drill_record import DrillRecord
 if TYPE_CHECKING:
     from replicator.adapters.scratch.druid import Distribution
 
-# The HTTP client takes a while to import: only where a Druid is tried.
+# The HTTP client takes a while to import, so it is imported only where a Druid is tried.
 
 DATABASE, SEGMENTS, DRUID = "postgresql", "segments", "druid"
 """Names of the parts of a scratch folder."""
 
 
 def record(application: Application, name: str) -> DrillRecord:
-    """Return the evidence that a target keeps."""
+    """Return the record of evidence in a target's store."""
     return DrillRecord(application.target(name).storage.area())
 
 
 def driller(application: Application, name: str, *, log_id: str | None = None) -> Driller:
-    """Return what drills a target's store.
+    """Return the driller of a target's store.
 
     Raises:
         ConfigError: the package of the embedded PostgreSQL is not installed, or there is no Druid
-            where the configuration says.
+            at the configured path.
     """
     embedded_postgresql.require()
     if (druid := application.settings.drill.druid) is not None:
@@ -67,7 +67,7 @@ def driller(application: Application, name: str, *, log_id: str | None = None) -
 
 
 def schedule(application: Application, names: Iterable[str]) -> DrillSchedule | None:
-    """Return the service that drills these targets when they are due; None: none ever is.
+    """Return the service that drills these targets when they are due; None if none ever is.
 
     Raises:
         ConfigError: as for `driller`.
@@ -94,7 +94,7 @@ def schedule(application: Application, names: Iterable[str]) -> DrillSchedule | 
 async def _rehearsal(
     application: Application, name: str, log_id: str | None, observer: Observer
 ) -> AsyncGenerator[Rehearsal]:
-    """Open a store, and make an empty cluster's metadata and deep storage to restore it to."""
+    """Open a store, and create an empty cluster's metadata and deep storage to restore it to."""
     settings = application.settings.drill
     store = await application.store(name, log_id=log_id)
     async with (
@@ -122,7 +122,7 @@ async def _rehearsal(
 
 @asynccontextmanager
 async def _database(folder: Path, settings: DrillSettings) -> AsyncGenerator[str]:
-    """Run a scratch PostgreSQL, on loopback for a Druid only: Java knows no Unix sockets."""
+    """Run a scratch PostgreSQL; on loopback only for a Druid: Java knows no Unix sockets."""
     async with embedded_postgresql.running(
         folder / DATABASE,
         loopback=None if settings.druid is None else embedded_postgresql.Loopback(),
@@ -179,7 +179,7 @@ async def _scratch_target(
     """Return an empty target like the drilled one, in a scratch folder."""
     metadata = PostgresqlMetadataWriter(dsn)
     await metadata.create(settings.druid_release, centralized=settings.centralized_schema)
-    (folder / SEGMENTS).mkdir(mode=0o700)  # a Druid of the drill is this same user
+    (folder / SEGMENTS).mkdir(mode=0o700)  # a Druid of the drill runs as the same user
     storage = LocalDeepStorage(folder / SEGMENTS)
     await storage.create()
     return ConfiguredTarget(

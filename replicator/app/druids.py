@@ -13,7 +13,7 @@ from replicator.services.verification.query_verifier import QueryLimits, QueryVe
 if TYPE_CHECKING:
     from replicator.adapters.druid.request import DruidLogin
 
-# The HTTP client takes a while to import: only where a Druid is asked.
+# The HTTP client takes a while to import, so it is imported only where a Druid is queried.
 
 
 def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidCluster:
@@ -31,7 +31,7 @@ def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidC
 
 
 def source_status(settings: Settings, environ: Mapping[str, str]) -> TellsRelease | None:
-    """Return what tells the source's release, None when the configuration does not say where."""
+    """Return the service that tells the source's release; None without a configured address."""
     druid = settings.watched.druid
     if druid is None:
         return None
@@ -44,10 +44,10 @@ def source_status(settings: Settings, environ: Mapping[str, str]) -> TellsReleas
 def query_verifier(
     settings: Settings, target: str, environ: Mapping[str, str], rng: Random, observer: Observer
 ) -> QueryVerifier:
-    """Return what compares a target's answers with the source's.
+    """Return the service that compares a target's answers with the source's.
 
     Raises:
-        ConfigError: the configuration does not say where one of the two Brokers is.
+        ConfigError: the configuration lacks the address of one of the two Brokers.
     """
     queries = settings.queries
     timeout_s = queries.query_timeout_s

@@ -1,4 +1,4 @@
-"""What says of a watcher and of appliers that they are running, made from one configuration."""
+"""Heartbeats of the watcher and the appliers of one process, created from one configuration."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from replicator.services.running.heart import BEAT_S, Heart
 
 
 class Hearts:
-    """The hearts of one process, which see what its services do."""
+    """The hearts of one process, which observe its services."""
 
     def __init__(self, monitoring: Monitoring, clock: Clock) -> None:
         self._monitoring, self._clock = monitoring, clock

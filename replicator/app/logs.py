@@ -14,7 +14,7 @@ Log: TypeAlias = "SqliteEventLog | KafkaEventLog"
 
 
 def missing_folder(settings: LogSettings | None) -> str | None:
-    """Return the folder that a log cannot be made in, because it is not there."""
+    """Return the missing folder that keeps a log from being created; None if there is none."""
     if isinstance(settings, SqliteLogSettings) and not settings.path.parent.is_dir():
         return str(settings.path.parent)
     return None
@@ -26,7 +26,8 @@ def event_log(settings: LogSettings, source: str, clock: Clock, environ: Mapping
         case SqliteLogSettings(path=path):
             return SqliteEventLog(path, clock, source)
         case KafkaLogSettings():
-            # Kafka's client takes a while to import: only where there is a Kafka
+            # Kafka's client takes a while to import, so it is imported only where Kafka is
+            # configured.
             from replicator.app.kafka_logs import kafka_event_log  # noqa: PLC0415 - see above
 
             return kafka_event_log(settings, source, clock, environ)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Monitoring:
-    """What is counted and told of one configured application; nothing, when `web` is not set."""
+    """Metrics and status of one configured application; nothing without `web`."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Monitoring:
     def status_reader(
         self, history: History, *, records_per_look_max: int | None = None
     ) -> StatusReader:
-        """Return what looks at log and targets."""
+        """Return the reader of log and targets."""
         return StatusReader(
             source=self._settings.watched.name,
             history=history,
@@ -107,7 +107,7 @@ def _metrics(settings: Settings, clock: Clock) -> "Metrics":
 
 
 def promises(settings: TargetSettings) -> Promises:
-    """Return what was promised of a target."""
+    """Return the promises that are configured for a target."""
     return Promises(
         rpo=settings.rpo + settings.delay,
         silence=settings.rpo,

@@ -52,17 +52,17 @@ from replicator.services.verification.repairer import Repairer, RepairSource
 from replicator.services.verification.verifier import Verifier
 
 RENEWALS_PER_LEASE = 5
-"""A restore's lease survives some lost renewals."""
+"""Renewals in the length of a restore's lease, which therefore survives some failed ones."""
 BASE_LOOK_S = 60.0
-"""Time between two looks whether a target's next base is due, in seconds."""
+"""Seconds between two checks whether a target's next base is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistorySource:
-    """Where a target's rows come from."""
+    """Source of a target's rows."""
 
     source: str
-    """The source's name in every event."""
+    """Name of the source in every event."""
     layout: SourceLayout
     log: EventLog
     bases: Bases
@@ -78,7 +78,7 @@ class Tools:
     observer: Callable[[str], Observer]
     """Returns the observer of a target's services, by the target's name."""
     records_per_read_max: int = RECORDS_PER_READ_MAX
-    """Records of a log that are in memory at once; of rows that are written, see the settings."""
+    """Number of a log's records in memory at once; the settings limit rows that are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +86,15 @@ class Allowed:
     """What the operator allowed an applier for this run."""
 
     resume: bool = False
-    """Go on after a restore in place."""
+    """Whether the operator lets the applier continue after a restore in place."""
     adopt: bool = False
-    """Take over a target that holds rows this tool did not write."""
+    """Whether the applier may take over a target with rows that this tool did not write."""
     new_log: bool = False
-    """Go over to the configured log: the one that the target followed is lost."""
+    """Whether the target changes to the configured log because the log it followed is lost."""
 
 
 def history_of(history_source: HistorySource, tools: Tools, observer: Observer) -> History:
-    """Return what reads the history that a target's rows come from."""
+    """Return the reader of the history that a target's rows come from."""
     return History(
         history_source.log,
         source=history_source.source,
@@ -116,7 +116,7 @@ def watcher(
     observer: Observer,
     trust_versions: bool = False,
 ) -> Watcher:
-    """Return the watcher of a source; `history` reads the log that it writes to.
+    """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
     `trust_versions` says that row versions may be trusted again, though they missed a change.
     """
@@ -146,10 +146,9 @@ def watcher(
 async def mapping(
     history_source: HistorySource, target: ConfiguredTarget, *, elsewhere: Layout | None = None
 ) -> RowMapping:
-    """Return the rule by which the source's rows become a target's; its tables are looked at.
+    """Return the rule that maps the source's rows to a target's; the target's tables are read.
 
-    `elsewhere` is how the storage writes load specs that has the bytes, when it is not the
-    target's own.
+    `elsewhere` is the layout of the storage that holds the bytes, if not the target's own.
     """
     return RowMapping(
         source=history_source.layout,
@@ -170,7 +169,7 @@ def archivist(
     history: History,
     observer: Observer,
 ) -> Archivist:
-    """Return what keeps a history in a store, whose segments are where `kept` says."""
+    """Return the service that writes a history to a store with segments in `target_layout`."""
     return Archivist(
         source=history_source.source,
         store=store,
@@ -185,14 +184,14 @@ def archivist(
 
 
 class Pipeline:
-    """Makes the services of one target.
+    """Creates the services of one target.
 
     Args:
         history_source: Log and layout that the rows come from.
-        target: Where they go.
-        tools: What is shared.
-        mapping: How the ones become the others.
-        store: The target's store, where somebody has read in it before; None: nobody has.
+        target: Target that receives the rows.
+        tools: Everything that the services of one process share.
+        mapping: Rule that turns source rows into target rows.
+        store: The target's store, if this process has read it before; None otherwise.
     """
 
     def __init__(
@@ -221,7 +220,7 @@ class Pipeline:
         self._rates = RateBook(self.target.area, observer)
 
     def applier(self, bytes_from: DeepStorageReader, allowed: Allowed) -> Applier:
-        """Return what follows the log, with the source's bytes."""
+        """Return the applier that follows the log, with the source's bytes."""
         settings = self._settings
         return Applier(
             self.target,
@@ -244,11 +243,11 @@ class Pipeline:
         )
 
     def restorer(self, bytes_from: BytesFrom, *, of: ConfiguredTarget | None = None) -> Restorer:
-        """Return what brings the target to a cut with bytes of the source or of a target.
+        """Return the restorer of the target, with bytes of the source or of another target.
 
         Args:
-            bytes_from: The storage that bytes are copied from.
-            of: The target that it is of; None: the source.
+            bytes_from: Storage that bytes are copied from.
+            of: Target that this storage belongs to; None for the source.
         """
         return Restorer(
             self.target,
@@ -263,12 +262,12 @@ class Pipeline:
     def restorer_by_reference(
         self, backup: Backup, *, of: ConfiguredTarget, keep: Keep
     ) -> Restorer:
-        """Return what brings the target's rows to a cut whose bytes stay in the backup.
+        """Return the restorer of the target's rows to a cut whose bytes stay in the backup.
 
         Args:
-            backup: Where they stay.
-            of: The target that it is of.
-            keep: Keeps them there from then on.
+            backup: Backup that keeps the bytes.
+            of: Target that the backup belongs to.
+            keep: Keeps the bytes in the backup from then on.
         """
         beside = replace(self.target, storage=backup.storage)
         return Restorer(
@@ -283,9 +282,9 @@ class Pipeline:
         )
 
     def restorer_in_place(self, backup: Backup) -> Restorer:
-        """Return what brings the target to a cut that its own store keeps, of whichever log.
+        """Return the restorer of the target to a cut in its own store, of whichever log.
 
-        Every byte is in its place already; what has a receipt counts, and nothing is copied.
+        All bytes are at their locations already; those with a receipt count, and nothing is copied.
         """
         return Restorer(
             self.target,
@@ -301,9 +300,9 @@ class Pipeline:
     def estimator(
         self, bytes_from: BytesFrom, route: CopyRoute, *, stays: bool = False
     ) -> Estimator:
-        """Return what finds out what a restore costs, with bytes as for `restorer`.
+        """Return the estimator of a restore's cost, with bytes as for `restorer`.
 
-        `stays` says that the bytes are served where they are.
+        `stays` says that the bytes are used where they are.
         """
         target = self.target
         if stays and isinstance(bytes_from, Backup):
@@ -318,7 +317,7 @@ class Pipeline:
         )
 
     def renamer(self, bytes_from: BytesFrom, *, of: ConfiguredTarget | None = None) -> Renamer:
-        """Return what restores a datasource under another name, with bytes as for `restorer`.
+        """Return the service that restores under another name, with bytes as for `restorer`.
 
         Raises:
             ConfigError: the target is an archive, which has no rows.
@@ -336,7 +335,7 @@ class Pipeline:
         )
 
     def verifier(self) -> Verifier:
-        """Return what proves the target."""
+        """Return the target's verifier."""
         return Verifier(
             self.target,
             reconciler=self.reconciler(),
@@ -346,7 +345,7 @@ class Pipeline:
         )
 
     def repairer(self, bytes_from: BytesFrom) -> Repairer:
-        """Return what puts the target right, with bytes as for `restorer`."""
+        """Return the service that repairs the target, with bytes as for `restorer`."""
         backup = bytes_from if isinstance(bytes_from, Backup) else None
         reader = bytes_from.storage if isinstance(bytes_from, Backup) else bytes_from
         return Repairer(
@@ -361,7 +360,7 @@ class Pipeline:
         )
 
     def archivist(self) -> Archivist:
-        """Return what keeps the target's own history."""
+        """Return the service that writes the target's own history."""
         return archivist(
             self._settings.history,
             self._history_source,
@@ -372,7 +371,7 @@ class Pipeline:
         )
 
     def base_writer(self, *, interval_s: float = BASE_LOOK_S) -> BaseWriter:
-        """Return what writes the target's bases when they are due."""
+        """Return the service that writes the target's bases when they are due."""
         return BaseWriter(
             self.target,
             archivist=self.archivist(),
@@ -382,11 +381,11 @@ class Pipeline:
         )
 
     def reconciler(self) -> Reconciler:
-        """Return what compares the target with cuts."""
+        """Return the service that compares the target with cuts."""
         return Reconciler(self.target, mapping=self._mapping)
 
     def retry(self) -> Retry:
-        """Return how often something of the target is tried, and how much at once."""
+        """Return the retry policy of the target's requests, and how many run at once."""
         settings = self._settings
         return Retry(
             settings.retry.policy,
@@ -396,11 +395,11 @@ class Pipeline:
         )
 
     def placing(self) -> TargetLocator:
-        """Return where the target keeps what a record asks for."""
+        """Return the rule that finds where the target keeps what a record references."""
         return TargetLocator(source=self._history_source.layout, target=self._mapping.target)
 
     def guard(self, of: ConfiguredTarget) -> ExpiryGuard:
-        """Return what knows of expiries in the store that the target's bytes are in."""
+        """Return the guard against expiries in the store that holds the target's bytes."""
         intents = Intents(
             of.storage.area(),
             clock=self._tools.clock,
@@ -409,7 +408,7 @@ class Pipeline:
         return ExpiryGuard(intents=intents, history=self.target.history, placing=self.placing())
 
     def _leases(self, of: ConfiguredTarget, *, keep: Keep | None = None) -> RestoreLeases:
-        """Return what keeps expiries away from a restore; `of` is whose bytes are used."""
+        """Return the leases of a restore; `of` is the target whose bytes are used."""
         stores = {of.name: of, self.target.name: self._configured}
         lease = of.settings.expiry.restore_lease
         return RestoreLeases(
@@ -431,11 +430,11 @@ class Pipeline:
         )
 
     def executor(self) -> Executor:
-        """Return what writes the target's rows."""
+        """Return the service that writes the target's rows."""
         return Executor(self._writing(self.target), mapping=self._mapping, rates=self._rates)
 
     def _writing(self, target: Target) -> Target:
-        """Return a target whose history gives as many rows at once as may be in memory."""
+        """Return the target with a history that reads as many rows at once as may be in memory."""
         rows_max = self._settings.rows_per_batch_max
         tools = replace(self._tools, records_per_read_max=rows_max)
         return replace(target, history=history_of(self._history_source, tools, target.observer))

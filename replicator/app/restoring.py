@@ -1,4 +1,4 @@
-"""What brings a target back: the services of a restore, from wherever its bytes come."""
+"""Creates the services of a restore, wherever its bytes come from."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,34 +20,34 @@ from replicator.services.target.copier import Backup, BytesFrom
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Decided:
-    """From where to where, and by which services."""
+    """History, bytes and services that a restore uses."""
 
     pipeline: Pipeline
     bytes_from: BytesFrom
     settings: DeepStorageSettings
     """Settings of the storage that has the bytes."""
     of: ConfiguredTarget | None
-    """The target that it is of; None: the source."""
+    """Target that the storage belongs to; None for the source."""
     store: OpenStore | None
-    """The store that says what there was; None: the log does."""
+    """Store whose history is restored; None if the log's history is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Whose bytes are used, and what is changed."""
+    """Which bytes a restore uses, and which target it changes."""
 
     target: str
     into: str
     from_store: bool = False
-    """Whether nothing but the target's store is asked."""
+    """Whether only the target's store is read, and not the log."""
     log_id: str | None = None
     by_reference: bool = False
 
     async def restorer(self, application: Application) -> Restorer:
-        """Return what carries a restore out.
+        """Return the restorer.
 
         Raises:
-            ConfigError: an archive is to be restored in place.
+            ConfigError: the target is an archive and is to be restored in place.
         """
         if self._is_in_place:
             _refuse_archive(application.target(self.target))
@@ -62,7 +62,7 @@ class Place:
         return decided.pipeline.restorer(decided.bytes_from, of=decided.of)
 
     async def estimator(self, application: Application) -> Estimator:
-        """Return what finds out what a restore costs."""
+        """Return the estimator of the restore's cost."""
         decided = await self._decide(application)
         return decided.pipeline.estimator(
             decided.bytes_from,
@@ -75,11 +75,11 @@ class Place:
         )
 
     async def renamer(self, application: Application) -> Renamer:
-        """Return what restores a datasource under another name.
+        """Return the service that restores a datasource under another name.
 
         Raises:
-            ConfigError: bytes in a store of another target are not shared; or the target that is
-                written to is an archive.
+            ConfigError: bytes in another target's store are to be shared, or the changed target is
+                an archive.
         """
         if self.by_reference:
             raise ConfigError("--rename copies what is in another store: leave out --by-reference")
@@ -90,10 +90,10 @@ class Place:
         return decided.pipeline.renamer(bytes_from, of=decided.of)
 
     async def _decide(self, application: Application) -> _Decided:
-        """Decide which history is read, and whose bytes: a store's, another target's, or both live.
+        """Decide which history and bytes are used: a store's, another target's, or the live ones.
 
-        A store alone is enough when nothing else is asked. Otherwise the log says what there was,
-        and the bytes are those of the source, or of the target that stands in for it.
+        With `from_store` a store alone is enough. Otherwise the log has the history, and the bytes
+        are those of the source, or of the target that stands in for it.
         """
         into = application.target(self.into)
         if self.from_store:
@@ -125,14 +125,14 @@ class Place:
         )
 
     def _backup(self, store: OpenStore) -> Backup:
-        """Return the store's bytes, by the layout that is configured now where they stay there."""
+        """Return the store's bytes, by the configured layout if they stay there."""
         return store.backup(
             layout(store.target.settings.deep_storage) if self.by_reference else None
         )
 
     @property
     def _is_in_place(self) -> bool:
-        """Whether the bytes are where they are needed."""
+        """Whether the bytes are already where they are needed."""
         return self.into == self.target
 
     def storage_digests(self, application: Application) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What keeps and what expires in one target's store: the services, made from a configuration."""
+"""Creates the retention services of one target's store from a configuration."""
 
 from replicator.app.pipeline import HistorySource, Pipeline, Tools, archivist, history_of
 from replicator.app.storages import layout
@@ -20,13 +20,13 @@ from replicator.services.store.points import StorePoints
 
 
 class Retention:
-    """Makes the services of one store; all that they need to know stands in it.
+    """Creates the services of one store; everything that they need to know is in it.
 
     Args:
-        archive: The history in the store.
-        pipeline: Makes the target's services, fed from that history, over the same store.
-        target: The target whose store it is.
-        tools: What is shared.
+        archive: History in the store.
+        pipeline: Creates the target's services, fed from that history, over the same store.
+        target: Target that the store belongs to.
+        tools: Everything that the services of one process share.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Retention:
         self._target, self._store = pipeline.target, archive.store
 
     def planner(self) -> ExpiryPlanner:
-        """Return what says what would expire."""
+        """Return the planner, which finds what would expire."""
         return ExpiryPlanner(
             self._target,
             self._store,
@@ -48,7 +48,7 @@ class Retention:
         )
 
     def expirer(self) -> Expirer:
-        """Return what deletes it."""
+        """Return the expirer, which deletes it."""
         return Expirer(
             self._target,
             self._store,
@@ -61,7 +61,7 @@ class Retention:
         )
 
     def object_locker(self) -> ObjectLocker:
-        """Return what locks what is kept.
+        """Return the service that locks what is retained.
 
         Raises:
             ConfigError: the target's storage has no locks.
@@ -75,7 +75,7 @@ class Retention:
         return self.locks()
 
     def locks(self) -> ObjectLocker:
-        """Return what locks what is kept in a storage that is known to have locks."""
+        """Return the service that locks what is retained, for a storage that has locks."""
         return ObjectLocker(
             self._target,
             planner=self.planner(),
@@ -116,7 +116,7 @@ class Retention:
 def holds(
     archive: ArchivedLog, history_source: HistorySource, target: ConfiguredTarget, tools: Tools
 ) -> Holds:
-    """Return what keeps cuts of a store from expiring; the target's rows are not asked.
+    """Return the holds of a store; the target's rows are not read.
 
     `history_source` reads from the `archive`.
     """

@@ -167,7 +167,7 @@ class TargetStatus:
 
 @dataclass(slots=True)
 class _KnownLog:
-    """What was read of the log for one target, so that the next look reads only what is new."""
+    """What was read of the log for one target, so that the next look reads only new records."""
 
     backlog: BacklogReader
     needed: Offset = NOTHING
@@ -181,27 +181,27 @@ class _KnownLog:
 
 @dataclass(slots=True, kw_only=True)
 class StatusReader:
-    """Looks at log and targets, as often as it is asked."""
+    """Reads the status of log and targets on each call."""
 
     source: str
     history: History
     clock: Clock
     kill_buffer: timedelta | None
-    """How long the source spares an unused segment; None: nothing kills there."""
+    """How long the source spares an unused segment; None if no kill task runs there."""
     records_per_look_max: int | None = None
-    """Records that one look reads for a target; None: all of them."""
+    """Number of records that one look reads for a target; None for all."""
     _log: LogStatus | None = field(default=None, init=False)
     _known: dict[str, _KnownLog] = field(default_factory=dict, init=False)
 
     async def log_or_why(self) -> LogStatus:
-        """Return what the log holds; one that cannot be read says why, and hides no target."""
+        """Return the state of the log; an unreadable log is a state too and hides no target."""
         try:
             return await self.log()
         except ReplicatorError as exc:
             return LogStatus(log_id="", records=0, last=None, first=Offset(0), unknown=str(exc))
 
     async def log(self) -> LogStatus:
-        """Return what the log holds; an empty status when there is no log yet."""
+        """Return the state of the log; an empty one if there is no log yet."""
         try:
             span = await self.history.span()
             retention = await self.history.retention()
@@ -260,7 +260,7 @@ class StatusReader:
         )
 
     async def _look_into_store(self, known: _KnownLog, area: Area) -> None:
-        """See how drills, proofs and rates stand; what was known stays while the store is away."""
+        """Read drills, proofs and rates; keep the last values while the store is unreachable."""
         now = self.clock.now()
         if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
             return
@@ -268,7 +268,7 @@ class StatusReader:
         found = await DrillRecord(area).drilled()
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
-        with suppress(TransientError, ConfigError):  # `drilled.unknown` says so of the same store
+        with suppress(TransientError, ConfigError):  # `drilled.unknown` reports the same store
             known.proved = last_good(await area.names(f"{PROOFS}/"))
             known.rates = await RateBook(area, lambda _: None).rates()
 
@@ -285,7 +285,7 @@ class StatusReader:
     async def _log_margin(
         self, known: _KnownLog, reached: Offset, end: Offset, log: LogStatus
     ) -> timedelta | None:
-        """Return how long the record after the target's cut is kept; of none, the next one."""
+        """Return how long the log keeps the first record after the cut, or the next one."""
         if log.retention is None:
             return None
         if end <= reached:
@@ -304,7 +304,7 @@ def _is_elsewhere(state: TargetState, log: LogStatus) -> bool:
 
 
 def _lag_records(state: TargetState, log: LogStatus) -> int | None:
-    """Return how many records of this log come after the target's cut."""
+    """Return the number of this log's records after the target's cut."""
     if log.last is None or _is_elsewhere(state, log):
         return None
     reached = state.checkpoint.offset if state.checkpoint else NOTHING
@@ -312,7 +312,7 @@ def _lag_records(state: TargetState, log: LogStatus) -> int | None:
 
 
 def _follows(state: TargetState, log: LogStatus) -> bool:
-    """Whether the target needs anything more of this log."""
+    """Return whether the target still needs records of this log."""
     checkpoint = state.checkpoint
     if checkpoint is None:
         return True

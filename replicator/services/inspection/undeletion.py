@@ -1,7 +1,7 @@
 """Finds out how a datasource was dropped, and what would make its segments used again.
 
-On a target that is a restore of one datasource. On the source nothing is ever done: its operator
-gets a list of what to ask Druid for.
+On a target that is a restore of one datasource. Nothing is ever done at the source: its operator
+gets a list of requests to Druid.
 """
 
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ from replicator.services.history.search import search
 
 KILLED_SHOWN_MAX = 100
 FIRST = 0
-"""A log that still has this offset was never trimmed."""
+"""Offset that only a log that was never trimmed still has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsedCount:
-    """How many segments of a datasource were used in a cut."""
+    """Number of used segments of a datasource in a cut."""
 
     cut: ClosedCut
     used: int
@@ -49,33 +49,33 @@ class UsedCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """How a datasource went."""
+    """How a datasource was dropped."""
 
     last: UsedCount
-    """The last cut in which any of its segments was used."""
+    """The last cut in which a segment of the datasource was used."""
     before: UsedCount
-    """The last cut before they began to go; the same as `last` when all went at once."""
+    """The last cut before the first of them was dropped; equal to `last` for a drop in one cut."""
 
 
 @dataclass(slots=True, kw_only=True)
 class SourcePlan:
-    """What a source's operator can do to have a datasource as it was in a cut."""
+    """What a source's operator can do to restore a datasource as it was in a cut."""
 
     cut: ClosedCut
     now: ClosedCut
-    """The log's last cut: the source as it is known."""
+    """The log's last cut, which is what is known of the source's present state."""
     wanted: int = 0
-    """How many segments were used in the cut."""
+    """Number of segments that were used in the cut."""
     used: int = 0
-    """How many of them still are, or are again."""
+    """Number of these segments that are used now."""
     mark_used: list[str] = field(default_factory=list)
     mark_unused: list[str] = field(default_factory=list)
-    """Newer ones that would hide them."""
+    """Ids of newer segments that would hide them."""
     killed: list[str] = field(default_factory=list)
-    """At most `KILLED_SHOWN_MAX` of those whose rows are gone; the count below is complete."""
+    """Ids of segments whose rows are gone, at most `KILLED_SHOWN_MAX`; their count is complete."""
     killed_count: int = 0
     drop_rules: Sequence[str] = ()
-    """Types of rules that may drop it again at once."""
+    """Types of load rules that may drop the datasource again at once."""
     calls: Sequence[DruidCall] = ()
 
 
@@ -87,7 +87,7 @@ class Undeletion:
         self._observer = observer
 
     async def dropped(self, datasource: str) -> Drop:
-        """Return how the datasource went.
+        """Return how the datasource was dropped.
 
         Raises:
             NotFoundError: the log never had a used segment of it.
@@ -110,7 +110,7 @@ class Undeletion:
         return Drop(last=tide.last, before=tide.before)
 
     async def _used(self, datasource: str) -> int:
-        """Return how many segments are used now, also those that a trimmed log says nothing of."""
+        """Return how many segments are used now, including rows that a trimmed log lacks."""
         if (await self._history.span()).first == FIRST:
             return 0
         now = await self._history.find(Latest())
@@ -155,10 +155,10 @@ class Undeletion:
             plan.killed.append(segment.id)
 
     async def _mark_used(self, plan: SourcePlan, offsets: Offsets) -> Timeline:
-        """Say which are to be marked used; return where all of them are wanted.
+        """Collect the segments to mark as used; return the timeline of all wanted segments.
 
-        Those that are still used count too: Druid marks what an overwrite hides as unused a quarter
-        of an hour later only (millisToWaitBeforeDeleting); until then it is hidden all the same.
+        Segments that are still used count too: Druid marks what an overwrite hides as unused only a
+        quarter of an hour later (millisToWaitBeforeDeleting), and it is hidden until then as well.
         """
         wanted = await self._segments(offsets)
         plan.mark_used = sorted(one.id for one in wanted if not one.used)
@@ -189,7 +189,7 @@ class Undeletion:
 
 
 class _WantedOffsets:
-    """Takes the segments of a datasource."""
+    """A `Visitor` that collects the segments of a datasource."""
 
     def __init__(self, datasource: str) -> None:
         self._datasource = datasource
@@ -215,7 +215,7 @@ class _UsedVisitor:
 
     @property
     def used(self) -> int:
-        """How many are used now."""
+        """Number of segments that are used now."""
         return len(self._keys)
 
     def see(self, found: EventSubject, _: Record) -> None:
@@ -253,6 +253,6 @@ def _drops(rules: Rules) -> list[str]:
 
 
 def _outside(some: Ledger, other: Ledger, *, inside: bool = False) -> Offsets:
-    """Return where the rows of a ledger are that the other one does not have (or has)."""
+    """Return the offsets of rows that the other ledger lacks (or, with `inside`, has)."""
     found: Offsets = np.sort(some.offsets[np.isin(some.keys, other.keys) == inside])
     return found

@@ -24,9 +24,9 @@ BEAT_S = 5.0
 
 
 class Heart:
-    """Beats beside one service, and is told by its observations whether the work goes on.
+    """Writes heartbeats beside one service, whose observations show whether its work goes on.
 
-    A log that is away, or does not let us say so, stops no work: that is told once.
+    A log that is unreachable, or denies heartbeats, stops no work: this is reported once.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Heart:
         self._done_at, self._waits = pulse.done_at, pulse.waits
 
     def observe(self, observation: Observation) -> None:
-        """See whether the work goes on."""
+        """Note from an observation whether the work goes on."""
         match observation:
             case Polled() | Followed() | CutApplied() | ObjectCopied() | Progress():
                 self._done_at, self._waits = self._clock.now(), ""
@@ -48,18 +48,18 @@ class Heart:
                 pass
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Beat until `stop` is set, and then once more."""
+        """Write heartbeats until `stop` is set, and one more at the end."""
         while not stop.is_set():
             await self.beat()
             await pause(stop, BEAT_S)
         await self.end()
 
     async def beat(self) -> None:
-        """Say that it goes on."""
+        """Write a heartbeat."""
         await self._say(self._now())
 
     async def end(self) -> None:
-        """Say that it has stopped as it was told to."""
+        """Write a last heartbeat: the process ends as it was told to."""
         await self._say(self._now().stopped(self._clock.now()))
 
     def _now(self) -> Pulse:
@@ -79,7 +79,7 @@ class Heart:
         try:
             await self._pulses.beat(self._who, pulse_json(pulse))
         except (TransientError, NotFoundError):
-            return  # the service itself says so of the same log
+            return  # the service itself reports the same log as unreachable
         except ConfigError as exc:
             if not self._is_muted:
                 self._is_muted = True

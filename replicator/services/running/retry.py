@@ -1,4 +1,4 @@
-"""How a service tries again what may go well later."""
+"""Retries what may succeed later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,32 +13,33 @@ _Result = TypeVar("_Result")
 
 
 class Retry:
-    """Tries as often as a policy says, and tells what it waits for."""
+    """Tries as often as a policy allows, and reports each wait."""
 
     def __init__(
         self, policy: RetryPolicy, *, in_flight_max: int = 1, rng: Random, observer: Observer
     ) -> None:
-        """Begin with all slots free.
+        """Start with all slots free.
 
         Args:
-            policy: How often something is tried, and how long the waits are.
-            in_flight_max: How many things may be tried at once, each in one of `slots`.
-            rng: Draws the waits.
-            observer: Is told of each wait.
+            policy: Number of attempts, and length of the waits.
+            in_flight_max: Number of calls at once; a caller with several takes one of `slots` for
+                each.
+            rng: Source of jitter for the waits.
+            observer: Receives each wait.
         """
         self._policy, self._rng, self._observer = policy, rng, observer
         self.slots = asyncio.Semaphore(in_flight_max)
-        """Taken by whoever tries several things at once, one for each."""
+        """One slot for each call in flight; taken by callers that make several calls at once."""
 
     def delays_s(self) -> Iterator[float]:
-        """Yield the waits in seconds between one thing's attempts, one less than there are."""
+        """Yield the waits in seconds between the attempts, one less than there are attempts."""
         return self._policy.delays_s(self._rng)
 
     async def call(self, doing: str, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Return what an attempt returns; `doing` says what it is, for whoever looks.
+        """Return the result of the first successful attempt; `doing` names the call in reports.
 
         Raises:
-            TransientError: that of the last attempt. Other failures are not waited for.
+            TransientError: the error of the last attempt. Other errors are raised at once.
         """
         for delay_s in self.delays_s():
             try:

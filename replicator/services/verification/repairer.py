@@ -1,4 +1,4 @@
-"""Puts right what `verify` found: bytes from an origin that is checked first, then rows."""
+"""Repairs what `verify` found: first bytes, from a source that is checked before, then rows."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ from replicator.services.verification.verifier import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmended:
-    """A place that could not be put right, and why."""
+    """A location that could not be repaired, and why."""
 
     damaged: Damaged
     reason: str
@@ -51,58 +51,58 @@ class Unmended:
 
 @dataclass(slots=True, kw_only=True)
 class Repair:
-    """What was put right and what was not."""
+    """Result of a repair."""
 
     copied: int = 0
-    """Places that were stored again."""
+    """Number of locations that were stored again."""
     copied_bytes: int = 0
     unproved: int = 0
     """Number of copied locations that no receipt proved: the source's present bytes were taken."""
     vouched: int = 0
-    """Places whose bytes were right and that lacked a receipt."""
+    """Number of locations with right bytes that lacked a receipt."""
     unmended: list[Unmended] = field(default_factory=list)
     rows: int = 0
-    """Rows written or removed."""
+    """Number of rows that were written or deleted."""
     uncopied: tuple[Uncopied, ...] = ()
-    """Rows that still differ, because the target cannot have their bytes."""
+    """Rows that still differ because the target cannot have their bytes."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is left."""
+        """Whether nothing is left to repair."""
         return not self.unmended and not self.uncopied
 
     @property
     def did_something(self) -> bool:
-        """Whether anything was put right."""
+        """Whether anything was repaired."""
         return bool(self.copied or self.vouched or self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class RepairSource:
-    """Where right bytes come from: the source, or another target with receipts of its own."""
+    """Source of right bytes: the source's storage, or another target with receipts of its own."""
 
     reader: DeepStorageReader
     backup: Backup | None = None
 
     def location(self, damaged: Damaged) -> Location:
-        """Return where the bytes of a place are kept there."""
+        """Return the location of the damaged bytes in this storage."""
         if self.backup is None:
             return damaged.source_location
         return self.backup.layout.place(damaged.source_location)
 
     def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
-        """Return how they are read, and by which place: a folder out of the zip that it became."""
+        """Return the reader and the location to read: a packed folder is read out of its zip."""
         location = self.location(damaged)
         if _unpacks(damaged, location):
             return Unpacking(self.reader), unpacked(location)
         return self.reader, location
 
     async def checked(self, damaged: Damaged) -> tuple[Checked, ...]:
-        """Read what is there and return its checksums.
+        """Read the bytes and return their checksums.
 
         Raises:
-            MissingObjectError: it is not there, or not whole.
-            CorruptionError: the other target's own receipt says that it is altered.
+            MissingObjectError: the bytes are missing or incomplete.
+            CorruptionError: the other target's own receipt shows that they are altered.
         """
         reader, location = self.reading(damaged)
         found = await reader.check(location)
@@ -121,17 +121,17 @@ def _unpacks(damaged: Damaged, location: Location) -> bool:
 
 
 class Repairer:
-    """One interval after the other: the origin is read and compared before anything is changed.
+    """Repairs one location after the other; the source is read and compared before any change.
 
     Args:
-        target: The one that is put right.
-        replacer: Replaces what its storage holds.
+        target: Target to repair.
+        replacer: Replaces bytes in the target's storage.
         source: Storage that holds the right bytes.
-        verifier: Says what is wrong.
-        copier: Brings the bytes of rows that are missing.
+        verifier: Finds what is damaged.
+        copier: Copies the bytes of missing rows.
         executor: Writes these rows.
-        leases: Keep expiries away meanwhile.
-        retry: How often a place is tried, and how many at once.
+        leases: Keep expiries away during the repair.
+        retry: Number of attempts for one location, and of locations at once.
     """
 
     def __init__(
@@ -152,23 +152,23 @@ class Repairer:
         self._retry = retry
 
     async def plan(self, level: Level, *, extent: Extent) -> Verification:
-        """Return what is wrong; nothing is changed.
+        """Return what is damaged; nothing is changed.
 
         Raises:
             NotFoundError: nothing was applied to the target yet.
-            RefusedError: it was promoted.
+            RefusedError: the target was promoted.
         """
         refuse_promoted(await self._target.checkpoint(), self._target.name)
         return await self._verifier.verify(level, extent=extent)
 
     async def execute(self, plan: Verification, *, extent: Extent) -> Repair:
-        """Put right what the plan names; what is right by now is left alone.
+        """Repair what the plan names; what is right by now is left alone.
 
-        Rows are put right last, and only when some differ: then a running applier stops.
+        Rows come last, and only if some differ: then a running applier pauses.
 
         Raises:
-            TransientError: a storage was away for longer than the retry policy lasts.
-            FencedError: somebody else took over while rows were compared; none was changed.
+            TransientError: a storage was unreachable for longer than the retry policy allows.
+            FencedError: another process took over while rows were compared; none was changed.
         """
         repair, done = Repair(), 0
         ordered = sorted(plan.damaged, key=lambda one: (one.datasource, one.start, one.end))
@@ -201,7 +201,7 @@ class Repairer:
             repair.unmended.append(Unmended(damaged=damaged, reason=str(exc)))
 
     async def _mend_once(self, damaged: Damaged, repair: Repair) -> None:
-        """Read the origin once, compare it, and only then touch the place."""
+        """Read the source once and compare it before changing anything at the location."""
         truth, here = await self._truth(damaged.location), await self._here(damaged.location)
         if truth is not None and here == truth.objects:
             await self._write_receipt(damaged.location, truth, repair)
@@ -231,7 +231,7 @@ class Repairer:
         )
 
     async def _write_receipt(self, location: Location, receipt: Receipt, repair: Repair) -> None:
-        """Write a receipt that is missing; what was right in the meantime is left alone."""
+        """Write a missing receipt; one that was written meanwhile is left alone."""
         try:
             missing = await self._storage.receipt(location) is None
         except CorruptionError:
@@ -244,7 +244,7 @@ class Repairer:
         try:
             return await self._replacer.written_receipt(location)
         except CorruptionError:
-            return None  # it cannot be read: as if there were none
+            return None  # an unreadable receipt counts as a missing one
 
     async def _here(self, location: Location) -> tuple[Checked, ...]:
         try:
@@ -253,7 +253,7 @@ class Repairer:
             return ()
 
     async def _rows(self, repair: Repair, datasource: str | None) -> None:
-        """Make the rows those of the checkpoint, by the plan of a restore to where it is."""
+        """Make the rows those of the checkpoint, by the plan of a restore to that cut."""
         checkpoint = _required(await self._target.checkpoint(), self._target.name)
         async with self._leases.taken(checkpoint.log_id, checkpoint.offset, is_here=True):
             await self._put_right(repair, datasource)
@@ -262,7 +262,7 @@ class Repairer:
         state = await self._target.state()
         checkpoint, found = await self._compared(state, datasource)
         if found.plan.is_empty:
-            return  # somebody else has put them right: nobody is fenced
+            return  # the rows are right by now: no process is fenced
         before, state = state, await self._target.acquire()
         if state.checkpoint != before.checkpoint or state.epoch != before.epoch + 1:
             checkpoint, found = await self._compared(state, datasource)
