@@ -44,7 +44,7 @@ from replicator.ports import (
 KEPT_STATES = 8
 """Older files of the state are removed; a few stay, for those who look back."""
 ATTEMPTS_MAX = 100
-"""How often somebody else may be faster."""
+"""Number of attempts to write the state while other processes write it at the same time."""
 DIGITS = 20
 _NAME = re.compile(r"\d{20}\.json", re.ASCII)
 

@@ -41,11 +41,11 @@ from replicator.ports import OWN_AREA, Clock, Effective, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
-"""What a name node says that stands by, is starting, or is in safe mode; another may be at work."""
+"""Exceptions of a name node that is a standby, starting, or in safe mode; another may be active."""
 AWAY = frozenset({502, 503, 504})
-"""What a proxy says of one that is gone, or one that cannot answer now."""
+"""Answers of a proxy whose name node is gone or cannot answer now."""
 ENCRYPTED = "AuthorizationException"
-"""Of an encryption zone whose key this user may not use."""
+"""Exception for an encryption zone whose key this user may not use."""
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
 """Nobody goes on with a file that is older; the copy of one object takes minutes."""

@@ -108,9 +108,9 @@ class SourceSettings(Section):
     name: SourceName
     """Names the cluster in every event; never change it."""
     metadata: SomeMetadata
-    """Where its metadata store is; a replica will do (docs/postgresql.md, docs/mysql.md)."""
+    """Address of its metadata store; a replica will do (docs/postgresql.md, docs/mysql.md)."""
     deep_storage: DeepStorageSettings
-    """Where its segments' bytes are."""
+    """Storage of its segments' bytes."""
     other_deep_storages: OtherStorages = {}
     """Storages that its older or archived segments are in, by names of your choice."""
     druid: SourceDruidSettings | None = None
@@ -148,7 +148,7 @@ class PromotionSettings(Section):
     coordinator: bool = True
     """The Coordinator's dynamic configuration, but what names hosts or pauses and kills."""
     workers: bool = True
-    """How tasks are given to workers, unless hosts are named there; no auto-scaling."""
+    """Selection of workers for tasks, unless it names hosts; without auto-scaling."""
     brokers: bool = True
     """The Brokers' dynamic configuration, like blocked queries (Druid 37)."""
     security: bool = False
@@ -172,7 +172,7 @@ class ExpirySettings(Section):
     """How `expire` works, and what gives way to it."""
 
     lease: Duration = timedelta(minutes=30)
-    """How long it may delete without a word: an applier waits so long for one that died."""
+    """How long an expiry may delete unannounced: an applier waits as long for a dead one."""
     margin: Duration = timedelta(minutes=10)
     """The last part of that, in which it does not delete; longer than any one request takes."""
     clock_skew_max: Duration = timedelta(minutes=1)
@@ -193,9 +193,9 @@ class TargetSettings(Section):
     """A cluster, or a store alone, that is kept equal to the source."""
 
     metadata: SomeMetadata | None = None
-    """Where its own metadata store is; without one it is an archive: bytes and history alone."""
+    """Address of its metadata store; without one it is an archive: bytes and history alone."""
     deep_storage: DeepStorageSettings
-    """Where its own segments' bytes are, never inside the source's."""
+    """Storage of its own segments' bytes, never inside the source's."""
     druid: DruidSettings | None = None
     """Its own Druid; needed to promote it, to check its settings and what it answers."""
     druid_release: DruidRelease | None = None
@@ -213,13 +213,13 @@ class TargetSettings(Section):
     load_rules: LoadRulesSettings = LoadRulesSettings()
     """How the source's load rules become the target's."""
     promotion: PromotionSettings = PromotionSettings()
-    """What it takes over of the source's configuration by `promote` and `failover`."""
+    """Parts of the source's configuration that `promote` and `failover` take over."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
     """Segments copied at once; about where one disk or one network link is busy."""
     looks_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 32
     """Segments that `restore plan` looks for at once; each look is a request or two."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
-    """More missing segments than this in one cut are a wrong mount and not kills: stop."""
+    """Number of missing segments in one cut above which a wrong mount is suspected: stop."""
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long to wait for the log to say that missing bytes were killed, in seconds.
 
@@ -233,13 +233,13 @@ class TargetSettings(Section):
     history: HistorySettings = HistorySettings()
     """How its own history is kept."""
     drill: TargetDrillSettings = TargetDrillSettings()
-    """How often it is proved that the store alone is enough; see `replicator drill`."""
+    """How often a drill proves that the store alone is enough; see `replicator drill`."""
     retry: RetrySettings = RetrySettings()
     """When to try a copy or a transaction again."""
     retention: Duration | None = None
-    """How long any point in time can be restored; default: for ever, nothing expires."""
+    """Length of the window in which any point can be restored; default: all, nothing expires."""
     expiry: ExpirySettings = ExpirySettings()
-    """How that is carried out."""
+    """How history and bytes expire."""
     delay: Delay = timedelta(0)
     """How far its rows stay behind the source on purpose; default: not at all.
 

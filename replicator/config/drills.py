@@ -43,13 +43,13 @@ class DrillSettings(Section):
     for the database; with `druid` the bytes once more, as a Historical unpacks what it loads.
     """
     druid_release: Annotated[str, Field(pattern=r"^\d+(\.\d+){0,2}$")] = "37"
-    """Whose tables are made; the newest known has all columns that older ones have."""
+    """Release whose tables are created; the newest known one has all columns of older ones."""
     centralized_schema: bool = True
     """Whether with the tables of `druid.centralizedDatasourceSchema.enabled`."""
     start_timeout_s: Annotated[int, Field(ge=1, le=3600)] = 60
     """Longest wait for the embedded PostgreSQL to start, in seconds."""
     druid: ScratchDruidSettings | None = None
-    """What is restored is read by this Druid, too; default: rows and bytes are compared only."""
+    """Druid that reads what is restored; default: only rows and bytes are compared."""
 
 
 class TargetDrillSettings(Section):

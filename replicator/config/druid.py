@@ -11,9 +11,9 @@ class DruidLoginSettings(Password):
     """Who asks a Druid, and how long it may take."""
 
     username: Annotated[str, Field(min_length=1)] | None = None
-    """For basic authentication; default: none."""
+    """User for basic authentication; default: none."""
     ca_file: AbsolutePath | None = None
-    """Who signed the certificate of an https URL; default: the system's authorities."""
+    """Certificates of the signer of an https URL; default: the system's authorities."""
 
 
 class SourceDruidSettings(DruidLoginSettings):

@@ -29,7 +29,7 @@ class KafkaTlsSettings(Section):
     """How Kafka's brokers prove who they are, and perhaps how this program does."""
 
     ca_file: AbsolutePath | None = None
-    """Who signed the brokers' certificates; default: the system's authorities."""
+    """Certificates of the brokers' signer; default: the system's authorities."""
     certificate_file: AbsolutePath | None = None
     """Certificate of this program, when the brokers ask for one (PEM)."""
     key_file: AbsolutePath | None = None
@@ -40,7 +40,7 @@ class KafkaSaslSettings(Password):
     """Who this program is to Kafka's brokers."""
 
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    """How the password is shown; PLAIN shows it to the broker, so only with `tls`."""
+    """How the password is sent; PLAIN shows it to the broker, so it needs `tls`."""
     username: Annotated[str, Field(min_length=1)]
     """The principal, without `User:`."""
 

@@ -19,13 +19,13 @@ class PricesSettings(Section):
     currency: Annotated[str, Field(min_length=1, max_length=16)]
     """Said beside each sum, like USD."""
     request_get: Price = 0.0
-    """One request that reads or looks; stores' lists often say the price of 1,000 or 10,000."""
+    """Price of one request that reads; price lists often name 1,000 or 10,000 requests."""
     request_put: Price = 0.0
-    """One request that writes or copies."""
+    """Price of one request that writes or copies."""
     egress_gib: Price = 0.0
-    """One GiB that leaves where it comes from; copies that a service makes itself leave nothing."""
+    """Price of one GiB that leaves a storage; copies that a service makes itself leave nothing."""
     storage_gib_month: Price = 0.0
-    """One GiB kept for a month."""
+    """Price of one GiB kept for a month."""
 
     @property
     def prices(self) -> Prices:

@@ -94,7 +94,7 @@ class QueriesSettings(Section):
     interval_min_s: Positive = 86_400.0
     """Shorter intervals are compared together up to this, in seconds: an hour is not worth one."""
     repeats_max: Annotated[int, Field(ge=1, le=100)] = 4
-    """How often a difference is looked at again before it is said."""
+    """Number of repeated queries for a difference before it is reported."""
     repeat_wait_s: Positive = 30.0
     """Time between two such looks, in seconds; lag and load time of a standby are shorter."""
     suspects_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
@@ -109,11 +109,11 @@ class Settings(Section):
     source: SourceSettings | None = None
     """The cluster that is watched; without it only what targets keep themselves can be restored."""
     log: LogSettings | None = None
-    """Where the history is kept; it goes with `source`."""
+    """Log that keeps the history; it is required with `source`."""
     watch: WatchSettings = WatchSettings()
     """How the source is polled."""
     transfer: TransferSettings = TransferSettings()
-    """How bytes are moved."""
+    """How bytes are copied."""
     log_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that read the log when all of it is needed: a restore, a proof, a watcher's start.
 
@@ -123,11 +123,11 @@ class Settings(Section):
     queries: QueriesSettings = QueriesSettings()
     """How the answers of two Brokers are compared."""
     prices: PricesSettings | None = None
-    """What requests and bytes cost; default: `restore plan` shows no price."""
+    """Prices of requests and bytes; default: `restore plan` shows no price."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drill: DrillSettings = DrillSettings()
-    """Where drills restore to."""
+    """Place and limits of drills."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

@@ -21,7 +21,7 @@ from replicator.model.load_spec import key_prefix
 
 Name = Annotated[str, Field(min_length=1)]
 Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=512)]
-"""As Druid has it, slashes at its beginning and its end too: its keys have them."""
+"""Prefix as Druid has it, with its leading and trailing slashes: Druid's keys have them."""
 Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
 """Container and path: two storages meet when one path begins with the other in one container."""
 
@@ -55,7 +55,7 @@ class _RemoteStorage(Section):
     bytes_per_s_max: Size | None = None
     """Bytes in a second, in both directions together; default: no limit."""
     ca_file: AbsolutePath | None = None
-    """Who signed the certificate of an https endpoint; default: the system's authorities."""
+    """Certificates of the signer of an https endpoint; default: the system's authorities."""
     connect_timeout_s: Positive = 10.0
     """Longest wait for a connection, in seconds."""
     request_timeout_s: Positive = 300.0
@@ -79,7 +79,7 @@ class S3EncryptionSettings(Section):
     """
 
     type: Literal["s3", "kms", "kms-dsse"]
-    """Whose keys: S3's own (SSE-S3), those of KMS (SSE-KMS), or two layers of those (DSSE-KMS)."""
+    """Kind of keys: S3's own (SSE-S3), KMS' (SSE-KMS), or two layers of these (DSSE-KMS)."""
     kms_key_id: Name | None = None
     """The key of KMS, by its id, ARN or alias; default: the account's own for S3."""
     bucket_key: bool = False
@@ -271,9 +271,9 @@ class HdfsStorageSettings(_RemoteStorage):
     root: AbsolutePath
     """`druid.storage.storageDirectory`, without the file system."""
     filesystem: Annotated[str, Field(pattern=r"^(hdfs|viewfs)://[^/]+$")]
-    """What new load specs begin with: `hdfs://namenode:8020`, `hdfs://nameservice`, `viewfs://…`."""
+    """Start of new load specs: `hdfs://namenode:8020`, `hdfs://nameservice`, `viewfs://…`."""
     user: Name | None = None
-    """Who asks, where HDFS believes it (simple authentication)."""
+    """User for an HDFS with simple authentication."""
     delegation_token_env: Name | None = None
     """Name of the environment variable that holds a delegation token."""
 

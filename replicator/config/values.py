@@ -31,7 +31,7 @@ _PORT_MAX = 65_535
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}", re.ASCII)
 _POSTGRESQL_PORT = 5432
 _OF_MYSQL = frozenset({"ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"})
-"""What a URL of MySQL may say, by the names of its own client's options."""
+"""Options that a MySQL URL may have, by the names of MySQL's own client."""
 _LIBPQ_ALONE = frozenset(
     {
         "channel_binding",

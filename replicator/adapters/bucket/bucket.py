@@ -10,7 +10,7 @@ from replicator.ports import Piece
 
 MIB = 1 << 20
 PAGE_OBJECTS_MAX = 1000
-"""What S3 and Google list by one request."""
+"""Number of objects that S3 and Google list by one request."""
 ARCHIVED_HINT = (
     "bring the object back from its archive tier (S3: RestoreObject, Azure: rehydrate), and leave"
     " what Druid still uses out of the lifecycle rule that moved it"
@@ -36,7 +36,7 @@ class Listed:
     size_bytes: int
     tag: str
     stored_at: datetime
-    """When it was written, by the server's clock, UTC."""
+    """When the object was written, by the server's clock, UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredLocation
 
 FOLDER = "hdi_isfolder"
-"""What Azure says of a folder in an account with a hierarchical namespace."""
+"""Metadata key by which Azure marks a folder in an account with a hierarchical namespace."""
 LOOKS_MAX = 32
 """Objects that are looked at at once, whether they carry a receipt."""
 

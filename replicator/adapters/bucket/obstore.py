@@ -56,19 +56,19 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 RETRIES_MAX = 2
-"""Of a single request; the rest is the caller's policy, which says what it waits for."""
+"""Number of retries of a single request; all others are the caller's policy, which reports them."""
 Store: TypeAlias = S3Store | AzureStore
 GONE = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
-"""What servers say when not the object but the whole bucket is missing."""
+"""Error codes of servers for a missing bucket, as opposed to a missing object."""
 SKEWED = ("RequestTimeTooSkewed", "RequestExpired")
 ENDED = ("ExpiredToken", "InvalidToken")
-"""What S3 says of keys that were given for a time."""
+"""Error codes of S3 for temporary keys that have expired."""
 ARCHIVED = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
-"""What S3 and Azure say of an object in an archive tier."""
+"""Error codes of S3 and Azure for an object in an archive tier."""
 REJECTED = "status code: 400"
 """Also of an object that is encrypted by a key of its writer, or by one that is disabled."""
 DENIED = ("status code: 401", "status code: 403")
-"""What is not said by an exception of its own, when a listing is denied."""
+"""Texts of a denied listing, which has no exception of its own."""
 UNKNOWN = "status code: 501"
 UNKNOWN_HINT = (
     "this server does not know what it is asked for (like If-None-Match, or checksums): use one"
@@ -85,7 +85,7 @@ UNCONNECTED = re.compile(
 )
 """In Rust's debug form: an error of rustls, of the operating system, or of looking up a name."""
 NO_PATH = ("contained empty path segment", "Error parsing Path")
-"""What the library says of a key in a listing that is no path of its own."""
+"""Texts of the library for a listed key that is not a valid path."""
 
 
 def _unknown(said: str) -> ConfigError:

@@ -29,7 +29,7 @@ from replicator.ports import AREAS, OWN_AREA, Checked, Effective, Piece, StoredO
 AHEAD_OBJECTS_MAX = 1024
 """As many as can be copied at once; none is in memory before it is read."""
 LOOKS_OF_PAGE, LOOKS_MAX, PAGES_LOOKED_AT = 4, 16, 20
-"""How many objects are tried, and pages listed, to tell what is wrong with one from all."""
+"""Number of objects tried and pages listed to tell one bad object from a bad storage."""
 
 
 class ObjectStorageReader:

@@ -29,9 +29,9 @@ METADATA = "replicatorreceipt"
 METADATA_BYTES_MAX = 1800
 """S3 takes 2 KB of metadata, names included."""
 RECEIPT_BYTES_MAX = 64 << 20
-"""Of a receipt of its own; one of a hundred thousand files takes 20 MB."""
+"""Limit for a receipt's bytes; one of a hundred thousand files takes 20 MB."""
 NOTED_BYTES = 16
-"""Of each receipt's name: two of ten million are the same once in 10^24 storages."""
+"""Length of the hash of a receipt's name: two of ten million collide once in 10^24 storages."""
 
 _NAME = re.compile(r"/([0-9a-f]{64})\.json$")
 

@@ -52,7 +52,7 @@ COPIES_OVER = (
     " is looked at within the second before a copy within it"
 )
 LOOKED_AT_MAX_S = 1.0
-"""Where a service copies over what is there, it is looked right before; this is still right."""
+"""Seconds for which a check of the location still holds before a service copies over it."""
 
 
 class ObjectStorage(ObjectStorageReader):

@@ -56,7 +56,7 @@ class Tls:
     """How the broker proves who it is, and perhaps how we do."""
 
     ca_file: Path | None
-    """Who signed the broker's certificate; None: the system's authorities."""
+    """Certificates of the broker's signer; None for the system's authorities."""
     certificate_file: Path | None
     """Our own certificate, when the broker asks for one."""
     key_file: Path | None

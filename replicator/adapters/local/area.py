@@ -27,7 +27,7 @@ from replicator.errors import NotFoundError, RefusedError, TransientError
 from replicator.ports import DOCUMENT_BYTES_MAX
 
 HIDDEN = "."
-"""What begins so is a file system's own, like NFS's `.nfs…`."""
+"""Prefix of names that belong to the file system, like NFS's `.nfs…`."""
 
 
 class LocalArea:

@@ -45,7 +45,7 @@ HINTS: dict[int, str] = {
 HINT = "look at the disk, the mount and the folder named above, then run the command again"
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-"""Of what is ours alone: it holds what Druid's tables hold, passwords of supervisors too."""
+"""Modes for our own files: they hold what Druid's tables hold, passwords of supervisors too."""
 FILE, FOLDER = 0o666, 0o777
 """Less the umask: of what a Druid of another user may have to read."""
 

@@ -40,7 +40,7 @@ from replicator.ports import Receipt
 
 AREA = ".replicator"
 RECEIPT_BYTES_MAX = 64 << 20
-"""Of a receipt; one of a folder with a hundred thousand files takes 20 MB."""
+"""Limit for a receipt's bytes; a folder with a hundred thousand files takes 20 MB."""
 _LOCK = re.compile(r"[0-9a-f]{32}\.lock")
 LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 

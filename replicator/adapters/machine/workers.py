@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 _Work: TypeAlias = Callable[[Sequence[Record]], _Result]
 
 PIPE_BYTES = 1 << 20
-"""Of a pipe's buffer, as far as the system lets us: a switch of tasks costs more than a copy."""
+"""Size of a pipe's buffer, as far as the system allows: task switches cost more than copies."""
 AHEAD = 1
 """Batches that wait beside those that are worked on, so that no worker waits for the log."""
 

@@ -28,7 +28,7 @@ class _Stored:
     """Kept apart, so that times do not go back when all records were trimmed."""
     records: list[Record] = field(default_factory=list)
     retention: timedelta | None = None
-    """What is said; nothing is trimmed by itself."""
+    """Retention that the log reports; nothing is trimmed by itself."""
     pulses: dict[str, bytes] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from replicator.model.row import Kind, Row, RowKey
 from replicator.model.versions import STAMPS, Lineage, NoVersions, Versions
 
 FIRST_TRANSACTION: Final = 3
-"""As in PostgreSQL, whose first three ids mean something else."""
+"""First transaction id, as in PostgreSQL, which reserves the three before."""
 _files: Final = count(1)
 
 

@@ -54,7 +54,7 @@ SELECT COUNT(*) FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND LOWER(PRIVILEGES) LIKE '%select%'
 """
 NEW_IN_SEGMENTS: Final = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
-"""What not every release reads, as Druid writes it (`model/known_since.py`); a search each."""
+"""Texts of features that not every release reads (`model/known_since.py`); one search for each."""
 
 
 class MysqlMetadataReader:

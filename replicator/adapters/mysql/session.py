@@ -25,7 +25,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind, Table
 
 Values: TypeAlias = tuple[Any, ...]
-"""One row of an answer."""
+"""One row of a result."""
 SQL_MODE: Final = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
 """Strict: without it a value that is too long would be cut, and the row written all the same."""
 PORT: Final = 3306
@@ -64,7 +64,7 @@ class Database:
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
-    """Of one statement; the longest is the scan of all segments."""
+    """Seconds that one statement may take; the longest is the scan of all segments."""
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the session, so that a process that hangs
     holds neither the undo log of a source nor the lock of a target."""

@@ -24,7 +24,7 @@ SPELLED: Final[Mapping[Kind, str]] = {
 """Tables whose names Druid writes with capitals, which MySQL keeps on most file systems."""
 BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
 BOOLEAN: Final = "tinyint(1)"
-"""What BOOLEAN becomes."""
+"""Type that stands for BOOLEAN."""
 GAP_COLUMNS: Final = ("kind", "key", "opened", "closed", "datasource", "reason", "detail")
 COLUMNS: Final = """
 SELECT CAST(tables.TABLE_NAME AS CHAR), CAST(columns.COLUMN_NAME AS CHAR),
@@ -45,7 +45,7 @@ class Shape:
 
     table: Table
     name: str
-    """In the database's spelling."""
+    """Name in the database's spelling."""
     types: Mapping[str, str]
     """SQL type of each column, by its name in lower case."""
 
@@ -133,7 +133,7 @@ def text_sql(shape: Shape, name: str, *, row: str = "") -> str:
 
 
 BYTES_HEAD: Final = "\\x"
-"""How PostgreSQL begins bytes as text."""
+"""Prefix of bytes that PostgreSQL writes as text."""
 
 
 def is_binary(type_: str) -> bool:

@@ -56,7 +56,7 @@ from replicator.ports import Obstacle, Snapshot, Transaction
 BATCH_ROWS: Final = 500
 """Each number of rows is a prepared statement of its own, so that most batches are of one."""
 BATCH_BYTES: Final = 4 << 20
-"""Of payloads. A single larger one goes alone."""
+"""Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
 BATCH_KEYS: Final = 500
 BATCH_HASHES: Final = 16_384
 

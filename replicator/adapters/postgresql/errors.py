@@ -43,7 +43,7 @@ UNFIT_HINT: Final = (
     "the table cannot hold a row of the source: compare its columns with those that Druid makes"
 )
 UNFIT: Final = "invalid input for query argument"
-"""How asyncpg begins what it says of a value that a column's type does not hold."""
+"""Start of asyncpg's message for a value that does not fit a column's type."""
 
 _Translation = Callable[[str], ReplicatorError]
 
@@ -93,7 +93,7 @@ def _not_let_in(text: str) -> ConfigError:
 
 
 _away = TransientError
-"""Whose hint is to see that the server is up: nobody answered."""
+"""Error whose hint is to check that the server runs: nothing has answered."""
 
 ERRORS: ErrorMap = {
     # ------------------------------------------------------------------ connections and sessions

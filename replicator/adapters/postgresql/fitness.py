@@ -64,12 +64,12 @@ class Count:
     relation: str
     column: str
     largest: int
-    """Of the rows; 0 without any."""
+    """Largest value in the table; 0 without rows."""
     sequence: str | None
-    """As the server names it; None: nothing counts the column up."""
+    """Name of the sequence in the server's spelling; None if no sequence fills the column."""
     usable: bool
     last: int | None
-    """What the sequence gave out last; None: not known to this role."""
+    """Last value of the sequence; None if this role may not see it."""
 
     @property
     def behind(self) -> int:

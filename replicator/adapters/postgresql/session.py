@@ -53,7 +53,7 @@ CLOSED_HINT = (
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"
 LOOKS = 3
-"""How often two connections behind a pooler are compared."""
+"""Number of comparisons of two connections that may be behind a pooler."""
 
 
 @dataclass(slots=True)
@@ -77,12 +77,12 @@ class Database:
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
-    """Of one statement; the longest is the scan of all segments."""
+    """Seconds that one statement may take; the longest is the scan of all segments."""
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the transaction, so that a process that
     hangs holds neither the vacuum of a source nor the lock of a target."""
     sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
-    """What was found out of a pooler on the way."""
+    """What was found out about a pooler in front of the server."""
 
     @property
     def name(self) -> str:

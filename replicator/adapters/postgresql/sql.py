@@ -47,7 +47,7 @@ class Shape:
     relation: str
     """Qualified and quoted."""
     name: str
-    """As the catalogue has it."""
+    """Name as in the database's catalogue."""
     types: Mapping[str, str]
     """SQL type of each column, without its length."""
 

@@ -57,7 +57,7 @@ from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 1000
 BATCH_BYTES: Final = 4 << 20
-"""Of payloads. A single larger one goes alone."""
+"""Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
 BATCH_KEYS: Final = 65_536
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
-"""What S3 answers when a request is signed for another region than the bucket's."""
+"""Answers of S3 to a request that is signed for another region than the bucket's."""
 
 
 class Asking(Protocol):

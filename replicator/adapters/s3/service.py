@@ -33,10 +33,10 @@ AMAZON = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$")
 HOST_LABELS = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61}[a-z0-9])")
 """Buckets that can be part of a host's name; a dot fits no certificate of https."""
 LOOKED_AT_EVERY_S = 30.0
-"""How often it is asked whether keys end soon: botocore renews them 10 to 15 minutes before."""
+"""Seconds between checks of expiring keys: botocore renews them 10 to 15 minutes before."""
 CONFIGURATION, DEFAULT = "configuration", "default"
 PATH, IN_HOST = "path", "virtual-hosted"
-"""Where the bucket stands."""
+"""Whether the bucket is in the path or in the host name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,9 @@ HOST = "127.0.0.1"
 HEALTH_WAIT_S, HEALTH_TIMEOUT_S = 0.3, 2.0
 MIB = 1 << 20
 BUFFER_BYTES = 25 * MIB
-"""Of direct memory for one running query of a server."""
+"""Direct memory for one running query of a server."""
 DIRECT_BYTES_MAX = 256 * MIB
-"""For each JVM; five such buffers, and what compression takes."""
+"""Direct memory of each JVM: five such buffers, and what compression takes."""
 ZOOKEEPER_HEAP_BYTES_MAX = 128 * MIB
 MAIN = ("org.apache.druid.cli.Main", "server")
 ZOOKEEPER = "org.apache.zookeeper.server.ZooKeeperServerMain"
@@ -44,7 +44,7 @@ OPENED = (
     "java.base/jdk.internal.ref", "jdk.management/com.sun.management.internal",
 )  # fmt: skip
 EXPORTED = ("java.base/jdk.internal.ref", "java.base/jdk.internal.misc")
-"""What Druid opens of a Java since 11, as in its own bin/run-java."""
+"""Packages of Java that Druid opens since Java 11, as in its own bin/run-java."""
 TAKEN_OUT = ("rules", "config", "supervisors")
 """Tables whose rows tell a Druid what to do; it makes a rule that loads everything by itself."""
 USED = f"SELECT count(*) FROM {PREFIX}segments WHERE used"  # noqa: S608 - our own name
@@ -67,13 +67,13 @@ class Distribution:
     home: Path
     java: str
     extensions: Sequence[str]
-    """What the segments need beside Druid's core, like `druid-datasketches`."""
+    """Extensions that the segments need beside Druid's core, like `druid-datasketches`."""
     properties: Sequence[str] = ()
     """Runtime properties that decide how segments are read, like `name=value`."""
     heap_bytes_max: int
-    """Of each of the three servers."""
+    """Heap of each of the three servers."""
     disk_bytes_max: int
-    """What the Historical may load."""
+    """Bytes that the Historical may load."""
     start_timeout_s: float
     query_timeout_s: float
 

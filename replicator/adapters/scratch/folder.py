@@ -17,7 +17,7 @@ from replicator.errors import ConfigError, RefusedError
 
 LOCK = "lock"
 BEGINNING = "drill-"
-"""Of the name of each piece of scratch; nothing with another name is ever removed."""
+"""Prefix of every scratch folder's name; nothing with another name is ever deleted."""
 FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
 """When we are root, a database runs as another user, and passes; what it passes to is closed."""
 _OTHERS_MAY_WRITE = 0o022

@@ -30,14 +30,14 @@ from replicator.adapters.scratch.user import Ended
 from replicator.errors import ConfigError, TransientError
 
 ROLE: Final = "druid"
-"""Whose the database of the same name is."""
+"""Owner of the database of the same name."""
 SUPERUSER: Final = "postgres"
-"""It has no password, so only the socket lets it in."""
+"""Superuser without a password, who can therefore only log in through the socket."""
 HOST: Final = "127.0.0.1"
 SOCKET_PORT: Final = 5432
-"""Of a server without TCP: it only stands in the name of the socket."""
+"""Port in the name of the socket; the server does not listen on TCP."""
 SOCKET_PATH_BYTES_MAX: Final = 107
-"""Of the name of a Unix socket (unix(7), sun_path)."""
+"""Longest name of a Unix socket (unix(7), sun_path)."""
 ACCESS: Final = """\
 local all all peer map=ours
 host all all 127.0.0.1/32 scram-sha-256
@@ -59,7 +59,7 @@ class Loopback:
     port: int | None = None
     """None: any that is free."""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(PASSWORD_BYTES), repr=False)
-    """Of `ROLE`; a random one, unless a server is started again for somebody who knows it."""
+    """Password of `ROLE`; random, unless a server is started again for a caller that knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Server:
     data_dir: Path
     port: int
     password: str | None = field(default=None, repr=False)
-    """Of `ROLE` over loopback; None: there is no TCP."""
+    """Password of `ROLE` on loopback; None if the server does not listen on TCP."""
 
     def dsn(self, database: str = ROLE, *, role: str = ROLE) -> str:
         """Return the DSN of a database, over the socket: it holds no secret."""

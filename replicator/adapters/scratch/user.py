@@ -20,7 +20,7 @@ from replicator.errors import ConfigError
 
 NAME: Final = "druid-replicator"
 USERS: Final = Path("/etc")
-"""Where the list of users lies, and which is locked while one is made."""
+"""Folder of the list of users, which is locked while a user is created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from replicator.errors import (
 
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x44524C47
-"""In the file's header ("DRLG"): tells an event log from another program's SQLite file."""
+"""Mark in the file's header ("DRLG") that tells an event log from other SQLite files."""
 PAGE_BYTES = 16384
 """A page holds several payloads of 1 to 2 KiB: a fifth more appends a second than with 4096."""
 

@@ -13,7 +13,7 @@ from replicator.errors import ConfigError
 SCHEMES = frozenset({"http", "https"})
 METADATA_HOST = "metadata.google.internal"
 METADATA_NETWORKS = ("169.254.0.0/16", "fd00:ec2::/32", "fd20:ce::/32")
-"""Where machines of the clouds ask for their own login: a proxy would answer with its own."""
+"""Addresses of the clouds' metadata servers: a proxy would answer with its own login."""
 
 
 def proxy_for(url: str) -> str | None:

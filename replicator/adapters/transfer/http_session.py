@@ -94,7 +94,7 @@ CERTIFICATE_HINT = (
     " answered, and is not believed"
 )
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""What a server says that has too many requests."""
+"""Answers of a server that has too many requests."""
 
 
 def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:

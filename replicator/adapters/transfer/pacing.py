@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 PAUSE_FIRST_S = 0.5
-"""How long nobody asks a server that refused a request because it has too many."""
+"""Seconds without requests to a server after it first refused one because it has too many."""
 
 
 class Pace:
