@@ -40,12 +40,12 @@ class Snapshot(Protocol):
     """A metadata store at one instant: every call sees the same rows."""
 
     taken_at: datetime
-    """What was committed before that is in the snapshot for certain: the time by the database's own
-    clock, UTC; on a replica that of what it has replayed."""
+    """Time by the database's clock, UTC: all that was committed before is in the snapshot; on a
+    replica, the time of what it has replayed."""
     kinds: frozenset[Kind]
     """The tables that this store has."""
     lineage: Lineage | NoVersions
-    """Of its rows' versions."""
+    """Identity of the rows' versions, or why there are none."""
 
     async def scan(
         self,
@@ -57,9 +57,9 @@ class Snapshot(Protocol):
     ) -> None:
         """Visit every row of one kind once, in no order, a bounded number at a time.
 
-        Of append-only tables only the newest row of each key is a row. With `datasources`, only
-        rows whose `datasource` is one of them; kinds without one then have no rows. With `places`,
-        which this snapshot's versions have said, only the rows that are there.
+        Of append-only tables only the newest row of each key counts. With `datasources`, only rows
+        of these datasources are visited; kinds without a datasource then have no rows. With
+        `places`, taken from this snapshot's versions, only the rows at these places are visited.
 
         Raises:
             TransientError: the database is gone; the snapshot is lost, take a new one.
@@ -68,9 +68,9 @@ class Snapshot(Protocol):
         ...
 
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
-        """Visit the version of every row that a scan would visit, no payload and no key.
+        """Visit the version of every row that a scan would visit, without payload and key.
 
-        Only of a snapshot with a lineage. It costs the store a small part of what a scan does.
+        Only a snapshot with a lineage has versions. The store does a small part of a scan's work.
 
         Raises:
             TransientError, ConfigError: as for `scan`.
@@ -96,31 +96,31 @@ class MetadataReader(Protocol):
 
 
 SAMPLES_MAX = 100
-"""More kinds of load specs than this are no source that one configuration describes."""
+"""Number of kinds of load specs above which one configuration cannot describe the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """How old what a database shows is."""
+    """How old the rows are that a database shows."""
 
     asked_at: datetime
-    """By the database's own clock."""
+    """Time of the request, by the database's own clock."""
     shows: datetime
-    """What was committed at the primary before that is there for certain."""
+    """Time before which everything committed at the primary is visible."""
     is_replica: bool
     reason: str = ""
-    """Why a replica is behind, where it says so."""
+    """Why a replica is behind, if the replica tells."""
     is_blind: bool = False
     """Whether the role may not see when the replica last heard of its primary."""
 
     @property
     def behind(self) -> timedelta:
-        """How old that is."""
+        """Age of what the database shows."""
         return self.asked_at - self.shows
 
     @property
     def text(self) -> str:
-        """The same for a reader, of a replica."""
+        """The freshness of a replica in words."""
         why = f": {self.reason}" if self.reason else ""
         return (
             "a replica that shows what was committed until"
@@ -130,10 +130,10 @@ class Freshness:
 
 
 class SourceReader(MetadataReader, Protocol):
-    """What is asked of a source beside its rows."""
+    """Read side of a source's metadata store, with what a source is asked beside its rows."""
 
     async def freshness(self) -> Freshness:
-        """Return how old what a snapshot would show now is.
+        """Return how old the rows are that a snapshot would show now.
 
         Raises:
             TransientError, ConfigError: as for `snapshot`.
@@ -152,9 +152,9 @@ class SourceReader(MetadataReader, Protocol):
         ...
 
     async def left_behind(self) -> Mapping[str, int]:
-        """Return tables that say how a cluster is to be and are not replicated, with their rows.
+        """Return the tables that configure a cluster and are not replicated, with their row counts.
 
-        Empty tables, those that are not there, and those that may not be read are none of them.
+        Empty, missing and unreadable tables are left out.
 
         Raises:
             TransientError, ConfigError: as for `snapshot`.
@@ -172,28 +172,29 @@ class SourceReader(MetadataReader, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """One row of `druid_audit`: what somebody asked a Coordinator or an Overlord to do."""
+    """One row of `druid_audit`: a user's request to a Coordinator or an Overlord."""
 
     id: int
     audit_key: str
-    """A datasource, a task, a supervisor, or a name of `druid_config`."""
+    """Name of a datasource, a task, a supervisor, or of an entry in `druid_config`."""
     type: str
     author: str
     comment: str
     created_date: str
-    """By the clock of the Druid process that was asked."""
+    """Time by the clock of the Druid process that took the request."""
     payload: bytes
 
 
 class AuditTrail(Protocol):
-    """What a source's Druid has written down about who did what."""
+    """The requests that a source's Druid has recorded, with their users."""
 
     async def audit(
         self, about: str, *, since: datetime, until: datetime, rows_max: int
     ) -> Sequence[AuditRow]:
         """Return the rows whose key is `about` or whose payload names it, oldest first.
 
-        Of more than `rows_max` rows between the two times (both included) the newest.
+        If there are more than `rows_max` rows between the two times (both included), the newest
+        count.
 
         Raises:
             TransientError: the database cannot be reached.
@@ -220,30 +221,30 @@ class Transaction(Protocol):
         ...
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
-        """Make rows not exist, with all their older versions; absent ones are no error."""
+        """Delete rows, with all their older versions; missing rows are no error."""
         ...
 
     async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
-        """Make rows not exist that are known by their key hash only."""
+        """Delete rows that are known by their key hash only."""
         ...
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
         """Set the checkpoint, and open or close gaps (one per key and opening offset).
 
-        With a checkpoint of another log than before, the gaps of that one are forgotten.
+        A checkpoint of another log than before deletes the former log's gaps.
         """
         ...
 
     async def note_renamed(self, renamed: Renamed) -> None:
-        """Remember that rows of a datasource belong to no cut.
+        """Record that the rows of a datasource belong to no cut.
 
         Raises:
-            RefusedError: there is such a datasource already.
+            RefusedError: there already is such a datasource.
         """
         ...
 
     async def forget_renamed(self, datasource: str) -> None:
-        """Remember it no longer; an unknown one is no error."""
+        """Delete the record of a renamed datasource; an unknown one is no error."""
         ...
 
 
@@ -262,15 +263,15 @@ class MetadataWriter(MetadataReader, Protocol):
         ...
 
     async def acquire(self, source: str) -> TargetState:
-        """Become the writer for one source: a new epoch, and the checkpoint as it stands.
+        """Become the writer for one source: take a new epoch, and return the checkpoint with it.
 
-        From the return on, no transaction of an older epoch can commit. Our own tables are made
-        when they are missing.
+        Once this returns, no transaction of an older epoch can commit. Our own tables are created
+        if they are missing.
         """
         ...
 
     async def state(self, source: str) -> TargetState:
-        """Return the checkpoint without becoming the writer; epoch 0 when there is none."""
+        """Return the checkpoint without becoming the writer; epoch 0 if there never was one."""
         ...
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -298,7 +299,7 @@ class MetadataWriter(MetadataReader, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """What keeps a target's tables from being written as they must be."""
+    """A property of a target's tables that makes writes fail or go wrong."""
 
     what: str
     remedy: str
@@ -331,17 +332,17 @@ class NewMetadata(Protocol):
 
 
 class CheckableMetadata(MetadataWriter, NewMetadata, Protocol):
-    """All that `check` asks of a target's metadata store."""
+    """Everything that `check` needs of a target's metadata store."""
 
 
 class NewStorage(Protocol):
     """A target's deep storage before anything is written to it."""
 
     async def create(self) -> None:
-        """Make the place where everything is stored, when it is not there.
+        """Create the place where everything is stored, if it does not exist.
 
         Raises:
-            ConfigError: this process may not; the message says where.
+            ConfigError: this process has no permission to; the message says where.
             TransientError: as for `put`.
         """
         ...
