@@ -41,7 +41,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "drill": ("drill vault", "drill list"),
     "expire": ("expire vault --dry-run", "expire vault --retention 30d"),
     "lock": ("lock vault", "lock vault --json"),
-    "hold": ("hold create audit --on vault --reason 'asked for by the auditors'", "hold list"),
+    "hold": ("hold create audit --on vault --to-point audit --reason 'the auditors'", "hold list"),
 }
 """Two of each verb, of which a test runs `--help` and parses each line."""
 TARGETS: Final = frozenset({"target", "on", "into", "from_"})

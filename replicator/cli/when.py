@@ -11,6 +11,7 @@ import typer
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.command import OFFSET_MAX, parse_offset, parse_time, parse_zone
+from replicator.cli.console import hold_still
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
@@ -98,6 +99,7 @@ class Moment:
                 )
             drop = await application.undeletion().dropped(self.before_drop or "")
             if drop.before.used > drop.last.used:
+                hold_still()
                 typer.echo(
                     f"its segments went little by little: {drop.before.used} were used in cut"
                     f" {drop.before.cut.closed.cut} (--to-offset {drop.before.cut.offset}),"
