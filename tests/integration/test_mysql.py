@@ -231,10 +231,11 @@ async def test_columns_of_a_later_release_are_carried_as_postgresql_writes_them(
     written: list[Row] = [replace(SEGMENT, extras=extras), replace(SUPERVISOR, extras=extras)]
     written.append(replace(SEGMENT, id="plain"))
     async with mariadb.altered(*added) as dsn:
+        await upsert(dsn, *written)
+        before = await scanned(MysqlMetadataReader(dsn))
         await execute(dsn, "SET GLOBAL time_zone = '+09:00'")
         try:
-            await upsert(dsn, *written)
-            before = await scanned(MysqlMetadataReader(dsn))
+            assert await scanned(MysqlMetadataReader(dsn)) == before
             await upsert(dsn, *written)
             assert await scanned(MysqlMetadataReader(dsn)) == before
         finally:
@@ -746,18 +747,26 @@ async def test_a_statement_that_takes_too_long_passes(druid_dsn: str):
     assert await rows_of(reader) == {}
 
 
+async def waits_for_rows(dsn: str) -> bool:
+    query = "SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+    ((count,),) = await execute(dsn, query)
+    return bool(count)
+
+
 async def test_a_cancelled_statement_is_ended_at_the_server_too(druid_dsn: str):
-    """It would go on there, and keep what it has locked."""
-    await MysqlMetadataWriter(druid_dsn).acquire(SOURCE)
-    async with locked(druid_dsn):
-        asking = asyncio.create_task(of_source(druid_dsn))
-        await until_waiting(druid_dsn)
-        asking.cancel()
+    """It would wait on there for what it wants, and then keep it."""
+    await put(druid_dsn, SEGMENT)
+    async with connected(druid_dsn) as rival, rival.cursor() as cursor, asyncio.timeout(30):
+        await cursor.execute("BEGIN")
+        await cursor.execute("UPDATE druid_segments SET used = 0")
+        writes = asyncio.create_task(upsert(druid_dsn, replace(SEGMENT, payload=b"x")))
+        while not await waits_for_rows(druid_dsn):
+            await asyncio.sleep(0.01)
+        writes.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asking
-        async with asyncio.timeout(20):
-            while await waiting(druid_dsn):
-                await asyncio.sleep(0.01)
+            await writes
+        while await waits_for_rows(druid_dsn):
+            await asyncio.sleep(0.01)
 
 
 async def test_many_may_acquire_at_once_and_each_gets_its_own_epoch(druid_dsn: str):

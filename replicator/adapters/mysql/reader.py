@@ -1,7 +1,7 @@
 """Druid's metadata store on MySQL or MariaDB, as a source: nothing here can write."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Unpack
@@ -258,6 +258,7 @@ class MysqlSnapshot:
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         shape, wanted = self._shapes[kind], handles.tolist()
         rows: list[Row] = []
+        made = _rows_of(shape)
         for start in range(0, len(wanted), FETCHED_MAX):
             some = wanted[start : start + FETCHED_MAX]
             texts = [
@@ -265,7 +266,7 @@ class MysqlSnapshot:
             ]
             query = fetch_sql(shape, len(some))
             found = await self._session.fetch(f"read {shape.relation}", query, *texts, *some)
-            rows += [_row(shape, values) for values in found]
+            rows += map(made, found)
         return rows
 
     async def _explain(self, shape: Shape, columns: frozenset[str]) -> None:
@@ -296,24 +297,25 @@ def _chunk(found: list[bytes]) -> Chunk:
     )
 
 
-def _row(shape: Shape, values: Values) -> Row:
-    cells = iter(values)
-    known = {
-        name: _cell(shape, name, value) for name, value in zip(shape.known, cells, strict=False)
-    }
-    extras = {
-        name: _text(value)
-        for name, value in zip(shape.extras, cells, strict=True)
-        if value is not None
-    }
-    return shape.table.row_type(**known, extras=extras)
+def _rows_of(shape: Shape) -> Callable[[Values], Row]:
+    """Return what makes a row of what `fetch_sql` finds."""
+    known, extras, row_type = shape.known, shape.extras, shape.table.row_type
+    booleans = {name for name in known if shape.types[name] == BOOLEAN}
+    payload = shape.table.payload
 
+    def cell(name: str, value: Any) -> Any:
+        if value is None or name == payload:
+            return value
+        if name in booleans:
+            return bool(value)
+        return value.decode() if isinstance(value, bytes) else value
 
-def _cell(shape: Shape, name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if shape.types[name] == BOOLEAN:
-        return bool(value)
-    if name == shape.table.payload or not isinstance(value, bytes):
-        return value
-    return value.decode()
+    def row(values: Values) -> Row:
+        cells = dict(zip(known, values, strict=False))
+        later = zip(extras, values[len(known) :], strict=True)
+        return row_type(
+            **{name: cell(name, value) for name, value in cells.items()},
+            extras={name: _text(value) for name, value in later if value is not None},
+        )
+
+    return row

@@ -4,10 +4,11 @@ The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE a
 database until all tables are there.
 """
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final, Unpack
 
 from replicator.adapters.mysql import druid_tables
@@ -342,14 +343,14 @@ class MysqlTransaction:
         """Make rows of a table without history exist."""
         found = await self._standing(shape, rows)
         names = [*shape.written, *([USED_STATUS] if shape.moves_on else [])]
-        now = iso_ms(self._now)
+        now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
         new: list[list[object]] = []
         changed: list[list[object]] = []
         for row in rows:
             former = found.get(key_of(row).key)
-            if former is not None and former.mark == fingerprint(row, columns=shape.compared):
+            if former is not None and former.mark == fingerprint(row, columns=compared):
                 continue
-            values = _values(shape, row)
+            values = values_of(row)
             if shape.moves_on:
                 values.append(now if former is None else later(former.stamp, now))
             (new if former is None else changed).append(values)
@@ -362,12 +363,12 @@ class MysqlTransaction:
         As SQLMetadataSupervisorManager and SQLMetadataRuleManager do.
         """
         found = await self._standing(shape, rows)
-        now = iso_ms(self._now)
+        now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
         for row in rows:
             former = found.get(key_of(row).key)
-            if former is not None and former.mark == fingerprint(row, columns=shape.compared):
+            if former is not None and former.mark == fingerprint(row, columns=compared):
                 continue
-            values = _values(shape, row)
+            values = values_of(row)
             if isinstance(row, Rules):
                 id_, version = await self._rules_id(
                     shape, row, former.stamp if former else None, now
@@ -433,8 +434,9 @@ class MysqlTransaction:
         return self._shapes
 
     def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
+        known = set(shape.extras)
         for row in rows:
-            for name in sorted(row.extras.keys() - set(shape.extras)):
+            for name in sorted(row.extras.keys() - known):
                 raise ConfigError(
                     f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
                     f" which {key_of(row).key!r} has a value for",
@@ -484,10 +486,15 @@ def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
         yield batch
 
 
-def _values(shape: Shape, row: Row) -> list[object]:
-    """Return what an upsert writes of a row."""
-    known = [getattr(row, name) for name in shape.written if name not in shape.extras]
-    return known + [_parsed(shape, name, row.extras.get(name)) for name in shape.extras]
+def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
+    """Return what says what an upsert writes of a row."""
+    extras = shape.extras
+    known = attrgetter(*(name for name in shape.written if name not in extras))
+
+    def values(row: Row) -> list[object]:
+        return [*known(row), *(_parsed(shape, name, row.extras.get(name)) for name in extras)]
+
+    return values
 
 
 def _parsed(shape: Shape, name: str, text: str | None) -> object:
