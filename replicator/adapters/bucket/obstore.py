@@ -79,6 +79,8 @@ BUSY = ("status code: 429", "status code: 503")
 ANSWERED = "status code: "
 ANSWERED_HINT = "the server answered so: its log says more"
 CERTIFICATE = "its certificate is not believed"
+UNSAYABLE = re.compile(r"[\x00-\x1f\x7f]|(?:\A|/)\.{0,2}(?:/|\Z)")
+"""A control character or a name that is empty, `.` or `..`: asked of each key, so one search."""
 UNSAID = "error sending request"
 UNCONNECTED = re.compile(
     r'InvalidCertificate\(\s*(?P<certificate>\w+)|(?:message|error): "(?P<words>[^"]+)"'
@@ -133,8 +135,7 @@ class UnsayableKeyError(ConfigError):
 
 def is_sayable(key: str) -> bool:
     """Return whether obstore asks for this key and not for another, or for none."""
-    names = key.split("/")
-    return {"", ".", ".."}.isdisjoint(names) and not any(one < " " or one == "\x7f" for one in key)
+    return UNSAYABLE.search(key) is None
 
 
 class ObstoreBucket:
