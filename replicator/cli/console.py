@@ -18,6 +18,7 @@ from rich.prompt import Prompt
 from rich.text import Text
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.cli import signals
 from replicator.cli.cut_lines import CutLines
 from replicator.cli.log_lines import logger
 from replicator.model.checkpoint import Gap
@@ -285,7 +286,8 @@ def _clean(one: object) -> object:
 def ask(question: str) -> str:
     """Ask a person at the terminal, and return what was typed."""
     hold_still()
-    return Prompt.ask(Text(printable(question), style="prompt"), console=Paper())
+    with signals.at_a_question():
+        return Prompt.ask(Text(printable(question), style="prompt"), console=Paper())
 
 
 def paper() -> Paper:

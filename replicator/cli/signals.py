@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
@@ -37,6 +38,22 @@ def begin() -> None:
     """Let signals unwind what is being done from here on: work is in hand."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _unwind)
+
+
+@contextmanager
+def at_a_question() -> Generator[None]:
+    """Let a signal end the wait for an answer, in which no event loop hears of one.
+
+    The loop's own handlers only take note and go on when the call returns: an operator who pressed
+    Ctrl-C would have had to press it twice, and SIGTERM would have waited for an answer.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    begin()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def say_terminated() -> None:

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,3 +57,39 @@ def test_nothing_is_drawn_over_a_question(terminal: tuple[int, int, dict[str, st
     finally:
         asking.kill()
         asking.wait()
+
+
+ASKING_IN_A_LOOP = """
+from pathlib import Path
+from replicator.cli.command import Call, Outcome, _in_loop, agree, finish
+
+async def within():
+    agree("standby", yes=False, doing="a restore")
+    return Outcome(result={}, show=lambda _: None)
+
+call = Call(command="restore", config_path=Path("replicator.yaml"))
+finish(call, lambda: _in_loop(within))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_one_signal_at_a_question_is_enough(number: int, code: int):
+    """The loop in which it is asked hears of no signal until there is an answer."""
+    ours, theirs = pty.openpty()
+    asking = subprocess.Popen(
+        [sys.executable, "-c", ASKING_IN_A_LOOP], stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    try:
+        seen = b""
+        while b"(standby): " not in ESCAPES.sub(b"", seen):
+            assert select.select([ours], [], [], 60)[0], seen
+            seen += os.read(ours, 4096)
+        asking.send_signal(number)
+        assert asking.wait(60) == code
+    finally:
+        asking.kill()
+        asking.wait()
+        os.close(ours)
+        os.close(theirs)
