@@ -363,7 +363,7 @@ async def test_a_writer_killed_in_the_middle_of_an_append_leaves_nothing(
 
 HALF_AN_APPEND = """
 import asyncio, sys
-from replicator.adapters.kafka.session import Session
+from replicator.adapters.kafka.session import KafkaSession
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
 from replicator.adapters.machine.clock import SystemClock
@@ -381,7 +381,7 @@ async def main():
     topic = TopicSettings(
         name=sys.argv[2], replication_factor=1, min_insync_replicas=1, record_bytes_max=1 << 20
     )
-    log = Stuck(Session(bootstrap_servers=(sys.argv[1],)), topic, SystemClock(), KafkaLimits())
+    log = Stuck(KafkaSession(bootstrap_servers=(sys.argv[1],)), topic, SystemClock(), KafkaLimits())
     await log.acquire()
     await log.append([Document(type="segment.published", subject="a", data=b"whole")])
     await log.append([Document(type="segment.published", subject="b", data=b"half")])
