@@ -71,6 +71,14 @@ def _of_pooler(text: str) -> ReplicatorError:
     return TransientError(text, hint=POOLER_HINT)
 
 
+def _of_transaction_mode(text: str) -> ConfigError:
+    """Translate a lost statement; asyncpg adds a page of advice for programs to the server's words.
+
+    Its `statement_cache_size` would hide the fault: settings of a session would still be lost.
+    """
+    return ConfigError(f"{text.splitlines()[0]}: {SHARED}", hint=SHARED_HINT)
+
+
 def _of_client(text: str) -> ConfigError:
     """Translate what asyncpg says without asking the server."""
     if UNFIT in text:
@@ -98,8 +106,8 @@ _away = TransientError
 ERRORS: ErrorMap = {
     # ------------------------------------------------------------------ connections and sessions
     asyncpg.ProtocolViolationError: _of_pooler,
-    asyncpg.DuplicatePreparedStatementError: _wrong(SHARED_HINT, words=f": {SHARED}"),
-    asyncpg.InvalidSQLStatementNameError: _wrong(SHARED_HINT, words=f": {SHARED}"),
+    asyncpg.DuplicatePreparedStatementError: _of_transaction_mode,
+    asyncpg.InvalidSQLStatementNameError: _of_transaction_mode,
     asyncpg.PostgresConnectionError: _away,
     asyncpg.QueryCanceledError: _passes(
         "raise statement_timeout_s, or find out what keeps the server busy: pg_stat_activity"

@@ -92,6 +92,18 @@ def test_every_class_of_postgresql_has_its_words_and_a_hint():
 
 
 @pytest.mark.parametrize(
+    "cls", [asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError]
+)
+def test_a_shared_session_is_named_without_the_clients_advice_to_programs(
+    cls: type[asyncpg.PostgresError],
+):
+    advice = 'prepared statement "s1" is gone\nHINT:  set statement_cache_size to 0'
+    found = raised(translate(ERRORS, "write"), cls(advice))
+    assert str(found).startswith('write: prepared statement "s1" is gone: a pooler in')
+    assert "statement_cache_size" not in str(found)
+
+
+@pytest.mark.parametrize(
     ("exc", "kind", "hint"),
     [
         (asyncpg.InvalidColumnReferenceError("no unique"), ConfigError, "primary key"),
