@@ -1,12 +1,9 @@
 """Metadata stores, made from the settings of a source or a target."""
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
-from replicator.adapters.mysql.reader import MysqlMetadataReader
-from replicator.adapters.mysql.session import Options as MysqlOptions
-from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
@@ -15,8 +12,14 @@ from replicator.app.target import RealMetadata
 from replicator.config import MetadataSettings, MysqlSettings, PostgresqlSettings
 from replicator.ports import Clock
 
-RealSource: TypeAlias = PostgresqlMetadataReader | MysqlMetadataReader
+if TYPE_CHECKING:
+    from replicator.adapters.mysql.reader import MysqlMetadataReader
+    from replicator.adapters.mysql.session import Options as MysqlOptions
+
+RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
+
+# MySQL's client brings a library of ciphers; it is imported only where it is used.
 
 
 def metadata_reader(settings: MetadataSettings, environ: Mapping[str, str]) -> RealSource:
@@ -25,6 +28,10 @@ def metadata_reader(settings: MetadataSettings, environ: Mapping[str, str]) -> R
         case PostgresqlSettings():
             return PostgresqlMetadataReader(settings.url, **_postgresql(settings, environ))
         case MysqlSettings():
+            from replicator.adapters.mysql.reader import (  # noqa: PLC0415 - see above
+                MysqlMetadataReader,
+            )
+
             return MysqlMetadataReader(settings.url, **_mysql(settings, environ))
 
 
@@ -41,6 +48,10 @@ def target_metadata(
         case PostgresqlSettings():
             return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
         case MysqlSettings():
+            from replicator.adapters.mysql.writer import (  # noqa: PLC0415 - see above
+                MysqlMetadataWriter,
+            )
+
             return MysqlMetadataWriter(settings.url, **_mysql(settings, environ))
 
 
@@ -54,7 +65,11 @@ def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> Pos
     )
 
 
-def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> MysqlOptions:
+def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> "MysqlOptions":
+    from replicator.adapters.mysql.session import (  # noqa: PLC0415 - see above
+        Options as MysqlOptions,
+    )
+
     return MysqlOptions(
         password=settings.password(environ),
         table_prefix=settings.table_prefix,

@@ -1,10 +1,9 @@
 """A target with its settings, and what can be made of the two alone."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
-from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.storages import RealStorage
 from replicator.config import TargetSettings
@@ -15,7 +14,10 @@ from replicator.services.store.druid_release import remembered
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 
-RealMetadata: TypeAlias = PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata
+if TYPE_CHECKING:
+    from replicator.adapters.mysql.writer import MysqlMetadataWriter
+
+RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata"
 """A cluster's metadata store, or what an archive has instead."""
 
 
