@@ -116,7 +116,7 @@ VERBS: Final = {
     "rollback": Verb(
         GO_BACK,
         "rollback:rollback",
-        "Bring one datasource of a target back to what it was; the target then stands still.",
+        "Bring one datasource of a target back to what it was; the target is then paused.",
     ),
     "undelete": Verb(
         GO_BACK,

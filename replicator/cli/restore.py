@@ -123,7 +123,7 @@ def restore(
     accept_gaps: AcceptGaps = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a target's rows exactly those of an earlier cut; it then stands still there.
+    """Make a target's rows exactly those of an earlier cut; it is then paused there.
 
     When they are those of the cut already nothing is changed, and a target that follows goes on.
     `restore plan` writes down what that takes, `restore run` carries out what was written down.
@@ -217,7 +217,7 @@ def why_nothing(plan: RestorePlan, target: str) -> list[str]:
     lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
     held = plan.state.checkpoint
     if held is not None and held.paused:
-        return [*lines, f"{target} stands still as before"]
+        return [*lines, f"{target} stays paused"]
     lines.append(f"nothing was changed, and {target} goes on following the source")
     if plan.datasource is None:
         lines.append("say --pause as well to pause it there")
@@ -368,5 +368,5 @@ def show_done(
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
     console.print(
-        f"  it stands still there; `replicator apply {into} --resume` follows the source again"
+        f"  it is paused there; `replicator apply {into} --resume` follows the source again"
     )

@@ -41,7 +41,7 @@ def rollback(
     accept_gaps: AcceptGaps = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring one datasource of a target back to what it was; the target then stands still."""
+    """Bring one datasource of a target back to what it was; the target is then paused."""
     moment = moment_of(to, datasource)
     call = Call(
         command="rollback", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
