@@ -1,4 +1,18 @@
-"""Follows the log and brings one target to each of its cuts in turn."""
+"""Follows the log and brings one target to each of its cuts in turn.
+
+An applier keeps no position of its own: the checkpoint lies in the target beside the rows and is
+written with them. It begins by taking a new epoch, which shuts out every applier before it, and
+continues after that checkpoint. A target without a checkpoint, or one that resumes after a pause,
+is *seeded*: brought to the newest cut in one step, whatever rows it holds.
+
+For each cut the order is: bytes; history in the target's own store; a look whether an expiry deletes
+any of it; rows, gaps and checkpoint in one transaction. Wherever a process dies, the target is whole
+at its checkpoint, and the next process repeats work but loses none.
+
+Bytes that are gone are no gap at once. A kill at the source removes them before a poll sees that
+their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in
+one step. After `kill_wait` they become gaps.
+"""
 
 import asyncio
 from collections import deque
