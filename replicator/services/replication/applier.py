@@ -5,9 +5,9 @@ written with them. It begins by taking a new epoch, which shuts out every applie
 continues after that checkpoint. A target without a checkpoint, or one that resumes after a pause,
 is *seeded*: brought to the newest cut in one step, whatever rows it holds.
 
-For each cut the order is: bytes; history in the target's own store; a look whether an expiry deletes
-any of it; rows, gaps and checkpoint in one transaction. Wherever a process dies, the target is whole
-at its checkpoint, and the next process repeats work but loses none.
+For each cut the order is: bytes; history in the target's own store; a look whether an expiry
+deletes any of it; rows, gaps and checkpoint in one transaction. Wherever a process dies, the target
+is whole at its checkpoint, and the next process repeats work but loses none.
 
 Bytes that are gone are no gap at once. A kill at the source removes them before a poll sees that
 their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in

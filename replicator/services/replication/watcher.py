@@ -4,8 +4,8 @@ A poll opens one snapshot. The scout compares it with the ledger, which is the l
 end; rows that differ are fetched and appended as events, a bounded number at a time. The closing
 record with the digest of all rows makes them a cut: readers skip events that have none.
 
-The watcher believes nothing but the log. It appends under an epoch, and when it does not know how an
-append ended it gives the epoch up, takes a new one and reads the log's end again. So no event is
+The watcher believes nothing but the log. It appends under an epoch, and when it does not know how
+an append ended it gives the epoch up, takes a new one and reads the log's end again. So no event is
 appended twice under one epoch, and of two watchers only the newer one can close a cut.
 """
 
