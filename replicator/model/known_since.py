@@ -78,6 +78,8 @@ TRANSLATED_RULES: Mapping[str, str] = {
 FALLS_THROUGH = "fallThrough"
 """CannotMatchBehavior: the only one by which a rule does not apply to a whole segment."""
 DIM_VALUE_SET, NUMBERED = "dim_value_set", "numbered"
+NEW_IN_SEGMENTS = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
+"""What not every release reads of a segment, as Druid writes it; samples are drawn by each."""
 FALLING = " with onCannotMatch fallThrough"
 BOUNDED = "with boundedStreamConfig"
 RANGEABLE = Trait(Sort.LOAD_SPEC, "with rangeable")

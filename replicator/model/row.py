@@ -263,6 +263,8 @@ TABLES: Mapping[Kind, Table] = {
     )
 }
 
+LEFT_BEHIND = ("tableDefs",)
+"""Tables that are not replicated: the catalog's (druid-catalog, SQLCatalogManager)."""
 KIND_OF: Mapping[type[Row], Kind] = {table.row_type: kind for kind, table in TABLES.items()}
 
 

@@ -1,11 +1,10 @@
 """A metadata store in dicts, with the rules of the real ones: for tests and the simulation."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, assert_never
 
 import numpy as np
@@ -34,6 +33,7 @@ from replicator.model.row import (
     datasource_of,
     key_of,
 )
+from replicator.model.timestamps import iso_ms, later
 from replicator.model.versions import Lineage, NoVersions, Places, Versions
 from replicator.ports import (
     SAMPLES_MAX,
@@ -54,10 +54,6 @@ ALL_COLUMNS: Mapping[Kind, frozenset[str]] = {
     kind: frozenset(table.columns) | table.local for kind, table in TABLES.items()
 }
 """What the newest Druid's tables have."""
-_ISO_MS = re.compile(
-    r"([1-9]\d{3}-(?:0[1-9]|1[0-2])-)(0[1-9]|[12]\d|3[01])"
-    r"(T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)"
-)
 
 
 @dataclass(slots=True)
@@ -366,31 +362,13 @@ class MemoryTransaction:
                 self._supervisor_id = max(self._supervisor_id, former_id) + 1
                 return replace(row, id=self._supervisor_id, created_date=iso_ms(self._now))
             case Rules():
-                version = later(self._now, getattr(existing, "version", None))
+                version = later(getattr(existing, "version", None), iso_ms(self._now))
                 return replace(row, id=f"{row.datasource}_{version}", version=version)
             case Segment() | SegmentSchema() | IndexingState():
                 if USED_STATUS not in self._metadata.tables[KIND_OF[type(row)]]:
                     return row
                 former = getattr(existing, USED_STATUS, None)
-                return replace(row, used_status_last_updated=later(self._now, former))
+                return replace(row, used_status_last_updated=later(former, iso_ms(self._now)))
             case CommitMetadata() | ConfigEntry():
                 return row
         assert_never(row)
-
-
-def later(now: datetime, former: str | None) -> str:
-    """Return max(now, former + 1 ms); a former value that Druid would not write does not count."""
-    written = iso_ms(now)
-    match = _ISO_MS.fullmatch(former or "")
-    if match is None or match[0] < written:
-        return written
-    month, day, time = match.groups()
-    moved = datetime.fromisoformat(f"{month}01{time}") + timedelta(
-        days=int(day) - 1, milliseconds=1
-    )
-    return iso_ms(moved)
-
-
-def iso_ms(time: datetime) -> str:
-    """Return a time as Druid writes it: UTC with milliseconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

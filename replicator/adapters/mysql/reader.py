@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Unpack
 
 import numpy as np
@@ -30,9 +30,10 @@ from replicator.adapters.mysql.sql import (
 )
 from replicator.errors import ConfigError, CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
-from replicator.model.known_since import DIM_VALUE_SET
+from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import Kind, Row
+from replicator.model.row import LEFT_BEHIND, Kind, Row
+from replicator.model.timestamps import iso_ms
 from replicator.model.versions import Lineage, NoVersions, Places
 from replicator.ports import (
     SAMPLES_MAX,
@@ -48,13 +49,10 @@ CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
 """Rows read by one statement; a statement is prepared for each such number."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
-LEFT_BEHIND: Final = ("tableDefs",)
 READABLE: Final = """
 SELECT COUNT(*) FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND LOWER(PRIVILEGES) LIKE '%select%'
 """
-NEW_IN_SEGMENTS: Final = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
-"""Texts of features that not every release reads (`model/known_since.py`); one search for each."""
 
 
 class MysqlMetadataReader:
@@ -133,7 +131,7 @@ class MysqlMetadataReader:
         names = (about.encode(), f'{quoted_name}"'.encode(), f'{quoted_name}\\"'.encode())
         async with self._connect() as session:
             found = await session.fetch(
-                f"read {audit}", query, _iso_ms(since), _iso_ms(until), *names
+                f"read {audit}", query, iso_ms(since), iso_ms(until), *names
             )
         return [_audit_row(values) for values in reversed(found)]
 
@@ -162,11 +160,6 @@ def _audit_row(values: Values) -> AuditRow:
         created_date=created_date,
         payload=payload,
     )
-
-
-def _iso_ms(time: datetime) -> str:
-    """Write a time as Druid does; its columns are texts."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _text(value: str | bytes) -> str:

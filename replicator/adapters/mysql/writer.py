@@ -7,9 +7,8 @@ database until all tables are there.
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from operator import attrgetter
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
@@ -44,14 +43,15 @@ from replicator.adapters.mysql.sql import (
     spelled,
     standing_sql,
 )
-from replicator.adapters.mysql.timestamps import iso_ms, later
 from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
+from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, hex_digest
 from replicator.model.ledger import Keys, items
 from replicator.model.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Rules, key_of
+from replicator.model.timestamps import iso_ms, later
 from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 500
@@ -248,7 +248,7 @@ class MysqlTransaction:
 
     async def upsert(self, rows: Sequence[Row]) -> None:
         bytes_max = min(BATCH_BYTES, self._session.packet_bytes_max // 2)
-        for batch in _batches(rows, bytes_max):
+        for batch in batches(rows, rows_max=BATCH_ROWS, bytes_max=bytes_max):
             kind = KIND_OF[type(batch[0])]
             shape = (await self._discovered()).get(kind)
             if shape is None:
@@ -265,10 +265,7 @@ class MysqlTransaction:
                 await self._put(shape, batch)
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
-        by_kind: dict[Kind, list[str]] = {}
-        for kind, key in keys:
-            by_kind.setdefault(kind, []).append(key)
-        for kind, names in by_kind.items():
+        for kind, names in by_kind(keys).items():
             if shape := (await self._discovered()).get(kind):
                 await self._remove(shape, names)
 
@@ -276,7 +273,7 @@ class MysqlTransaction:
         shape = (await self._discovered()).get(kind)
         if shape is None:
             return
-        for batch in _sliced(items(keys), BATCH_HASHES):
+        for batch in slices(items(keys), BATCH_HASHES):
             query = keys_hashed_sql(shape, len(batch))
             found = await self._session.fetch(f"look into {shape.relation}", query, *batch)
             await self._remove(shape, [key.decode() for (key,) in found])
@@ -304,7 +301,7 @@ class MysqlTransaction:
         if written != 1:
             raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         latest = {(gap.key, gap.opened): gap for gap in gaps}
-        for batch in _sliced(latest.values(), BATCH_ROWS):
+        for batch in slices(latest.values(), BATCH_ROWS):
             args = [value for gap in batch for value in (source, *_gap_values(gap))]
             query = record_gaps_sql(table, len(batch))
             await self._session.execute(f"write {own.gaps}", query, *args)
@@ -423,7 +420,7 @@ class MysqlTransaction:
         await self._session.execute(doing, query, *args)
 
     async def _remove(self, shape: Shape, keys: Iterable[str]) -> None:
-        for batch in _sliced(keys, BATCH_KEYS):
+        for batch in slices(keys, BATCH_KEYS):
             exact = [key.encode() for key in batch]
             query = remove_sql(shape, len(batch))
             await self._session.execute(f"remove from {shape.relation}", query, *batch, *exact)
@@ -459,31 +456,6 @@ async def _begin(session: Session) -> None:
     # what is locked stays as it is, and nothing beside it is: no gaps in which Druid cannot insert
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     await session.execute("begin", "START TRANSACTION READ WRITE")
-
-
-def _batches(rows: Sequence[Row], bytes_max: int) -> Generator[list[Row]]:
-    """Yield rows of one kind at a time, the last word on each key only, in bounded batches."""
-    by_kind: dict[Kind, dict[str, Row]] = {}
-    for row in rows:
-        kind, key = key_of(row)
-        by_kind.setdefault(kind, {})[key] = row
-    for kind, latest in by_kind.items():
-        batch: list[Row] = []
-        size = 0
-        for row in latest.values():
-            payload_bytes = len(getattr(row, TABLES[kind].payload))
-            if batch and (len(batch) == BATCH_ROWS or size + payload_bytes > bytes_max):
-                yield batch
-                batch, size = [], 0
-            batch.append(row)
-            size += payload_bytes
-        yield batch
-
-
-def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
-    rest = iter(values)
-    while batch := list(islice(rest, count)):
-        yield batch
 
 
 def _values_of(shape: Shape) -> Callable[[Row], list[object]]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Unpack
 
 import asyncpg
@@ -28,9 +28,10 @@ from replicator.adapters.postgresql.sql import (
     versions_sql,
 )
 from replicator.errors import CorruptionError
-from replicator.model.known_since import DIM_VALUE_SET
+from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import Kind, Row
+from replicator.model.row import LEFT_BEHIND, Kind, Row
+from replicator.model.timestamps import iso_ms
 from replicator.model.versions import Lineage, NoVersions, Places, Versions
 from replicator.ports import (
     SAMPLES_MAX,
@@ -68,10 +69,6 @@ ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
 CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
 """Rough, but whole rows are looked at only where these differ."""
-NEW_IN_SEGMENTS = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
-"""What not every release reads, as Druid writes it (`model/known_since.py`); a search each."""
-LEFT_BEHIND = ("tableDefs",)
-"""The catalog's (druid-catalog, SQLCatalogManager)."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -154,18 +151,13 @@ class PostgresqlMetadataReader:
         names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
         async with self._connect() as session:
             found = await session.fetch(
-                f"read {audit}", query, _iso_ms(since), _iso_ms(until), about, *names, rows_max
+                f"read {audit}", query, iso_ms(since), iso_ms(until), about, *names, rows_max
             )
         return [AuditRow(**dict(row)) for row in reversed(found)]
 
     def _connect(self) -> AbstractAsyncContextManager[PostgresqlSession]:
         """Open a session that cannot write, whatever its transactions say."""
         return connect(self._database, default_transaction_read_only="on")
-
-
-def _iso_ms(time: datetime) -> str:
-    """Write a time as Druid does; its columns are texts."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @asynccontextmanager

@@ -5,10 +5,9 @@ The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the
 are there.
 """
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final, Unpack
 
 import asyncpg
@@ -47,12 +46,14 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
+from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.ledger import Keys, items
 from replicator.model.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
+from replicator.model.timestamps import iso_ms
 from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 1000
@@ -236,7 +237,7 @@ class PostgresqlTransaction:
         """Kinds whose sequence is known to be ahead of the rows."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
-        for batch in _batches(rows):
+        for batch in batches(rows, rows_max=BATCH_ROWS, bytes_max=BATCH_BYTES):
             kind = KIND_OF[type(batch[0])]
             shape = (await self._discovered()).get(kind)
             if shape is None:
@@ -250,14 +251,11 @@ class PostgresqlTransaction:
             await self._put_forward(kind, shape)
             args: list[object] = [_column(batch, name) for name in shape.written]
             if shape.stamped:
-                args.append(_iso_ms(self._now))
+                args.append(iso_ms(self._now))
             await self._session.execute(f"write {shape.relation}", upsert_sql(shape), *args)
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
-        by_kind: dict[Kind, list[str]] = {}
-        for kind, key in keys:
-            by_kind.setdefault(kind, []).append(key)
-        for kind, names in by_kind.items():
+        for kind, names in by_kind(keys).items():
             if shape := (await self._discovered()).get(kind):
                 await self._remove(shape, remove_sql(shape), names)
 
@@ -283,7 +281,7 @@ class PostgresqlTransaction:
         if written != "UPDATE 1":
             raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         latest = {(gap.key, gap.opened): gap for gap in gaps}
-        for batch in _sliced(latest.values(), BATCH_ROWS):
+        for batch in slices(latest.values(), BATCH_ROWS):
             columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
@@ -310,7 +308,7 @@ class PostgresqlTransaction:
         await self._session.execute(f"write {self._renamed}", query, self._source, datasource)
 
     async def _remove(self, shape: Shape, query: str, keys: Iterable[object]) -> None:
-        for batch in _sliced(keys, BATCH_KEYS):
+        for batch in slices(keys, BATCH_KEYS):
             await self._session.execute(f"remove from {shape.relation}", query, batch)
 
     async def _discovered(self) -> Mapping[Kind, Shape]:
@@ -332,31 +330,6 @@ class PostgresqlTransaction:
                     hint="bring the target's Druid to the source's release, or"
                     f" ALTER TABLE {shape.relation} ADD COLUMN {quoted(name)} <type>",
                 )
-
-
-def _batches(rows: Sequence[Row]) -> Generator[list[Row]]:
-    """Yield rows of one kind at a time, the last word on each key only, in bounded batches."""
-    by_kind: dict[Kind, dict[str, Row]] = {}
-    for row in rows:
-        kind, key = key_of(row)
-        by_kind.setdefault(kind, {})[key] = row
-    for kind, latest in by_kind.items():
-        batch: list[Row] = []
-        size = 0
-        for row in latest.values():
-            payload_bytes = len(getattr(row, TABLES[kind].payload))
-            if batch and (len(batch) == BATCH_ROWS or size + payload_bytes > BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
-            batch.append(row)
-            size += payload_bytes
-        yield batch
-
-
-def _sliced(values: Iterable[Any], count: int) -> Generator[list[Any]]:
-    rest = iter(values)
-    while batch := list(islice(rest, count)):
-        yield batch
 
 
 def _column(rows: Sequence[Row], name: str) -> list[Any]:
@@ -417,8 +390,3 @@ def _renamed(row: asyncpg.Record) -> Renamed:
         cut=CutNumber(row["cut"]),
         source_time=row["source_time"].astimezone(UTC),
     )
-
-
-def _iso_ms(time: datetime) -> str:
-    """Return a time as Druid writes it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from replicator.adapters.mysql.freshness import BEGINNING, ROUNDING, applied
-from replicator.adapters.mysql.timestamps import later
+from replicator.model.timestamps import later
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MARIADB = {

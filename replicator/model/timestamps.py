@@ -1,7 +1,7 @@
 """Druid's timestamps: texts that sort as their times do, when they are written as it does."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 ISO_MS: Final = re.compile(
@@ -12,8 +12,8 @@ ISO_MS: Final = re.compile(
 
 
 def iso_ms(time: datetime) -> str:
-    """Return a time in UTC as Druid writes it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time.microsecond // 1000:03d}Z"
+    """Return a time as Druid writes it: UTC with milliseconds, what is below cut off."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def later(former: str | None, now: str) -> str:
