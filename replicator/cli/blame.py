@@ -7,21 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
 from replicator.cli.blame_summary import Summary, summary, told
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    LIST_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    parse_interval,
-    run,
-)
-from replicator.cli.console import Screen
+from replicator.cli.command import LIST_MAX, OpenCall, Outcome, parse_interval
 from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.verb import verb
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event
 from replicator.model.wire import event_type
@@ -29,10 +18,10 @@ from replicator.ports import AuditRow
 from replicator.services.inspection.blame import Blame, Blamed
 
 
-def blame(
+@verb("blame")
+async def blame(
+    call: OpenCall,
     name: Annotated[str, typer.Argument(help="A segment's id, or a datasource.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     interval: Annotated[
         str | None,
         typer.Option("--interval", help="Only segments that overlap it: START/END, dates in UTC."),
@@ -40,22 +29,16 @@ def blame(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many events.")
     ] = 100,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Show the events that changed a segment or a datasource, the newest last."""
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        within = None if interval is None else parse_interval(interval)
-        found = await application.blamer().blame(name, interval=within, limit=limit)
-        first = await summary(application, found.datasource, found.audit, screen.observe)
-        said = {"summary": list(first.lines), "undo": list(first.undo)}
-        return Outcome(
-            result={"name": name, "interval": interval, **said, **_json(found)},
-            show=lambda console: _show(console, name, found, first),
-        )
-
-    call = Call(command="blame", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    within = None if interval is None else parse_interval(interval)
+    found = await call.application.blamer().blame(name, interval=within, limit=limit)
+    first = await summary(call.application, found.datasource, found.audit, call.screen.observe)
+    said = {"summary": list(first.lines), "undo": list(first.undo)}
+    return Outcome(
+        result={"name": name, "interval": interval, **said, **_json(found)},
+        show=lambda console: _show(console, name, found, first),
+    )
 
 
 def _json(found: Blame) -> dict[str, Any]:

@@ -3,44 +3,40 @@
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import DEFAULT_CONFIG, AsJson, Call, ConfigPath, Outcome, Overrides, run
-from replicator.cli.console import Screen, bad, good, note
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.console import bad, good, note
+from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
 from replicator.services.inspection.checkup import Finding
 from replicator.services.standby.skew import Skew
 
 
-def check(
-    config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
-) -> None:
+@verb("check")
+async def check(call: OpenCall) -> Outcome:
     """Read the source, the log and an object of each kind; write a probe to each target."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        checkup = application.checkup()
-        findings = [*await checkup.source(), *await checkup.log()]
-        for name in application.target_names:
-            target = application.target(name)
-            findings += await checkup.target(name, target.metadata, target.storage)
-            findings += await _releases(application, name)
-        return Outcome(
-            result={
-                "findings": [
-                    {
-                        "what": f.what,
-                        "good": f.good,
-                        "note": f.note,
-                        "detail": f.detail,
-                        "hint": f.hint,
-                    }
-                    for f in findings
-                ]
-            },
-            show=lambda console: _show(console, findings),
-            exit_code=0 if all(found.good for found in findings) else 1,
-        )
-
-    call = Call(command="check", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    application = call.application
+    checkup = application.checkup()
+    findings = [*await checkup.source(), *await checkup.log()]
+    for name in application.target_names:
+        target = application.target(name)
+        findings += await checkup.target(name, target.metadata, target.storage)
+        findings += await _releases(application, name)
+    return Outcome(
+        result={
+            "findings": [
+                {
+                    "what": f.what,
+                    "good": f.good,
+                    "note": f.note,
+                    "detail": f.detail,
+                    "hint": f.hint,
+                }
+                for f in findings
+            ]
+        },
+        show=lambda console: _show(console, findings),
+        exit_code=0 if all(found.good for found in findings) else 1,
+    )
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import typer
 import uvloop
 from rich.console import Console
 
@@ -47,31 +46,6 @@ LIST_MAX = 10_000_000
 NAMED_MAX = 20
 """So many of what is not done are named to people; a document names all."""
 
-ConfigPath = Annotated[
-    Path,
-    typer.Option(
-        "--config", "-c", envvar="REPLICATOR_CONFIG", help="The configuration, a YAML file."
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Overrule one setting; may be repeated."),
-]
-FromStore = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="STORE",
-        help="Read the history that this target keeps in its store; source and log are not needed.",
-    ),
-]
-LogId = Annotated[
-    str | None,
-    typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-DEFAULT_CONFIG = Path("replicator.yaml")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -97,10 +71,21 @@ class Call:
         return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
 
 
-Body = Callable[["Application", Screen], Awaitable[Outcome]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCall:
+    """A call of a verb, with what the verb works with until it returns."""
+
+    typed: Call
+    application: "Application"
+    screen: Screen
+
+    @property
+    def as_json(self) -> bool:
+        """Whether the outcome is printed as a JSON document, and nothing else is printed."""
+        return self.typed.as_json
 
 
-def run(call: Call, body: Body) -> None:
+def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
     from replicator.app import Application  # noqa: PLC0415 - `config` does without all services
 
@@ -108,7 +93,7 @@ def run(call: Call, body: Body) -> None:
         with Screen(quiet=call.as_json) as screen:
             told = (screen.observe, screen.of)
             async with Application(call.settings(), call.environ, *told) as application:
-                return await body(application, screen)
+                return await body(OpenCall(typed=call, application=application, screen=screen))
 
     finish(call, lambda: _in_loop(within))
 

@@ -6,65 +6,42 @@ import typer
 from rich.console import Console
 
 from replicator import config as configuration
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    finish,
-    parse_overrides,
-)
+from replicator.cli.command import Call, Outcome, parse_overrides
+from replicator.cli.verb import local_verb
 
 app = typer.Typer(help="Look at the configuration without doing anything.", no_args_is_help=True)
 
 
 @app.command()
-def validate(
-    config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
-) -> None:
+@local_verb("config validate")
+def validate(call: Call) -> Outcome:
     """Read the configuration strictly and say what is wrong with it."""
-    call = Call(
-        command="config validate", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    settings = call.settings()
+    source = "no source" if settings.source is None else f"source {settings.source.name}"
+    text = f"{call.config_path} is good: {source}, targets " + (
+        ", ".join(sorted(settings.targets)) or "none"
     )
-
-    def work() -> Outcome:
-        settings = call.settings()
-        source = "no source" if settings.source is None else f"source {settings.source.name}"
-        text = f"{config} is good: {source}, targets " + (
-            ", ".join(sorted(settings.targets)) or "none"
-        )
-        return Outcome(
-            result={"valid": True, "targets": sorted(settings.targets)},
-            show=lambda console: console.print(text, markup=False),
-        )
-
-    finish(call, work)
+    return Outcome(
+        result={"valid": True, "targets": sorted(settings.targets)},
+        show=lambda console: console.print(text, markup=False),
+    )
 
 
 @app.command("print")
-def print_(
-    config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
-) -> None:
+@local_verb("config print")
+def print_(call: Call) -> Outcome:
     """Print every setting with its value and where it comes from; secrets are not part of it."""
-    call = Call(
-        command="config print", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    overrides = parse_overrides(call.overrides)
+    found = configuration.explain(call.config_path, call.environ, overrides)
+    return Outcome(
+        result={
+            "settings": [
+                {"key": s.key, "value": s.value, "origin": s.origin.value, "place": s.place}
+                for s in found
+            ]
+        },
+        show=lambda console: _show(console, found),
     )
-
-    def work() -> Outcome:
-        found = configuration.explain(config, call.environ, parse_overrides(call.overrides))
-        return Outcome(
-            result={
-                "settings": [
-                    {"key": s.key, "value": s.value, "origin": s.origin.value, "place": s.place}
-                    for s in found
-                ]
-            },
-            show=lambda console: _show(console, found),
-        )
-
-    finish(call, work)
 
 
 def _show(console: Console, found: list[configuration.Explained]) -> None:

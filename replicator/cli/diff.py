@@ -5,20 +5,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    LIST_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    parse_offset,
-    parse_time,
-    run,
-)
-from replicator.cli.console import Screen
+from replicator.cli.command import LIST_MAX, OpenCall, Outcome, parse_offset, parse_time
+from replicator.cli.verb import verb
 from replicator.model.event import Offset
 from replicator.model.restore_point import Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Row, RowKey
@@ -27,39 +15,33 @@ from replicator.services.inspection.difference import difference
 POINT_HELP = "An offset, a time with its zone, or `latest`."
 
 
-def diff(
+@verb("diff")
+async def diff(
+    call: OpenCall,
     before: Annotated[str, typer.Argument(help=POINT_HELP)],
     after: Annotated[str, typer.Argument(help=POINT_HELP)],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many rows.")
     ] = 1000,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Show which rows differ between two cuts."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        history = application.history
-        first, second = await history.find(_point(before)), await history.find(_point(after))
-        found: list[dict[str, Any]] = []
-        count = 0
-        async for key, row in difference(history, first, second):
-            count += 1
-            if len(found) < limit:
-                found.append(_json(key, row))
-        return Outcome(
-            result={
-                "from_offset": first.offset,
-                "to_offset": second.offset,
-                "count": count,
-                "rows": found,
-            },
-            show=lambda console: _show(console, (first.offset, second.offset), count, found),
-        )
-
-    call = Call(command="diff", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    history = call.application.history
+    first, second = await history.find(_point(before)), await history.find(_point(after))
+    found: list[dict[str, Any]] = []
+    count = 0
+    async for key, row in difference(history, first, second):
+        count += 1
+        if len(found) < limit:
+            found.append(_json(key, row))
+    return Outcome(
+        result={
+            "from_offset": first.offset,
+            "to_offset": second.offset,
+            "count": count,
+            "rows": found,
+        },
+        show=lambda console: _show(console, (first.offset, second.offset), count, found),
+    )
 
 
 def _point(text: str) -> RestorePoint:

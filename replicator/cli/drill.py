@@ -9,23 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
-from replicator.app import Application
 from replicator.app.drills import driller, record
 from replicator.cli import signals
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    LogId,
-    Outcome,
-    Overrides,
-    duration_text,
-    run,
-    size_text,
-)
-from replicator.cli.console import Screen, bad, good
+from replicator.cli.command import OpenCall, Outcome, duration_text, size_text
+from replicator.cli.console import bad, good
 from replicator.cli.restore import wanted_point
+from replicator.cli.verb import LogId, verb
 from replicator.cli.when import ToOffsetOption, ToPointOption, ToTimeOption
 from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
@@ -57,10 +46,10 @@ app = typer.Typer(
 
 
 @app.command(A_TARGET)
-def drill(
+@verb("drill")
+async def drill(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target whose store is drilled.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     to_offset: ToOffsetOption = None,
     to_time: ToTimeOption = None,
     to_point: ToPointOption = None,
@@ -68,61 +57,47 @@ def drill(
         bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
     ] = False,
     log_id: LogId = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
-    call = Call(command="drill", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        point = await _point(
-            application.points(target), to_point, to_offset, to_time, random=random
-        )
-        stop = asyncio.Event()
-        stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
-        work = driller(application, target, log_id=log_id).drill(point)
-        found = await unless(stop, work)
-        if found is None:
-            return _interrupted()
-        return Outcome(
-            result=evidence_json(found),
-            show=lambda console: _show(console, found),
-            exit_code=0 if found.is_good else FAILED,
-        )
-
-    run(call, body)
+    point = await _point(
+        call.application.points(target), to_point, to_offset, to_time, random=random
+    )
+    stop = asyncio.Event()
+    stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
+    work = driller(call.application, target, log_id=log_id).drill(point)
+    found = await unless(stop, work)
+    if found is None:
+        return _interrupted()
+    return Outcome(
+        result=evidence_json(found),
+        show=lambda console: _show(console, found),
+        exit_code=0 if found.is_good else FAILED,
+    )
 
 
 @app.command("list")
-def list_(
+@verb("drill list")
+async def list_(
+    call: OpenCall,
     target: Annotated[
         str | None, typer.Argument(help="Only this target's.", show_default=False)
     ] = None,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=1000, help="The newest so many of each target.")
     ] = 20,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """List the evidence that the targets' stores keep of their drills, newest first."""
-    call = Call(
-        command="drill list", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    names = call.application.target_names if target is None else [target]
+    kept = [await record(call.application, name).newest(limit) for name in names]
+    found = [evidence for read, _ in kept for evidence in read]
+    faults = [fault for _, altered in kept for fault in altered]
+    return Outcome(
+        result={
+            "drills": [evidence_json(evidence) for evidence in found],
+            "faults": faults,
+        },
+        show=lambda console: _show_all(console, found, faults),
     )
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        names = application.target_names if target is None else [target]
-        kept = [await record(application, name).newest(limit) for name in names]
-        found = [evidence for read, _ in kept for evidence in read]
-        faults = [fault for _, altered in kept for fault in altered]
-        return Outcome(
-            result={
-                "drills": [evidence_json(evidence) for evidence in found],
-                "faults": faults,
-            },
-            show=lambda console: _show_all(console, found, faults),
-        )
-
-    run(call, body)
 
 
 async def _point(

@@ -9,18 +9,9 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    duration_text,
-    run,
-    size_text,
-)
-from replicator.cli.console import Screen, ask, good, paper
+from replicator.cli.command import OpenCall, Outcome, duration_text, size_text
+from replicator.cli.console import ask, good, paper
+from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
@@ -42,10 +33,10 @@ class _Request:
     yes: bool
 
 
-def expire(
+@verb("expire")
+async def expire(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target whose store is cleared.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     retention: Annotated[
         str | None, typer.Option("--retention", help="Instead of the target's own, like 30d.")
     ] = None,
@@ -61,33 +52,27 @@ def expire(
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Delete bytes and history that no point in the retention, no hold and no restore needs."""
-    call = Call(command="expire", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        request = _Request(
-            target=target,
-            retention=retention_of(application, target, retention),
-            orphans=orphans,
-            storage=listing,
-            dry_run=dry_run,
-            yes=yes,
-        )
-        return await _carry_out(application, request, as_json=as_json)
-
-    run(call, body)
+    request = _Request(
+        target=target,
+        retention=retention_of(call.application, target, retention),
+        orphans=orphans,
+        storage=listing,
+        dry_run=dry_run,
+        yes=yes,
+    )
+    return await _carry_out(call, request)
 
 
-async def _carry_out(application: Application, request: _Request, *, as_json: bool) -> Outcome:
+async def _carry_out(call: OpenCall, request: _Request) -> Outcome:
     if request.orphans and not request.storage:
         raise ConfigError("--orphans needs the listing: leave --no-listing out")
-    retention = await application.retention(request.target)
+    retention = await call.application.retention(request.target)
     plan = await retention.planner().plan(
         request.retention, storage=request.storage, orphans=request.orphans
     )
-    if not as_json:
+    if not call.as_json:
         _show_plan(paper(), plan, request)
     strays = request.orphans and plan.storage is not None and plan.storage.orphans
     if request.dry_run or (plan.is_empty and not strays):

@@ -7,21 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    OFFSET_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    parse_time,
-    run,
-)
-from replicator.cli.console import Screen
+from replicator.cli.command import OFFSET_MAX, OpenCall, Outcome, parse_time
 from replicator.cli.naming import point_json
 from replicator.cli.restore import wanted_point
+from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.holds import Hold
 
@@ -32,83 +21,70 @@ On = Annotated[str, typer.Option("--on", metavar="TARGET", help="In the store of
 
 
 @app.command("create")
-def create(
+@verb("hold create")
+async def create(
+    call: OpenCall,
     name: Name,
     on: On,
     reason: Annotated[str, typer.Option("--reason", help="Why; for those who find it later.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     to_point: Annotated[str | None, typer.Option("--to-point", help="A named point.")] = None,
     to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     until: Annotated[
         str | None, typer.Option("--until", help="When it ends by itself, with its zone.")
     ] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Keep a cut restorable whatever expires around it; its inventory is written once more."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
-        hold = await (await application.holds(on)).create(
-            name, point, reason=_reason(reason), until=parse_time(until) if until else None
-        )
-        return Outcome(
-            result=hold_json(hold, on, application.clock.now()),
-            show=lambda console: console.print(
-                f"{name} keeps the cut at offset {hold.point.offset},"
-                f" {hold.point.source_time.isoformat(timespec='milliseconds')}, on {on}",
-                markup=False,
-            ),
-        )
-
-    run(_call("hold create", config, set_, as_json=as_json), body)
+    application = call.application
+    point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
+    hold = await (await application.holds(on)).create(
+        name, point, reason=_reason(reason), until=parse_time(until) if until else None
+    )
+    return Outcome(
+        result=hold_json(hold, on, application.clock.now()),
+        show=lambda console: console.print(
+            f"{name} keeps the cut at offset {hold.point.offset},"
+            f" {hold.point.source_time.isoformat(timespec='milliseconds')}, on {on}",
+            markup=False,
+        ),
+    )
 
 
 @app.command("list")
-def list_(
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
+@verb("hold list")
+async def list_(
+    call: OpenCall,
     on: Annotated[str | None, typer.Option("--on", metavar="TARGET")] = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """List the holds, those that have ended as well until the next expiry."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        names = [on] if on is not None else application.target_names
-        kept = {name: await application.points(name).readable_holds() for name in names}
-        found = [(hold, name) for name, (holds, _) in kept.items() for hold in holds]
-        faults = [f"{name}: {fault}" for name, (_, altered) in kept.items() for fault in altered]
-        now = application.clock.now()
-        return Outcome(
-            result={
-                "holds": [hold_json(hold, name, now) for hold, name in found],
-                "faults": faults,
-            },
-            show=lambda console: _show(console, found, faults, now),
-        )
-
-    run(_call("hold list", config, set_, as_json=as_json), body)
+    application = call.application
+    names = [on] if on is not None else application.target_names
+    kept = {name: await application.points(name).readable_holds() for name in names}
+    found = [(hold, name) for name, (holds, _) in kept.items() for hold in holds]
+    faults = [f"{name}: {fault}" for name, (_, altered) in kept.items() for fault in altered]
+    now = application.clock.now()
+    return Outcome(
+        result={
+            "holds": [hold_json(hold, name, now) for hold, name in found],
+            "faults": faults,
+        },
+        show=lambda console: _show(console, found, faults, now),
+    )
 
 
 @app.command("remove")
-def remove(
+@verb("hold remove")
+async def remove(
+    call: OpenCall,
     name: Name,
     on: On,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Let a cut expire like any other."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        await (await application.holds(on)).remove(name)
-        return Outcome(
-            result={"removed": name},
-            show=lambda console: console.print(f"{name} is held no more", markup=False),
-        )
-
-    run(_call("hold remove", config, set_, as_json=as_json), body)
+    await (await call.application.holds(on)).remove(name)
+    return Outcome(
+        result={"removed": name},
+        show=lambda console: console.print(f"{name} is held no more", markup=False),
+    )
 
 
 def hold_json(hold: Hold, target: str, now: datetime) -> dict[str, Any]:
@@ -149,7 +125,3 @@ def _show(
             hold.reason,
         )
     console.print(table)
-
-
-def _call(command: str, config: ConfigPath, set_: Overrides, *, as_json: bool) -> Call:
-    return Call(command=command, config_path=config, overrides=tuple(set_ or ()), as_json=as_json)

@@ -5,51 +5,36 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen, good
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.console import good
 from replicator.cli.expire import retention_of
+from replicator.cli.verb import verb
 from replicator.services.retention.object_locks import Locked
 
 SHOWN_MAX = 10
 
 
-def lock(
+@verb("lock")
+async def lock(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target whose store is locked.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Lock all that the retention, holds and the target's rows need: the retention from now.
 
     Two requests for each object, or one where the lock lasts long enough.
     """
-    call = Call(command="lock", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        object_locker = (await application.retention(target)).object_locker()
-        locked = await object_locker.lock(retention_of(application, target, None))
-        return Outcome(
-            result={
-                "locked_until": locked.until,
-                "places": locked.locations,
-                "files": locked.files,
-                "missing": locked.missing,
-            },
-            show=lambda console: _show(console, locked),
-            exit_code=PARTLY_DONE if locked.missing else 0,
-        )
-
-    run(call, body)
+    object_locker = (await call.application.retention(target)).object_locker()
+    locked = await object_locker.lock(retention_of(call.application, target, None))
+    return Outcome(
+        result={
+            "locked_until": locked.until,
+            "places": locked.locations,
+            "files": locked.files,
+            "missing": locked.missing,
+        },
+        show=lambda console: _show(console, locked),
+        exit_code=PARTLY_DONE if locked.missing else 0,
+    )
 
 
 def _show(console: Console, locked: Locked) -> None:

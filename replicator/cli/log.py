@@ -11,19 +11,9 @@ from typing import Annotated, Any, assert_never
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    LIST_MAX,
-    OFFSET_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen, paper
+from replicator.cli.command import LIST_MAX, OFFSET_MAX, OpenCall, Outcome
+from replicator.cli.console import paper
+from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, key_of_event
 from replicator.model.peek import segment_name
@@ -46,9 +36,9 @@ class _Filter:
         return self.datasource is None or self.datasource in _datasource(entry)
 
 
-def log(
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
+@verb("log")
+async def log(
+    call: OpenCall,
     start: Annotated[int, typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset.")] = 0,
     end: Annotated[
         int | None, typer.Option("--to", min=0, max=OFFSET_MAX, help="Last offset.")
@@ -59,29 +49,22 @@ def log(
     datasource: Annotated[str | None, typer.Option("--datasource")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this type of event.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as events come.")] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """List the events of the log."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        if type_ is not None and type_ not in EVENT_TYPES:
-            raise ConfigError(
-                f"there is no event type {type_!r}; there are {', '.join(EVENT_TYPES)}"
-            )
-        wanted = _Filter(datasource=datasource, type=type_)
-        if follow:
-            return await _follow(application.history, Offset(start), wanted)
-        found: list[Entry] = []
-        await _collect(application.history, Offset(start), end, wanted, limit, found.append)
-        if datasource is not None and not found:
-            await _require_known(application.history, datasource)
-        return Outcome(
-            result={"events": [_json(entry) for entry in found]},
-            show=lambda console: _show_all(console, found),
-        )
-
-    call = Call(command="log", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    application = call.application
+    if type_ is not None and type_ not in EVENT_TYPES:
+        raise ConfigError(f"there is no event type {type_!r}; there are {', '.join(EVENT_TYPES)}")
+    wanted = _Filter(datasource=datasource, type=type_)
+    if follow:
+        return await _follow(application.history, Offset(start), wanted)
+    found: list[Entry] = []
+    await _collect(application.history, Offset(start), end, wanted, limit, found.append)
+    if datasource is not None and not found:
+        await _require_known(application.history, datasource)
+    return Outcome(
+        result={"events": [_json(entry) for entry in found]},
+        show=lambda console: _show_all(console, found),
+    )
 
 
 async def _collect(

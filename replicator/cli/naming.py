@@ -4,20 +4,10 @@ from typing import Annotated
 
 import typer
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    OFFSET_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen
+from replicator.cli.command import OFFSET_MAX, OpenCall, Outcome
 from replicator.cli.points import points
 from replicator.cli.restore import restore_point
+from replicator.cli.verb import verb
 from replicator.model.holds import NamedPoint
 from replicator.model.restore_point import Latest
 
@@ -32,10 +22,10 @@ OnTargets = Annotated[
 
 
 @app.command("create")
-def create(
+@verb("points create")
+async def create(
+    call: OpenCall,
     name: Name,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     before: Annotated[
@@ -43,45 +33,35 @@ def create(
         typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
     ] = None,
     targets: OnTargets = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Give a cut a name, by default the newest one; `restore --to-point` finds it."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        asked = (to_offset, to_time, before) != (None, None, None)
-        point = restore_point(to_offset, to_time, before) if asked else Latest()
-        naming = application.naming(targets or application.target_names)
-        made = await naming.create(name, point)
-        return Outcome(
-            result=point_json(made),
-            show=lambda console: console.print(
-                f"{made.name} is the cut at offset {made.offset},"
-                f" {made.source_time.isoformat(timespec='milliseconds')}",
-                markup=False,
-            ),
-        )
-
-    run(_call("points create", config, set_, as_json=as_json), body)
+    asked = (to_offset, to_time, before) != (None, None, None)
+    point = restore_point(to_offset, to_time, before) if asked else Latest()
+    naming = call.application.naming(targets or call.application.target_names)
+    made = await naming.create(name, point)
+    return Outcome(
+        result=point_json(made),
+        show=lambda console: console.print(
+            f"{made.name} is the cut at offset {made.offset},"
+            f" {made.source_time.isoformat(timespec='milliseconds')}",
+            markup=False,
+        ),
+    )
 
 
 @app.command("remove")
-def remove(
+@verb("points remove")
+async def remove(
+    call: OpenCall,
     name: Name,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     targets: OnTargets = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Forget a name; the cut itself stays as restorable as any other."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        await application.naming(targets or application.target_names).remove(name)
-        return Outcome(
-            result={"removed": name},
-            show=lambda console: console.print(f"{name} is no name any more", markup=False),
-        )
-
-    run(_call("points remove", config, set_, as_json=as_json), body)
+    await call.application.naming(targets or call.application.target_names).remove(name)
+    return Outcome(
+        result={"removed": name},
+        show=lambda console: console.print(f"{name} is no name any more", markup=False),
+    )
 
 
 def point_json(point: NamedPoint) -> dict[str, object]:
@@ -94,7 +74,3 @@ def point_json(point: NamedPoint) -> dict[str, object]:
         "source_time": point.source_time,
         "created_at": point.created_at,
     }
-
-
-def _call(command: str, config: ConfigPath, set_: Overrides, *, as_json: bool) -> Call:
-    return Call(command=command, config_path=config, overrides=tuple(set_ or ()), as_json=as_json)

@@ -10,22 +10,10 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget, store_of
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    LIST_MAX,
-    AsJson,
-    Call,
-    ConfigPath,
-    FromStore,
-    LogId,
-    Outcome,
-    Overrides,
-    counted,
-    run,
-    whole_time,
-)
+from replicator.cli.command import LIST_MAX, OpenCall, Outcome, counted, whole_time
 from replicator.cli.console import Screen
 from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import GapError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
@@ -52,49 +40,41 @@ class _Kept:
     """Further logs that its store has histories of."""
 
 
-def points(
-    context: typer.Context,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
+@verb("points")
+async def points(
+    call: OpenCall,
     from_: FromStore = None,
     log_id: LogId = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=LIST_MAX, help="The newest so many cuts.")
     ] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """List the cuts that a target can be brought to, the gaps in them, and the named points."""
-    if context.invoked_subcommand is not None:
-        return
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        if from_ is None:
-            history = application.history
-            kept = [await _kept(application, name) for name in application.target_names]
-        else:
-            store = await application.store(from_, log_id=log_id)
-            named = await application.points(from_).points()
-            history, kept = store.history, [await _kept_alone(store, *named)]
-        span = await history.span()
-        cuts = await history.cuts(span.first, span.end)
-        shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
-        happened = await _happened(history, limit, screen)
-        return Outcome(
-            result={
-                "cuts": len(cuts),
-                "first": _cut_json(cuts[0], kept) if cuts else None,
-                "last": _cut_json(cuts[-1], kept) if cuts else None,
-                "points": [
-                    {**_cut_json(cut, kept), "what": happened.get(cut.offset, "")} for cut in shown
-                ],
-                "targets": [_kept_json(one) for one in kept],
-            },
-            show=lambda console: _show(console, cuts, shown, happened, kept),
-        )
-
-    call = Call(command="points", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    application = call.application
+    if from_ is None:
+        history = application.history
+        kept = [await _kept(application, name) for name in application.target_names]
+    else:
+        store = await application.store(from_, log_id=log_id)
+        named = await application.points(from_).points()
+        history, kept = store.history, [await _kept_alone(store, *named)]
+    span = await history.span()
+    cuts = await history.cuts(span.first, span.end)
+    shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
+    happened = await _happened(history, limit, call.screen)
+    return Outcome(
+        result={
+            "cuts": len(cuts),
+            "first": _cut_json(cuts[0], kept) if cuts else None,
+            "last": _cut_json(cuts[-1], kept) if cuts else None,
+            "points": [
+                {**_cut_json(cut, kept), "what": happened.get(cut.offset, "")} for cut in shown
+            ],
+            "targets": [_kept_json(one) for one in kept],
+        },
+        show=lambda console: _show(console, cuts, shown, happened, kept),
+    )
 
 
 async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset, str]:

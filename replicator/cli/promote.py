@@ -6,18 +6,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    agree,
-    run,
-)
-from replicator.cli.console import Screen, good, paper
+from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.console import good, paper
+from replicator.cli.verb import verb
 from replicator.model.cluster_config import Configuration
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
@@ -37,10 +28,10 @@ def _number(value: float) -> float:
     return value
 
 
-def promote(
+@verb("promote")
+async def promote(
+    call: OpenCall,
     target: Target,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     supervisor: Chosen = None,
     drain_timeout_s: Annotated[
         float,
@@ -53,53 +44,40 @@ def promote(
     ] = 600.0,
     dry_run: DryRun = False,
     yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Make a target the primary, with nothing lost: its source was brought to rest before."""
-    call = Call(command="promote", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        promoter = await application.promoter(target)
-        checkpoint = await application.checkpoint(target)
-        if not (checkpoint and checkpoint.promoted):
-            await refuse_moving_source(application.source_metadata())
-            if not dry_run:
-                agree(target, yes=yes, doing="a promotion")
-                await application.drain(target, timeout_s=drain_timeout_s)
-                await refuse_moving_source(application.source_metadata())
-        plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
+    application = call.application
+    promoter = await application.promoter(target)
+    checkpoint = await application.checkpoint(target)
+    if not (checkpoint and checkpoint.promoted):
+        await refuse_moving_source(application.source_metadata())
         if not dry_run:
-            plan = await promoter.execute(plan)
-        return _outcome(target, plan, done=not dry_run)
+            agree(target, yes=yes, doing="a promotion")
+            await application.drain(target, timeout_s=drain_timeout_s)
+            await refuse_moving_source(application.source_metadata())
+    plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
+    if not dry_run:
+        plan = await promoter.execute(plan)
+    return _outcome(target, plan, done=not dry_run)
 
-    run(call, body)
 
-
-def failover(
+@verb("failover")
+async def failover(
+    call: OpenCall,
     target: Target,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     supervisor: Chosen = None,
     dry_run: DryRun = False,
     yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Make a target the primary as it is: its source is gone, and must not come back by itself."""
-    call = Call(
-        command="failover", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
-    )
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        promoter = await application.promoter(target)
-        plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
-        if not as_json and not dry_run and not yes:
-            _show(paper(), target, plan, done=False)
-        if not dry_run:
-            agree(target, yes=yes, doing="a promotion")
-            plan = await promoter.execute(plan)
-        return _outcome(target, plan, done=not dry_run)
-
-    run(call, body)
+    promoter = await call.application.promoter(target)
+    plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
+    if not call.as_json and not dry_run and not yes:
+        _show(paper(), target, plan, done=False)
+    if not dry_run:
+        agree(target, yes=yes, doing="a promotion")
+        plan = await promoter.execute(plan)
+    return _outcome(target, plan, done=not dry_run)
 
 
 def _outcome(target: str, plan: PromotionPlan, *, done: bool) -> Outcome:

@@ -5,20 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    agree,
-    parse_interval,
-    run,
-    size_text,
-)
-from replicator.cli.console import Screen, good, paper
+from replicator.cli.command import OpenCall, Outcome, agree, parse_interval, size_text
+from replicator.cli.console import good, paper
+from replicator.cli.verb import verb
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
@@ -29,10 +18,10 @@ PARTLY_DONE = 3
 SHOWN_MAX = 20
 
 
-def repair(
+@verb("repair")
+async def repair(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     level: Annotated[
         Level, typer.Option(help="How wrong bytes are found: exists, or checksum.")
     ] = Level.CHECKSUM,
@@ -49,39 +38,33 @@ def repair(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is wrong.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Find what is wrong with a target and copy it again, one interval after the other."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        if not level.is_about_objects:
-            raise ConfigError(f"--level {level.value}: say exists or checksum")
-        extent = Extent(
-            share=share_of(subset),
-            bytes_max=None if bytes_max is None else bytes_of(bytes_max),
-            datasource=datasource,
-            interval=None if interval is None else parse_interval(interval),
-        )
-        repairer = await application.repairer(target, from_target=from_)
-        plan = await repairer.plan(level, extent=extent)
-        if not as_json:
-            _show_plan(paper(), target, plan, from_ or "the source")
-        if dry_run or plan.is_good:
-            return Outcome(
-                result={"plan": _plan_json(plan), "done": False},
-                show=lambda _: None,
-                exit_code=0 if plan.is_good else FAILED,
-            )
-        agree(target, yes=yes, doing="a repair")
-        done = await repairer.execute(plan, extent=extent)
+    if not level.is_about_objects:
+        raise ConfigError(f"--level {level.value}: say exists or checksum")
+    extent = Extent(
+        share=share_of(subset),
+        bytes_max=None if bytes_max is None else bytes_of(bytes_max),
+        datasource=datasource,
+        interval=None if interval is None else parse_interval(interval),
+    )
+    repairer = await call.application.repairer(target, from_target=from_)
+    plan = await repairer.plan(level, extent=extent)
+    if not call.as_json:
+        _show_plan(paper(), target, plan, from_ or "the source")
+    if dry_run or plan.is_good:
         return Outcome(
-            result={"plan": _plan_json(plan), "done": True, **_done_json(done)},
-            show=lambda console: _show_done(console, target, plan, done),
-            exit_code=_exit_code(plan, done),
+            result={"plan": _plan_json(plan), "done": False},
+            show=lambda _: None,
+            exit_code=0 if plan.is_good else FAILED,
         )
-
-    call = Call(command="repair", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    agree(target, yes=yes, doing="a repair")
+    done = await repairer.execute(plan, extent=extent)
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **_done_json(done)},
+        show=lambda console: _show_done(console, target, plan, done),
+        exit_code=_exit_code(plan, done),
+    )
 
 
 def _exit_code(plan: Verification, done: Repair) -> int:

@@ -6,35 +6,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.command import (
-    DEFAULT_CONFIG,
     PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    FromStore,
-    LogId,
+    OpenCall,
     Outcome,
-    Overrides,
     agree,
     eta_text,
     parse_time,
-    run,
     size_text,
 )
 from replicator.cli.console import Screen, good, paper
 from replicator.cli.restore_rename import RenameWish, forget, names, rename
+from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.when import (
-    AgoOption,
-    BeforeDropOption,
-    BeforeOption,
-    LatestOption,
     Moment,
-    ToOffsetOption,
-    ToPointOption,
-    ToTimeOption,
 )
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
@@ -45,18 +31,7 @@ from replicator.services.restore.restorer import RestorePlan
 from replicator.services.store.points import StorePoints
 from replicator.services.target.copier import Uncopied
 
-TargetName = Annotated[
-    str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
-]
 DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
-IntoOption = Annotated[str | None, typer.Option("--into", help="Another target.")]
-ByReference = Annotated[
-    bool,
-    typer.Option(
-        "--by-reference",
-        help="With --from: its bytes stay where they are and are served there.",
-    ),
-]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Adopt = Annotated[
     bool, typer.Option("--adopt", help="Take over a target with rows of somebody else.")
@@ -71,6 +46,46 @@ Stand = Annotated[
     ),
 ]
 DATASOURCES_SHOWN_MAX = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """The options that say whose bytes a restore uses, and which target it changes."""
+
+    target: Annotated[
+        str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
+    ] = None
+    into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None
+    from_: FromStore = None
+    log_id: LogId = None
+    by_reference: Annotated[
+        bool,
+        typer.Option(
+            "--by-reference",
+            help="With --from: its bytes stay where they are and are served there.",
+        ),
+    ] = False
+
+    def place(self) -> Place:
+        """Return whose bytes are used and what is changed.
+
+        Raises:
+            ConfigError: the options name no target, or contradict each other.
+        """
+        if (self.target is None) == (self.from_ is None):
+            raise ConfigError("say the target whose bytes are used, or --from and its name")
+        if self.from_ is not None and self.into is None:
+            raise ConfigError("--from needs --into: which target is to be changed")
+        if self.from_ is None and (self.by_reference or self.log_id is not None):
+            raise ConfigError("--by-reference and --log go with --from")
+        used = self.target or self.from_ or ""
+        return Place(
+            target=used,
+            into=self.into or used,
+            from_store=self.from_ is not None,
+            log_id=self.log_id,
+            by_reference=self.by_reference,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,22 +107,12 @@ class RestoreRequest:
         return self.place.into
 
 
-def restore(
-    target: TargetName = None,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
-    to_offset: ToOffsetOption = None,
-    to_time: ToTimeOption = None,
-    before: BeforeOption = None,
-    to_point: ToPointOption = None,
-    latest: LatestOption = False,
-    ago: AgoOption = None,
-    before_drop: BeforeDropOption = None,
+@verb("restore")
+async def restore(
+    call: OpenCall,
+    whose: PlaceOptions,
+    moment: Moment,
     datasource: DatasourceOption = None,
-    into: IntoOption = None,
-    from_: FromStore = None,
-    log_id: LogId = None,
-    by_reference: ByReference = False,
     rename_: Annotated[
         str | None,
         typer.Option("--rename", help="OLD=NEW: this one, beside the live one, by a new name."),
@@ -121,59 +126,44 @@ def restore(
     adopt: Adopt = False,
     pause: Stand = False,
     accept_gaps: AcceptGaps = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Make a target's rows exactly those of an earlier cut; it is then paused there.
 
     When they are those of the cut already nothing is changed, and a target that follows goes on.
     `restore plan` writes down what that takes, `restore run` carries out what was written down.
     """
-    moment = Moment(
-        to_offset=to_offset,
-        to_time=to_time,
-        before=before,
-        to_point=to_point,
-        latest=latest,
-        ago=ago,
-        before_drop=before_drop,
-    )
-    call = Call(command="restore", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        place = place_of(target, from_, into, log_id, by_reference=by_reference)
-        if forget_renamed is not None:
-            return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
-        point = await moment.point(application, place)
-        if rename_ is not None:
-            beside = RenameWish(
-                into=place.into,
-                names=names(rename_, datasource),
-                point=point,
-                dry_run=dry_run,
-                yes=yes,
-                accept_gaps=accept_gaps,
-            )
-            renamer = await place.renamer(application)
-            return await rename(renamer, screen, beside, as_json=as_json)
-        request = RestoreRequest(
-            place=place,
+    application = call.application
+    place = whose.place()
+    if forget_renamed is not None:
+        return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
+    point = await moment.point(application, place)
+    if rename_ is not None:
+        beside = RenameWish(
+            into=place.into,
+            names=names(rename_, datasource),
             point=point,
-            datasource=datasource,
             dry_run=dry_run,
             yes=yes,
-            adopt=adopt,
-            pause=pause,
             accept_gaps=accept_gaps,
         )
-        return await carry_out(application, screen, request, as_json=as_json)
+        renamer = await place.renamer(application)
+        return await rename(call, renamer, beside)
+    request = RestoreRequest(
+        place=place,
+        point=point,
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        adopt=adopt,
+        pause=pause,
+        accept_gaps=accept_gaps,
+    )
+    return await carry_out(call, request)
 
-    run(call, body)
 
-
-async def carry_out(
-    application: Application, screen: Screen, request: RestoreRequest, *, as_json: bool
-) -> Outcome:
+async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     """Show what a restore would do, ask, and do it."""
+    application, screen = call.application, call.screen
     restorer = await request.place.restorer(application)
     plan = await restorer.plan(
         request.point,
@@ -182,7 +172,7 @@ async def carry_out(
         pause=request.pause,
     )
     eta_s = _eta_s(plan, await application.rates(request.changed))
-    if not as_json:
+    if not call.as_json:
         _show_plan(paper(), plan, request, eta_s)
     if request.dry_run:
         planned = {"plan": _plan_json(plan, eta_s), "done": False}
@@ -222,35 +212,6 @@ def why_nothing(plan: RestorePlan, target: str) -> list[str]:
     if plan.datasource is None:
         lines.append("say --pause as well to pause it there")
     return lines
-
-
-def place_of(
-    target: str | None,
-    from_: str | None,
-    into: str | None,
-    log_id: str | None,
-    *,
-    by_reference: bool,
-) -> Place:
-    """Return whose bytes are used and what is changed.
-
-    Raises:
-        ConfigError: not enough was said, or too much.
-    """
-    if (target is None) == (from_ is None):
-        raise ConfigError("say the target whose bytes are used, or --from and its name")
-    if from_ is not None and into is None:
-        raise ConfigError("--from needs --into: which target is to be changed")
-    if from_ is None and (by_reference or log_id is not None):
-        raise ConfigError("--by-reference and --log go with --from")
-    used = target or from_ or ""
-    return Place(
-        target=used,
-        into=into or used,
-        from_store=from_ is not None,
-        log_id=log_id,
-        by_reference=by_reference,
-    )
 
 
 async def wanted_point(

@@ -13,31 +13,11 @@ from typer.core import TyperGroup
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli import restore
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    FromStore,
-    LogId,
-    Outcome,
-    Overrides,
-    agree,
-    eta_text,
-    run,
-    size_text,
-)
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, eta_text, size_text
 from replicator.cli.console import Screen
+from replicator.cli.verb import verb
 from replicator.cli.when import (
-    AgoOption,
-    BeforeDropOption,
-    BeforeOption,
-    LatestOption,
     Moment,
-    ToOffsetOption,
-    ToPointOption,
-    ToTimeOption,
 )
 from replicator.config import RESTORE_VERBS
 from replicator.errors import ConfigError, RefusedError
@@ -60,22 +40,12 @@ from replicator.services.target.copier import Uncopied
 SHOWN_MAX = 20
 
 
-def plan(
-    target: restore.TargetName = None,
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
-    to_offset: ToOffsetOption = None,
-    to_time: ToTimeOption = None,
-    before: BeforeOption = None,
-    to_point: ToPointOption = None,
-    latest: LatestOption = False,
-    ago: AgoOption = None,
-    before_drop: BeforeDropOption = None,
+@verb("restore plan")
+async def plan(
+    call: OpenCall,
+    whose: restore.PlaceOptions,
+    moment: Moment,
     datasource: restore.DatasourceOption = None,
-    into: restore.IntoOption = None,
-    from_: FromStore = None,
-    log_id: LogId = None,
-    by_reference: restore.ByReference = False,
     adopt: restore.Adopt = False,
     accept_gaps: restore.AcceptGaps = False,
     no_look: Annotated[
@@ -84,90 +54,67 @@ def plan(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write, like plan.json.")
     ] = Path("plan.json"),
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Write down what a restore would do, take and cost; nothing is changed."""
-    moment = Moment(
-        to_offset=to_offset,
-        to_time=to_time,
-        before=before,
-        to_point=to_point,
-        latest=latest,
-        ago=ago,
-        before_drop=before_drop,
+    application = call.application
+    place = whose.place()
+    point = await moment.point(application, place)
+    restorer = await place.restorer(application)
+    planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
+    estimator = await place.estimator(application)
+    cost_estimate = await estimator.estimate(
+        planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
     )
-    call = Call(
-        command="restore plan", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
+    file = PlanFile(asked=asked, world=_world(application, place, planned))
+    prices = application.settings.prices
+    shown = {
+        "made_at": application.clock.now(),
+        **_shown(planned, cost_estimate, prices.prices if prices else None),
+    }
+    document = plan_document(file, shown)
+    _write(output, document)
+    return Outcome(
+        result={"file": str(output), **document},
+        show=lambda console: _show(console, output, planned, cost_estimate, shown, place.into),
     )
 
-    async def body(application: Application, _: Screen) -> Outcome:
-        place = restore.place_of(target, from_, into, log_id, by_reference=by_reference)
-        point = await moment.point(application, place)
-        restorer = await place.restorer(application)
-        planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
-        estimator = await place.estimator(application)
-        cost_estimate = await estimator.estimate(
-            planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
-        )
-        asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
-        file = PlanFile(asked=asked, world=_world(application, place, planned))
-        prices = application.settings.prices
-        shown = {
-            "made_at": application.clock.now(),
-            **_shown(planned, cost_estimate, prices.prices if prices else None),
-        }
-        document = plan_document(file, shown)
-        _write(output, document)
-        return Outcome(
-            result={"file": str(output), **document},
-            show=lambda console: _show(console, output, planned, cost_estimate, shown, place.into),
-        )
 
-    run(call, body)
-
-
-def run_plan(
+@verb("restore run")
+async def run_plan(
+    call: OpenCall,
     file: Annotated[Path, typer.Argument(help="What `restore plan` has written.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     yes: restore.Yes = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Carry out a plan, if the world is still the one it was made for; go on with a broken one."""
-    call = Call(
-        command="restore run", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    application = call.application
+    found = plan_of(_read(file), str(file))
+    asked = found.asked
+    place = Place(
+        target=asked.target,
+        into=asked.into,
+        from_store=asked.from_store,
+        log_id=asked.log_id,
+        by_reference=asked.by_reference,
     )
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        found = plan_of(_read(file), str(file))
-        asked = found.asked
-        place = Place(
-            target=asked.target,
-            into=asked.into,
-            from_store=asked.from_store,
-            log_id=asked.log_id,
-            by_reference=asked.by_reference,
+    restorer = await place.restorer(application)
+    planned = await restorer.plan(
+        ToOffset(offset=Offset(found.world.cut_offset)),
+        datasource=asked.datasource,
+        adopt=asked.adopt,
+    )
+    if _is_done(planned):
+        return _outcome(planned, asked, call.screen, (), already=True)
+    if changes := found.world.changes(_world(application, place, planned)):
+        raise RefusedError(
+            f"nothing was changed: the plan was made for another world: {'; '.join(changes)}",
+            hint="make it again with `replicator restore plan`, and read it",
         )
-        restorer = await place.restorer(application)
-        planned = await restorer.plan(
-            ToOffset(offset=Offset(found.world.cut_offset)),
-            datasource=asked.datasource,
-            adopt=asked.adopt,
-        )
-        if _is_done(planned):
-            return _outcome(planned, asked, screen, (), already=True)
-        if changes := found.world.changes(_world(application, place, planned)):
-            raise RefusedError(
-                f"nothing was changed: the plan was made for another world: {'; '.join(changes)}",
-                hint="make it again with `replicator restore plan`, and read it",
-            )
-        if planned.changes_nothing:
-            return _outcome(planned, asked, screen, (), already=True)
-        agree(asked.into, yes=yes, doing="a restore")
-        missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
-        return _outcome(planned, asked, screen, missing, already=False)
-
-    run(call, body)
+    if planned.changes_nothing:
+        return _outcome(planned, asked, call.screen, (), already=True)
+    agree(asked.into, yes=yes, doing="a restore")
+    missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
+    return _outcome(planned, asked, call.screen, missing, already=False)
 
 
 def _is_done(planned: RestorePlan) -> bool:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import PARTLY_DONE, Outcome, agree, size_text
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, size_text
 from replicator.cli.console import Screen, good, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
@@ -52,25 +52,23 @@ def names(text: str, datasource: str | None) -> Names:
     return Names(old=old, new=new)
 
 
-async def rename(
-    renamer: Renamer, screen: Screen, request: RenameWish, *, as_json: bool
-) -> Outcome:
+async def rename(call: OpenCall, renamer: Renamer, request: RenameWish) -> Outcome:
     """Show what would be written, ask, and do it."""
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
-    if not as_json:
+    if not call.as_json:
         _show_plan(paper(), plan, request)
     if request.dry_run:
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
     agree(request.into, yes=request.yes, doing="a restore")
     missing = await renamer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
-        "objects_copied": screen.copied_objects,
-        "bytes_copied": screen.copied_bytes,
+        "objects_copied": call.screen.copied_objects,
+        "bytes_copied": call.screen.copied_bytes,
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     return Outcome(
         result={"plan": _plan_json(plan), "done": True, **done},
-        show=lambda console: _show_done(console, plan, request, screen, missing),
+        show=lambda console: _show_done(console, plan, request, call.screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
 

@@ -6,22 +6,16 @@ import typer
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.restore import AcceptGaps, RestoreRequest, Yes, carry_out
+from replicator.cli.verb import verb
 from replicator.cli.when import moment_of
 from replicator.errors import ConfigError
 
 
-def rollback(
+@verb("rollback")
+async def rollback(
+    call: OpenCall,
     datasource: Annotated[str, typer.Argument(help="The datasource.")],
     to: Annotated[
         str,
@@ -31,36 +25,27 @@ def rollback(
             " name of a point.",
         ),
     ],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     on: Annotated[
         str | None, typer.Option("--on", help="The target; it may be left out when there is one.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
     accept_gaps: AcceptGaps = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Bring one datasource of a target back to what it was; the target is then paused."""
     moment = moment_of(to, datasource)
-    call = Call(
-        command="rollback", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    application = call.application
+    target = on or _only(application)
+    place = Place(target=target, into=target)
+    request = RestoreRequest(
+        place=place,
+        point=await moment.point(application, place),
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        accept_gaps=accept_gaps,
     )
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        target = on or _only(application)
-        place = Place(target=target, into=target)
-        request = RestoreRequest(
-            place=place,
-            point=await moment.point(application, place),
-            datasource=datasource,
-            dry_run=dry_run,
-            yes=yes,
-            accept_gaps=accept_gaps,
-        )
-        return await carry_out(application, screen, request, as_json=as_json)
-
-    run(call, body)
+    return await carry_out(call, request)
 
 
 def _only(application: Application) -> str:

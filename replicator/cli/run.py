@@ -11,20 +11,10 @@ from replicator.app import Application
 from replicator.app.drills import schedule
 from replicator.app.pipeline import Allowed
 from replicator.cli import signals
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    NAMED_MAX,
-    PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    duration_text,
-)
-from replicator.cli.command import run as run_call
+from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome, duration_text
 from replicator.cli.console import Screen
 from replicator.cli.log_lines import logger
+from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.pulse import WATCH, apply_to
@@ -61,9 +51,9 @@ NewLog = Annotated[
 ]
 
 
-def run(
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
+@verb("run", json=False)
+async def run(
+    call: OpenCall,
     target: Annotated[
         list[str] | None, typer.Option("--target", help="Only this target; may be repeated.")
     ] = None,
@@ -71,76 +61,63 @@ def run(
     adopt: Adopt = False,
     new_log: NewLog = False,
     trust_row_versions: TrustVersions = False,
-) -> None:
+) -> Outcome:
     """Watch the source and keep every target up with it, in one process."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        names = target or application.target_names
-        watcher = application.watcher(trust_versions=trust_row_versions)
-        services: dict[str, Service] = {"watch": watcher}
-        services["heart"] = application.heart(WATCH, "run")
-        for name in names:
-            services[f"heart {name}"] = application.heart(apply_to(name), "run")
-            allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
-            services[f"apply {name}"] = await application.applier(name, allowed)
-            services[f"bases {name}"] = await application.base_writer(name)
-        return await _supervised(application, services, names)
-
-    run_call(Call(command="run", config_path=config, overrides=tuple(set_ or ())), body)
+    application = call.application
+    names = target or application.target_names
+    watcher = application.watcher(trust_versions=trust_row_versions)
+    services: dict[str, Service] = {"watch": watcher}
+    services["heart"] = application.heart(WATCH, "run")
+    for name in names:
+        services[f"heart {name}"] = application.heart(apply_to(name), "run")
+        allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+        services[f"apply {name}"] = await application.applier(name, allowed)
+        services[f"bases {name}"] = await application.base_writer(name)
+    return await _supervised(application, services, names)
 
 
-def watch(
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
+@verb("watch")
+async def watch(
+    call: OpenCall,
     once: Once = False,
     trust_row_versions: TrustVersions = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Publish the source's changes to the log."""
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        watcher = application.watcher(trust_versions=trust_row_versions)
-        heart = application.heart(WATCH, "watch")
-        if not once:
-            return await _supervised(application, {"watch": watcher, "heart": heart}, ())
-        changed = await watcher.poll()
-        await heart.end()
-        return _done({"published": changed}, "a cut was published" if changed else "no change")
-
-    call = Call(command="watch", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run_call(call, body)
+    application = call.application
+    watcher = application.watcher(trust_versions=trust_row_versions)
+    heart = application.heart(WATCH, "watch")
+    if not once:
+        return await _supervised(application, {"watch": watcher, "heart": heart}, ())
+    changed = await watcher.poll()
+    await heart.end()
+    return _done({"published": changed}, "a cut was published" if changed else "no change")
 
 
-def apply(
+@verb("apply")
+async def apply(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     once: Once = False,
     resume: Resume = False,
     adopt: Adopt = False,
     new_log: NewLog = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Keep one target up with the log."""
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
-        applier = await application.applier(target, allowed)
-        heart = application.heart(apply_to(target), "apply")
-        if not once:
-            services: dict[str, Service] = {
-                f"apply {target}": applier,
-                f"bases {target}": await application.base_writer(target),
-                "heart": heart,
-            }
-            return await _supervised(application, services, (target,))
-        applied = await _applied(application, target, applier, screen)
-        heart.observe(Followed())
-        await heart.end()
-        return applied
-
-    call = Call(command="apply", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run_call(call, body)
+    application = call.application
+    allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+    applier = await application.applier(target, allowed)
+    heart = application.heart(apply_to(target), "apply")
+    if not once:
+        services: dict[str, Service] = {
+            f"apply {target}": applier,
+            f"bases {target}": await application.base_writer(target),
+            "heart": heart,
+        }
+        return await _supervised(application, services, (target,))
+    applied = await _applied(application, target, applier, call.screen)
+    heart.observe(Followed())
+    await heart.end()
+    return applied
 
 
 async def _applied(

@@ -10,23 +10,19 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
     Call,
-    ConfigPath,
+    OpenCall,
     Outcome,
-    Overrides,
     age_text,
     counted,
     duration_text,
     eta_text,
-    run,
     size_text,
     whole_time,
 )
-from replicator.cli.console import Screen
 from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.cli.trouble import Seen, Trouble, drill_words, kill_words, moment, troubles
+from replicator.cli.verb import DEFAULT_CONFIG, verb
 from replicator.errors import ReplicatorError
 from replicator.services.inspection.life import Life, LifeSign, LifeSigns
 from replicator.services.inspection.status import TargetStatus, look_at_source
@@ -43,22 +39,16 @@ class _Found:
     """By targets; one that cannot be looked at, or has no history, is missing."""
 
 
-def status(
-    config: ConfigPath = DEFAULT_CONFIG, set_: Overrides = None, as_json: AsJson = False
-) -> None:
+@verb("status")
+async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
-    call = Call(command="status", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        found = await _look(application)
-        wrong = troubles(found.seen)
-        return Outcome(
-            result=_json(found, wrong, call),
-            show=lambda console: _show(console, found, wrong, call),
-            exit_code=_exit_code(found.seen),
-        )
-
-    run(call, body)
+    found = await _look(call.application)
+    wrong = troubles(found.seen)
+    return Outcome(
+        result=_json(found, wrong, call.typed),
+        show=lambda console: _show(console, found, wrong, call.typed),
+        exit_code=_exit_code(found.seen),
+    )
 
 
 async def _look(application: Application) -> _Found:

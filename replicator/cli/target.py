@@ -6,18 +6,9 @@ import orjson
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen, bad, good, note
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.console import bad, good, note
+from replicator.cli.verb import verb
 from replicator.model.cluster_config import ALIASES
 from replicator.model.shown import escaped_json
 from replicator.model.standby import REQUIREMENTS, Verdict
@@ -27,35 +18,27 @@ app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
 
 
 @app.command("create")
-def create(
+@verb("target create")
+async def create(
+    call: OpenCall,
     name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     druid_release: Annotated[
         str | None, typer.Option(help="Make the tables of this release, like 33.0.0.")
     ] = None,
     centralized_schema: Annotated[
         bool, typer.Option(help="With druid.centralizedDatasourceSchema.enabled.")
     ] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Make a target's tables and folder, and say what its Druid must be told to be a standby."""
-    call = Call(
-        command="target create", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    created = await call.application.create(
+        name, release=druid_release, centralized=centralized_schema
     )
-
-    async def body(application: Application, _: Screen) -> Outcome:
-        created = await application.create(
-            name, release=druid_release, centralized=centralized_schema
-        )
-        wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
-        return Outcome(
-            result=_json(created),
-            show=lambda console: _show(console, name, created, druid_release),
-            exit_code=PARTLY_DONE if wrong else 0,
-        )
-
-    run(call, body)
+    wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
+    return Outcome(
+        result=_json(created),
+        show=lambda console: _show(console, name, created, druid_release),
+        exit_code=PARTLY_DONE if wrong else 0,
+    )
 
 
 def _wrong(created: Created) -> list[str]:

@@ -10,19 +10,10 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    OFFSET_MAX,
-    PARTLY_DONE,
-    AsJson,
-    Call,
-    ConfigPath,
-    Outcome,
-    Overrides,
-    run,
-)
-from replicator.cli.console import Screen, paper
+from replicator.cli.command import OFFSET_MAX, PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.console import paper
 from replicator.cli.restore import RestoreRequest, carry_out, restore_point
+from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset
 from replicator.model.shown import escaped_json
@@ -36,10 +27,10 @@ REFUSED = (
 )
 
 
-def undelete(
+@verb("undelete")
+async def undelete(
+    call: OpenCall,
     datasource: Annotated[str, typer.Argument(help="The datasource that was dropped.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     on: Annotated[str | None, typer.Option("--on", help="Bring it back on this target.")] = None,
     on_source: Annotated[
         bool, typer.Option("--on-source", help="Print what to ask the source's Overlord for.")
@@ -55,39 +46,32 @@ def undelete(
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Bring back the rest when bytes are missing.")
     ] = False,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Bring a datasource back as it was in the last cut in which it had used segments."""
-
-    async def body(application: Application, screen: Screen) -> Outcome:
-        if on_source == (on is not None):
-            raise ConfigError("say either --on TARGET or --on-source")
-        if on is not None:
-            application.target(on)
-        drop = None
-        if (to_offset, to_time, before) == (None, None, None):
-            drop = await application.undeletion().dropped(datasource)
-        point = _point(drop, to_offset, to_time, before)
-        if on is None:
-            plan = await application.undeletion().on_source(datasource, point)
-            return _on_source(application, datasource, drop, plan)
-        if drop is not None and not as_json:
-            _show_drop(paper(), datasource, drop)
-        request = RestoreRequest(
-            place=Place(target=on, into=on),
-            point=point,
-            datasource=datasource,
-            dry_run=dry_run,
-            yes=yes,
-            accept_gaps=accept_gaps,
-        )
-        done = await carry_out(application, screen, request, as_json=as_json)
-        return replace(done, result={**done.result, "drop": _drop_json(drop)})
-
-    call = Call(
-        command="undelete", config_path=config, overrides=tuple(set_ or ()), as_json=as_json
+    application = call.application
+    if on_source == (on is not None):
+        raise ConfigError("say either --on TARGET or --on-source")
+    if on is not None:
+        application.target(on)
+    drop = None
+    if (to_offset, to_time, before) == (None, None, None):
+        drop = await application.undeletion().dropped(datasource)
+    point = _point(drop, to_offset, to_time, before)
+    if on is None:
+        plan = await application.undeletion().on_source(datasource, point)
+        return _on_source(application, datasource, drop, plan)
+    if drop is not None and not call.as_json:
+        _show_drop(paper(), datasource, drop)
+    request = RestoreRequest(
+        place=Place(target=on, into=on),
+        point=point,
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        accept_gaps=accept_gaps,
     )
-    run(call, body)
+    done = await carry_out(call, request)
+    return replace(done, result={**done.result, "drop": _drop_json(drop)})
 
 
 def _point(

@@ -5,22 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.app import Application
-from replicator.cli.command import (
-    DEFAULT_CONFIG,
-    AsJson,
-    Call,
-    ConfigPath,
-    FromStore,
-    LogId,
-    Outcome,
-    Overrides,
-    counted,
-    parse_interval,
-    run,
-    size_text,
-)
-from replicator.cli.console import Screen, bad, good
+from replicator.cli.command import OpenCall, Outcome, counted, parse_interval, size_text
+from replicator.cli.console import bad, good
+from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.verify_query import queries_json, show_queries
 from replicator.config import size
 from replicator.errors import ConfigError
@@ -43,10 +30,10 @@ OneInterval = Annotated[
 ]
 
 
-def verify(
+@verb("verify")
+async def verify(
+    call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
-    config: ConfigPath = DEFAULT_CONFIG,
-    set_: Overrides = None,
     level: Annotated[
         Level, typer.Option(help="How deep; each includes those before, query the rows alone.")
     ] = Level.ROWS,
@@ -66,48 +53,43 @@ def verify(
     ] = False,
     datasource: OneDatasource = None,
     interval: OneInterval = None,
-    as_json: AsJson = False,
-) -> None:
+) -> Outcome:
     """Compare a target's rows, objects and bytes with the log, or its answers with the source."""
+    application = call.application
+    extent = Extent(
+        share=share_of(subset),
+        window=application.clock.now().toordinal() if rolling else None,
+        bytes_max=None if bytes_max is None else bytes_of(bytes_max),
+        structure=structure,
+        datasource=datasource,
+        interval=None if interval is None else parse_interval(interval),
+    )
+    queries = application.query_verifier(target) if level is Level.QUERY else None
+    if from_ is None:
+        verifier = await application.verifier(target)
+    else:
+        store = await application.store(from_, log_id=log_id)
+        verifier = await application.verifier_from(store, target)
+    found = await verifier.verify(level, extent=extent)
+    answers = None if queries is None else await queries.verify(extent=extent)
+    covered = await keep_proof(
+        application.target(target).storage.area(),
+        found,
+        extent,
+        disagreements=len(answers.disagreements) if answers else 0,
+        now=application.clock.now(),
+    )
 
-    async def body(application: Application, _: Screen) -> Outcome:
-        extent = Extent(
-            share=share_of(subset),
-            window=application.clock.now().toordinal() if rolling else None,
-            bytes_max=None if bytes_max is None else bytes_of(bytes_max),
-            structure=structure,
-            datasource=datasource,
-            interval=None if interval is None else parse_interval(interval),
-        )
-        queries = application.query_verifier(target) if level is Level.QUERY else None
-        if from_ is None:
-            verifier = await application.verifier(target)
-        else:
-            store = await application.store(from_, log_id=log_id)
-            verifier = await application.verifier_from(store, target)
-        found = await verifier.verify(level, extent=extent)
-        answers = None if queries is None else await queries.verify(extent=extent)
-        covered = await keep_proof(
-            application.target(target).storage.area(),
-            found,
-            extent,
-            disagreements=len(answers.disagreements) if answers else 0,
-            now=application.clock.now(),
-        )
+    def show(console: Console) -> None:
+        _show(console, target, found, extent, answers)
+        _show_coverage(console, covered, found.level)
 
-        def show(console: Console) -> None:
-            _show(console, target, found, extent, answers)
-            _show_coverage(console, covered, found.level)
-
-        return Outcome(
-            result=_json(found, extent)
-            | {"queries": queries_json(answers), "coverage": _coverage_json(covered)},
-            show=show,
-            exit_code=_exit_code(found, answers),
-        )
-
-    call = Call(command="verify", config_path=config, overrides=tuple(set_ or ()), as_json=as_json)
-    run(call, body)
+    return Outcome(
+        result=_json(found, extent)
+        | {"queries": queries_json(answers), "coverage": _coverage_json(covered)},
+        show=show,
+        exit_code=_exit_code(found, answers),
+    )
 
 
 def share_of(text: str) -> float:

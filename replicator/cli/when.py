@@ -37,18 +37,6 @@ BeforeOption = Annotated[
     typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
 ]
 ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
-LatestOption = Annotated[bool, typer.Option("--latest", help="The newest cut.")]
-AgoOption = Annotated[
-    str | None, typer.Option("--ago", help="The last cut so long ago, like 10m or 2h.")
-]
-BeforeDropOption = Annotated[
-    str | None,
-    typer.Option(
-        "--before-drop",
-        metavar="DATASOURCE",
-        help="The last cut in which this datasource had used segments.",
-    ),
-]
 ONE_OF = (
     "say exactly one of --to-offset, --to-time, --before, --to-point, --latest, --ago and"
     " --before-drop"
@@ -59,15 +47,24 @@ _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What was said of it: exactly one of these."""
+    """The options that name a moment; exactly one of them is given."""
 
-    to_offset: int | None = None
-    to_time: str | None = None
-    before: int | None = None
-    to_point: str | None = None
-    latest: bool = False
-    ago: str | None = None
-    before_drop: str | None = None
+    to_offset: ToOffsetOption = None
+    to_time: ToTimeOption = None
+    before: BeforeOption = None
+    to_point: ToPointOption = None
+    latest: Annotated[bool, typer.Option("--latest", help="The newest cut.")] = False
+    ago: Annotated[
+        str | None, typer.Option("--ago", help="The last cut so long ago, like 10m or 2h.")
+    ] = None
+    before_drop: Annotated[
+        str | None,
+        typer.Option(
+            "--before-drop",
+            metavar="DATASOURCE",
+            help="The last cut in which this datasource had used segments.",
+        ),
+    ] = None
 
     async def point(self, application: Application, place: Place) -> RestorePoint:
         """Return the point that was asked for.

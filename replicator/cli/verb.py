@@ -1,0 +1,133 @@
+"""`@verb`: makes a command of a function, and gives it the options that every verb has.
+
+A verb is a coroutine function. Its first parameter is an `OpenCall`; the others are the verb's own
+arguments and options, as Typer reads them. A parameter whose type is a dataclass stands for the
+options that the fields of the dataclass declare, so that verbs can share them. The `Outcome` that
+a verb returns is printed as text or as one JSON document, and its exit code ends the process.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial, update_wrapper
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Concatenate, ParamSpec
+
+import typer
+
+from replicator.cli.command import Call, OpenCall, Outcome, finish, run
+
+DEFAULT_CONFIG = Path("replicator.yaml")
+ConfigPath = Annotated[
+    Path,
+    typer.Option(
+        "--config", "-c", envvar="REPLICATOR_CONFIG", help="The configuration, a YAML file."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrule one setting; may be repeated."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+FromStore = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STORE",
+        help="Read the history that this target keeps in its store; source and log are not needed.",
+    ),
+]
+LogId = Annotated[
+    str | None,
+    typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
+]
+_Own = ParamSpec("_Own")
+"""Arguments and options of one verb."""
+
+
+def verb(
+    command: str, *, json: bool = True
+) -> Callable[[Callable[Concatenate[OpenCall, _Own], Awaitable[Outcome]]], Callable[..., None]]:
+    """Make a command of a coroutine function that works with the configured application.
+
+    Args:
+        command: The verb as users type it, like `points create`; JSON documents name it.
+        json: Whether the verb takes `--json`.
+    """
+
+    def decorate(
+        body: Callable[Concatenate[OpenCall, _Own], Awaitable[Outcome]],
+    ) -> Callable[..., None]:
+        work: Callable[..., Awaitable[Outcome]] = body
+        return _command(command, work, lambda call, own: run(call, partial(work, **own)), json=json)
+
+    return decorate
+
+
+def local_verb(
+    command: str,
+) -> Callable[[Callable[Concatenate[Call, _Own], Outcome]], Callable[..., None]]:
+    """Make a command of a function that needs no application, at most the configuration.
+
+    Args:
+        command: The verb as users type it; JSON documents name it.
+    """
+
+    def decorate(body: Callable[Concatenate[Call, _Own], Outcome]) -> Callable[..., None]:
+        work: Callable[..., Outcome] = body
+        return _command(command, work, lambda call, own: finish(call, partial(work, call, **own)))
+
+    return decorate
+
+
+def _command(
+    command: str,
+    body: Callable[..., object],
+    called: Callable[[Call, Mapping[str, object]], None],
+    *,
+    json: bool = True,
+) -> Callable[..., None]:
+    """Return the function that Typer calls, with a signature that lists every option."""
+    _, *own = signature(body, eval_str=True).parameters.values()
+
+    def typed(
+        context: typer.Context,
+        config: ConfigPath = DEFAULT_CONFIG,
+        set_: Overrides = None,
+        as_json: AsJson = False,
+        **values: object,
+    ) -> None:
+        if context.invoked_subcommand is not None:
+            return  # Typer calls `points`, the group, before `points create`
+        overrides = tuple(set_ or ())
+        call = Call(command=command, config_path=config, overrides=overrides, as_json=as_json)
+        called(call, {one.name: _value(one, values) for one in own})
+
+    shared = [one for one in signature(typed).parameters.values() if one.name != "values"]
+    options = [*(option for one in own for option in _options(one)), *shared]
+    parameters = [
+        one.replace(kind=Parameter.KEYWORD_ONLY) for one in options if json or one.name != "as_json"
+    ]
+    update_wrapper(typed, body)
+    typed.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
+    typed.__annotations__ = {one.name: one.annotation for one in parameters}
+    return typed
+
+
+def _options(parameter: Parameter) -> Iterator[Parameter]:
+    """Yield the options that a parameter of a verb stands for."""
+    group = parameter.annotation
+    if not is_dataclass(group):
+        yield parameter
+        return
+    for one in fields(group):
+        default = Parameter.empty if one.default is MISSING else one.default
+        yield Parameter(one.name, Parameter.KEYWORD_ONLY, default=default, annotation=one.type)
+
+
+def _value(parameter: Parameter, values: Mapping[str, object]) -> object:
+    """Return the argument for a parameter of a verb, made of the options that were given."""
+    made: Callable[..., object] = parameter.annotation
+    if not is_dataclass(parameter.annotation):
+        return values[parameter.name]
+    return made(**{one.name: values[one.name] for one in fields(parameter.annotation)})
