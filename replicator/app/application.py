@@ -61,6 +61,7 @@ from replicator.ports import (
 from replicator.services.history.reader import History
 from replicator.services.inspection.blame import Blamer
 from replicator.services.inspection.checkup import Checkup
+from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
 from replicator.services.inspection.life import LifeSigns, life_signs
 from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
 from replicator.services.inspection.undeletion import Undeletion
@@ -424,6 +425,19 @@ class Application:
             history=self.history,
             clock=self.clock,
             log_folder_missing=missing_folder(self.settings.log),
+        )
+
+    def copy_trial(self, name: str) -> CopyTrial:
+        """Return what copies an object to a target as a segment, and removes it again."""
+        settings = self.target(name).settings
+        retention = None if settings.retention is None else LOCKED_FOR
+        storage = settings.deep_storage
+        return CopyTrial(
+            name,
+            self._storages.target(storage, retention),
+            locks=isinstance(storage, S3StorageSettings) and storage.object_lock is not None,
+            part_bytes=self.settings.transfer.part_bytes,
+            rng=self.tools.rng,
         )
 
     def status_reader(self, *, stores: bool = True) -> StatusReader:

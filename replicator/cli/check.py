@@ -7,19 +7,22 @@ from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.console import bad, good, note
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
-from replicator.services.inspection.checkup import Finding
+from replicator.services.inspection.finding import Finding
 from replicator.services.standby.skew import Skew
 
 
 @verb("check")
 async def check(call: OpenCall) -> Outcome:
-    """Read the source, the log and an object of each kind; write a probe to each target."""
+    """Read the source, the log and an object of each kind; copy an object to each target."""
     application = call.application
     checkup = application.checkup()
     findings = [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
         target = application.target(name)
-        findings += await checkup.target(name, target.metadata, target.storage)
+        tried = await checkup.target(name, target.metadata, target.storage)
+        if all(found.good for found in tried):
+            tried += await checkup.copies(application.copy_trial(name))
+        findings += tried
         findings += await _releases(application, name)
     return Outcome(
         result={

@@ -115,7 +115,7 @@ def _show(
     table = Table("name", "target", "offset", "source time", "until", "reason")
     for hold, target in found:
         point = hold.point
-        until = "removed" if hold.until is None else hold.until.isoformat(timespec="seconds")
+        until = "no end" if hold.until is None else hold.until.isoformat(timespec="seconds")
         table.add_row(
             point.name,
             target,

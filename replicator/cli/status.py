@@ -250,9 +250,14 @@ def _wrong(trouble: Trouble, call: Call) -> list[str]:
 
 
 def _source(seen: Seen) -> list[str]:
-    if seen.source.freshness is None:
+    freshness = seen.source.freshness
+    if freshness is None:
         return ["cannot be asked, see above"]
-    return [seen.source.freshness.text] if seen.source.freshness.is_replica else ["answers"]
+    lines = [freshness.text if freshness.is_replica else "answers"]
+    return lines + [
+        f"{name} is not replicated: this tool does not know that table"
+        for name in seen.source.left_behind
+    ]
 
 
 def _log(seen: Seen) -> str:

@@ -151,10 +151,11 @@ class SourceReader(MetadataReader, Protocol):
         """
         ...
 
-    async def left_behind(self) -> Mapping[str, int]:
-        """Return the tables that configure a cluster and are not replicated, with their row counts.
+    async def left_behind(self) -> Sequence[str]:
+        """Return the tables with Druid's prefix that nobody replicates or knows, sorted.
 
-        Empty, missing and unreadable tables are left out.
+        Those are named that hold a row, or that this role may not read; empty ones lose nothing.
+        One request a table, whatever it holds.
 
         Raises:
             TransientError, ConfigError: as for `snapshot`.

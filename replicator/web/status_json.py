@@ -77,6 +77,7 @@ def source_json(source: SourceStatus) -> dict[str, Any]:
         "shows_until": found.shows if found else None,
         "behind_seconds": _seconds(found.behind) if found else None,
         "reason": found.reason if found else source.unknown,
+        "not_replicated": list(source.left_behind),
     }
 
 

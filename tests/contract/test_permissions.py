@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +27,7 @@ from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import CopySource
+from replicator.services.inspection.copy_trial import CopyTrial, Sample
 from tests.contract.storages import MIB, SIZES, Origin, fresh, s3_address
 from tests.servers.stores import S3
 
@@ -250,6 +253,53 @@ async def test_a_target_that_lacks_an_action_is_seen_by_its_probe(
                 with pytest.raises(ConfigError) as found:
                     await storage.probe()
                 assert_says_where_the_policy_is(found.value, action)
+
+
+async def test_a_check_copies_in_parts_and_within_the_service_with_the_policy_of_the_docs(
+    s3: S3, source_bucket: str
+):
+    """With a right to delete that ends at our own area, what was copied stays and is named."""
+    bucket = await made(s3, "standby")
+    reader = reader_of(s3, source_bucket)
+    sample = Sample(location=ONE, objects=tuple(await reader.objects(ONE)))
+    async with rooted(s3, bucket) as root:
+        await allow(root, bucket, {"target": WRITING})
+        async with target_of(s3, bucket) as storage:
+            found = await trial_of(storage).run(reader, [sample])
+            assert [(one.good, one.note) for one in found] == [(True, False)] * 3, found
+            assert "6 MiB were stored as a segment is" in found[0].detail
+            assert "within the target by itself" in found[1].detail
+            assert "from the source by itself" in found[2].detail
+            assert [one async for one in storage.stored_locations(lambda _: False) if one] == []
+        await allow(root, bucket, {"target": without(WRITING, "s3:DeleteObject")})
+        async with target_of(s3, bucket) as storage:
+            *_, last = await trial_of(storage).run(reader, [])
+            assert not last.good
+            assert "stays on the target" in last.detail
+            assert "AccessDenied" in last.detail
+    await reader.close()
+
+
+async def test_a_target_that_may_not_read_the_source_copies_bytes_itself_and_says_so(
+    s3: S3, source_bucket: str
+):
+    bucket = await made(s3, "standby")
+    reader = reader_of(s3, source_bucket)
+    sample = Sample(location=ONE, objects=tuple(await reader.objects(ONE)))
+    async with rooted(s3, bucket) as root, rooted(s3, source_bucket) as owner:
+        await allow(root, bucket, {"target": WRITING})
+        await allow(owner, source_bucket, {"source": READING})
+        async with target_of(s3, bucket) as storage:
+            *_, last = await trial_of(storage).run(reader, [sample])
+    assert (last.good, last.note) == (True, True)
+    assert "the service did not copy an object from the source" in last.detail
+    await reader.close()
+
+
+def trial_of(storage: S3Storage) -> CopyTrial:
+    return CopyTrial(
+        "standby", storage, locks=False, part_bytes=SIZES.part_bytes, rng=Random(token_bytes(8))
+    )
 
 
 def assert_says_where_the_policy_is(exc: ConfigError, action: str) -> None:

@@ -483,7 +483,7 @@ async def test_tables_of_another_prefix_and_spelling_are_found(mariadb: Mariadb)
 
 async def test_who_did_what_and_what_is_not_replicated(druid_dsn: str):
     reader = MysqlMetadataReader(druid_dsn)
-    assert await reader.left_behind() == {}
+    assert await reader.left_behind() == []
     await execute(
         druid_dsn,
         "INSERT INTO druid_audit (audit_key, type, author, comment, created_date, payload) VALUES"
@@ -499,6 +499,15 @@ async def test_who_did_what_and_what_is_not_replicated(druid_dsn: str):
     assert [(row.audit_key, row.author) for row in found] == [("wiki", "é"), ("other", "a")]
     assert len(await reader.audit("wiki", since=since, until=until, rows_max=1)) == 1
     assert await reader.running_tasks() == ["b"]
+    await execute(
+        druid_dsn,
+        "CREATE TABLE druid_leases (id INT)",
+        "CREATE TABLE druidXleases (id INT)",
+        "INSERT INTO druidXleases VALUES (1)",
+    )
+    assert await reader.left_behind() == []
+    await execute(druid_dsn, "INSERT INTO druid_leases VALUES (1)")
+    assert await reader.left_behind() == ["druid_leases"]
 
 
 # --------------------------------------------------------------------------------- privileges

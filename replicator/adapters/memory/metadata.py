@@ -87,6 +87,7 @@ class MemoryMetadata:
         self.rows: dict[RowKey, Row] = {key_of(row): row for row in rows}
         self.sources: dict[str, Bookkeeping] = {}
         self.audited: list[AuditRow] = []
+        self.other_tables: set[str] = set()
         self.clock = clock
         self.target = target
         self.tables = tables
@@ -120,9 +121,9 @@ class MemoryMetadata:
         now = self.clock.now()
         return Freshness(asked_at=now, shows=now, is_replica=False)
 
-    async def left_behind(self) -> Mapping[str, int]:
-        """As a source; there is no other table here."""
-        return {}
+    async def left_behind(self) -> Sequence[str]:
+        """As a source; there is no other table here but those that a test names."""
+        return sorted(self.other_tables)
 
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""

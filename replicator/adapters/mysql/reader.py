@@ -32,7 +32,7 @@ from replicator.errors import ConfigError, CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import LEFT_BEHIND, Kind, Row
+from replicator.model.row import Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import Lineage, NoVersions, Places
 from replicator.ports import (
@@ -49,10 +49,12 @@ CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
 """Rows read by one statement; a statement is prepared for each such number."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
-READABLE: Final = """
-SELECT COUNT(*) FROM information_schema.COLUMNS
-WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND LOWER(PRIVILEGES) LIKE '%select%'
+DRUIDS_TABLES: Final = """
+SELECT TABLE_NAME, MIN(LOWER(PRIVILEGES) LIKE '%select%') FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = DATABASE() AND LOWER(LEFT(TABLE_NAME, CHAR_LENGTH(?))) = LOWER(?)
+GROUP BY TABLE_NAME ORDER BY TABLE_NAME
 """
+"""Tables that this user has any right to see, and whether all their columns can be read."""
 
 
 class MysqlMetadataReader:
@@ -97,15 +99,17 @@ class MysqlMetadataReader:
             found = await session.fetch(f"read {segments}", query)
             return [(_text(id_), payload) for id_, payload in found]
 
-    async def left_behind(self) -> Mapping[str, int]:
-        found: dict[str, int] = {}
+    async def left_behind(self) -> Sequence[str]:
+        prefix = self._database.table_prefix
+        found: list[str] = []
         async with self._connect() as session:
-            for name in map(self._database.spelled, LEFT_BEHIND):
-                if not await session.value(f"look for {name}", READABLE, name):
+            listed = await session.fetch("list Druid's tables", DRUIDS_TABLES, prefix, prefix)
+            for name, readable in ((_text(row[0]), row[1]) for row in listed):
+                if not is_left_behind(name[len(prefix) :]):
                     continue
-                query = f"SELECT COUNT(*) FROM {quoted(name)}"  # noqa: S608 - quoted names
-                if rows := await session.value(f"count {name}", query):
-                    found[name] = rows
+                query = f"SELECT EXISTS (SELECT 1 FROM {quoted(name)})"  # noqa: S608 - quoted names
+                if not readable or await session.value(f"look into {name}", query):
+                    found.append(name)
         return found
 
     async def running_tasks(self) -> Sequence[str]:

@@ -24,13 +24,14 @@ from replicator.adapters.postgresql.sql import (
     Shape,
     fetch_sql,
     literal,
+    relation,
     scan_sql,
     versions_sql,
 )
 from replicator.errors import CorruptionError
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import LEFT_BEHIND, Kind, Row
+from replicator.model.row import Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import Lineage, NoVersions, Places, Versions
 from replicator.ports import (
@@ -69,6 +70,14 @@ ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
 CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
 """Rough, but whole rows are looked at only where these differ."""
+DRUIDS_TABLES: Final = """
+SELECT class.relname AS name, has_table_privilege(class.oid, 'SELECT') AS readable
+FROM pg_catalog.pg_class AS class
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = class.relnamespace
+WHERE namespace.nspname = $1 AND lower(left(class.relname::text, length($2))) = $2
+  AND class.relkind IN ('r', 'p', 'f') AND NOT class.relispartition
+ORDER BY class.relname
+"""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -113,19 +122,17 @@ class PostgresqlMetadataReader:
             found = await session.fetch(f"read {segments}", query)
             return [(row["id"], row["payload"]) for row in found]
 
-    async def left_behind(self) -> Mapping[str, int]:
-        found: dict[str, int] = {}
+    async def left_behind(self) -> Sequence[str]:
+        schema, prefix = self._database.schema, self._database.table_prefix.lower()
+        found: list[str] = []
         async with self._connect() as session:
-            for name in LEFT_BEHIND:
-                table = self._database.relation(name)
-                readable = (
-                    "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)"
-                )
-                if not await session.value(f"look for {table}", readable, table):
+            for row in await session.fetch("list Druid's tables", DRUIDS_TABLES, schema, prefix):
+                name: str = row["name"]
+                if not is_left_behind(name[len(prefix) :]):
                     continue
-                query = f"SELECT count(*) FROM {table}"  # noqa: S608 - quoted names
-                if rows := await session.value(f"count {table}", query):
-                    found[self._database.table(name)] = rows
+                query = f"SELECT EXISTS (SELECT FROM {relation(schema, name)})"  # noqa: S608 - quoted names
+                if not row["readable"] or await session.value(f"look into {name}", query):
+                    found.append(name)
         return found
 
     async def running_tasks(self) -> Sequence[str]:

@@ -2,8 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import assert_never
 
 from replicator.errors import MalformedRowError, NotFoundError, ReplicatorError
@@ -26,21 +25,11 @@ from replicator.ports import (
     TriesReading,
 )
 from replicator.services.history.reader import History
+from replicator.services.inspection.copy_trial import CopyTrial, Sample
+from replicator.services.inspection.finding import Finding, failed
 
 REPLICA_BEHIND_MAX_S = 60.0
 """Seconds behind the primary above which the default `rpo` cannot be kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """The result of one trial."""
-
-    what: str
-    good: bool
-    detail: str
-    hint: str = ""
-    note: bool = False
-    """Whether the result is worth showing although it is good."""
 
 
 class Checkup:
@@ -64,6 +53,7 @@ class Checkup:
         self._layout = layout
         self._history = history
         self._clock = clock
+        self._samples: list[Sample] = []
 
     async def source(self) -> list[Finding]:
         """Read every table in one snapshot, and one object of each load spec type."""
@@ -74,7 +64,7 @@ class Checkup:
             freshness = await self._metadata.freshness()
             left = await self._metadata.left_behind()
         except ReplicatorError as exc:
-            return [_bad("source metadata", exc)]
+            return [failed("source metadata", exc)]
         found = ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
         skew = self._clock.now() - freshness.asked_at
         return [
@@ -110,7 +100,7 @@ class Checkup:
                 ]
             return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
         except ReplicatorError as exc:
-            return [_bad("log", exc)]
+            return [failed("log", exc)]
         detail = f"{span.end - span.first} records" + ("" if cuts else ", no closed cut yet")
         return [Finding(what="log", good=True, detail=detail)]
 
@@ -124,7 +114,7 @@ class Checkup:
             state = await metadata.state(self._source)
             obstacles = await metadata.obstacles()
         except ReplicatorError as exc:
-            findings.append(_bad(f"target {name} metadata", exc))
+            findings.append(failed(f"target {name} metadata", exc))
         else:
             at = f"at cut {state.checkpoint.cut}" if state.checkpoint else "nothing applied yet"
             detail = f"{len(columns)} of Druid's tables, {at}"
@@ -138,7 +128,7 @@ class Checkup:
         try:
             lacks = await storage.probe()
         except ReplicatorError as exc:
-            findings.append(_bad(f"target {name} deep storage", exc))
+            findings.append(failed(f"target {name} deep storage", exc))
         else:
             what, detail = (
                 f"target {name} deep storage",
@@ -147,6 +137,10 @@ class Checkup:
             findings.append(Finding(what=what, good=True, detail=detail))
             findings += [Finding(what=what, good=True, note=True, detail=one) for one in lacks]
         return findings
+
+    async def copies(self, trial: CopyTrial) -> list[Finding]:
+        """Copy to a target by the real path; from the source what `source` has read before."""
+        return await trial.run(self._storage, self._samples)
 
     async def _scan(self, snapshot: Snapshot) -> Counter[Kind]:
         counts: Counter[Kind] = Counter()
@@ -165,7 +159,7 @@ class Checkup:
         try:
             await self._storage.try_reading()
         except ReplicatorError as exc:
-            return [_bad("source deep storage", exc)]
+            return [failed("source deep storage", exc)]
         return []
 
     async def _objects(self) -> list[Finding]:
@@ -173,7 +167,7 @@ class Checkup:
         try:
             samples = await self._metadata.load_spec_samples()
         except ReplicatorError as exc:
-            return [_bad("source load specs", exc)]
+            return [failed("source load specs", exc)]
         return [await self._object(id_, payload) for id_, payload in samples]
 
     async def _object(self, id_: str, payload: bytes) -> Finding:
@@ -184,7 +178,7 @@ class Checkup:
             if location is not None:
                 detail = await self._read(location)
         except ReplicatorError as exc:
-            return _bad(f"{what}, segment {id_}", exc)
+            return failed(f"{what}, segment {id_}", exc)
         return Finding(what=what, good=True, detail=detail)
 
     async def _read(self, location: Location) -> str:
@@ -192,6 +186,7 @@ class Checkup:
         size_bytes = 0
         async for piece in self._storage.read(location, objects[0]):
             size_bytes += len(piece)
+        self._samples.append(Sample(location=location, objects=tuple(objects)))
         return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
 
 
@@ -202,7 +197,7 @@ async def _effective(what: str, storage: DeepStorageReader) -> list[Finding]:
     try:
         told = await storage.effective()
     except ReplicatorError as exc:
-        return [_bad(what, exc)]
+        return [failed(what, exc)]
     if not told:
         return []
     detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in told)
@@ -239,14 +234,15 @@ def _replica(freshness: Freshness) -> Iterable[Finding]:
     )
 
 
-def _left_behind(tables: Mapping[str, int]) -> Iterable[Finding]:
-    for name, rows in tables.items():
+def _left_behind(tables: Iterable[str]) -> Iterable[Finding]:
+    for name in tables:
         yield Finding(
             what="source metadata",
             good=True,
             note=True,
-            detail=f"{name} has {rows} rows, and that table is not replicated",
-            hint="the catalog's tables have to be made by hand on a cluster that is promoted",
+            detail=f"{name} is not replicated: this tool does not know that table",
+            hint="it is an extension's or a newer Druid's: back it up by other means, and restore"
+            " it by hand on a cluster that is promoted",
         )
 
 
@@ -256,7 +252,3 @@ def _load_spec_type(payload: bytes) -> str:
     except MalformedRowError:
         load_spec = None
     return str(load_spec.get("type")) if isinstance(load_spec, dict) else json.dumps(load_spec)
-
-
-def _bad(what: str, exc: ReplicatorError) -> Finding:
-    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint)

@@ -1,6 +1,6 @@
 """How far each target is, what threatens what it does not have yet, and which promises are kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -46,12 +46,15 @@ class SourceStatus:
     """None: it cannot be asked."""
     unknown: str = ""
     """Why not."""
+    left_behind: Sequence[str] = ()
+    """Tables with Druid's prefix that are neither replicated nor known to be left out."""
 
 
 async def look_at_source(metadata: SourceReader) -> SourceStatus:
     """Ask the source; one that is away breaks no promise as long as targets keep up."""
     try:
-        return SourceStatus(freshness=await metadata.freshness())
+        freshness = await metadata.freshness()
+        return SourceStatus(freshness=freshness, left_behind=await metadata.left_behind())
     except ReplicatorError as exc:
         return SourceStatus(freshness=None, unknown=str(exc))
 

@@ -179,6 +179,25 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         tests="test_creation.py",
         trap=13,
     ),
+    # ---------------------------------------------------------------------------------- the check
+    Mutant(
+        name="check-does-not-compare-what-it-copied",
+        function="CopyTrial._require",
+        old="if list(found) != list(wanted):",
+        new="if len(found) != len(wanted):",
+        loses="A storage that alters large objects passes `check` and fails with the first segment.",
+        ring="unit",
+        tests="test_copy_trial.py",
+    ),
+    Mutant(
+        name="check-names-no-object-that-it-may-not-remove",
+        function="CopyTrial._removed",
+        old="findings.append(self._stays(location, exc, good=False))",
+        new="pass",
+        loses="A right to delete that is missing shows with the first expiry, months later.",
+        ring="unit",
+        tests="test_copy_trial.py",
+    ),
     # --------------------------------------------------------------------------------- the wiring
     Mutant(
         name="wiring-holds-nothing-for-a-restore-by-reference",

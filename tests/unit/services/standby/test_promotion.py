@@ -435,8 +435,8 @@ class Source:
     async def load_spec_samples(self) -> list[tuple[str, bytes]]:
         raise AssertionError("nobody asked for it")
 
-    async def left_behind(self) -> Mapping[str, int]:
-        return {}
+    async def left_behind(self) -> list[str]:
+        return []
 
     async def running_tasks(self) -> list[str]:
         return self.tasks

@@ -1,0 +1,22 @@
+"""The result of one trial of `check`."""
+
+from dataclasses import dataclass
+
+from replicator.errors import ReplicatorError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The result of one trial."""
+
+    what: str
+    good: bool
+    detail: str
+    hint: str = ""
+    note: bool = False
+    """Whether the result is worth showing although it is good."""
+
+
+def failed(what: str, exc: ReplicatorError) -> Finding:
+    """Return the finding of a trial that ended with an error."""
+    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint)
