@@ -56,7 +56,7 @@ VERBS: Final = {
     "check": Verb(
         SET_UP,
         "check:check",
-        "Read the source, the log and an object of each kind; write a probe to each target.",
+        "Read the source, the log and an object of each kind; copy an object to each target.",
     ),
     "target": Verb(
         SET_UP,

@@ -185,7 +185,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         function="CopyTrial._require",
         old="if list(found) != list(wanted):",
         new="if len(found) != len(wanted):",
-        loses="A storage that alters large objects passes `check` and fails with the first segment.",
+        loses="A storage that alters large objects passes `check`, and the first segment fails.",
         ring="unit",
         tests="test_copy_trial.py",
     ),
