@@ -9,8 +9,8 @@ from replicator.config import Settings, TargetSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
 from replicator.services.history.reader import History
+from replicator.services.inspection.poller import Poller, Watched
 from replicator.services.inspection.status import Promises, StatusReader
-from replicator.web.poller import Poller, Watched
 
 if TYPE_CHECKING:
     from replicator.web.metrics import Metrics

@@ -12,9 +12,9 @@ from prometheus_client.exposition import choose_encoder
 
 from replicator.errors import ConfigError
 from replicator.ports import Clock
+from replicator.services.inspection.poller import Poller
 from replicator.web.document import document
 from replicator.web.gate import CONNECTIONS_MAX, Gate, guard
-from replicator.web.poller import Poller
 from replicator.web.status_json import lookout_json
 
 SHUTDOWN_S = 1.0

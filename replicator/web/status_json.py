@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from replicator.services.inspection.life import LifeSign, LifeSigns
+from replicator.services.inspection.poller import Failure, Poller
 from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
-from replicator.web.poller import Failure, Poller
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:

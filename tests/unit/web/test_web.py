@@ -22,10 +22,10 @@ from replicator.model.load_spec import Location
 from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
 from replicator.model.proof import proof_json
 from replicator.ports import CopySource, Receipt
+from replicator.services.inspection.poller import Poller, Watched
 from replicator.services.store.drill_record import DrillRecord
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
-from replicator.web.poller import Poller, Watched
 from replicator.web.server import WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
