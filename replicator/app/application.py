@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
@@ -28,6 +29,7 @@ from replicator.app.pipeline import (
     watcher,
 )
 from replicator.app.retention import Retention, holds
+from replicator.app.signing import signatures
 from replicator.app.storages import Storages, layout, require_apart, source_layout
 from replicator.app.stores import OpenStore, open_store
 from replicator.app.target import (
@@ -190,7 +192,7 @@ class Application:
 
     async def rates(self, name: str) -> Rates:
         """Return the throughput of copies to a target so far."""
-        return await RateBook(self.target(name).storage.area(), self.monitoring.observer()).rates()
+        return await RateBook(self.target(name).area(), self.monitoring.observer()).rates()
 
     async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
         """Open the history in a target's store; source and log are not read."""
@@ -221,7 +223,7 @@ class Application:
     def naming(self, names: Sequence[str]) -> Naming:
         """Return the service that names cuts of the log, in the stores of some targets."""
         return Naming(
-            areas={name: self.target(name).storage.area() for name in names},
+            areas={name: self.target(name).area() for name in names},
             points={name: self.points(name) for name in names},
             history=self.history,
             clock=self.clock,
@@ -366,7 +368,7 @@ class Application:
                 hint="correct it, or leave it out: then its Druid is asked",
             )
         if said is not None and configured is None:
-            await remember(target.storage.area(), said)
+            await remember(target.area(), said)
         return await written_for(target)
 
     async def skew(self, name: str) -> Skew:
@@ -461,7 +463,7 @@ class Application:
         return await status_reader.target(
             name,
             metadata=target.metadata,
-            area=target.storage.area(),
+            area=target.area(),
             log=log,
             promises=promises(target.settings),
         )
@@ -490,11 +492,15 @@ class Application:
         if name not in self._targets:
             settings = self.settings.targets[name]
             storage = self._storages.target(settings.deep_storage, settings.retention)
+            observer = self.monitoring.observer(name)
+            rule = signatures(name, settings.signing, self._environ, observer)
+            area = SignedArea(storage.area(), rule)
             self._targets[name] = RealTarget(
                 name=name,
                 settings=settings,
-                metadata=target_metadata(settings.metadata, storage, self.clock, self._environ),
+                metadata=target_metadata(settings.metadata, area, self.clock, self._environ),
                 storage=storage,
+                signatures=rule,
             )
         return self._targets[name]
 
@@ -528,7 +534,7 @@ class Application:
         return Backup(
             layout=layout(target.settings.deep_storage),
             storage=target.storage,
-            gaps=await archived_gaps(target.storage.area(), log_id),
+            gaps=await archived_gaps(target.area(), log_id),
         )
 
 

@@ -41,7 +41,7 @@ DATABASE, SEGMENTS, DRUID = "postgresql", "segments", "druid"
 
 def record(application: Application, name: str) -> DrillRecord:
     """Return the record of evidence in a target's store."""
-    return DrillRecord(application.target(name).storage.area())
+    return DrillRecord(application.target(name).area())
 
 
 def driller(application: Application, name: str, *, log_id: str | None = None) -> Driller:

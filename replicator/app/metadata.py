@@ -7,10 +7,9 @@ from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.app.storages import RealStorage
 from replicator.app.target import RealMetadata
 from replicator.config import MetadataSettings, MysqlSettings, PostgresqlSettings
-from replicator.ports import Clock
+from replicator.ports import Area, Clock
 
 if TYPE_CHECKING:
     from replicator.adapters.mysql.reader import MysqlMetadataReader
@@ -37,14 +36,14 @@ def metadata_reader(settings: MetadataSettings, environ: Mapping[str, str]) -> R
 
 def target_metadata(
     settings: MetadataSettings | None,
-    storage: RealStorage,
+    area: Area,
     clock: Clock,
     environ: Mapping[str, str],
 ) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
     match settings:
         case None:
-            return ArchiveMetadata(storage.area(), clock)
+            return ArchiveMetadata(area, clock)
         case PostgresqlSettings():
             return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
         case MysqlSettings():

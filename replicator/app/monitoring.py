@@ -73,7 +73,7 @@ class Monitoring:
             targets={
                 one.name: Watched(
                     metadata=one.metadata,
-                    area=one.storage.area(),
+                    area=one.area(),
                     promises=promises(one.settings),
                 )
                 for one in targets

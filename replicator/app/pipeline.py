@@ -212,7 +212,7 @@ class Pipeline:
             source=history_source.source,
             metadata=target.metadata,
             storage=target.storage,
-            area=target.storage.area(),
+            area=target.area(),
             history=history_of(history_source, tools, observer),
             clock=tools.clock,
             observer=observer,
@@ -401,7 +401,7 @@ class Pipeline:
     def guard(self, of: ConfiguredTarget) -> ExpiryGuard:
         """Return the guard against expiries in the store that holds the target's bytes."""
         intents = Intents(
-            of.storage.area(),
+            of.area(),
             clock=self._tools.clock,
             clock_skew_max=of.settings.expiry.clock_skew_max,
         )
@@ -412,7 +412,7 @@ class Pipeline:
         stores = {of.name: of, self.target.name: self._configured}
         lease = of.settings.expiry.restore_lease
         return RestoreLeases(
-            areas={name: store.storage.area() for name, store in stores.items()},
+            areas={name: store.area() for name, store in stores.items()},
             points=store_points(of, self._tools.clock),
             clock=self._tools.clock,
             limits=LeaseLimits(lease=lease, renewal=lease / RENEWALS_PER_LEASE),

@@ -123,7 +123,7 @@ def holds(
     history = history_of(history_source, tools, observer := tools.observer(target.name))
     return Holds(
         target=target.name,
-        area=target.storage.area(),
+        area=target.area(),
         points=StorePoints(archive.store, clock=tools.clock),
         archive=archive,
         history=history,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.app.storages import RealStorage
 from replicator.config import TargetSettings
 from replicator.model.archive import UNPACKED_BYTES_MAX
@@ -29,6 +30,12 @@ class ConfiguredTarget:
     settings: TargetSettings
     metadata: MetadataWriter
     storage: TargetStorage
+    signatures: Signatures | None = None
+    """How the files of its store are signed; None: they are not."""
+
+    def area(self) -> SignedArea:
+        """Return the target's own files, signed if it has keys."""
+        return SignedArea(self.storage.area(), self.signatures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +50,7 @@ def store_of(target: ConfiguredTarget) -> Store:
     """Return a target's store for one operation: nothing of it was read yet."""
     history = target.settings.history
     return Store(
-        target.storage.area(),
+        target.area(),
         cache_bytes_max=history.cache_bytes_max,
         unpacked_bytes_max=max(UNPACKED_BYTES_MAX, 2 * history.file_bytes_max),
     )
@@ -64,4 +71,4 @@ async def written_for(target: ConfiguredTarget) -> Release | None:
         return release_of(said)
     if target.settings.druid is None:
         return None
-    return await remembered(target.storage.area())
+    return await remembered(target.area())

@@ -29,6 +29,7 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
+    FileUnsigned,
     Followed,
     GapOpened,
     LogBegun,
@@ -133,7 +134,7 @@ class Screen:
                 self.gaps.append(gap)
                 self.hold_still()
                 _warn(lines.target, observation)
-            case Waiting() | ArchiveDamaged():
+            case Waiting() | ArchiveDamaged() | FileUnsigned():
                 self.hold_still()
                 _warn(lines.target, observation)
             case _:
@@ -223,7 +224,9 @@ def _tell_drill(ended: DrillEnded) -> None:
         )
 
 
-def _warn(target: str | None, observation: GapOpened | Waiting | ArchiveDamaged) -> None:
+def _warn(
+    target: str | None, observation: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
+) -> None:
     of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):
@@ -233,6 +236,8 @@ def _warn(target: str | None, observation: GapOpened | Waiting | ArchiveDamaged)
             logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
         case ArchiveDamaged(reason=reason):
             logger().error("archive damaged", **of, reason=reason)
+        case FileUnsigned(name=name):
+            logger().warning("file is not signed", **of, file=name)
         case _:
             assert_never(observation)
 

@@ -16,7 +16,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "demo": ("demo", "demo --keep"),
     "check": ("check", "check --json"),
     "config": ("config validate", "config print"),
-    "target": ("target create standby", "target create standby --druid-release 33.0.0"),
+    "target": ("target create standby --druid-release 33.0.0", "target sign vault"),
     "run": ("run", "run --target standby --log-format json"),
     "watch": ("watch", "watch --once"),
     "apply": ("apply standby", "apply standby --resume --once"),

@@ -104,7 +104,7 @@ async def _kept(application: Application, name: str) -> _Kept:
 
 
 async def _other_logs(target: ConfiguredTarget, log_id: str) -> tuple[str, ...]:
-    return tuple(one for one in await archived_logs(target.storage.area()) if one != log_id)
+    return tuple(one for one in await archived_logs(target.area()) if one != log_id)
 
 
 async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[str]) -> _Kept:

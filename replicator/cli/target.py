@@ -1,4 +1,4 @@
-"""`target create`: what a target needs before anything is applied to it."""
+"""`target create` and `target sign`: what a target needs before others, and before a key counts."""
 
 from typing import Annotated, Any
 
@@ -6,15 +6,19 @@ import orjson
 import typer
 from rich.console import Console
 
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.console import bad, good, note
 from replicator.cli.verb import verb
+from replicator.errors import CorruptionError
 from replicator.model.cluster_config import ALIASES
 from replicator.model.shown import escaped_json
 from replicator.model.standby import REQUIREMENTS, Verdict
 from replicator.services.standby.creation import Created
+from replicator.services.store.signing import Signed, sign_all
 
 app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
+SHOWN_MAX = 20
+"""So many of the files that are not signed are named to people; a document names all."""
 
 
 @app.command("create")
@@ -39,6 +43,36 @@ async def create(
         show=lambda console: _show(console, name, created, druid_release),
         exit_code=PARTLY_DONE if wrong else 0,
     )
+
+
+@app.command("sign")
+@verb("target sign")
+async def sign(
+    call: OpenCall,
+    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> Outcome:
+    """Sign the files of a target's store that no key of this machine has signed yet."""
+    area = call.application.target(name).area()
+    agree(name, yes=yes, doing="signing what is in the store")
+    done = await sign_all(area, observer=call.screen.of(name))
+    return Outcome(
+        result={
+            "signed": done.signed,
+            "signed_before": done.signed_before,
+            "refused": list(done.refused),
+        },
+        show=lambda console: _show_signed(console, name, done),
+        exit_code=CorruptionError.exit_code if done.refused else 0,
+    )
+
+
+def _show_signed(console: Console, name: str, done: Signed) -> None:
+    console.print(f"{name}: {done.signed} files signed, {done.signed_before} were signed already")
+    for fault in done.refused[:SHOWN_MAX]:
+        console.print(bad("BAD "), f"  {fault}", sep="")
+    if (more := len(done.refused) - SHOWN_MAX) > 0:
+        console.print(f"      and {more} more")
 
 
 def _wrong(created: Created) -> list[str]:

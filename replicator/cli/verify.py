@@ -73,7 +73,7 @@ async def verify(
     found = await verifier.verify(level, extent=extent)
     answers = None if queries is None else await queries.verify(extent=extent)
     covered = await keep_proof(
-        application.target(target).storage.area(),
+        application.target(target).area(),
         found,
         extent,
         disagreements=len(answers.disagreements) if answers else 0,

@@ -30,6 +30,7 @@ from replicator.config.logs import (
 from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.settings import QueriesSettings, Settings, WatchSettings
+from replicator.config.signing import SigningSettings
 from replicator.config.storages import (
     AzureStorageSettings,
     DeepStorageSettings,
@@ -77,6 +78,7 @@ __all__ = [
     "S3StorageSettings",
     "ScratchDruidSettings",
     "Settings",
+    "SigningSettings",
     "SourceDruidSettings",
     "SourceSettings",
     "SqliteLogSettings",

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from replicator.config.drills import TargetDrillSettings
 from replicator.config.druid import DruidSettings, SourceDruidSettings
 from replicator.config.retries import RetrySettings
+from replicator.config.signing import SigningSettings
 from replicator.config.storages import DeepStorageSettings, require_plain_prefix
 from replicator.config.values import (
     Delay,
@@ -232,6 +233,8 @@ class TargetSettings(Section):
     """Rows written in one statement; a cut is one transaction, however many it takes."""
     history: HistorySettings = HistorySettings()
     """How its own history is kept."""
+    signing: SigningSettings | None = None
+    """Keys that sign the files of its store; default: nothing is signed (docs/archive.md)."""
     drill: TargetDrillSettings = TargetDrillSettings()
     """How often a drill proves that the store alone is enough; see `replicator drill`."""
     retry: RetrySettings = RetrySettings()

@@ -328,31 +328,38 @@ class Password(Section):
         if self.password_env is not None:
             return secret_of(environ, self.password_env)
         if self.password_file is not None:
-            return _secret_in(self.password_file)
+            return secret_in(self.password_file)
         return None
 
 
-def secret_of(environ: Mapping[str, str], name: str) -> str:
-    """Return what a variable holds.
+def secret_of(
+    environ: Mapping[str, str], name: str, *, what: str = "password", setting: str = "password_env"
+) -> str:
+    """Return what a variable holds; `what` and `setting` are named in messages.
 
     Raises:
         ConfigError: it is not set, or empty.
     """
     if not (found := environ.get(name)):
         raise ConfigError(
-            f"the environment variable {name} is not set; it should hold a password",
-            hint=f"set {name}, or name another variable in password_env",
+            f"the environment variable {name} is not set; it should hold a {what}",
+            hint=f"set {name}, or name another variable in {setting}",
         )
     return found
 
 
-def _secret_in(path: Path) -> str:
+def secret_in(path: Path, *, what: str = "password") -> str:
+    """Return what a file holds, without the newline at its end; `what` is named in messages.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
     try:
         found = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
-        raise ConfigError(f"the password file {path} cannot be read: {reason}") from None
+        raise ConfigError(f"the {what} file {path} cannot be read: {reason}") from None
     found = found.removesuffix("\n").removesuffix("\r")
     if not found:
-        raise ConfigError(f"the password file {path} is empty")
+        raise ConfigError(f"the {what} file {path} is empty")
     return found

@@ -164,6 +164,13 @@ class ArchiveDamaged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileUnsigned:
+    """A file of a target's store was read although nobody signed it; told once a folder."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseWritten:
     """A target keeps the whole inventory of a cut in its store."""
 
@@ -202,6 +209,7 @@ Observation: TypeAlias = (
     | Waiting
     | Progress
     | ArchiveDamaged
+    | FileUnsigned
     | BaseWritten
     | DrillEnded
 )

@@ -1,7 +1,7 @@
 """Everything that the services need from outside, as small Protocols with written promises."""
 
 from replicator.model.load_spec import AREAS, OWN_AREA
-from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, too_large
+from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, SignableArea, too_large
 from replicator.ports.druid import (
     Availability,
     DruidCluster,
@@ -87,6 +87,7 @@ __all__ = [
     "SegmentRemover",
     "SegmentReplacer",
     "Served",
+    "SignableArea",
     "Snapshot",
     "SourceReader",
     "Span",

@@ -62,3 +62,18 @@ class Area(Protocol):
             NotFoundError: there is no such file, and the storage has locks.
         """
         ...
+
+
+class SignableArea(Area, Protocol):
+    """An area whose files carry signatures."""
+
+    async def sign(self, name: str, *, bytes_max: int) -> bool:
+        """Sign a file as it is; return False if it has this machine's signature already.
+
+        Raises:
+            NotFoundError: there is no such file.
+            CorruptionError: it has a signature that is not valid, or not by a trusted key; or more
+                than `bytes_max` bytes.
+            ConfigError: this machine has no private key for the target.
+        """
+        ...

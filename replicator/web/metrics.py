@@ -14,6 +14,7 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
+    FileUnsigned,
     Followed,
     GapOpened,
     LogBegun,
@@ -122,7 +123,15 @@ class Metrics:
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
-            case Progress() | LogBegun() | TargetPaused() | Followed() | Muted() | ScanBegun():
+            case (
+                Progress()
+                | LogBegun()
+                | TargetPaused()
+                | Followed()
+                | Muted()
+                | ScanBegun()
+                | (FileUnsigned())
+            ):
                 pass
             case _:
                 assert_never(observation)

@@ -29,6 +29,7 @@ from replicator.model.event import Offset
 from replicator.model.observation import (
     ArchiveDamaged,
     DrillEnded,
+    FileUnsigned,
     ObjectCopied,
     Observation,
     Observer,
@@ -245,7 +246,7 @@ class Driller:
             match observation:
                 case ObjectCopied(size_bytes=size_bytes):
                     notes.copied_bytes += size_bytes
-                case Progress() | Waiting() | ArchiveDamaged():
+                case Progress() | Waiting() | ArchiveDamaged() | FileUnsigned():
                     self._observer(observation)
                 case _:
                     pass

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.mutants.catalogue.adapters import ADAPTERS
+from tests.mutants.catalogue.attacking import ATTACKING
 from tests.mutants.catalogue.following import FOLLOWING
 from tests.mutants.catalogue.keeping import KEEPING
 from tests.mutants.catalogue.model import MODEL
@@ -18,4 +19,5 @@ MUTANTS: Final[Sequence[Mutant]] = (
     *RESTORING,
     *ADAPTERS,
     *OUTSIDE,
+    *ATTACKING,
 )

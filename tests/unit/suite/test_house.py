@@ -70,3 +70,14 @@ def test_each_room_says_what_lives_in_it():
         room: ast.get_docstring(ast.parse((room / "__init__.py").read_text())) for room in rooms
     }
     assert [room.name for room, words in said.items() if not words] == []
+
+
+def test_files_of_a_store_are_read_through_its_keys_alone():
+    """`ConfiguredTarget.area` and what makes a target know the keys; nobody goes round them."""
+    calls = re.compile(r"\bstorage\.area\(\)")
+    found = {
+        path.relative_to(PRODUCT).as_posix()
+        for path in PRODUCT.rglob("*.py")
+        if calls.search(path.read_text())
+    }
+    assert found == {"app/application.py", "app/target.py"}

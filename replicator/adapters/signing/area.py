@@ -1,0 +1,163 @@
+"""An area whose files are signed when they are written, and checked when they are read."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from replicator.errors import ConfigError, CorruptionError
+from replicator.model.observation import FileUnsigned
+from replicator.model.signature import END_BYTES_MAX, Signature, signed, split, statement
+from replicator.ports import DOCUMENT_BYTES_MAX, Area
+
+UNSIGNED_HINT = (
+    "if it is older than the key, read the store with `signing.unsigned: accept` and sign it once"
+    " with `replicator target sign`; otherwise somebody else wrote it: take it from a copy"
+)
+FOREIGN_HINT = (
+    "add the public half of that key to `signing.trusted_keys` if it is yours; otherwise somebody"
+    " else wrote the file: take it from a copy of this store"
+)
+FORGED_HINT = (
+    "somebody altered or renamed the file: take it from a copy of this store, or restore a point"
+    " that does not need it (`replicator points` lists them)"
+)
+
+
+class Keys(Protocol):
+    """The keys of one target."""
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether this machine has a private key."""
+        ...
+
+    def sign(self, message: bytes) -> Signature:
+        """Return the signature of a message; the same message has the same one."""
+        ...
+
+    def trusts(self, key_id: str) -> bool:
+        """Return whether a key is this machine's own or a trusted one."""
+        ...
+
+    def is_valid(self, message: bytes, signature: Signature) -> bool:
+        """Return whether a trusted key made the signature of this message."""
+        ...
+
+
+class Signatures:
+    """The rule by which one target's files are signed and believed.
+
+    Args:
+        keys: The target's keys.
+        accept_unsigned: Whether a file without a signature is read, with a warning.
+        warn: Receives the first unsigned file of each folder.
+    """
+
+    def __init__(
+        self, keys: Keys, *, accept_unsigned: bool, warn: Callable[[FileUnsigned], None]
+    ) -> None:
+        self._keys, self._accept, self._warn = keys, accept_unsigned, warn
+        self._warned: set[str] = set()
+
+    def signed(self, name: str, data: bytes) -> bytes:
+        """Return a file as it is written: signed if there is a private key."""
+        if not self._keys.can_sign:
+            return data
+        return signed(name, data, self._keys.sign(statement(name, data)))
+
+    def require_key(self) -> None:
+        """Refuse to sign without a private key.
+
+        Raises:
+            ConfigError: the configuration names none.
+        """
+        if not self._keys.can_sign:
+            raise ConfigError(
+                "this machine has no key to sign with: it can only check signatures",
+                hint="name a private key in `signing.key_env` or `signing.key_file`",
+            )
+
+    def believed(self, name: str, data: bytes, signature: Signature | None) -> None:
+        """Refuse a file that none of the keys vouches for.
+
+        Raises:
+            CorruptionError: it is not signed, by a key that is not trusted, or altered.
+        """
+        if signature is None:
+            self._unsigned(name)
+        else:
+            self.require_valid(name, data, signature)
+
+    def require_valid(self, name: str, data: bytes, signature: Signature) -> None:
+        """Refuse a file whose signature is not by a trusted key, or not of this file.
+
+        Raises:
+            CorruptionError: the message names file and key.
+        """
+        key = signature.key_id
+        if not self._keys.trusts(key):
+            raise CorruptionError(
+                f"{name} is signed by key {key}, which is not trusted", hint=FOREIGN_HINT
+            )
+        if not self._keys.is_valid(statement(name, data), signature):
+            raise CorruptionError(f"{name} is not what key {key} signed", hint=FORGED_HINT)
+
+    def _unsigned(self, name: str) -> None:
+        if not self._accept:
+            raise CorruptionError(f"{name} is not signed", hint=UNSIGNED_HINT)
+        folder = name.partition("/")[0]
+        if folder not in self._warned:
+            self._warned.add(folder)
+            self._warn(FileUnsigned(name=name))
+
+
+class SignedArea:
+    """An `Area` over another one; `rule` None: signatures are left out unread.
+
+    A machine that has no private key writes what it writes unsigned.
+    """
+
+    def __init__(self, area: Area, rule: Signatures | None) -> None:
+        self._area, self._rule = area, rule
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        return await self._area.names(prefix)
+
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        data, signature = await self._split(name, bytes_max)
+        if self._rule is not None:
+            self._rule.believed(name, data, signature)
+        return data
+
+    async def create(self, name: str, data: bytes) -> bool:
+        return await self._area.create(name, self._signed(name, data))
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await self._area.replace(name, self._signed(name, data))
+
+    async def delete(self, name: str) -> None:
+        await self._area.delete(name)
+
+    async def extend(self, name: str, until: datetime) -> None:
+        await self._area.extend(name, until)
+
+    async def sign(self, name: str, *, bytes_max: int) -> bool:
+        data, signature = await self._split(name, bytes_max)
+        if self._rule is None:
+            raise ConfigError(
+                "the target has no keys", hint="say `signing` for it: docs/archive.md"
+            )
+        self._rule.require_key()
+        if signature is not None:
+            self._rule.require_valid(name, data, signature)
+        wanted = self._rule.signed(name, data)
+        if signature is not None and signed(name, data, signature) == wanted:
+            return False
+        await self._area.replace(name, wanted)
+        return True
+
+    def _signed(self, name: str, data: bytes) -> bytes:
+        return data if self._rule is None else self._rule.signed(name, data)
+
+    async def _split(self, name: str, bytes_max: int) -> tuple[bytes, Signature | None]:
+        return split(name, await self._area.get(name, bytes_max=bytes_max + END_BYTES_MAX))

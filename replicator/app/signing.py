@@ -1,0 +1,37 @@
+"""The keys of a target, made from its settings."""
+
+from collections.abc import Mapping
+
+from replicator.adapters.signing.area import Signatures
+from replicator.config import SigningSettings
+from replicator.model.observation import Observer
+
+# The library of ciphers takes a twentieth of a second to import: only where there are keys.
+
+
+def signatures(
+    target: str, settings: SigningSettings | None, environ: Mapping[str, str], observer: Observer
+) -> Signatures | None:
+    """Return how a target's files are signed; None if it has no keys.
+
+    Raises:
+        ConfigError: a key cannot be read, or is none; the message says which setting.
+    """
+    if settings is None:
+        return None
+    from replicator.adapters.signing.ed25519 import (  # noqa: PLC0415 - see above
+        Ed25519Keys,
+        private_key,
+        public_key,
+    )
+
+    at = f"targets.{target}.signing"
+    named = "key_env" if settings.key_env is not None else "key_file"
+    text = settings.key(environ)
+    private = None if text is None else private_key(text, what=f"what {at}.{named} names")
+    trusted = [
+        public_key(key, what=f"{at}.trusted_keys, number {number},")
+        for number, key in enumerate(settings.trusted_keys, start=1)
+    ]
+    accept = settings.unsigned == "accept"
+    return Signatures(Ed25519Keys(private, trusted), accept_unsigned=accept, warn=observer)

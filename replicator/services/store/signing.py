@@ -1,0 +1,58 @@
+"""Signs what a store holds already: for stores begun before there was a key, and for a new key."""
+
+from dataclasses import dataclass
+
+from replicator.errors import CorruptionError, NotFoundError
+from replicator.model.archive import BASES, HISTORY
+from replicator.model.archive_notes import ABOUT, GAPS
+from replicator.model.drill import DRILLS
+from replicator.model.holds import HOLDS, POINTS, RESTORES
+from replicator.model.intent import EXPIRY
+from replicator.model.observation import Observer, Progress
+from replicator.model.proof import PROOFS
+from replicator.ports import LIST_BYTES_MAX, SignableArea
+from replicator.services.store import applier_record, druid_release
+
+STATE = "state"
+"""Folder of an archive's checkpoints."""
+FOLDERS = (ABOUT, BASES, HISTORY, GAPS, POINTS, HOLDS, RESTORES, EXPIRY, DRILLS, PROOFS, STATE)
+"""Everything but receipts, which storages keep by themselves."""
+NOTES = (applier_record.NAME, druid_release.NAME)
+"""Files beside the folders; others are written again when they cannot be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What became of a store's files."""
+
+    signed: int
+    signed_before: int
+    refused: tuple[str, ...]
+    """A message for each file with a signature that is not believed."""
+
+
+async def sign_all(area: SignableArea, *, observer: Observer) -> Signed:
+    """Sign each file that is not signed by this machine's key yet.
+
+    Nothing else may write to the store meanwhile: a file that is replaced between the read and the
+    write of its signature would be the earlier one again.
+
+    Raises:
+        ConfigError: this machine has no private key for the target.
+        TransientError: the store is unreachable; the same call continues where it stopped.
+    """
+    names = [name for folder in FOLDERS for name in await area.names(f"{folder}/")]
+    names += NOTES
+    count, before, refused = 0, 0, list[str]()
+    for done, name in enumerate(names, start=1):
+        try:
+            if await area.sign(name, bytes_max=LIST_BYTES_MAX):
+                count += 1
+            else:
+                before += 1
+        except NotFoundError:
+            continue  # a note that nobody has written
+        except CorruptionError as exc:
+            refused.append(str(exc))
+        observer(Progress(what="sign", done=done, total=len(names), unit="files"))
+    return Signed(signed=count, signed_before=before, refused=tuple(refused))

@@ -1,0 +1,36 @@
+"""Planted bugs that only somebody with bad intentions profits from."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+ATTACKING: Final[Sequence[Mutant]] = (
+    Mutant(
+        name="signature-says-nothing-of-the-name",
+        function="statement",
+        old="name.encode()",
+        new='b""',
+        loses="A signed hold, or an older base, stands in for another file.",
+        ring="unit",
+        tests="test_signing.py test_signature.py",
+    ),
+    Mutant(
+        name="altered-files-are-believed",
+        function="Ed25519Keys.is_valid",
+        old="return False",
+        new="return True",
+        loses="Any signature that names our key will do.",
+        ring="unit",
+        tests="test_signing.py",
+    ),
+    Mutant(
+        name="unsigned-files-are-believed",
+        function="Signatures._unsigned",
+        old="if not self._accept:",
+        new="if False:",
+        loses="Whoever leaves the signature out restores what they like.",
+        ring="unit",
+        tests="test_signing.py",
+    ),
+)
