@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.app import Application
-from replicator.cli.command import whole_time
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import Offset
 from replicator.model.observation import Observer
+from replicator.model.words import whole_time
 from replicator.ports import AuditRow
 from replicator.services.inspection.happenings import Happening, happenings
 

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from replicator.app.drills import driller, record
 from replicator.cli import signals
-from replicator.cli.command import OpenCall, Outcome, duration_text, size_text
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.console import bad, good
 from replicator.cli.restore import wanted_point
 from replicator.cli.verb import LogId, verb
@@ -20,6 +20,7 @@ from replicator.errors import ConfigError
 from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.model.fingerprint import hex_digest
 from replicator.model.restore_point import Latest
+from replicator.model.words import duration_text, size_text
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints

@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import OpenCall, Outcome, duration_text, size_text
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.console import ask, good, paper
 from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
+from replicator.model.words import duration_text, size_text
 from replicator.services.retention.expirer import Expired
 from replicator.services.retention.planner import ExpiryPlan
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget, store_of
-from replicator.cli.command import LIST_MAX, OpenCall, Outcome, counted, whole_time
+from replicator.cli.command import LIST_MAX, OpenCall, Outcome
 from replicator.cli.console import Screen
 from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import FromStore, LogId, verb
@@ -18,6 +18,7 @@ from replicator.errors import GapError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.holds import NamedPoint
+from replicator.model.words import counted, whole_time
 from replicator.services.history.reader import History
 from replicator.services.inspection.happenings import happenings
 from replicator.services.store.archived_log import archived_logs
@@ -173,9 +174,7 @@ def _kept_json(window: _Kept) -> dict[str, Any]:
 
 
 def _has_expired(point: NamedPoint, found: Windows | None) -> bool:
-    if found is None or point.log_id != found.log_id or point.offset >= found.horizon:
-        return False
-    return all(hold.point.offset != point.offset for hold in found.holds)
+    return found is not None and found.has_expired(point.log_id, point.offset)
 
 
 def _place_json(cut: ClosedCut) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, agree, parse_interval, size_text
+from replicator.cli.command import OpenCall, Outcome, agree, parse_interval
 from replicator.cli.console import good, paper
 from replicator.cli.verb import verb
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
+from replicator.model.words import size_text
 from replicator.services.verification.repairer import Repair
 from replicator.services.verification.verifier import Damaged, Level, Verification
 

@@ -7,15 +7,7 @@ import typer
 from rich.console import Console
 
 from replicator.app.restoring import Place
-from replicator.cli.command import (
-    PARTLY_DONE,
-    OpenCall,
-    Outcome,
-    agree,
-    eta_text,
-    parse_time,
-    size_text,
-)
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, parse_time
 from replicator.cli.console import Screen, good, paper
 from replicator.cli.restore_rename import RenameWish, forget, names, rename
 from replicator.cli.verb import FromStore, LogId, verb
@@ -27,6 +19,7 @@ from replicator.model.event import Offset
 from replicator.model.holds import checked_name
 from replicator.model.rates import Rates
 from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.model.words import eta_text, size_text
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.store.points import StorePoints
 from replicator.services.target.copier import Uncopied

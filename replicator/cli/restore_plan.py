@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli import restore
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, eta_text, size_text
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.console import Screen
 from replicator.cli.verb import verb
 from replicator.cli.when import (
@@ -33,6 +33,7 @@ from replicator.model.plan_file import (
     plan_of,
 )
 from replicator.model.restore_point import ToOffset
+from replicator.model.words import eta_text, size_text
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied

@@ -7,10 +7,11 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, size_text
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.console import Screen, good, paper
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
+from replicator.model.words import size_text
 from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
 from replicator.services.target.copier import Uncopied
 

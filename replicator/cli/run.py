@@ -11,13 +11,14 @@ from replicator.app import Application
 from replicator.app.drills import schedule
 from replicator.app.pipeline import Allowed
 from replicator.cli import signals
-from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome, duration_text
+from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.console import Screen
 from replicator.cli.log_lines import logger
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.pulse import WATCH, apply_to
+from replicator.model.words import duration_text
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 

@@ -1,57 +1,46 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import (
-    Call,
-    OpenCall,
-    Outcome,
+from replicator.cli.command import Call, OpenCall, Outcome
+from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.verb import DEFAULT_CONFIG, verb
+from replicator.errors import ReplicatorError
+from replicator.model.words import (
     age_text,
     counted,
     duration_text,
     eta_text,
+    moment,
     size_text,
     whole_time,
 )
-from replicator.cli.paragraphs import Paragraph, paragraphs
-from replicator.cli.trouble import Seen, Trouble, drill_words, kill_words, moment, troubles
-from replicator.cli.verb import DEFAULT_CONFIG, verb
-from replicator.errors import ReplicatorError
 from replicator.services.inspection.life import Life, LifeSign, LifeSigns
 from replicator.services.inspection.status import TargetStatus, look_at_source
+from replicator.services.inspection.trouble import Seen, Trouble, drill_words, kill_words
 from replicator.services.store.windows import Windows
-from replicator.web.status_json import life_json, source_json, status_json
+from replicator.web.status_report import StatusReport, report_json
 
 PROMISE_BROKEN = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    seen: Seen
-    restorable: Mapping[str, Windows]
-    """By targets; one that cannot be looked at, or has no history, is missing."""
 
 
 @verb("status")
 async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
     found = await _look(call.application)
-    wrong = troubles(found.seen)
     return Outcome(
-        result=_json(found, wrong, call.typed),
-        show=lambda console: _show(console, found, wrong, call.typed),
+        result=report_json(found, partial(_typed, call.typed)),
+        show=lambda console: _show(console, found, call.typed),
         exit_code=_exit_code(found.seen),
     )
 
 
-async def _look(application: Application) -> _Found:
+async def _look(application: Application) -> StatusReport:
     """Look at everything; what cannot be looked at hides nothing else."""
     status_reader = application.status_reader()
     log = await status_reader.log_or_why()
@@ -75,7 +64,7 @@ async def _look(application: Application) -> _Found:
         targets=targets,
         failures=failures,
     )
-    return _Found(seen=seen, restorable=restorable)
+    return StatusReport(seen=seen, restorable=restorable)
 
 
 def _exit_code(seen: Seen) -> int:
@@ -84,38 +73,7 @@ def _exit_code(seen: Seen) -> int:
     return max((error.exit_code for error in seen.failures.values()), default=0)
 
 
-def _json(found: _Found, wrong: Sequence[Trouble], call: Call) -> dict[str, Any]:
-    seen = found.seen
-    return {
-        "source": source_json(seen.source),
-        "running": life_json(seen.life),
-        "polled_as_promised": not seen.is_overdue,
-        **status_json(seen.log, seen.targets),
-        "failures": [
-            {
-                "what": f"target {name}",
-                "type": type(error).__name__,
-                "message": str(error),
-                "hint": error.hint,
-            }
-            for name, error in sorted(seen.failures.items())
-        ],
-        "restorable": [
-            {
-                "target": name,
-                "first": one.windows[0].first.closed.source_time,
-                "last": one.windows[-1].last.closed.source_time,
-                "last_offset": one.windows[-1].last.offset,
-                "windows": len(one.windows),
-            }
-            for name, one in sorted(found.restorable.items())
-            if one.windows
-        ],
-        "wrong": [{"what": one.what, "type": _typed(one, call)} for one in wrong],
-    }
-
-
-def _typed(trouble: Trouble, call: Call) -> str:
+def _typed(call: Call, trouble: Trouble) -> str:
     """Return the command with the configuration that this one was given."""
     if not trouble.remedy:
         return ""
@@ -126,13 +84,16 @@ def _typed(trouble: Trouble, call: Call) -> str:
     return f"replicator {trouble.remedy}{given}"
 
 
-def _show(console: Console, found: _Found, wrong: Sequence[Trouble], call: Call) -> None:
+def _show(console: Console, found: StatusReport, call: Call) -> None:
+    wrong = [line for one in found.wrong for line in _wrong(one, call)]
     shown = [
         Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
-        Paragraph("wrong", [line for one in wrong for line in _wrong(one, call)] or ["nothing"]),
+        Paragraph(
+            "wrong", [line for one in found.wrong for line in _wrong(one, call)] or ["nothing"]
+        ),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
         *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
@@ -204,7 +165,7 @@ def _promises(seen: Seen) -> list[str]:
     return lines or ["there is no target"]
 
 
-def _restorable(found: _Found) -> list[str]:
+def _restorable(found: StatusReport) -> list[str]:
     """Say from when to when each target's own store brings everything back."""
     lines = []
     for one in found.seen.targets:
@@ -245,7 +206,7 @@ def _waits(seen: Seen) -> list[str]:
 
 
 def _wrong(trouble: Trouble, call: Call) -> list[str]:
-    typed = _typed(trouble, call)
+    typed = _typed(call, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
 
 

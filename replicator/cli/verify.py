@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, counted, parse_interval, size_text
+from replicator.cli.command import OpenCall, Outcome, parse_interval
 from replicator.cli.console import bad, good
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.verify_query import queries_json, show_queries
@@ -14,6 +14,7 @@ from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
 from replicator.model.proof import Coverage
+from replicator.model.words import counted, size_text
 from replicator.services.verification.proofs import COVERED_WITHIN, keep_proof
 from replicator.services.verification.query_verifier import QueryVerification
 from replicator.services.verification.verifier import Level, Verification

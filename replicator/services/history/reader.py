@@ -119,7 +119,7 @@ class History:
         """
         base = await self.base_before(until)
         if base is not None:
-            async for records in self._base_records(base):
+            async for records in self.base_records(base):
                 for row in self._rows(records, kind):
                     yield row
         async for records in self._records(Offset(base.offset + 1 if base else 0), until):
@@ -278,9 +278,30 @@ class History:
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
         """Yield checked readings of a base's rows, as `readings` does for events."""
         work = partial(read, source=self._source, rule=rule)
-        return self._workers.each(work, self._base_records(base))
+        return self._workers.each(work, self.base_records(base))
 
-    async def _base_records(self, base: Base) -> AsyncIterator[Sequence[Record]]:
+    async def resume(self, start: Offset) -> Offset | None:
+        """Return the next offset that can be read, from `start` on; None if there is none."""
+        if self._bases is not None:
+            return await self._bases.resume(start)
+        span = await self._log.span()
+        return None if start >= span.end else max(start, span.first)
+
+    async def base_at(self, offset: Offset) -> Base | None:
+        """Return the base of the cut closed at an offset; None if there is none, or it is altered.
+
+        While the log is whole it has no bases: none are needed.
+        """
+        if self._bases is None or offset not in await self._base_offsets():
+            return None
+        try:
+            return await self._bases.base(offset)
+        except CorruptionError as exc:
+            self.pass_over(exc)
+            return None
+
+    async def base_records(self, base: Base) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records that a base's cut consists of, in bounded lists."""
         start = Offset(0)
         while self._bases is not None and (
             records := await self._bases.read_base(

@@ -1,5 +1,6 @@
 """Searches a log for the events of one subject, in bounded memory; only those are decoded."""
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,75 @@ class Visitor(Protocol):
         ...
 
 
+class Search:
+    """A search that can stop anywhere in the log and go on from there.
+
+    Args:
+        history: Log to search.
+        wanted: Returns what a record speaks of; None if the visitor does not need it.
+        visitor: Receives what is found.
+        start: Offset of the first record to read.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        wanted: Callable[[Record], EventSubject | None],
+        visitor: Visitor,
+        *,
+        start: Offset,
+    ) -> None:
+        self._history, self._wanted, self._visitor = history, wanted, visitor
+        self._attempt = OpenAttempt()
+        self.at = start
+        """Offset of the next record to read."""
+
+    async def advance(
+        self,
+        end: Offset,
+        *,
+        records_max: int = sys.maxsize,
+        read: Callable[[], None] = lambda: None,
+    ) -> bool:
+        """Search on to `end` (excluded); return False if that takes more than `records_max`.
+
+        `read` is called after each read of the log.
+
+        Raises:
+            CorruptionError: a record does not match its type.
+            GapError: the log was trimmed beyond the next record.
+        """
+        stop_at = self.at + records_max
+        while self.at < end and (records := await self._history.raw(self.at)):
+            for record in records:
+                if record.offset >= end:
+                    break
+                self._take(record)
+            self.at = Offset(records[-1].offset + 1)
+            read()
+            if self.at >= stop_at:
+                return self.at >= end
+        return True
+
+    def jump(self, offset: Offset) -> None:
+        """Go on at a later offset, without the events between."""
+        self.at = offset
+        self._attempt.forget()
+        self._visitor.discard()
+
+    def _take(self, record: Record) -> None:
+        if record.type == CUT_CLOSED:
+            cut = closed_cut(record)
+            if self._attempt.is_given_up_by(attempt_of(cut.closed)):
+                self._visitor.discard()
+            self._visitor.close(cut)
+            self._attempt.forget()
+        elif (found := self._wanted(record)) is not None:
+            if self._attempt.read(Attempt(found.epoch, found.cut)):
+                self._visitor.discard()
+            self._visitor.see(found, record)
+
+
 async def search(
     history: History,
     wanted: Callable[[Record], EventSubject | None],
@@ -43,25 +113,14 @@ async def search(
         CorruptionError: a record does not match its type.
     """
     span = await history.span()
-    at, end = span.first, span.end if until is None else Offset(until + 1)
-    attempt = OpenAttempt()
-    while at < end and (records := await history.raw(at)):
-        for record in records:
-            if record.offset >= end:
-                break
-            if record.type == CUT_CLOSED:
-                cut = closed_cut(record)
-                if attempt.is_given_up_by(attempt_of(cut.closed)):
-                    visitor.discard()
-                visitor.close(cut)
-                attempt.forget()
-            elif (found := wanted(record)) is not None:
-                if attempt.read(Attempt(found.epoch, found.cut)):
-                    visitor.discard()
-                visitor.see(found, record)
-        at = Offset(records[-1].offset + 1)
-        done, total = at - span.first, end - span.first
+    end = span.end if until is None else Offset(until + 1)
+    found = Search(history, wanted, visitor, start=span.first)
+
+    def tell() -> None:
+        done, total = found.at - span.first, end - span.first
         observer(
             Progress(what="search the log", done=min(done, total), total=total, unit="records")
         )
+
+    await found.advance(end, read=tell)
     visitor.discard()

@@ -1,41 +1,55 @@
 """Summarizes each cut in a few words: which datasource got, lost or changed segments.
 
-One pass over the log's raw events; takes about 100 bytes for each used segment.
+One pass over the log's raw events, and about 30 bytes for each segment.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from replicator.model.event import ClosedCut, Record
 from replicator.model.fingerprint import key_hash
 from replicator.model.observation import Observer
-from replicator.model.peek import EventSubject, kind_of, subject_of
+from replicator.model.peek import EventSubject, kind_of, subject_of, summary_of
 from replicator.model.row import Kind, RowKey
+from replicator.model.wire import CHANGED_TYPE
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
+from replicator.services.inspection.segment_book import BookedSegment, SegmentBook
 
 NAMED_MAX = 3
 """Number of datasources that are named for each cut."""
+HARMED_MAX = 100
+"""Number of datasources that are kept of a cut that harmed them."""
 WORDS = {
     Kind.COMMIT: "stream offsets",
     Kind.SUPERVISOR: "supervisors",
     Kind.RULES: "rules",
     Kind.CONFIG: "configuration",
 }
+_UNKNOWN = "?"
+"""Stands for the datasource of a removed segment whose id does not tell it."""
 
 
 @dataclass(slots=True)
-class _HappeningTally:
+class SegmentTally:
     """What one cut did to the segments of one datasource."""
 
     before: int = 0
     """Number of segments that were used in the previous cut."""
     new: int = 0
+    new_bytes: int = 0
+    """Unpacked size of the new ones."""
     unused: int = 0
     used_again: int = 0
     changed: int = 0
     removed: int = 0
+
+    @property
+    def does_harm(self) -> bool:
+        """Whether segments were marked unused or removed."""
+        return bool(self.unused or self.removed)
 
     def words(self) -> str:
         """Return the summary, with harmful changes first."""
@@ -63,69 +77,100 @@ class Happening:
     words: str
     does_harm: bool
     """Whether segments were marked unused or removed."""
+    harmed: tuple[str, ...] = ()
+    """Datasources that lost segments, at most `HARMED_MAX`."""
+    new_segments: int = 0
+    new_bytes: int = 0
+    lost_segments: int = 0
+    """Number of segments marked unused or removed."""
 
 
-@dataclass(slots=True)
-class _Happenings:
-    """A `Visitor` that keeps what happened in the newest cuts with a change."""
+class CutSummaries:
+    """A `Visitor` that summarizes each cut with a change, and keeps the book of all segments."""
 
-    limit: int
-    kept: deque[Happening] = field(init=False)
-    _last: ClosedCut | None = None
-    _used: dict[bytes, str] = field(default_factory=dict)
-    _known: set[bytes] = field(default_factory=set)
-    _counts: dict[str, int] = field(default_factory=dict)
-    _open: list[EventSubject] = field(default_factory=list)
+    def __init__(self, told: Callable[[ClosedCut, Happening | None], None]) -> None:
+        """Take who is told of each cut, with what happened in it; None if nothing was seen."""
+        self.book = SegmentBook()
+        self.last: ClosedCut | None = None
+        self._told = told
+        self._open: list[tuple[EventSubject, int]] = []
 
-    def __post_init__(self) -> None:
-        self.kept = deque(maxlen=self.limit)
-
-    def see(self, found: EventSubject, _: Record) -> None:
-        self._open.append(found)
+    def see(self, found: EventSubject, record: Record) -> None:
+        """Take an event; it counts once its cut is closed."""
+        size_bytes = 0
+        if record.type == CHANGED_TYPE[Kind.SEGMENT]:
+            size_bytes = summary_of(record).size_bytes or 0
+        self._open.append((found, size_bytes))
 
     def close(self, cut: ClosedCut) -> None:
-        if self._open:
-            words, does_harm = self._words()
-            self.kept.append(Happening(cut=cut, after=self._last, words=words, does_harm=does_harm))
-        self._last = cut
+        """Count the events seen since the last cut, and tell what they did."""
+        happening = self._happening(cut) if self._open else None
+        self.last = cut
         self.discard()
+        self._told(cut, happening)
 
     def discard(self) -> None:
+        """Forget the events seen since the last cut."""
         self._open = []
 
-    def _words(self) -> tuple[str, bool]:
-        tallies, others = dict[str, _HappeningTally](), dict[str, None]()
-        for one in self._open:
+    def restart(self) -> None:
+        """Forget all segments: the next are those of a base."""
+        self.book.clear()
+        self.discard()
+
+    def note(self, found: EventSubject, record: Record) -> None:
+        """Take a row of a base: it is so, and nothing happened."""
+        if found.kind is Kind.SEGMENT:
+            key = key_hash(RowKey(found.kind, found.key))
+            size_bytes = summary_of(record).size_bytes or 0
+            self.book.put(
+                key, BookedSegment(found.datasource or _UNKNOWN, bool(found.used), size_bytes)
+            )
+
+    def _happening(self, cut: ClosedCut) -> Happening:
+        tallies, others = dict[str, SegmentTally](), dict[str, None]()
+        for one, size_bytes in self._open:
             if one.kind is Kind.SEGMENT:
-                name = one.datasource or "?"
-                tally = tallies.setdefault(name, _HappeningTally(before=self._counts.get(name, 0)))
-                self._count(one, name, tally)
+                self._count(one, size_bytes, tallies)
             elif (word := WORDS.get(one.kind)) is not None:
                 others[word] = None
         said = [f"{name}: {tally.words()}" for name, tally in sorted(tallies.items())]
         if more := len(said) - NAMED_MAX:
             said[NAMED_MAX:] = [f"{more} more datasources"] if more > 0 else []
-        does_harm = any(tally.unused or tally.removed for tally in tallies.values())
-        return "; ".join([*said, *others]), does_harm
+        harmed = sorted(name for name, tally in tallies.items() if tally.does_harm)
+        return Happening(
+            cut=cut,
+            after=self.last,
+            words="; ".join([*said, *others]),
+            does_harm=bool(harmed),
+            harmed=tuple(harmed[:HARMED_MAX]),
+            new_segments=sum(tally.new for tally in tallies.values()),
+            new_bytes=sum(tally.new_bytes for tally in tallies.values()),
+            lost_segments=sum(tally.unused + tally.removed for tally in tallies.values()),
+        )
 
-    def _count(self, one: EventSubject, name: str, tally: _HappeningTally) -> None:
+    def _count(self, one: EventSubject, size_bytes: int, tallies: dict[str, SegmentTally]) -> None:
         key = key_hash(RowKey(one.kind, one.key))
-        was_used, was_known = key in self._used, key in self._known
+        before = self.book.get(key)
+        name = one.datasource or (before.datasource if before else _UNKNOWN)
+        if name not in tallies:
+            tallies[name] = SegmentTally(before=self.book.used_of(name))
+        tally = tallies[name]
         if one.is_removal:
             tally.removed += 1
-            self._known.discard(key)
+            self.book.put(key, None)
+            return
+        now = BookedSegment(name, bool(one.used), size_bytes)
+        if before is None:
+            tally.new += 1
+            tally.new_bytes += size_bytes
+        elif before.used == now.used:
+            tally.changed += 1
+        elif now.used:
+            tally.used_again += 1
         else:
-            self._known.add(key)
-            tally.new += not was_known
-            tally.unused += was_used and not one.used
-            tally.used_again += was_known and not was_used and bool(one.used)
-            tally.changed += was_known and was_used == bool(one.used)
-        is_used = not one.is_removal and bool(one.used)
-        if is_used and not was_used:
-            self._used[key] = name
-        elif was_used and not is_used:
-            self._used.pop(key)
-        self._counts[name] = self._counts.get(name, 0) + is_used - was_used
+            tally.unused += 1
+        self.book.put(key, now)
 
 
 async def happenings(
@@ -139,10 +184,15 @@ async def happenings(
     Raises:
         CorruptionError: a record does not match its type.
     """
-    found = _Happenings(limit)
+    kept = deque[Happening](maxlen=limit)
+
+    def told(_: ClosedCut, happening: Happening | None) -> None:
+        if happening is not None:
+            kept.append(happening)
+
     wanted = subject_of if datasource is None else partial(_segment_of, datasource)
-    await search(history, wanted, found, observer=observer)
-    return list(found.kept)
+    await search(history, wanted, CutSummaries(told), observer=observer)
+    return list(kept)
 
 
 def _segment_of(datasource: str, record: Record) -> EventSubject | None:

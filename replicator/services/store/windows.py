@@ -34,6 +34,12 @@ class Windows:
     faults: tuple[str, ...]
     """Messages for missing or altered files that the search has met."""
 
+    def has_expired(self, log_id: str, offset: Offset) -> bool:
+        """Return whether a cut of a log has expired, and no hold keeps it."""
+        if log_id != self.log_id or offset >= self.horizon:
+            return False
+        return all(hold.point.offset != offset for hold in self.holds)
+
 
 async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
     """Return what can be restored from a store, by the names of its files and their ends."""

@@ -15,6 +15,7 @@ from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.wire import encode
 from replicator.ports import AuditRow
 from replicator.services.inspection.blame import Blame, Blamer
+from replicator.services.inspection.log_listing import LogFilter, event_json
 from replicator.services.inspection.undeletion import Undeletion
 from tests.builders import (
     ONE_OF_EACH,
@@ -231,11 +232,11 @@ async def test_a_datasource_that_is_called_like_a_segment_is_not_mistaken(partit
     assert name.datasource == AN_ID
     for datasource, ids in (("wiki", [WIKI.id]), (AN_ID, [confusing.id] * 2)):
         listed: list[Entry] = []
-        wanted = listing._Filter(datasource=datasource, type=None)
+        wanted = LogFilter(datasource=datasource)
         history = pipeline.history()
         await listing._collect(history, Offset(0), None, wanted, 9, listed.append)
-        assert [listing._json(one)["subject"] for one in listed] == ids
-        assert [listing._json(one)["datasource"] for one in listed] == [[datasource]] * len(ids)
+        assert [event_json(one)["subject"] for one in listed] == ids
+        assert [event_json(one)["datasource"] for one in listed] == [[datasource]] * len(ids)
 
 
 @pytest.mark.parametrize("version", ["v1", "2024-01-03T00:00:00.000Z", "1"])

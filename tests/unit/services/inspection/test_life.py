@@ -8,11 +8,11 @@ import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.paragraphs import Paragraph, paragraphs
-from replicator.cli.trouble import Seen, Trouble, troubles
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
 from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.services.inspection.life import Life
+from replicator.services.inspection.trouble import Seen, Trouble, troubles
 from replicator.services.running.heart import BEAT_S, Heart
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline

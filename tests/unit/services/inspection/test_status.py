@@ -7,7 +7,6 @@ import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.cli.trouble import Seen, troubles
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
@@ -23,6 +22,7 @@ from replicator.services.inspection.status import (
     StatusReader,
     TargetStatus,
 )
+from replicator.services.inspection.trouble import Seen, troubles
 from replicator.services.store.drill_record import DrillRecord
 from replicator.services.target.rates import RateBook
 from tests.builders import segment

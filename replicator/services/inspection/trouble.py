@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from replicator.cli.command import age_text, duration_text
 from replicator.errors import ReplicatorError
+from replicator.model.words import age_text, duration_text, moment
 from replicator.services.inspection.life import Life, LifeSign, LifeSigns
 from replicator.services.inspection.status import (
     DRILL,
@@ -182,11 +182,6 @@ def drill_words(found: TargetStatus) -> str:
 def within(margin: timedelta) -> str:
     """Say how soon something can be."""
     return "at any moment" if margin <= timedelta(0) else f"in {duration_text(margin)}"
-
-
-def moment(time: datetime) -> str:
-    """Return a time as people read it, to the second."""
-    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _who(sign: LifeSign) -> str:

@@ -1,0 +1,52 @@
+"""Numbers, times and durations as people read them, in the terminal and on the page."""
+
+from datetime import datetime, timedelta
+
+
+def moment(time: datetime) -> str:
+    """Return a time to the second."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def whole_time(time: datetime) -> str:
+    """Return a time that names its cut when it is typed again."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:  # noqa: PLR2004 - the step between two units
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration for people."""
+    seconds = duration.total_seconds()
+    if abs(seconds) < 10:  # noqa: PLR2004 - tenths matter of a few seconds only
+        return f"{seconds:.1f} s"
+    if abs(seconds) < 120:  # noqa: PLR2004 - from two minutes on, minutes read better
+        return f"{seconds:.0f} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    if abs(hours) < 2:  # noqa: PLR2004 - and so on
+        return f"{minutes:.0f} min"
+    return f"{hours:.1f} h" if abs(hours) < 48 else f"{hours / 24:.1f} days"  # noqa: PLR2004
+
+
+def age_text(age: timedelta) -> str:
+    """Return how long ago something was; clocks of two machines may differ a little."""
+    return f"{duration_text(max(age, timedelta(0)))} ago"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, singular or plural; the noun is a regular one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def eta_text(seconds: float | None) -> str:
+    """Return how long something takes, by what was measured until now."""
+    if seconds is None:
+        return "how long is not known: nothing was measured here yet"
+    return f"about {duration_text(timedelta(seconds=seconds))}"

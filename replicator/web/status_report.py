@@ -1,0 +1,76 @@
+"""All that `status` says, as one document: what is running, promised, restorable and wrong."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from replicator.services.inspection.trouble import Seen, Trouble, troubles
+from replicator.services.store.windows import Windows
+from replicator.web.status_json import life_json, source_json, status_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """One look at everything."""
+
+    seen: Seen
+    restorable: Mapping[str, Windows]
+    """By targets; one that cannot be looked at, or has no history, is missing."""
+
+    @property
+    def wrong(self) -> Sequence[Trouble]:
+        """What is wrong, the worst first."""
+        return troubles(self.seen)
+
+    def of(self, targets: Collection[str]) -> "StatusReport":
+        """Return what it says of some targets; of source and log it says the same."""
+        seen = self.seen
+        life = replace(
+            seen.life,
+            appliers={name: one for name, one in seen.life.appliers.items() if name in targets},
+        )
+        limited = replace(
+            seen,
+            life=life,
+            targets=[one for one in seen.targets if one.target in targets],
+            failures={name: one for name, one in seen.failures.items() if name in targets},
+        )
+        restorable = {name: one for name, one in self.restorable.items() if name in targets}
+        return StatusReport(seen=limited, restorable=restorable)
+
+
+def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[str, Any]:
+    """Return the result of `status --json`.
+
+    Args:
+        report: What was seen.
+        typed: Returns the command that helps against a trouble, as it is typed; '' for none.
+    """
+    seen = report.seen
+    return {
+        "source": source_json(seen.source),
+        "running": life_json(seen.life),
+        "polled_as_promised": not seen.is_overdue,
+        **status_json(seen.log, seen.targets),
+        "failures": [
+            {
+                "what": f"target {name}",
+                "type": type(error).__name__,
+                "message": str(error),
+                "hint": error.hint,
+            }
+            for name, error in sorted(seen.failures.items())
+        ],
+        "restorable": [
+            {
+                "target": name,
+                "first": one.windows[0].first.closed.source_time,
+                "last": one.windows[-1].last.closed.source_time,
+                "last_offset": one.windows[-1].last.offset,
+                "windows": len(one.windows),
+            }
+            for name, one in sorted(report.restorable.items())
+            if one.windows
+        ],
+        "wrong": [{"what": one.what, "type": typed(one)} for one in report.wrong],
+    }
