@@ -91,9 +91,7 @@ def _show(console: Console, found: StatusReport, call: Call) -> None:
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
-        Paragraph(
-            "wrong", [line for one in found.wrong for line in _wrong(one, call)] or ["nothing"]
-        ),
+        Paragraph("wrong", wrong or ["nothing"]),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
         *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
