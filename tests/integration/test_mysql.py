@@ -542,6 +542,37 @@ async def test_a_user_who_may_only_select_can_be_a_source(mariadb: Mariadb, drui
         assert len(told) == len(await columns_of(druid_dsn))
 
 
+async def test_a_snapshot_locks_no_row_and_waits_for_none(mariadb: Mariadb, druid_dsn: str):
+    """While somebody else holds every row for a change."""
+    await put(druid_dsn, SEGMENT, SUPERVISOR)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    async with (
+        limited(druid_dsn, mariadb, "GRANT SELECT ON {db}.* TO lim@'%'") as dsn,
+        connected(druid_dsn) as writer,
+        writer.cursor() as cursor,
+    ):
+        await cursor.execute("BEGIN")
+        for table in ("config", "dataSource", "rules", "segments", "supervisors"):
+            await cursor.execute(f"SELECT * FROM druid_{table} FOR UPDATE")
+        reader = MysqlMetadataReader(dsn, statement_timeout_s=20.0)
+        async with reader.snapshot() as snapshot:
+            chunks: list[Chunk] = []
+            await snapshot.scan(Kind.SEGMENT, chunks.append)
+            assert len(await snapshot.fetch(Kind.SEGMENT, chunks[0].handles)) == 1
+            found = await execute(
+                mariadb.dsn,
+                "SELECT trx_rows_locked, trx_tables_locked FROM information_schema.INNODB_TRX"
+                " JOIN information_schema.PROCESSLIST ON ID = trx_mysql_thread_id"
+                " WHERE USER = 'lim'",
+            )
+        assert list(found) == [(0, 0)]
+        await reader.freshness()
+        await reader.load_spec_samples()
+        await reader.left_behind()
+        assert await reader.running_tasks() == []
+        assert await reader.audit("wiki", since=now, until=now, rows_max=1) == []
+
+
 async def test_a_missing_privilege_is_named_with_the_grant_that_helps(
     mariadb: Mariadb, druid_dsn: str
 ):

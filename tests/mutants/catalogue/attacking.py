@@ -33,4 +33,13 @@ ATTACKING: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_signing.py",
     ),
+    Mutant(
+        name="source-s-tables-are-locked",
+        function="PostgresqlMetadataReader.running_tasks",
+        old="WHERE active ORDER BY id",
+        new="WHERE active ORDER BY id FOR SHARE",
+        loses="A read locks the source's rows, and needs a right to write for it.",
+        ring="integration",
+        tests="test_postgresql_locks.py",
+    ),
 )
