@@ -10,7 +10,7 @@ import pytest
 
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.model.row import Kind
-from replicator.ports import Chunk, SourceReader
+from replicator.ports import Chunk
 from tests.integration.test_postgresql import SEGMENT, SUPERVISOR, role, role_dsn
 from tests.integration.test_postgresql_versions import FLIP, Watch, segment
 from tests.servers.postgresql import connected, execute, put
@@ -56,7 +56,7 @@ async def with_writers(owner: str) -> AsyncIterator[None]:
         yield
 
 
-async def everything_that_is_read(reader: SourceReader) -> None:
+async def everything_that_is_read(reader: PostgresqlMetadataReader) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     await reader.freshness()
     await reader.load_spec_samples()
