@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import yaml
 
 from tests.servers.druid import AT_REST_S, POLL_S, Client, Druid
+from tests.servers import mariadb as mariadb_server
 from tests.servers.kafka import Kafka
+from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Ended, Processes, Running
 from tests.servers.stores import S3, S3_KEY, S3_SECRET
@@ -116,8 +118,7 @@ class User:
         """Let the source come to rest, and wait for a cut of it."""
         used = await self.at_rest()
         answers = await self.source.answers_at_rest()
-        async with connected(self.source.dsn) as connection:
-            now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        now = await clock_of(self.source.dsn)
         async with asyncio.timeout(60):
             while True:
                 log = (await self.status())["log"]
@@ -149,23 +150,37 @@ class User:
 
 async def used_segments(dsn: str) -> dict[str, str]:
     """Return the datasource of each segment that a metadata store holds for used."""
+    query = "SELECT id, dataSource FROM druid_segments WHERE used"
+    return {id_: datasource for id_, datasource in await rows_of(dsn, query)}
+
+
+async def clock_of(dsn: str) -> datetime:
+    """Return a database's own time."""
+    query = {"postgresql": "SELECT clock_timestamp()", "mysql": "SELECT UTC_TIMESTAMP(6)"}
+    ((now,),) = await rows_of(dsn, query[urlsplit(dsn).scheme])
+    return now if now.tzinfo else now.replace(tzinfo=UTC)
+
+
+async def rows_of(dsn: str, query: str) -> Sequence[Sequence[Any]]:
+    """Ask a database of either kind."""
+    if urlsplit(dsn).scheme == "mysql":
+        return await mariadb_server.execute(dsn, query)
     async with connected(dsn) as connection:
-        rows = await connection.fetch("SELECT id, datasource FROM druid_segments WHERE used")
-    return {row["id"]: row["datasource"] for row in rows}
+        return [tuple(row) for row in await connection.fetch(query)]
 
 
 @asynccontextmanager
 async def cluster(
     name: str,
     folder: Path,
-    postgresql: Postgresql,
+    database: Postgresql | Mariadb,
     *,
     standby: bool = False,
     in_s3: S3 | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run a Druid that makes its own tables in a new database; segments in a folder, or in S3."""
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(postgresql.database(None))
+        dsn = await stack.enter_async_context(database.database(None))
         root = folder / name
         storage: dict[str, Any] = {"type": "local", "root": str(root)}
         if in_s3 is not None:
@@ -211,28 +226,22 @@ def s3_properties(server: S3, bucket: str) -> dict[str, str]:
 
 def metadata(dsn: str, folder: Path) -> dict[str, str]:
     url = urlsplit(dsn)
-    password = folder / f"password-of-{url.username}"
-    password.write_text(url.password or "")
-    return {
-        "type": "postgresql",
-        "url": f"postgresql://{url.username}@{url.hostname}:{url.port}{url.path}",
-        "password_file": str(password),
+    found = {
+        "type": url.scheme,
+        "url": f"{url.scheme}://{url.username}@{url.hostname}:{url.port}{url.path}",
     }
+    if url.password:
+        password = folder / f"password-of-{url.username}"
+        password.write_text(url.password)
+        found["password_file"] = str(password)
+    return found
 
 
 async def write_config(
     folder: Path, source: Cluster, targets: Mapping[str, Cluster], log: Mapping[str, Any]
 ) -> Path:
     """Write the configuration; the source is read by a role that can do nothing else."""
-    async with connected(source.dsn) as connection:
-        exists = await connection.fetchval(
-            "SELECT count(*) FROM pg_roles WHERE rolname = $1", READER
-        )
-        if not exists:
-            await connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
-        await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
-    url = urlsplit(source.dsn)
-    reader = f"postgresql://{READER}:{PASSWORD}@{url.hostname}:{url.port}{url.path}"
+    reader = await reader_of(source.dsn)
     found = {
         "source": {
             "name": "production",
@@ -259,6 +268,30 @@ async def write_config(
     path = folder / "replicator.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(found))))
     return path
+
+
+async def reader_of(dsn: str) -> str:
+    """Return the DSN of a user who may read a database and nothing else."""
+    url = urlsplit(dsn)
+    if url.scheme == "mysql":
+        await mariadb_server.execute(
+            dsn,
+            f"CREATE USER IF NOT EXISTS '{READER}'@'%' IDENTIFIED BY '{PASSWORD}'",
+            f"GRANT SELECT ON {url.path[1:]}.* TO '{READER}'@'%'",
+        )
+    else:
+        await made_reader(dsn)
+    return f"{url.scheme}://{READER}:{PASSWORD}@{url.hostname}:{url.port}{url.path}"
+
+
+async def made_reader(dsn: str) -> None:
+    async with connected(dsn) as connection:
+        exists = await connection.fetchval(
+            "SELECT count(*) FROM pg_roles WHERE rolname = $1", READER
+        )
+        if not exists:
+            await connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
+        await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {READER}")
 
 
 def kafka_log(broker: Kafka, prefix: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A real Apache Druid 33: every role and ZooKeeper in one JVM, its metadata in PostgreSQL."""
+"""A real Apache Druid 33: every role and ZooKeeper in one JVM; PostgreSQL or MariaDB has its metadata."""
 
 import asyncio
 import json
@@ -136,19 +136,13 @@ class Druid:
         return True
 
     def _properties(self, dsn: str, *, standby: bool) -> dict[str, dict[str, Any]]:
-        url, folder = urlsplit(dsn), self.folder
+        folder = self.folder
         common = {
             "druid.zk.service.host": f"127.0.0.1:{self.ports.zookeeper}",
             "druid.host": "127.0.0.1",
             "druid.extensions.loadList": "[]",  # they stand on the class path
             "druid.startup.logging.logProperties": "false",
-            "druid.metadata.storage.type": "postgresql",
-            "druid.metadata.storage.connector.connectURI": (
-                f"jdbc:postgresql://{url.hostname}:{url.port}{url.path}"
-            ),
-            "druid.metadata.storage.connector.user": url.username,
-            "druid.metadata.storage.connector.password": url.password,
-            "druid.metadata.storage.connector.dbcp.maxTotal": 6,
+            **metadata_storage(dsn),
             **self._deep_storage,
             "druid.indexer.logs.type": "file",
             "druid.indexer.logs.directory": folder / "task-logs",
@@ -205,6 +199,21 @@ class Druid:
                 "druid.segmentCache.locations": "[]",
             },
         }
+
+
+def metadata_storage(dsn: str) -> dict[str, Any]:
+    """Return the properties that lead a Druid to a database of PostgreSQL or MariaDB."""
+    url = urlsplit(dsn)
+    driver = {"postgresql": "postgresql", "mysql": "mariadb"}[url.scheme]
+    return {
+        "druid.metadata.storage.type": url.scheme,
+        "druid.metadata.storage.connector.connectURI": (
+            f"jdbc:{driver}://{url.hostname}:{url.port}{url.path}"
+        ),
+        "druid.metadata.storage.connector.user": url.username,
+        "druid.metadata.storage.connector.password": url.password or "",
+        "druid.metadata.storage.connector.dbcp.maxTotal": 6,
+    }
 
 
 def distribution(folder: Path) -> Path:

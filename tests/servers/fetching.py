@@ -152,7 +152,7 @@ def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None
             _run("javac", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), *map(str, ours))
             if sources == "onejvm":
                 module = services / "org.apache.druid.initialization.DruidModule"
-                module.write_text("onejvm.PostgresqlModule\n")
+                module.write_text("onejvm.PostgresqlModule\nonejvm.MysqlModule\n")
         new.chmod(0o755)
         new.rename(place)
     except BaseException:

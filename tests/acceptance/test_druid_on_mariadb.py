@@ -1,0 +1,81 @@
+"""Real Druids: one on MariaDB to one on PostgreSQL, and from there back to MariaDB."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.acceptance.druids import Moment, User, cluster, write_config
+from tests.acceptance.test_two_druids import Acts, Stream
+from tests.rings import times
+from tests.servers.kafka import Kafka
+from tests.servers.mariadb import Mariadb
+from tests.servers.postgresql import Postgresql
+from tests.servers.process import Processes
+
+pytest_plugins = ["tests.servers.fixtures"]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("jvms"),
+]
+CUTS = times(gate=2, long=5)
+"""Of each way."""
+
+
+async def test_from_mariadb_to_postgresql_and_back(
+    mariadb: Mariadb, postgresql: Postgresql, druid_folder: Path, forks: Processes
+):
+    folder, rng = druid_folder, Random(21)
+    async with cluster("standby", folder, postgresql, standby=True) as middle:
+        async with cluster("source", folder, mariadb) as first:
+            log = {"type": "sqlite", "path": str(folder / "log")}
+            config = await write_config(folder, first, {"standby": middle}, log)
+            user = User(config, forks, first, middle)
+            moments = await followed(user, rng)
+            await restored(user, moments, rng)
+            await user.does("restore", "standby", "--to-offset", str(moments[-1].offset), "--yes")
+            await user.standby_is(moments[-1])
+        async with cluster("last", folder, mariadb, standby=True) as last:
+            log = {"type": "sqlite", "path": str(folder / "other-log")}
+            config = await write_config(folder, middle, {"standby": last}, log)
+            user = User(config, forks, middle, last)
+            back = await followed(user, rng)
+            assert len(back[0].answers) == len(moments[-1].answers)
+            await restored(user, back, rng)
+
+
+async def followed(user: User, rng: Random) -> Sequence[Moment]:
+    """Let things happen at the source; the standby answers like it at once."""
+    checked = await user.types("check")
+    assert checked.code == 0, checked.out
+    await user.does("target", "create", "standby")
+    acts = Acts(user.source.client, rng, Stream(Kafka.__new__(Kafka), "none"))
+    running = await user.starts("run")
+    moments = []
+    for act in (
+        acts.ingest, acts.append, acts.mark_unused, acts.overwrite_a_part, acts.kill,
+    )[:CUTS]:  # fmt: skip
+        await act()
+        moment = await user.moment(act.__name__)
+        await user.standby_is(moment)
+        moments.append(moment)
+    ended = await running.terminate()
+    assert ended.code == 0, ended.err
+    for level in ("checksum", "query"):
+        proof = await user.types("verify", "standby", "--level", level)
+        assert proof.code == 0, proof.out + proof.err
+    return moments
+
+
+async def restored(user: User, moments: Sequence[Moment], rng: Random) -> None:
+    """Every moment comes back, in any order."""
+    for moment in rng.sample(moments, len(moments)):
+        done = await user.does(
+            "restore", "standby", "--to-offset", str(moment.offset), "--yes"
+        )
+        assert done["done"], done
+        await user.standby_is(moment)
