@@ -1,6 +1,5 @@
 """Services with their adapters, created from one configuration."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -54,7 +53,6 @@ from replicator.model.observation import Observer, Waiting
 from replicator.model.older_druid import OlderDruid
 from replicator.model.rates import Rates
 from replicator.model.release import Release, release_of
-from replicator.model.restore_point import Latest
 from replicator.ports import (
     Clock,
     DeepStorageReader,
@@ -74,6 +72,7 @@ from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
 from replicator.services.running.heart import Heart
 from replicator.services.standby.creation import Created, create
+from replicator.services.standby.drain import Drain, OwnServices
 from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
 from replicator.services.store.archived_log import archived_gaps
@@ -387,34 +386,22 @@ class Application:
             has_folders=skew.has_folders,
         )
 
-    async def drain(self, name: str, *, timeout_s: float) -> None:
-        """Bring a target to the source's last commit, with nothing left behind.
+    async def drain(self, name: str) -> Drain:
+        """Return what brings a target to the source's last commit, with nothing left behind."""
 
-        Raises:
-            TransientError: it takes longer than `timeout_s`.
-        """
-        watching, applier = self.watcher(), await self.applier(name, Allowed())
-        try:
-            async with asyncio.timeout(timeout_s):
-                while await watching.poll() or not await self._is_at_end(name):
-                    while await applier.apply_next():
-                        pass
-        except TimeoutError as exc:
-            awaited = applier.awaited
-            waits = f": it waits for the bytes of {', '.join(awaited.keys[:3])}" if awaited else ""
-            raise TransientError(
-                f"target {name!r} did not reach the source's last commit within {timeout_s:g} s"
-                f"{waits}"
-            ) from exc
+        async def watcher() -> Watcher:
+            return self.watcher()
+
+        return Drain(
+            (await self.pipeline(name)).target,
+            pulses=self._log,
+            own=OwnServices(watcher=watcher, applier=lambda: self.applier(name, Allowed())),
+            clock=self.clock,
+        )
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
         """Return the cut that a target is at; None if nothing was applied to it yet."""
         return (await self.target(name).metadata.state(self.source_name)).checkpoint
-
-    async def _is_at_end(self, name: str) -> bool:
-        checkpoint = await self.checkpoint(name)
-        last = await self.history.find(Latest())
-        return checkpoint is not None and checkpoint.offset == last.offset
 
     def checkup(self) -> Checkup:
         """Return the service that tries everything before anything else is done."""

@@ -53,7 +53,7 @@ async def promote(
         await refuse_moving_source(application.source_metadata())
         if not dry_run:
             agree(target, yes=yes, doing="a promotion")
-            await application.drain(target, timeout_s=drain_timeout_s)
+            await (await application.drain(target)).run(timeout_s=drain_timeout_s)
             await refuse_moving_source(application.source_metadata())
     plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
     if not dry_run:

@@ -31,6 +31,8 @@ class Pulse:
     """How often it is said."""
     done_at: datetime | None = None
     """When its work last went on: the source answered, a cut or a segment came, nothing was due."""
+    polls: int = 0
+    """Polls of the source that this process has ended."""
     waits: str = ""
     """What the process waits for, after an error that may pass; empty if it does not wait."""
     ended_at: datetime | None = None
@@ -56,6 +58,7 @@ def pulse_json(pulse: Pulse) -> bytes:
             "seen_at": pulse.seen_at,
             "every_s": pulse.every.total_seconds(),
             "done_at": pulse.done_at,
+            "polls": pulse.polls,
             "waits": pulse.waits,
             "ended_at": pulse.ended_at,
         }
@@ -74,6 +77,7 @@ def pulse_of(data: bytes) -> Pulse | None:
             seen_at=datetime.fromisoformat(found["seen_at"]),
             every=timedelta(seconds=float(found["every_s"])),
             done_at=_time(found, "done_at"),
+            polls=int(found.get("polls") or 0),
             waits=str(found.get("waits") or ""),
             ended_at=_time(found, "ended_at"),
         )

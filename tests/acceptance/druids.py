@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.servers.druid import AT_REST_S, POLL_S, Client, Druid
 from tests.servers import mariadb as mariadb_server
+from tests.servers.druid import AT_REST_S, POLL_S, Client, Druid
 from tests.servers.kafka import Kafka
 from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, connected
@@ -151,12 +151,13 @@ class User:
 async def used_segments(dsn: str) -> dict[str, str]:
     """Return the datasource of each segment that a metadata store holds for used."""
     query = "SELECT id, dataSource FROM druid_segments WHERE used"
-    return {id_: datasource for id_, datasource in await rows_of(dsn, query)}
+    return {row[0]: row[1] for row in await rows_of(dsn, query)}
 
 
 async def clock_of(dsn: str) -> datetime:
     """Return a database's own time."""
     query = {"postgresql": "SELECT clock_timestamp()", "mysql": "SELECT UTC_TIMESTAMP(6)"}
+    now: datetime
     ((now,),) = await rows_of(dsn, query[urlsplit(dsn).scheme])
     return now if now.tzinfo else now.replace(tzinfo=UTC)
 

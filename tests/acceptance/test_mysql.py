@@ -13,6 +13,8 @@ from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.model.fingerprint import fingerprint
 from replicator.model.row import Kind, RowKey, key_of
 from replicator.ports import Chunk, MetadataReader
+from tests.acceptance.druids import PASSWORD
+from tests.acceptance.worked_example import configuration, reading_user, written
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import settings_file
 from tests.rings import times
@@ -24,6 +26,7 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
 CUTS = times(gate=2, long=10)
+DRUIDS = ("old-broker:8082", "new-coordinator:8081", "new-overlord:8090", "new-broker:8082")
 COMPARED = {
     Kind.SEGMENT: frozenset({"id", "datasource", "start", "end", "version", "used"}),
     Kind.COMMIT: frozenset({"datasource", "commit_metadata_sha1", "commit_metadata_payload"}),
@@ -48,20 +51,34 @@ async def held(reader: MetadataReader) -> dict[RowKey, bytes]:
     return found
 
 
-def chained(folder: Path, first: str, middle: str, last: str) -> tuple[str, str]:
-    """Return two configurations: the target of the one is the source of the other."""
-    path = settings_file(folder, first, last)
-    found: dict[str, Any] = yaml.safe_load(path.read_text())
-    between = {"type": "mysql", "url": middle}
-    storage = {"type": "local", "root": str(folder / "between")}
-    one, other = dict(found), dict(found)
-    one["targets"] = {"standby": {"metadata": between, "deep_storage": storage}}
-    other["source"] = {"name": "between", "metadata": between, "deep_storage": storage}
-    other["log"] = {"type": "sqlite", "path": str(folder / "other.sqlite")}
-    files = folder / "one.yaml", folder / "other.yaml"
-    for file, content in zip(files, (one, other), strict=True):
-        file.write_text(yaml.safe_dump(content))
-    return str(files[0]), str(files[1])
+async def chained(folder: Path, first: str, middle: str, last: str) -> tuple[str, str]:
+    """Return two configurations: the target of the one is the source of the other.
+
+    The other is that of docs/moving.md, without a Druid to ask.
+    """
+    one: dict[str, Any] = yaml.safe_load(settings_file(folder, first, last).read_text())
+    between = folder / "between"
+    one["targets"] = {
+        "standby": {
+            "metadata": {"type": "mysql", "url": middle},
+            "deep_storage": {"type": "local", "root": str(between)},
+        }
+    }
+    url = urlsplit(last)
+    other = configuration(
+        {
+            "old-db:3306/druid": await reading_user(middle),
+            "druid@new-db/druid": f"{url.username}@{url.hostname}:{url.port}{url.path}",
+            "/mnt/prod/druid/segments": str(between),
+            "/mnt/new/druid/segments": str(folder / "target"),
+            "/var/lib/druid-replicator/prod.log": str(folder / "other.sqlite"),
+            "new:": "standby:",
+            **{f"http://{name}": "http://none" for name in DRUIDS},
+        }
+    )
+    for part in (other["source"], other["targets"]["standby"]):
+        del part["druid"]
+    return written(one, folder / "one.yaml"), written(other, folder / "other.yaml")
 
 
 async def test_postgresql_to_mariadb_to_postgresql(
@@ -72,11 +89,12 @@ async def test_postgresql_to_mariadb_to_postgresql(
         mariadb.database(None) as middle,
         postgresql.database() as last,
     ):
-        one, other = chained(tmp_path, first, middle, last)
+        one, other = await chained(tmp_path, first, middle, last)
         druid = DruidOnPostgresql(Random(21), first, tmp_path / "source")
 
         async def run(config: str, *args: str, code: int = 0) -> dict[str, Any]:
-            done = await forks.run(*args, "--config", config, "--json")
+            env = {"OLD_PASSWORD": PASSWORD, "NEW_PASSWORD": urlsplit(last).password or ""}
+            done = await forks.run(*args, "--config", config, "--json", env=env)
             assert done.code == code, done.out + done.err
             return done.result
 
@@ -113,18 +131,19 @@ async def test_what_a_target_lacks_is_told_with_the_statement_that_mends_it(
         mariadb.altered("ALTER TABLE druid_config DROP PRIMARY KEY") as middle,
         postgresql.database() as last,
     ):
-        one, other = chained(tmp_path, first, middle, last)
+        one, other = await chained(tmp_path, first, middle, last)
         (tmp_path / "between").mkdir()
         checked = await forks.run("check", "--config", one)
         assert checked.code == 1
         assert "ALTER TABLE `druid_config` ADD PRIMARY KEY (`name`)" in checked.out
         await execute(middle, "DROP TABLE druid_config")
+        env = {"OLD_PASSWORD": PASSWORD, "NEW_PASSWORD": urlsplit(last).password or ""}
         for config in (one, other):
-            missing = await forks.run("check", "--config", config)
+            missing = await forks.run("check", "--config", config, env=env)
             assert "no table `druid_config`" in missing.out
         wrong = other.replace("other", "wrong")
-        place = urlsplit(middle).netloc
-        Path(wrong).write_text(Path(other).read_text().replace(place, "root@127.0.0.1:1"))
-        away = await forks.run("watch", "--once", "--config", wrong)
+        place = urlsplit(middle).netloc.rpartition("@")[2]
+        Path(wrong).write_text(Path(other).read_text().replace(place, "127.0.0.1:1"))
+        away = await forks.run("watch", "--once", "--config", wrong, env=env)
         assert away.code == 8, away.err
         assert "127.0.0.1:1" in away.err

@@ -1,4 +1,4 @@
-"""A real Apache Druid 33: every role and ZooKeeper in one JVM; PostgreSQL or MariaDB has its metadata."""
+"""A real Apache Druid 33: every role and ZooKeeper in one JVM, on PostgreSQL or MariaDB."""
 
 import asyncio
 import json

@@ -35,10 +35,11 @@ class Heart:
         self._pulses, self._who = pulses, who
         self._pulse, self._clock, self._observer = pulse, clock, observer
         self._is_muted = False
-        self._done_at, self._waits = pulse.done_at, pulse.waits
+        self._done_at, self._waits, self._polls = pulse.done_at, pulse.waits, pulse.polls
 
     def observe(self, observation: Observation) -> None:
         """Note from an observation whether the work goes on."""
+        self._polls += isinstance(observation, Polled)
         match observation:
             case Polled() | Followed() | CutApplied() | ObjectCopied() | Progress():
                 self._done_at, self._waits = self._clock.now(), ""
@@ -72,6 +73,7 @@ class Heart:
             seen_at=self._clock.now(),
             every=timedelta(seconds=BEAT_S),
             done_at=self._done_at,
+            polls=self._polls,
             waits=self._waits,
         )
 

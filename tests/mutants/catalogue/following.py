@@ -615,4 +615,22 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_trimmed.py test_archive.py",
     ),
+    Mutant(
+        name="drain-takes-over-from-a-running-process",
+        function="Drain._heard",
+        old="pulse is not None and pulse.is_heard(self._clock.now())",
+        new="False",
+        loses="A planned promotion ends the process that serves all other targets.",
+        ring="unit",
+        tests="test_drain.py",
+    ),
+    Mutant(
+        name="drain-believes-a-poll-that-began-before",
+        function="Drain._poll",
+        old="pulse.polls >= first.polls + POLLS_SEEN",
+        new="pulse.polls > first.polls",
+        loses="What the source committed while a poll ran is missing on the new primary.",
+        ring="unit",
+        tests="test_drain.py",
+    ),
 )

@@ -1,0 +1,144 @@
+"""Brings a standby to the source's last commit before a planned promotion."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.event import ClosedCut
+from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
+from replicator.model.restore_point import Latest
+from replicator.ports import Clock, Pulses
+from replicator.services.store.missing_wait import Awaited
+from replicator.services.target.target import Target
+
+LOOK_S = 0.5
+"""Seconds between two looks at a process that does the work."""
+POLLS_SEEN = 2
+"""Polls of a running watcher that must end: the second of them began after the drain did."""
+
+
+class Watching(Protocol):
+    """What takes cuts of the source."""
+
+    async def poll(self) -> bool:
+        """Take a cut; return whether the source had changed."""
+
+
+class Applying(Protocol):
+    """What brings the target to its next cut."""
+
+    async def apply_next(self) -> bool:
+        """Return False if the log has no further cut yet."""
+
+    @property
+    def awaited(self) -> Awaited | None:
+        """Missing bytes that the last call waits for; None if it does not wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnServices:
+    """The two services that a drain has to run itself while no other process runs them.
+
+    Each is created on first use: a watcher takes over the log, an applier the target.
+    """
+
+    watcher: Callable[[], Awaitable[Watching]]
+    applier: Callable[[], Awaitable[Applying]]
+
+
+class Drain:
+    """Takes the source's last commit to the target, by the processes that run already.
+
+    A second watcher or applier would fence the first one and end its process, which also serves
+    the other targets. So a drain does only the work of those that do not run, and otherwise waits
+    for theirs.
+
+    Args:
+        target: Target to bring to the source's last commit.
+        pulses: Heartbeats of the processes that run.
+        own: What does the work of those that do not run.
+        clock: Tells whether a heartbeat is recent.
+    """
+
+    def __init__(self, target: Target, *, pulses: Pulses, own: OwnServices, clock: Clock) -> None:
+        self._target, self._pulses = target, pulses
+        self._own, self._clock = own, clock
+        self._watcher: Watching | None = None
+        self._applier: Applying | None = None
+
+    async def run(self, *, timeout_s: float) -> None:
+        """Return once the source has stayed as it was for a whole poll, and the target has that.
+
+        Raises:
+            TransientError: it takes longer than `timeout_s`.
+            RefusedError: the target is paused.
+        """
+        name = self._target.name
+        try:
+            async with asyncio.timeout(timeout_s):
+                before = await self._last_cut()
+                while True:
+                    await self._poll()
+                    last = await self._last_cut()
+                    await self._apply_to(last)
+                    if last and before and last.closed.digest == before.closed.digest:
+                        return
+                    before = last
+        except TimeoutError as exc:
+            awaited = self._applier.awaited if self._applier else None
+            waits = f": it waits for the bytes of {', '.join(awaited.keys[:3])}" if awaited else ""
+            raise TransientError(
+                f"target {name!r} did not reach the source's last commit within {timeout_s:g} s"
+                f"{waits}",
+                hint="see what waits in `status`, then run the command again: it goes on",
+            ) from exc
+
+    async def _poll(self) -> None:
+        """Return once a poll that began after this call has ended."""
+        first = await self._heard(WATCH)
+        while first is not None and (pulse := await self._heard(WATCH)) is not None:
+            if pulse.since != first.since:
+                first = pulse  # it was restarted, and counts anew
+            if pulse.polls >= first.polls + POLLS_SEEN:
+                return
+            await asyncio.sleep(LOOK_S)
+        self._watcher = self._watcher or await self._own.watcher()
+        while await self._watcher.poll():
+            pass
+
+    async def _apply_to(self, cut: ClosedCut | None) -> None:
+        """Wait until the target is at a cut, or bring it there."""
+        while cut is not None and not _is_at(checkpoint := await self._target.checkpoint(), cut):
+            is_paused = checkpoint is not None and checkpoint.paused
+            if not is_paused and await self._heard(apply_to(self._target.name)) is not None:
+                await asyncio.sleep(LOOK_S)
+                continue
+            self._applier = self._applier or await self._own.applier()
+            if not await self._applier.apply_next():
+                await asyncio.sleep(LOOK_S)
+
+    async def _last_cut(self) -> ClosedCut | None:
+        """Return the log's last cut; None if it has none."""
+        try:
+            span = await self._target.history.span()
+        except NotFoundError:  # its watcher comes first
+            return None
+        if not await self._target.history.has_cuts(span):
+            return None
+        return await self._target.history.find(Latest())
+
+    async def _heard(self, who: str) -> Pulse | None:
+        """Return the heartbeat of a service that runs; None if none does, or none can be heard."""
+        try:
+            said = await self._pulses.heard(who)
+        except ConfigError:  # the log denies heartbeats, to the process that runs as well
+            return None
+        pulse = None if said is None else pulse_of(said)
+        return pulse if pulse is not None and pulse.is_heard(self._clock.now()) else None
+
+
+def _is_at(checkpoint: Checkpoint | None, cut: ClosedCut) -> bool:
+    return checkpoint is not None and checkpoint.offset >= cut.offset
