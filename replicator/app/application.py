@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
@@ -16,7 +16,7 @@ from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
 from replicator.app.logs import Log, event_log, missing_folder
 from replicator.app.metadata import RealSource, metadata_reader, target_metadata
-from replicator.app.monitoring import Monitoring, promises
+from replicator.app.monitoring import Lookout, Monitoring, promises
 from replicator.app.pipeline import (
     Allowed,
     HistorySource,
@@ -85,10 +85,6 @@ from replicator.services.target.rates import RateBook
 from replicator.services.verification.query_verifier import QueryVerifier
 from replicator.services.verification.repairer import Repairer
 from replicator.services.verification.verifier import Verifier
-
-if TYPE_CHECKING:
-    from replicator.web.server import WebServer
-
 
 FOLDED = S3StorageSettings | GoogleStorageSettings | AzureStorageSettings
 """Storages in which a target can keep segments as folders."""
@@ -455,17 +451,19 @@ class Application:
             promises=promises(target.settings),
         )
 
-    async def web(self, names: Iterable[str]) -> "WebServer | None":
-        """Open the configured port and return the server for these targets; None without a port.
+    async def lookout(self, names: Iterable[str]) -> Lookout | None:
+        """Return what looks at these targets for whoever asks over HTTP; None without `web`.
+
+        Where a port without a login is configured, it is open from now on.
 
         Raises:
             ConfigError: the port cannot be opened.
         """
-        server = self.monitoring.server(self.history, map(self.target, names))
-        if server is not None:
+        found = self.monitoring.lookout(self.history, map(self.target, names))
+        if found is not None and (server := self.monitoring.server(found)) is not None:
             self._stack.push_async_callback(server.close)
             await server.start()
-        return server
+        return found
 
     def target(self, name: str) -> RealTarget:
         """Return a target of the configuration.

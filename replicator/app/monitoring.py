@@ -1,6 +1,7 @@
 """Metrics, status and the web server, made from one configuration."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator import __version__
@@ -13,8 +14,10 @@ from replicator.services.inspection.poller import Poller, Watched
 from replicator.services.inspection.status import Promises, StatusReader
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from replicator.web.metrics import Metrics
-    from replicator.web.server import WebServer
+    from replicator.web.server import Telling, WebServer
 
 # Prometheus' and aiohttp's libraries take a while to import: only where a port is configured.
 
@@ -61,8 +64,8 @@ class Monitoring:
             records_per_look_max=records_per_look_max,
         )
 
-    def server(self, history: History, targets: Iterable[ConfiguredTarget]) -> "WebServer | None":
-        """Return what tells of these targets over HTTP; None when it is not configured."""
+    def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
+        """Return what looks at these targets, and tells of them; None when it is not configured."""
         web = self._settings.web
         if web is None or self._metrics is None:
             return None
@@ -82,7 +85,7 @@ class Monitoring:
             interval_s=web.status_interval_s,
         )
         from replicator.web.gauges import StatusGauges  # noqa: PLC0415 - see above
-        from replicator.web.server import WebServer  # noqa: PLC0415 - see above
+        from replicator.web.server import Telling  # noqa: PLC0415 - see above
 
         gauges = StatusGauges(
             source=self._settings.watched.name,
@@ -90,14 +93,31 @@ class Monitoring:
             clock=self._clock,
             datasources_max=web.datasources_max,
         )
-        self._metrics.registry.register(gauges)
+        registry = self._metrics.registry
+        registry.register(gauges)
+        telling = Telling(registry=registry, poller=poller, clock=self._clock)
+        return Lookout(poller=poller, registry=registry, telling=telling)
+
+    def server(self, lookout: "Lookout") -> "WebServer | None":
+        """Return the port without a login; None when it is not configured."""
+        web = self._settings.web
+        if web is None or web.listen is None:
+            return None
+        from replicator.web.server import WebServer  # noqa: PLC0415 - see above
+
         return WebServer(
-            listen=web.listen,
-            allowed_hosts=web.allowed_hosts,
-            registry=self._metrics.registry,
-            poller=poller,
-            clock=self._clock,
+            listen=web.listen, allowed_hosts=web.allowed_hosts, telling=lookout.telling
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookout:
+    """What looks at log and targets at intervals, and what tells of them over HTTP."""
+
+    poller: Poller
+    registry: "CollectorRegistry"
+    """Metrics of this process; who counts further things registers them here."""
+    telling: "Telling"
 
 
 def _metrics(settings: Settings, clock: Clock) -> "Metrics":

@@ -20,6 +20,7 @@ from replicator import config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli import signals
 from replicator.cli.console import Screen, ask, paper, say
+from replicator.cli.job_channel import job_channel
 from replicator.config import Settings
 from replicator.config.yaml_file import scalar
 from replicator.errors import ConfigError, RefusedError, ReplicatorError, worst
@@ -95,16 +96,16 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
             async with Application(call.settings(), call.environ, *told) as application:
                 return await body(OpenCall(typed=call, application=application, screen=screen))
 
-    finish(call, lambda: _in_loop(within))
+    finish(call, lambda: in_loop(within))
 
 
 def finish(call: Call, work: Callable[[], Outcome]) -> None:
     """Do the work, print what came of it, and exit."""
     signals.begin()
+    job_channel()  # from here on this process ends with the service that has started it
     outcome = _attempted(call, work)
-    if call.as_json:
-        print_document(call.command, {"result": dict(outcome.result)})
-    else:
+    print_document(call, {"result": dict(outcome.result)})
+    if not call.as_json:
         outcome.show(paper())
     raise SystemExit(outcome.exit_code)
 
@@ -125,9 +126,16 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
         _fail_by_a_bug(call, exc)
 
 
-def print_document(command: str, content: Mapping[str, Any]) -> None:
-    """Print the one JSON document of a verb."""
-    sys.stdout.write(document(command, content, SystemClock().now()).decode())
+def print_document(call: Call, content: Mapping[str, Any]) -> None:
+    """Print the one JSON document of a verb where it was asked for, and hand it to a service."""
+    channel = job_channel()
+    if channel is None and not call.as_json:
+        return
+    written = document(call.command, content, SystemClock().now())
+    if channel is not None:
+        channel.document(written)
+    if call.as_json:
+        sys.stdout.write(written.decode())
 
 
 def agree(target: str, *, yes: bool, doing: str) -> None:
@@ -232,7 +240,8 @@ def parse_interval(text: str) -> Interval:
     raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")
 
 
-def _in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
+def in_loop(within: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Return what comes of it in an event loop; SIGTERM ends it."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(_unless_terminated(within))
     if outcome is None:
@@ -264,9 +273,8 @@ async def _unless_terminated(within: Callable[[], Awaitable[Outcome]]) -> Outcom
 
 
 def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
-    if call.as_json:
-        error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
-        print_document(call.command, {"error": error})
+    error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
+    print_document(call, {"error": error})
     text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
     say(text)
     raise SystemExit(exc.exit_code) from exc
@@ -274,9 +282,8 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
 
 def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
     """Say what nobody expected, and what to do with it."""
-    if call.as_json:
-        error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
-        print_document(call.command, {"error": error})
+    error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
+    print_document(call, {"error": error})
     say("".join(traceback.format_exception(exc)).rstrip())
     release = version("druid-replicator")
     say(f"replicator {release}: this is a bug of the program and not of your set-up: {BUG_HINT}")

@@ -20,6 +20,7 @@ from rich.text import Text
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli import signals
 from replicator.cli.cut_lines import CutLines
+from replicator.cli.job_channel import job_channel
 from replicator.cli.log_lines import logger
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
@@ -149,6 +150,8 @@ class Screen:
 
     def _advance(self, made: ProgressMade) -> None:
         ends = made.total is not None and made.done >= made.total
+        if (channel := job_channel()) is not None:
+            channel.progress(made)
         if self._bars:
             self._bar(made, ends=ends)
             return

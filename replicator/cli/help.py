@@ -20,6 +20,11 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "run": ("run", "run --target standby --log-format json"),
     "watch": ("watch", "watch --once"),
     "apply": ("apply standby", "apply standby --resume --once"),
+    "serve": ("serve", "serve -c /etc/replicator.yaml"),
+    "token": (
+        "token create alice --role operator --expires 90d",
+        "token create page --role viewer --target standby",
+    ),
     "status": ("status", "status --json"),
     "points": ("points", "points create before-migration"),
     "log": ("log --datasource orders --limit 20", "log --follow"),

@@ -83,6 +83,16 @@ VERBS: Final = {
         "run:apply",
         "Keep one target up with the log.",
     ),
+    "serve": Verb(
+        FOLLOW,
+        "serve:serve",
+        "Offer the verbs over HTTP: what `web.control` configures; who may is said by tokens.",
+    ),
+    "token": Verb(
+        SET_UP,
+        "token:app",
+        "Say who may use the control API.",
+    ),
     "status": Verb(
         LOOK,
         "status:status",

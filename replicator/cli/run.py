@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.drills import schedule
+from replicator.app.monitoring import Lookout
 from replicator.app.pipeline import Allowed
 from replicator.cli import signals
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
@@ -22,6 +24,12 @@ from replicator.model.words import duration_text
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
+if TYPE_CHECKING:
+    from replicator.control.service import Control
+
+RUN, SERVE = "run", "serve"
+CONTROLLED: Final = frozenset({RUN, SERVE})
+"""Verbs that offer the control API."""
 Once = Annotated[
     bool, typer.Option("--once", help="Do what is due now, then exit instead of going on.")
 ]
@@ -52,7 +60,7 @@ NewLog = Annotated[
 ]
 
 
-@verb("run", json=False)
+@verb(RUN, json=False)
 async def run(
     call: OpenCall,
     target: Annotated[
@@ -74,7 +82,7 @@ async def run(
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
         services[f"apply {name}"] = await application.applier(name, allowed)
         services[f"bases {name}"] = await application.base_writer(name)
-    return await _supervised(application, services, names)
+    return await supervised(call, services, names)
 
 
 @verb("watch")
@@ -88,7 +96,7 @@ async def watch(
     watcher = application.watcher(trust_versions=trust_row_versions)
     heart = application.heart(WATCH, "watch")
     if not once:
-        return await _supervised(application, {"watch": watcher, "heart": heart}, ())
+        return await supervised(call, {"watch": watcher, "heart": heart}, ())
     changed = await watcher.poll()
     await heart.end()
     return _done({"published": changed}, "a cut was published" if changed else "no change")
@@ -114,7 +122,7 @@ async def apply(
             f"bases {target}": await application.base_writer(target),
             "heart": heart,
         }
-        return await _supervised(application, services, (target,))
+        return await supervised(call, services, (target,))
     applied = await _applied(application, target, applier, call.screen)
     heart.observe(Followed())
     await heart.end()
@@ -161,19 +169,50 @@ async def _applied(
     return Outcome(result=result, show=show, exit_code=PARTLY_DONE if awaited or gaps else 0)
 
 
-async def _supervised(
-    application: Application, services: dict[str, Service], targets: Sequence[str]
+async def supervised(
+    call: OpenCall, services: dict[str, Service], targets: Sequence[str]
 ) -> Outcome:
+    """Run services, and whatever else is configured to run beside them, until a signal."""
     logger()  # configured before a service logs
-    if (drills := schedule(application, targets)) is not None:
+    application, command = call.application, call.typed.command
+    if services and (drills := schedule(application, targets)) is not None:
         services["drills"] = drills
-    if (web := await application.web(targets)) is not None:
-        services["web"] = web
+    lookout = await application.lookout(targets)
+    if lookout is not None:
+        services["web"] = lookout.poller
     stop = asyncio.Event()
     drain_s = application.settings.drain_s
     stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
-    await supervise(services, stop=stop, drain_s=drain_s)
+    async with AsyncExitStack() as stack:
+        if command in CONTROLLED and (control := controlled(call, lookout)) is not None:
+            services["control"] = await stack.enter_async_context(control)
+        await supervise(services, stop=stop, drain_s=drain_s)
     return _done({}, "stopped; the next start goes on from here")
+
+
+def controlled(call: OpenCall, lookout: Lookout | None) -> "Control | None":
+    """Return the control API; None where `run` has none configured.
+
+    Raises:
+        ConfigError: none is configured, and it was asked for.
+    """
+    application, typed = call.application, call.typed
+    web = application.settings.web
+    if typed.command == RUN and (web is None or web.control is None):
+        return None
+    from replicator.control.launch import Program  # noqa: PLC0415 - most runs do without
+    from replicator.control.service import Control, control_folder  # noqa: PLC0415
+
+    folder = control_folder(application.settings)
+    assert lookout is not None and web is not None and web.control is not None  # noqa: S101, PT018
+    program = Program(
+        config_path=typed.config_path.absolute(),
+        overrides=typed.overrides,
+        environ=typed.environ,
+        folder=folder,
+        document_bytes_max=web.control.jobs.answer_bytes_max,
+    )
+    return Control(application, lookout, program)
 
 
 def _done(result: Mapping[str, object], text: str) -> Outcome:

@@ -18,7 +18,7 @@ GRACE_S = 10.0
 """Between the end of the time to finish, and that of a process that something holds."""
 CLEANING_UP_S = 60.0
 """That a verb has to clean up after a signal, in seconds; what follows has `drain_s` to finish."""
-FOLLOWING = frozenset({"run", "watch", "apply"})
+FOLLOWING = frozenset({"run", "watch", "apply", "serve"})
 """Verbs that go on until they are told to stop."""
 
 

@@ -1,9 +1,10 @@
-"""What can be set about the small web server that `run`, `watch` and `apply` may have."""
+"""What can be set about what `run`, `watch`, `apply` and `serve` offer over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from replicator.config.control import ControlSettings
 from replicator.config.values import Address, AsTuple, Positive, Section
 
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
@@ -16,8 +17,10 @@ class WebSettings(Section):
     several processes on one machine each needs a port of its own.
     """
 
-    listen: Address
+    listen: Address | None = None
     """`host:port`, like 127.0.0.1:9464, the usual port of exporters; port 0 takes a free one.
+
+    Default: with `control`, its port has metrics and health as well.
 
     There is no login, and names of datasources are told: reach further than this machine only
     within a network that you trust.
@@ -42,3 +45,11 @@ class WebSettings(Section):
 
     All others together are one more, `(others)`.
     """
+    control: ControlSettings | None = None
+    """The control API of `serve` and `run`; default: none, nothing can be asked for over HTTP."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.listen is None and self.control is None:
+            raise ValueError("listen is missing: where metrics, health and status are offered")
+        return self

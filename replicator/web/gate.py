@@ -1,13 +1,14 @@
 """Who gets in over HTTP: few connections, each for a short time, for names that are ours.
 
-There is no login, so an answer is made of what was seen before and costs little. What could still
-be used up is connections, lines of the log, and the trust of a browser that is led here under
-another name (DNS rebinding).
+Without a login an answer is made of what was seen before and costs little. What could still be used
+up is connections, lines of the log, and the trust of a browser that is led here under another name
+(DNS rebinding).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any, Final
@@ -16,10 +17,6 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
-CONNECTIONS_MAX: Final = 64
-"""Open at once; one more closes the oldest: what is answered at all is answered in milliseconds."""
-CONNECTION_S_MAX: Final = 10.0
-"""From its beginning to its end, one answer included."""
 LINE_BYTES_MAX, FIELD_BYTES_MAX, FIELDS_MAX = 4096, 4096, 64
 """Of the first line of a request, of each header, and how many of them."""
 SERVER: Final = "druid-replicator"
@@ -28,6 +25,16 @@ ALWAYS: Final = frozenset({"localhost"})
 log = structlog.get_logger("replicator")
 _SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
 _SILENT.disabled = True  # it would write a traceback for each malformed request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """Limits of one port's connections."""
+
+    connections_max: int = 64
+    """Open at once; one more closes the oldest: what is answered at all is answered soon."""
+    connection_s_max: float = 10.0
+    """From its beginning to its end, its answers included."""
 
 
 def host_is_allowed(header: str | None, names: Collection[str]) -> bool:
@@ -91,9 +98,9 @@ def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web
 class Gate:
     """Makes the protocols of one server's connections, and ends those that last too long."""
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, limits: GateLimits) -> None:
         """Take the server whose requests they hand on."""
-        self._server = server
+        self._server, self._limits = server, limits
         self._open: dict[Connection, asyncio.TimerHandle] = {}
 
     def __call__(self) -> "Connection":
@@ -102,10 +109,10 @@ class Gate:
 
     def enter(self, connection: "Connection") -> None:
         """Take note of an open connection; the oldest gives way where there are too many."""
-        if len(self._open) >= CONNECTIONS_MAX:
+        if len(self._open) >= self._limits.connections_max:
             next(iter(self._open)).abort()
         loop = asyncio.get_running_loop()
-        self._open[connection] = loop.call_later(CONNECTION_S_MAX, connection.abort)
+        self._open[connection] = loop.call_later(self._limits.connection_s_max, connection.abort)
 
     def leave(self, connection: "Connection") -> None:
         """Forget a connection that is closed, or will be at once."""

@@ -1,62 +1,86 @@
-"""A small HTTP server: `/metrics`, `/healthz`, `/status.json`. It only ever tells."""
+"""A small HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status.json`. It only ever tells."""
 
-import asyncio
 from collections.abc import Collection
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from replicator.errors import ConfigError
 from replicator.ports import Clock
 from replicator.services.inspection.poller import Poller
 from replicator.web.document import document
-from replicator.web.gate import CONNECTIONS_MAX, Gate, guard
+from replicator.web.gate import GateLimits, guard
+from replicator.web.port import Port
 from replicator.web.status_json import lookout_json
 
-SHUTDOWN_S = 1.0
-"""How long an answer may still take when the process ends."""
 log = structlog.get_logger("replicator")
 
 
-class WebServer:
+class Telling:
     """Answers from what was counted and seen; no request reaches log, targets or source.
 
     Args:
-        listen: `host:port`; port 0 takes a free one.
         registry: What `/metrics` tells.
-        poller: What `/status.json` tells; this server runs it.
+        poller: What `/status.json` tells.
         clock: Stamps the documents.
+    """
+
+    def __init__(self, *, registry: CollectorRegistry, poller: Poller, clock: Clock) -> None:
+        self._registry, self._poller, self._clock = registry, poller, clock
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer what Prometheus scrapes."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Answer at all: a process whose watcher or applier has failed ends by itself."""
+        return web.Response(text="ok\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Answer whether the log could be looked at, and can be now."""
+        failure = self._poller.log_failure
+        if self._poller.log is not None and failure is None:
+            return web.Response(text="ready\n")
+        why = "nothing was looked at yet" if failure is None else "the log cannot be read"
+        return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"not ready: {why}\n")
+
+    async def status(self, _: web.Request) -> web.Response:
+        """Answer what was seen last."""
+        seen = self._poller.log is not None
+        body = document("status", lookout_json(self._poller), self._clock.now())
+        status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.Response(body=body, status=status, content_type="application/json")
+
+
+class WebServer:
+    """The port without a login.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one.
+        telling: What it answers.
         allowed_hosts: Names by which it may be called, beside addresses, `localhost` and that
             of `listen`.
+        limits: Of its connections.
     """
 
     def __init__(
         self,
         *,
         listen: str,
-        registry: CollectorRegistry,
-        poller: Poller,
-        clock: Clock,
+        telling: Telling,
         allowed_hosts: Collection[str] = (),
+        limits: GateLimits = GateLimits(),  # noqa: B008 - frozen
     ) -> None:
-        self._listen = listen
-        self._registry = registry
-        self._poller = poller
-        self._clock = clock
         names = {name.lower() for name in (*allowed_hosts, listen.rpartition(":")[0])}
         application = web.Application(middlewares=[guard(names)])
-        application.router.add_get("/metrics", self._metrics)
-        application.router.add_get("/healthz", self._health)
-        application.router.add_get("/status.json", self._status)
-        self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
-        )
-        self._gate: Gate | None = None
-        self._server: asyncio.Server | None = None
+        application.router.add_get("/metrics", telling.metrics)
+        application.router.add_get("/healthz", telling.health)
+        application.router.add_get("/readyz", telling.ready)
+        application.router.add_get("/status.json", telling.status)
+        self._port = Port(application, listen=listen, setting="web.listen", limits=limits)
 
     async def start(self) -> str:
         """Open the port and return the address.
@@ -64,48 +88,10 @@ class WebServer:
         Raises:
             ConfigError: the address is not one of this machine, or another process has the port.
         """
-        host, _, port = self._listen.rpartition(":")
-        await self._runner.setup()
-        if self._runner.server is None:
-            raise AssertionError("a runner that is set up has a server")
-        self._gate = Gate(self._runner.server)
-        try:
-            self._server = await asyncio.get_running_loop().create_server(
-                self._gate, host.strip("[]"), int(port), backlog=CONNECTIONS_MAX
-            )
-        except OSError as exc:
-            raise ConfigError(
-                f"web.listen: cannot listen at {self._listen}: {exc.strerror or exc}",
-                hint="name an address of this machine, and a port that nothing else has;"
-                " each process needs one of its own",
-            ) from exc
-        bound: tuple[Any, ...] = self._server.sockets[0].getsockname()
-        url = f"http://{host}:{bound[1]}"
+        url = await self._port.open()
         log.info("serving metrics, health and status", url=url)
         return url
 
     async def close(self) -> None:
         """Close the port."""
-        if self._server is not None:
-            self._server.close()
-        await self._runner.cleanup()
-        if self._gate is not None:
-            self._gate.close()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look at log and targets at intervals until `stop` is set; answers go on until `close`."""
-        await self._poller.run(stop)
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
-
-    async def _health(self, _: web.Request) -> web.Response:
-        """Answer at all: a process whose watcher or applier has failed ends by itself."""
-        return web.Response(text="ok\n")
-
-    async def _status(self, _: web.Request) -> web.Response:
-        seen = self._poller.log is not None
-        body = document("status", lookout_json(self._poller), self._clock.now())
-        status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
-        return web.Response(body=body, status=status, content_type="application/json")
+        await self._port.close()

@@ -28,11 +28,16 @@ def lookout_json(poller: Poller) -> dict[str, Any]:
                 for _, seen in sorted(poller.seen.items())
             ],
             "failures": [
-                {"what": what, "since": failure.since, **_error_json(failure)}
+                {"what": what, **failure_json(failure)}
                 for what, failure in sorted(failures.items())
             ],
         }
     }
+
+
+def failure_json(failure: Failure) -> dict[str, Any]:
+    """Return since when something cannot be looked at, and why."""
+    return {"since": failure.since, **_error_json(failure)}
 
 
 def _error_json(failure: Failure | None) -> dict[str, str]:

@@ -4,9 +4,11 @@ from random import Random
 
 import pytest
 
+from replicator.web.gate import GateLimits
 from tests.fuzz.mutations import bytes_of
 from tests.rings import times
 from tests.unit.web.test_gate import HEALTH, said, serving
+from tests.unit.web.test_web import Monitored
 
 REQUESTS = [
     HEALTH,
@@ -20,12 +22,9 @@ REQUESTS = [
 async def test_no_request_is_a_line_in_the_log(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(
-        "replicator.web.gate.CONNECTION_S_MAX", 0.05
-    )  # half a request waits so long
-    async with serving() as port:
+    limits = GateLimits(connection_s_max=0.05)  # half a request waits so long
+    async with serving(Monitored().server(limits=limits)) as port:
         capfd.readouterr()
         for seed in range(times(gate=200, long=20_000)):
             rng = Random(seed)

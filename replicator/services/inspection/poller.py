@@ -1,7 +1,7 @@
 """Looks at log and targets at intervals, and keeps what was seen last of each."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,6 +55,11 @@ class Poller:
         self.log_failure: Failure | None = None
         self.seen: dict[str, Seen] = {}
         self.failures: dict[str, Failure] = {}
+
+    @property
+    def names(self) -> Collection[str]:
+        """The targets that it looks at."""
+        return self._targets.keys()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""

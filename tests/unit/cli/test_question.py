@@ -61,14 +61,14 @@ def test_nothing_is_drawn_over_a_question(terminal: tuple[int, int, dict[str, st
 
 ASKING_IN_A_LOOP = """
 from pathlib import Path
-from replicator.cli.command import Call, Outcome, _in_loop, agree, finish
+from replicator.cli.command import Call, Outcome, in_loop, agree, finish
 
 async def within():
     agree("standby", yes=False, doing="a restore")
     return Outcome(result={}, show=lambda _: None)
 
 call = Call(command="restore", config_path=Path("replicator.yaml"))
-finish(call, lambda: _in_loop(within))
+finish(call, lambda: in_loop(within))
 """
 
 

@@ -31,7 +31,7 @@ async def follows():
     await supervise({"apply": Hanging()}, stop=stop, drain_s=0.05)
 
 signals.begin()
-command._in_loop(verb if sys.argv[1] == "restore" else follows)
+command.in_loop(verb if sys.argv[1] == "restore" else follows)
 """
 
 

@@ -150,7 +150,7 @@ def test_no_port_is_opened_unless_one_is_named(file: Path):
     served = load(file, {}, {"web.listen": "127.0.0.1:9464"}).web
     assert served is not None
     assert (served.listen, served.datasources_max) == ("127.0.0.1:9464", 200)
-    assert "web.listen: is required" in refusal(file, flags={"web.status_interval_s": 5})
+    assert "web: listen is missing" in refusal(file, flags={"web.status_interval_s": 5})
 
 
 def test_a_source_that_kills_nothing_can_be_told(file: Path):
@@ -797,6 +797,7 @@ def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:
         others = "\n".join(re.findall(r"^#\| (.*)$", text, flags=re.MULTILINE))
         found = yaml.safe_load(uncomment(others) if defaults else others)
         chosen["log"], chosen["drill"] = found["log"], found["drill"]
+        chosen["web"] |= found["web"]
         chosen["source"] |= found["source"]
         chosen["targets"]["standby"] |= found["targets"]["standby"]
     return chosen
@@ -812,10 +813,17 @@ def uncomment(text: str) -> str:
     return re.sub(r"^( *)#: ", r"\1", text, flags=re.MULTILINE)
 
 
+NAMED_BY_USERS = {
+    ("targets",),
+    ("source", "other_deep_storages"),
+    ("web", "control", "clients"),
+}
+
+
 def keys_in(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[str]:
     found = set()
     for name, value in values.items():
-        named = above in {("targets",), ("source", "other_deep_storages")}
+        named = above in NAMED_BY_USERS
         key = (*above, "<name>" if named else name)
         found.add(".".join(key))
         if isinstance(value, dict):
@@ -840,7 +848,7 @@ SHOWN_ONCE = {
 
 def test_the_reference_names_every_setting_and_no_other():
     shown = keys_in(reference(defaults=True)) | keys_in(reference(other=True, defaults=True))
-    named = {"targets.<name>", "source.other_deep_storages.<name>"}
+    named = {".".join((*above, "<name>")) for above in NAMED_BY_USERS}
     assert shown_somewhere(shown | SHOWN_ONCE) == shown_somewhere({*all_keys(), *named})
 
 

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from replicator.web import gate
-from replicator.web.gate import host_is_allowed
+from replicator.web.gate import GateLimits, host_is_allowed
 from replicator.web.server import WebServer
 from tests.unit.web.test_web import Monitored
 
@@ -106,11 +105,7 @@ def test_a_name_must_be_ours_an_address_is_none(header: str | None, is_allowed: 
 async def test_names_of_the_configuration_are_ours():
     monitored = Monitored()
     server = WebServer(
-        listen="localhost:0",
-        registry=monitored.metrics.registry,
-        poller=monitored.poller,
-        clock=monitored.pipeline.clock,
-        allowed_hosts=("Watched.example",),
+        listen="localhost:0", telling=monitored.telling, allowed_hosts=("Watched.example",)
     )
     async with serving(server) as port:
         for host in (b"watched.example:80", b"localhost"):
@@ -118,19 +113,19 @@ async def test_names_of_the_configuration_are_ours():
             assert answer.split()[1] == b"200"
 
 
-async def test_who_is_slow_is_closed_and_others_are_answered(monkeypatch: pytest.MonkeyPatch):
+async def test_who_is_slow_is_closed_and_others_are_answered():
     """A request that never ends, and one whose answer is never read."""
-    monkeypatch.setattr(gate, "CONNECTION_S_MAX", 0.2)
-    async with serving() as port:
+    limits = GateLimits(connection_s_max=0.2)
+    async with serving(Monitored().server(limits=limits)) as port:
         half = HEALTH[:20]
         slow = [asyncio.create_task(said(port, half)) for _ in range(5)]
         assert (await said(port, HEALTH)).endswith(b"ok\n")
         assert [await one for one in slow] == [b""] * 5
 
 
-async def test_many_half_requests_keep_nobody_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gate, "CONNECTIONS_MAX", 8)
-    async with serving() as port:
+async def test_many_half_requests_keep_nobody_out():
+    limits = GateLimits(connections_max=8)
+    async with serving(Monitored().server(limits=limits)) as port:
         opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
         for _, writer in opened:
             writer.write(HEALTH[:20])

@@ -24,9 +24,10 @@ from replicator.model.proof import proof_json
 from replicator.ports import CopySource, Receipt
 from replicator.services.inspection.poller import Poller, Watched
 from replicator.services.store.drill_record import DrillRecord
+from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
-from replicator.web.server import WebServer
+from replicator.web.server import Telling, WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.services.drills.test_drills import made
@@ -76,13 +77,12 @@ class Monitored:
             )
         )
 
-    def server(self, listen: str = "127.0.0.1:0") -> WebServer:
-        return WebServer(
-            listen=listen,
-            registry=self.metrics.registry,
-            poller=self.poller,
-            clock=self.pipeline.clock,
+        self.telling = Telling(
+            registry=self.metrics.registry, poller=self.poller, clock=pipeline.clock
         )
+
+    def server(self, listen: str = "127.0.0.1:0", *, limits: GateLimits | None = None) -> WebServer:
+        return WebServer(listen=listen, telling=self.telling, limits=limits or GateLimits())
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator["Client"]:
@@ -309,14 +309,21 @@ async def test_before_the_first_look_there_is_no_status():
     monitored = Monitored()
     async with monitored.served() as client:
         assert (await client.document(status=503))["error"]["type"] == "NotYet"
+        async with client.session.get("/readyz") as answer:
+            assert (answer.status, await answer.text()) == (
+                503,
+                "not ready: nothing was looked at yet\n",
+            )
+        await monitored.poller.look()
+        assert await client.text("/readyz") == "ready\n"
+        monitored.poller.log = None
         assert await client.text("/healthz") == "ok\n"
         assert await client.value("lag_seconds", target="standby") is None
 
 
-async def test_the_server_looks_until_it_is_told_to_stop():
+async def test_who_looks_does_so_until_told_to_stop():
     monitored, stop = Monitored(), asyncio.Event()
-    server = monitored.server()
-    running = asyncio.create_task(server.run(stop))
+    running = asyncio.create_task(monitored.poller.run(stop))
     while monitored.poller.log is None:
         await soon()
     stop.set()

@@ -1,0 +1,165 @@
+"""A verb of this program in a process of its own, which ends with this one.
+
+The child reads its standard input until it ends, which is when this process ends, however that
+happens (`cli/job_channel.py`). Over one more pipe it tells its progress and hands over its
+document, a JSON line each; its standard output and error are kept as a terminal would have shown
+them.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
+"""Variable with the number of the pipe's end that the child writes to."""
+TEXT_BYTES_MAX: Final = 1 << 20
+"""Kept of what the child prints on each of its two outputs: the end of it."""
+CHUNK_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerbEnded:
+    """How a verb's process has ended."""
+
+    code: int
+    """Its exit code, or the negative number of the signal that ended it."""
+    document: Mapping[str, Any] | None
+    stdout: str
+    stderr: str
+    too_large: bool = False
+    """Whether its document was larger than may be kept."""
+
+
+class VerbProcess:
+    """One run of `python -m replicator` with some arguments.
+
+    Args:
+        arguments: The verb and its options, without the program.
+        environ: All of the child's variables, but for those that this adds.
+        document_bytes_max: Largest document that is taken over.
+        held: A file that the child keeps open: a lock on it lasts as long as the child lives.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        document_bytes_max: int,
+        held: int | None = None,
+    ) -> None:
+        self._arguments, self._environ = list(arguments), environ
+        self._document_bytes_max = document_bytes_max
+        self._held = () if held is None else (held,)
+        self._process: asyncio.subprocess.Process | None = None
+        self._document: Mapping[str, Any] | None = None
+        self._too_large = False
+
+    async def run(self, told: Callable[[Mapping[str, Any]], None]) -> VerbEnded:
+        """Run the verb to its end; `told` gets each progress that it tells.
+
+        A cancelled caller leaves no process behind.
+        """
+        reading, writing = os.pipe()
+        try:
+            process = await self._start(writing)
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        self._process = process
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear(reading, told))
+                stdout = group.create_task(_tail(process.stdout))
+                stderr = group.create_task(_tail(process.stderr))
+            code = await process.wait()
+        finally:
+            await self._end(process)
+        return VerbEnded(
+            code=code,
+            document=self._document,
+            stdout=stdout.result(),
+            stderr=stderr.result(),
+            too_large=self._too_large,
+        )
+
+    def terminate(self) -> None:
+        """Ask it to end; it cleans up after itself."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    async def _start(self, writing: int) -> asyncio.subprocess.Process:
+        # Modules are found where this process finds them, and never in the current folder alone.
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from replicator.__main__ import main; main()"
+        )
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-c",
+            code,
+            *self._arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environ, CHANNEL: str(writing)},
+            pass_fds=(writing, *self._held),
+            start_new_session=True,  # Ctrl-C reaches this process alone
+        )
+
+    async def _hear(self, reading: int, told: Callable[[Mapping[str, Any]], None]) -> None:
+        """Read what the child tells, line by line, until it closes the pipe."""
+        loop = asyncio.get_running_loop()
+        stream = asyncio.StreamReader(limit=self._document_bytes_max)
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
+        )
+        try:
+            while line := await stream.readline():
+                found = orjson.loads(line)
+                if "document" in found:
+                    self._document = found["document"]
+                else:
+                    told(found["progress"])
+        except (
+            ValueError,
+            asyncio.LimitOverrunError,
+        ):  # a line over the limit, or cut off by a kill
+            self._too_large = not stream.at_eof()
+            self.terminate()
+        finally:
+            transport.close()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            self.kill()
+            with suppress(asyncio.CancelledError):
+                await process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+
+async def _tail(stream: asyncio.StreamReader | None) -> str:
+    """Read all that is printed, and return the end of it."""
+    assert stream is not None  # noqa: S101 - it was asked for
+    kept = b""
+    while chunk := await stream.read(CHUNK_BYTES):
+        kept = (kept + chunk)[-TEXT_BYTES_MAX:]
+    return kept.decode(errors="replace")

@@ -1,0 +1,213 @@
+"""Jobs and plans in the control file."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from replicator.adapters.sqlite.control_file import ControlFile
+from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+
+COLUMNS = (
+    "id, verb, request, targets, exclusive, by, state, created_at, started_at, ended_at, progress,"
+    " exit_code, why, plan, again"
+)
+PLAN_COLUMNS = "digest, verb, request, document, targets, by, made_at"
+SELECT = f"SELECT {COLUMNS} FROM jobs"  # noqa: S608 - names of our own
+SELECT_PLAN = f"SELECT {PLAN_COLUMNS} FROM plans"  # noqa: S608
+UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
+
+
+class JobStore:
+    """Keeps the newest jobs with their answers, and the plans that can still be carried out."""
+
+    def __init__(self, file: ControlFile) -> None:
+        self._file = file
+
+    async def add(self, job: Job, *, key: str | None, kept_max: int) -> None:
+        """Keep a new job by its owner's key for it, and forget the oldest ended ones."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            insert = f"INSERT INTO jobs ({COLUMNS}, idempotency_key) VALUES ({_marks(16)})"  # noqa: S608
+            connection.execute(insert, (*_row(job), key))
+            connection.execute(
+                "DELETE FROM jobs WHERE state NOT IN (?, ?) AND number <="
+                " (SELECT max(number) FROM jobs) - ?",
+                (*UNFINISHED, kept_max),
+            )
+
+        await self._file.write("keep a job", change)
+
+    async def keyed(self, by: str, key: str) -> Job | None:
+        """Return the job that its owner calls so."""
+
+        def look(connection: sqlite3.Connection) -> Job | None:
+            query = f"{SELECT} WHERE by = ? AND idempotency_key = ?"
+            row = connection.execute(query, (by, key)).fetchone()
+            return None if row is None else _job(row)
+
+        return await self._file.read("look up a job by its key", look)
+
+    async def put(self, job: Job, answer: JobAnswer | None = None) -> None:
+        """Keep what has become of a job."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE jobs SET state = ?, started_at = ?, ended_at = ?, progress = ?,"
+                " exit_code = ?, why = ?, plan = ? WHERE id = ?",
+                (
+                    job.state.value,
+                    _time_text(job.started_at),
+                    _time_text(job.ended_at),
+                    None if job.progress is None else _text(asdict(job.progress)),
+                    job.exit_code,
+                    job.why,
+                    job.plan,
+                    job.id,
+                ),
+            )
+            if answer is not None:
+                connection.execute(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
+                    (
+                        job.id,
+                        None if answer.document is None else orjson.dumps(answer.document),
+                        answer.stdout,
+                        answer.stderr,
+                    ),
+                )
+
+        await self._file.write("keep what became of a job", change)
+
+    async def job(self, id_: str) -> Job | None:
+        """Return a job; None: there is none, or it was forgotten."""
+
+        def look(connection: sqlite3.Connection) -> Job | None:
+            query = f"{SELECT} WHERE id = ?"
+            row = connection.execute(query, (id_,)).fetchone()
+            return None if row is None else _job(row)
+
+        return await self._file.read("look up a job", look)
+
+    async def answer(self, id_: str) -> JobAnswer | None:
+        """Return what a job's verb has said; None: nothing yet."""
+
+        def look(connection: sqlite3.Connection) -> JobAnswer | None:
+            query = "SELECT document, stdout, stderr FROM answers WHERE job_id = ?"
+            row = connection.execute(query, (id_,)).fetchone()
+            if row is None:
+                return None
+            document = None if row[0] is None else orjson.loads(row[0])
+            return JobAnswer(document=document, stdout=row[1], stderr=row[2])
+
+        return await self._file.read("look up a job's answer", look)
+
+    async def newest(self, *, limit: int, states: Sequence[JobState] = ()) -> list[Job]:
+        """Return the newest jobs, the newest first; `states`: only these."""
+
+        def look(connection: sqlite3.Connection) -> list[Job]:
+            only = f"WHERE state IN ({_marks(len(states))})" if states else ""
+            query = f"{SELECT} {only} ORDER BY number DESC LIMIT ?"
+            rows = connection.execute(query, (*(one.value for one in states), limit))
+            return [_job(row) for row in rows]
+
+        return await self._file.read("list jobs", look)
+
+    async def keep_plan(self, plan: AgreedPlan, *, forget_before: datetime) -> None:
+        """Keep a plan, and forget those that were made before a time."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM plans WHERE made_at < ?", (forget_before.isoformat(),))
+            connection.execute(
+                f"INSERT OR REPLACE INTO plans ({PLAN_COLUMNS}) VALUES ({_marks(7)})",  # noqa: S608
+                (
+                    plan.digest,
+                    plan.verb,
+                    _text(plan.request),
+                    orjson.dumps(plan.document),
+                    _text(plan.targets),
+                    plan.by,
+                    plan.made_at.isoformat(),
+                ),
+            )
+
+        await self._file.write("keep a plan", change)
+
+    async def plan(self, digest: str) -> AgreedPlan | None:
+        """Return a plan; None: nobody made it, or it was forgotten."""
+
+        def look(connection: sqlite3.Connection) -> AgreedPlan | None:
+            query = f"{SELECT_PLAN} WHERE digest = ?"
+            row = connection.execute(query, (digest,)).fetchone()
+            if row is None:
+                return None
+            return AgreedPlan(
+                digest=row[0],
+                verb=row[1],
+                request=orjson.loads(row[2]),
+                document=orjson.loads(row[3]),
+                targets=tuple(orjson.loads(row[4])),
+                by=row[5],
+                made_at=datetime.fromisoformat(row[6]),
+            )
+
+        return await self._file.read("look up a plan", look)
+
+
+def _row(job: Job) -> tuple[object, ...]:
+    return (
+        job.id,
+        job.verb,
+        _text(job.request),
+        _text(job.targets),
+        int(job.exclusive),
+        job.by,
+        job.state.value,
+        _time_text(job.created_at),
+        _time_text(job.started_at),
+        _time_text(job.ended_at),
+        None,
+        job.exit_code,
+        job.why,
+        job.plan,
+        job.again,
+    )
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    return Job(
+        id=row[0],
+        verb=row[1],
+        request=orjson.loads(row[2]),
+        targets=tuple(orjson.loads(row[3])),
+        exclusive=bool(row[4]),
+        by=row[5],
+        state=JobState(row[6]),
+        created_at=datetime.fromisoformat(row[7]),
+        started_at=_time(row[8]),
+        ended_at=_time(row[9]),
+        progress=None if row[10] is None else JobProgress(**orjson.loads(row[10])),
+        exit_code=row[11],
+        why=row[12],
+        plan=row[13],
+        again=row[14],
+    )
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _text(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _time_text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

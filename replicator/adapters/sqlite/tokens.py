@@ -1,0 +1,84 @@
+"""Tokens of the control API in the control file."""
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from replicator.adapters.sqlite.control_file import ControlFile
+from replicator.model.access import AccessToken, Role
+
+COLUMNS = "id, name, role, targets, created_at, expires_at, revoked_at, digest"
+SELECT = f"SELECT {COLUMNS} FROM tokens"  # noqa: S608 - names of our own
+
+
+class TokenStore:
+    """Keeps tokens by their ids, without the part that is secret."""
+
+    def __init__(self, file: ControlFile) -> None:
+        self._file = file
+
+    async def add(self, token: AccessToken) -> None:
+        """Keep a new token."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            insert = f"INSERT INTO tokens ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+            connection.execute(insert, _row(token))
+
+        await self._file.write("keep a token", change)
+
+    async def token(self, id_: str) -> AccessToken | None:
+        """Return a token; None: there is none of this id."""
+
+        def look(connection: sqlite3.Connection) -> AccessToken | None:
+            query = f"{SELECT} WHERE id = ?"
+            row = connection.execute(query, (id_,)).fetchone()
+            return None if row is None else _token(row)
+
+        return await self._file.read("look up a token", look)
+
+    async def tokens(self) -> list[AccessToken]:
+        """Return all tokens, the oldest first."""
+
+        def look(connection: sqlite3.Connection) -> list[AccessToken]:
+            query = f"{SELECT} ORDER BY created_at, id"
+            return [_token(row) for row in connection.execute(query)]
+
+        return await self._file.read("list tokens", look)
+
+    async def revoke(self, id_: str, now: datetime) -> bool:
+        """Let a token open nothing any more; False: there is none of this id."""
+
+        def change(connection: sqlite3.Connection) -> bool:
+            found = connection.execute(
+                "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?",
+                (now.isoformat(), id_),
+            )
+            return found.rowcount > 0
+
+        return await self._file.write("revoke a token", change)
+
+
+def _row(token: AccessToken) -> tuple[object, ...]:
+    targets = None if token.targets is None else orjson.dumps(sorted(token.targets)).decode()
+    times = (token.created_at, token.expires_at, token.revoked_at)
+    written = (None if time is None else time.isoformat() for time in times)
+    return (token.id, token.name, token.role.value, targets, *written, token.digest)
+
+
+def _token(row: tuple[Any, ...]) -> AccessToken:
+    created, expires, revoked = (
+        None if text is None else datetime.fromisoformat(text) for text in row[4:7]
+    )
+    assert created is not None  # noqa: S101 - the column is NOT NULL
+    return AccessToken(
+        id=row[0],
+        name=row[1],
+        role=Role(row[2]),
+        targets=None if row[3] is None else frozenset(orjson.loads(row[3])),
+        created_at=created,
+        expires_at=expires,
+        revoked_at=revoked,
+        digest=row[7],
+    )

@@ -1,0 +1,71 @@
+"""What a verb tells the service that runs it as a job: its progress, and its document at the end.
+
+A service starts a verb with one end of a pipe (`adapters/machine/verb_process.py`). On a terminal
+there is none, and nothing here does anything.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import orjson
+
+from replicator.adapters.machine.verb_process import CHANNEL
+from replicator.model.observation import Progress
+
+STDIN: Final = 0
+INTERVAL_S: Final = 0.5
+"""Between two progress lines of one step, but for its first and its last one."""
+
+
+class JobChannel:
+    """The writing end of the pipe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._what, self._next_s = "", 0.0
+
+    def progress(self, made: Progress) -> None:
+        """Tell how far the verb is, now and then."""
+        now_s, ends = time.monotonic(), made.total is not None and made.done >= made.total
+        if made.what == self._what and now_s < self._next_s and not ends:
+            return
+        self._what, self._next_s = made.what, now_s + INTERVAL_S
+        told = {"what": made.what, "done": made.done, "total": made.total, "unit": made.unit}
+        self._write({"progress": told})
+
+    def document(self, document: bytes) -> None:
+        """Hand over the document that `--json` prints."""
+        self._write({"document": orjson.Fragment(orjson.dumps(orjson.loads(document)))})
+
+    def _write(self, told: Mapping[str, Any]) -> None:
+        data = memoryview(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+        with suppress(BrokenPipeError):  # the service is gone, and this process ends as well
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
+_found: list[JobChannel | None] = []
+
+
+def job_channel() -> JobChannel | None:
+    """Return the pipe to the service that has started this process; None on a terminal."""
+    if not _found:
+        number = os.environ.pop(CHANNEL, "")
+        _found.append(JobChannel(int(number)) if number.isdecimal() else None)
+        if _found[0] is not None:
+            os.set_inheritable(int(number), False)
+            threading.Thread(target=_end_with_the_service, daemon=True).start()
+    return _found[0]
+
+
+def _end_with_the_service() -> None:
+    """Stop this verb when what the service holds open ends, which is at its own end."""
+    with suppress(OSError):
+        while os.read(STDIN, 1):  # `sys.stdin` has a lock, and to hold it at the exit is fatal
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)

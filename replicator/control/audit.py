@@ -1,0 +1,129 @@
+"""Who asked for what: one line in a file for each request that changes something or is refused."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+import orjson
+import structlog
+
+from replicator.adapters.machine.threads import finished
+from replicator.errors import ReplicatorError
+from replicator.ports import Area
+from replicator.services.running.pause import pause
+
+log = structlog.get_logger("replicator")
+FILE: Final = "audit.jsonl"
+KEPT_ASIDE: Final = 2
+FOLDER: Final = "audit"
+"""In a target's store."""
+WAITING_MAX: Final = 10_000
+"""Lines that wait for their target's store; the file has them all the same."""
+RETRY_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One request, as it is remembered."""
+
+    at: datetime
+    who: str
+    """Name of the token or the certificate; empty: nobody whom we know."""
+    role: str
+    address: str
+    operation: str
+    method: str
+    path: str
+    status: int
+    targets: tuple[str, ...]
+    job_id: str | None
+    request: Mapping[str, object] | None
+    """What was asked for; its members hold no secret."""
+    why: str
+    """Why it was refused; empty: it was not."""
+
+
+class AuditLog:
+    """Writes deeds to a file, durably before the answer, and to the stores of their targets soon.
+
+    Args:
+        path: The file; it and what is put aside are of this user alone.
+        bytes_max: Size at which it is put aside.
+        areas: Stores of the configured targets.
+    """
+
+    def __init__(self, path: Path, *, bytes_max: int, areas: Mapping[str, Area]) -> None:
+        self._path, self._bytes_max, self._areas = path, bytes_max, areas
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
+        self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
+
+    async def record(self, deed: Deed) -> None:
+        """Write a deed; on return it is on the disk."""
+        line = orjson.dumps(asdict(deed), option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+        await finished(lambda: self._append(line), self._thread)
+        for target in deed.targets:
+            if target in self._areas and not self._waiting.full():
+                self._waiting.put_nowait((target, deed))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Bring deeds to their targets' stores until `stop` is set, and those that wait then."""
+        while not (stop.is_set() and self._waiting.empty()):
+            if self._waiting.empty():
+                await pause(stop, 1.0)
+                continue
+            target, deed = self._waiting.get_nowait()
+            while not await self._kept(target, deed) and not stop.is_set():
+                await pause(stop, RETRY_S)
+
+    async def newest(self, limit: int) -> list[dict[str, object]]:
+        """Return the newest lines of the file, the newest first."""
+        return await finished(lambda: self._tail(limit), self._thread)
+
+    async def close(self) -> None:
+        """End its thread."""
+        await finished(lambda: None, self._thread)
+        self._thread.shutdown(wait=False)
+
+    async def _kept(self, target: str, deed: Deed) -> bool:
+        name = f"{FOLDER}/{deed.at:%Y/%m/%d/%H%M%S.%f}-{token_hex(4)}.json"
+        try:
+            await self._areas[target].create(name, orjson.dumps(asdict(deed)))
+        except ReplicatorError as exc:
+            log.warning("audit line waits for its target's store", target=target, reason=str(exc))
+            return False
+        return True
+
+    def _append(self, line: bytes) -> None:
+        if self._path.exists() and self._path.stat().st_size + len(line) > self._bytes_max:
+            for number in range(KEPT_ASIDE, 0, -1):
+                older = self._aside(number - 1)
+                if older.exists():
+                    older.replace(self._aside(number))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            os.write(descriptor, line)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+
+    def _tail(self, limit: int) -> list[dict[str, object]]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit * 4096))
+            lines = file.read().splitlines()[-limit:]
+        found = [
+            orjson.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")
+        ]
+        return found[::-1]

@@ -1,0 +1,206 @@
+"""How an order becomes processes: its command lines, one after the other, and what they say."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
+from replicator.control.verbs import Planned, RestoreAsked, VerbAsked
+from replicator.model.job import AgreedPlan, JobAnswer
+
+NO_DOCUMENT = "the process ended without a document, with code {code}"
+PLANS = "plans"
+COLUMNS = 120
+"""Width of a job's text, where whoever asked for it did not say theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a job is made of."""
+
+    asked: VerbAsked
+    by: str
+    planning: bool = False
+    """Only find out what it would do."""
+    plan: AgreedPlan | None = None
+    """The plan that it carries out."""
+    agreed: bool = False
+    """Whether the configuration asks for it, so that nobody has to agree to a plan."""
+    key: str | None = None
+    """What its owner calls it: the same order twice by one name is one job."""
+    again: str | None = None
+    """The job of which this is another run."""
+    columns: int = COLUMNS
+    """Width of the terminal that its text is for."""
+
+    @property
+    def verb(self) -> str:
+        """The verb's name, as its job has it."""
+        return f"{self.asked.name} plan" if self.planning else self.asked.name
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it changes its targets."""
+        return self.asked.exclusive and not self.planning
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What was asked for, as JSON."""
+        return self.asked.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The installed program with one configuration, as the service itself was started.
+
+    Attributes:
+        config_path: The configuration file.
+        overrides: Settings that were overruled on the command line, `KEY=VALUE`.
+        environ: Variables of the service; secrets of stores come from here.
+        folder: Where plans are written for the moment in which a verb reads them.
+        document_bytes_max: Largest document of a verb.
+    """
+
+    config_path: Path
+    overrides: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(repr=False)
+    folder: Path
+    document_bytes_max: int
+
+    def process(self, arguments: Sequence[str], *, columns: int, held: int) -> VerbProcess:
+        """Return one run of the program, which keeps the file `held` open."""
+        at = arguments.index("--") if "--" in arguments else len(arguments)
+        common = [f"--config={self.config_path}", *(f"--set={one}" for one in self.overrides)]
+        return VerbProcess(
+            [*arguments[:at], *common, *arguments[at:]],
+            {**self.environ, "COLUMNS": str(columns), "NO_COLOR": "1"},
+            document_bytes_max=self.document_bytes_max,
+            held=held,
+        )
+
+
+Run = Callable[[Sequence[str]], Any]
+
+
+class Launch:
+    """One order on its way: which processes it takes, and whether the next one may follow.
+
+    Args:
+        order: What is to be done.
+        job_id: Names the files that it needs meanwhile.
+        folder: The control folder.
+    """
+
+    def __init__(self, order: Order, job_id: str, folder: Path) -> None:
+        self._order = order
+        self._file = folder / PLANS / f"{job_id}.json"
+
+    async def first(self) -> list[str]:
+        """Return the arguments of the first process."""
+        order = self._order
+        if isinstance(order.asked, RestoreAsked):
+            if order.planning:
+                await finished(self._make_folder)
+                return _with_options(order.asked.arguments(), f"--output={self._file}")
+            if order.plan is not None:
+                document = order.plan.document
+                await finished(lambda: self._write(document))
+                return ["restore", "run", "--yes", "--", str(self._file)]
+            return _with_options(["restore", *order.asked.arguments()[2:]], "--yes")
+        if not isinstance(order.asked, Planned):
+            return order.asked.arguments()
+        if order.planning or order.plan is not None:
+            return _with_options(order.asked.arguments(), *order.asked.looks)
+        return _with_options(order.asked.arguments(), "--yes")
+
+    def second(self, looked: VerbEnded) -> list[str] | JobAnswer | None:
+        """Return the arguments of the next process, None after the last one.
+
+        A `JobAnswer` refuses: the plan that was agreed to is not what would be done now.
+        """
+        asked, plan = self._order.asked, self._order.plan
+        if plan is None or not isinstance(asked, Planned) or isinstance(asked, RestoreAsked):
+            return None
+        now = _result(looked)
+        if now is None:
+            return None
+        if changed := [name for name in asked.agreed if _at(plan.document, name) != _at(now, name)]:
+            return _refusal(self._order.verb, changed, looked)
+        return _with_options(asked.arguments(), "--yes")
+
+    async def end(self) -> None:
+        """Remove the files that it needed."""
+        await finished(lambda: self._file.unlink(missing_ok=True))
+
+    def _make_folder(self) -> None:
+        self._file.parent.mkdir(mode=0o700, exist_ok=True)
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        self._make_folder()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with os.fdopen(os.open(self._file, flags, 0o600), "wb") as file:
+            file.write(orjson.dumps(document))
+
+
+def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the digest and the document of a plan; None: the verb gave none.
+
+    That of a restore ends with its own digest, which `restore run` checks; that of any other verb
+    is made over the request and what it would do.
+    """
+    result = _result(ended)
+    if result is None:
+        return None
+    if isinstance(order.asked, RestoreAsked):
+        document = {name: value for name, value in result.items() if name != "file"}
+        return str(document["digest"]), document
+    said = orjson.dumps([order.request, result], option=orjson.OPT_SORT_KEYS)
+    return sha256(said).hexdigest(), result
+
+
+def answer_of(ended: VerbEnded) -> JobAnswer:
+    """Return what a process has said, as a job keeps it."""
+    return JobAnswer(document=ended.document, stdout=ended.stdout, stderr=ended.stderr)
+
+
+def error_answer(verb: str, kind: str, message: str, hint: str, ended: VerbEnded) -> JobAnswer:
+    """Return an answer with an error document of the same form as the verb's own."""
+    error = {"type": kind, "message": message, "hint": hint}
+    document = {"schema": "replicator.v1", "command": verb, "error": error}
+    return JobAnswer(document=document, stdout=ended.stdout, stderr=ended.stderr)
+
+
+def _refusal(verb: str, changed: list[str], looked: VerbEnded) -> JobAnswer:
+    return error_answer(
+        verb,
+        "RefusedError",
+        f"nothing was changed: the plan would do something else now: {', '.join(changed)}",
+        "make the plan again, read it, and run it by its new digest",
+        looked,
+    )
+
+
+def _with_options(arguments: Sequence[str], *options: str) -> list[str]:
+    """Return a command line with further options in front of its `--`."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*arguments[:at], *options, *arguments[at:]]
+
+
+def _result(ended: VerbEnded) -> Mapping[str, Any] | None:
+    document = ended.document or {}
+    found = document.get("result")
+    return found if isinstance(found, dict) else None
+
+
+def _at(document: Mapping[str, Any], dotted: str) -> Any:
+    found: Any = document
+    return reduce(
+        lambda at, name: at.get(name) if isinstance(at, dict) else None, dotted.split("."), found
+    )

@@ -1,0 +1,231 @@
+"""The control API of one configured application: its jobs, its port, and what both stand on."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import orjson
+import structlog
+from aiohttp import web
+
+from replicator.adapters.sqlite.control_file import ControlFile, make_folder
+from replicator.adapters.sqlite.jobs import JobStore
+from replicator.adapters.sqlite.tokens import TokenStore
+from replicator.app import Application
+from replicator.app.monitoring import Lookout
+from replicator.config import Settings
+from replicator.config.control import ControlSettings
+from replicator.control.audit import FILE as AUDIT_FILE
+from replicator.control.audit import AuditLog
+from replicator.control.door import Door
+from replicator.control.job_routes import JobRoutes
+from replicator.control.jobs import Jobs
+from replicator.control.launch import Program
+from replicator.control.look_routes import LookRoutes
+from replicator.control.openapi import openapi
+from replicator.control.routes import ApiCall, Reply, Route, RouteTable
+from replicator.control.tls import Certificates
+from replicator.control.tokens import Doorkeeper, Logins
+from replicator.errors import ConfigError
+from replicator.model.access import Role
+from replicator.web.gate import GateLimits
+from replicator.web.port import Port
+
+log = structlog.get_logger("replicator")
+DATABASE: Final = "control.db"
+LOCK: Final = "service.lock"
+CONNECTION_S_MAX: Final = 120.0
+"""Longest life of a connection, in seconds; a request waits for half of that at most."""
+
+
+class Control:
+    """What offers the verbs over HTTP, as services that run beside others.
+
+    Args:
+        application: The configured application, whose `web.control` is set.
+        lookout: What the application has seen.
+        program: How its jobs are started.
+        routes: Further routes, like those of the page.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        lookout: Lookout,
+        program: Program,
+        *,
+        routes: Iterable[Route] = (),
+    ) -> None:
+        settings, control = application.settings, _control(application.settings)
+        self._folder = program.folder
+        self._file = ControlFile(self._folder / DATABASE)
+        self.tokens = TokenStore(self._file)
+        self.jobs = Jobs(
+            store=JobStore(self._file),
+            program=program,
+            clock=application.clock,
+            settings=control.jobs,
+            drain_s=settings.drain_s,
+        )
+        self.audit = AuditLog(
+            self._folder / AUDIT_FILE,
+            bytes_max=control.audit_bytes_max,
+            areas={name: application.target(name).area() for name in application.target_names},
+        )
+        self._certificates = None if control.tls is None else Certificates(control.tls)
+        looks = LookRoutes(
+            poller=lookout.poller,
+            targets=settings.targets,
+            audit=self.audit,
+            clock=application.clock,
+        )
+        asked = JobRoutes(jobs=self.jobs, poller=lookout.poller, settings=control.jobs)
+        self.table = RouteTable(
+            [*looks.routes(), *asked.routes(), *routes, *_of_service(lookout, self)]
+        )
+        self._document = orjson.dumps(openapi(self.table), option=orjson.OPT_INDENT_2)
+        self._port = Port(
+            self._application(application, control),
+            listen=control.listen,
+            setting="web.control.listen",
+            limits=GateLimits(
+                connections_max=control.connections_max, connection_s_max=CONNECTION_S_MAX
+            ),
+            tls=None if self._certificates is None else self._certificates.context,
+        )
+        self._lock: int | None = None
+
+    async def __aenter__(self) -> Self:
+        self._lock = _alone_in(self._folder)
+        await self.jobs.recover()
+        self.url = await self._port.open()
+        log.info("serving the control API", url=self.url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._port.close()
+        await self.audit.close()
+        await self._file.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take on jobs until `stop` is set; then end those that run."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.jobs.run(stop))
+            group.create_task(self.audit.run(stop))
+            if self._certificates is not None:
+                group.create_task(self._certificates.run(stop))
+
+    @property
+    def document(self) -> bytes:
+        """The OpenAPI document."""
+        return self._document
+
+    def _application(self, application: Application, control: ControlSettings) -> web.Application:
+        assert application.settings.web is not None  # noqa: S101 - it has `control`
+        hosts = (*application.settings.web.allowed_hosts, control.listen.rpartition(":")[0])
+        door = Door(
+            doorkeeper=Doorkeeper(
+                tokens=self.tokens,
+                clients=control.clients,
+                logins=Logins(control.failed_logins_max, application.clock),
+                clock=application.clock,
+            ),
+            audit=self.audit,
+            clock=application.clock,
+            hosts={host.lower().strip("[]") for host in hosts},
+            targets=application.target_names,
+            body_bytes_max=control.body_bytes_max,
+            encrypted=control.tls is not None,
+        )
+        made = web.Application(middlewares=[door.middleware])
+        for route in self.table.routes:
+            made.router.add_route(route.method, route.path, door.handler(route))
+        return made
+
+
+def control_folder(settings: Settings) -> Path:
+    """Return the folder of jobs, tokens and the audit log.
+
+    Raises:
+        ConfigError: none is configured, and there is no log's file beside which it could be.
+    """
+    control = _control(settings)
+    if control.folder is not None:
+        return control.folder
+    path = getattr(settings.recorded, "path", None)
+    if path is None:
+        raise ConfigError(
+            "web.control.folder is not set, and the log is no file that it could be beside",
+            hint="name a folder on a local disk, like /var/lib/druid-replicator/control",
+        )
+    return Path(f"{path}.control")
+
+
+def _control(settings: Settings) -> ControlSettings:
+    if settings.web is None or settings.web.control is None:
+        raise ConfigError(
+            "web.control is not configured",
+            hint='say where to listen: web: {control: {listen: "127.0.0.1:9465"}}',
+        )
+    return settings.web.control
+
+
+def _alone_in(folder: Path) -> int:
+    """Return an open lock on the folder, which keeps a second service out."""
+    make_folder(folder)
+    held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(held)
+        raise ConfigError(
+            f"{folder} is that of another service that runs",
+            hint="stop it, or name another web.control.folder",
+        ) from exc
+    return held
+
+
+def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
+    """Yield what says how the service itself is."""
+
+    async def document(_: ApiCall) -> Reply:
+        return Reply(raw=web.Response(body=control.document, content_type="application/json"))
+
+    async def health(call: ApiCall) -> Reply:
+        return Reply(raw=await lookout.telling.health(call.request))
+
+    async def ready(call: ApiCall) -> Reply:
+        return Reply(raw=await lookout.telling.ready(call.request))
+
+    async def metrics(call: ApiCall) -> Reply:
+        return Reply(raw=await lookout.telling.metrics(call.request))
+
+    open_ones = {
+        "/openapi.json": ("get_openapi", "This document.", document, None),
+        "/healthz": ("get_health", "Whether the service answers.", health, None),
+        "/readyz": ("get_readiness", "Whether it can read the log.", ready, None),
+        "/metrics": ("get_metrics", "Metrics for Prometheus.", metrics, Role.VIEWER),
+    }
+    for path, (operation, summary, handler, role) in open_ones.items():
+        yield Route(
+            method="GET",
+            path=path,
+            operation=operation,
+            summary=summary,
+            handler=handler,
+            role=role,
+            answers={HTTPStatus.OK: None},
+            tag="service",
+        )

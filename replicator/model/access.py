@@ -1,0 +1,97 @@
+"""Who may ask for what over the control API: roles, tokens, and whoever stands behind a request."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from hmac import compare_digest
+
+PREFIX = "drt"
+"""Begins each token, so that a scanner for leaked secrets can recognise one."""
+SECRET_BYTES = 32
+"""Random bytes of a token's secret part: nobody guesses 256 bits."""
+
+
+class Role(StrEnum):
+    """What somebody may do; each role may do all that those before it may."""
+
+    VIEWER = "viewer"
+    """Look: status, points, holds, the log, jobs."""
+    OPERATOR = "operator"
+    """Restore, repair, prove, pause and hold."""
+    ADMIN = "admin"
+    """What deletes bytes, changes the primary, makes targets, or gives access."""
+
+    def covers(self, needed: "Role") -> bool:
+        """Return whether this role may do what `needed` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Whoever stands behind a request."""
+
+    name: str
+    role: Role
+    targets: frozenset[str] | None = None
+    """The only targets that it may see and change; None: all, and what concerns no target."""
+
+    def may_touch(self, targets: Iterable[str]) -> bool:
+        """Return whether all of these targets are open to it; no target: only without a limit."""
+        if self.targets is None:
+            return True
+        asked = set(targets)
+        return bool(asked) and asked <= self.targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """A token as it is kept: its secret part is not among the members."""
+
+    id: str
+    name: str
+    role: Role
+    targets: frozenset[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    digest: str
+    """SHA-256 of the secret part, in hexadecimal.
+
+    The secret has 256 random bits. A slow hash protects what people choose and others can guess;
+    here it would only let a stranger burn this machine's CPU with wrong tokens.
+    """
+
+    def refusal(self, secret: str, now: datetime) -> str | None:
+        """Return why the token does not open anything; None when it does."""
+        if not compare_digest(self.digest, digest_of(secret)):
+            return "the token is wrong"
+        if self.revoked_at is not None:
+            return "the token was revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "the token has expired"
+        return None
+
+    @property
+    def principal(self) -> Principal:
+        """Who stands behind it."""
+        return Principal(name=self.name, role=self.role, targets=self.targets)
+
+
+def digest_of(secret: str) -> str:
+    """Return what is kept of a token's secret part."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def written_token(id_: str, secret: str) -> str:
+    """Return a token as its owner gets it, once."""
+    return f"{PREFIX}_{id_}_{secret}"
+
+
+def read_token(text: str) -> tuple[str, str] | None:
+    """Return the id and the secret part of a token; None: it is not written like one."""
+    prefix, _, rest = text.partition("_")
+    id_, _, secret = rest.partition("_")
+    return (id_, secret) if prefix == PREFIX and id_ and secret else None

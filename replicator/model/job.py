@@ -1,0 +1,96 @@
+"""A job: one verb that the service runs for somebody, from its request to what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last four are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    """The verb gave its result; a code other than 0 says that not all of it is good."""
+    FAILED = "failed"
+    """The verb gave an error, or ended without a word."""
+    CANCELLED = "cancelled"
+    """Somebody ended it; what was confirmed by then is safe, and another run goes on from there."""
+    INTERRUPTED = "interrupted"
+    """The service ended while it was queued or running; it can be run again."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more comes."""
+        return self not in {JobState.QUEUED, JobState.RUNNING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """How far a running job has come with what it is at."""
+
+    what: str
+    done: int
+    total: int | None
+    unit: str
+    eta_s: float | None
+    """Seconds left of this step, by its rate so far; None: not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAnswer:
+    """What a verb has said: the document of `--json`, and the text that a terminal shows."""
+
+    document: Mapping[str, Any] | None
+    """None: it ended without one, as when it was killed."""
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job, without its answer."""
+
+    id: str
+    verb: str
+    request: Mapping[str, Any]
+    """What was asked for, as JSON."""
+    targets: tuple[str, ...]
+    exclusive: bool
+    """Whether it changes its targets, so that no second such job may have one of them."""
+    by: str
+    """Name of the token, the certificate or the schedule that asked for it."""
+    state: JobState
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    progress: JobProgress | None = None
+    exit_code: int | None = None
+    """As of the command line; None: it did not end by itself."""
+    why: str = ""
+    """Why it was cancelled, interrupted or failed, in a sentence."""
+    plan: str | None = None
+    """Digest of the plan that it carries out."""
+    again: str | None = None
+    """Id of the job of which this is another run."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it did all that it was asked to do, and found nothing wrong."""
+        return self.state is JobState.DONE and self.exit_code == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreedPlan:
+    """A plan that somebody can have carried out, by its digest."""
+
+    digest: str
+    verb: str
+    request: Mapping[str, Any]
+    document: Mapping[str, Any]
+    """What the plan says, for people; of a restore, the plan file itself."""
+    targets: tuple[str, ...]
+    by: str
+    made_at: datetime
