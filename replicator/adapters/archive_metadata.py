@@ -109,6 +109,10 @@ class ArchiveMetadata:
         """Return none: there are no tables."""
         return ()
 
+    async def is_made(self) -> bool:
+        """There is nothing to be made."""
+        return True
+
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         """Do nothing: there are no tables."""
         del release, centralized

@@ -14,7 +14,7 @@ from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
-from replicator.app.logs import Log, event_log, missing_folder
+from replicator.app.logs import Log, event_log
 from replicator.app.metadata import RealSource, metadata_reader, target_metadata
 from replicator.app.monitoring import Lookout, Monitoring, promises
 from replicator.app.pipeline import (
@@ -407,9 +407,9 @@ class Application:
             metadata=self.source_metadata(),
             storage=self.source_storage(),
             layout=source_layout(source),
+            log=self._log,
             history=self.history,
             clock=self.clock,
-            log_folder_missing=missing_folder(self.settings.log),
         )
 
     def copy_trial(self, name: str) -> CopyTrial:

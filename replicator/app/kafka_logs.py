@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from replicator.adapters.kafka.describing import survey
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
 from replicator.adapters.kafka.session import KafkaSession, Sasl, Tls
 from replicator.adapters.kafka.topic import UNLIMITED, TopicSettings
@@ -24,6 +25,16 @@ def kafka_event_log(
             fetch_bytes_max=settings.fetch_bytes_max,
         ),
     )
+
+
+async def brokers_of(settings: KafkaLogSettings, source: str, environ: Mapping[str, str]) -> int:
+    """Return how many brokers are alive.
+
+    Raises:
+        TransientError: none answers.
+        ConfigError: the login fails.
+    """
+    return (await survey(_session(settings, environ), _topic(settings, source).name)).brokers
 
 
 def _session(settings: KafkaLogSettings, environ: Mapping[str, str]) -> KafkaSession:

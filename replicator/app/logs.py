@@ -13,13 +13,6 @@ if TYPE_CHECKING:
 Log: TypeAlias = "SqliteEventLog | KafkaEventLog"
 
 
-def missing_folder(settings: LogSettings | None) -> str | None:
-    """Return the missing folder that keeps a log from being created; None if there is none."""
-    if isinstance(settings, SqliteLogSettings) and not settings.path.parent.is_dir():
-        return str(settings.path.parent)
-    return None
-
-
 def event_log(settings: LogSettings, source: str, clock: Clock, environ: Mapping[str, str]) -> Log:
     """Return the log of a source; the caller closes it."""
     match settings:

@@ -14,6 +14,7 @@ from replicator.ports import Area, Clock
 if TYPE_CHECKING:
     from replicator.adapters.mysql.reader import MysqlMetadataReader
     from replicator.adapters.mysql.session import Options as MysqlOptions
+    from replicator.adapters.mysql.writer import MysqlMetadataWriter
 
 RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
@@ -41,9 +42,14 @@ def target_metadata(
     environ: Mapping[str, str],
 ) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
+    return ArchiveMetadata(area, clock) if settings is None else metadata_writer(settings, environ)
+
+
+def metadata_writer(
+    settings: MetadataSettings, environ: Mapping[str, str]
+) -> "PostgresqlMetadataWriter | MysqlMetadataWriter":
+    """Return a cluster's metadata store, to be written."""
     match settings:
-        case None:
-            return ArchiveMetadata(area, clock)
         case PostgresqlSettings():
             return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
         case MysqlSettings():

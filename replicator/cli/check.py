@@ -1,10 +1,8 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
-from rich.console import Console
-
 from replicator.app import Application
 from replicator.cli.command import OpenCall, Outcome
-from replicator.cli.console import bad, good, note
+from replicator.cli.findings import show_findings
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
 from replicator.services.inspection.finding import Finding
@@ -19,11 +17,12 @@ async def check(call: OpenCall) -> Outcome:
     findings = [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
         target = application.target(name)
-        tried = await checkup.target(name, target.metadata, target.storage)
+        has_rows = target.settings.metadata is not None
+        tried = await checkup.target(name, target.metadata, target.storage, has_rows=has_rows)
         if all(found.good for found in tried):
             tried += await checkup.copies(application.copy_trial(name))
         findings += tried
-        findings += await _releases(application, name)
+        findings += await _releases(application, name) if has_rows else []
     return Outcome(
         result={
             "findings": [
@@ -37,7 +36,7 @@ async def check(call: OpenCall) -> Outcome:
                 for f in findings
             ]
         },
-        show=lambda console: _show(console, findings),
+        show=lambda console: show_findings(console, findings),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
 
@@ -67,12 +66,3 @@ def _which(what: str, skew: Skew, name: str) -> list[Finding]:
     source = "not known" if skew.source is None else skew.source.text
     detail = f"release {skew.target.text}, the source's is {source}"
     return [Finding(what=what, good=True, note=skew.is_older, detail=detail)]
-
-
-def _show(console: Console, findings: list[Finding]) -> None:
-    for found in findings:
-        fine = note("note") if found.note else good("good")
-        mark = fine if found.good else bad("BAD ")
-        console.print(mark, f"  {found.what}: {found.detail}", sep="")
-        if (found.note or not found.good) and found.hint:
-            console.print(f"      {found.hint}", markup=False)

@@ -291,11 +291,12 @@ def _clean(one: object) -> object:
     return one
 
 
-def ask(question: str) -> str:
-    """Ask a person at the terminal, and return what was typed."""
+def ask(question: str, *, hidden: bool = False) -> str:
+    """Ask a person at the terminal, and return what was typed; `hidden` shows nothing of it."""
     hold_still()
+    shown = Text(printable(question), style="prompt")
     with signals.at_a_question():
-        return Prompt.ask(Text(printable(question), style="prompt"), console=Paper())
+        return Prompt.ask(shown, console=Paper(), password=hidden)
 
 
 def paper() -> Paper:

@@ -14,6 +14,10 @@ LAST: Final = ("config", "set_", "as_json", "yes")
 """Options that many verbs have, behind those that are its own."""
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "demo": ("demo", "demo --keep"),
+    "init": (
+        "init",
+        "init --source-metadata postgresql://db1/druid --target archive --target-storage s3://vault",
+    ),
     "check": ("check", "check --json"),
     "config": ("config validate", "config print"),
     "target": ("target create standby --druid-release 33.0.0", "target sign vault"),

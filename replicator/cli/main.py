@@ -53,6 +53,11 @@ VERBS: Final = {
         "demo.story:demo",
         "Replicate, break and restore a recorded Druid on this machine; nothing to configure.",
     ),
+    "init": Verb(
+        SET_UP,
+        "init:init",
+        "Write a first configuration: five questions, each answer tried at once.",
+    ),
     "check": Verb(
         SET_UP,
         "check:check",

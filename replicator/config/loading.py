@@ -94,6 +94,15 @@ def load(
     return _settings(_draft(path, environ, overrides or {}))
 
 
+def settings_of(values: Mapping[str, Any], name: str) -> Settings:
+    """Return settings from values that stand in no file; `name` stands for it in messages.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    return _settings(_Draft(Path(name), dict(values)))
+
+
 def explain(
     path: Path, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> list[Explained]:

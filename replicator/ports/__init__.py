@@ -11,7 +11,7 @@ from replicator.ports.druid import (
     Served,
     TellsRelease,
 )
-from replicator.ports.log import Bases, EventLog, EventLogWriter, Pulses, Span
+from replicator.ports.log import Bases, CheckableLog, EventLog, EventLogWriter, Pulses, Span
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
     SAMPLES_MAX,
@@ -24,13 +24,13 @@ from replicator.ports.metadata import (
     MetadataWriter,
     NewMetadata,
     NewStorage,
-    Obstacle,
     Snapshot,
     SourceReader,
     Transaction,
     Visit,
     VisitVersions,
 )
+from replicator.ports.obstacle import Obstacle
 from replicator.ports.storage import (
     Checked,
     CopySource,
@@ -60,6 +60,7 @@ __all__ = [
     "AuditTrail",
     "Availability",
     "Bases",
+    "CheckableLog",
     "CheckableMetadata",
     "Checked",
     "Chunk",

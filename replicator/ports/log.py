@@ -7,6 +7,7 @@ from typing import Protocol
 
 from replicator.model.archive import Base
 from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.ports.obstacle import Obstacle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,19 @@ class EventLog(Protocol):
         Raises:
             TransientError: as for `span`.
             ConfigError: the log denies it; the message names the privilege.
+        """
+        ...
+
+
+class CheckableLog(EventLog, Protocol):
+    """Everything that `check` needs of a log."""
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        """Return what would keep a writer from the log, or from making it; nothing is changed.
+
+        Raises:
+            TransientError: the log cannot be reached.
+            ConfigError: the login fails.
         """
         ...
 

@@ -14,6 +14,7 @@ from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row, RowKey
 from replicator.model.versions import Lineage, NoVersions, Places, Versions
+from replicator.ports.obstacle import Obstacle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,14 +299,6 @@ class MetadataWriter(MetadataReader, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacle:
-    """A property of a target's tables that makes writes fail or go wrong."""
-
-    what: str
-    remedy: str
-
-
 class NewMetadata(Protocol):
     """A target's metadata store before anything is written to it."""
 
@@ -334,6 +327,15 @@ class NewMetadata(Protocol):
 
 class CheckableMetadata(MetadataWriter, NewMetadata, Protocol):
     """Everything that `check` needs of a target's metadata store."""
+
+    async def is_made(self) -> bool:
+        """Return whether Druid's tables are there, as far as that can be said: an archive has none.
+
+        Raises:
+            TransientError: the database cannot be reached.
+            ConfigError: the login fails.
+        """
+        ...
 
 
 class NewStorage(Protocol):

@@ -125,8 +125,9 @@ class Processes:
         file_bytes_max: int | None = None,
         user: str | None = None,
         stdin: str = os.devnull,
+        terminal: str | None = None,
     ) -> Running:
-        """Start `replicator` with these arguments."""
+        """Start `replicator` with these arguments; at a terminal it has no other files."""
         number = next(self._numbers)
         folder = self._folder / str(number)
         folder.mkdir()
@@ -140,6 +141,7 @@ class Processes:
             "file_bytes_max": file_bytes_max,
             "user": user,
             "stdin": stdin,
+            "terminal": terminal,
         }
         with self._lock:
             self._started[number], self._ended[number] = Future(), Future()
@@ -285,15 +287,8 @@ def _prepare(request: dict[str, Any]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setpgid(0, 0)
     folder = Path(request["folder"])
-    flags = os.O_WRONLY | os.O_APPEND
-    opened = [
-        os.open(request["stdin"], os.O_RDONLY),
-        os.open(folder / "out", flags),
-        os.open(folder / "err", flags),
-    ]
-    for number, descriptor in enumerate(opened):
+    for number, descriptor in enumerate(_opened(request, folder)):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.environ.clear()
@@ -308,6 +303,20 @@ def _prepare(request: dict[str, Any]) -> None:
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
     tie_this_process()
+
+
+def _opened(request: dict[str, Any], folder: Path) -> list[int]:
+    """Return what is to be input, output and errors."""
+    if (terminal := request["terminal"]) is not None:
+        os.setsid()  # so that the terminal becomes its own, with its Ctrl-C
+        return [os.open(terminal, os.O_RDWR) for _ in range(3)]
+    os.setpgid(0, 0)
+    flags = os.O_WRONLY | os.O_APPEND
+    return [
+        os.open(request["stdin"], os.O_RDONLY),
+        os.open(folder / "out", flags),
+        os.open(folder / "err", flags),
+    ]
 
 
 def _main(args: Sequence[str]) -> None:

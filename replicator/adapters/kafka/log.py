@@ -22,6 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from replicator.adapters.kafka import topic as kafka_topic
+from replicator.adapters.kafka.describing import find
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.adapters.kafka.session import KafkaSession, stopped, translated
 from replicator.adapters.kafka.topic import TopicSettings
@@ -33,7 +34,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, Span
+from replicator.ports import Clock, Obstacle, Span
 
 ACQUIRED = "log.acquired"
 """Type of the records that a writer keeps for itself."""
@@ -128,7 +129,7 @@ class KafkaEventLog:
     # ------------------------------------------------------------------------------------- reading
 
     async def span(self) -> Span:
-        found = await kafka_topic.find(self._session, self._topic.name)
+        found = await find(self._session, self._topic.name)
         reader = await self._opened()
         return Span(
             log_id=found.id, first=Offset(await reader.first()), end=Offset(await reader.end())
@@ -157,6 +158,9 @@ class KafkaEventLog:
             retention = await kafka_topic.retention(self._session, self._topic)
             self._retention = _TopicRetention(now_s, retention)
         return self._retention.retention
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        return await kafka_topic.obstacles(self._session, self._topic)
 
     async def report(self, reader: str, offset: Offset) -> None:
         name = f"{self._topic.name}.{reader}"
@@ -201,7 +205,7 @@ class KafkaEventLog:
 
     async def _opened(self) -> PartitionReader:
         if not self._is_there:
-            await kafka_topic.find(self._session, self._topic.name)
+            await find(self._session, self._topic.name)
             self._is_there = True
         return self._reader
 

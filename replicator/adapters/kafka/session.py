@@ -45,7 +45,7 @@ Options: TypeAlias = dict[str, Any]
 STOP_S = 5.0
 _LOGIN_HINT = "correct log.tls, log.sasl or the setting that is named; the brokers' log says more"
 _SAID_HINT = "the brokers answered so: their log says more; it may pass"
-_ACL_HINT = (
+ACL_HINT = (
     "the principal needs Describe, Read, Write, Create and DescribeConfigs on the topic, Write and"
     " Describe on the transactional id of the same name, and Read on the targets' groups"
 )
@@ -125,7 +125,7 @@ class KafkaSession:
 
 
 def _denied(message: str) -> ConfigError:
-    return ConfigError(message, hint=_ACL_HINT)
+    return ConfigError(message, hint=ACL_HINT)
 
 
 def _ahead(message: str) -> TransientError:

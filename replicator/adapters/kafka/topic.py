@@ -6,40 +6,29 @@ because a trimmed log cannot be restored from.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
-from uuid import UUID
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
     TopicAlreadyExistsError,
-    UnknownTopicOrPartitionError,
+    TopicAuthorizationFailedError,
     for_code,
 )
-from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
-    Boolean,
-    CompactArray,
-    CompactString,
-    Int16,
-    Int32,
-    Schema,
-    TaggedFields,
-)
 
-from replicator.adapters.kafka.session import KafkaSession, translated
+from replicator.adapters.kafka.describing import Described, Survey, find, survey
+from replicator.adapters.kafka.session import ACL_HINT, KafkaSession, translated
 from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.ports import Obstacle
 
 UNLIMITED = -1
 APPEARS_POLL_S = 0.05
-_UUID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,33 +55,6 @@ class TopicSettings:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """A topic as the cluster's metadata shows it."""
-
-    id: str
-    """Given anew each time a topic is made, also under an old name (KIP-516)."""
-    partitions: int
-    replicas: int
-
-
-async def find(session: KafkaSession, name: str) -> Described:
-    """Return what there is under this name.
-
-    Raises:
-        NotFoundError: nothing is; asking does not make it, whatever the broker's settings say.
-        TransientError: no broker answers.
-    """
-    with translated(f"ask Kafka at {session.servers} for topic {name}"):
-        client = AIOKafkaClient(**session.options())
-        try:
-            await client.bootstrap()
-            answer = await client.send(client.get_random_node(), _DescribeTopic(name))
-        finally:
-            await client.close()
-        return _described(answer, name)
-
-
 async def make(session: KafkaSession, wanted: TopicSettings) -> Described:
     """Return the topic, made when there was none, with its settings checked.
 
@@ -111,6 +73,78 @@ async def make(session: KafkaSession, wanted: TopicSettings) -> Described:
             raise TransientError(
                 f"topic {wanted.name} was made, and not all of {session.servers} know it yet"
             ) from exc
+
+
+async def obstacles(session: KafkaSession, wanted: TopicSettings) -> Sequence[Obstacle]:
+    """Return what would keep a writer from the topic; nothing is made.
+
+    Of a topic that is not there the brokers say whether they would make it (`validateOnly` of
+    CreateTopics): that is the right to, the number of brokers, and any policy of theirs.
+
+    Raises:
+        TransientError: no broker answers.
+    """
+    found = await survey(session, wanted.name)
+    if found.topic is None:
+        return [*_too_few(found, wanted), *await _refused(session, wanted, found.brokers)]
+    try:
+        async with _admin(session) as admin:
+            await _checked(session, admin, wanted)
+    except ConfigError as exc:
+        return [Obstacle(what=str(exc), remedy=exc.hint)]
+    return [*_out_of_sync(found.topic, wanted)]
+
+
+def _too_few(found: Survey, wanted: TopicSettings) -> Iterator[Obstacle]:
+    if found.brokers < wanted.replication_factor:
+        least = min(found.brokers, wanted.min_insync_replicas)
+        yield Obstacle(
+            what=f"log.replication_factor is {wanted.replication_factor}, and"
+            f" {_brokers(found.brokers)} alive: topic {wanted.name} could not be made",
+            remedy=f"start the others, or set log.replication_factor: {found.brokers} and"
+            f" log.min_insync_replicas: {least}; an event then has so many copies only",
+        )
+
+
+def _brokers(number: int) -> str:
+    return "1 broker is" if number == 1 else f"{number} brokers are"
+
+
+async def _refused(
+    session: KafkaSession, wanted: TopicSettings, brokers: int
+) -> Sequence[Obstacle]:
+    """Let the brokers say why they would not make the topic."""
+    factor = min(brokers, wanted.replication_factor)
+    topic = NewTopic(wanted.name, 1, factor, topic_configs=dict(wanted.configs))
+    async with _admin(session) as admin:
+        with translated(f"ask whether topic {wanted.name} could be made at {session.servers}"):
+            answer = await admin.create_topics([topic], validate_only=True)
+    return [
+        Obstacle(
+            what=f"topic {wanted.name} could not be made: {for_code(code).description}"
+            f" {''.join(message)}".rstrip(),
+            remedy=_remedy(for_code(code)),
+        )
+        for _, code, *message in answer.topic_errors
+        if code and for_code(code) is not TopicAlreadyExistsError
+    ]
+
+
+def _remedy(error: type[Exception]) -> str:
+    if error in {TopicAuthorizationFailedError, ClusterAuthorizationFailedError}:
+        return f"{ACL_HINT}; or make the topic by hand as docs/kafka.md says"
+    if error is InvalidReplicationFactorError:
+        return "correct log.replication_factor"
+    return "correct `log`, or the brokers' policy that refuses it"
+
+
+def _out_of_sync(found: Described, wanted: TopicSettings) -> Iterator[Obstacle]:
+    if found.in_sync < wanted.min_insync_replicas:
+        yield Obstacle(
+            what=f"{found.in_sync} of {found.replicas} copies of topic {wanted.name} are in sync,"
+            f" and min.insync.replicas is {wanted.min_insync_replicas}: nothing can be written",
+            remedy="start the brokers that have the other copies",
+        )
 
 
 async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta | None:
@@ -222,107 +256,3 @@ def _problems(found: Described, values: Mapping[str, str], wanted: TopicSettings
 
 def _keeps(found_ms: int, wanted_ms: int) -> bool:
     return found_ms == UNLIMITED or (wanted_ms != UNLIMITED and found_ms >= wanted_ms)
-
-
-# ---------------------------------------------------------------------- the id of a topic, KIP-516
-
-
-class _Uuid(AbstractType[UUID]):
-    @classmethod
-    def encode(cls, value: UUID) -> bytes:
-        return value.bytes
-
-    @classmethod
-    def decode(cls, data: BytesIO) -> UUID:
-        return UUID(bytes=data.read(_UUID_BYTES))
-
-
-class _MetadataResponse(Response):
-    """https://kafka.apache.org/protocol#The_Messages_Metadata, version 12 (Kafka 3.1)."""
-
-    API_KEY = 3
-    API_VERSION = 12
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(
-                ("node_id", Int32),
-                ("host", CompactString("utf-8")),
-                ("port", Int32),
-                ("rack", CompactString("utf-8")),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("cluster_id", CompactString("utf-8")),
-        ("controller_id", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("error_code", Int16),
-                ("name", CompactString("utf-8")),
-                ("topic_id", _Uuid),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-                ("tags", TaggedFields),
-            ),
-        ),
-        ("tags", TaggedFields),
-    )
-
-
-class _MetadataRequest(RequestStruct):
-    API_KEY = 3
-    API_VERSION = 12
-    FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _MetadataResponse
-    SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic_id", _Uuid), ("name", CompactString("utf-8")), ("tags", TaggedFields)
-            ),
-        ),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
-    )
-
-
-class _DescribeTopic(Request[_MetadataRequest]):
-    """aiokafka itself stops at version 5, which has no topic ids and creates what it asks for."""
-
-    API_KEY = 3
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
-        return request_struct_class([(UUID(int=0), self._name, {})], False, False, {})  # noqa: FBT003
-
-
-def _described(answer: Response, name: str) -> Described:
-    [(code, _, topic_id, _, partitions, *_)] = answer.topics
-    error = for_code(code)
-    if error is UnknownTopicOrPartitionError:
-        raise NotFoundError(
-            f"there is no topic {name} yet", hint="`replicator watch` makes it when it starts"
-        )
-    if code:
-        raise error(name)
-    if not partitions or any(partition[2] < 0 for partition in partitions):
-        raise TransientError(f"topic {name} has no leader at the moment")
-    return Described(id=str(topic_id), partitions=len(partitions), replicas=len(partitions[0][4]))

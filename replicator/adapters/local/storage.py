@@ -29,7 +29,12 @@ from replicator.adapters.local.locations import local_locations
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
 from replicator.adapters.local.workspace import InodeReceipt, Workspace
 from replicator.adapters.machine.threads import finished
-from replicator.errors import CorruptionError, MissingObjectError, RefusedError
+from replicator.errors import (
+    CorruptionError,
+    MissingObjectError,
+    NotFoundError,
+    RefusedError,
+)
 from replicator.model.load_spec import Location
 from replicator.ports import (
     OWN_AREA,
@@ -45,6 +50,10 @@ from replicator.ports import (
 
 PROBE_BYTES = 4096
 PAGE_PLACES_MAX = 1000
+
+FOLDER_HINT = (
+    "if a disk belongs there, mount it; if there never was one, `replicator target create` makes it"
+)
 
 
 class LocalDeepStorage(LocalDeepStorageReader):
@@ -309,6 +318,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 sync(self._root.parent)
 
     def _probe(self) -> None:
+        if not self._root.is_dir():
+            raise NotFoundError(f"the folder {self._root} is not there", hint=FOLDER_HINT)
         with translated(f"cannot write to {self._root}"):
             self._area.prepare()
             if not os.access(self._root, os.W_OK | os.X_OK):

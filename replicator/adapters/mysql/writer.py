@@ -99,6 +99,11 @@ class MysqlMetadataWriter:
             shapes = await discover(session, self._database)
             return await obstacles(session, self._database, shapes)
 
+    async def is_made(self) -> bool:
+        segments = self._database.spelled(spelled(TABLES[Kind.SEGMENT]))
+        async with connect(self._database) as session:
+            return await _exists(session, segments)
+
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.spelled(spelled(TABLES[Kind.SEGMENT]))
         if release is not None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
+from replicator.ports import Obstacle
 
 FORMAT_VERSION = 1
 APPLICATION_ID = 0x44524C47
@@ -117,6 +118,18 @@ class LogFile:
             connection.close()
             raise
         return connection
+
+    def obstacles(self) -> Iterator[Obstacle]:
+        """Yield what would keep a writer from the log; nothing is made."""
+        folder = self.path.parent
+        if not folder.is_dir():
+            what = f"{self.path} is not there, nor is its folder {folder}"
+            yield Obstacle(what=what, remedy=FOLDER_HINT.replace("FOLDER", str(folder)))
+        elif not os.access(folder, os.W_OK | os.X_OK) or (
+            self.path.exists() and not os.access(self.path, os.R_OK | os.W_OK)
+        ):
+            what = f"{self.path}: this user may not write there"
+            yield Obstacle(what=what, remedy=f"give the user that runs the watcher {folder}")
 
     def inode(self) -> int:
         """Return which file is at the path now."""

@@ -27,7 +27,7 @@ from replicator.adapters.sqlite import pulses
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
 from replicator.errors import FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, Span
+from replicator.ports import Clock, Obstacle, Span
 
 MIB = 1 << 20
 ROWS_PER_FETCH = 128
@@ -137,6 +137,9 @@ class SqliteEventLog:
         """Nobody but an operator trims a file."""
         await self.span()
         return None
+
+    async def obstacles(self) -> Sequence[Obstacle]:
+        return await _in(self._read_thread, lambda: [*self._file.obstacles()])
 
     async def report(self, reader: str, offset: Offset) -> None:
         """Nobody looks here: a target's checkpoint says how far it is."""
