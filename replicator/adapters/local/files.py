@@ -25,7 +25,6 @@ from replicator.ports import Piece, too_large
 ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.EACCES: ConfigError,
     errno.EPERM: ConfigError,
-    errno.EROFS: ConfigError,
     errno.EXDEV: ConfigError,
     errno.EEXIST: RefusedError,
     errno.ENOTEMPTY: RefusedError,
@@ -33,7 +32,11 @@ ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.EISDIR: RefusedError,
     errno.ENAMETOOLONG: RefusedError,
 }
-"""What an error of the operating system asks of the caller; of any other kind: try again."""
+"""What an error of the operating system asks of the caller; of any other kind: try again.
+
+So it is for a full disk, and for one that is read-only: the kernel makes it so after an error of
+the device, and whoever follows goes on by itself when somebody has mounted it again.
+"""
 HINTS: dict[int, str] = {
     errno.ENOSPC: "free space on the disk named above; what was being written is not visible",
     errno.EDQUOT: "raise the quota on the disk named above; what was being written is not visible",

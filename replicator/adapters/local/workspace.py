@@ -106,11 +106,12 @@ class Workspace:
             self._remove_dead()
 
     def close(self) -> None:
-        """Remove this process's part."""
+        """Remove this process's part; where that fails, the next process does it."""
         with self._mutex:
             if self._alive is not None:
                 shutil.rmtree(self._own, ignore_errors=True)
-                self._own.with_suffix(".lock").unlink(missing_ok=True)
+                with suppress(OSError):
+                    self._own.with_suffix(".lock").unlink()
                 os.close(self._alive)
                 self._alive = None
 

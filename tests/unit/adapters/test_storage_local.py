@@ -1,5 +1,6 @@
 """A local deep storage on bad days: a full disk, and a process that is killed in the middle."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -7,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from replicator.adapters.local.files import translated
 from replicator.adapters.local.storage import LocalDeepStorage
-from replicator.errors import MissingObjectError
+from replicator.errors import MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
 from tests.servers.tied import tied
@@ -111,3 +113,21 @@ async def test_a_kill_leaves_no_file_of_ours_unfinished_for_ever(root: Path):
         assert await area.get("history/log/1.zst") == b"again"
     left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert left == {"other", ".replicator/lock", "_replicator/history/log/1.zst"}
+
+
+async def test_closing_says_nothing_of_what_cannot_be_removed(tmp_path: Path):
+    """A disk that has become read-only must not hide why the process ends."""
+    storage = LocalDeepStorage(tmp_path)
+    await storage.clean()
+    (lock,) = (tmp_path / ".replicator" / "tmp").glob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    await storage.close()
+    assert lock.is_dir()
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_a_disk_that_cannot_be_written_may_get_well_again(code: int):
+    with pytest.raises(TransientError) as caught, translated("write it"):
+        raise OSError(code, "no")
+    assert caught.value.hint
