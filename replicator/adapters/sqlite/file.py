@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import EROFS
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -59,7 +60,8 @@ ERRORS: dict[int, type[ReplicatorError]] = {
 }
 """By primary result code; of any other one the file is not what we made."""
 HINTS: dict[type[ReplicatorError], str] = {
-    TransientError: "look for a full disk, a mount that is gone or another writer on the file",
+    TransientError: "look for a disk that is full or read-only, a mount that is gone or another"
+    " writer on the file",
     CorruptionError: "keep the file as evidence and go on with a copy of it",
     ConfigError: "check the path of the log and the rights on the file; if both are right, it was"
     " damaged: go on with a copy of it",
@@ -249,7 +251,10 @@ def translated(path: Path, doing: str) -> Generator[None]:
         yield
     except sqlite3.Error as exc:
         # The primary code is the low byte; errors that Python itself raises carry none.
-        kind = ERRORS.get(getattr(exc, "sqlite_errorcode", 0) & 0xFF, ConfigError)
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        kind = ERRORS.get(code, ConfigError)
+        if code == sqlite3.SQLITE_READONLY and _is_on_a_read_only_disk(path):
+            kind = TransientError  # the kernel did that; it goes on when the disk is mounted again
         raise kind(f"{path}: cannot {doing}: {exc}", hint=HINTS[kind]) from exc
     except (PermissionError, NotADirectoryError) as exc:
         raise ConfigError(f"{path}: cannot {doing}: {exc}", hint=HINTS[ConfigError]) from exc
@@ -283,6 +288,20 @@ def _alone_in(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_on_a_read_only_disk(path: Path) -> bool:
+    """Return whether nobody can write there, by trying: rights may be wrong as well.
+
+    A disk that the kernel gave up says so only to who writes (ext4 of Linux 6.18), and the log
+    itself is not opened: SQLite would lose its locks on it when that is closed
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    try:
+        os.close(os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o600))
+    except OSError as exc:
+        return exc.errno == EROFS
+    return False
 
 
 def _fsync_folder(folder: Path) -> None:

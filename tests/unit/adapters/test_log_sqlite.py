@@ -24,6 +24,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Offset
+from tests.servers.disk import Disk
 from tests.servers.tied import tied
 
 BEGIN = Offset(0)
@@ -387,6 +388,30 @@ async def test_a_full_disk_stores_nothing_by_halves_and_the_log_goes_on_after_it
         ballast.unlink()
         assert await log.append(documents("after")) == count
         assert len(await contents(log)) == count + 1
+
+
+async def test_a_disk_that_became_read_only_is_waited_for(tmp_path: Path):
+    """By a writer that has the log open, and by one that opens it only now."""
+    disk = Disk(tmp_path / "disk", tmp_path / "image")
+    if not disk.make():
+        pytest.skip("only root can mount a disk")
+    path = disk.folder / "events.db"
+    try:
+        async with opened(path) as log:
+            await log.acquire()
+            await log.append(documents("before"))
+            disk.abort()
+            for _ in range(3):
+                with pytest.raises(TransientError, match=str(path)) as caught:
+                    await log.append(documents("lost"))
+                assert "read-only" in caught.value.hint
+        disk.repair()
+        async with opened(path) as log:
+            assert len(await contents(log)) == 1
+            await log.acquire()
+            assert await log.append(documents("after")) == 1
+    finally:
+        disk.remove()
 
 
 async def test_a_file_that_may_not_grow_is_reported_with_its_name(path: Path):
