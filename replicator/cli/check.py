@@ -1,6 +1,7 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
 from replicator.app import Application
+from replicator.app.privacy import open_to_others
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.findings import show_findings
 from replicator.cli.verb import verb
@@ -23,6 +24,7 @@ async def check(call: OpenCall) -> Outcome:
             tried += await checkup.copies(application.copy_trial(name))
         findings += tried
         findings += await _releases(application, name) if has_rows else []
+    findings += _exposed(application)
     return Outcome(
         result={
             "findings": [
@@ -39,6 +41,20 @@ async def check(call: OpenCall) -> Outcome:
         show=lambda console: show_findings(console, findings),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
+
+
+def _exposed(application: Application) -> list[Finding]:
+    """Name files of ours that hold what Druid's tables hold, and that others can read."""
+    return [
+        Finding(
+            what="privacy",
+            good=True,
+            note=True,
+            detail=f"other users of this machine can read {path}",
+            hint=f"`chmod -R go= {path}`",
+        )
+        for path in open_to_others(application.settings, application.target_names)
+    ]
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:

@@ -12,6 +12,7 @@ from replicator.app import Application
 from replicator.app.drills import schedule
 from replicator.app.monitoring import Lookout
 from replicator.app.pipeline import Allowed
+from replicator.app.privacy import open_to_others
 from replicator.cli import signals
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.console import Screen
@@ -175,6 +176,8 @@ async def supervised(
     """Run services, and whatever else is configured to run beside them, until a signal."""
     logger()  # configured before a service logs
     application, command = call.application, call.typed.command
+    for path in open_to_others(application.settings, targets):
+        logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
     if services and (drills := schedule(application, targets)) is not None:
         services["drills"] = drills
     lookout = await application.lookout(targets)

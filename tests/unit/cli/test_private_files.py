@@ -10,7 +10,9 @@ from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.scratch.folder import scratch
 from replicator.adapters.sqlite.log import SqliteEventLog
+from replicator.app.privacy import open_to_others
 from replicator.cli import restore_plan as plans
+from replicator.config import Settings
 from replicator.model.event import Document
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
@@ -70,3 +72,32 @@ async def test_a_drills_folder_is_entered_by_nobody_but_roots_postgresql(tmp_pat
     async with scratch(tmp_path / "drills", nothing) as made:
         wanted = 0o711 if os.geteuid() == 0 else 0o700
         assert [one.stat().st_mode & 0o777 for one in (made.parent, made)] == [wanted, wanted]
+
+
+def test_what_others_can_read_is_named(tmp_path: Path):
+    """Made by an earlier release, or brought back by a backup: log, companions and our folders."""
+    log, root = tmp_path / "prod.log", tmp_path / "deep"
+    found = settings(log, root)
+    assert open_to_others(found, ["standby"]) == [], "nothing is there yet"
+    paths = [log, tmp_path / "prod.log-wal", root / ".replicator", root / "_replicator"]
+    for path in paths[:2]:
+        path.touch(0o600)
+    for path in paths[2:]:
+        path.mkdir(0o700, parents=True)
+    assert open_to_others(found, ["standby"]) == []
+    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710), strict=True):
+        path.chmod(mode)
+    assert open_to_others(found, ["standby"]) == paths
+    assert open_to_others(found, []) == paths[:2]
+
+
+def settings(log: Path, root: Path) -> Settings:
+    metadata = {"type": "postgresql", "url": "postgresql://druid@db/druid"}
+    storage = {"type": "local", "root": root.parent / "source"}
+    return Settings.model_validate(
+        {
+            "source": {"name": "prod", "metadata": metadata, "deep_storage": storage},
+            "log": {"type": "sqlite", "path": log},
+            "targets": {"standby": {"deep_storage": {"type": "local", "root": root}}},
+        }
+    )

@@ -108,6 +108,22 @@ def test_the_index_links_every_page():
     assert [names(p) for p in pages if p not in linked and p.parent not in linked] == []
 
 
+def test_the_tests_that_a_page_names_are_there():
+    named = re.findall(r"`((?:tests/)?\w+/[\w/]*test_\w+\.py)(?:::(\w+))?`", security())
+    assert len(named) > 25, "this looked in the wrong place"
+    missing = [
+        f"{path}::{test}"
+        for path, test in named
+        if not (file := ROOT / "tests" / path.removeprefix("tests/")).exists()
+        or f"def {test}" not in file.read_text()
+    ]
+    assert missing == []
+
+
+def security() -> str:
+    return (DOCS / "security.md").read_text()
+
+
 def test_the_rules_find_what_breaks_them(tmp_path: Path):
     """Each rule refuses one page that breaks it and passes over what it excuses."""
     long, page = "x" * (LINE_CHARS_MAX + 1), tmp_path / "page.md"
