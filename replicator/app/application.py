@@ -17,6 +17,7 @@ from replicator.app.hearts import Hearts
 from replicator.app.logs import Log, event_log
 from replicator.app.metadata import RealSource, metadata_reader, target_metadata
 from replicator.app.monitoring import Lookout, Monitoring, promises
+from replicator.app.notifications import Notifying
 from replicator.app.pipeline import (
     Allowed,
     HistorySource,
@@ -65,6 +66,7 @@ from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
 from replicator.services.inspection.life import LifeSigns, life_signs
 from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
 from replicator.services.inspection.undeletion import Undeletion
+from replicator.services.notifications.watch import PromiseWatch
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.watcher import Watcher
@@ -450,6 +452,41 @@ class Application:
             log=log,
             promises=promises(target.settings),
         )
+
+    def notifying(self) -> Notifying:
+        """Return what makes the notifications.
+
+        Raises:
+            ConfigError: the configuration has none.
+        """
+        if self.settings.notifications is None:
+            raise ConfigError(
+                "the configuration has no `notifications`",
+                hint="docs/alerting.md has an example",
+            )
+        return Notifying(
+            source=self.source_name,
+            settings=self.settings.notifications,
+            environ=self._environ,
+            clock=self.clock,
+            rng=self.tools.rng,
+            observer=self.monitoring.observer(),
+        )
+
+    def promise_watch(self) -> PromiseWatch:
+        """Return the service that records what is to be told, of all targets there are.
+
+        Raises:
+            ConfigError: as for `notifying`.
+        """
+        notifying = self.notifying()
+        poller = self.monitoring.poller(
+            self.history,
+            map(self.target, self.target_names),
+            interval_s=notifying.settings.look_interval_s,
+            life=self.life,
+        )
+        return notifying.watch(poller)
 
     async def lookout(self, names: Iterable[str]) -> Lookout | None:
         """Return what looks at these targets for whoever asks over HTTP; None without `web`.

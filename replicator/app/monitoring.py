@@ -1,17 +1,18 @@
 """Metrics, status and the web server, made from one configuration."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator import __version__
 from replicator.app.target import ConfiguredTarget
-from replicator.config import Settings, TargetSettings
+from replicator.config import Settings, TargetSettings, WebSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
 from replicator.services.history.reader import History
+from replicator.services.inspection.life import LifeSigns
 from replicator.services.inspection.poller import Poller, Watched
-from replicator.services.inspection.status import Promises, StatusReader
+from replicator.services.inspection.status import LogStatus, Promises, StatusReader
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -64,12 +65,17 @@ class Monitoring:
             records_per_look_max=records_per_look_max,
         )
 
-    def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
-        """Return what looks at these targets, and tells of them; None when it is not configured."""
-        web = self._settings.web
-        if web is None or self._metrics is None:
-            return None
-        poller = Poller(
+    def poller(
+        self,
+        history: History,
+        targets: Iterable[ConfiguredTarget],
+        *,
+        interval_s: float,
+        life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
+    ) -> Poller:
+        """Return what looks at these targets at intervals; `life` as for `Poller`."""
+        web = self._settings.web or WebSettings(listen="localhost:0")
+        return Poller(
             status_reader=self.status_reader(
                 history, records_per_look_max=web.records_per_look_max
             ),
@@ -82,8 +88,16 @@ class Monitoring:
                 for one in targets
             },
             clock=self._clock,
-            interval_s=web.status_interval_s,
+            interval_s=interval_s,
+            life=life,
         )
+
+    def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
+        """Return what looks at these targets, and tells of them; None when it is not configured."""
+        web = self._settings.web
+        if web is None or self._metrics is None:
+            return None
+        poller = self.poller(history, targets, interval_s=web.status_interval_s)
         from replicator.web.gauges import StatusGauges  # noqa: PLC0415 - see above
         from replicator.web.server import Telling  # noqa: PLC0415 - see above
 

@@ -35,11 +35,14 @@ from replicator.model.observation import (
     GapOpened,
     LogBegun,
     Muted,
+    NotificationSent,
+    NotificationsQueued,
     ObjectCopied,
     Observation,
     Observer,
     Polled,
     ScanBegun,
+    SwitchCalled,
     TargetPaused,
     VersionsMissed,
     Waiting,
@@ -53,6 +56,7 @@ MISSED = (
     "this poll has found them, and every poll reads every row from now on: report it with the"
     " versions of this and of the source's database; --trust-row-versions ends that"
 )
+SEND_AGAIN = "mend the webhook, then type `replicator notifications resend`"
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 _shown: list["Screen"] = []
@@ -118,12 +122,12 @@ class Screen:
 
     def _observe(self, lines: CutLines, observation: Observation) -> None:
         match observation:
-            case EpochAcquired() | Polled() | Followed():
+            case EpochAcquired() | Polled() | Followed() | SwitchCalled() | NotificationsQueued():
                 pass
             case LogBegun() | TargetPaused() | Muted() | ScanBegun() | VersionsMissed():
                 self.hold_still()
                 _announce(observation)
-            case CutPublished() | CutApplied() | BaseWritten() | DrillEnded():
+            case CutPublished() | CutApplied() | BaseWritten() | DrillEnded() | NotificationSent():
                 self.hold_still()
                 _tell(lines, observation)
             case ObjectCopied():
@@ -198,7 +202,8 @@ def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | Version
 
 
 def _tell(
-    lines: CutLines, observation: CutPublished | CutApplied | BaseWritten | DrillEnded
+    lines: CutLines,
+    observation: CutPublished | CutApplied | BaseWritten | DrillEnded | NotificationSent,
 ) -> None:
     match observation:
         case CutPublished():
@@ -209,6 +214,8 @@ def _tell(
             lines.based(observation)
         case DrillEnded():
             _tell_drill(observation)
+        case NotificationSent():
+            _tell_sent(observation)
         case _:
             assert_never(observation)
 
@@ -225,6 +232,16 @@ def _tell_drill(ended: DrillEnded) -> None:
         logger().error(
             "drill failed", **told, findings=found.findings_count, first=found.findings[:1]
         )
+
+
+def _tell_sent(sent: NotificationSent) -> None:
+    told = {"webhook": sent.webhook, "type": sent.type, "id": sent.id}
+    if not sent.error:
+        logger().info("notification delivered", **told)
+    elif sent.is_dead:
+        logger().error("notification given up", **told, reason=sent.error, hint=SEND_AGAIN)
+    else:
+        logger().warning("notification not delivered yet", **told, reason=sent.error)
 
 
 def _warn(

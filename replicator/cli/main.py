@@ -113,6 +113,11 @@ VERBS: Final = {
         "log:log",
         "List the events of the log.",
     ),
+    "notifications": Verb(
+        LOOK,
+        "notifications:app",
+        "See and repeat what webhooks are told.",
+    ),
     "blame": Verb(
         LOOK,
         "blame:blame",

@@ -180,6 +180,9 @@ async def supervised(
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
     if services and (drills := schedule(application, targets)) is not None:
         services["drills"] = drills
+    if services and application.settings.notifications is not None:
+        watch = application.promise_watch()
+        services |= application.notifying().services(watch)
     lookout = await application.lookout(targets)
     if lookout is not None:
         services["web"] = lookout.poller

@@ -27,6 +27,12 @@ from replicator.config.logs import (
     LogSettings,
     SqliteLogSettings,
 )
+from replicator.config.notifications import (
+    AddressSettings,
+    DeadMansSwitchSettings,
+    NotificationsSettings,
+    WebhookSettings,
+)
 from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.settings import QueriesSettings, Settings, WatchSettings
@@ -50,7 +56,9 @@ from replicator.config.yaml_file import scalar
 __all__ = [
     "ENVIRONMENT_PREFIX",
     "RESTORE_VERBS",
+    "AddressSettings",
     "AzureStorageSettings",
+    "DeadMansSwitchSettings",
     "DeepStorageSettings",
     "DrillSettings",
     "DruidLoginSettings",
@@ -67,6 +75,7 @@ __all__ = [
     "LogSettings",
     "MetadataSettings",
     "MysqlSettings",
+    "NotificationsSettings",
     "ObjectLockSettings",
     "Origin",
     "PostgresqlSettings",
@@ -87,6 +96,7 @@ __all__ = [
     "TransferSettings",
     "WatchSettings",
     "WebSettings",
+    "WebhookSettings",
     "explain",
     "load",
     "overlap",

@@ -23,6 +23,7 @@ from replicator.config.checks import (
 from replicator.config.clusters import SourceSettings, Targets
 from replicator.config.drills import DrillSettings
 from replicator.config.logs import LogSettings
+from replicator.config.notifications import NotificationsSettings
 from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
 from replicator.config.storages import (
@@ -128,6 +129,8 @@ class Settings(Section):
     """The clusters that are kept equal to the source, by their names."""
     drill: DrillSettings = DrillSettings()
     """Place and limits of drills."""
+    notifications: NotificationsSettings | None = None
+    """Who is told when something breaks or is mended; default: nobody."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

@@ -193,6 +193,33 @@ class DrillEnded:
         return self.evidence is not None and self.evidence.is_good
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSent:
+    """An attempt to deliver a notification has ended."""
+
+    webhook: str
+    id: str
+    type: str
+    error: str
+    """Why it failed; empty: it has arrived."""
+    is_dead: bool
+    """Whether it is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationsQueued:
+    """How many notifications of a webhook wait, and how many were given up."""
+
+    webhook: str
+    waiting: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchCalled:
+    """The dead man's switch was called: all promises are kept."""
+
+
 Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
@@ -212,6 +239,9 @@ Observation: TypeAlias = (
     | FileUnsigned
     | BaseWritten
     | DrillEnded
+    | NotificationSent
+    | NotificationsQueued
+    | SwitchCalled
 )
 Observer: TypeAlias = Callable[[Observation], None]
 """Called on the event loop: must not block and must not raise."""

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from replicator.model.checkpoint import GAP_REASONS
 from replicator.model.observation import (
     ArchiveDamaged,
     BaseWritten,
@@ -19,12 +20,15 @@ from replicator.model.observation import (
     GapOpened,
     LogBegun,
     Muted,
+    NotificationSent,
+    NotificationsQueued,
     ObjectCopied,
     Observation,
     Observer,
     Polled,
     Progress,
     ScanBegun,
+    SwitchCalled,
     TargetPaused,
     VersionsMissed,
     Waiting,
@@ -92,6 +96,20 @@ class Metrics:
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
         self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
+        self._sent = counter(
+            "notifications_total",
+            "Attempts to deliver a notification, delivered or failed.",
+            *("webhook", "result"),
+        )
+        self._queued = gauge(
+            "notifications_queued",
+            "Notifications that wait for a webhook, and dead ones, which were given up.",
+            *("webhook", "state"),
+        )
+        self._switch = gauge(
+            "dead_mans_switch_last_call_timestamp_seconds",
+            "When the dead man's switch was last called, all promises being kept.",
+        )
 
     def observer(self, target: str | None, then: Observer) -> Observer:
         """Return an observer that counts for a target, or the watcher, and passes on."""
@@ -99,6 +117,8 @@ class Metrics:
         self._leader.labels(self._source, target)
         for result in ("good", "bad"):
             self._drills.labels(self._source, target, result)
+        for reason in GAP_REASONS if target else ():
+            self._gaps.labels(self._source, target, reason)  # an increase is seen from 0 on alone
         self._retries.labels(self._source, target)
         self._damaged.labels(self._source, target)
 
@@ -108,7 +128,7 @@ class Metrics:
 
         return observe
 
-    def _count(self, observation: Observation, target: str) -> None:
+    def _count(self, observation: Observation, target: str) -> None:  # noqa: C901 - a case each
         match observation:
             case EpochAcquired():
                 self._leader.labels(self._source, target).set(1)
@@ -123,6 +143,8 @@ class Metrics:
                 self._count_trouble(observation, target)
             case BaseWritten() | DrillEnded():
                 self._count_kept(observation, target)
+            case NotificationSent() | NotificationsQueued() | SwitchCalled():
+                self._count_told(observation)
             case (
                 Progress()
                 | LogBegun()
@@ -142,6 +164,21 @@ class Metrics:
             return
         result = "good" if observation.is_good else "bad"
         self._drills.labels(self._source, target, result).inc()
+
+    def _count_told(
+        self, observation: NotificationSent | NotificationsQueued | SwitchCalled
+    ) -> None:
+        match observation:
+            case SwitchCalled():
+                self._switch.labels(self._source).set(self._clock.now().timestamp())
+            case NotificationsQueued(webhook=webhook, waiting=waiting, dead=dead):
+                self._queued.labels(self._source, webhook, "waiting").set(waiting)
+                self._queued.labels(self._source, webhook, "dead").set(dead)
+            case NotificationSent(webhook=webhook, error=error):
+                result = "failed" if error else "delivered"
+                self._sent.labels(self._source, webhook, result).inc()
+            case _:
+                assert_never(observation)
 
     def _count_trouble(
         self, observation: GapOpened | Waiting | ArchiveDamaged | VersionsMissed, target: str

@@ -1,12 +1,13 @@
 """Looks at log and targets at intervals, and keeps what was seen last of each."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock, MetadataWriter
+from replicator.services.inspection.life import LifeSigns
 from replicator.services.inspection.status import LogStatus, Promises, StatusReader, TargetStatus
 from replicator.services.running.pause import pause
 
@@ -46,7 +47,10 @@ class Poller:
         targets: Mapping[str, Watched],
         clock: Clock,
         interval_s: float,
+        life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
     ) -> None:
+        """Take the parts; `life` reads which processes run, None: nobody asks."""
+        self._read_life = life
         self._status_reader = status_reader
         self._targets = targets
         self._clock = clock
@@ -55,11 +59,12 @@ class Poller:
         self.log_failure: Failure | None = None
         self.seen: dict[str, Seen] = {}
         self.failures: dict[str, Failure] = {}
+        self.life: LifeSigns | None = None
 
     @property
-    def names(self) -> Collection[str]:
-        """The targets that it looks at."""
-        return self._targets.keys()
+    def names(self) -> Sequence[str]:
+        """The targets that are looked at, sorted."""
+        return sorted(self._targets)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
@@ -71,6 +76,8 @@ class Poller:
         """Look once at everything that can be reached."""
         try:
             self.log = await self._status_reader.log()
+            if self._read_life is not None:
+                self.life = await self._read_life(self.log)
         except ReplicatorError as exc:
             self.log_failure = self._failed(self.log_failure, exc)
             return

@@ -817,6 +817,7 @@ NAMED_BY_USERS = {
     ("targets",),
     ("source", "other_deep_storages"),
     ("web", "control", "clients"),
+    ("notifications", "webhooks"),
 }
 
 

@@ -1,0 +1,88 @@
+"""Requests to the addresses of operators: webhooks, and a dead man's switch."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.errors import ConfigError, TransientError
+from replicator.model.shown import printable
+
+ANSWER_SHOWN_BYTES = 200
+"""Of an answer that is no success, for the operator; no more of it is read."""
+USER_AGENT = "druid-replicator"
+REDIRECTS = range(300, 400)
+
+
+class HttpCaller:
+    """A `Caller`; each request is a connection of its own, for they are few.
+
+    Args:
+        address: Gives the address of each request: a file that holds it may have changed.
+        ca_file: Certificates that are believed; None: the system's.
+        timeout_s: Longest wait for an answer.
+    """
+
+    def __init__(
+        self, address: Callable[[], str], *, ca_file: Path | None, timeout_s: float
+    ) -> None:
+        self._address, self._ca_file, self._timeout_s = address, ca_file, timeout_s
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        url = self._address()
+        host = urlsplit(url).netloc
+        try:
+            await self._post(url, host, body, headers)
+        except aiohttp.ClientConnectorCertificateError as exc:
+            raise ConfigError(
+                f"the certificate of {host} is not believed: {exc.certificate_error}",
+                hint="name who signed it in ca_file",
+            ) from None
+        except TimeoutError:
+            raise TransientError(f"{host} did not answer within {self._timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as exc:
+            # the words of aiohttp have the URL in them, which may be a secret
+            raise TransientError(f"{host} cannot be reached: {_why(exc)}") from None
+
+    async def _post(self, url: str, host: str, body: bytes, headers: Mapping[str, str]) -> None:
+        async with (
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s), auto_decompress=False
+            ) as session,
+            session.post(
+                URL(url, encoded=True),
+                data=body,
+                headers={"User-Agent": USER_AGENT, **headers},
+                allow_redirects=False,
+                ssl=self._tls(),
+                proxy=proxy_for(url),
+            ) as answer,
+        ):
+            if answer.status in REDIRECTS:
+                raise TransientError(
+                    f"{host} redirects, which is not followed (status {answer.status})",
+                    hint="configure the address that it redirects to",
+                )
+            if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                said = await answer.content.read(ANSWER_SHOWN_BYTES)
+                words = printable(said.decode(errors="replace")).strip()
+                raise TransientError(f"{host} answered {answer.status}: {words}".rstrip(": "))
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if self._ca_file is None:
+            return True
+        try:
+            return ssl.create_default_context(cafile=str(self._ca_file))
+        except OSError as exc:
+            raise ConfigError(f"ca_file {self._ca_file} cannot be read: {exc}") from None
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return exc.os_error.strerror or type(exc.os_error).__name__
+    return type(exc).__name__

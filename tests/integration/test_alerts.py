@@ -1,0 +1,253 @@
+"""The alerts and the dashboard of `deploy/`: each alert fires when what it watches is broken.
+
+What they read is scraped from a pipeline in memory; Prometheus' own program judges it.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from replicator.model.checkpoint import Gap
+from replicator.model.observation import (
+    ArchiveDamaged,
+    DrillEnded,
+    GapOpened,
+    NotificationsQueued,
+    VersionsMissed,
+    Waiting,
+)
+from tests.builders import segment
+from tests.servers import fetching
+from tests.servers.fixtures import on_a_desk_only
+from tests.servers.prometheus import Promtool, Scraped
+from tests.unit.services.inspection.test_status import unused
+from tests.unit.web.test_web import Client, Monitored
+
+pytestmark = pytest.mark.real
+PROJECT = Path(__file__).parents[2]
+DEPLOY = PROJECT / "deploy"
+RULES = DEPLOY / "prometheus" / "replicator-alerts.yml"
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+METRIC = re.compile(r"\breplicator_\w+")
+COUNTED = ("_bucket", "_count", "_sum")
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    with on_a_desk_only():
+        return fetching.promtool()
+
+
+@pytest.fixture
+def promtool(program: Path, tmp_path: Path) -> Promtool:
+    return Promtool(program, RULES, tmp_path)
+
+
+class Watched:
+    """A pipeline that is scraped; its clock goes on by as long as a scrape is repeated."""
+
+    def __init__(self, client: Client, monitored: Monitored) -> None:
+        self.client, self.monitored = client, monitored
+        self.clock = monitored.pipeline.clock
+        self.observe = monitored.metrics.observer("standby", lambda _: None)
+        self.watcher = monitored.metrics.observer(None, lambda _: None)
+        self.scrapes: list[Scraped] = []
+        self.published = 0
+
+    async def works(self, *, looks: bool = True, polls: bool = True) -> None:
+        """One minute in which all goes well, but for what is left out."""
+        pipeline = self.monitored.pipeline
+        self.published += 1
+        if polls:
+            pipeline.publish(segment(f"d{self.published}"))
+            await pipeline.cut(move_s=0)
+            await pipeline.follow()
+        if looks:
+            await self.monitored.poller.look()
+        await self.scrape()
+
+    async def scrape(self, minutes: int = 1) -> None:
+        text = await self.client.text("/metrics")
+        at_s = self.clock.now().timestamp()
+        self.scrapes.append(Scraped(text=text, at_s=at_s, minutes=minutes))
+        self.clock.move(60 * minutes)
+
+
+@pytest.fixture
+async def watched() -> AsyncIterator[Watched]:
+    monitored = Monitored()
+    async with monitored.served() as client:
+        found = Watched(client, monitored)
+        for _ in range(3):
+            await found.works()
+        yield found
+
+
+async def test_nothing_fires_while_all_is_well(watched: Watched, promtool: Promtool):
+    for _ in range(12):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == set()
+
+
+GAP = Gap(key="a", datasource="wiki", reason="object_missing", detail="", opened=7)  # type: ignore[arg-type]
+COUNTED_FAULTS: dict[str, Callable[[Watched], None]] = {
+    "ReplicatorRowVersionsMissed": lambda w: w.watcher(VersionsMissed(rows=3)),
+    "ReplicatorDrillFailed": lambda w: w.observe(DrillEnded(evidence=None, failure="disk full")),
+    "ReplicatorGap": lambda w: w.observe(GapOpened(gap=GAP)),
+    "ReplicatorHistoryDamaged": lambda w: w.observe(ArchiveDamaged(reason="a file is gone")),
+}
+
+
+@pytest.mark.parametrize("alert", COUNTED_FAULTS)
+async def test_what_happens_once_fires(watched: Watched, promtool: Promtool, alert: str):
+    COUNTED_FAULTS[alert](watched)
+    for _ in range(3):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {alert}
+
+
+async def test_a_source_that_does_not_answer_fires_and_breaks_the_promise(
+    watched: Watched, promtool: Promtool
+):
+    for _ in range(8):
+        await watched.works(polls=False)
+    assert promtool.firing(watched.scrapes) == {"ReplicatorSourceSilent", "ReplicatorPromiseBroken"}
+
+
+async def test_a_target_that_cannot_be_looked_at_fires(watched: Watched, promtool: Promtool):
+    watched.monitored.target.away = True
+    for _ in range(9):
+        watched.monitored.pipeline.publish(segment(f"x{len(watched.scrapes)}"))
+        await watched.monitored.pipeline.cut(move_s=0)
+        await watched.monitored.poller.look()
+        await watched.scrape()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorDown"}
+
+
+async def test_a_process_that_is_gone_fires(watched: Watched, promtool: Promtool):
+    watched.scrapes.append(Scraped(text="", at_s=watched.clock.now().timestamp(), minutes=9))
+    assert promtool.firing(watched.scrapes) == {"ReplicatorDown"}
+
+
+async def test_bytes_that_a_kill_could_take_fire(watched: Watched, promtool: Promtool):
+    pipeline = watched.monitored.pipeline
+    for _ in range(8):
+        watched.published += 1
+        row = unused(f"d{watched.published}", watched.clock.now() - timedelta(days=28))
+        pipeline.publish(row)
+        await pipeline.cut(move_s=0)
+        await watched.monitored.poller.look()
+        await watched.scrape()
+    assert "ReplicatorKillIsNear" in promtool.firing(watched.scrapes)
+
+
+async def test_a_target_that_no_process_writes_fires(promtool: Promtool):
+    monitored = Monitored()
+    async with monitored.served() as client:
+        watched = Watched(client, monitored)
+        await watched.scrape(minutes=5)
+        assert promtool.firing(watched.scrapes) == set()
+        await watched.scrape(minutes=8)
+        assert promtool.firing(watched.scrapes) == {"ReplicatorTargetWithoutWriter"}
+
+
+async def test_failures_that_do_not_pass_fire(watched: Watched, promtool: Promtool):
+    for _ in range(40):
+        for _ in range(5):
+            watched.observe(Waiting(what="copy", reason="503", delay_s=1))
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorRetries"}
+
+
+async def test_notifications_that_were_given_up_fire(watched: Watched, promtool: Promtool):
+    watched.watcher(NotificationsQueued(webhook="pager", waiting=0, dead=2))
+    for _ in range(7):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorNotificationsDead"}
+
+
+def test_the_rules_are_right_and_their_own_tests_pass(promtool: Promtool):
+    promtool.run("check", "rules", str(RULES))
+    promtool.run("test", "rules", str(RULES.with_suffix(".test.yml")))
+
+
+def test_each_alert_has_a_test_a_severity_and_a_line_of_advice():
+    rules = [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+    tests = RULES.with_suffix(".test.yml").read_text()
+    advice = (PROJECT / "docs" / "alerting.md").read_text()
+    for rule in rules:
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+        assert f"| `{rule['alert']}` |" in advice
+        assert tests.count(f"alertname: {rule['alert']}") >= 2, "it fires, and it does not"
+
+
+def documented() -> set[str]:
+    text = (PROJECT / "docs" / "monitoring.md").read_text().partition("## Metrics")[2]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {f"replicator_{name}" for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def without_part(metric: str) -> str:
+    return next((metric.removesuffix(end) for end in COUNTED if metric.endswith(end)), metric)
+
+
+@pytest.mark.parametrize("file", [RULES, *DASHBOARDS], ids=lambda file: file.name)
+def test_every_metric_that_is_used_exists(file: Path):
+    used = {without_part(name) for name in METRIC.findall(file.read_text())}
+    assert used
+    assert used <= documented()
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.name)
+def test_a_dashboard_has_panels_that_do_not_overlap_and_queries_that_parse(
+    file: Path, promtool: Promtool
+):
+    dashboard = json.loads(file.read_text())
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 10
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        taken |= cells
+        assert panel["description"]
+        assert panel["datasource"]["uid"] == "${datasource}"
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    named = {variable["name"] for variable in dashboard["templating"]["list"]}
+    assert set(re.findall(r"\$(\w+)", " ".join(expressions))) <= named
+    promtool.check([re.sub(r"\$\w+", "x", one) for one in expressions])
+
+
+async def test_every_panel_shows_something_of_a_pipeline_that_has_done_everything(
+    watched: Watched,
+):
+    """A query over labels that no series has would be an empty panel for ever."""
+    watched.observe(GapOpened(gap=replace(GAP, key="b")))
+    text = await watched.client.text("/metrics")
+    missing = {
+        name
+        for file in DASHBOARDS
+        for name in map(without_part, METRIC.findall(file.read_text()))
+        if name not in text
+    }
+    assert missing <= {
+        "replicator_drill_last_success_timestamp_seconds",
+        "replicator_kill_margin_seconds",
+        "replicator_notifications_queued",
+        "replicator_verify_last_success_timestamp_seconds",
+    }
