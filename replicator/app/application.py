@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -58,6 +58,7 @@ from replicator.ports import (
     Clock,
     DeepStorageReader,
     DruidCluster,
+    TellsRelease,
 )
 from replicator.services.history.reader import History
 from replicator.services.inspection.blame import Blamer
@@ -73,7 +74,6 @@ from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
 from replicator.services.running.heart import Heart
-from replicator.services.standby.creation import Created, create
 from replicator.services.standby.drain import Drain, OwnServices
 from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
@@ -320,19 +320,9 @@ class Application:
             observer=self.monitoring.observer(target.name),
         )
 
-    async def create(self, name: str, *, release: str | None, centralized: bool) -> Created:
-        """Prepare a target."""
-        target = self.target(name)
-        return await create(
-            metadata=target.metadata,
-            storage=target.storage,
-            druid=self.druid(name),
-            source=self.source_metadata(),
-            skew=partial(self.skew, name),
-            load_rules=load_rules(target.settings),
-            release=release,
-            centralized=centralized,
-        )
+    def source_status(self) -> TellsRelease | None:
+        """Return what tells the source's release; None without an address of its Druid."""
+        return source_status(self.settings, self._environ)
 
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid; None if the configuration has no address of it."""
@@ -371,8 +361,7 @@ class Application:
     async def skew(self, name: str) -> Skew:
         """Hold the source against the release of a target's Druid."""
         release = await self.ask_release(name)
-        source = source_status(self.settings, self._environ)
-        return await skew_of(self.source_metadata(), release, source_druid=source)
+        return await skew_of(self.source_metadata(), release, source_druid=self.source_status())
 
     def folders(self, name: str, skew: Skew) -> Sequence[FolderNote]:
         """Return what a target's release and its setting `unpacked` mean for folders."""
@@ -405,7 +394,6 @@ class Application:
         """Return the service that tries everything before anything else is done."""
         source = self.settings.watched
         return Checkup(
-            source=source.name,
             metadata=self.source_metadata(),
             storage=self.source_storage(),
             layout=source_layout(source),

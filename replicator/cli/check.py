@@ -1,11 +1,17 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
 from replicator.app import Application
 from replicator.app.privacy import open_to_others
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import OpenCall, Outcome, next_command
 from replicator.cli.findings import show_findings
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
+from replicator.services.inspection.checkup import Checkup, try_target
 from replicator.services.inspection.finding import Finding
 from replicator.services.standby.skew import Skew
 
@@ -14,17 +20,14 @@ from replicator.services.standby.skew import Skew
 async def check(call: OpenCall) -> Outcome:
     """Read the source, the log and an object of each kind; copy an object to each target."""
     application = call.application
-    checkup = application.checkup()
-    findings = [*await checkup.source(), *await checkup.log()]
+    checkup = None if application.settings.source is None else application.checkup()
+    findings = list[Finding]()
+    if checkup is not None:
+        findings += [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
-        target = application.target(name)
-        has_rows = target.settings.metadata is not None
-        tried = await checkup.target(name, target.metadata, target.storage, has_rows=has_rows)
-        if all(found.good for found in tried):
-            tried += await checkup.copies(application.copy_trial(name))
-        findings += tried
-        findings += await _releases(application, name) if has_rows else []
+        findings += await _target(application, checkup, name)
     findings += _exposed(application)
+    config = call.typed.config_path
     return Outcome(
         result={
             "findings": [
@@ -38,7 +41,7 @@ async def check(call: OpenCall) -> Outcome:
                 for f in findings
             ]
         },
-        show=lambda console: show_findings(console, findings),
+        show=lambda console: _show(console, findings, config, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
 
@@ -55,6 +58,26 @@ def _exposed(application: Application) -> list[Finding]:
         )
         for path in open_to_others(application.settings, application.target_names)
     ]
+
+
+async def _target(application: Application, checkup: Checkup | None, name: str) -> list[Finding]:
+    target, settings = application.target(name), application.settings
+    has_rows = target.settings.metadata is not None
+    source = None if settings.source is None else settings.source.name
+    found = await try_target(
+        name, target.metadata, target.storage, source=source, has_rows=has_rows
+    )
+    if checkup is None:
+        return found
+    if all(one.good for one in found):
+        found += await checkup.copies(application.copy_trial(name))
+    return [*found, *(await _releases(application, name) if has_rows else [])]
+
+
+def _show(console: Console, findings: Sequence[Finding], config: Path, *, runs: bool) -> None:
+    show_findings(console, findings)
+    if runs and all(one.good for one in findings):
+        console.print(f"next: {next_command('run', config)}", markup=False)
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -31,6 +32,7 @@ from replicator.web.document import document
 if TYPE_CHECKING:
     from replicator.app import Application
 
+DEFAULT_CONFIG = Path("replicator.yaml")
 BUG = 1
 BUG_HINT = (
     "report it to the project with the lines above, the command and the versions of Druid,"
@@ -124,6 +126,12 @@ def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
         raise SystemExit(signals.INTERRUPTED) from None
     except Exception as exc:  # noqa: BLE001 - the last word to whoever sees it
         _fail_by_a_bug(call, exc)
+
+
+def next_command(verb: str, config: Path) -> str:
+    """Return a verb as it is typed next, for the same configuration."""
+    where = "" if config == DEFAULT_CONFIG else f" --config {shlex.quote(str(config))}"
+    return f"replicator {verb}{where}"
 
 
 def print_document(call: Call, content: Mapping[str, Any]) -> None:

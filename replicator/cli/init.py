@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from replicator.app.trying import Trying
-from replicator.cli.command import Call, Outcome, in_loop
+from replicator.cli.command import Call, Outcome, in_loop, next_command
 from replicator.cli.interview import Interview, PasswordVariables, Question, questions
-from replicator.cli.verb import DEFAULT_CONFIG, local_verb
+from replicator.cli.verb import local_verb
 from replicator.config.starter import Starter
 from replicator.errors import ConfigError, RefusedError
 
@@ -143,8 +143,7 @@ def _outcome(config: Path, answered: Starter, environ: Mapping[str, str]) -> Out
         if part is not None and "password_env" in part
     ]
     unset = [name for name in variables if name not in environ]
-    where = "" if config == DEFAULT_CONFIG else f" --config {config}"
-    create = f"replicator target create {answered.target_name}{where}"
+    create = next_command(f"target create {answered.target_name}", config)
 
     def show(console: Console) -> None:
         console.print(f"wrote {config}")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from replicator.app.preparing import prepare
 from replicator.app.restoring import Place
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, parse_time
 from replicator.cli.console import Screen, good, paper
@@ -14,7 +15,7 @@ from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.when import (
     Moment,
 )
-from replicator.errors import ConfigError
+from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
 from replicator.model.holds import checked_name
 from replicator.model.rates import Rates
@@ -157,6 +158,7 @@ async def restore(
 async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     """Show what a restore would do, ask, and do it."""
     application, screen = call.application, call.screen
+    await _make_tables(call, request)
     restorer = await request.place.restorer(application)
     plan = await restorer.plan(
         request.point,
@@ -184,6 +186,28 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
         show=lambda console: show_done(console, plan, request.changed, screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
+
+
+async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
+    """Make the tables of an empty target that a store is restored into, by what the store holds.
+
+    Raises:
+        RefusedError: there are none, and nobody agreed to make them.
+    """
+    name, target = request.changed, call.application.target(request.changed)
+    if not request.place.from_store or await target.metadata.is_made():
+        return
+    if request.dry_run:
+        raise RefusedError(
+            f"target {name!r} has no tables of a Druid, and a plan compares its rows",
+            hint=f"`replicator target create {name}` makes them, by what the store holds",
+        )
+    if not (request.yes or call.as_json):
+        paper().print(f"{name} has no tables of a Druid yet: they are made before all else")
+    agree(name, yes=request.yes, doing="making Druid's tables")
+    created = await prepare(call.application, name, release=None, centralized=False)
+    if (tables := created.tables) is not None and not call.as_json:
+        paper().print(f"{name}: the tables of Druid {tables.release} were made: {tables.because}")
 
 
 def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:

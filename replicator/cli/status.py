@@ -7,9 +7,9 @@ from functools import partial
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import Call, OpenCall, Outcome
+from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
 from replicator.cli.paragraphs import Paragraph, paragraphs
-from replicator.cli.verb import DEFAULT_CONFIG, verb
+from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
 from replicator.model.words import (
     age_text,

@@ -6,7 +6,8 @@ import orjson
 import typer
 from rich.console import Console
 
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.app.preparing import prepare
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, next_command
 from replicator.cli.console import bad, good, note
 from replicator.cli.verb import verb
 from replicator.errors import CorruptionError
@@ -34,13 +35,13 @@ async def create(
     ] = False,
 ) -> Outcome:
     """Make a target's tables and folder, and say what its Druid must be told to be a standby."""
-    created = await call.application.create(
-        name, release=druid_release, centralized=centralized_schema
+    created = await prepare(
+        call.application, name, release=druid_release, centralized=centralized_schema
     )
     wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
     return Outcome(
         result=_json(created),
-        show=lambda console: _show(console, name, created, druid_release),
+        show=lambda console: _show(console, call, name, created, druid_release),
         exit_code=PARTLY_DONE if wrong else 0,
     )
 
@@ -83,6 +84,7 @@ def _json(created: Created) -> dict[str, Any]:
     found = {one.requirement.name: one for one in created.judged or ()}
     return {
         "tables_made": created.tables_made,
+        "tables_of_release": None if created.tables is None else created.tables.release,
         "settings_checked": created.judged is not None,
         "settings": [
             {
@@ -104,15 +106,39 @@ def _json(created: Created) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, name: str, created: Created, release: str | None) -> None:
-    tables = "were made" if created.tables_made else "were there"
-    if release is not None and not created.tables_made:
-        tables += f" and are left as they are, --druid-release {release} or not"
-    console.print(f"{name}: Druid's tables {tables}; its deep storage can be written")
+def _show(
+    console: Console, call: OpenCall, name: str, created: Created, release: str | None
+) -> None:
+    if call.application.target(name).settings.metadata is None:
+        console.print(f"{name}: an archive, it has no tables; its deep storage can be written")
+    else:
+        console.print(f"{name}: {_tables(created, release)}; its deep storage can be written")
+        _show_cluster(console, name, created)
+    where = next_command("check", call.typed.config_path)
+    console.print(f"next: {where}")
+
+
+def _tables(created: Created, release: str | None) -> str:
+    if (found := created.tables) is not None:
+        centralized = " with segment schemas" if found.centralized else ""
+        return f"Druid's tables of release {found.release}{centralized} were made: {found.because}"
+    if created.tables_made:
+        return "Druid's tables were made"
+    if release is not None:
+        return (
+            f"Druid's tables were there and are left as they are, --druid-release {release} or not"
+        )
+    return "Druid's tables were there"
+
+
+def _show_cluster(console: Console, name: str, created: Created) -> None:
     for obstacle in created.obstacles:
         console.print(bad("BAD "), f"  {obstacle.what}", sep="")
         console.print(f"      {obstacle.remedy}")
     _show_skew(console, created)
+    if created.judged is None and not created.tables_made:
+        console.print(f"its Druid is not known (targets.{name}.druid): its settings were not seen")
+        return
     if created.judged is None:
         console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
         for one in REQUIREMENTS:

@@ -15,9 +15,8 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from replicator.cli.command import Call, OpenCall, Outcome, finish, run
+from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome, finish, run
 
-DEFAULT_CONFIG = Path("replicator.yaml")
 ConfigPath = Annotated[
     Path,
     typer.Option(

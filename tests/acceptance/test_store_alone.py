@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.acceptance.test_cli import User, user
-from tests.servers.postgresql import Postgresql, connected
+from tests.servers.postgresql import Postgresql, connected, execute
 from tests.servers.process import Ended
 
 __all__ = ["user"]
@@ -88,6 +88,7 @@ async def test_a_store_is_enough(user: User):
     first, *_, before, last = sorted(rescuer.held)
     await says_what_it_can(rescuer)
     await refuses_the_rest(rescuer)
+    await makes_what_is_missing(rescuer, first)
     for offset in (before, first):
         assert (await rescuer.restores(offset)).code == 0
         await rescuer.has(offset)
@@ -97,6 +98,28 @@ async def test_a_store_is_enough(user: User):
     assert (proof.code, proof.result["good"]) == (0, True), proof.out
     await stays_where_it_is(rescuer)
     await names_what_is_altered(rescuer, before, last)
+
+
+async def makes_what_is_missing(rescuer: Rescuer, offset: int) -> None:
+    """Into a database without any table: those of the source's release, as the store shows."""
+    await execute(rescuer.target, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    looked = await rescuer.types("check")
+    assert looked.code == 1
+    assert "target create rescue" in looked.out
+    planned = await rescuer.types(*RESTORE, "--to-offset", str(offset), "--dry-run")
+    assert (planned.code, "target create rescue" in planned.err) == (4, True)
+    unasked = await rescuer.types(*RESTORE, "--to-offset", str(offset))
+    assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
+    made = await rescuer.restores(offset)
+    assert made.code == 0, made.err
+    assert "the tables of Druid 33 were made: the rows in the store of vault" in made.out
+    await rescuer.has(offset)
+    async with connected(rescuer.target) as connection:
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_name = $1"
+        found = {row[0] for row in await connection.fetch(columns, "druid_segments")}
+    assert "used_status_last_updated" in found
+    assert not found & {"indexing_state_fingerprint", "schema_fingerprint"}
+    assert (await rescuer.types("check")).code == 0
 
 
 async def says_what_it_can(rescuer: Rescuer) -> None:

@@ -20,7 +20,8 @@ DENIED_HINT: Final = (
     " (docs/postgresql.md has the statements)"
 )
 TABLE_HINT: Final = (
-    "check the schema and the table prefix; Druid makes its tables when it first starts"
+    "check the schema and the table prefix; Druid makes its tables when it first starts, and"
+    " `replicator target create` those of a target"
 )
 SHARED: Final = (
     "a pooler in transaction mode gives this session's server process to others in between"

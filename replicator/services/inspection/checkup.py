@@ -1,6 +1,7 @@
 """Tries everything that the services will need with a real round trip, before anything runs."""
 
 from replicator.errors import NotFoundError, ReplicatorError
+from replicator.model.checkpoint import TargetState
 from replicator.model.load_spec import Layout
 from replicator.ports import (
     CheckableLog,
@@ -28,7 +29,6 @@ class Checkup:
     def __init__(
         self,
         *,
-        source: str,
         metadata: SourceReader,
         storage: DeepStorageReader,
         layout: Layout,
@@ -36,7 +36,6 @@ class Checkup:
         history: History,
         clock: Clock,
     ) -> None:
-        self._source = source
         self._metadata = metadata
         self._storage = storage
         self._layout = layout
@@ -70,46 +69,55 @@ class Checkup:
         detail = f"{span.end - span.first} records" + ("" if cuts else ", no closed cut yet")
         return [Finding(what="log", good=True, detail=detail)]
 
-    async def target(
-        self, name: str, metadata: CheckableMetadata, storage: DeepStorage, *, has_rows: bool
-    ) -> list[Finding]:
-        """Read a target's tables and checkpoint; write, read and delete a probe.
-
-        `has_rows` says whether it is a cluster; an archive has no tables.
-        """
-        where = f"target {name} deep storage"
-        return [
-            *await self._target_metadata(name, metadata, has_rows=has_rows),
-            *await effective(where, storage),
-            *await try_target_storage(where, storage),
-        ]
-
     async def copies(self, trial: CopyTrial) -> list[Finding]:
         """Copy to a target by the real path; from the source what `source` has read before."""
         return await trial.run(self._storage, self._samples)
 
-    async def _target_metadata(
-        self, name: str, metadata: CheckableMetadata, *, has_rows: bool
-    ) -> list[Finding]:
-        what = f"target {name} metadata"
-        try:
-            if not await metadata.is_made():
-                return [_not_made(what, name)]
-            columns = await metadata.columns()
-            state = await metadata.state(self._source)
-            obstacles = await metadata.obstacles()
-        except ReplicatorError as exc:
-            return [failed(what, exc)]
-        at = f"at cut {state.checkpoint.cut}" if state.checkpoint else "nothing applied yet"
-        what = what if has_rows else f"target {name} checkpoint"
-        detail = f"{len(columns)} of Druid's tables, {at}" if has_rows else f"an archive, {at}"
-        return [
-            Finding(what=what, good=True, detail=detail),
-            *(
-                Finding(what=what, good=False, detail=one.what, hint=one.remedy)
-                for one in obstacles
-            ),
-        ]
+
+async def try_target(
+    name: str,
+    metadata: CheckableMetadata,
+    storage: DeepStorage,
+    *,
+    source: str | None,
+    has_rows: bool,
+) -> list[Finding]:
+    """Read a target's tables and checkpoint; write, read and delete a probe.
+
+    `source` is the name of the source that it follows, None where none is configured; `has_rows`
+    says whether it is a cluster: an archive has no tables.
+    """
+    where = f"target {name} deep storage"
+    return [
+        *await _target_metadata(name, metadata, source, has_rows=has_rows),
+        *await effective(where, storage),
+        *await try_target_storage(where, storage),
+    ]
+
+
+async def _target_metadata(
+    name: str, metadata: CheckableMetadata, source: str | None, *, has_rows: bool
+) -> list[Finding]:
+    what = f"target {name} metadata" if has_rows else f"target {name} checkpoint"
+    try:
+        if not await metadata.is_made():
+            return [_not_made(what, name)]
+        columns = await metadata.columns()
+        state = None if source is None else await metadata.state(source)
+        obstacles = await metadata.obstacles()
+    except ReplicatorError as exc:
+        return [failed(what, exc)]
+    tables = f"{len(columns)} of Druid's tables" if has_rows else "an archive"
+    return [
+        Finding(what=what, good=True, detail=f"{tables}{_at(state)}"),
+        *(Finding(what=what, good=False, detail=one.what, hint=one.remedy) for one in obstacles),
+    ]
+
+
+def _at(state: TargetState | None) -> str:
+    if state is None:
+        return ""
+    return f", at cut {state.checkpoint.cut}" if state.checkpoint else ", nothing applied yet"
 
 
 def _not_made(what: str, name: str) -> Finding:

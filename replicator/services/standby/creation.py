@@ -1,10 +1,11 @@
 """Prepares a target: Druid's tables, our own, its deep storage; and looks at its settings."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicator.errors import NotFoundError, RefusedError
 from replicator.model.cluster_config import COORDINATOR, aliases_of
+from replicator.model.druid_tables import TableRelease
 from replicator.model.load_rules import LoadRules, tiers
 from replicator.model.payload import parse
 from replicator.model.row import ConfigEntry, Kind, Rules
@@ -27,6 +28,8 @@ class Created:
 
     tables_made: bool
     """False: Druid, or an earlier run, had made them."""
+    tables: TableRelease | None
+    """What was made, where nobody had said it."""
     judged: tuple[Judged, ...] | None
     """The settings of its Druid; None: nobody knows where that is."""
     tiers_missing: tuple[str, ...]
@@ -44,34 +47,40 @@ async def create(
     metadata: NewMetadata,
     storage: NewStorage,
     druid: DruidCluster | None,
-    source: SourceReader,
+    source: SourceReader | None,
     skew: Callable[[], Awaitable[Skew]],
     load_rules: LoadRules,
     release: str | None,
+    found_out: Callable[[], Awaitable[TableRelease | None]],
     centralized: bool,
 ) -> Created:
     """Make what is missing; what is there is left as it is.
+
+    Without a `source` there are no rules to look at. `found_out` returns which tables are needed,
+    where there are none and nobody said a release.
 
     Raises:
         ConfigError: a privilege is missing, or the release's tables are not known.
         RefusedError: there are no tables, and nobody said for which release.
         TransientError: a server is away.
     """
-    made = await _made(metadata, release, centralized=centralized)
+    made, tables = await _made(metadata, release, found_out, centralized=centralized)
     await storage.create()
     obstacles = tuple(await metadata.obstacles())
-    if druid is None:
+    if druid is None or source is None:
         return Created(
             tables_made=made,
-            judged=None,
+            tables=tables,
+            judged=None if druid is None else judge(await druid.properties()),
             tiers_missing=(),
             aliases_missing={},
-            skew=await skew(),
+            skew=Skew(source=None, target=None) if source is None else await skew(),
             obstacles=obstacles,
         )
     missing = await _tiers_missing(source, load_rules, druid)
     return Created(
         tables_made=made,
+        tables=tables,
         judged=judge(await druid.properties()),
         tiers_missing=missing,
         aliases_missing={
@@ -82,15 +91,25 @@ async def create(
     )
 
 
-async def _made(metadata: NewMetadata, release: str | None, *, centralized: bool) -> bool:
+async def _made(
+    metadata: NewMetadata,
+    release: str | None,
+    found_out: Callable[[], Awaitable[TableRelease | None]],
+    *,
+    centralized: bool,
+) -> tuple[bool, TableRelease | None]:
     try:
-        return await metadata.create(release, centralized=centralized)
+        return await metadata.create(release, centralized=centralized), None
     except NotFoundError as exc:
-        raise RefusedError(
-            f"{exc}; nothing was made",
-            hint="say --druid-release 33.0.0, or which one the target runs; or start its"
-            " Coordinator once, which makes them",
-        ) from exc
+        if (found := await found_out()) is None:
+            raise RefusedError(
+                f"{exc}; nothing was made",
+                hint="say --druid-release 33.0.0, or which one the target runs; or start its"
+                " Coordinator once, which makes them",
+            ) from exc
+    both = centralized or found.centralized
+    made = await metadata.create(found.release, centralized=both)
+    return made, replace(found, centralized=both)
 
 
 async def _tiers_missing(

@@ -1,11 +1,12 @@
 """What a target is told before anything is applied to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from replicator.errors import NotFoundError, RefusedError
+from replicator.model.druid_tables import TableRelease
 from replicator.model.load_rules import LoadRules
 from replicator.model.promotion import SupervisorState
 from replicator.model.standby import REQUIREMENTS, Verdict, judge
@@ -73,8 +74,17 @@ async def unknown_releases() -> Skew:
     return Skew(source=None, target=None)
 
 
+async def nothing_found() -> TableRelease | None:
+    return None
+
+
 async def created(
-    place: Place, druid: Druid | None, *, release: str | None = None, load_rules: LoadRules
+    place: Place,
+    druid: Druid | None,
+    *,
+    release: str | None = None,
+    load_rules: LoadRules,
+    found_out: Callable[[], Awaitable[TableRelease | None]] = nothing_found,
 ) -> Created:
     pipeline = Pipeline()
     pipeline.publish(rules("wiki", payload=json_bytes([HOT])))
@@ -89,6 +99,7 @@ async def created(
         skew=unknown_releases,
         load_rules=load_rules,
         release=release,
+        found_out=found_out,
         centralized=False,
     )
 
@@ -101,6 +112,25 @@ async def test_tables_are_made_for_the_release_that_was_said():
     done = await created(place, None, release="33.0.0", load_rules=LoadRules())
     assert (done.tables_made, done.judged, done.tiers_missing) == (True, None, ())
     assert done.obstacles == (Obstacle(what="no key", remedy="make one"),)
+
+
+async def test_tables_that_nobody_named_are_those_that_are_needed():
+    """They are asked for only where there are none, and what was said comes first."""
+    needed = TableRelease(release="33", centralized=True, because="the source has them")
+    asked: list[int] = []
+
+    async def found_out() -> TableRelease | None:
+        asked.append(1)
+        return needed
+
+    place = Place()
+    done = await created(place, None, load_rules=LoadRules(), found_out=found_out)
+    assert (done.tables_made, done.tables, place.releases) == (True, needed, [None, "33"])
+    said = await created(
+        Place(), None, release="37.0.0", load_rules=LoadRules(), found_out=found_out
+    )
+    there = await created(Place(has_tables=True), None, load_rules=LoadRules(), found_out=found_out)
+    assert (said.tables, there.tables, len(asked)) == (None, None, 1)
 
 
 async def test_tiers_that_the_target_does_not_have_are_named_by_their_new_names():
