@@ -27,6 +27,7 @@ from replicator.services.running.supervisor import Service, stop_on_signals, sup
 
 if TYPE_CHECKING:
     from replicator.control.service import Control
+    from replicator.page.service import Page
 
 RUN, SERVE = "run", "serve"
 CONTROLLED: Final = frozenset({RUN, SERVE})
@@ -190,14 +191,15 @@ async def supervised(
     drain_s = application.settings.drain_s
     stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
     async with AsyncExitStack() as stack:
-        if command in CONTROLLED and (control := controlled(call, lookout)) is not None:
+        if command in CONTROLLED and (offered := controlled(call, lookout)) is not None:
+            control, services["page"] = offered
             services["control"] = await stack.enter_async_context(control)
         await supervise(services, stop=stop, drain_s=drain_s)
     return _done({}, "stopped; the next start goes on from here")
 
 
-def controlled(call: OpenCall, lookout: Lookout | None) -> "Control | None":
-    """Return the control API; None where `run` has none configured.
+def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page] | None":
+    """Return the control API and its page; None where `run` has none configured.
 
     Raises:
         ConfigError: none is configured, and it was asked for.
@@ -208,6 +210,7 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "Control | None":
         return None
     from replicator.control.launch import Program  # noqa: PLC0415 - most runs do without
     from replicator.control.service import Control, control_folder  # noqa: PLC0415
+    from replicator.page.service import Page  # noqa: PLC0415
 
     folder = control_folder(application.settings)
     assert lookout is not None and web is not None and web.control is not None  # noqa: S101, PT018
@@ -218,7 +221,10 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "Control | None":
         folder=folder,
         document_bytes_max=web.control.jobs.answer_bytes_max,
     )
-    return Control(application, lookout, program)
+    page = Page(application, lookout.poller)
+    control = Control(application, lookout, program, routes=page.routes)
+    control.jobs.subscribe(lambda _: page.refresh())
+    return control, page
 
 
 def _done(result: Mapping[str, object], text: str) -> Outcome:

@@ -69,16 +69,13 @@ async def test_the_demo_runs_to_its_end_and_what_it_suggests_works(forks: Proces
     _, _, invited = ended.out.partition("It is still there, in ")
     folder = invited.partition(":\n")[0]
     typed = [line.partition(" -m replicator ")[2].split() for line in invited.splitlines()]
-    *lines, running, stop = [line for line in typed if line]
+    *lines, stop = [line for line in typed if line]
     environ = {"REPLICATOR_CONFIG": f"{folder}/replicator.yaml"}
     try:
         assert [line[0] for line in lines] == ["blame", "points", "rollback", "status"]
         codes = [(await forks.run(*line, env=environ, within_s=120)).code for line in lines]
         assert codes[:3] == [0, 0, 0]
         assert codes[3] in {0, 10}, "nobody has polled for a while, on a busy machine"
-        process = await forks.start(*running, env=environ)
-        await process.says("cut applied", within_s=120)
-        assert (await process.terminate()).code == 0
     finally:
         stopped = await forks.run(*stop, within_s=120)
     assert (stopped.code, f"{folder} is gone" in stopped.out) == (0, True)

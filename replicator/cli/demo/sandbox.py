@@ -67,8 +67,12 @@ class Stage:
 
     def add_other(self) -> None:
         """Configure the second target: only the last chapter needs it."""
+        self.add(self.other_config)
+
+    def add(self, settings: str) -> None:
+        """Add settings to the configuration's end."""
         with self.config.open("a") as config:
-            config.write(self.other_config)
+            config.write(settings)
 
     async def is_followed(self) -> bool:
         """Whether the standby's tables say what the source's say, asked of both directly."""
@@ -80,7 +84,7 @@ class Stage:
             *self.command(*args),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=self._environ(),
+            env=self.environ(),
         )
         out, err = await process.communicate()
         if process.returncode not in may_exit:
@@ -107,7 +111,7 @@ class Stage:
                 *self.command("run", "--target", TARGET),
                 stdout=log,
                 stderr=log,
-                env=self._environ(),
+                env=self.environ(),
             )
         try:
             yield
@@ -116,7 +120,8 @@ class Stage:
                 process.terminate()
             await process.wait()
 
-    def _environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """Return this process's variables, but for the one that names a configuration."""
         return {key: value for key, value in os.environ.items() if key != "REPLICATOR_CONFIG"}
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from replicator.adapters.scratch import postgresql as embedded_postgresql
+from replicator.cli.demo.kept_page import KeptPage, end_page, keep_page
 from replicator.cli.demo.recording import Step, steps
 from replicator.cli.demo.sandbox import OTHER, SOURCE, TARGET, DemoError, Stage, stage
 from replicator.errors import ReplicatorError
@@ -52,9 +53,10 @@ def _stop(directory: Path | None) -> None:
         return
     if not (folder / "replicator.yaml").exists() or not (folder / "postgresql").exists():
         raise DemoError(f"{folder} is no folder of a demo; nothing was removed")
+    end_page(folder)
     asyncio.run(embedded_postgresql.stop(folder / "postgresql"))
     shutil.rmtree(folder)
-    typer.echo(f"stopped its PostgreSQL; {folder} is gone")
+    typer.echo(f"stopped its page and its PostgreSQL; {folder} is gone")
 
 
 def _folder(directory: Path | None) -> Path:
@@ -76,13 +78,14 @@ async def _demo(folder: Path, *, keep: bool) -> None:
     try:
         async with stage(folder, keep=keep) as made:
             await Story(made, console).tell()
+            if keep:
+                _say_what_is_there(console, folder, await keep_page(made))
     except BaseException:
+        end_page(folder)
         await embedded_postgresql.stop(folder / "postgresql")
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if keep:
-        _say_what_is_there(console, folder)
-    else:
+    if not keep:
         shutil.rmtree(folder)
 
 
@@ -252,20 +255,23 @@ def _list(value: object) -> list[dict[str, Any]]:
     return value
 
 
-def _say_what_is_there(console: Console, folder: Path) -> None:
+def _say_what_is_there(console: Console, folder: Path, page: KeptPage) -> None:
     program = sys.argv[0]
     if program.endswith("__main__.py"):
         program = f"{sys.executable} -m replicator"
     console.print(
         f"""
+Its page: {page.url}
+  sign in with {page.token}
+There the accident has just happened again: the page brings `orders` back in three steps.
+
 It is still there, in {folder}:
   export REPLICATOR_CONFIG={folder}/replicator.yaml
   {program} blame orders
   {program} points
   {program} rollback orders --on {TARGET} --to before-drop --yes
   {program} status
-  {program} run --resume
-Each of them works as it stands; `run` goes on until Ctrl-C. End it with
+Each of them works as it stands; `run` goes on in the background. End all of it with
   {program} demo --stop --directory {folder}""",
         markup=False,
     )

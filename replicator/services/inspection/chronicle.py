@@ -43,7 +43,7 @@ class CutColumns:
     new_bytes: Column
     """Unpacked size of the segments that are new in the cut."""
     lost: Column
-    """Number of segments that the cut marked unused or removed."""
+    """Number of used segments that the cut marked unused or removed."""
 
     def __len__(self) -> int:
         return len(self.offsets)

@@ -45,11 +45,18 @@ class SegmentTally:
     used_again: int = 0
     changed: int = 0
     removed: int = 0
+    removed_used: int = 0
+    """Number of the removed ones that were used until then."""
 
     @property
     def does_harm(self) -> bool:
         """Whether segments were marked unused or removed."""
         return bool(self.unused or self.removed)
+
+    @property
+    def lost(self) -> int:
+        """Number of segments that were used, and are not any more."""
+        return self.unused + self.removed_used
 
     def words(self) -> str:
         """Return the summary, with harmful changes first."""
@@ -82,7 +89,7 @@ class Happening:
     new_segments: int = 0
     new_bytes: int = 0
     lost_segments: int = 0
-    """Number of segments marked unused or removed."""
+    """Number of used segments that were marked unused or removed: an accident, perhaps."""
 
 
 class CutSummaries:
@@ -146,7 +153,7 @@ class CutSummaries:
             harmed=tuple(harmed[:HARMED_MAX]),
             new_segments=sum(tally.new for tally in tallies.values()),
             new_bytes=sum(tally.new_bytes for tally in tallies.values()),
-            lost_segments=sum(tally.unused + tally.removed for tally in tallies.values()),
+            lost_segments=sum(tally.lost for tally in tallies.values()),
         )
 
     def _count(self, one: EventSubject, size_bytes: int, tallies: dict[str, SegmentTally]) -> None:
@@ -158,6 +165,7 @@ class CutSummaries:
         tally = tallies[name]
         if one.is_removal:
             tally.removed += 1
+            tally.removed_used += before is not None and before.used
             self.book.put(key, None)
             return
         now = BookedSegment(name, bool(one.used), size_bytes)

@@ -1,0 +1,126 @@
+"""What one target can restore, as the timeline shows it: windows, gaps, and marks in time. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from replicator.model.checkpoint import Gap
+from replicator.model.drill import Evidence
+from replicator.model.holds import Hold, NamedPoint
+from replicator.page.notes import StoreNotes
+from replicator.page.timeline import COLUMNS_MAX
+from replicator.services.inspection.chronicle import Column, CutColumns, milliseconds_of, time_of
+
+MARKS_MAX: Final = 500
+"""Points, and as many holds, that one answer has: the newest."""
+WINDOWS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A stretch of time."""
+
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapStretch(Stretch):
+    """Cuts without some rows."""
+
+    rows: int
+    """Number of rows with a gap that begins in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointMark:
+    """A cut that has a name, or is held."""
+
+    point: NamedPoint
+    hold: Hold | None
+    """None: it has a name, which keeps nothing."""
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One target's part of the timeline."""
+
+    windows: tuple[Stretch, ...]
+    gaps: tuple[GapStretch, ...]
+    marks: tuple[PointMark, ...]
+    drills: tuple[Evidence, ...]
+    held_back: int
+    """Number of windows and marks that are not shown, beyond the limits."""
+
+
+def lane(notes: StoreNotes, cuts: CutColumns, *, until: datetime, columns_max: int) -> Lane:
+    """Return a target's lane; a gap that is open reaches to `until`."""
+    windows = [
+        Stretch(begins=one.first.closed.source_time, ends=one.last.closed.source_time)
+        for one in notes.windows.windows
+    ]
+    marks = _marks(notes)
+    return Lane(
+        windows=tuple(windows[-WINDOWS_MAX:]),
+        gaps=tuple(gap_stretches(notes.gaps, cuts, until=until, columns_max=columns_max)),
+        marks=tuple(marks[-MARKS_MAX:]),
+        drills=tuple(notes.drills),
+        held_back=max(0, len(windows) - WINDOWS_MAX) + max(0, len(marks) - MARKS_MAX),
+    )
+
+
+def gap_stretches(
+    gaps: Sequence[Gap], cuts: CutColumns, *, until: datetime, columns_max: int
+) -> list[GapStretch]:
+    """Return where rows are missing: gaps that a screen could not tell apart are one."""
+    if not len(cuts) or not gaps:
+        return []
+    ends_ms = milliseconds_of(until)
+    opened = _times_ms(cuts, np.array([gap.opened for gap in gaps], np.int64))
+    closed = _times_ms(
+        cuts, np.array([gap.closed if gap.closed is not None else -1 for gap in gaps], np.int64)
+    )
+    closed[[gap.closed is None for gap in gaps]] = ends_ms
+    step = max(1, (ends_ms - int(opened.min())) // max(1, min(columns_max, COLUMNS_MAX)))
+    found = list[GapStretch]()
+    for index in np.argsort(opened, kind="stable"):
+        begins, ends = time_of(int(opened[index])), time_of(int(closed[index]))
+        if found and begins <= time_of(milliseconds_of(found[-1].ends) + step):
+            last = found.pop()
+            begins, ends = last.begins, max(last.ends, ends)
+            found.append(GapStretch(begins=begins, ends=ends, rows=last.rows + 1))
+        else:
+            found.append(GapStretch(begins=begins, ends=ends, rows=1))
+    return found
+
+
+def restores(notes: StoreNotes, offset: int) -> bool:
+    """Return whether a store alone restores the cut at an offset."""
+    found = notes.windows
+    if any(one.first.offset <= offset <= one.last.offset for one in found.windows):
+        return True
+    return any(hold.point.offset == offset for hold in found.holds)
+
+
+def _times_ms(cuts: CutColumns, offsets: Column) -> Column:
+    places = np.searchsorted(cuts.offsets, offsets)
+    return cuts.times_ms[np.minimum(places, len(cuts) - 1)].copy()
+
+
+def _marks(notes: StoreNotes) -> list[PointMark]:
+    log_id = notes.windows.log_id
+    named = [
+        PointMark(point=point, hold=None, expired=notes.windows.has_expired(log_id, point.offset))
+        for point in notes.named
+        if point.log_id == log_id
+    ]
+    held = [
+        PointMark(point=hold.point, hold=hold, expired=not hold.holds_at(notes.looked_at))
+        for hold in notes.holds
+        if hold.point.log_id == log_id
+    ]
+    return sorted([*named, *held], key=lambda one: one.point.offset)

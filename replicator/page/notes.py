@@ -1,0 +1,109 @@
+"""What a target's store says of itself: windows, points, holds, drills; read now and then."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from replicator.errors import ReplicatorError
+from replicator.model.checkpoint import Gap
+from replicator.model.drill import Evidence
+from replicator.model.holds import Hold, NamedPoint
+from replicator.ports import Area, Clock, MetadataWriter
+from replicator.services.store.drill_record import DrillRecord
+from replicator.services.store.points import StorePoints
+from replicator.services.store.store import Store
+from replicator.services.store.windows import Windows, windows
+
+DRILLS_MAX: Final = 50
+"""Newest drills that are shown."""
+PAUSE_MIN_S: Final = 10.0
+"""Least time between two looks into one store."""
+PAUSE_PER_SECOND: Final = 50
+"""A look into a store that takes a second is followed by a pause of so many: 2 % at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreNotes:
+    """What one target's store said at one moment."""
+
+    looked_at: datetime
+    windows: Windows
+    named: Sequence[NamedPoint]
+    holds: Sequence[Hold]
+    gaps: Sequence[Gap]
+    """Gaps of all cuts of this log, those that are closed as well."""
+    drills: Sequence[Evidence]
+    """The newest, newest first."""
+    faults: Sequence[str]
+    """Messages for files that are missing or altered."""
+
+
+class NotesReader:
+    """Reads the notes of one target, no more often than they are worth.
+
+    Args:
+        source: Name of the source cluster.
+        metadata: The target's metadata store, which keeps its gaps.
+        area: The replicator's own files in the target's store.
+        store: Opens the store for one look.
+        clock: Ends holds and stamps notes.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        metadata: MetadataWriter,
+        area: Area,
+        store: Callable[[], Store],
+        clock: Clock,
+    ) -> None:
+        self._source, self._metadata, self._store = source, metadata, store
+        self._clock = clock
+        self._drills = DrillRecord(area)
+        self._log_id = ""
+        self._due_s = 0.0
+        self.notes: StoreNotes | None = None
+        """The last notes of this log; None: there are none yet."""
+        self.failure: ReplicatorError | None = None
+        """Why the notes are old; None: they are not."""
+
+    def refresh(self) -> None:
+        """Have the next look read again, whenever the last one was."""
+        self._due_s = 0.0
+
+    async def look(self, log_id: str) -> None:
+        """Read the notes on one log again, if they are due."""
+        loop = asyncio.get_running_loop()
+        if log_id != self._log_id:
+            self.notes, self._log_id, self._due_s = None, log_id, 0.0
+        begun_s = loop.time()
+        if not log_id or begun_s < self._due_s:
+            return
+        try:
+            self.notes = await self._read(log_id)
+            self.failure = None
+        except ReplicatorError as exc:
+            self.failure = exc
+        took_s = loop.time() - begun_s
+        self._due_s = loop.time() + max(PAUSE_MIN_S, PAUSE_PER_SECOND * took_s)
+
+    async def _read(self, log_id: str) -> StoreNotes:
+        store = self._store()
+        points = StorePoints(store, clock=self._clock)
+        found = await windows(store, log_id, points)
+        named, altered = await points.points()
+        holds, altered_holds = await points.readable_holds()
+        drills, altered_drills = await self._drills.newest(DRILLS_MAX)
+        faults = dict.fromkeys([*found.faults, *altered, *altered_holds, *altered_drills])
+        return StoreNotes(
+            looked_at=self._clock.now(),
+            windows=found,
+            named=named,
+            holds=holds,
+            gaps=tuple(await self._metadata.gaps(self._source, log_id)),
+            drills=drills,
+            faults=tuple(faults),
+        )

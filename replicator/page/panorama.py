@@ -1,0 +1,141 @@
+"""Looks at log, targets and their stores at intervals, so that each request costs nothing there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from replicator.errors import ReplicatorError
+from replicator.model.event import Offset
+from replicator.page.notes import NotesReader, StoreNotes
+from replicator.page.trend import TargetSample, Trend
+from replicator.ports import Clock
+from replicator.services.inspection.chronicle import Chronicle
+from replicator.services.inspection.life import LifeSigns
+from replicator.services.inspection.poller import Poller
+from replicator.services.inspection.status import LogStatus, SourceStatus
+from replicator.services.inspection.trouble import Seen
+from replicator.services.running.pause import pause, unless
+from replicator.web.status_report import StatusReport
+
+NOTHING_READ: Final = LogStatus(
+    log_id="", records=0, last=None, first=Offset(0), unknown="it was not looked at yet"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What else is asked at each look, beside log and targets."""
+
+    life: Callable[[LogStatus], Awaitable[LifeSigns]]
+    source: Callable[[], Awaitable[SourceStatus]]
+
+
+class Panorama:
+    """What was seen last of everything that the page shows.
+
+    Args:
+        poller: Looks at log and targets; somebody else runs it.
+        chronicle: Follows the log.
+        notes: Reads the store of each target.
+        surroundings: Asks for the rest.
+        clock: Stamps looks.
+        interval_s: Time between two looks, in seconds.
+        records_per_look_max: Records of the log that one look reads.
+    """
+
+    def __init__(
+        self,
+        *,
+        poller: Poller,
+        chronicle: Chronicle,
+        notes: Mapping[str, NotesReader],
+        surroundings: Surroundings,
+        clock: Clock,
+        interval_s: float,
+        records_per_look_max: int,
+    ) -> None:
+        self.poller, self.chronicle, self._notes = poller, chronicle, notes
+        self.trend = Trend()
+        self.clock = clock
+        self.is_read = False
+        """Whether the log was read to its end: what is counted of it is complete."""
+        self.log_failure: ReplicatorError | None = None
+        self._surroundings = surroundings
+        self._interval_s, self._records_max = interval_s, records_per_look_max
+        self._life: LifeSigns | None = None
+        self._source: SourceStatus | None = None
+        self._wanted = asyncio.Event()
+
+    def refresh(self) -> None:
+        """Look again at once: something was changed by this service."""
+        for reader in self._notes.values():
+            reader.refresh()
+        self._wanted.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set."""
+        while not stop.is_set():
+            await self.look()
+            if self.is_read or self.log_failure is not None:
+                await unless(stop, pause(self._wanted, self._interval_s))
+
+    async def look(self) -> None:
+        """Look once, and read at most `records_per_look_max` records of the log."""
+        self._wanted.clear()
+        log = self._log
+        self._source = await self._surroundings.source()
+        self._life = await self._surroundings.life(log)
+        for reader in self._notes.values():
+            await reader.look(log.log_id)
+        try:
+            self.is_read = await self.chronicle.read_on(records_max=self._records_max)
+            self.log_failure = None
+        except ReplicatorError as exc:
+            self.log_failure = exc
+        self.trend.add(self.clock.now(), self._samples())
+
+    def notes(self, target: str) -> StoreNotes | None:
+        """Return the last notes of a target; None if its store was not read yet."""
+        return self._notes[target].notes
+
+    def notes_failure(self, target: str) -> ReplicatorError | None:
+        """Return why a target's store cannot be read at the moment; None: it can."""
+        return self._notes[target].failure
+
+    @property
+    def targets(self) -> list[str]:
+        """All that are looked at, sorted."""
+        return sorted(self._notes)
+
+    @property
+    def report(self) -> StatusReport | None:
+        """What `status` would say; None before the first look."""
+        if self._life is None or self._source is None:
+            return None
+        poller = self.poller
+        seen = Seen(
+            life=self._life,
+            source=self._source,
+            log=self._log,
+            targets=[one.status for _, one in sorted(poller.seen.items())],
+            failures={name: failure.error for name, failure in poller.failures.items()},
+        )
+        windows = {name: notes.windows for name in self.targets if (notes := self.notes(name))}
+        return StatusReport(seen=seen, restorable=windows)
+
+    @property
+    def _log(self) -> LogStatus:
+        poller = self.poller
+        if poller.log_failure is not None:
+            return replace(poller.log or NOTHING_READ, unknown=str(poller.log_failure.error))
+        return poller.log or NOTHING_READ
+
+    def _samples(self) -> dict[str, TargetSample]:
+        return {
+            name: TargetSample(
+                lag_s=None if one.status.lag is None else one.status.lag.total_seconds(),
+                pending_bytes=one.status.pending.size_bytes if one.status.pending else None,
+            )
+            for name, one in self.poller.seen.items()
+        }

@@ -1,0 +1,62 @@
+"""The page of one configured application: what looks for it, and the routes that show it."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from replicator.app import Application
+from replicator.app.target import store_of
+from replicator.control.routes import Route
+from replicator.page.notes import NotesReader
+from replicator.page.panorama import Panorama, Surroundings
+from replicator.page.routes import PageRoutes
+from replicator.services.inspection.chronicle import Chronicle
+from replicator.services.inspection.poller import Poller
+from replicator.services.inspection.status import look_at_source
+
+
+class Page:
+    """A service that looks, beside the poller of the same application.
+
+    Args:
+        application: The configured application, whose `web.control` is set.
+        poller: Looks at log and targets; somebody else runs it.
+    """
+
+    def __init__(self, application: Application, poller: Poller) -> None:
+        web = application.settings.web
+        assert web is not None  # noqa: S101 - it has `control`
+        self._panorama = Panorama(
+            poller=poller,
+            chronicle=Chronicle(application.history),
+            notes={name: _notes(application, name) for name in poller.names},
+            surroundings=Surroundings(
+                life=application.life, source=partial(look_at_source, application.source_metadata())
+            ),
+            clock=application.clock,
+            interval_s=web.status_interval_s,
+            records_per_look_max=web.records_per_look_max,
+        )
+        source = application.source_name
+        self.routes: Sequence[Route] = PageRoutes(
+            self._panorama, application.history, source=source
+        ).routes()
+
+    def refresh(self) -> None:
+        """Look again at once: something was changed."""
+        self._panorama.refresh()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set."""
+        await self._panorama.run(stop)
+
+
+def _notes(application: Application, name: str) -> NotesReader:
+    target = application.target(name)
+    return NotesReader(
+        source=application.source_name,
+        metadata=target.metadata,
+        area=target.area(),
+        store=partial(store_of, target),
+        clock=application.clock,
+    )

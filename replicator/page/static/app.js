@@ -1,0 +1,114 @@
+// The shell: who is signed in, which view is shown, and what all views share.
+
+import { h, render } from "./vendor/preact.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { html } from "./html.js";
+import { onSignedOut, signIn, signOut, token, useAnswer } from "./api.js";
+import { printable, setServiceTime } from "./words.js";
+import { Overview } from "./overview.js";
+import { Datasources } from "./datasources.js";
+import { Events } from "./events.js";
+import { Restore } from "./restore.js";
+import { Drills } from "./drills.js";
+import { Jobs } from "./jobs.js";
+
+const LOOK_MS = 5_000;
+const VIEWS = [
+  ["overview", "Overview", Overview],
+  ["datasources", "Datasources", Datasources],
+  ["log", "Log", Events],
+  ["restore", "Restore", Restore],
+  ["drills", "Drills", Drills],
+  ["jobs", "Jobs", Jobs],
+];
+const ROLES = ["viewer", "operator", "admin"];
+
+function route() {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [view, ...rest] = path.split("/");
+  return { view: view || "overview", rest, query: new URLSearchParams(query) };
+}
+
+function useRoute() {
+  const [at, setAt] = useState(route);
+  useEffect(() => {
+    const moved = () => setAt(route());
+    addEventListener("hashchange", moved);
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  return at;
+}
+
+function SignIn({ done, said }) {
+  const [text, setText] = useState("");
+  const submit = (event) => {
+    event.preventDefault();
+    signIn(text.trim());
+    done();
+  };
+  return html`<main class="sign-in">
+    <form class="card" onSubmit=${submit}>
+      <h1>druid-replicator</h1>
+      <label for="token">Token</label>
+      <input id="token" type="password" autocomplete="current-password" required spellcheck="false"
+        value=${text} onInput=${(event) => setText(event.target.value)} />
+      ${said && html`<p class="said bad" role="alert">${said}</p>`}
+      <button class="primary" type="submit">Sign in</button>
+      <p class="quiet">The token stays in this tab and is gone when you close it.
+        An administrator makes one with <code>replicator token create NAME</code>.</p>
+    </form>
+  </main>`;
+}
+
+function Header({ at, me, overview }) {
+  const source = me?.source;
+  return html`<header class="top">
+    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to content</a>
+    <div class="brand">
+      <img src="icon.svg" alt="" width="24" height="24" />
+      <span class="name">druid-replicator</span>
+      ${source && html`<bdi class="source">${printable(source)}</bdi>`}
+    </div>
+    <nav aria-label="Views">
+      ${VIEWS.map(([name, title]) => html`<a key=${name} href=${`#/${name}`}
+        aria-current=${at.view === name ? "page" : null}>${title}${name === "overview" && overview?.outlook.level !== "good"
+          && overview ? html`<span class=${`dot ${overview.outlook.level}`} title="something is wrong"></span>` : null}</a>`)}
+    </nav>
+    ${me && html`<div class="who"><span><bdi>${printable(me.name)}</bdi> · ${me.role}</span>
+      <button class="plain" type="button" onClick=${signOut}>Sign out</button></div>`}
+  </header>`;
+}
+
+function App() {
+  const at = useRoute();
+  const [signed, setSigned] = useState(Boolean(token()));
+  const [said, setSaid] = useState("");
+  const main = useRef(null);
+  const me = useAnswer("v1/page/me", { when: signed });
+  const overview = useAnswer("v1/page/overview", { everyMs: LOOK_MS, when: signed });
+  if (overview.data) setServiceTime(overview.data.now, overview.at);
+  useEffect(() => onSignedOut(() => {
+    setSigned(false);
+    setSaid("");
+  }), []);
+  useEffect(() => {
+    const found = VIEWS.find(([name]) => name === at.view);
+    document.title = `${found ? found[1] : "Not found"} · druid-replicator`;
+  }, [at.view]);
+  if (!signed) return html`<${SignIn} said=${said} done=${() => { setSaid("That token opens nothing: it is wrong, expired or revoked."); setSigned(true); }} />`;
+  const [, , View] = VIEWS.find(([name]) => name === at.view) ?? VIEWS[0];
+  const may = (role) => ROLES.indexOf(me.data?.role) >= ROLES.indexOf(role);
+  return html`<${Header} at=${at} me=${me.data} overview=${overview.data} />
+    <main id="main" tabindex="-1" ref=${main}>
+      ${overview.error && html`<p class="banner bad" role="alert">The service does not answer: ${printable(overview.error.message)}.
+        ${overview.data && " What you see is from its last answer."}</p>`}
+      ${overview.data
+        ? html`<${View} at=${at} overview=${overview.data} look=${overview.look} may=${may} me=${me.data} />`
+        : !overview.error && html`<p class="quiet loading">Loading …</p>`}
+    </main>
+    <footer class="quiet">All times are the source's own, in UTC.</footer>`;
+}
+
+const place = document.getElementById("app");
+place.replaceChildren();
+render(h(App), place);

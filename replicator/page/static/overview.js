@@ -1,0 +1,131 @@
+// One look: could I restore now, to when, and is anything wrong?
+
+import { useState } from "./vendor/hooks.js";
+import { html } from "./html.js";
+import { useAnswer } from "./api.js";
+import { Age, Chip, Fact, Name, Trouble, When } from "./parts.js";
+import { LagChart, ThroughputChart } from "./charts.js";
+import { Timeline } from "./timeline.js";
+import { resume } from "./work.js";
+import { count, counted, duration, listed, printable, size, time } from "./words.js";
+
+const MARKS = { good: "✓", warning: "!", bad: "✕", unknown: "?" };
+
+function Headline({ outlook }) {
+  const best = outlook.best;
+  if (outlook.level === "unknown") return "Not known yet: log and targets are being read";
+  if (!best) return "No: nothing can be restored yet";
+  return html`Yes, you can restore to <${When} at=${best.last} /> <span class="soft">· <${Age} at=${best.last} /></span>`;
+}
+
+function Answer({ outlook, status }) {
+  const { best } = outlook;
+  const wrong = status?.wrong ?? [];
+  return html`<section class=${`answer card ${outlook.level}`} aria-labelledby="answer">
+    <span class="mark" aria-hidden="true">${MARKS[outlook.level]}</span>
+    <div>
+      <p class="question">Could I restore now, and to when?</p>
+      <h1 id="answer"><${Headline} outlook=${outlook} /></h1>
+      ${best && html`<p class="more">From <${Name} of=${best.target} />: any moment since <${When} at=${best.first} />${
+        best.holes > 0 && `, with ${counted(best.holes, "hole")}`}.
+        ${outlook.keeps_promises && !wrong.length ? " Every promise is kept." : ""}</p>`}
+      ${wrong.length > 0 && html`<ul class="wrong" aria-label="What is wrong">
+        ${wrong.map((one, place) => html`<li key=${place}><span>${printable(one.what)}</span>
+          ${one.type && html`<code>${printable(one.type)}</code>`}</li>`)}
+      </ul>`}
+    </div>
+  </section>`;
+}
+
+const PROMISES = {
+  rpo: "lag",
+  kill_margin_min: "kill margin",
+  log_margin_min: "log margin",
+  "drill.promise": "drill",
+};
+
+function Promises({ target }) {
+  const promised = [
+    ["rpo", duration(target.lag_seconds), `≤ ${duration(target.rpo_seconds)}`, true],
+    ["kill_margin_min", target.kill_margin_seconds === null ? "nothing waits" : duration(target.kill_margin_seconds),
+      `≥ ${duration(target.kill_margin_min_seconds)}`, target.kill_margin_min_seconds > 0],
+    ["log_margin_min", target.log_retention_margin_seconds === null ? "keeps all" : duration(target.log_retention_margin_seconds),
+      `≥ ${duration(target.log_margin_min_seconds)}`, target.log_margin_min_seconds > 0],
+    ["drill.promise", target.last_good_drill_at ? html`<${Age} at=${target.last_good_drill_at} />` : "none yet",
+      `each ${duration(target.drill_promise_seconds)}`, target.drill_promise_seconds !== null],
+  ];
+  return html`<table class="promises"><caption class="sr">Promises of ${printable(target.target)}</caption>
+    <thead class="sr"><tr><th>promise</th><th>now</th><th>promised</th><th>kept</th></tr></thead>
+    <tbody>${promised.filter((one) => one[3]).map(([name, now, limit]) => {
+      const broken = target.broken_promises.includes(name);
+      return html`<tr key=${name} class=${broken ? "broken" : ""}>
+        <th scope="row">${PROMISES[name]}</th><td>${now}</td><td class="quiet">${limit}</td>
+        <td><${Chip} kind=${broken ? "bad" : "good"}>${broken ? "broken" : "kept"}<//></td></tr>`;
+    })}</tbody></table>`;
+}
+
+function state(target) {
+  if (target.cut === null) return ["nothing applied yet", "unknown"];
+  if (target.promoted) return ["promoted", "accent"];
+  if (target.log_gone) return ["its log is gone", "bad"];
+  if (target.follows_other_log) return ["of another log", "bad"];
+  if (target.paused) return [target.datasource ? `paused with ${printable(target.datasource)}` : "paused", "warning"];
+  return ["follows", "good"];
+}
+
+function Resume({ target }) {
+  const [error, setError] = useState(null);
+  const go = () => resume(target.target).then((job) => { location.hash = `#/jobs/${job.id}`; }, setError);
+  return html`<p class="resume"><span class="quiet">It stays at this cut until it is resumed.</span> <button type="button" onClick=${go}>Resume</button></p>
+    ${error && html`<${Trouble} error=${error} />`}`;
+}
+
+function Target({ target, restorable, store, life, may }) {
+  const [words, kind] = state(target);
+  const applier = life.appliers.find((one) => one.target === target.target);
+  const proofs = Object.entries(target.last_verified_at);
+  return html`<article class="card target">
+    <h3><${Name} of=${target.target} /><${Chip} kind=${kind}>${words}<//></h3>
+    <dl class="facts">
+      <${Fact} name="Restorable">${restorable
+        ? html`<${When} at=${restorable.first} /> to <${When} at=${restorable.last} />`
+        : "nothing yet"}<//>
+      <${Fact} name="At cut">${target.cut === null ? "–" : html`${count(target.cut)} <span class="quiet">offset ${target.offset}</span>`}<//>
+      <${Fact} name="Waiting">${target.pending_objects
+        ? html`${counted(target.pending_objects, "segment")}, ${size(target.pending_bytes)} <span class="quiet">${
+          target.catch_up_seconds === null ? "" : `about ${duration(target.catch_up_seconds)}`}</span>`
+        : "nothing"}<//>
+      <${Fact} name="Gaps" class=${target.gaps.length ? "bad" : ""}>${target.gaps.length ? counted(target.gaps.length, "row") : "none"}<//>
+      <${Fact} name="Verified">${proofs.length
+        ? listed(proofs.map(([level]) => level)) : "never"} ${proofs.length > 0 && html`<span class="quiet"><${Age} at=${proofs[0][1]} /></span>`}<//>
+      <${Fact} name="Applier" class=${applier && applier.state !== "running" ? "bad" : ""}>${applier ? applier.state : "–"}<//>
+    </dl>
+    ${target.paused && !target.promoted && may("operator") && html`<${Resume} target=${target} />`}
+    <${Promises} target=${target} />
+    ${store?.failure && html`<p class="said bad">its store cannot be read: ${printable(store.failure.message)}</p>`}
+    ${store?.faults.map((fault) => html`<p class="said bad">damaged: ${printable(fault)}</p>`)}
+  </article>`;
+}
+
+export function Overview({ overview, may }) {
+  const { status, outlook } = overview;
+  const trend = useAnswer("v1/page/trend", { everyMs: 15_000 });
+  const named = (list, name) => list.find((one) => one.target === name);
+  return html`<${Answer} outlook=${outlook} status=${status} />
+    <section class="card" aria-label="What can be restored">
+      <${Timeline} overview=${overview} title=${html`<h2 id="timeline-title">What can be restored</h2>`}
+        action=${html`<a class="button primary" href="#/restore">Restore …</a>`} />
+    </section>
+    ${status && html`<section class="targets" aria-label="Targets">
+      ${status.targets.map((one) => html`<${Target} key=${one.target} target=${one} life=${status.running} may=${may}
+        restorable=${named(status.restorable, one.target)} store=${named(overview.stores, one.target)} />`)}
+      ${status.failures.map((one) => html`<article class="card target" key=${one.what}><h3><${Name} of=${one.what} /><${Chip} kind="bad">away<//></h3>
+        <p class="said bad">${printable(one.message)}</p><p class="quiet">${printable(one.hint)}</p></article>`)}
+    </section>
+    <section class="charts" aria-label="Charts">
+      <${LagChart} trend=${trend.data} targets=${status.targets} />
+      <${ThroughputChart} overview=${overview} />
+    </section>
+    <p class="quiet small">The log has ${counted(overview.log.cuts, "cut")}, the last one taken <${Age} at=${status.log.last_cut_source_time} />${overview.log.is_read ? "" : "; it is still being read"}.
+      ${overview.log.is_whole ? "" : " Its start was trimmed, so totals may be too small."} Watcher: ${status.running.watcher.state}.</p>`}`;
+}

@@ -1,0 +1,136 @@
+"""What a screen can show of any number of cuts: columns of equal width in time, and single cuts.
+
+Pure: the answer's size depends on the number of columns alone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from replicator.services.inspection.chronicle import CutColumns, milliseconds_of, time_of
+
+COLUMNS_MAX: Final = 1_000
+"""Columns of one answer: more than a screen has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutMark:
+    """One cut as the timeline shows it."""
+
+    cut: int
+    offset: int
+    source_time: datetime
+    events: int
+    new_bytes: int
+    lost: int
+    """Number of used segments that it marked unused or removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineColumn:
+    """The cuts of one stretch of time."""
+
+    begins: datetime
+    cuts: int
+    events: int
+    new_bytes: int
+    lost: int
+    last_offset: int
+    """Offset of the last of the cuts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutTimeline:
+    """Cuts between two times."""
+
+    begins: datetime
+    ends: datetime
+    cuts: int
+    """Number of all of them."""
+    columns: tuple[TimelineColumn, ...]
+    """Those that have a cut, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """A cut and those beside it, for whoever goes from one to the next."""
+
+    at: CutMark
+    before: CutMark | None
+    after: CutMark | None
+    changed_before: CutMark | None
+    """The last cut before it that changed something."""
+    changed_after: CutMark | None
+
+
+def timeline(
+    cuts: CutColumns, *, begins: datetime, ends: datetime, columns_max: int
+) -> CutTimeline:
+    """Return the cuts from `begins` to `ends` (both included) in at most `columns_max` columns."""
+    count = max(1, min(columns_max, COLUMNS_MAX))
+    since, until = milliseconds_of(begins), milliseconds_of(ends)
+    times = cuts.times_ms
+    first, last = np.searchsorted(times, since), np.searchsorted(times, until, side="right")
+    width = max(1, -(-(until - since + 1) // count))
+    places = (times[first:last] - since) // width
+    starts = np.flatnonzero(np.diff(places, prepend=-1))
+    if not len(starts):
+        return CutTimeline(begins=begins, ends=ends, cuts=0, columns=())
+    stops = np.append(starts[1:], last - first)
+    sums = [
+        np.add.reduceat(column[first:last], starts)
+        for column in (cuts.events, cuts.new_bytes, cuts.lost)
+    ]
+    columns = tuple(
+        TimelineColumn(
+            begins=time_of(since + int(places[start]) * width),
+            cuts=int(stop - start),
+            events=int(events),
+            new_bytes=int(new_bytes),
+            lost=int(lost),
+            last_offset=int(cuts.offsets[first + stop - 1]),
+        )
+        for start, stop, events, new_bytes, lost in zip(starts, stops, *sums, strict=True)
+    )
+    return CutTimeline(begins=begins, ends=ends, cuts=int(last - first), columns=columns)
+
+
+def at_time(cuts: CutColumns, time: datetime) -> Neighbours | None:
+    """Return the last cut at or before a time; None if there is none."""
+    found = int(np.searchsorted(cuts.times_ms, milliseconds_of(time), side="right")) - 1
+    return _neighbours(cuts, found)
+
+
+def at_offset(cuts: CutColumns, offset: int) -> Neighbours | None:
+    """Return the last cut closed at or before an offset; None if there is none."""
+    return _neighbours(cuts, int(np.searchsorted(cuts.offsets, offset, side="right")) - 1)
+
+
+def mark(cuts: CutColumns, index: int) -> CutMark | None:
+    """Return one cut; None if there is none at this place."""
+    if not 0 <= index < len(cuts):
+        return None
+    return CutMark(
+        cut=int(cuts.numbers[index]),
+        offset=int(cuts.offsets[index]),
+        source_time=time_of(int(cuts.times_ms[index])),
+        events=int(cuts.events[index]),
+        new_bytes=int(cuts.new_bytes[index]),
+        lost=int(cuts.lost[index]),
+    )
+
+
+def _neighbours(cuts: CutColumns, index: int) -> Neighbours | None:
+    if (at := mark(cuts, index)) is None:
+        return None
+    before = np.flatnonzero(cuts.events[:index])[-1:]
+    after = np.flatnonzero(cuts.events[index + 1 :])[:1] + index + 1
+    return Neighbours(
+        at=at,
+        before=mark(cuts, index - 1),
+        after=mark(cuts, index + 1),
+        changed_before=mark(cuts, int(before[0])) if len(before) else None,
+        changed_after=mark(cuts, int(after[0])) if len(after) else None,
+    )

@@ -1,0 +1,357 @@
+"""A large state that nobody has: many cuts and datasources, two targets, gaps, holds, drills."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.drill import Drilled, DrillStep, Evidence, Rehearsed, Trial
+from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Epoch, Offset, Record
+from replicator.model.fingerprint import Digest, Fingerprint
+from replicator.model.holds import Hold, NamedPoint
+from replicator.model.pulse import Pulse
+from replicator.model.rates import Rates
+from replicator.model.row import Segment
+from replicator.model.wire import encode
+from replicator.page.notes import NotesReader, StoreNotes
+from replicator.page.panorama import Panorama, Surroundings
+from replicator.page.trend import TargetSample
+from replicator.ports import Freshness, Span
+from replicator.services.history.reader import History
+from replicator.services.inspection.chronicle import Chronicle
+from replicator.services.inspection.life import Life, LifeSign, LifeSigns
+from replicator.services.inspection.poller import Failure, Poller, Seen
+from replicator.services.inspection.status import (
+    LogStatus,
+    Pending,
+    Promises,
+    SourceStatus,
+    StatusReader,
+    TargetStatus,
+)
+from replicator.services.store.store import Store
+from replicator.services.store.windows import CutWindow, Windows
+from tests.builders import changed, json_bytes, segment, segment_payload
+from tests.unit.pipeline import HandClock
+
+SOURCE, LOG_ID = "prod", "made-up"
+NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
+STEP = timedelta(seconds=30)
+WIDTH = 8
+"""Offsets of one cut; the last is that of its closing record."""
+LOST_EACH, LOST = 7_919, 5
+"""Every so many cuts, so many segments are marked unused."""
+QUIET_HOURS = range(6)
+"""Hours of a day in which little is published."""
+HOSTILE = 'x<img src=q onerror="document.title=1">\u202egnp.exe\x1b[31m'
+"""A datasource by a name that would be markup, turn the text and colour a terminal."""
+HOUR = timedelta(hours=1)
+
+
+class MadeUpLog:
+    """A log that makes its records as they are read."""
+
+    def __init__(self, *, cuts: int, datasources: int) -> None:
+        self.cuts = cuts
+        self.names = [*(f"datasource_{number:03}" for number in range(datasources - 1)), HOSTILE]
+
+    def time(self, cut: int) -> datetime:
+        return NOW - (self.cuts - cut) * STEP - timedelta(seconds=4)
+
+    def closed(self, cut: int) -> ClosedCut:
+        closing = CutClosed(
+            cut=CutNumber(cut),
+            source_time=self.time(cut),
+            count=len(self.rows(cut)),
+            digest=Digest(cut),
+            epoch=Epoch(1),
+        )
+        return ClosedCut(offset=Offset(WIDTH * cut - 1), closed=closing)
+
+    def rows(self, cut: int) -> list[tuple[Segment, bool]]:
+        """Return the segments that a cut changes, and whether each of them is new."""
+        found = [(self.segment(cut), True)] if self.publishes(cut) else []
+        if cut % LOST_EACH == 0:
+            former = [cut - step * len(self.names) for step in range(1, LOST + 1)]
+            found += [
+                (replace(self.segment(one), used=False), False)
+                for one in former
+                if one > 0 and self.publishes(one)
+            ]
+        return found
+
+    def publishes(self, cut: int) -> bool:
+        """Return whether a cut has a new segment: fewer at night and at weekends."""
+        time = self.time(cut)
+        share = 2 if time.hour in QUIET_HOURS else 5 + abs(12 - time.hour) % 5
+        share = share // 2 if time.isoweekday() > 5 else share
+        return cut * 7919 % 13 < share
+
+    def segment(self, cut: int) -> Segment:
+        name, partition = self.names[cut % len(self.names)], cut // len(self.names)
+        size = 1_000_000 + 1_000 * (cut % len(self.names)) ** 2
+        payload = segment_payload(datasource=name, partition=partition, size=size)
+        return segment(name, partition, payload=json_bytes(payload))
+
+    async def span(self) -> Span:
+        return Span(log_id=LOG_ID, first=Offset(0), end=Offset(WIDTH * self.cuts))
+
+    async def read(self, start: Offset, *, records_max: int) -> list[Record]:
+        found = list[Record]()
+        cut = start // WIDTH + 1
+        while cut <= self.cuts and len(found) < records_max:
+            found += [record for record in self.records(cut) if record.offset >= start]
+            cut += 1
+        return found[:records_max]
+
+    def records(self, cut: int) -> Iterator[Record]:
+        time = self.time(cut)
+        within = Envelope(source=SOURCE, cut=CutNumber(cut), epoch=Epoch(1), time=time)
+        for place, (row, is_new) in enumerate(self.rows(cut)):
+            event = changed(row, previous=None if is_new else Fingerprint(bytes(32)))
+            document = encode(event, within)
+            offset = Offset(WIDTH * (cut - 1) + place)
+            yield Record(offset, time, document.type, document.data)
+        closed = self.closed(cut)
+        document = encode(closed.closed, within)
+        yield Record(closed.offset, time, document.type, document.data)
+
+    async def offset_at(self, time: datetime) -> Offset | None:
+        return None
+
+    async def retention(self) -> timedelta | None:
+        return None
+
+    async def report(self, reader: str, offset: Offset) -> None:
+        return None
+
+
+class MadeUp(NamedTuple):
+    """The state, and what was put into it."""
+
+    log: MadeUpLog
+    history: History
+    panorama: Panorama
+    clock: HandClock
+
+
+async def made_up(*, cuts: int, datasources: int) -> MadeUp:
+    """Return a state with as many cuts and datasources, read to its end."""
+    clock, log = HandClock(NOW), MadeUpLog(cuts=cuts, datasources=datasources)
+    history = History(log, source=SOURCE, workers=InPlaceWorkers())
+    reader = StatusReader(source=SOURCE, history=history, clock=clock, kill_buffer=None)
+    poller = Poller(status_reader=reader, targets={}, clock=clock, interval_s=15.0)
+    last = log.closed(cuts)
+    poller.log = LogStatus(log_id=LOG_ID, records=WIDTH * cuts, last=last, first=Offset(0))
+    poller.seen = {name: Seen(at=NOW, status=status(log, name)) for name in ("standby", "vault")}
+    notes = {name: reading(clock) for name in poller.seen}
+    panorama = Panorama(
+        poller=poller,
+        chronicle=Chronicle(history),
+        notes=notes,
+        surroundings=Surroundings(life=lambda _: _life(), source=_source),
+        clock=clock,
+        interval_s=15.0,
+        records_per_look_max=100_000,
+    )
+    while not panorama.is_read:
+        await panorama.look()
+    for name, one in notes.items():
+        one.notes = made_up_notes(log, name)
+    for minute in range(24 * 60, 0, -2):
+        panorama.trend.add(NOW - timedelta(minutes=minute), _sampled(minute))
+    return MadeUp(log, history, panorama, clock)
+
+
+def reading(clock: HandClock) -> NotesReader:
+    """Return a reader of an empty store, whose notes a test replaces."""
+    area = MemoryArea()
+    metadata = MemoryMetadata(clock)
+    return NotesReader(
+        source=SOURCE, metadata=metadata, area=area, store=lambda: Store(area), clock=clock
+    )
+
+
+def status(log: MadeUpLog, name: str) -> TargetStatus:
+    """Return where a target is: `vault` is behind, and breaks a promise."""
+    behind = 6 if name == "vault" else 0
+    at = log.closed(log.cuts - behind)
+    closed = at.closed
+    return TargetStatus(
+        target=name,
+        checkpoint=Checkpoint(
+            source=SOURCE,
+            log_id=LOG_ID,
+            offset=at.offset,
+            cut=closed.cut,
+            source_time=closed.source_time,
+            digest=closed.digest,
+            paused=False,
+        ),
+        applied_at=NOW,
+        lag=NOW - closed.source_time,
+        lag_records=WIDTH * behind,
+        log_gone=False,
+        other_log=False,
+        gaps=tuple(gap for gap in gaps(log, name) if gap.closed is None),
+        pending=Pending(
+            objects=4 * behind,
+            size_bytes=behind << 30,
+            kill_margins={"datasource_003": 2 * HOUR, HOSTILE: 30 * HOUR} if behind else {},
+        ),
+        log_margin=None,
+        trimmed=False,
+        promises=Promises(
+            rpo=timedelta(minutes=2),
+            kill_margin_min=HOUR,
+            log_margin_min=HOUR,
+            drill=timedelta(days=7),
+        ),
+        looked_at=NOW,
+        drilled=Drilled(last=drilled(log, name, 20), last_good=drilled(log, name, 20)),
+        proved={"rows": NOW - 3 * HOUR, "checksum": NOW - 30 * HOUR},
+        rates=Rates(copied_bytes=90e6, copied_objects=10, copy_s=1.0, rows=1000, rows_s=1.0),
+    )
+
+
+def gaps(log: MadeUpLog, name: str) -> list[Gap]:
+    """Return some gaps of the vault, one of them open."""
+    if name != "vault":
+        return []
+    closed = log.closed(log.cuts * 2 // 3)
+    until = log.closed(log.cuts * 2 // 3 + log.cuts // 40)
+    made = [
+        Gap(
+            key=f"datasource_007_gap_{number}",
+            datasource="datasource_007",
+            reason="killed_before_copied",
+            detail="the source's kill deleted its bytes before they were copied",
+            opened=closed.offset,
+            closed=until.offset,
+        )
+        for number in range(12)
+    ]
+    return [*made, replace(made[0], opened=log.closed(log.cuts - 3).offset, closed=None)]
+
+
+def made_up_notes(log: MadeUpLog, name: str) -> StoreNotes:
+    """Return what a target's store says: two windows with a hole, points, a hold, drills."""
+    hole = log.cuts // 3
+    spans = [(log.cuts // 10, hole), (hole + log.cuts // 25, log.cuts)]
+    if name == "standby":
+        spans = [(log.cuts // 20, log.cuts)]
+    named = [point(log, name, log.cuts * share // 100) for name, share in POINTS.items()]
+    holds = [
+        Hold(point=point(log, "audit-2026", log.cuts // 2), reason="audit of 2026", until=None)
+    ]
+    return StoreNotes(
+        looked_at=NOW,
+        windows=Windows(
+            log_id=LOG_ID,
+            horizon=log.closed(spans[0][0]).offset,
+            holds=(),
+            windows=tuple(
+                CutWindow(first=log.closed(first), last=log.closed(last)) for first, last in spans
+            ),
+            gaps=tuple(gaps(log, name)),
+            faults=(),
+        ),
+        named=named,
+        holds=holds if name == "standby" else [],
+        gaps=gaps(log, name),
+        drills=[drilled(log, name, age) for age in (20, 190, 360)],
+        faults=(),
+    )
+
+
+POINTS = {"before-migration": 30, "release-41": 62, "release-42": 88, "too-old": 2}
+
+
+def point(log: MadeUpLog, name: str, cut: int) -> NamedPoint:
+    at = log.closed(max(1, cut))
+    return NamedPoint(
+        name=name,
+        log_id=LOG_ID,
+        offset=at.offset,
+        cut=at.closed.cut,
+        source_time=at.closed.source_time,
+        created_at=NOW,
+    )
+
+
+def drilled(log: MadeUpLog, name: str, age_h: int) -> Evidence:
+    """Return the evidence of a drill that ended so many hours ago; the oldest went wrong."""
+    ended = NOW - age_h * HOUR
+    at = log.closed(max(1, log.cuts - int(age_h * HOUR / STEP)))
+    bad = age_h > 300
+    steps = (("plan", 2.1, None), ("copy", 241.7, 41 << 30), ("rows", 9.3, None))
+    proof = (("verify", 120.4, 41 << 30), ("load", 61.0, None), ("query", 14.2, None))
+    return Evidence(
+        target=name,
+        source=SOURCE,
+        log_id=LOG_ID,
+        point="latest",
+        program="0.1.0",
+        started_at=ended - timedelta(seconds=450),
+        ended_at=ended,
+        rehearsed=Rehearsed(
+            cut=at.closed.cut,
+            offset=at.offset,
+            source_time=at.closed.source_time,
+            digest=Digest(0x5EED << 200),
+            rows=71_210,
+            segments=66_940,
+            objects=66_812,
+        ),
+        trial=None if bad else Trial(release="33.0.0", segments=66_940, rows=812_400_377),
+        steps=tuple(
+            DrillStep(name=step, seconds=seconds, size_bytes=size)
+            for step, seconds, size in (*steps, *proof)
+        ),
+        findings=("datasource_007_gap_3: its bytes are missing",) if bad else (),
+        findings_count=1 if bad else 0,
+        failure=None,
+    )
+
+
+def _sampled(minute: int) -> dict[str, TargetSample]:
+    lag_s = 4.0 + (minute * 7919 % 13) + (90.0 if 300 < minute < 330 else 0.0)
+    behind_s = 20.0 + (minute * 104_729 % 31) + (160.0 if minute < 20 else 0.0)
+    return {
+        "standby": TargetSample(lag_s=lag_s, pending_bytes=0),
+        "vault": TargetSample(lag_s=behind_s, pending_bytes=minute << 20),
+    }
+
+
+async def _life() -> LifeSigns:
+    pulse = Pulse(
+        verb="run",
+        host="replicator-1",
+        pid=4711,
+        since=NOW - 90 * HOUR,
+        seen_at=NOW,
+        every=timedelta(seconds=10),
+        done_at=NOW - timedelta(seconds=4),
+    )
+    sign = LifeSign(pulse=pulse, life=Life.RUNNING)
+    return LifeSigns(
+        looked_at=NOW,
+        watcher=sign,
+        appliers={"standby": sign, "vault": sign},
+        last_poll=NOW - timedelta(seconds=4),
+    )
+
+
+async def _source() -> SourceStatus:
+    fresh = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
+    return SourceStatus(freshness=fresh)
+
+
+def broken(panorama: Panorama, error: Failure) -> None:
+    """Have the vault out of reach."""
+    panorama.poller.seen.pop("vault", None)
+    panorama.poller.failures["vault"] = error

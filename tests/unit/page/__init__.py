@@ -1,0 +1,1 @@
+"""What the page is told: reductions, the answer, documents, routes and files."""

@@ -1,0 +1,112 @@
+"""Looks are bounded and cost the store little; requests cost it nothing."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from replicator.errors import TransientError
+from replicator.page import notes as notes_of
+from replicator.page.notes import NotesReader
+from replicator.services.store.store import Store
+from tests.builders import segment
+from tests.page.made_up import made_up
+from tests.unit.pipeline import SOURCE, Pipeline
+
+
+def reader(pipeline: Pipeline) -> NotesReader:
+    return NotesReader(
+        source=SOURCE,
+        metadata=pipeline.target,
+        area=pipeline.area,
+        store=lambda: Store(pipeline.area),
+        clock=pipeline.clock,
+    )
+
+
+async def followed() -> Pipeline:
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    return pipeline
+
+
+async def test_notes_are_what_points_says():
+    pipeline = await followed()
+    found = reader(pipeline)
+    await found.look("log")
+    notes = found.notes
+    assert notes is not None
+    (window,) = notes.windows.windows
+    assert window.last.closed.cut == 1
+    assert (notes.named, notes.holds, notes.gaps, notes.drills) == ([], [], (), [])
+
+
+async def test_a_store_is_read_again_when_it_is_due_or_asked_for(monkeypatch: pytest.MonkeyPatch):
+    pipeline = await followed()
+    found = reader(pipeline)
+    await found.look("log")
+    first = found.notes
+    await found.look("log")
+    assert found.notes is first, "not due yet"
+    found.refresh()
+    await found.look("log")
+    assert found.notes is not first
+    await found.look("")
+    assert found.notes is None, "there is no log"
+    monkeypatch.setattr(notes_of, "PAUSE_MIN_S", 0.0)
+    monkeypatch.setattr(notes_of, "PAUSE_PER_SECOND", 0)
+    await found.look("log")
+    second = found.notes
+    await found.look("log")
+    assert found.notes is not second
+
+
+async def test_a_store_that_is_away_keeps_its_last_notes(monkeypatch: pytest.MonkeyPatch):
+    pipeline = await followed()
+    found = reader(pipeline)
+    await found.look("log")
+    known = found.notes
+
+    async def away(prefix: str):
+        raise TransientError("nobody is there", hint="wait")
+
+    monkeypatch.setattr(pipeline.area, "names", away)
+    found.refresh()
+    await found.look("log")
+    assert (found.notes, str(found.failure)) == (known, "nobody is there")
+
+
+async def test_a_look_at_a_known_log_reads_nothing_of_it():
+    made = await made_up(cuts=50, datasources=3)
+    reads = list[int]()
+    read = made.log.read
+
+    async def counted(start, *, records_max):
+        reads.append(start)
+        return await read(start, records_max=records_max)
+
+    made.log.read = counted  # type: ignore[method-assign]
+    await made.panorama.look()
+    assert reads == []
+
+
+async def test_it_looks_at_once_when_something_was_changed():
+    made = await made_up(cuts=5, datasources=2)
+    stop, looks = asyncio.Event(), list[None]()
+    look = made.panorama.look
+
+    async def counted() -> None:
+        looks.append(None)
+        await look()
+
+    made.panorama.look = counted  # type: ignore[method-assign]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(made.panorama.run(stop))
+        while len(looks) < 3:
+            made.panorama.refresh()
+            await asyncio.sleep(0.001)
+        stop.set()
+    assert made.panorama.trend.points("standby")[-1].at == made.clock.now()
+    assert made.clock.now() - made.panorama.trend.points("standby")[0].at <= timedelta(days=1)
