@@ -29,6 +29,8 @@ GO = {
 }
 PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool@v0.313.2"
 AZURITE = "azurite@3.35.0"
+AXE = "axe-core@4.14.1"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
 class MissingToolError(Exception):
@@ -111,20 +113,49 @@ def azurite() -> Path:
     Raises:
         MissingToolError: Node.js is missing.
     """
-    place = CACHE / AZURITE.replace("@", "-")
+    hint = "Azure Blob storage is played by Azurite, on Node.js 20"
+    return _npm_package(AZURITE, hint) / ".bin" / "azurite-blob"
+
+
+def axe() -> Path:
+    """Return the script that finds what keeps people from using a page.
+
+    Raises:
+        MissingToolError: Node.js is missing.
+    """
+    hint = "the page is examined by axe-core, which npm brings"
+    return _npm_package(AXE, hint) / "axe-core" / "axe.min.js"
+
+
+def chromium() -> Path:
+    """Return the browser in which the page is tried.
+
+    Raises:
+        MissingToolError: there is none.
+    """
+    for name in CHROMIUM:
+        if (found := shutil.which(name)) is not None:
+            return Path(found)
+    raise MissingToolError("chromium not found: the page is tried in one (apt install chromium)")
+
+
+def _npm_package(package: str, hint: str) -> Path:
+    """Return the `node_modules` with a package of npm."""
+    name = package.partition("@")[0]
+    place = CACHE / package.replace("@", "-")
     CACHE.mkdir(parents=True, exist_ok=True)
-    with _alone(CACHE / "azurite.lock"):
+    with _alone(CACHE / f"{name}.lock"):
         if not place.exists():
-            _require("npm", "node", hint="Azure Blob storage is played by Azurite, on Node.js 20")
+            _require("npm", "node", hint=hint)
             new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
             try:
-                _run("npm", "install", "--no-fund", "--no-audit", "--prefix", str(new), AZURITE)
+                _run("npm", "install", "--no-fund", "--no-audit", "--prefix", str(new), package)
                 new.chmod(0o755)
                 new.rename(place)
             except BaseException:
                 shutil.rmtree(new)
                 raise
-    return place / "node_modules" / ".bin" / "azurite-blob"
+    return place / "node_modules"
 
 
 def mariadb() -> Path:
@@ -219,6 +250,8 @@ def main() -> None:
         "druid": lambda: home("druid", sources="onejvm"),
         "hdfs": lambda: home("hdfs", sources="minihdfs"),
         "azurite": azurite,
+        "axe-core": axe,
+        "chromium": chromium,
         "mariadb": mariadb,
         "promtool": promtool,
         **{name: partial(go_program, name) for name in GO},

@@ -23,9 +23,9 @@ export function signIn(text) {
   sessionStorage.setItem(TOKEN, text);
 }
 
-export function signOut() {
+export function signOut(why = "") {
   sessionStorage.removeItem(TOKEN);
-  for (const told of signedOut) told();
+  for (const told of signedOut) told(why);
 }
 
 export function onSignedOut(told) {
@@ -52,7 +52,7 @@ export async function ask(path, { method = "GET", body, query = {}, headers = {}
     signal: signal ? AbortSignal.any([signal, limit]) : limit,
   });
   const found = await response.json().catch(() => ({}));
-  if (response.status === 401) signOut();
+  if (response.status === 401) signOut(found.detail || "this token opens nothing");
   if (!response.ok) throw new Refused(response.status, found);
   return found;
 }

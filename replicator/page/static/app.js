@@ -52,10 +52,10 @@ function SignIn({ done, said }) {
       <label for="token">Token</label>
       <input id="token" type="password" autocomplete="current-password" required spellcheck="false"
         value=${text} onInput=${(event) => setText(event.target.value)} />
-      ${said && html`<p class="said bad" role="alert">${said}</p>`}
+      ${said && html`<p class="said bad" role="alert">${printable(said)}</p>`}
       <button class="primary" type="submit">Sign in</button>
       <p class="quiet">The token stays in this tab and is gone when you close it.
-        An administrator makes one with <code>replicator token create NAME</code>.</p>
+        An administrator makes one with <code>replicator token create NAME --role operator</code>.</p>
     </form>
   </main>`;
 }
@@ -75,7 +75,7 @@ function Header({ at, me, overview }) {
           && overview ? html`<span class=${`dot ${overview.outlook.level}`} title="something is wrong"></span>` : null}</a>`)}
     </nav>
     ${me && html`<div class="who"><span><bdi>${printable(me.name)}</bdi> · ${me.role}</span>
-      <button class="plain" type="button" onClick=${signOut}>Sign out</button></div>`}
+      <button class="plain" type="button" onClick=${() => signOut()}>Sign out</button></div>`}
   </header>`;
 }
 
@@ -87,15 +87,15 @@ function App() {
   const me = useAnswer("v1/page/me", { when: signed });
   const overview = useAnswer("v1/page/overview", { everyMs: LOOK_MS, when: signed });
   if (overview.data) setServiceTime(overview.data.now, overview.at);
-  useEffect(() => onSignedOut(() => {
+  useEffect(() => onSignedOut((why) => {
+    setSaid(why);
     setSigned(false);
-    setSaid("");
   }), []);
   useEffect(() => {
     const found = VIEWS.find(([name]) => name === at.view);
     document.title = `${found ? found[1] : "Not found"} · druid-replicator`;
   }, [at.view]);
-  if (!signed) return html`<${SignIn} said=${said} done=${() => { setSaid("That token opens nothing: it is wrong, expired or revoked."); setSigned(true); }} />`;
+  if (!signed) return html`<${SignIn} said=${said} done=${() => setSigned(true)} />`;
   const [, , View] = VIEWS.find(([name]) => name === at.view) ?? VIEWS[0];
   const may = (role) => ROLES.indexOf(me.data?.role) >= ROLES.indexOf(role);
   return html`<${Header} at=${at} me=${me.data} overview=${overview.data} />
