@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 
 from replicator.cli.blame_summary import Summary, summary, told
-from replicator.cli.command import LIST_MAX, OpenCall, Outcome, parse_interval
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.typed import LIST_MAX, parse_interval
 from replicator.cli.verb import verb
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event

@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 
 from replicator import config as configuration
-from replicator.cli.command import Call, Outcome, parse_overrides
+from replicator.cli.command import Call, Outcome
+from replicator.cli.typed import parse_overrides
 from replicator.cli.verb import local_verb
 
 app = typer.Typer(help="Look at the configuration without doing anything.", no_args_is_help=True)

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import LIST_MAX, OpenCall, Outcome, parse_offset, parse_time
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.typed import LIST_MAX, parse_offset, parse_time
 from replicator.cli.verb import verb
 from replicator.model.event import Offset
 from replicator.model.restore_point import Latest, RestorePoint, ToOffset, ToTime

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -124,6 +123,8 @@ def datasource_names(config: Path) -> list[str]:
     log = _read(config).get("log") or {}
     if log.get("type") != "sqlite":
         return []
+    import sqlite3  # noqa: PLC0415 - `--help` does without
+
     query = "SELECT data FROM records ORDER BY offset DESC LIMIT ?"
     with closing(sqlite3.connect(f"file:{log['path']}?mode=ro", uri=True)) as connection:
         found = {

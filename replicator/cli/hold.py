@@ -7,9 +7,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from replicator.cli.command import OFFSET_MAX, OpenCall, Outcome, parse_time
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.naming import point_json
 from replicator.cli.restore import wanted_point
+from replicator.cli.typed import OFFSET_MAX, parse_time
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.holds import Hold

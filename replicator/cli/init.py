@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from replicator.app.trying import Trying
-from replicator.cli.command import Call, Outcome, in_loop, next_command
+from replicator.cli.command import Call, Outcome, next_command
 from replicator.cli.interview import Interview, PasswordVariables, Question, questions
+from replicator.cli.loop import in_loop
 from replicator.cli.verb import local_verb
 from replicator.config.starter import Starter
 from replicator.errors import ConfigError, RefusedError

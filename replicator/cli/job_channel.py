@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from replicator.adapters.machine.verb_process import CHANNEL
-from replicator.model.observation import Progress
+from replicator.model.job import CHANNEL
+
+if TYPE_CHECKING:
+    from replicator.model.observation import Progress
 
 STDIN: Final = 0
 INTERVAL_S: Final = 0.5
@@ -29,7 +31,7 @@ class JobChannel:
         self._descriptor = descriptor
         self._what, self._next_s = "", 0.0
 
-    def progress(self, made: Progress) -> None:
+    def progress(self, made: "Progress") -> None:
         """Tell how far the verb is, now and then."""
         now_s, ends = time.monotonic(), made.total is not None and made.done >= made.total
         if made.what == self._what and now_s < self._next_s and not ends:

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from replicator.cli.command import LIST_MAX, OFFSET_MAX, OpenCall, Outcome
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.console import paper
+from replicator.cli.typed import LIST_MAX, OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import Entry, Offset

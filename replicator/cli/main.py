@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from replicator import __version__
 from replicator.cli.help import (
     CLEAN_UP,
     FOLLOW,
@@ -263,7 +263,7 @@ class LogFormat(Enum):
 
 def _print_version(given: bool) -> None:
     if given:
-        typer.echo(f"replicator {version('druid-replicator')}")
+        typer.echo(f"replicator {__version__}")
         raise typer.Exit
 
 

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from replicator.cli.command import OFFSET_MAX, OpenCall, Outcome
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.points import points
 from replicator.cli.restore import restore_point
+from replicator.cli.typed import OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.model.holds import NamedPoint
 from replicator.model.restore_point import Latest

@@ -10,9 +10,10 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget, store_of
-from replicator.cli.command import LIST_MAX, OpenCall, Outcome
-from replicator.cli.console import Screen
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.screen import Screen
+from replicator.cli.typed import LIST_MAX
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import GapError
 from replicator.model.checkpoint import Gap

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, agree, parse_interval
+from replicator.cli.command import OpenCall, Outcome, agree
 from replicator.cli.console import good, paper
+from replicator.cli.typed import parse_interval
 from replicator.cli.verb import verb
 from replicator.cli.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.errors import ConfigError

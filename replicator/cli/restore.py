@@ -8,9 +8,11 @@ from rich.console import Console
 
 from replicator.app.preparing import prepare
 from replicator.app.restoring import Place
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, parse_time
-from replicator.cli.console import Screen, good, paper
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.console import good, paper
 from replicator.cli.restore_rename import RenameWish, forget, names, rename
+from replicator.cli.screen import Screen
+from replicator.cli.typed import parse_time
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.when import (
     Moment,

@@ -14,7 +14,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli import restore
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
-from replicator.cli.console import Screen
+from replicator.cli.screen import Screen
 from replicator.cli.verb import verb
 from replicator.cli.when import (
     Moment,

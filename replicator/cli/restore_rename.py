@@ -8,7 +8,8 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
-from replicator.cli.console import Screen, good, paper
+from replicator.cli.console import good, paper
+from replicator.cli.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint
 from replicator.model.words import size_text

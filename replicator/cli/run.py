@@ -15,8 +15,8 @@ from replicator.app.pipeline import Allowed
 from replicator.app.privacy import open_to_others
 from replicator.cli import signals
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
-from replicator.cli.console import Screen
 from replicator.cli.log_lines import logger
+from replicator.cli.screen import Screen
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.observation import Followed

@@ -38,10 +38,18 @@ async def create(
     created = await prepare(
         call.application, name, release=druid_release, centralized=centralized_schema
     )
+    is_archive = call.application.target(name).settings.metadata is None
+
+    def show(console: Console) -> None:
+        console.print(f"{name}: {_prepared(created, druid_release, is_archive=is_archive)}")
+        if not is_archive:
+            _show_cluster(console, name, created)
+        console.print(f"next: {next_command('check', call.typed.config_path)}")
+
     wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
     return Outcome(
         result=_json(created),
-        show=lambda console: _show(console, call, name, created, druid_release),
+        show=show,
         exit_code=PARTLY_DONE if wrong else 0,
     )
 
@@ -106,16 +114,9 @@ def _json(created: Created) -> dict[str, Any]:
     }
 
 
-def _show(
-    console: Console, call: OpenCall, name: str, created: Created, release: str | None
-) -> None:
-    if call.application.target(name).settings.metadata is None:
-        console.print(f"{name}: an archive, it has no tables; its deep storage can be written")
-    else:
-        console.print(f"{name}: {_tables(created, release)}; its deep storage can be written")
-        _show_cluster(console, name, created)
-    where = next_command("check", call.typed.config_path)
-    console.print(f"next: {where}")
+def _prepared(created: Created, release: str | None, *, is_archive: bool) -> str:
+    tables = "an archive, it has no tables" if is_archive else _tables(created, release)
+    return f"{tables}; its deep storage can be written"
 
 
 def _tables(created: Created, release: str | None) -> str:

@@ -11,7 +11,9 @@ from rich.table import Table
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
-from replicator.cli.command import Call, Outcome, in_loop, parse_time
+from replicator.cli.command import Call, Outcome
+from replicator.cli.loop import in_loop
+from replicator.cli.typed import parse_time
 from replicator.cli.verb import local_verb
 from replicator.config import Settings
 from replicator.config.values import duration

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import OFFSET_MAX, PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.console import paper
 from replicator.cli.restore import RestoreRequest, carry_out, restore_point
+from replicator.cli.typed import OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.restore_point import RestorePoint, ToOffset

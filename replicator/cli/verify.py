@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, parse_interval
+from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.console import bad, good
+from replicator.cli.typed import parse_interval
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.cli.verify_query import queries_json, show_queries
 from replicator.config import size

@@ -10,8 +10,8 @@ import typer
 
 from replicator.app import Application
 from replicator.app.restoring import Place
-from replicator.cli.command import OFFSET_MAX, parse_offset, parse_time, parse_zone
 from replicator.cli.console import hold_still
+from replicator.cli.typed import OFFSET_MAX, parse_offset, parse_time, parse_zone
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset

@@ -294,7 +294,6 @@ class Section(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         validate_by_alias=True,
         validate_by_name=True,
     )

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import orjson
 
-CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
-"""Variable with the number of the pipe's end that the child writes to."""
+from replicator.model.job import CHANNEL
+
 TEXT_BYTES_MAX: Final = 1 << 20
 """Kept of what the child prints on each of its two outputs: the end of it."""
 CHUNK_BYTES: Final = 1 << 16

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from replicator.cli.console import Screen
 from replicator.cli.log_lines import configure_logging
 from replicator.cli.main import hoisted
+from replicator.cli.screen import Screen
 from replicator.model.event import CutNumber, Offset
 from replicator.model.observation import CutApplied, CutPublished, ObjectCopied, Waiting
 

@@ -23,8 +23,9 @@ from rich.text import Text
 
 import replicator.cli
 from replicator.cli.command import Call, Outcome, finish
-from replicator.cli.console import Paper, Screen
+from replicator.cli.console import Paper
 from replicator.cli.log_lines import configure_logging
+from replicator.cli.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.locations import HashSet
 from replicator.model.observation import Waiting

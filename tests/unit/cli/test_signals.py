@@ -11,7 +11,7 @@ import pytest
 HANGING = """
 import asyncio, sys
 from replicator.adapters.machine.threads import finished
-from replicator.cli import command, signals
+from replicator.cli import loop, signals
 from replicator.services.running.supervisor import stop_on_signals, supervise
 
 signals.CLEANING_UP_S = 0.3
@@ -31,7 +31,7 @@ async def follows():
     await supervise({"apply": Hanging()}, stop=stop, drain_s=0.05)
 
 signals.begin()
-command.in_loop(verb if sys.argv[1] == "restore" else follows)
+loop.in_loop(verb if sys.argv[1] == "restore" else follows)
 """
 
 

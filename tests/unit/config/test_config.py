@@ -1,10 +1,14 @@
 """Settings are refused early, name the key and the place, and never tell a secret."""
 
+import ast
+import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args
 
 import pytest
@@ -880,7 +884,20 @@ def models(model: type[BaseModel] = Settings) -> list[type[BaseModel]]:
 
 @pytest.mark.parametrize("model", list(dict.fromkeys(models())), ids=lambda model: model.__name__)
 def test_every_setting_says_what_it_is(model: type[BaseModel]):
-    assert [name for name, field in model.model_fields.items() if not field.description] == []
+    described = {name for one in model.__mro__ for name in _described(one)}
+    assert set(model.model_fields) - described == set()
+
+
+def _described(one: type) -> Iterator[str]:
+    """Yield the fields of a class that a docstring follows."""
+    if not one.__module__.startswith("replicator."):
+        return
+    [definition] = ast.parse(dedent(inspect.getsource(one))).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, text in pairwise(definition.body):
+        is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
+            yield field.target.id
 
 
 def test_a_standby_gets_no_rules_that_drop_unless_it_is_said(file: Path):
