@@ -18,7 +18,7 @@ from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.log_lines import logger
 from replicator.cli.screen import Screen
 from replicator.cli.verb import verb
-from replicator.errors import NotFoundError
+from replicator.errors import ConfigError, NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.pulse import WATCH, apply_to
 from replicator.model.words import duration_text
@@ -52,6 +52,18 @@ TrustVersions = Annotated[
         "--trust-row-versions",
         help="Poll by row versions again, though they have missed a change: you know why.",
     ),
+]
+CatchUp = Annotated[
+    bool,
+    typer.Option(
+        "--catch-up",
+        help="Bring it to what the source holds now, then exit; processes that poll or apply"
+        " already go on and are waited for.",
+    ),
+]
+CatchUpTimeout = Annotated[
+    float,
+    typer.Option("--timeout-s", min=1, max=604_800, help="Longest wait of --catch-up."),
 ]
 NewLog = Annotated[
     bool,
@@ -112,9 +124,15 @@ async def apply(
     resume: Resume = False,
     adopt: Adopt = False,
     new_log: NewLog = False,
+    catch_up: CatchUp = False,
+    timeout_s: CatchUpTimeout = 3600.0,
 ) -> Outcome:
     """Keep one target up with the log."""
     application = call.application
+    if catch_up:
+        if once or resume or adopt or new_log:
+            raise ConfigError("say --catch-up alone: it takes nothing over")
+        return await _caught_up(application, target, timeout_s)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
     applier = await application.applier(target, allowed)
     heart = application.heart(apply_to(target), "apply")
@@ -129,6 +147,21 @@ async def apply(
     heart.observe(Followed())
     await heart.end()
     return applied
+
+
+async def _caught_up(application: Application, target: str, timeout_s: float) -> Outcome:
+    await (await application.drain(target)).catch_up(timeout_s=timeout_s)
+    if (checkpoint := await application.checkpoint(target)) is None:
+        raise NotFoundError("the log has no closed cut yet", hint="the source may be empty")
+    return _done(
+        {
+            "target": target,
+            "cut": checkpoint.cut,
+            "offset": checkpoint.offset,
+            "source_time": checkpoint.source_time,
+        },
+        f"{target} has all that the source had: it is at cut {checkpoint.cut}",
+    )
 
 
 async def _applied(

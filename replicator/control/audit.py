@@ -14,6 +14,7 @@ import orjson
 import structlog
 
 from replicator.adapters.machine.threads import finished
+from replicator.adapters.sqlite.file import translated
 from replicator.errors import ReplicatorError
 from replicator.ports import Area
 from replicator.services.running.pause import pause
@@ -32,6 +33,8 @@ RETRY_S: Final = 30.0
 class Deed:
     """One request, as it is remembered."""
 
+    id: str
+    """The same in both lines of one request: before it is done, and when it was answered."""
     at: datetime
     who: str
     """Name of the token or the certificate; empty: nobody whom we know."""
@@ -40,7 +43,8 @@ class Deed:
     operation: str
     method: str
     path: str
-    status: int
+    status: int | None
+    """Of the answer; None: it is about to be done."""
     targets: tuple[str, ...]
     job_id: str | None
     request: Mapping[str, object] | None
@@ -64,10 +68,15 @@ class AuditLog:
         self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
 
     async def record(self, deed: Deed) -> None:
-        """Write a deed; on return it is on the disk."""
+        """Write a deed; on return it is on the disk.
+
+        Raises:
+            TransientError: it cannot be written.
+        """
         line = orjson.dumps(asdict(deed), option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
-        await finished(lambda: self._append(line), self._thread)
-        for target in deed.targets:
+        with translated(self._path, "write who asked for what"):
+            await finished(lambda: self._append(line), self._thread)
+        for target in deed.targets if deed.status is not None else ():
             if target in self._areas and not self._waiting.full():
                 self._waiting.put_nowait((target, deed))
 

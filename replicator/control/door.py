@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any, Final
 
 import orjson
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from replicator.control.audit import AuditLog, Deed
 from replicator.control.naming import refuse_unknown
 from replicator.control.problems import Problem, invalid, problem_of, reply_of
-from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, Route
+from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBody, Route
 from replicator.control.tokens import Doorkeeper
 from replicator.control.verbs import VerbAsked
 from replicator.errors import ReplicatorError
@@ -56,7 +57,7 @@ class _Passage:
     targets: tuple[str, ...] = ()
     job_id: str | None = None
     why: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: token_hex(8))
 
 
 class Door:
@@ -138,7 +139,10 @@ class Door:
                 hint="its log has the lines to report",
             )
             answer = self._refused(passage, problem)
-        await self._remember(passage, answer.status)
+        try:
+            await self._remember(passage, answer.status)
+        except ReplicatorError as exc:  # what was done is done, and its first line is written
+            log.error("an audit line was lost", path=passage.request.path, reason=str(exc))  # noqa: TRY400
         return answer
 
     def _refused(self, passage: _Passage, problem: Problem) -> web.Response:
@@ -167,8 +171,11 @@ class Door:
             key=_key(request) if route.idempotent else None,
             request=request,
         )
+        if request.method != "GET":
+            await self._remember(passage, None)
         reply = await route.handler(call)
-        passage.job_id = getattr(reply.content, "id", None)
+        passage.job_id = reply.job_id
+        passage.targets = passage.targets or reply.targets
         return _response(reply)
 
     def _refuse_strangers(self, request: web.Request, route: Route) -> None:
@@ -189,9 +196,10 @@ class Door:
     def _admit(self, passage: _Passage, body: Any) -> None:
         """Refuse targets that nobody configured, and those that are not for whoever asks."""
         named = [passage.request.match_info.get("target")]
-        if isinstance(body, VerbAsked):
+        if isinstance(body, RequestBody):
             passage.asked = body.model_dump(mode="json", by_alias=True)
             named += body.touched
+        if isinstance(body, VerbAsked):
             self._require_role(passage, body)
         passage.targets = tuple(dict.fromkeys(name for name in named if name))
         principal = passage.principal
@@ -231,17 +239,19 @@ class Door:
         except ValidationError as exc:
             raise invalid("body", exc) from exc
 
-    async def _remember(self, passage: _Passage, status: int) -> None:
-        """Write down what changes something, and what was refused to whoever asked."""
-        refused = status in {
-            HTTPStatus.UNAUTHORIZED,
-            HTTPStatus.FORBIDDEN,
-            HTTPStatus.TOO_MANY_REQUESTS,
-        }
+    async def _remember(self, passage: _Passage, status: int | None) -> None:
+        """Write down what changes something, and what was refused to whoever asked.
+
+        After too many requests without a good token no line is written any more: a stranger could
+        fill the disk with them.
+        """
+        refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         request, principal, route = passage.request, passage.principal, passage.route
-        if request.method == "GET" and not refused:
+        unnamed = principal is None and not refused
+        if unnamed or (request.method == "GET" and not refused):
             return
         deed = Deed(
+            id=passage.id,
             at=self._clock.now(),
             who=principal.name if principal else "",
             role=principal.role.value if principal else "",

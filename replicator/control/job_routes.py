@@ -1,6 +1,7 @@
 """Routes of jobs, plans and their runs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from http import HTTPStatus
 
 from replicator.config.control import ControlJobsSettings
@@ -9,7 +10,7 @@ from replicator.control.launch import Order
 from replicator.control.naming import refuse_unknown
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, VerbAsked, asked_of
+from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, Planned, VerbAsked, asked_of
 from replicator.control.views import (
     JobsQuery,
     JobsView,
@@ -22,7 +23,7 @@ from replicator.control.views import (
 )
 from replicator.errors import RefusedError
 from replicator.model.access import Principal, Role
-from replicator.model.job import Job, JobState
+from replicator.model.job import AgreedPlan, Job, JobState
 from replicator.services.inspection.poller import Poller
 
 
@@ -149,7 +150,7 @@ class JobRoutes:
         )
 
     async def _submit(self, call: ApiCall) -> Reply:
-        return await self._taken(call, self._completed(call.body))
+        return await self._taken(call, _order(call, self._completed(call.body)))
 
     def _completed(self, asked: VerbAsked) -> VerbAsked:
         """Return a request with what its verb needs and nobody said."""
@@ -163,39 +164,60 @@ class JobRoutes:
             )
         return asked.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
 
-    async def _taken(self, call: ApiCall, asked: VerbAsked, *, again: str | None = None) -> Reply:
-        order = Order(
-            asked=asked,
-            by=call.by.name,
-            key=call.key,
-            again=again,
-            columns=call.queried(SubmitQuery).columns,
-        )
-        return await self._reply(await self._jobs.submit(order), call)
+    async def _taken(self, call: ApiCall, order: Order) -> Reply:
+        return await self._reply(await self._submitted(call, order))
 
-    async def _reply(self, job: Job, call: ApiCall) -> Reply:
-        job = await self._waited(job, call.queried(SubmitQuery).wait)
+    async def submitted(
+        self,
+        call: ApiCall,
+        asked: VerbAsked,
+        *,
+        planning: bool = False,
+        plan: AgreedPlan | None = None,
+        wait_s: float = 0.0,
+    ) -> Job:
+        """Take on what a call asks for, and return its job after the wait that the call wants."""
+        order = Order(asked=asked, by=call.by.name, key=call.key, planning=planning, plan=plan)
+        return await self._submitted(call, order, wait_s=wait_s)
+
+    async def _submitted(self, call: ApiCall, order: Order, *, wait_s: float = 0.0) -> Job:
+        job = await self._jobs.submit(order)
+        return await self._waited(job, max(wait_s, call.queried(WaitQuery).wait))
+
+    async def _reply(self, job: Job) -> Reply:
         answer = await self._jobs.answer(job.id) if job.state.is_final else None
         status = HTTPStatus.OK if job.state.is_final else HTTPStatus.ACCEPTED
         headers = {"Location": f"/v1/jobs/{job.id}"}
-        return Reply(content=JobView.of(job, answer), status=status, headers=headers)
+        return Reply(
+            content=JobView.of(job, answer),
+            status=status,
+            headers=headers,
+            job_id=job.id,
+            targets=job.targets,
+        )
 
     async def _waited(self, job: Job, wait_s: float) -> Job:
         return await self._jobs.ended(job.id, min(wait_s, self._settings.wait_max_s))
 
     async def _make_plan(self, call: ApiCall) -> Reply:
-        asked: VerbAsked = call.body
-        order = Order(
-            asked=asked,
-            by=call.by.name,
-            planning=True,
-            key=call.key,
-            columns=call.queried(SubmitQuery).columns,
-        )
-        job = await self._waited(await self._jobs.submit(order), call.queried(SubmitQuery).wait)
+        job = await self._submitted(call, replace(_order(call, call.body), planning=True))
         if job.state is JobState.DONE and job.plan is not None:
-            return await self._plan_reply(job.plan)
-        return await self._reply(job, call)
+            return replace(await self._plan_reply(job.plan), job_id=job.id)
+        if job.state.is_final:
+            raise await self.no_plan(job)
+        return await self._reply(job)
+
+    async def no_plan(self, job: Job) -> Problem:
+        """Return the problem of a plan that could not be made: the verb's own error."""
+        answer = await self._jobs.answer(job.id)
+        error = ((answer and answer.document) or {}).get("error", {})
+        found = Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            error.get("message", f"job {job.id} is {job.state.value}: {job.why}"),
+            hint=error.get("hint", ""),
+        )
+        found.type, found.job_id = error.get("type", found.type), job.id
+        return found
 
     async def _plan_reply(self, digest: str) -> Reply:
         plan = await self._jobs.plan(digest)
@@ -211,64 +233,74 @@ class JobRoutes:
         plan = await self._jobs.plan(asked.digest)
         wanted = asked_of(plan.verb, plan.request)
         _require(call.by, wanted.touched, wanted.role)
-        order = Order(
-            asked=wanted,
-            by=call.by.name,
-            plan=plan,
-            key=call.key,
-            columns=call.queried(SubmitQuery).columns,
-        )
-        return await self._reply(await self._jobs.submit(order), call)
+        return await self._taken(call, replace(_order(call, wanted), plan=plan))
 
     async def _list(self, call: ApiCall) -> Reply:
         query, principal = call.queried(JobsQuery), call.by
         if query.target is not None:
             refuse_unknown([query.target], self._poller.names)
         states = () if query.state is None else (query.state,)
-        found = await self._jobs.newest(limit=query.limit, states=states)
+        found = await self._jobs.newest(limit=self._settings.kept_max, states=states)
         shown = [
             JobView.of(job)
             for job in found
             if principal.may_touch(job.targets)
             and (query.target is None or query.target in job.targets)
         ]
-        return Reply(content=JobsView(jobs=shown))
+        return Reply(content=JobsView(jobs=shown[: query.limit]))
 
     async def _job(self, call: ApiCall) -> Reply:
-        job = await self._own(call)
+        job = await self.own(call)
         job = await self._waited(job, call.queried(WaitQuery).wait)
         answer = await self._jobs.answer(job.id) if job.state.is_final else None
         return Reply(content=JobView.of(job, answer))
 
     async def _text(self, call: ApiCall) -> Reply:
-        job = await self._own(call)
+        job = await self.own(call)
         if (answer := await self._jobs.answer(job.id)) is None:
             raise RefusedError(f"job {job.id} is {job.state.value}: it has said nothing yet")
         text = TextView(stdout=answer.stdout, stderr=answer.stderr, exit_code=job.exit_code)
         return Reply(content=text)
 
     async def _cancel(self, call: ApiCall) -> Reply:
-        job = await self._own(call)
+        job = await self.own(call)
         ended = await self._jobs.cancel(job.id, call.by.name)
-        return Reply(content=JobView.of(ended), status=HTTPStatus.ACCEPTED)
+        return Reply(
+            content=JobView.of(ended),
+            status=HTTPStatus.ACCEPTED,
+            job_id=job.id,
+            targets=job.targets,
+        )
 
     async def _again(self, call: ApiCall) -> Reply:
-        job = await self._own(call)
+        job = await self.own(call)
         if not job.state.is_final:
             raise RefusedError(f"job {job.id} is {job.state.value}: wait for its end")
-        if job.exclusive and job.plan is not None:
-            raise RefusedError(
-                f"job {job.id} carried out a plan: what it changes has to be read again",
-                hint="make a plan with the same request, and run that by its digest",
-            )
         asked = asked_of(job.verb, job.request)
         _require(call.by, asked.touched, asked.role)
-        return await self._taken(call, asked, again=job.id)
+        planning = job.verb != asked.name
+        if isinstance(asked, Planned) and not planning:
+            raise RefusedError(
+                f"job {job.id} carried out a plan: what it would change now has to be read first",
+                hint="make a plan with the same request, and run that by its digest",
+            )
+        order = replace(_order(call, asked), again=job.id, planning=planning)
+        return await self._taken(call, order)
 
-    async def _own(self, call: ApiCall) -> Job:
+    async def plan(self, digest: str) -> AgreedPlan:
+        """Return a plan that can still be carried out."""
+        return await self._jobs.plan(digest)
+
+    async def own(self, call: ApiCall) -> Job:
+        """Return the job that a path names, where it is open to whoever asks."""
         job = await self._jobs.job(call.path["id"])
         _require(call.by, job.targets)
         return job
+
+
+def _order(call: ApiCall, asked: VerbAsked) -> Order:
+    columns = call.queried(SubmitQuery).columns
+    return Order(asked=asked, by=call.by.name, key=call.key, columns=columns)
 
 
 def _require(principal: Principal, targets: tuple[str, ...], role: Role = Role.VIEWER) -> None:

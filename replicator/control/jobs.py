@@ -14,6 +14,7 @@ import structlog
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
+from replicator.adapters.sqlite.file import translated
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.config.control import ControlJobsSettings
 from replicator.control.launch import (
@@ -25,7 +26,8 @@ from replicator.control.launch import (
     error_answer,
     planned,
 )
-from replicator.errors import NotFoundError, RefusedError
+from replicator.control.verbs import Planned
+from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 from replicator.ports import Clock
 
@@ -112,7 +114,13 @@ class Jobs:
             BusyError: another job changes the same target.
             FullError: too many wait.
             KeyReusedError: the key stands for another order.
+            RefusedError: it takes a plan, and there is none.
         """
+        if isinstance(order.asked, Planned) and not (order.planning or order.plan or order.agreed):
+            raise RefusedError(
+                f"nobody has agreed to what {order.verb} would do",
+                hint="make a plan, read it, and run it by its digest",
+            )
         async with self._taking:
             return await self._taken(order)
 
@@ -268,9 +276,17 @@ class Jobs:
         return waiting[: max(0, self._settings.running_max - running)]
 
     async def _work(self, live: _Live) -> None:
+        try:
+            await self._carry_out(live)
+        except ReplicatorError as exc:  # its own file cannot be written: others go on
+            log.error("a job was lost sight of", id=live.job.id, reason=str(exc))  # noqa: TRY400
+            self._let_go(live, replace(live.job, state=JobState.FAILED, why=str(exc)))
+
+    async def _carry_out(self, live: _Live) -> None:
         await self._store.put(live.job)
         launch = Launch(live.order, live.job.id, self._program.folder)
-        held = await finished(lambda: _locked(self._program.folder, live.job.id))
+        with translated(self._program.folder, "begin a job"):
+            held = await finished(lambda: _locked(self._program.folder, live.job.id))
         try:
             ended, answer = await self._processes(live, launch, held)
         finally:
@@ -344,14 +360,19 @@ class Jobs:
         await self._store.keep_plan(plan, forget_before=now - self._settings.plan_valid)
 
     async def _close(self, live: _Live, job: Job, answer: JobAnswer | None = None) -> None:
-        live.job = replace(job, ended_at=self._clock.now())
-        await self._store.put(live.job, answer)
-        self._live.pop(live.job.id, None)
+        ended = replace(job, ended_at=self._clock.now())
+        await self._store.put(ended, answer)
+        log.info("job ended", id=job.id, verb=job.verb, state=job.state.value, by=job.by)
+        self._let_go(live, ended)
+
+    def _let_go(self, live: _Live, job: Job) -> None:
+        """Tell everybody that a job has ended."""
+        live.job = job
+        self._live.pop(job.id, None)
         live.ended.set()
         self._woken.set()
-        log.info("job ended", id=job.id, verb=job.verb, state=job.state.value, by=job.by)
         for told in self._told:
-            told(live.job)
+            told(job)
 
     def _progress(self, live: _Live, told: Mapping[str, Any]) -> None:
         loop_s, before = asyncio.get_running_loop().time(), live.job.progress

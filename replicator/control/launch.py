@@ -1,7 +1,7 @@
 """How an order becomes processes: its command lines, one after the other, and what they say."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from hashlib import sha256
@@ -86,9 +86,6 @@ class Program:
         )
 
 
-Run = Callable[[Sequence[str]], Any]
-
-
 class Launch:
     """One order on its way: which processes it takes, and whether the next one may follow.
 
@@ -104,21 +101,20 @@ class Launch:
 
     async def first(self) -> list[str]:
         """Return the arguments of the first process."""
-        order = self._order
-        if isinstance(order.asked, RestoreAsked):
-            if order.planning:
-                await finished(self._make_folder)
-                return _with_options(order.asked.arguments(), f"--output={self._file}")
-            if order.plan is not None:
-                document = order.plan.document
-                await finished(lambda: self._write(document))
-                return ["restore", "run", "--yes", "--", str(self._file)]
-            return _with_options(["restore", *order.asked.arguments()[2:]], "--yes")
-        if not isinstance(order.asked, Planned):
-            return order.asked.arguments()
+        order, asked = self._order, self._order.asked
+        if not isinstance(asked, Planned):
+            return asked.arguments()
+        if order.planning and _has_file(asked):
+            await finished(self._make_folder)
+            words = asked.arguments()
+            return ["restore", "plan", f"--output={self._file}", *words[1:]]
+        if order.plan is not None and _has_file(asked):
+            document = order.plan.document
+            await finished(lambda: self._write(document))
+            return ["restore", "run", "--yes", "--", str(self._file)]
         if order.planning or order.plan is not None:
-            return _with_options(order.asked.arguments(), *order.asked.looks)
-        return _with_options(order.asked.arguments(), "--yes")
+            return _with_options(asked.arguments(), *asked.looks)
+        return _with_options(asked.arguments(), "--yes")
 
     def second(self, looked: VerbEnded) -> list[str] | JobAnswer | None:
         """Return the arguments of the next process, None after the last one.
@@ -126,7 +122,7 @@ class Launch:
         A `JobAnswer` refuses: the plan that was agreed to is not what would be done now.
         """
         asked, plan = self._order.asked, self._order.plan
-        if plan is None or not isinstance(asked, Planned) or isinstance(asked, RestoreAsked):
+        if plan is None or not isinstance(asked, Planned) or _has_file(asked):
             return None
         now = _result(looked)
         if now is None:
@@ -158,7 +154,7 @@ def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | N
     result = _result(ended)
     if result is None:
         return None
-    if isinstance(order.asked, RestoreAsked):
+    if _has_file(order.asked):
         document = {name: value for name, value in result.items() if name != "file"}
         return str(document["digest"]), document
     said = orjson.dumps([order.request, result], option=orjson.OPT_SORT_KEYS)
@@ -175,6 +171,11 @@ def error_answer(verb: str, kind: str, message: str, hint: str, ended: VerbEnded
     error = {"type": kind, "message": message, "hint": hint}
     document = {"schema": "replicator.v1", "command": verb, "error": error}
     return JobAnswer(document=document, stdout=ended.stdout, stderr=ended.stderr)
+
+
+def _has_file(asked: VerbAsked) -> bool:
+    """Return whether its plan is a file of `restore plan`, which `restore run` checks itself."""
+    return isinstance(asked, RestoreAsked) and not asked.quick
 
 
 def _refusal(verb: str, changed: list[str], looked: VerbEnded) -> JobAnswer:

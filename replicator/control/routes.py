@@ -23,6 +23,17 @@ class NoParameters(BaseModel):
     model_config = {"extra": "forbid"}
 
 
+class RequestBody(BaseModel):
+    """What comes in: unknown members are refused, and the targets that it names are known."""
+
+    model_config = {"frozen": True, "extra": "forbid", "use_attribute_docstrings": True}
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The configured targets that it names."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
     """One request, checked: everything in it is of the type that its route names."""
@@ -60,6 +71,10 @@ class Reply:
     content: BaseModel | None = None
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
+    job_id: str | None = None
+    """The job that was taken on, or ended."""
+    targets: tuple[str, ...] = ()
+    """Those that it is about, where the request does not name them."""
     raw: web.StreamResponse | None = None
     """An answer that is no JSON, like a file; then nothing else counts."""
 

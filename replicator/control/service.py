@@ -20,6 +20,7 @@ from replicator.app import Application
 from replicator.app.monitoring import Lookout
 from replicator.config import Settings
 from replicator.config.control import ControlSettings
+from replicator.control.article_routes import ArticleRoutes
 from replicator.control.audit import FILE as AUDIT_FILE
 from replicator.control.audit import AuditLog
 from replicator.control.door import Door
@@ -86,7 +87,13 @@ class Control:
         )
         asked = JobRoutes(jobs=self.jobs, poller=lookout.poller, settings=control.jobs)
         self.table = RouteTable(
-            [*looks.routes(), *asked.routes(), *routes, *_of_service(lookout, self)]
+            [
+                *looks.routes(),
+                *asked.routes(),
+                *ArticleRoutes(asked).routes(),
+                *routes,
+                *_of_service(lookout, self),
+            ]
         )
         self._document = orjson.dumps(openapi(self.table), option=orjson.OPT_INDENT_2)
         self._port = Port(

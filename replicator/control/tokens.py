@@ -33,37 +33,31 @@ HINT: Final = "send `Authorization: Bearer TOKEN`; `replicator token create` mak
 
 
 class Logins:
-    """Counts the wrong tokens of each address, and shuts it out for a while after too many."""
+    """Counts requests without a good token by address; after too many it tells them nothing more.
+
+    A good token passes all the same: behind a proxy everybody comes from one address.
+    """
 
     def __init__(self, failed_max: int, clock: Clock) -> None:
         self._failed_max, self._clock = failed_max, clock
         self._failed: dict[str, deque[datetime]] = {}
 
-    def refuse_many(self, address: str) -> None:
-        """Refuse an address with too many of them, also with a good token.
-
-        Raises:
-            Problem: so it is, until its oldest one is a minute old.
-        """
-        failed, now = self._failed.get(address, deque()), self._clock.now()
-        while failed and (now - failed[0]).total_seconds() >= WINDOW_S:
-            failed.popleft()
-        if not failed:
-            self._failed.pop(address, None)
-        if len(failed) >= self._failed_max:
-            left_s = WINDOW_S - (now - failed[0]).total_seconds()
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "too many wrong tokens from this address",
-                headers={"Retry-After": str(int(left_s) + 1)},
-            )
-
-    def count(self, address: str) -> None:
-        """Take note of a wrong token."""
+    def failed(self, address: str) -> Problem | None:
+        """Take note of one; return what to answer after too many of them in a minute."""
         if address not in self._failed and len(self._failed) >= ADDRESSES_MAX:
             del self._failed[next(iter(self._failed))]
-        failed = self._failed.setdefault(address, deque(maxlen=self._failed_max))
-        failed.append(self._clock.now())
+        times, now = self._failed.setdefault(address, deque()), self._clock.now()
+        while times and (now - times[0]).total_seconds() >= WINDOW_S:
+            times.popleft()
+        if len(times) < self._failed_max:
+            times.append(now)
+            return None
+        left_s = WINDOW_S - (now - times[0]).total_seconds()
+        return Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "too many requests without a good token from this address",
+            headers={"Retry-After": str(int(left_s) + 1)},
+        )
 
 
 class Doorkeeper:
@@ -95,23 +89,23 @@ class Doorkeeper:
         """
         if (known := self._of_certificate(request)) is not None:
             return known
-        address = request.remote or ""
-        self._logins.refuse_many(address)
+        why = await self._refusal(request)
+        if isinstance(why, Principal):
+            return why
+        raise self._logins.failed(request.remote or "") or _nobody(why)
+
+    async def _refusal(self, request: web.Request) -> Principal | str:
+        """Return who shows a good token, or why the request has none."""
         header = request.headers.get("Authorization", "")
         if not header:
-            raise _nobody("no token was sent")
-        why = "the token is wrong"
-        if header.lower().startswith(SCHEME) and (
-            parts := read_token(header[len(SCHEME) :].strip())
-        ):
-            token = await self._tokens.token(parts[0])
-            if token is not None:
-                refusal = token.refusal(parts[1], self._clock.now())
-                if refusal is None:
-                    return token.principal
-                why = refusal
-        self._logins.count(address)
-        raise _nobody(why)
+            return "no token was sent"
+        parts = read_token(header[len(SCHEME) :].strip())
+        if not header.lower().startswith(SCHEME) or parts is None:
+            return "the token is wrong"
+        token = await self._tokens.token(parts[0])
+        if token is None:
+            return "the token is wrong"
+        return token.refusal(parts[1], self._clock.now()) or token.principal
 
     def _of_certificate(self, request: web.Request) -> Principal | None:
         transport = request.transport

@@ -9,8 +9,6 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
@@ -18,6 +16,7 @@ from pydantic import (
 )
 
 from replicator.config.values import DruidRelease, TargetName
+from replicator.control.routes import RequestBody
 from replicator.errors import RefusedError
 from replicator.model.access import Role
 
@@ -45,10 +44,9 @@ Limit = Annotated[int, Field(ge=1, le=LIST_MAX)]
 LogIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 
 
-class VerbAsked(BaseModel):
+class VerbAsked(RequestBody):
     """What one verb is asked to do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     words: ClassVar[tuple[str, ...]]
     """The verb as it is typed."""
     role: ClassVar[Role] = Role.OPERATOR
@@ -313,11 +311,14 @@ class ResumeAsked(VerbAsked):
 
 
 class ApplyAsked(VerbAsked):
-    """Bring a target up to the log's end, once."""
+    """Bring a target to what the source holds now; whoever follows already does the work."""
 
-    words, exclusive = ("apply", "--once"), True
+    words, exclusive = ("apply", "--catch-up"), True
     verb: Literal["apply"] = "apply"
     target: OneTarget
+    timeout_s: Annotated[
+        float, Field(ge=1, le=604_800, allow_inf_nan=False), Flag("--timeout-s")
+    ] = 3600.0
 
 
 class WatchAsked(VerbAsked):
@@ -340,7 +341,8 @@ class Planned(VerbAsked):
 class RestoreAsked(Planned):
     """Bring a target, or one datasource of it, to an earlier cut."""
 
-    words, agreed = ("restore", "plan"), ()
+    words = ("restore",)
+    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
     verb: Literal["restore"] = "restore"
     target: Annotated[TargetName | None, Argument()] = None
     """The target whose bytes are used; or `from_store`."""
@@ -358,7 +360,48 @@ class RestoreAsked(Planned):
     by_reference: Annotated[bool, Flag("--by-reference")] = False
     adopt: Annotated[bool, Flag("--adopt")] = False
     accept_gaps: Accepting = False
-    no_look: Annotated[bool, Flag("--no-look")] = False
+    quick: bool = False
+    """Plan as `restore --dry-run` does: without the storages' answers, the time and the price."""
+
+
+class RestoreBesideAsked(Planned):
+    """Restore a datasource beside the live one, by another name."""
+
+    words, agreed = ("restore",), ("plan.offset", "plan.segments", "plan.other_rows")
+    verb: Literal["restore beside"] = "restore beside"
+    target: OneTarget
+    rename: Annotated[Text, Flag("--rename")]
+    """OLD=NEW."""
+    to_offset: AtOffset = None
+    to_time: AtTime = None
+    before: BeforeOffset = None
+    to_point: AtPoint = None
+    latest: Annotated[bool, Flag("--latest")] = False
+    ago: Annotated[Text | None, Flag("--ago")] = None
+    before_drop: Annotated[Text | None, Flag("--before-drop")] = None
+    accept_gaps: Accepting = False
+
+
+class ForgetRenamedAsked(Planned):
+    """Remove a datasource that was restored beside the live one."""
+
+    words, agreed = ("restore",), ("plan.rows_removed", "plan.original")
+    verb: Literal["forget renamed"] = "forget renamed"
+    target: OneTarget
+    datasource: Annotated[Text, Flag("--forget-renamed")]
+
+
+class RollbackAsked(Planned):
+    """Bring one datasource of a target back to what it was."""
+
+    words = ("rollback",)
+    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
+    verb: Literal["rollback"] = "rollback"
+    datasource: Annotated[Text, Argument()]
+    to: Annotated[Text, Flag("--to")]
+    """`before-drop`, `10m ago`, `latest`, a time with its zone, an offset, or a point's name."""
+    on: OnTarget
+    accept_gaps: Accepting = False
 
 
 class UndeleteAsked(Planned):
@@ -447,7 +490,15 @@ AnyJob: TypeAlias = Annotated[
 ]
 """What is done at once."""
 AnyPlan: TypeAlias = Annotated[
-    RestoreAsked | UndeleteAsked | RepairAsked | ExpireAsked | PromoteAsked | FailoverAsked,
+    RestoreAsked
+    | RestoreBesideAsked
+    | ForgetRenamedAsked
+    | RollbackAsked
+    | UndeleteAsked
+    | RepairAsked
+    | ExpireAsked
+    | PromoteAsked
+    | FailoverAsked,
     Field(discriminator="verb"),
 ]
 """What is planned first, then carried out by the plan's digest."""

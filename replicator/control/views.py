@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from replicator.control.routes import RequestBody
 from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 
 
@@ -127,10 +128,9 @@ class PlanView(View):
         )
 
 
-class RunAsked(BaseModel):
+class RunAsked(RequestBody):
     """Which plan is to be carried out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 

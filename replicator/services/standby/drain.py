@@ -1,4 +1,4 @@
-"""Brings a standby to the source's last commit before a planned promotion."""
+"""Brings a standby to the source's last commit: before a planned promotion, or when asked to."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -76,38 +76,56 @@ class Drain:
             TransientError: it takes longer than `timeout_s`.
             RefusedError: the target is paused.
         """
-        name = self._target.name
         try:
             async with asyncio.timeout(timeout_s):
                 before = await self._last_cut()
                 while True:
-                    await self._poll()
+                    while await self._poll():
+                        pass
                     last = await self._last_cut()
                     await self._apply_to(last)
                     if last and before and last.closed.digest == before.closed.digest:
                         return
                     before = last
         except TimeoutError as exc:
-            awaited = self._applier.awaited if self._applier else None
-            waits = f": it waits for the bytes of {', '.join(awaited.keys[:3])}" if awaited else ""
-            raise TransientError(
-                f"target {name!r} did not reach the source's last commit within {timeout_s:g} s"
-                f"{waits}",
-                hint="see what waits in `status`, then run the command again: it goes on",
-            ) from exc
+            raise self._late(timeout_s) from exc
 
-    async def _poll(self) -> None:
-        """Return once a poll that began after this call has ended."""
+    async def catch_up(self, *, timeout_s: float) -> None:
+        """Return once the target has all that the source held when this was called.
+
+        The source may change meanwhile; that is left to whoever follows it.
+
+        Raises:
+            TransientError: it takes longer than `timeout_s`.
+            RefusedError: the target is paused.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._poll()
+                await self._apply_to(await self._last_cut())
+        except TimeoutError as exc:
+            raise self._late(timeout_s) from exc
+
+    def _late(self, timeout_s: float) -> TransientError:
+        awaited = self._applier.awaited if self._applier else None
+        waits = f": it waits for the bytes of {', '.join(awaited.keys[:3])}" if awaited else ""
+        return TransientError(
+            f"target {self._target.name!r} did not reach the source's last commit within"
+            f" {timeout_s:g} s{waits}",
+            hint="see what waits in `status`, then run the command again: it goes on",
+        )
+
+    async def _poll(self) -> bool:
+        """Return once a poll that began after this call has ended; True: another one is due."""
         first = await self._heard(WATCH)
         while first is not None and (pulse := await self._heard(WATCH)) is not None:
             if pulse.since != first.since:
                 first = pulse  # it was restarted, and counts anew
             if pulse.polls >= first.polls + POLLS_SEEN:
-                return
+                return False
             await asyncio.sleep(LOOK_S)
         self._watcher = self._watcher or await self._own.watcher()
-        while await self._watcher.poll():
-            pass
+        return await self._watcher.poll()
 
     async def _apply_to(self, cut: ClosedCut | None) -> None:
         """Wait until the target is at a cut, or bring it there."""
