@@ -31,7 +31,7 @@ from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row
-from replicator.model.versions import Places
+from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
 from replicator.services.replication.scout import VersionOptions
@@ -107,6 +107,11 @@ class CountingSnapshot:
 
         self._counts.statements += 1
         await self._snapshot.scan(kind, count, datasources=datasources, places=places)
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        """Ask and count."""
+        self._counts.statements += 1
+        return await self._snapshot.written_since(position)
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         """Fetch and count."""

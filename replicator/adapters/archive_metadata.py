@@ -29,7 +29,7 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import TABLES, Kind, Row, RowKey
-from replicator.model.versions import Lineage, NoVersions, Places
+from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
     LIST_BYTES_MAX,
     Area,
@@ -197,7 +197,7 @@ class _NoRows:
     """A `Snapshot` of no tables."""
 
     kinds: frozenset[Kind] = frozenset()
-    lineage: Lineage | NoVersions = NoVersions("an archive has no rows")
+    lineage: Continuity = NoVersions("an archive has no rows")
 
     def __init__(self, taken_at: datetime) -> None:
         self.taken_at = taken_at
@@ -214,6 +214,10 @@ class _NoRows:
 
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Visit nothing."""
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        del position
+        raise TypeError("this snapshot has no position")
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         del kind, handles

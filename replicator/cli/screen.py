@@ -179,10 +179,8 @@ def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | Version
     match observation:
         case Muted(who=who, reason=reason):
             logger().warning("`status` cannot see that this runs", who=who, reason=reason)
-        case ScanBegun(why=Why.UNAVAILABLE, detail=detail):
-            logger().warning("no row versions: each poll reads every row", why=detail)
-        case ScanBegun(why=why, detail=detail):
-            logger().info("this poll reads every row", why=str(why), detail=detail)
+        case ScanBegun():
+            _announce_scan(observation)
         case VersionsMissed(rows=rows):
             logger().error("row versions missed changes", rows=rows, hint=MISSED)
         case LogBegun(log_id=log_id):
@@ -193,6 +191,16 @@ def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | Version
             logger().warning("target is left alone, all else goes on", target=target, why=why)
         case _:
             assert_never(observation)
+
+
+def _announce_scan(begun: ScanBegun) -> None:
+    match begun.why:
+        case Why.UNAVAILABLE:
+            logger().warning("no row versions: each poll reads every row", why=begun.detail)
+        case Why.WRITTEN:  # as often as the source writes
+            logger().debug("this poll reads every row", why=begun.detail)
+        case why:
+            logger().info("this poll reads every row", why=str(why), detail=begun.detail)
 
 
 def _tell(

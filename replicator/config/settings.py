@@ -67,6 +67,7 @@ class WatchSettings(Section):
     row_versions: bool = True
     """Whether rows with the version of an earlier poll count as unchanged; PostgreSQL has them.
 
+    MariaDB's binary log, where the role may read it, says instead whether any row was written.
     Without, the source's database hashes every row at each poll: for a million of 2 KB 20 s of one
     of its cores.
     """

@@ -9,7 +9,7 @@ What is remembered is 24 bytes a row beside the ledger: place, stamp and key has
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,41 @@ class Lineage:
     """No transaction from this one on had begun. Both count on without end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinlogPosition:
+    """Where a snapshot is in its server's own log of changes, if there are no row versions."""
+
+    server: Mapping[str, str]
+    """Identity of the server: names in words, with values."""
+    database: str
+    file: str
+    """A server begins another file when it starts, and when one is full."""
+    position: int
+    """All transactions before it are in the snapshot, and none behind it."""
+    gtids: Mapping[int, int]
+    """The last transaction's number in each domain, which only grows while the log is one log."""
+
+    def broken(self, now: "BinlogPosition") -> str | None:
+        """Return why a later position does not continue this one, in words; None: it does."""
+        ours = {**self.server, "database": self.database, "binary log": self.file}
+        theirs = {**now.server, "database": now.database, "binary log": now.file}
+        if (other := _differing(ours, theirs)) is not None:
+            return f"the server's {other}"
+        went_back = any(now.gtids.get(domain, 0) < last for domain, last in self.gtids.items())
+        if went_back or now.position < self.position:
+            return f"the server's binary log {self.file} begins anew"
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class NoVersions:
     """Versions of this store's rows cannot be had, or not be trusted."""
 
     reason: str
+
+
+Continuity: TypeAlias = Lineage | BinlogPosition | NoVersions
+"""What a snapshot says of its relation to earlier ones."""
 
 
 class NewStamps(NamedTuple):
@@ -78,8 +108,18 @@ def new_stamps(before: Lineage, now: Lineage) -> NewStamps:
     return NewStamps(before.settled, now.begun)
 
 
-def broken(before: Lineage, now: Lineage) -> str | None:
-    """Return why versions of the two say nothing of each other, in words; None: they do."""
+def broken(before: "Lineage | BinlogPosition", now: "Lineage | BinlogPosition") -> str | None:
+    """Return why the two say nothing of each other, in words; None: they do."""
+    match before, now:
+        case BinlogPosition(), BinlogPosition():
+            return before.broken(now)
+        case Lineage(), Lineage():
+            return _broken_versions(before, now)
+        case _:
+            return "the source is another kind of server"
+
+
+def _broken_versions(before: Lineage, now: Lineage) -> str | None:
     if (other := _differing(before.server, now.server)) is not None:
         return f"the server's {other}"
     for kind in sorted(before.tables.keys() | now.tables.keys(), key=lambda kind: kind.value):

@@ -13,7 +13,7 @@ from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row, RowKey
-from replicator.model.versions import Lineage, NoVersions, Places, Versions
+from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 from replicator.ports.obstacle import Obstacle
 
 
@@ -45,8 +45,9 @@ class Snapshot(Protocol):
     replica, the time of what it has replayed."""
     kinds: frozenset[Kind]
     """The tables that this store has."""
-    lineage: Lineage | NoVersions
-    """Identity of the rows' versions, or why there are none."""
+    lineage: Continuity
+    """Identity of the rows' versions, or what tells whether a row was written at all, or why there
+    is neither."""
 
     async def scan(
         self,
@@ -72,6 +73,16 @@ class Snapshot(Protocol):
         """Visit the version of every row that a scan would visit, without payload and key.
 
         Only a snapshot with a lineage has versions. The store does a small part of a scan's work.
+
+        Raises:
+            TransientError, ConfigError: as for `scan`.
+        """
+        ...
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        """Return what says that a row may have been written since another snapshot; None: none was.
+
+        Only a snapshot with a position of its own, which continues the other one, can tell.
 
         Raises:
             TransientError, ConfigError: as for `scan`.

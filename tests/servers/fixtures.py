@@ -16,7 +16,7 @@ import pytest
 from tests.servers import fetching
 from tests.servers.fetching import MissingToolError
 from tests.servers.kafka import Kafka, KafkaCluster
-from tests.servers.mariadb import Mariadb
+from tests.servers.mariadb import BINLOG, Mariadb
 from tests.servers.postgresql import Postgresql, started
 from tests.servers.process import Processes, processes
 from tests.servers.stores import S3, Azure, Gcs, Hdfs
@@ -47,10 +47,30 @@ def postgresql() -> Iterator[Postgresql]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Mariadb]:
+    with own_mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_with_binlog() -> Iterator[Mariadb]:
+    """A server with a binary log of rows, which a test may rotate and reset."""
+    with own_mariadb(*BINLOG) as server:
+        yield server
+
+
+@pytest.fixture
+def mariadb_with_filters() -> Iterator[Mariadb]:
+    """A server whose binary log leaves a database out."""
+    with own_mariadb(*BINLOG, "--binlog-ignore-db=mine") as server:
+        yield server
+
+
+@contextmanager
+def own_mariadb(*options: str) -> Iterator[Mariadb]:
     # a short name: that of a socket has a limit
     folder = Path(tempfile.mkdtemp(prefix="my-"))
     with on_a_desk_only():
-        server = Mariadb(folder)
+        server = Mariadb(folder, *options)
     server.start()
     yield server
     server.stop()

@@ -28,6 +28,8 @@ SMALL = (
 )  # fmt: skip
 MAKES_NO_CERTIFICATE = ("--skip-ssl",)
 """Otherwise it makes keys at each start, which takes seconds."""
+BINLOG = ("--log-bin=binlog", "--binlog-format=ROW", "--server-id=7")
+"""A binary log of rows."""
 OURS = " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 """What `target create` makes better than Druid: the tests have the tables as Druid makes them."""
 DRUIDS = "dataSource VARCHAR(255)"

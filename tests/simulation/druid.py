@@ -190,6 +190,7 @@ class Druid:
         versions.vacuums = rng.random() < 0.8
         versions.open_for = rng.choice([0, 0, 1, 5, 20])
         versions.reason = rng.choice([None, None, None, "another kind of server"])
+        versions.binlog = rng.random() < 0.25
         if rng.random() < 0.2:
             versions.see(self.metadata.rows)
             versions.rewrite(rng.choice([Kind.SEGMENT, Kind.CONFIG]))

@@ -16,7 +16,7 @@ from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row
-from replicator.model.versions import Places
+from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import (
     DOCUMENT_BYTES_MAX,
     Area,
@@ -123,6 +123,10 @@ class FlakySnapshot:
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         await self._weather.before()
         await self._snapshot.versions(kind, visit)
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        await self._weather.before()
+        return await self._snapshot.written_since(position)
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
         await self._weather.before()

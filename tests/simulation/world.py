@@ -434,6 +434,8 @@ class World:
                 self.marks.add(f"every row was read: {why}")
             case Polled(full=False) if observation.fingerprinted_rows:
                 self.marks.add("changes were found by versions")
+            case Polled(full=False, scanned_rows=0):
+                self.marks.add("no row was read")
             case VersionsMissed():
                 raise AssertionError("row versions missed a change")
             case _:

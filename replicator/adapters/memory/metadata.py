@@ -34,7 +34,14 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.model.timestamps import iso_ms, later
-from replicator.model.versions import Lineage, NoVersions, Places, Versions
+from replicator.model.versions import (
+    BinlogPosition,
+    Continuity,
+    Lineage,
+    NoVersions,
+    Places,
+    Versions,
+)
 from replicator.ports import (
     SAMPLES_MAX,
     AuditRow,
@@ -201,7 +208,7 @@ class MemorySnapshot:
         self._columns, self._all_marks = columns, metadata.marks
         self._chunk_rows = metadata.chunk_rows
         self._rows = [row for key, row in metadata.rows.items() if key.kind in self.kinds]
-        self.lineage = (
+        self.lineage: Continuity = (
             metadata.versions.see(metadata.rows) if columns is None else NoVersions("of a target")
         )
         self._versions = None
@@ -239,6 +246,12 @@ class MemorySnapshot:
         for start in range(0, len(handles), self._chunk_rows):
             visit(self._versions_of(handles[start : start + self._chunk_rows]))
             await asyncio.sleep(0)
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        await asyncio.sleep(0)
+        if not isinstance(self.lineage, BinlogPosition):
+            raise TypeError("this snapshot has no position")
+        return "a row was written" if self.lineage.position != position.position else None
 
     def _versions_of(self, handles: list[int]) -> Versions:
         if self._versions is None:

@@ -8,7 +8,14 @@ from typing import Final
 import numpy as np
 
 from replicator.model.row import Kind, Row, RowKey
-from replicator.model.versions import STAMPS, Lineage, NoVersions, Versions
+from replicator.model.versions import (
+    STAMPS,
+    BinlogPosition,
+    Continuity,
+    Lineage,
+    NoVersions,
+    Versions,
+)
 
 FIRST_TRANSACTION: Final = 3
 """First transaction id, as in PostgreSQL, which reserves the three before."""
@@ -34,6 +41,8 @@ class MemoryVersions:
 
     reason: str | None = None
     """Why there are no versions; None: there are."""
+    binlog: bool = False
+    """Whether, instead of versions, there is a log of changes as MariaDB has it."""
     server: dict[str, str] = field(default_factory=lambda: {"timeline": "1", "start": "1"})
     next: int = FIRST_TRANSACTION
     open_for: int = 0
@@ -47,11 +56,19 @@ class MemoryVersions:
     _free: dict[Kind, list[int]] = field(default_factory=dict)
     _end: int = 1
 
-    def see(self, rows: Mapping[RowKey, Row]) -> Lineage | NoVersions:
+    def see(self, rows: Mapping[RowKey, Row]) -> Continuity:
         """Take the rows as they are now."""
         self._take(rows)
         if self.reason is not None:
             return NoVersions(self.reason)
+        if self.binlog:
+            return BinlogPosition(
+                server=dict(self.server),
+                database="druid",
+                file=f"binlog.{self.files[Kind.SEGMENT]}",
+                position=self.next,
+                gtids={0: self.next},
+            )
         return Lineage(
             server=dict(self.server),
             tables={kind: {"file": str(number)} for kind, number in self.files.items()},

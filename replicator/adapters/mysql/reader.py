@@ -9,6 +9,7 @@ from typing import Any, Final, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters.mysql.binlog import position_of, refusal, written_since
 from replicator.adapters.mysql.errors import PACKET_HINT
 from replicator.adapters.mysql.freshness import freshness_of
 from replicator.adapters.mysql.session import (
@@ -34,7 +35,7 @@ from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
-from replicator.model.versions import Lineage, NoVersions, Places
+from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
     SAMPLES_MAX,
     AuditRow,
@@ -181,14 +182,21 @@ async def reading(
     is refused by the server (error 1412), so that both are of one instant.
     """
     freshness = await freshness_of(session, database)
+    position: Continuity = NoVersions("of a target")
+    refused = "" if target else await refusal(session)
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     await session.execute("begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    if refused:
+        position = NoVersions(refused)
+    elif not target:
+        position = await position_of(session, database, is_replica=freshness.is_replica)
     shapes = await discover(session, database)
     yield MysqlSnapshot(
         session,
         database,
         shapes,
         freshness.shows,
+        lineage=position,
         chunk_rows=chunk_rows,
         target=target,
     )
@@ -198,8 +206,6 @@ async def reading(
 class MysqlSnapshot:
     """A `Snapshot`; its handles are primary keys, as bytes."""
 
-    lineage: Lineage | NoVersions = NoVersions("MySQL and MariaDB tell no version of a row")
-
     def __init__(
         self,
         session: Session,
@@ -207,10 +213,12 @@ class MysqlSnapshot:
         shapes: Mapping[Kind, Shape],
         taken_at: datetime,
         *,
+        lineage: Continuity,
         chunk_rows: int,
         target: bool,
     ) -> None:
         self.taken_at = taken_at
+        self.lineage = lineage
         self.kinds = frozenset(shapes)
         self._session = session
         self._database = database
@@ -221,6 +229,12 @@ class MysqlSnapshot:
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         del kind, visit
         raise TypeError("this snapshot has no lineage")
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        if not isinstance(self.lineage, BinlogPosition):
+            raise TypeError("this snapshot has no position")
+        tables = [shape.name for shape in self._shapes.values()]
+        return await written_since(self._session, position, self.lineage, tables)
 
     async def scan(
         self,

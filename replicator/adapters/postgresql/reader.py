@@ -33,7 +33,14 @@ from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
-from replicator.model.versions import Lineage, NoVersions, Places, Versions
+from replicator.model.versions import (
+    BinlogPosition,
+    Continuity,
+    Lineage,
+    NoVersions,
+    Places,
+    Versions,
+)
 from replicator.ports import (
     SAMPLES_MAX,
     AuditRow,
@@ -205,7 +212,7 @@ class PostgresqlSnapshot:
         session: PostgresqlSession,
         shapes: Mapping[Kind, Shape],
         taken_at: datetime,
-        lineage: Lineage | NoVersions,
+        lineage: Continuity,
         *,
         chunk_rows: int,
         target: bool,
@@ -254,6 +261,10 @@ class PostgresqlSnapshot:
             )
 
         await self._copy(shape, query, *args, into=take, of=_scanned(versions=versions))
+
+    async def written_since(self, position: BinlogPosition) -> str | None:
+        del position
+        raise TypeError("this snapshot has no position")
 
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         shape = self._shapes[kind]

@@ -12,7 +12,7 @@ from replicator.model.load_spec import Layout, Location
 from replicator.model.payload import member
 from replicator.model.row import TABLES, Kind
 from replicator.model.row_mapping import located
-from replicator.model.versions import Lineage, NoVersions
+from replicator.model.versions import BinlogPosition, Continuity, Lineage, NoVersions
 from replicator.ports import (
     CheckableLog,
     CheckableMetadata,
@@ -204,11 +204,14 @@ async def _read(
     return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
 
 
-def _row_versions(lineage: Lineage | NoVersions) -> Finding:
+def _row_versions(lineage: Continuity) -> Finding:
     what = "source row versions"
     match lineage:
         case Lineage():
             detail = "there: a poll reads the contents of changed rows alone"
+            return Finding(what=what, good=True, detail=detail)
+        case BinlogPosition():
+            detail = "none; a poll reads rows only after the binary log has named one of the tables"
             return Finding(what=what, good=True, detail=detail)
         case NoVersions(reason=reason):
             detail = f"none, so each poll reads the contents of every row: {reason}"

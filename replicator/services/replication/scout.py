@@ -1,14 +1,16 @@
 """Finds what a snapshot of the source holds that the log does not say yet.
 
 By row versions, where they can be trusted: then the contents of only those rows are read whose
-version is not one that was seen before. By the fingerprints of all rows otherwise. Both ways find
-the same; the second audits the first.
+version is not one that was seen before. Where a store has a log of its changes instead, a poll ends
+at once if that names none of the tables. By the fingerprints of all rows otherwise. All ways find
+the same; the last audits the others.
 """
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, assert_never
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import assert_never
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from replicator.model.ledger import KEY, Comparison, Folding, Keys, Mask, Offset
 from replicator.model.observation import Observer, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind
 from replicator.model.versions import (
+    BinlogPosition,
     Lineage,
     Moves,
     NewStamps,
@@ -30,8 +33,8 @@ from replicator.model.versions import (
 )
 from replicator.ports import Chunk, Snapshot
 
-ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF})
-"""Reasons that stay: each poll would tell them again."""
+ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF, Why.WRITTEN})
+"""Reasons that stay or return: each poll would tell them again."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,11 @@ class Findings:
     sums: dict[Kind, int] = field(default_factory=dict)
     unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
     """Offsets, ascending, of the log's events about the rows that are gone."""
+
+    @property
+    def changes(self) -> int:
+        """Return how many rows differ, or are gone."""
+        return sum(map(len, chain(*self.handles.values()))) + len(self.unseen)
 
     @property
     def is_empty(self) -> bool:
@@ -71,9 +79,9 @@ class VersionOptions:
 
 @dataclass(slots=True)
 class _Memory:
-    """What row versions were those of an inventory."""
+    """What row versions were those of an inventory, or what position of the source's binary log."""
 
-    lineage: Lineage
+    lineage: Lineage | BinlogPosition
     digest: Digest
     """Digest of the inventory; if the log has another digest, all of this is outdated."""
     tables: dict[Kind, Remembered]
@@ -83,7 +91,7 @@ class _Memory:
 class _ToRemember:
     """What the memory becomes once the log says the inventory that was found."""
 
-    lineage: Lineage
+    lineage: Lineage | BinlogPosition
     full: bool
     fresh: bool
     """Whether nothing of the memory before stays."""
@@ -115,12 +123,19 @@ class Scout:
         """
         self.settle(known.digest)
         self._pending = None
-        way = self._way(snapshot.lineage)
-        if isinstance(way, _ByVersions):
-            if (found := await self._look_at_versions(snapshot, way, known)) is not None:
-                return found
-            self._distrust(1)
-            way = _ByAll(Why.DISTRUSTED, "a row was not where its version said")
+        match way := await self._way(snapshot):
+            case _Unwritten(position):
+                self._pending = _ToRemember(lineage=position, full=False, fresh=False, moves={})
+                return Findings(full=False)
+            case _ByVersions():
+                if (found := await self._look_at_versions(snapshot, way, known)) is not None:
+                    return found
+                self._distrust(1)
+                way = _ByAll(Why.DISTRUSTED, "a row was not where its version said")
+            case _ByAll():
+                pass
+            case _:
+                assert_never(way)
         return await self._look_at_all(snapshot, way, known)
 
     @property
@@ -159,28 +174,36 @@ class Scout:
             while moves:
                 table.move(moves.pop(0))
 
-    def _way(self, lineage: Lineage | NoVersions) -> "_ByVersions | _ByAll":
+    async def _way(self, snapshot: Snapshot) -> "_ByVersions | _Unwritten | _ByAll":
         """Decide by what to look: every reason to doubt versions is one to read all rows."""
         if not self._options.enabled:
             return _ByAll(Why.OFF, "watch.row_versions is false")
         if not self._trusted:
             return _ByAll(Why.DISTRUSTED, "row versions have missed a change")
-        match lineage:
-            case NoVersions(reason=reason):
-                return _ByAll(Why.UNAVAILABLE, reason)
-            case Lineage():
-                return self._way_of(lineage)
-        assert_never(lineage)
-
-    def _way_of(self, lineage: Lineage) -> "_ByVersions | _ByAll":
+        lineage = snapshot.lineage
+        if isinstance(lineage, NoVersions):
+            return _ByAll(Why.UNAVAILABLE, lineage.reason)
         if self._memory is None:
-            return _ByAll(Why.START, "no row version is known yet", lineage)
+            return _ByAll(Why.START, "nothing of the source is known yet", lineage)
         if (reason := broken(self._memory.lineage, lineage)) is not None:
             return _ByAll(Why.BROKEN, reason, lineage)
+        return await self._way_since(self._memory, snapshot, lineage)
+
+    async def _way_since(
+        self, memory: _Memory, snapshot: Snapshot, lineage: Lineage | BinlogPosition
+    ) -> "_ByVersions | _Unwritten | _ByAll":
         age_s = asyncio.get_running_loop().time() - self._scanned_at_s
-        if age_s >= self._options.full_scan_interval_s:
-            return _ByAll(Why.DUE, f"the last one is {age_s:.0f} s ago", lineage)
-        return _ByVersions(self._memory, lineage)
+        due = _ByAll(Why.DUE, f"the last one is {age_s:.0f} s ago", lineage)
+        is_due = age_s >= self._options.full_scan_interval_s
+        match memory.lineage, lineage:
+            case Lineage() as before, Lineage():
+                return due if is_due else _ByVersions(memory, before, lineage)
+            case BinlogPosition() as before, BinlogPosition():
+                if (writing := await snapshot.written_since(before)) is not None:
+                    return _ByAll(Why.WRITTEN, writing, lineage)
+                return replace(due, is_silent=True) if is_due else _Unwritten(lineage)
+            case _:
+                raise AssertionError("two kinds of servers continue each other")
 
     # ------------------------------------------------------------------------------- by versions
 
@@ -189,8 +212,8 @@ class Scout:
     ) -> Findings | None:
         """Return what differs; None when rows were not where their versions said."""
         findings, came, gone = Findings(full=False), set[bytes](), list[Keys]()
-        pending = _ToRemember(lineage=way.lineage, full=False, fresh=False, moves={})
-        since = new_stamps(way.memory.lineage, way.lineage)
+        pending = _ToRemember(lineage=way.now, full=False, fresh=False, moves={})
+        since = new_stamps(way.before, way.now)
         for kind in _sorted(snapshot):
             look = way.memory.tables.get(kind, Remembered()).look(since)
             new = await self._new_places(snapshot, kind, look, findings)
@@ -242,7 +265,7 @@ class Scout:
 
     async def _look_at_all(self, snapshot: Snapshot, way: "_ByAll", known: Folding) -> Findings:
         self._tell(way)
-        if way.why is not Why.DUE:
+        if way.why is not Why.DUE or isinstance(way.lineage, BinlogPosition):
             self._memory = None  # before another one is made beside it
         audit = _Audit(self._memory, way.lineage)
         comparison, findings = Comparison(known.ledger()), Findings(full=True)
@@ -258,6 +281,8 @@ class Scout:
             await snapshot.scan(kind, visit)
         findings.unseen = comparison.unseen()
         missed = audit.missed(comparison.unseen_keys())
+        if way.is_silent:
+            missed = findings.changes
         if missed:
             self._distrust(missed)
         else:
@@ -275,25 +300,38 @@ class Scout:
         self._told = told
 
 
-class _ByVersions(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _ByVersions:
     memory: _Memory
-    lineage: Lineage
+    before: Lineage
+    now: Lineage
 
 
-class _ByAll(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """The source's binary log says that nothing was written: there is nothing to look at."""
+
+    position: BinlogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class _ByAll:
     why: Why
     detail: str
-    lineage: Lineage | None = None
-    """Versions to remember on the way; None if none are."""
+    lineage: Lineage | BinlogPosition | None = None
+    """What to remember on the way; None: nothing."""
+    is_silent: bool = False
+    """Whether the source's binary log says that there is nothing to find."""
 
 
 class _Audit:
     """What a scan of all rows says of their versions: those to remember, and those that lied."""
 
-    def __init__(self, memory: _Memory | None, lineage: Lineage | None) -> None:
+    def __init__(self, memory: _Memory | None, lineage: Lineage | BinlogPosition | None) -> None:
         self._memory, self._lineage = memory, lineage
-        since = new_stamps(memory.lineage, lineage) if memory and lineage else NewStamps(0, 0)
-        tables = memory.tables if memory else {}
+        since, tables = NewStamps(0, 0), memory.tables if memory else {}
+        if memory and isinstance(memory.lineage, Lineage) and isinstance(lineage, Lineage):
+            since = new_stamps(memory.lineage, lineage)
         self._looks = {kind: table.look(since) for kind, table in tables.items()}
         self._moves: dict[Kind, list[Moves]] = {}
         self._missed = 0

@@ -49,7 +49,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="versions-of-another-server",
-        function="broken",
+        function="_broken_versions",
         old="if (other := _differing(before.server, now.server)) is not None:",
         new="if False and (other := _differing(before.server, now.server)):",
         loses="After the source was put back to a backup, rows that look alike are not seen.",
@@ -58,7 +58,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="versions-of-another-file",
-        function="broken",
+        function="_broken_versions",
         old="if (other := _differing(ours, theirs)) is not None:",
         new="if False and (other := _differing(ours, theirs)):",
         loses="After a VACUUM FULL the removal of a row is told of another one.",
@@ -67,7 +67,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="versions-of-transactions-to-come",
-        function="broken",
+        function="_broken_versions",
         old="if now.begun < before.begun or now.settled < before.settled:",
         new="if False:",
         loses="After a loss of the source's last transactions, rows that look alike are not seen.",
@@ -76,7 +76,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="versions-come-full-circle",
-        function="broken",
+        function="_broken_versions",
         old="if now.begun - before.settled >= TRANSACTIONS_MAX:",
         new="if False:",
         loses="After a long pause a transaction with the id of a former one is not told from it.",
@@ -130,9 +130,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="audit-never-comes",
-        function="Scout._way_of",
-        old="if age_s >= self._options.full_scan_interval_s:",
-        new="if False:",
+        function="Scout._way_since",
+        old="is_due = age_s >= self._options.full_scan_interval_s",
+        new="is_due = False",
         loses="What row versions miss is missing for ever, and nobody hears of it.",
         ring="unit",
         tests="test_row_versions.py",

@@ -120,9 +120,9 @@ async def test_a_poll_that_began_before_is_not_enough():
     await pipeline.log.beat(apply_to(NAME), pulse(pipeline, 0))
     await pipeline.log.beat(WATCH, pulse(pipeline, 7))
     draining = asyncio.create_task(drain_of(pipeline, made).run(timeout_s=5))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)  # it has seen the seventh poll
     await pipeline.log.beat(WATCH, pulse(pipeline, 8))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
     assert not draining.done()
     pipeline.publish(segment("other"))
     await cut_and_follow(pipeline)

@@ -1,0 +1,193 @@
+"""Whether Druid's tables were written between two snapshots, by MariaDB's binary log.
+
+A MariaDB whose binary log is on tells where in that log a consistent snapshot is
+(https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/): every
+transaction before that position is in the snapshot, and none behind it. Between the positions of
+two snapshots each transaction names the tables that it writes, or its statement. If none of them
+is a table that is read here, the two snapshots hold the same rows.
+
+MySQL tells no such position: a transaction is in its binary log before a snapshot shows it.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from replicator.adapters.mysql.errors import number_of
+from replicator.adapters.mysql.session import Database, Session
+from replicator.errors import ConfigError, TransientError
+from replicator.model.versions import BinlogPosition, NoVersions
+
+EVENTS_MAX: Final = 20_000
+"""Events between two snapshots above which the rows are read instead."""
+EVENTS_READ: Final = 1_000
+"""Events read by one statement: commits wait while it runs, for about 10 ms."""
+SNAPSHOT: Final = "SHOW STATUS LIKE 'binlog_snapshot%'"
+IDENTITY: Final = ("hostname", "port", "server_id")
+SETTINGS: Final = (
+    "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
+    " ('hostname', 'port', 'server_id', 'gtid_binlog_pos', 'log_slave_updates', 'wsrep_on')"
+)
+DENIED: Final = 1227
+UNREADABLE: Final = 1220
+FILE: Final = re.compile(r"[\w.\-]+\Z")
+TABLE: Final = re.compile(r"table_id: \d+ \((?P<name>.*)\)\Z", re.DOTALL)
+HARMLESS: Final = frozenset(
+    {
+        "Annotate_rows",
+        "Binlog_checkpoint",
+        "Gtid",
+        "Gtid_list",
+        "Start_encryption",
+        "Xid",
+        # rows of a table that the event before named
+        "Delete_rows_compressed_v1",
+        "Delete_rows_v1",
+        "Update_rows_compressed_v1",
+        "Update_rows_v1",
+        "Write_rows_compressed_v1",
+        "Write_rows_v1",
+    }
+)
+"""Types of events that say of no further table that it was written."""
+ENDS: Final = frozenset({"COMMIT", "ROLLBACK"})
+"""Statements that end what its own events have told."""
+
+
+async def position_of(
+    session: Session, database: Database, *, is_replica: bool
+) -> BinlogPosition | NoVersions:
+    """Return where in the server's binary log the session's snapshot is, or why that is unknown.
+
+    Raises:
+        TransientError: the server is gone.
+    """
+    if not session.is_mariadb:
+        return NoVersions("MySQL tells neither versions of rows nor a snapshot's binlog position")
+    found = {str(name).lower(): value for name, value in await _rows(session, SNAPSHOT)}
+    file, position = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
+    if not file or not FILE.match(file):
+        return NoVersions("the server keeps no binary log: log_bin is OFF")
+    settings = {str(name).lower(): str(value) for name, value in await _rows(session, SETTINGS)}
+    has_other_writers = is_replica or settings.get("wsrep_on") == "ON"
+    if has_other_writers and settings.get("log_slave_updates") != "ON":
+        return NoVersions("the binary log lacks what other servers wrote: log_slave_updates is OFF")
+    return BinlogPosition(
+        server={name: settings.get(name, "") for name in IDENTITY},
+        database=database.address.database,
+        file=file,
+        position=int(position or 0),
+        gtids=_gtids(settings.get("gtid_binlog_pos", "")),
+    )
+
+
+async def refusal(session: Session) -> str:
+    """Return why the binary log cannot be relied on; empty if it can. Outside of transactions."""
+    if not session.is_mariadb:
+        return ""
+    try:
+        status = await session.named("look at the binary log", "SHOW MASTER STATUS")
+        if status is None:
+            return "the server keeps no binary log: log_bin is OFF"
+        await _rows(session, _events_sql(status["file"], int(status["position"]), 1))
+    except ConfigError as exc:
+        if number_of(exc.__cause__ or exc) != DENIED:
+            raise
+        session.mend()
+        return (
+            "this user may not read the binary log: GRANT BINLOG MONITOR ON *.* TO it"
+            " (docs/mysql.md says what that saves)"
+        )
+    filters = [status.get(name) for name in ("binlog_do_db", "binlog_ignore_db")]
+    return "the binary log is filtered: binlog_do_db or binlog_ignore_db" if any(filters) else ""
+
+
+async def written_since(
+    session: Session, since: BinlogPosition, until: BinlogPosition, tables: Collection[str]
+) -> str | None:
+    """Return what says that one of the tables may have been written; None: none was.
+
+    Args:
+        session: Session of any state; its transaction goes on.
+        since: Position of the earlier snapshot.
+        until: Position of the later one, of the same server.
+        tables: Names of the tables.
+
+    Raises:
+        TransientError: the server is gone.
+    """
+    if since.position == until.position:
+        return None
+    wanted = {f"{until.database}.{name}".casefold() for name in tables}
+    at = since.position
+    for _ in range(EVENTS_MAX // EVENTS_READ):
+        events = await _events(session, since.file, at)
+        for event in events:
+            if event.position >= until.position:
+                return None
+            if (writing := event.writing(wanted)) is not None:
+                return writing
+        if events and events[-1].end >= until.position:
+            return None
+        if not events or events[-1].next == at:
+            return f"{since.file} cannot be read from {at} to {until.position}"
+        at = events[-1].next
+    return f"more than {EVENTS_MAX} events since the last poll"
+
+
+class _Event(NamedTuple):
+    """A row of SHOW BINLOG EVENTS."""
+
+    file: str
+    position: int
+    type: str
+    server_id: int
+    end: int
+    """0 within a transaction."""
+    info: str
+
+    @property
+    def next(self) -> int:
+        """Where to read on: within a transaction at this event, which is read again."""
+        return self.end or self.position
+
+    def writing(self, wanted: Collection[str]) -> str | None:
+        """Return what it says of a table that it writes; None if it writes none of the wanted."""
+        if self.type in HARMLESS:
+            return None
+        if self.type == "Table_map":
+            found = TABLE.match(self.info)
+            if found is None:
+                return f"a table whose name cannot be read: {self.info}"
+            name = found["name"]
+            return f"{name} was written" if name.casefold() in wanted else None
+        if self.type == "Query" and self.info.rpartition(";")[2].strip().upper() in ENDS:
+            return None
+        return f"an event of type {self.type}, which may write any table"
+
+
+async def _events(session: Session, file: str, at: int) -> Sequence[_Event]:
+    """Return the next events; none if the server cannot read there."""
+    try:
+        return [_Event(*row) for row in await _rows(session, _events_sql(file, at, EVENTS_READ))]
+    except TransientError as exc:
+        if number_of(exc.__cause__ or exc) != UNREADABLE:
+            raise
+        session.mend()  # the server has ended the statement, and nothing else
+        return ()
+
+
+def _events_sql(file: str, position: int, count: int) -> str:
+    if not FILE.match(file):
+        raise ConfigError(f"a binary log with a name that is not one: {file!r}")
+    return f"SHOW BINLOG EVENTS IN '{file}' FROM {position} LIMIT {count}"
+
+
+def _gtids(text: str) -> Mapping[int, int]:
+    """Return the last number of each domain: `domain-server-number`, with commas between them."""
+    parts = (one.strip().split("-") for one in text.split(",") if one.strip())
+    return {int(domain): int(number) for domain, _, number in parts}
+
+
+async def _rows(session: Session, query: str) -> Sequence[Sequence[Any]]:
+    return await session.fetch("read the binary log", query)
