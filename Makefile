@@ -18,7 +18,7 @@ KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test test-long mutants check audit sbom demo demo-druid bench fix lock clean
+.PHONY: test test-long mutants check audit sbom demo demo-druid bench fix lock client clean
 
 # What gates a change.
 test: check
@@ -73,6 +73,10 @@ fix: $(READY)
 # After a change of the dependencies in pyproject.toml; commit uv.lock with it.
 lock: $(UV)
 	$(UV) lock --default-index https://pypi.org/simple
+
+# After a change of the control API's routes or types; commit tests/control_client with it.
+client: $(READY)
+	$(BIN)/python -m tests.control_client $(UV) tool run openapi-python-client@0.29.1
 
 clean:
 	rm -rf .venv .uv dist .demo mutants.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -42,6 +42,8 @@ HEADERS: Final = {
     ),
 }
 """On each answer. A page of ours loads nothing from elsewhere and runs nothing that is inline."""
+READ: Final = ("Authorization", IDEMPOTENCY_KEY, "Host", "Origin")
+"""Headers whose text is used."""
 SAME_SITE: Final = frozenset({"same-origin", "none"})
 """What a browser says of a request that no other site has made."""
 
@@ -132,7 +134,8 @@ class Door:
         except asyncio.CancelledError:
             raise
         except Exception as exc:
-            log.exception("a request could not be answered", path=passage.request.path)
+            path = _readable(passage.request.path)
+            log.exception("a request could not be answered", path=path)
             problem = Problem(
                 HTTPStatus.INTERNAL_SERVER_ERROR,
                 f"a bug of the program: {type(exc).__name__}",
@@ -142,7 +145,8 @@ class Door:
         try:
             await self._remember(passage, answer.status)
         except ReplicatorError as exc:  # what was done is done, and its first line is written
-            log.error("an audit line was lost", path=passage.request.path, reason=str(exc))  # noqa: TRY400
+            path = _readable(passage.request.path)
+            log.error("an audit line was lost", path=path, reason=str(exc))  # noqa: TRY400
         return answer
 
     def _refused(self, passage: _Passage, problem: Problem) -> web.Response:
@@ -153,6 +157,7 @@ class Door:
     async def _answered(self, passage: _Passage) -> web.StreamResponse:
         request, route = passage.request, passage.route
         assert route is not None  # noqa: S101 - for the type checker
+        _refuse_odd_bytes(request)
         self._refuse_strangers(request, route)
         if route.role is not None:
             passage.principal = await self._doorkeeper.principal(request)
@@ -227,7 +232,7 @@ class Door:
                     data += chunk
                     if len(data) > self._body_bytes_max:
                         raise _too_large(self._body_bytes_max)
-        except TimeoutError as exc:
+        except (TimeoutError, ConnectionError, web.RequestPayloadError) as exc:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come") from exc
         adapter = route.body_adapter
         assert adapter is not None  # noqa: S101 - for the type checker
@@ -258,7 +263,7 @@ class Door:
             address=request.remote or "",
             operation=route.operation if route else "",
             method=request.method,
-            path=request.path[:KEY_CHARS_MAX],
+            path=_readable(request.path)[:KEY_CHARS_MAX],
             status=status,
             targets=() if refused else passage.targets,
             job_id=passage.job_id,
@@ -266,6 +271,19 @@ class Door:
             why=passage.why,
         )
         await self._audit.record(deed)
+
+
+def _readable(text: str) -> str:
+    """Return text as it can be written down: aiohttp carries odd bytes as surrogates."""
+    return text.encode(errors="replace").decode()
+
+
+def _refuse_odd_bytes(request: web.Request) -> None:
+    """Refuse what is no UTF-8 in what is read of a request."""
+    headers = (request.headers.get(name, "") for name in READ)
+    for text in (request.path, request.query_string, *headers):
+        if _readable(text) != text:
+            raise Problem(HTTPStatus.BAD_REQUEST, "the request's path or a header is not UTF-8")
 
 
 def _once(request: web.Request) -> list[tuple[str, str]]:

@@ -1,0 +1,271 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ...client import AuthenticatedClient, Client
+from ...types import Response, UNSET
+from ... import errors
+
+from ...models.job_view import JobView
+from ...models.problem_document import ProblemDocument
+from ...types import UNSET, Unset
+from typing import cast
+
+
+
+def _get_kwargs(
+    id: str,
+    *,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+
+
+    
+
+    params: dict[str, Any] = {}
+
+    params["wait"] = wait
+
+    params["columns"] = columns
+
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/jobs/{id}/again".format(id=quote(str(id), safe=""),),
+        "params": params,
+    }
+
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> JobView | ProblemDocument:
+    if response.status_code == 200:
+        response_200 = JobView.from_dict(response.json())
+
+
+
+        return response_200
+
+    if response.status_code == 202:
+        response_202 = JobView.from_dict(response.json())
+
+
+
+        return response_202
+
+    if response.status_code == 401:
+        response_401 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_403
+
+    if response.status_code == 404:
+        response_404 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_404
+
+    if response.status_code == 422:
+        response_422 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_429
+
+    response_default = ProblemDocument.from_dict(response.json())
+
+
+
+    return response_default
+
+
+
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[JobView | ProblemDocument]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    id: str,
+    *,
+    client: AuthenticatedClient,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | ProblemDocument]:
+    """ Run an ended job once more.
+
+    Args:
+        id (str):
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        id=id,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+def sync(
+    id: str,
+    *,
+    client: AuthenticatedClient,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | ProblemDocument | None:
+    """ Run an ended job once more.
+
+    Args:
+        id (str):
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | ProblemDocument
+     """
+
+
+    return sync_detailed(
+        id=id,
+client=client,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    ).parsed
+
+async def asyncio_detailed(
+    id: str,
+    *,
+    client: AuthenticatedClient,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | ProblemDocument]:
+    """ Run an ended job once more.
+
+    Args:
+        id (str):
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        id=id,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = await client.get_async_httpx_client().request(
+        **kwargs
+    )
+
+    return _build_response(client=client, response=response)
+
+async def asyncio(
+    id: str,
+    *,
+    client: AuthenticatedClient,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | ProblemDocument | None:
+    """ Run an ended job once more.
+
+    Args:
+        id (str):
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | ProblemDocument
+     """
+
+
+    return (await asyncio_detailed(
+        id=id,
+client=client,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )).parsed

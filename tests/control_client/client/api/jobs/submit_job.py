@@ -1,0 +1,361 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ...client import AuthenticatedClient, Client
+from ...types import Response, UNSET
+from ... import errors
+
+from ...models.apply_asked import ApplyAsked
+from ...models.blame_asked import BlameAsked
+from ...models.check_asked import CheckAsked
+from ...models.diff_asked import DiffAsked
+from ...models.drill_asked import DrillAsked
+from ...models.drills_asked import DrillsAsked
+from ...models.hold_create_asked import HoldCreateAsked
+from ...models.hold_remove_asked import HoldRemoveAsked
+from ...models.holds_asked import HoldsAsked
+from ...models.job_view import JobView
+from ...models.lock_asked import LockAsked
+from ...models.log_asked import LogAsked
+from ...models.pause_asked import PauseAsked
+from ...models.point_create_asked import PointCreateAsked
+from ...models.point_remove_asked import PointRemoveAsked
+from ...models.points_asked import PointsAsked
+from ...models.problem_document import ProblemDocument
+from ...models.resume_asked import ResumeAsked
+from ...models.status_asked import StatusAsked
+from ...models.target_create_asked import TargetCreateAsked
+from ...models.verify_asked import VerifyAsked
+from ...models.watch_asked import WatchAsked
+from ...types import UNSET, Unset
+from typing import cast
+
+
+
+def _get_kwargs(
+    *,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+
+
+    
+
+    params: dict[str, Any] = {}
+
+    params["wait"] = wait
+
+    params["columns"] = columns
+
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/jobs",
+        "params": params,
+    }
+
+    
+    if isinstance(body, CheckAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, StatusAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PointsAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PointCreateAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PointRemoveAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, HoldsAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, HoldCreateAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, HoldRemoveAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, LogAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, DiffAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, BlameAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, VerifyAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, DrillAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, DrillsAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, LockAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, TargetCreateAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PauseAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, ResumeAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, ApplyAsked):
+        _kwargs["json"] = body.to_dict()
+    else:
+        _kwargs["json"] = body.to_dict()
+
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> JobView | ProblemDocument:
+    if response.status_code == 200:
+        response_200 = JobView.from_dict(response.json())
+
+
+
+        return response_200
+
+    if response.status_code == 202:
+        response_202 = JobView.from_dict(response.json())
+
+
+
+        return response_202
+
+    if response.status_code == 401:
+        response_401 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_403
+
+    if response.status_code == 409:
+        response_409 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_429
+
+    response_default = ProblemDocument.from_dict(response.json())
+
+
+
+    return response_default
+
+
+
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[JobView | ProblemDocument]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | ProblemDocument]:
+    """ Take on a job.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
+            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
+            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | ProblemDocument | None:
+    """ Take on a job.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
+            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
+            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | ProblemDocument
+     """
+
+
+    return sync_detailed(
+        client=client,
+body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    ).parsed
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | ProblemDocument]:
+    """ Take on a job.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
+            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
+            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = await client.get_async_httpx_client().request(
+        **kwargs
+    )
+
+    return _build_response(client=client, response=response)
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | ProblemDocument | None:
+    """ Take on a job.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
+            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
+            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | ProblemDocument
+     """
+
+
+    return (await asyncio_detailed(
+        client=client,
+body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )).parsed

@@ -1,0 +1,321 @@
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+import httpx
+
+from ...client import AuthenticatedClient, Client
+from ...types import Response, UNSET
+from ... import errors
+
+from ...models.expire_asked import ExpireAsked
+from ...models.failover_asked import FailoverAsked
+from ...models.forget_renamed_asked import ForgetRenamedAsked
+from ...models.job_view import JobView
+from ...models.plan_view import PlanView
+from ...models.problem_document import ProblemDocument
+from ...models.promote_asked import PromoteAsked
+from ...models.repair_asked import RepairAsked
+from ...models.restore_asked import RestoreAsked
+from ...models.restore_beside_asked import RestoreBesideAsked
+from ...models.rollback_asked import RollbackAsked
+from ...models.undelete_asked import UndeleteAsked
+from ...types import UNSET, Unset
+from typing import cast
+
+
+
+def _get_kwargs(
+    *,
+    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+
+
+    
+
+    params: dict[str, Any] = {}
+
+    params["wait"] = wait
+
+    params["columns"] = columns
+
+
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
+
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/plans",
+        "params": params,
+    }
+
+    
+    if isinstance(body, RestoreAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, RestoreBesideAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, ForgetRenamedAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, RollbackAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, UndeleteAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, RepairAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, ExpireAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PromoteAsked):
+        _kwargs["json"] = body.to_dict()
+    else:
+        _kwargs["json"] = body.to_dict()
+
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+
+def _parse_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> JobView | PlanView | ProblemDocument:
+    if response.status_code == 200:
+        response_200 = PlanView.from_dict(response.json())
+
+
+
+        return response_200
+
+    if response.status_code == 202:
+        response_202 = JobView.from_dict(response.json())
+
+
+
+        return response_202
+
+    if response.status_code == 401:
+        response_401 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_401
+
+    if response.status_code == 403:
+        response_403 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_403
+
+    if response.status_code == 409:
+        response_409 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = ProblemDocument.from_dict(response.json())
+
+
+
+        return response_429
+
+    response_default = ProblemDocument.from_dict(response.json())
+
+
+
+    return response_default
+
+
+
+def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Response) -> Response[JobView | PlanView | ProblemDocument]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | PlanView | ProblemDocument]:
+    """ Find out what would be done; the plan's digest runs it.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
+            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | PlanView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | PlanView | ProblemDocument | None:
+    """ Find out what would be done; the plan's digest runs it.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
+            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | PlanView | ProblemDocument
+     """
+
+
+    return sync_detailed(
+        client=client,
+body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    ).parsed
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> Response[JobView | PlanView | ProblemDocument]:
+    """ Find out what would be done; the plan's digest runs it.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
+            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[JobView | PlanView | ProblemDocument]
+     """
+
+
+    kwargs = _get_kwargs(
+        body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )
+
+    response = await client.get_async_httpx_client().request(
+        **kwargs
+    )
+
+    return _build_response(client=client, response=response)
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    wait: float | Unset = 0.0,
+    columns: int | Unset = 120,
+    idempotency_key: str | Unset = UNSET,
+
+) -> JobView | PlanView | ProblemDocument | None:
+    """ Find out what would be done; the plan's digest runs it.
+
+    Args:
+        wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
+        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        idempotency_key (str | Unset):
+        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
+            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        JobView | PlanView | ProblemDocument
+     """
+
+
+    return (await asyncio_detailed(
+        client=client,
+body=body,
+wait=wait,
+columns=columns,
+idempotency_key=idempotency_key,
+
+    )).parsed

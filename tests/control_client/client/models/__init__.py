@@ -1,0 +1,135 @@
+""" Contains all the data models used in inputs/outputs """
+
+from .apply_asked import ApplyAsked
+from .blame_asked import BlameAsked
+from .check_asked import CheckAsked
+from .cluster_asked import ClusterAsked
+from .copy_task import CopyTask
+from .deeds_query import DeedsQuery
+from .deeds_view import DeedsView
+from .deeds_view_deeds_item import DeedsViewDeedsItem
+from .diff_asked import DiffAsked
+from .drill_asked import DrillAsked
+from .drills_asked import DrillsAsked
+from .expire_asked import ExpireAsked
+from .failover_asked import FailoverAsked
+from .fault import Fault
+from .forget_renamed_asked import ForgetRenamedAsked
+from .hold_create_asked import HoldCreateAsked
+from .hold_remove_asked import HoldRemoveAsked
+from .holds_asked import HoldsAsked
+from .ingest_task import IngestTask
+from .job_state import JobState
+from .job_view import JobView
+from .job_view_document_type_0 import JobViewDocumentType0
+from .job_view_request import JobViewRequest
+from .jobs_query import JobsQuery
+from .jobs_view import JobsView
+from .lock_asked import LockAsked
+from .log_asked import LogAsked
+from .metadata_asked import MetadataAsked
+from .no_parameters import NoParameters
+from .pause_asked import PauseAsked
+from .plan_view import PlanView
+from .plan_view_document import PlanViewDocument
+from .plan_view_request import PlanViewRequest
+from .point_create_asked import PointCreateAsked
+from .point_remove_asked import PointRemoveAsked
+from .points_asked import PointsAsked
+from .principal_view import PrincipalView
+from .problem_document import ProblemDocument
+from .progress_view import ProgressView
+from .promote_asked import PromoteAsked
+from .proof_level import ProofLevel
+from .repair_asked import RepairAsked
+from .restore_asked import RestoreAsked
+from .restore_beside_asked import RestoreBesideAsked
+from .resume_asked import ResumeAsked
+from .rollback_asked import RollbackAsked
+from .run_asked import RunAsked
+from .status_asked import StatusAsked
+from .status_view import StatusView
+from .submit_query import SubmitQuery
+from .target_create_asked import TargetCreateAsked
+from .target_view import TargetView
+from .target_view_failure_type_0 import TargetViewFailureType0
+from .target_view_seen_type_0 import TargetViewSeenType0
+from .targets_view import TargetsView
+from .task_state import TaskState
+from .task_state_status import TaskStateStatus
+from .task_state_statuscode import TaskStateStatuscode
+from .task_status_view import TaskStatusView
+from .task_view import TaskView
+from .text_view import TextView
+from .undelete_asked import UndeleteAsked
+from .verify_asked import VerifyAsked
+from .wait_query import WaitQuery
+from .watch_asked import WatchAsked
+
+__all__ = (
+    "ApplyAsked",
+    "BlameAsked",
+    "CheckAsked",
+    "ClusterAsked",
+    "CopyTask",
+    "DeedsQuery",
+    "DeedsView",
+    "DeedsViewDeedsItem",
+    "DiffAsked",
+    "DrillAsked",
+    "DrillsAsked",
+    "ExpireAsked",
+    "FailoverAsked",
+    "Fault",
+    "ForgetRenamedAsked",
+    "HoldCreateAsked",
+    "HoldRemoveAsked",
+    "HoldsAsked",
+    "IngestTask",
+    "JobsQuery",
+    "JobState",
+    "JobsView",
+    "JobView",
+    "JobViewDocumentType0",
+    "JobViewRequest",
+    "LockAsked",
+    "LogAsked",
+    "MetadataAsked",
+    "NoParameters",
+    "PauseAsked",
+    "PlanView",
+    "PlanViewDocument",
+    "PlanViewRequest",
+    "PointCreateAsked",
+    "PointRemoveAsked",
+    "PointsAsked",
+    "PrincipalView",
+    "ProblemDocument",
+    "ProgressView",
+    "PromoteAsked",
+    "ProofLevel",
+    "RepairAsked",
+    "RestoreAsked",
+    "RestoreBesideAsked",
+    "ResumeAsked",
+    "RollbackAsked",
+    "RunAsked",
+    "StatusAsked",
+    "StatusView",
+    "SubmitQuery",
+    "TargetCreateAsked",
+    "TargetsView",
+    "TargetView",
+    "TargetViewFailureType0",
+    "TargetViewSeenType0",
+    "TaskState",
+    "TaskStateStatus",
+    "TaskStateStatuscode",
+    "TaskStatusView",
+    "TaskView",
+    "TextView",
+    "UndeleteAsked",
+    "VerifyAsked",
+    "WaitQuery",
+    "WatchAsked",
+)

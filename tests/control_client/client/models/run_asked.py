@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, BinaryIO, TextIO, TYPE_CHECKING, Generator
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..types import UNSET, Unset
+
+
+
+
+
+
+
+T = TypeVar("T", bound="RunAsked")
+
+
+
+@_attrs_define
+class RunAsked:
+    """ Which plan is to be carried out.
+
+        Attributes:
+            digest (str):
+     """
+
+    digest: str
+
+
+
+
+
+    def to_dict(self) -> dict[str, Any]:
+        digest = self.digest
+
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update({
+            "digest": digest,
+        })
+
+        return field_dict
+
+
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        digest = d.pop("digest")
+
+        run_asked = cls(
+            digest=digest,
+        )
+
+        return run_asked
+

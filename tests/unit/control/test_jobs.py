@@ -1,0 +1,308 @@
+"""A job is taken on once, runs in its turn, and everybody learns what became of it."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from replicator.errors import ConfigError
+from replicator.model.access import Role
+from tests.unit.control.stage import Served, ended, served
+
+VERIFY = {"verb": "verify", "target": "standby"}
+RESTORE = {"verb": "restore", "target": "standby", "to_offset": 7}
+UNDELETE = {"verb": "undelete", "datasource": "orders", "on": "standby"}
+PLAN = {"offset": 7, "segments": 2, "other_rows": 0, "rows_removed": 1}
+PLANNED = {"plan": PLAN, "done": False}
+
+
+async def soon_running(stage: Served, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(stage.program.runs) < count:
+            await asyncio.sleep(0.005)
+
+
+async def planned(stage: Served, body: object) -> str:
+    status, plan = await stage.ask("POST", "/v1/plans?wait=5", body)
+    assert status == 200, plan
+    digest: str = plan["digest"]
+    return digest
+
+
+async def test_a_job_has_the_document_and_the_text_of_its_verb(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended({"good": True}, code=3))
+        status, job = await stage.ask("POST", "/v1/jobs?wait=5&columns=80", VERIFY)
+        assert (status, job["state"], job["exit_code"]) == (200, "done", 3)
+        assert job["document"]["result"] == {"good": True}
+        assert job["by"] == "admin"
+        assert stage.headers["Location"] == f"/v1/jobs/{job['id']}"
+        assert stage.program.runs[0].arguments[0] == "verify"
+        _, text = await stage.ask("GET", f"/v1/jobs/{job['id']}/text")
+        assert text == {"stdout": "said\n", "stderr": "", "exit_code": 3}
+
+
+async def test_an_error_of_the_verb_is_the_error_of_the_job(tmp_path: Path):
+    error = {"type": "NotFoundError", "message": "there is no cut", "hint": "wait"}
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended(error=error, code=6))
+        _, job = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY)
+        assert (job["state"], job["exit_code"], job["why"]) == ("failed", 6, "there is no cut")
+        assert job["document"]["error"] == error
+        status, problem = await stage.ask("POST", "/v1/plans?wait=5", RESTORE)
+        assert (status, problem["type"], problem["detail"]) == (
+            422,
+            "NotFoundError",
+            "there is no cut",
+        )
+        assert problem["hint"] == "wait"
+        assert problem["job_id"]
+
+
+async def test_jobs_run_in_their_turn_with_progress_and_time_left(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        stage.program.told[:] = [
+            {"what": "copy", "done": 0, "total": 10, "unit": "segments"},
+            {"what": "copy", "done": 5, "total": 10, "unit": "segments"},
+        ]
+        _, first = await stage.ask("POST", "/v1/jobs", VERIFY)
+        _, second = await stage.ask("POST", "/v1/jobs", {"verb": "drill", "target": "vault"})
+        await soon_running(stage, 1)
+        _, running = await stage.ask("GET", f"/v1/jobs/{first['id']}")
+        assert running["state"] == "running"
+        progress = running["progress"]
+        assert (progress["what"], progress["done"], progress["total"]) == ("copy", 5, 10)
+        assert progress["eta_seconds"] >= 0
+        _, waiting = await stage.ask("GET", f"/v1/jobs/{second['id']}?wait=0.1")
+        assert waiting["state"] == "queued"
+        stage.program.runs[0].may_end.set()
+        await soon_running(stage, 2)
+        stage.program.runs[1].may_end.set()
+        _, done = await stage.ask("GET", f"/v1/jobs/{second['id']}?wait=5")
+        assert (done["state"], done["progress"]) == ("done", None)
+        _, listed = await stage.ask("GET", "/v1/jobs?target=vault")
+        assert [one["id"] for one in listed["jobs"]] == [second["id"]]
+        _, listed = await stage.ask("GET", "/v1/jobs?limit=1&state=done")
+        assert [one["id"] for one in listed["jobs"]] == [second["id"]]
+
+
+async def test_more_than_may_wait_are_refused(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        answers = [await stage.ask("POST", "/v1/jobs", VERIFY) for _ in range(5)]
+        assert [status for status, _ in answers].count(429) >= 1
+        assert answers[-1][1]["type"] == "FullError"
+
+
+async def test_what_is_asked_for_twice_by_one_key_is_one_job(tmp_path: Path):
+    key = {"Idempotency-Key": "nightly-1"}
+    async with served(tmp_path) as stage:
+        _, first = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, headers=key)
+        _, again = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, headers=key)
+        assert again["id"] == first["id"]
+        other = {**VERIFY, "target": "vault"}
+        status, problem = await stage.ask("POST", "/v1/jobs", other, headers=key)
+        assert (status, problem["type"]) == (422, "KeyReusedError")
+        _, theirs = await stage.ask("POST", "/v1/jobs", VERIFY, headers=key, role=Role.OPERATOR)
+        assert theirs["id"] != first["id"]
+        assert len(stage.program.runs) <= 2
+    async with served(tmp_path) as stage:
+        stage.tokens["admin"] = await stage.token(Role.ADMIN)
+        _, later = await stage.ask("POST", "/v1/jobs", VERIFY, headers=key)
+        assert later["id"] == first["id"]
+
+
+async def test_what_changes_much_takes_a_plan_and_its_digest(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        status, problem = await stage.ask("POST", "/v1/jobs", UNDELETE)
+        assert status == 422
+        assert problem["faults"][0]["where"] == "body"
+        stage.program.says.append(lambda _: ended(PLANNED))
+        digest = await planned(stage, UNDELETE)
+        assert "--dry-run" in stage.program.runs[-1].arguments
+        assert "--yes" not in stage.program.runs[-1].arguments
+        stage.program.says.append(
+            lambda given: ended({"done": True} if "--yes" in given else PLANNED)
+        )
+        status, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
+        assert (status, job["state"], job["plan"]) == (200, "done", digest)
+        assert job["document"]["result"] == {"done": True}
+        looked, did = stage.program.runs[-2:]
+        assert ("--dry-run" in looked.arguments, "--yes" in did.arguments) == (True, True)
+
+
+async def test_a_plan_that_would_do_something_else_now_is_not_carried_out(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended(PLANNED))
+        digest = await planned(stage, UNDELETE)
+        other = {"plan": {**PLAN, "segments": 3}, "done": False}
+        stage.program.says.append(lambda _: ended(other))
+        _, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
+        assert job["state"] == "failed"
+        assert "the plan would do something else now: plan.segments" in job["why"]
+        assert not any("--yes" in one.arguments for one in stage.program.runs)
+
+
+async def test_a_restore_is_carried_out_by_the_file_of_its_plan(tmp_path: Path):
+    read: list[object] = []
+
+    def says(given):
+        if given[:2] == ["restore", "run"]:
+            path = Path(given[-1])
+            read.append((orjson.loads(path.read_bytes()), path.stat().st_mode & 0o777))
+            return ended({"done": True})
+        assert given[2].startswith("--output=")
+        return ended({"file": given[2].removeprefix("--output="), "digest": "a" * 64, "cut": 1})
+
+    async with served(tmp_path) as stage:
+        stage.program.says.append(says)
+        digest = await planned(stage, RESTORE)
+        _, plan = await stage.ask("GET", f"/v1/plans/{digest}")
+        assert plan["document"] == {"digest": "a" * 64, "cut": 1}
+        assert plan["targets"] == ["standby"]
+        _, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
+        assert job["state"] == "done"
+        assert read == [({"digest": "a" * 64, "cut": 1}, 0o600)]
+        assert list((tmp_path / "prod.log.control" / "plans").iterdir()) == []
+
+
+async def test_a_plan_that_is_too_old_is_none(tmp_path: Path):
+    async with served(tmp_path, more={"web.control.jobs.plan_valid": "1ms"}) as stage:
+        stage.program.says.append(lambda _: ended(PLANNED))
+        status, problem = await stage.ask("POST", "/v1/plans?wait=5", UNDELETE)
+        assert (status, problem["type"]) == (404, "NotFoundError")
+        status, _ = await stage.ask("POST", "/v1/runs", {"digest": "a" * 64})
+        assert status == 404
+
+
+async def test_two_at_once_on_one_target_the_second_is_refused_with_the_firsts_id(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended(PLANNED))
+        digest = await planned(stage, UNDELETE)
+        vault = await planned(stage, {**UNDELETE, "on": "vault"})
+        stage.program.holds.append(True)
+        _, first = await stage.ask("POST", "/v1/runs", {"digest": digest})
+        status, problem = await stage.ask("POST", "/v1/runs", {"digest": digest})
+        assert (status, problem["job_id"], problem["type"]) == (409, first["id"], "BusyError")
+        status, _ = await stage.ask("POST", "/v1/jobs", {"verb": "resume", "target": "standby"})
+        assert status == 409
+        assert (await stage.ask("POST", "/v1/jobs", VERIFY))[0] == 202
+        assert (await stage.ask("POST", "/v1/runs", {"digest": vault}))[0] == 202
+
+
+async def test_a_job_can_be_ended_while_it_waits_and_while_it_runs(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        _, first = await stage.ask("POST", "/v1/jobs", VERIFY)
+        _, second = await stage.ask("POST", "/v1/jobs", VERIFY)
+        await soon_running(stage, 1)
+        _, ended_one = await stage.ask("POST", f"/v1/jobs/{second['id']}/cancel")
+        assert (ended_one["state"], ended_one["why"]) == ("cancelled", "cancelled by admin")
+        await stage.ask("POST", f"/v1/jobs/{first['id']}/cancel")
+        _, done = await stage.ask("GET", f"/v1/jobs/{first['id']}?wait=5")
+        assert (done["state"], done["exit_code"]) == ("cancelled", 143)
+        assert stage.program.runs[0].signals == ["TERM"]
+        status, problem = await stage.ask("POST", f"/v1/jobs/{first['id']}/cancel")
+        assert (status, "cancelled already" in problem["detail"]) == (409, True)
+        assert (await stage.ask("POST", "/v1/jobs/none/cancel"))[0] == 404
+
+
+async def test_what_has_its_result_when_it_is_ended_is_done(tmp_path: Path):
+    """Whoever cancels in the moment in which a restore ends must not be told that it did not."""
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        _, job = await stage.ask("POST", "/v1/jobs", VERIFY)
+        await soon_running(stage, 1)
+        process = stage.program.runs[0]
+        process.may_end.set()
+        await stage.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+        _, done = await stage.ask("GET", f"/v1/jobs/{job['id']}?wait=5")
+        assert done["state"] in {"done", "cancelled"}
+        assert (done["state"] == "done") == ("result" in (done["document"] or {}))
+
+
+async def test_a_service_that_stops_says_what_became_of_its_jobs(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        _, kept = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY)
+        stage.program.holds.append(True)
+        _, running = await stage.ask("POST", "/v1/jobs", VERIFY)
+        _, waiting = await stage.ask("POST", "/v1/jobs", {"verb": "drill", "target": "vault"})
+        await soon_running(stage, 2)
+    async with served(tmp_path) as stage:
+        _, listed = await stage.ask("GET", "/v1/jobs")
+        assert [(one["id"], one["state"]) for one in listed["jobs"]] == [
+            (waiting["id"], "interrupted"),
+            (running["id"], "interrupted"),
+            (kept["id"], "done"),
+        ]
+        _, found = await stage.ask("GET", f"/v1/jobs/{kept['id']}")
+        assert found["document"]["result"] == {}
+        _, again = await stage.ask("POST", f"/v1/jobs/{waiting['id']}/again?wait=5")
+        assert (again["state"], again["again"]) == ("done", waiting["id"])
+        assert stage.program.runs[0].arguments == ["drill", "--", "vault"]
+
+
+async def test_a_killed_services_jobs_are_interrupted_once_their_processes_have_ended(
+    tmp_path: Path,
+):
+    """A process holds the lock of its job: what it still does must not be run again beside it."""
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        _, running = await stage.ask("POST", "/v1/jobs", VERIFY)
+        await soon_running(stage, 1)
+        found = await stage.control.jobs.job(running["id"])
+        store = stage.control.jobs._store
+    async with served(tmp_path) as stage:  # as the kill left it
+        await stage.control.jobs._store.put(found)
+    assert store is not None
+    lock = tmp_path / "prod.log.control" / "running" / running["id"]
+    held = os.open(lock, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        async with served(tmp_path) as stage:
+            _, job = await stage.ask("GET", f"/v1/jobs/{running['id']}")
+            assert (job["state"], job["why"]) == (
+                "interrupted",
+                "the service ended while it ran; its process still cleans up",
+            )
+            await stage.control.jobs._store.put(found)
+    finally:
+        os.close(held)
+    async with served(tmp_path) as stage:
+        _, job = await stage.ask("GET", f"/v1/jobs/{running['id']}")
+        assert (job["state"], job["why"]) == ("interrupted", "the service ended while it ran")
+        assert not lock.exists()
+
+
+async def test_what_carried_out_a_plan_is_planned_again_before_it_runs_again(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended(PLANNED))
+        digest = await planned(stage, UNDELETE)
+        _, plan_jobs = await stage.ask("GET", "/v1/jobs")
+        _, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
+        status, problem = await stage.ask("POST", f"/v1/jobs/{job['id']}/again")
+        assert (status, "has to be read first" in problem["detail"]) == (409, True)
+        planning = plan_jobs["jobs"][0]["id"]
+        _, again = await stage.ask("POST", f"/v1/jobs/{planning}/again?wait=5")
+        assert (again["verb"], again["plan"]) == ("undelete plan", digest)
+
+
+async def test_only_so_many_ended_jobs_are_kept(tmp_path: Path):
+    async with served(tmp_path, more={"web.control.jobs.kept_max": 10}) as stage:
+        job: dict[str, object] = {}
+        for _ in range(13):
+            _, job = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY)
+        _, listed = await stage.ask("GET", "/v1/jobs?limit=1000")
+        assert len(listed["jobs"]) == 10
+        assert listed["jobs"][0]["id"] == job["id"]
+
+
+async def test_a_second_service_on_one_folder_is_refused(tmp_path: Path):
+    async with served(tmp_path):
+        with pytest.raises(ConfigError, match="another service that runs"):
+            async with served(tmp_path):
+                pass
