@@ -65,6 +65,14 @@ def mariadb_with_filters() -> Iterator[Mariadb]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def mariadb_replica() -> Iterator[Mariadb]:
+    """A server that may follow another one, only reads, and logs what it replays."""
+    options = (*BINLOG, "--server-id=8", "--log-slave-updates", "--read-only")
+    with own_mariadb(*options) as server:
+        yield server
+
+
 @contextmanager
 def own_mariadb(*options: str) -> Iterator[Mariadb]:
     # a short name: that of a socket has a limit
