@@ -16,7 +16,7 @@ from tests.rings import times
 from tests.servers.mariadb import Mariadb, connected, execute, put
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.xdist_group("binlog")]
 
 TASK = (
     "INSERT INTO druid_tasks (id, created_date, datasource, payload, status_payload, active)"

@@ -16,7 +16,7 @@ from tests.builders import segment
 from tests.servers.mariadb import Mariadb, execute, put
 
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.xdist_group("binlog")]
 
 SOON_S = 30.0
 
