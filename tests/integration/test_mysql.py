@@ -36,6 +36,7 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, MetadataReader, MetadataWriter, Transaction
+from tests.builders import config_entry
 from tests.random_rows import random_row
 from tests.servers.mariadb import Mariadb, connected, execute, put
 from tests.servers.postgresql import Postgresql
@@ -166,6 +167,17 @@ async def test_sql_and_python_hash_every_row_alike(mariadb: Mariadb, layout: str
     for key, mark, row in target:
         assert key == key_hash(key_of(row))
         assert mark == fingerprint(row, columns=compared[key_of(row).kind])
+
+
+async def test_a_key_that_ends_in_a_zero_or_a_dot_leads_back_to_its_row(mariadb: Mariadb):
+    names = {"x", "x.", "x..", "x\0", "x\0."}
+    async with mariadb.database() as dsn:
+        await put(dsn, *(config_entry(name) for name in sorted(names)))
+        found: list[Chunk] = []
+        async with MysqlMetadataReader(dsn).snapshot() as snapshot:
+            await snapshot.scan(Kind.CONFIG, found.append)
+            rows = await snapshot.fetch(Kind.CONFIG, np.concatenate([one.handles for one in found]))
+    assert {row.name for row in rows if isinstance(row, ConfigEntry)} == names
 
 
 async def test_random_rows_travel_to_postgresql_and_back(mariadb: Mariadb, postgresql: Postgresql):

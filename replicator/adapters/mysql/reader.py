@@ -49,6 +49,8 @@ from replicator.ports import (
 CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
 """Rows read by one statement; a statement is prepared for each such number."""
+END: Final = b"."
+"""Behind each handle: numpy's array of bytes cuts zeros off the end of its values."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
 DRUIDS_TABLES: Final = """
 SELECT TABLE_NAME, MIN(LOWER(PRIVILEGES) LIKE '%select%') FROM information_schema.COLUMNS
@@ -204,7 +206,7 @@ async def reading(
 
 
 class MysqlSnapshot:
-    """A `Snapshot`; its handles are primary keys, as bytes."""
+    """A `Snapshot`; its handles are primary keys, as bytes with `END` behind them."""
 
     def __init__(
         self,
@@ -267,7 +269,7 @@ class MysqlSnapshot:
             await self._explain(shape, columns)
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
-        shape, wanted = self._shapes[kind], handles.tolist()
+        shape, wanted = self._shapes[kind], [one.removesuffix(END) for one in handles.tolist()]
         rows: list[Row] = []
         made = _rows_of(shape)
         for start in range(0, len(wanted), FETCHED_MAX):
@@ -299,8 +301,7 @@ def _chunk(found: list[bytes]) -> Chunk:
     """Return the rows of a scan as three columns."""
     hashes = b"".join([one[:HASHES_BYTES] for one in found])
     both = np.frombuffer(hashes, np.dtype([("key", KEY), ("mark", MARK)]))
-    handles = np.empty(len(found), object)
-    handles[:] = [one[HASHES_BYTES:] for one in found]
+    handles = np.array([one[HASHES_BYTES:] + END for one in found], np.bytes_)
     return Chunk(
         keys=np.ascontiguousarray(both["key"]),
         marks=np.ascontiguousarray(both["mark"]),
