@@ -14,7 +14,7 @@ from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
-from replicator.app.logs import Log, event_log
+from replicator.app.logs import Log, event_log, is_same_log, log_heir
 from replicator.app.metadata import RealSource, metadata_reader, target_metadata
 from replicator.app.monitoring import Lookout, Monitoring, promises
 from replicator.app.notifications import Notifying
@@ -70,6 +70,7 @@ from replicator.services.inspection.undeletion import Undeletion
 from replicator.services.notifications.watch import PromiseWatch
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.log_mover import LogMover
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
@@ -186,6 +187,26 @@ class Application:
         """Return the applier of one target."""
         await self.ask_release(name)
         return (await self.pipeline(name)).applier(self.source_storage(), allowed)
+
+    def log_mover(self, wanted: Settings) -> LogMover:
+        """Return what moves the log to where other settings say.
+
+        Raises:
+            ConfigError: they are of another source, or name this log itself.
+        """
+        if wanted.watched.name != self.source_name:
+            raise ConfigError(
+                f"that configuration is of source {wanted.watched.name!r}, and this one of"
+                f" {self.source_name!r}: a log keeps its source"
+            )
+        if is_same_log(wanted.recorded, self.settings.recorded):
+            raise ConfigError(
+                "both configurations name the same log",
+                hint="change `log` in a copy of the configuration, and name that one",
+            )
+        heir = log_heir(wanted.recorded, self.source_name, self._environ)
+        self._stack.push_async_callback(heir.close)
+        return LogMover(self._log, heir, self.monitoring.observer())
 
     async def rates(self, name: str) -> Rates:
         """Return the throughput of copies to a target so far."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from replicator.adapters.kafka.describing import survey
+from replicator.adapters.kafka.heir import KafkaHeir
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
 from replicator.adapters.kafka.session import KafkaSession, Sasl, Tls
 from replicator.adapters.kafka.topic import UNLIMITED, TopicSettings
@@ -24,6 +25,15 @@ def kafka_event_log(
             cursors_max=settings.cursors_max,
             fetch_bytes_max=settings.fetch_bytes_max,
         ),
+    )
+
+
+def kafka_heir(settings: KafkaLogSettings, source: str, environ: Mapping[str, str]) -> KafkaHeir:
+    """Return the topic that a log is moved into; the caller closes it."""
+    return KafkaHeir(
+        _session(settings, environ),
+        _topic(settings, source),
+        transaction_timeout_s=settings.transaction_timeout_s,
     )
 
 

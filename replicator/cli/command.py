@@ -136,8 +136,8 @@ def print_document(call: Call, content: Mapping[str, Any]) -> None:
         sys.stdout.write(written.decode())
 
 
-def agree(target: str, *, yes: bool, doing: str) -> None:
-    """Go on only when somebody said so: by `--yes`, or by typing the target's name.
+def agree(target: str, *, yes: bool, doing: str, what: str = "target to change") -> None:
+    """Go on only when somebody said so: by `--yes`, or by typing the name of what is changed.
 
     Raises:
         RefusedError: nobody did.
@@ -146,7 +146,7 @@ def agree(target: str, *, yes: bool, doing: str) -> None:
         return
     if not sys.stdin.isatty():
         raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
-    question = f"Type the name of the target to change ({target})"
+    question = f"Type the name of the {what} ({target})"
     typed = ask(question)
     if typed != target:
         raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")

@@ -31,7 +31,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "status": ("status", "status --json"),
     "points": ("points", "points create before-migration"),
     "notifications": ("notifications list --state dead", "notifications test pager"),
-    "log": ("log --datasource orders --limit 20", "log --follow"),
+    "log": ("log --datasource orders --limit 20", "log move --to replicator.kafka.yaml"),
     "blame": ("blame orders", "blame orders --interval 2026-01-01/2026-01-02"),
     "diff": ("diff 4000 latest", "diff 2026-01-31T12:00:00Z latest"),
     "restore": (

@@ -110,8 +110,8 @@ VERBS: Final = {
     ),
     "log": Verb(
         LOOK,
-        "log:log",
-        "List the events of the log.",
+        "log_move:app",
+        "List the events of the log, or move it to another store.",
     ),
     "notifications": Verb(
         LOOK,

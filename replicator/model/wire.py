@@ -92,6 +92,19 @@ def event_type(event: Event) -> str:
     assert_never(event)
 
 
+def document_of(record: Record) -> Document:
+    """Return the document that a record holds.
+
+    Raises:
+        CorruptionError: it is no CloudEvent.
+    """
+    try:
+        subject = orjson.loads(record.data)["subject"]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CorruptionError(f"the record at offset {record.offset} is no event: {exc}") from None
+    return Document(type=record.type, subject=str(subject), data=record.data)
+
+
 def encode(event: Event, envelope: Envelope) -> Document:
     """Return the event as a CloudEvents document; the same input gives the same bytes."""
     data: dict[str, Any]

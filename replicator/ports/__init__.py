@@ -11,7 +11,17 @@ from replicator.ports.druid import (
     Served,
     TellsRelease,
 )
-from replicator.ports.log import Bases, CheckableLog, EventLog, EventLogWriter, Pulses, Span
+from replicator.ports.log import (
+    Bases,
+    CheckableLog,
+    EventLog,
+    EventLogWriter,
+    LogHeir,
+    LogState,
+    MovableLog,
+    Pulses,
+    Span,
+)
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
     SAMPLES_MAX,
@@ -87,8 +97,11 @@ __all__ = [
     "Freshness",
     "Journal",
     "Known",
+    "LogHeir",
+    "LogState",
     "MetadataReader",
     "MetadataWriter",
+    "MovableLog",
     "NewMetadata",
     "NewStorage",
     "Obstacle",

@@ -177,3 +177,82 @@ class EventLogWriter(EventLog, Protocol):
                 continuing.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogState:
+    """A log as a move finds it."""
+
+    span: Span
+    epoch: Epoch
+    """That of the last writer."""
+    moved_into: str | None
+    """Name of the log that this one was moved into; None: it was not."""
+
+
+class MovableLog(EventLogWriter, Protocol):
+    """A log that can be moved into another one."""
+
+    async def state(self) -> LogState:
+        """Return what there is, also of a log that was moved away; it can be read from then on.
+
+        Raises:
+            TransientError, NotFoundError: as for `span`.
+        """
+        ...
+
+    async def seal(self, into: str) -> None:
+        """Let nobody write or read the log any more but who moves it, durably.
+
+        That is decided at once with the log's end: nothing was appended since `acquire`.
+
+        Raises:
+            FencedError: another writer acquired the log after this one.
+            TransientError: the outcome is unknown.
+        """
+        ...
+
+
+class LogHeir(Protocol):
+    """A log that another one is moved into, with its id, its offsets and its times.
+
+    Nobody reads or writes it before `finish`, and a move that was cut off goes on where it was.
+    """
+
+    @property
+    def name(self) -> str:
+        """What tells it from other logs, in the words of a message."""
+        ...
+
+    async def begin(self, state: LogState) -> Offset | None:
+        """Begin, or go on; return the offset from which records are wanted, None: all is done.
+
+        Raises:
+            RefusedError: there is another log.
+            TransientError, ConfigError: as for `EventLogWriter.acquire`.
+        """
+        ...
+
+    async def receive(self, records: Sequence[Record]) -> None:
+        """Store records at their offsets, ascending; durable once the last one is asked for.
+
+        Raises:
+            TransientError: nobody knows how much was stored: begin again.
+        """
+        ...
+
+    async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
+        """Return what was received, as `EventLog.read` does."""
+        ...
+
+    async def forget(self) -> None:
+        """Remove what was received: it is not what was sent."""
+        ...
+
+    async def finish(self, state: LogState) -> None:
+        """Become the log: `acquire` then gives a larger epoch, and appends a larger offset."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...

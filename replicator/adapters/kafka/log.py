@@ -23,6 +23,19 @@ from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from replicator.adapters.kafka import topic as kafka_topic
 from replicator.adapters.kafka.describing import find
+from replicator.adapters.kafka.log_place import (
+    ACQUIRED,
+    CONTINUES,
+    MOVED,
+    NOT_EVENTS,
+    TYPE,
+    TYPE_AT,
+    LogPlace,
+    headers,
+    moved_to,
+    refuse_unreadable,
+    tail_of,
+)
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.adapters.kafka.session import KafkaSession, stopped, translated
 from replicator.adapters.kafka.topic import TopicSettings
@@ -30,19 +43,13 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     FencedError,
+    GapError,
     ReplicatorError,
     TransientError,
 )
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, Obstacle, Span
+from replicator.ports import Clock, LogState, Obstacle, Span
 
-ACQUIRED = "log.acquired"
-"""Type of the records that a writer keeps for itself."""
-TYPE, EPOCH, CONTENT_TYPE = "ce_type", "epoch", "content-type"
-TYPE_AT = 1
-"""Place of the type among the headers of a record."""
-CLOUD_EVENT = b"application/cloudevents+json; charset=UTF-8"
-"""Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
 BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
@@ -73,14 +80,20 @@ class _Producing:
     producer: AIOKafkaProducer
     epoch: Epoch
     appended_at_ms: int
+    place: LogPlace | None = None
+
+    @property
+    def shift(self) -> int:
+        """What offsets of the log have more than those of the topic."""
+        return 0 if self.place is None else self.place.shift
 
 
 @dataclass(frozen=True, slots=True)
-class _LastWriter:
-    """What the last record says about its writer."""
+class _TopicLog:
+    """Which log the topic of one id holds."""
 
-    epoch: Epoch
-    appended_at_ms: int
+    topic_id: str
+    place: LogPlace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +123,8 @@ class KafkaEventLog:
             cursors_max=limits.cursors_max,
             fetch_bytes_max=limits.fetch_bytes_max,
         )
-        self._is_there = False
+        self._known: _TopicLog | None = None
+        self._is_moved_away = False
         self._writing: _Producing | None = None
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
@@ -130,26 +144,34 @@ class KafkaEventLog:
 
     async def span(self) -> Span:
         found = await find(self._session, self._topic.name)
-        reader = await self._opened()
+        shift = await self._shift(found.id)
+        first, end = await self._reader.first(), await self._reader.end()
         return Span(
-            log_id=found.id, first=Offset(await reader.first()), end=Offset(await reader.end())
+            log_id=self._log_id(found.id),
+            first=Offset(max(0, first + shift)),
+            end=Offset(max(0, end + shift)),
         )
 
     async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
-        reader, at = await self._opened(), int(start)
-        while found := await reader.read(at, records_max=records_max):
-            if records := _records(found):
+        shift = await self._shift()
+        at = int(start) - shift
+        if at < 0:
+            raise GapError(f"topic {self._topic.name} begins after offset {start} of its log")
+        while found := await self._reader.read(at, records_max=records_max):
+            if (into := moved_to(found)) is not None and not self._is_moved_away:
+                raise _moved(self._topic.name, into)
+            if records := _records(found, shift):
                 return records
             at = found[-1].offset + 1
         return []
 
     async def offset_at(self, time: datetime) -> Offset | None:
-        await self._opened()
+        shift = await self._shift()
         async with self._prober() as reader:
             at = await reader.offset_at(ceil((time - _EPOCH_START) / _MILLISECOND))
         if at is None:
             return None
-        records = await self.read(Offset(at), records_max=1)
+        records = await self.read(Offset(at + shift), records_max=1)
         return records[0].offset if records else None
 
     async def retention(self) -> timedelta | None:
@@ -161,6 +183,20 @@ class KafkaEventLog:
 
     async def obstacles(self) -> Sequence[Obstacle]:
         return await kafka_topic.obstacles(self._session, self._topic)
+
+    async def state(self) -> LogState:
+        self._is_moved_away = True  # the one who moves it must read it to the end
+        span = await self.span()
+        tail = await tail_of(self._reader)
+        return LogState(
+            span=span,
+            epoch=Epoch(0) if tail is None else tail.epoch,
+            moved_into=None if tail is None else tail.moved_into,
+        )
+
+    async def seal(self, into: str) -> None:
+        data = orjson.dumps({"into": into})
+        await self.append([Document(type=MOVED, subject="", data=data)])
 
     async def report(self, reader: str, offset: Offset) -> None:
         name = f"{self._topic.name}.{reader}"
@@ -178,7 +214,8 @@ class KafkaEventLog:
         with translated(f"commit the offset of group {name} at {self._session.servers}"):
             if name not in self._groups:
                 self._groups[name] = await self._member(name)
-            end = await (await self._opened()).end()
+            await self._shift()
+            end = await self._reader.end()
             place = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(end, data.decode())}
             async with asyncio.timeout(self._session.request_timeout_s):
                 await self._groups[name].commit(place)
@@ -191,8 +228,9 @@ class KafkaEventLog:
 
     async def _next_of(self, offset: Offset) -> int:
         """Return where a reader goes on: at the log's end behind the marker of the transaction."""
-        end = await (await self._opened()).end()
-        return end if offset + 1 + MARKERS == end else offset + 1
+        at = offset - await self._shift()
+        end = await self._reader.end()
+        return end if at + 1 + MARKERS == end else at + 1
 
     async def _member(self, group: str) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -203,11 +241,28 @@ class KafkaEventLog:
         consumer.pause(TopicPartition(self._topic.name, 0))
         return consumer
 
-    async def _opened(self) -> PartitionReader:
-        if not self._is_there:
-            await find(self._session, self._topic.name)
-            self._is_there = True
-        return self._reader
+    async def _shift(self, topic_id: str | None = None) -> int:
+        """Return what offsets of the log have more than those of the topic.
+
+        `topic_id` is that of the topic, where it was asked for just now.
+
+        Raises:
+            NotFoundError: there is no topic.
+            RefusedError, ConfigError: the log in it is not all there yet, or was moved away.
+        """
+        known = self._known
+        if known is None or topic_id not in {None, known.topic_id}:
+            id_ = topic_id or (await find(self._session, self._topic.name)).id
+            tail = await tail_of(self._reader)
+            if tail is not None and not self._is_moved_away:
+                refuse_unreadable(tail, self._topic.name)
+            known = _TopicLog(id_, None if tail is None else tail.place)
+            self._known = None if tail is None else known  # a log may be moved into an empty topic
+        return 0 if known.place is None else known.place.shift
+
+    def _log_id(self, topic_id: str) -> str:
+        place = None if self._known is None else self._known.place
+        return topic_id if place is None else place.log_id
 
     @asynccontextmanager
     async def _prober(self) -> AsyncIterator[PartitionReader]:
@@ -228,13 +283,23 @@ class KafkaEventLog:
             self._writing = writing = _Producing(producer, Epoch(0), 0)
             try:
                 # From here on older writers are fenced, so the last record stays the last one.
-                tail = await self._tail()
-                writing.epoch, writing.appended_at_ms = Epoch(tail.epoch + 1), tail.appended_at_ms
-                await self._commit([_acquired(writing.epoch)], writing)
+                await self._take_over(writing)
+                await self._commit([acquired(writing.epoch)], writing)
             except BaseException:
                 await self._resign()
                 raise
             return writing.epoch
+
+    async def _take_over(self, writing: _Producing) -> None:
+        """Go on from the last record: the epoch, the clock, and the place in a log moved here."""
+        self._known = None
+        await self._shift()
+        tail = await tail_of(self._reader)
+        if tail is None:  # every epoch took an offset, so none was larger than this
+            writing.epoch = Epoch(await self._reader.end() + 1)
+            return
+        writing.epoch, writing.appended_at_ms = Epoch(tail.epoch + 1), tail.appended_at_ms
+        writing.place = tail.place
 
     async def append(self, documents: Sequence[Document]) -> Offset:
         if (writing := self._writing) is None:
@@ -250,7 +315,7 @@ class KafkaEventLog:
             if writing is not self._writing:
                 raise FencedError(f"topic {self._topic.name} was acquired again in the meantime")
             if not documents:
-                return Offset(await (await self._opened()).end())
+                return Offset(await self._reader.end() + writing.shift)
             try:
                 return await self._commit(documents, writing)
             except FencedError:
@@ -270,7 +335,7 @@ class KafkaEventLog:
                 first, last = await self._send(documents, writing)
                 await writing.producer.commit_transaction()
                 await self._stable(last + 1)
-        return Offset(first)
+        return Offset(first + writing.shift)
 
     async def _send(self, documents: Sequence[Document], writing: _Producing) -> tuple[int, int]:
         """Hand all documents to the producer and return their first and last offset."""
@@ -289,7 +354,7 @@ class KafkaEventLog:
     def _batches(
         self, documents: Sequence[Document], writing: _Producing
     ) -> Iterator[BatchBuilder]:
-        headers = _Headers(writing.epoch)
+        headers = _Headers(writing)
         batch = writing.producer.create_batch()
         for document in documents:
             self._refuse_large(document)
@@ -315,26 +380,8 @@ class KafkaEventLog:
 
     async def _stable(self, end: int) -> None:
         """Wait for the marker of a committed transaction, which the broker writes afterwards."""
-        reader = await self._opened()
-        while await reader.end() < end:  # noqa: ASYNC110 - the broker tells nobody
+        while await self._reader.end() < end:  # noqa: ASYNC110 - the broker tells nobody
             await asyncio.sleep(STABLE_POLL_S)
-
-    async def _tail(self) -> _LastWriter:
-        """Return what the last committed record says, looking back in growing steps."""
-        reader = await self._opened()
-        first, end = await reader.first(), await reader.end()
-        at, step = end, 4
-        while at > first:
-            start, last = max(first, at - step), None
-            position = start
-            while position < at and (found := await reader.read(position, records_max=1000)):
-                last, position = found[-1], found[-1].offset + 1
-            if last is not None:
-                return _LastWriter(Epoch(int(_headers(last)[EPOCH])), last.timestamp)
-            at, step = start, step * 8
-        return _LastWriter(
-            Epoch(end), 0
-        )  # every epoch took an offset, so none was larger than this
 
     async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:
         """Tell another writer from a transaction that the broker gave up because we were slow.
@@ -343,7 +390,7 @@ class KafkaEventLog:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(NEWER_WRITER_SHOWS_S):
-                while (await self._tail()).epoch <= epoch:  # noqa: ASYNC110 - as above
+                while (tail := await tail_of(self._reader)) is None or tail.epoch <= epoch:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(NEWER_WRITER_POLL_S)
                 return FencedError(f"another writer has acquired topic {self._topic.name}")
         return TransientError(
@@ -381,34 +428,34 @@ class KafkaEventLog:
 class _Headers(dict[str, list[tuple[str, bytes]]]):
     """The headers of each type of event, made once a transaction."""
 
-    def __init__(self, epoch: Epoch) -> None:
+    def __init__(self, writing: _Producing) -> None:
         super().__init__()
-        self._epoch = str(epoch).encode()
+        self._epoch, place = writing.epoch, writing.place
+        self._more = [] if place is None else [(CONTINUES, place.header)]
 
     def __missing__(self, type_: str) -> list[tuple[str, bytes]]:
-        self[type_] = found = [
-            (CONTENT_TYPE, CLOUD_EVENT), (TYPE, type_.encode()), (EPOCH, self._epoch)
-        ]  # fmt: skip
+        self[type_] = found = headers(type_, self._epoch, *self._more)
         return found
 
 
-def _acquired(epoch: Epoch) -> Document:
+def acquired(epoch: Epoch) -> Document:
+    """Return the record that a writer begins with."""
     return Document(type=ACQUIRED, subject="", data=orjson.dumps({"epoch": epoch}))
 
 
-def _headers(record: ConsumerRecord) -> dict[str, bytes]:
-    return dict(record.headers)
+def _moved(topic: str, into: str) -> ConfigError:
+    return ConfigError(f"the log in topic {topic} was moved to {into}", hint="correct `log`")
 
 
-def _records(found: Sequence[ConsumerRecord]) -> list[Record]:
+def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
     """Return what readers see of consumed records; the records of one append share their times."""
     types, times = _Types(), _Times()
     new = tuple.__new__  # a third quicker than the constructor of a NamedTuple
     try:
         return [
-            new(Record, (one.offset, times[one.timestamp], type_, one.value))
+            new(Record, (one.offset + shift, times[one.timestamp], type_, one.value))
             for one in found
-            if (type_ := types[one.headers[TYPE_AT][1]]) != ACQUIRED
+            if (type_ := types[one.headers[TYPE_AT][1]]) not in NOT_EVENTS
         ]
     except (IndexError, UnicodeDecodeError):
         raise CorruptionError(

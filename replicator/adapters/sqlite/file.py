@@ -82,8 +82,10 @@ class LogFile:
     source: str
     busy_timeout_s: float
 
-    def make(self) -> None:
+    def make(self, *, log_id: str | None = None) -> None:
         """Make the log when there is none, durably; a file that holds anything is left alone.
+
+        `log_id` is that of a log that is moved here; a log that begins gets one of its own.
 
         Its folder is not made. Where it is missing, a disk may not be mounted: a log that began
         anew below the mount point would be another one, which no target follows.
@@ -100,8 +102,8 @@ class LogFile:
             connection = self._connect("rw")
             try:
                 if not self._found_log(connection):
-                    self._fill(connection)
-                    _fsync_folder(self.path.parent)
+                    self._fill(connection, log_id or uuid4().hex)
+                    fsync_folder(self.path.parent)
             finally:
                 connection.close()
 
@@ -133,6 +135,21 @@ class LogFile:
             what = f"{self.path}: this user may not write there"
             yield Obstacle(what=what, remedy=f"give the user that runs the watcher {folder}")
 
+    def log_id(self) -> str | None:
+        """Return the id of the log; None when nothing was made in the file yet.
+
+        Raises:
+            ConfigError: it is something else than this source's log.
+        """
+        connection = self._connect("rw")
+        try:
+            if not self._found_log(connection):
+                return None
+            found: str = connection.execute("SELECT log_id FROM meta").fetchone()[0]
+            return found
+        finally:
+            connection.close()
+
     def inode(self) -> int:
         """Return which file is at the path now."""
         try:
@@ -156,7 +173,7 @@ class LogFile:
             isolation_level=None,
         )
 
-    def _fill(self, connection: sqlite3.Connection) -> None:
+    def _fill(self, connection: sqlite3.Connection, log_id: str) -> None:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
@@ -171,7 +188,7 @@ class LogFile:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(
                 "INSERT INTO meta VALUES (?, ?, ?, 0, 0, 0)",
-                (uuid4().hex, self.source, FORMAT_VERSION),
+                (log_id, self.source, FORMAT_VERSION),
             )
 
     def _require_log(self, connection: sqlite3.Connection) -> None:
@@ -225,6 +242,10 @@ class SqliteSession:
             except sqlite3.Error:
                 self.close()  # after an I/O error only a new connection knows what is on the disk
                 raise
+
+    def checkpoint(self) -> None:
+        """Move all of the write-ahead log into the file, which is then enough alone."""
+        self._opened().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the connection; the next transaction opens another one."""
@@ -304,7 +325,8 @@ def _is_on_a_read_only_disk(path: Path) -> bool:
     return False
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Make what happened to the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

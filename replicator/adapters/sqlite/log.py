@@ -25,13 +25,15 @@ from typing import Self, TypeVar
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite import pulses
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
-from replicator.errors import FencedError, GapError
+from replicator.errors import ConfigError, FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, Obstacle, Span
+from replicator.ports import Clock, LogState, Obstacle, Span
 
 MIB = 1 << 20
 ROWS_PER_FETCH = 128
 
+MAKE_MOVED = "CREATE TABLE moved (into_log TEXT NOT NULL)"
+"""Of a log that was moved away: it is read and written by nobody any more."""
 INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
 SELECT = (
     "SELECT offset, appended_at_us, type, data FROM records WHERE offset >= ? ORDER BY offset"
@@ -101,6 +103,7 @@ class SqliteEventLog:
         self._reader = SqliteSession(self._file, "ro", "BEGIN")
         self._waiting: deque[_QueuedAppend] = deque()
         self._token: _Token | None = None
+        self._is_moved_away = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,7 +134,7 @@ class SqliteEventLog:
         return await _in(self._read_thread, lambda: self._read(start, records_max))
 
     async def offset_at(self, time: datetime) -> Offset | None:
-        return await _in(self._read_thread, lambda: self._offset_at(_to_us(time)))
+        return await _in(self._read_thread, lambda: self._offset_at(to_us(time)))
 
     async def retention(self) -> timedelta | None:
         """Nobody but an operator trims a file."""
@@ -165,6 +168,15 @@ class SqliteEventLog:
         self._token = await finished(self._acquire, self._write_thread)
         return self._token.epoch
 
+    async def state(self) -> LogState:
+        self._is_moved_away = True  # the one who moves it must read it to the end
+        return await _in(self._read_thread, self._state)
+
+    async def seal(self, into: str) -> None:
+        if (token := self._token) is None:
+            raise FencedError(f"{self._file.path}: seal without acquire")
+        await finished(lambda: self._seal(token, into), self._write_thread)
+
     async def append(self, documents: Sequence[Document]) -> Offset:
         if self._token is None:
             raise FencedError(f"{self._file.path}: append without acquire")
@@ -181,8 +193,17 @@ class SqliteEventLog:
             with translated(self._file.path, "create"):
                 self._file.make()
         with self._writer.transaction("acquire") as connection:
+            self._refuse_moved(connection)
             connection.execute("UPDATE meta SET epoch = epoch + 1")
             return _Token(*connection.execute("SELECT log_id, epoch FROM meta").fetchone())
+
+    def _seal(self, token: _Token, into: str) -> None:
+        with self._writer.transaction("end the log here") as connection:
+            found = connection.execute("SELECT log_id, epoch FROM meta").fetchone()
+            if _Token(*found) != token:
+                raise self._fenced()
+            connection.execute(MAKE_MOVED)
+            connection.execute("INSERT INTO moved VALUES (?)", (into,))
 
     def _commit_waiting(self) -> None:
         group = self._take_group()
@@ -213,7 +234,7 @@ class SqliteEventLog:
             log_id, epoch, end, last_us = connection.execute(
                 "SELECT log_id, epoch, end_offset, last_appended_at_us FROM meta"
             ).fetchone()
-            now_us = max(last_us, _to_us(self._clock.now()))
+            now_us = max(last_us, to_us(self._clock.now()))
             firsts: list[Offset | None] = []
             for waiting in group:
                 if waiting.token != _Token(log_id, epoch):
@@ -234,11 +255,28 @@ class SqliteEventLog:
 
     def _span(self) -> Span:
         with self._reader.transaction("read its span") as connection:
+            self._refuse_moved(connection)
             return _span(connection)
+
+    def _state(self) -> LogState:
+        with self._reader.transaction("read its state") as connection:
+            (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
+            return LogState(
+                span=_span(connection), epoch=Epoch(epoch), moved_into=_moved_into(connection)
+            )
+
+    def _refuse_moved(self, connection: sqlite3.Connection) -> None:
+        if not self._is_moved_away and (into := _moved_into(connection)) is not None:
+            raise ConfigError(
+                f"the log in {self._file.path} was moved to {into}",
+                hint="correct `log`; if that move was cut off, `replicator log move` again ends it",
+            )
 
     def _read(self, start: Offset, records_max: int) -> list[Record]:
         with self._reader.transaction("read") as connection:
             records = self._fetch(connection, start, records_max)
+            if not records:
+                self._refuse_moved(connection)
             if not records or records[0].offset > start:
                 first = _span(connection).first
                 if start < first:
@@ -255,7 +293,7 @@ class SqliteEventLog:
         while size_bytes < self._read_bytes_max and (rows := cursor.fetchmany(ROWS_PER_FETCH)):
             for offset, appended_at_us, type_, data in rows:
                 if appended_at_us != at_us:  # the same for all records of one transaction
-                    at_us, at = appended_at_us, _from_us(appended_at_us)
+                    at_us, at = appended_at_us, from_us(appended_at_us)
                 records.append(Record(offset=offset, appended_at=at, type=type_, data=data))
                 size_bytes += len(data)
         cursor.close()
@@ -286,6 +324,15 @@ def _span(connection: sqlite3.Connection) -> Span:
     return Span(log_id=log_id, first=Offset(end if first is None else first), end=Offset(end))
 
 
+def _moved_into(connection: sqlite3.Connection) -> str | None:
+    """Return where the log was moved to; None if it was not."""
+    query = "SELECT count(*) FROM sqlite_master WHERE name = 'moved'"
+    if not connection.execute(query).fetchone()[0]:
+        return None
+    found: str = connection.execute("SELECT into_log FROM moved").fetchone()[0]
+    return found
+
+
 def _writer_pragmas(wal_bytes: int) -> Sequence[str]:
     return (
         "synchronous = FULL",
@@ -306,9 +353,11 @@ def _rows(documents: Sequence[Document], first: int, at_us: int) -> Iterator[tup
     )
 
 
-def _to_us(time: datetime) -> int:
+def to_us(time: datetime) -> int:
+    """Return a time as the file has it."""
     return (time - _EPOCH_START) // _MICROSECOND
 
 
-def _from_us(time_us: int) -> datetime:
+def from_us(time_us: int) -> datetime:
+    """Return the time that the file has."""
     return _EPOCH_START + timedelta(microseconds=time_us)

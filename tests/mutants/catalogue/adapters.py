@@ -56,8 +56,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="sqlite-log-goes-back-in-time",
         function="SqliteEventLog._commit",
-        old="now_us = max(last_us, _to_us(self._clock.now()))",
-        new="now_us = _to_us(self._clock.now())",
+        old="now_us = max(last_us, to_us(self._clock.now()))",
+        new="now_us = to_us(self._clock.now())",
         loses="A restore by time finds other cuts after a clock was set back.",
         ring="contract",
         tests="test_event_log.py -k sqlite",
@@ -112,7 +112,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="kafka-acquire-does-not-raise-the-epoch",
-        function="KafkaEventLog.acquire",
+        function="KafkaEventLog._take_over",
         old="Epoch(tail.epoch + 1)",
         new="Epoch(tail.epoch)",
         loses="Cuts of two watchers carry one epoch, and attempts cannot be told apart.",

@@ -388,4 +388,32 @@ KEEPING: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_expiry.py -k goes_once_all",
     ),
+    Mutant(
+        name="former-log-stays-open",
+        function="LogMover.move",
+        old="""        await self._seal(state)
+        await self._heir.finish(state)""",
+        new="        await self._heir.finish(state)",
+        loses="A watcher that starts with the former configuration writes a second history.",
+        ring="contract",
+        tests="test_log_move.py -k 'file-file or takes_the_log_back'",
+    ),
+    Mutant(
+        name="moved-log-is-not-read-back",
+        function="LogMover.move",
+        old="await self._require_equal(state.span)",
+        new="pass",
+        loses="What was copied wrongly becomes the only history.",
+        ring="contract",
+        tests="test_log_move.py -k copied_wrongly",
+    ),
+    Mutant(
+        name="move-begins-elsewhere-after-a-kill",
+        function="SqliteHeir._begin",
+        old="Offset(last + 1)",
+        new="Offset(last + 2)",
+        loses="A record is left out where a move was cut off.",
+        ring="contract",
+        tests="test_log_move.py -k 'dies and file-file'",
+    ),
 )

@@ -1,0 +1,144 @@
+"""Which log a topic holds: its own, or one that was moved here with its id and its offsets.
+
+The broker gives a topic its id and its offsets. A log that is moved must keep its own: checkpoints,
+gaps, holds and stores name them. So each record of such a topic has a header with the log's id and
+the distance between its offsets and the topic's, which is the same for all of them. It stands in
+each record because retention may trim any other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+import orjson
+from aiokafka import ConsumerRecord
+
+from replicator.adapters.kafka.reader import PartitionReader
+from replicator.errors import ConfigError, CorruptionError, RefusedError
+from replicator.model.event import Epoch
+
+ACQUIRED: Final = "log.acquired"
+"""Type of the record that a writer begins with."""
+FILLER: Final = "log.filler"
+"""Type of a record at an offset that holds nothing in the log that was moved here."""
+MOVED: Final = "log.moved"
+"""Type of the last record of a log that was moved away; its value says where to."""
+NOT_EVENTS: Final = frozenset({ACQUIRED, FILLER, MOVED})
+"""Types that readers pass over."""
+CONTENT_TYPE, TYPE, EPOCH = "content-type", "ce_type", "epoch"
+TYPE_AT: Final = 1
+"""Place of the type among the headers of a record."""
+CLOUD_EVENT: Final = b"application/cloudevents+json; charset=UTF-8"
+"""Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
+CONTINUES, MOVING = "log", "moving"
+"""Header of a record of a log that was moved here, and of one whose move has not ended."""
+STEP, STEP_FACTOR, RECORDS_MAX = 4, 8, 1000
+
+
+class LogPlace(NamedTuple):
+    """A log that was moved here."""
+
+    log_id: str
+    shift: int
+    """What an offset of the log has more than that of the topic."""
+
+    @classmethod
+    def of(cls, value: bytes) -> Self:
+        """Read it from a header.
+
+        Raises:
+            CorruptionError: it was not written by this program.
+        """
+        log_id, _, shift = value.decode(errors="replace").partition(" ")
+        try:
+            return cls(log_id, int(shift))
+        except ValueError:
+            raise CorruptionError(f"a record has no place of its log: {value!r}") from None
+
+    @property
+    def header(self) -> bytes:
+        """As it stands in a header."""
+        return f"{self.log_id} {self.shift}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """What the last record of a topic says."""
+
+    offset: int
+    """The topic's own."""
+    epoch: Epoch
+    appended_at_ms: int
+    place: LogPlace | None
+    """Of a log that was moved here; None: the topic's own."""
+    is_moving: bool
+    """Whether not all of that log is here yet."""
+    moved_into: str | None
+    """Where the log was moved to."""
+
+
+async def tail_of(reader: PartitionReader) -> Tail | None:
+    """Return what the last committed record says, None without one; looks back in growing steps."""
+    first, end = await reader.first(), await reader.end()
+    at, step = end, STEP
+    while at > first:
+        start, last = max(first, at - step), None
+        position = start
+        while position < at and (found := await reader.read(position, records_max=RECORDS_MAX)):
+            last, position = found[-1], found[-1].offset + 1
+        if last is not None:
+            return _tail(last)
+        at, step = start, step * STEP_FACTOR
+    return None
+
+
+def headers(type_: str, epoch: Epoch, *more: tuple[str, bytes]) -> list[tuple[str, bytes]]:
+    """Return the headers of a record."""
+    own = [(CONTENT_TYPE, CLOUD_EVENT), (TYPE, type_.encode()), (EPOCH, str(epoch).encode())]
+    return [*own, *more]
+
+
+def refuse_unreadable(tail: Tail, topic: str) -> None:
+    """Refuse a log that is not all here yet, or not here any more.
+
+    Raises:
+        RefusedError: its move has not ended.
+        ConfigError: it was moved away.
+    """
+    if tail.is_moving:
+        raise RefusedError(
+            f"topic {topic} does not hold the whole log yet: it is being moved there",
+            hint="`replicator log move` again, with the configuration of the former log, ends it",
+        )
+    if tail.moved_into is not None:
+        raise ConfigError(
+            f"the log in topic {topic} was moved to {tail.moved_into}",
+            hint="correct `log`; if that move was cut off, `replicator log move` again ends it",
+        )
+
+
+def moved_to(found: Sequence[ConsumerRecord]) -> str | None:
+    """Return where the log was moved to, where one of its records says it."""
+    last = found[-1]
+    return _moved_into(last) if last.headers[TYPE_AT][1] == MOVED.encode() else None
+
+
+def _tail(last: ConsumerRecord) -> Tail:
+    said = dict(last.headers)
+    if missing := {TYPE, EPOCH} - said.keys():
+        raise CorruptionError(
+            f"the record at offset {last.offset} lacks header {min(missing)}: it is not ours"
+        )
+    place = said.get(CONTINUES, said.get(MOVING))
+    return Tail(
+        offset=last.offset,
+        epoch=Epoch(int(said[EPOCH])),
+        appended_at_ms=last.timestamp,
+        place=None if place is None else LogPlace.of(place),
+        is_moving=MOVING in said,
+        moved_into=_moved_into(last) if said[TYPE] == MOVED.encode() else None,
+    )
+
+
+def _moved_into(record: ConsumerRecord) -> str:
+    return str(orjson.loads(record.value)["into"])
