@@ -74,6 +74,7 @@ from replicator.services.replication.log_mover import LogMover
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming
+from replicator.services.retention.point_rotation import PointRotation
 from replicator.services.running.heart import Heart
 from replicator.services.standby.drain import Drain, OwnServices
 from replicator.services.standby.promoter import Promoter, Takeover
@@ -245,6 +246,12 @@ class Application:
             points={name: self.points(name) for name in names},
             history=self.history,
             clock=self.clock,
+        )
+
+    async def point_rotation(self, name: str) -> PointRotation:
+        """Return the service that rotates the named points in a target's store."""
+        return PointRotation(
+            self.naming([name]), await self.holds(name), self.points(name), clock=self.clock
         )
 
     async def verifier_from(self, store: OpenStore, name: str) -> Verifier:

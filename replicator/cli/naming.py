@@ -3,14 +3,21 @@
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.points import points
 from replicator.cli.restore import restore_point
 from replicator.cli.typed import OFFSET_MAX
 from replicator.cli.verb import verb
-from replicator.model.holds import NamedPoint
+from replicator.config.values import duration
+from replicator.errors import ConfigError
+from replicator.model.holds import NamedPoint, checked_name
 from replicator.model.restore_point import Latest
+from replicator.model.rotation import Period, Tier
+from replicator.model.schedule import checked_zone
+from replicator.model.words import counted
+from replicator.services.retention.point_rotation import Rotated, RotationRules
 
 app = typer.Typer(help="What can be restored, and cuts by a name.", invoke_without_command=True)
 app.callback()(points)
@@ -63,6 +70,80 @@ async def remove(
         result={"removed": name},
         show=lambda console: console.print(f"{name} is no name any more", markup=False),
     )
+
+
+@app.command("rotate")
+@verb("points rotate")
+async def rotate(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target whose store is rotated.")],
+    tier: Annotated[
+        list[str],
+        typer.Option(
+            "--tier",
+            metavar="EACH=AGE",
+            help="One point of each hour, day, week, month or year, or all, is kept until it is"
+            " this old, like day=90d; may be repeated.",
+        ),
+    ],
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="What the names of these points begin with.")
+    ] = "auto",
+    time_zone: Annotated[
+        str, typer.Option("--time-zone", help="Where days, weeks and months begin.")
+    ] = "UTC",
+) -> Outcome:
+    """Name the newest cut, and keep older such points grandfather-father-son."""
+    application = call.application
+    rotation = await application.point_rotation(target)
+    rotated = await rotation.rotate(
+        RotationRules(
+            prefix=checked_name(prefix),
+            tiers=[_tier(text) for text in tier],
+            retention=application.target(target).settings.retention,
+            time_zone=_zone(time_zone),
+        )
+    )
+    return Outcome(
+        result={
+            "made": None if rotated.made is None else point_json(rotated.made),
+            "removed": rotated.removed,
+            "held": rotated.held,
+            "kept": rotated.kept,
+            "lost": rotated.lost,
+        },
+        show=lambda console: _show_rotated(console, rotated),
+        exit_code=PARTLY_DONE if rotated.lost else 0,
+    )
+
+
+def _tier(text: str) -> Tier:
+    each, _, age = text.partition("=")
+    try:
+        return Tier(each=Period(each), keep=duration(age))
+    except ValueError:
+        periods = ", ".join(period.value for period in Period)
+        raise ConfigError(f"--tier {text}: write it like day=90d, with one of {periods}") from None
+
+
+def _zone(name: str) -> str:
+    try:
+        return checked_zone(name)
+    except ValueError as exc:
+        raise ConfigError(f"--time-zone: {exc}") from None
+
+
+def _show_rotated(console: Console, rotated: Rotated) -> None:
+    if rotated.made is None:
+        console.print("the newest cut has its name already")
+    else:
+        console.print(f"{rotated.made.name} is the cut at offset {rotated.made.offset}")
+    console.print(
+        f"  {counted(len(rotated.kept), 'point')} kept, {len(rotated.removed)} forgotten,"
+        f" {len(rotated.held)} held from now on"
+    )
+    for name in rotated.lost:
+        console.print(f"  EXPIRED {name}: it could not be held in time", markup=False)
 
 
 def point_json(point: NamedPoint) -> dict[str, object]:

@@ -14,6 +14,7 @@ from replicator.app.monitoring import Lookout
 from replicator.app.pipeline import Allowed
 from replicator.app.privacy import open_to_others
 from replicator.cli import signals
+from replicator.cli.beside import notified, scheduled
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.log_lines import logger
 from replicator.cli.screen import Screen
@@ -26,6 +27,7 @@ from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
 if TYPE_CHECKING:
+    from replicator.control.jobs import Jobs
     from replicator.control.service import Control
     from replicator.page.service import Page
 
@@ -214,9 +216,6 @@ async def supervised(
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
     if services and (drills := schedule(application, targets)) is not None:
         services["drills"] = drills
-    if services and application.settings.notifications is not None:
-        watch = application.promise_watch()
-        services |= application.notifying().services(watch)
     lookout = await application.lookout(targets)
     if lookout is not None:
         services["web"] = lookout.poller
@@ -224,9 +223,14 @@ async def supervised(
     drain_s = application.settings.drain_s
     stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
     async with AsyncExitStack() as stack:
+        jobs: Jobs | None = None
         if command in CONTROLLED and (offered := controlled(call, lookout)) is not None:
             control, services["page"] = offered
             services["control"] = await stack.enter_async_context(control)
+            jobs = control.jobs
+        scheduler = scheduled(call, targets, jobs)
+        services |= {} if scheduler is None else {"schedules": scheduler}
+        services |= notified(call, scheduler, jobs)
         await supervise(services, stop=stop, drain_s=drain_s)
     return _done({}, "stopped; the next start goes on from here")
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 from types import TracebackType
-from typing import Self, assert_never
+from typing import Final, Self, assert_never
 
 from rich.progress import (
     BarColumn,
@@ -38,6 +38,8 @@ from replicator.model.observation import (
     Observer,
     Polled,
     ScanBegun,
+    ScheduledRunEnded,
+    ScheduleSeen,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
@@ -45,6 +47,7 @@ from replicator.model.observation import (
     Why,
 )
 from replicator.model.observation import Progress as ProgressMade
+from replicator.model.scheduled_run import RunState
 from replicator.model.shown import printable
 
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
@@ -53,6 +56,8 @@ MISSED = (
     " versions of this and of the source's database; --trust-row-versions ends that"
 )
 SEND_AGAIN = "mend the webhook, then type `replicator notifications resend`"
+SILENT: Final = (EpochAcquired, Polled, Followed, SwitchCalled, NotificationsQueued, ScheduleSeen)
+"""What only metrics count."""
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 
@@ -115,29 +120,35 @@ class Screen:
         self._observe(self._lines.setdefault("", CutLines(None, SystemClock())), observation)
 
     def _observe(self, lines: CutLines, observation: Observation) -> None:
+        if isinstance(observation, SILENT):
+            return
         match observation:
-            case EpochAcquired() | Polled() | Followed() | SwitchCalled() | NotificationsQueued():
-                pass
             case LogBegun() | TargetPaused() | Muted() | ScanBegun() | VersionsMissed():
                 self.hold_still()
                 _announce(observation)
-            case CutPublished() | CutApplied() | BaseWritten() | DrillEnded() | NotificationSent():
+            case CutPublished() | CutApplied() | BaseWritten():
                 self.hold_still()
-                _tell(lines, observation)
+                _tell_cut(lines, observation)
+            case DrillEnded() | NotificationSent() | ScheduledRunEnded():
+                self.hold_still()
+                _tell_ended(observation)
             case ObjectCopied():
                 lines.copied(observation)
                 self._count(observation)
             case ProgressMade():
                 self._advance(observation)
-            case GapOpened(gap=gap):
-                self.gaps.append(gap)
-                self.hold_still()
-                _warn(lines.target, observation)
-            case Waiting() | ArchiveDamaged() | FileUnsigned():
-                self.hold_still()
-                _warn(lines.target, observation)
+            case GapOpened() | Waiting() | ArchiveDamaged() | FileUnsigned():
+                self._trouble(lines.target, observation)
             case _:
                 assert_never(observation)
+
+    def _trouble(
+        self, target: str | None, found: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
+    ) -> None:
+        if isinstance(found, GapOpened):
+            self.gaps.append(found.gap)
+        self.hold_still()
+        _warn(target, found)
 
     def _count(self, copied: ObjectCopied) -> None:
         if copied.reused:
@@ -203,10 +214,7 @@ def _announce_scan(begun: ScanBegun) -> None:
             logger().info("this poll reads every row", why=str(why), detail=begun.detail)
 
 
-def _tell(
-    lines: CutLines,
-    observation: CutPublished | CutApplied | BaseWritten | DrillEnded | NotificationSent,
-) -> None:
+def _tell_cut(lines: CutLines, observation: CutPublished | CutApplied | BaseWritten) -> None:
     match observation:
         case CutPublished():
             lines.published(observation)
@@ -214,12 +222,32 @@ def _tell(
             lines.applied(observation)
         case BaseWritten():
             lines.based(observation)
+        case _:
+            assert_never(observation)
+
+
+def _tell_ended(observation: DrillEnded | NotificationSent | ScheduledRunEnded) -> None:
+    match observation:
         case DrillEnded():
             _tell_drill(observation)
         case NotificationSent():
             _tell_sent(observation)
+        case ScheduledRunEnded():
+            _tell_run(observation)
         case _:
             assert_never(observation)
+
+
+def _tell_run(ended: ScheduledRunEnded) -> None:
+    run = ended.record
+    told = {"schedule": run.schedule, "verb": ended.kind, "target": run.target, "due": run.due}
+    match run.state:
+        case RunState.GOOD:
+            logger().info("scheduled run was good", **told)
+        case RunState.SKIPPED:
+            logger().warning("scheduled run skipped", **told, reason=run.message)
+        case _:
+            logger().error("scheduled run was bad", **told, reason=run.message, code=run.exit_code)
 
 
 def _tell_drill(ended: DrillEnded) -> None:

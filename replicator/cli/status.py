@@ -7,10 +7,12 @@ from functools import partial
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.schedules import scheduled_lines
 from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
 from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
+from replicator.model.scheduled_run import RunState
 from replicator.model.words import (
     age_text,
     counted,
@@ -23,6 +25,7 @@ from replicator.model.words import (
 from replicator.services.inspection.life import Life, LifeSign, LifeSigns
 from replicator.services.inspection.status import TargetStatus, look_at_source
 from replicator.services.inspection.trouble import Seen, Trouble, drill_words, kill_words
+from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
 from replicator.web.status_report import StatusReport, report_json
 
@@ -64,7 +67,9 @@ async def _look(application: Application) -> StatusReport:
         targets=targets,
         failures=failures,
     )
-    return StatusReport(seen=seen, restorable=restorable)
+    lines = scheduled_lines(application, application.target_names)
+    states = await line_states(lines, application.clock.now())
+    return StatusReport(seen=seen, restorable=restorable, schedules=states)
 
 
 def _exit_code(seen: Seen) -> int:
@@ -92,6 +97,7 @@ def _show(console: Console, found: StatusReport, call: Call) -> None:
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
         Paragraph("wrong", wrong or ["nothing"]),
+        *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
         *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
@@ -206,6 +212,31 @@ def _waits(seen: Seen) -> list[str]:
 def _wrong(trouble: Trouble, call: Call) -> list[str]:
     typed = _typed(call, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
+
+
+def _schedules(found: StatusReport) -> list[str]:
+    """Say of each schedule how it ran last, and when it runs next."""
+    return [
+        f"{one.line.schedule} ({one.line.kind}) of {one.line.target}: {_run(one)},"
+        f" next {moment(one.next_due)}"
+        for one in found.schedules
+    ]
+
+
+def _run(state: LineState) -> str:
+    if state.unknown:
+        return f"not known: {state.unknown}"
+    if (run := state.last) is None:
+        return "has not run yet"
+    ago = age_text(state.looked_at - (run.ended_at or run.started_at))
+    why = f": {run.message}" if run.message else ""
+    return {
+        RunState.RUNNING: f"runs since {moment(run.started_at)}",
+        RunState.GOOD: f"was good {ago}",
+        RunState.BAD: f"WAS BAD {ago}{why}",
+        RunState.SKIPPED: f"was skipped {ago}{why}",
+        RunState.LOST: f"WAS LOST: its process on {run.host} ended without a word",
+    }[run.state_at(state.looked_at)]
 
 
 def _source(seen: Seen) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from replicator.config.clusters import SourceSettings, TargetSettings
 from replicator.config.logs import KafkaLogSettings, LogSettings
+from replicator.config.schedules import ScheduleSettings
 from replicator.config.storages import (
     DeepStorageSettings,
     RemoteStorage,
@@ -145,3 +146,31 @@ def _storages(
     if isinstance(part, SourceSettings):
         for name, storage in part.other_deep_storages.items():
             yield f"other_deep_storages.{name}", storage
+
+
+def unschedulable(
+    name: str, schedule: ScheduleSettings, targets: Mapping[str, TargetSettings]
+) -> Iterable[str]:
+    """Say what a schedule would fail at each time."""
+    for target in schedule.targets:
+        if target not in targets:
+            known = ", ".join(targets) or "none"
+            yield f"schedules.{name}.targets: there is no target {target!r}; there are {known}"
+    for target in schedule.targets or targets:
+        settings = targets.get(target)
+        if settings is None:
+            continue
+        if schedule.type == "expire" and settings.retention is None:
+            yield f"schedules.{name} expires, and targets.{target}.retention is not set"
+        storage = settings.deep_storage
+        locks = isinstance(storage, S3StorageSettings) and storage.object_lock is not None
+        if schedule.type == "lock" and not locks:
+            yield f"schedules.{name} locks, and targets.{target}.deep_storage has no object_lock"
+
+
+def unschedulable_all(
+    schedules: Mapping[str, ScheduleSettings], targets: Mapping[str, TargetSettings]
+) -> Iterable[str]:
+    """Say which schedules would fail at each time."""
+    for name, schedule in schedules.items():
+        yield from unschedulable(name, schedule, targets)

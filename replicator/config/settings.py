@@ -19,6 +19,7 @@ from replicator.config.checks import (
     too_strict,
     undrilled,
     unkept,
+    unschedulable_all,
 )
 from replicator.config.clusters import SourceSettings, Targets
 from replicator.config.drills import DrillSettings
@@ -26,6 +27,7 @@ from replicator.config.logs import LogSettings
 from replicator.config.notifications import NotificationsSettings
 from replicator.config.prices import PricesSettings
 from replicator.config.retries import RetrySettings
+from replicator.config.schedules import SchedulesSettings
 from replicator.config.storages import (
     TransferSettings,
 )
@@ -130,6 +132,8 @@ class Settings(Section):
     """The clusters that are kept equal to the source, by their names."""
     drill: DrillSettings = DrillSettings()
     """Place and limits of drills."""
+    schedules: SchedulesSettings = {}
+    """What is done by itself, by names of the operator's; default: nothing."""
     notifications: NotificationsSettings | None = None
     """Who is told when something breaks or is mended; default: nobody."""
     web: WebSettings | None = None
@@ -170,7 +174,11 @@ class Settings(Section):
             raise ValueError(f"{missing} is missing: source and log go together")
         for problem in collisions(self.source, self.targets):
             raise ValueError(problem)
-        for problem in locks(self.source, self.targets):
+        together = (
+            locks(self.source, self.targets),
+            unschedulable_all(self.schedules, self.targets),
+        )
+        for problem in chain(*together):
             raise ValueError(problem)
         quiet_s = self.watch.idle_cut_interval_s + self.watch.poll_interval_s
         for name, target in self.targets.items():

@@ -74,8 +74,8 @@ class Program:
     folder: Path
     document_bytes_max: int
 
-    def process(self, arguments: Sequence[str], *, columns: int, held: int) -> VerbProcess:
-        """Return one run of the program, which keeps the file `held` open."""
+    def process(self, arguments: Sequence[str], *, columns: int, held: int | None) -> VerbProcess:
+        """Return one run of the program, which keeps the file `held` open if there is one."""
         at = arguments.index("--") if "--" in arguments else len(arguments)
         common = [f"--config={self.config_path}", *(f"--set={one}" for one in self.overrides)]
         return VerbProcess(

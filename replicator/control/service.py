@@ -18,6 +18,7 @@ from replicator.adapters.sqlite.jobs import JobStore
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app import Application
 from replicator.app.monitoring import Lookout
+from replicator.app.schedules import scheduled_lines
 from replicator.config import Settings
 from replicator.config.control import ControlSettings
 from replicator.control.article_routes import ArticleRoutes
@@ -30,6 +31,7 @@ from replicator.control.launch import Program
 from replicator.control.look_routes import LookRoutes
 from replicator.control.openapi import openapi
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
+from replicator.control.schedule_routes import ScheduleRoutes
 from replicator.control.tls import Certificates
 from replicator.control.tokens import Doorkeeper, Logins
 from replicator.errors import ConfigError
@@ -86,9 +88,13 @@ class Control:
             clock=application.clock,
         )
         asked = JobRoutes(jobs=self.jobs, poller=lookout.poller, settings=control.jobs)
+        scheduled = ScheduleRoutes(
+            scheduled_lines(application, application.target_names), application.clock
+        )
         self.table = RouteTable(
             [
                 *looks.routes(),
+                *scheduled.routes(),
                 *asked.routes(),
                 *ArticleRoutes(asked).routes(),
                 *routes,

@@ -39,6 +39,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"
 """A word of an operator or a name of Druid's: no control characters, and not without an end."""
 Named = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """A name of a point or a hold."""
+TierText = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,10}=[0-9.]{1,10}[a-z]{1,2}$")]
+"""A tier of a rotation, like `day=90d`."""
 OffsetNumber = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
 Limit = Annotated[int, Field(ge=1, le=LIST_MAX)]
 LogIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
@@ -170,6 +172,17 @@ class PointRemoveAsked(VerbAsked):
     verb: Literal["points remove"] = "points remove"
     name_of_point: Annotated[Named, Argument()] = Field(alias="name")
     targets: Annotated[tuple[TargetName, ...], Flag("--target")] = ()
+
+
+class PointsRotateAsked(VerbAsked):
+    """Name the newest cut in a target's store, and keep older points grandfather-father-son."""
+
+    words = ("points", "rotate")
+    verb: Literal["points rotate"] = "points rotate"
+    target: OneTarget
+    tiers: Annotated[list[TierText], Field(min_length=1, max_length=20), Flag("--tier")]
+    prefix: Annotated[Named, Flag("--prefix")] = "auto"
+    time_zone: Annotated[Text | None, Flag("--time-zone")] = None
 
 
 class HoldsAsked(VerbAsked):
@@ -471,6 +484,7 @@ AnyJob: TypeAlias = Annotated[
     | PointsAsked
     | PointCreateAsked
     | PointRemoveAsked
+    | PointsRotateAsked
     | HoldsAsked
     | HoldCreateAsked
     | HoldRemoveAsked

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from replicator.model.checkpoint import Gap
 from replicator.model.drill import Evidence
 from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.scheduled_run import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +223,26 @@ class SwitchCalled:
     """The dead man's switch was called: all promises are kept."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledRunEnded:
+    """A run of a schedule has ended, or was skipped."""
+
+    kind: str
+    """What the schedule does: `expire`, `verify` and so on."""
+    record: RunRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSeen:
+    """A look at one schedule of one target."""
+
+    schedule: str
+    target: str
+    next_due: datetime
+    last_good: datetime | None
+    """When its last good run ended."""
+
+
 Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
@@ -243,6 +264,8 @@ Observation: TypeAlias = (
     | DrillEnded
     | NotificationSent
     | NotificationsQueued
+    | ScheduleSeen
+    | ScheduledRunEnded
     | SwitchCalled
 )
 Observer: TypeAlias = Callable[[Observation], None]

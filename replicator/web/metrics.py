@@ -28,13 +28,17 @@ from replicator.model.observation import (
     Polled,
     Progress,
     ScanBegun,
+    ScheduledRunEnded,
+    ScheduleSeen,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
     Waiting,
 )
+from replicator.model.scheduled_run import RunState
 from replicator.ports import Clock
 
+ENDED_RUNS = (RunState.GOOD, RunState.BAD, RunState.SKIPPED)
 WATCHER = ""
 """The label `target` of what the watcher does."""
 POLL_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -96,6 +100,20 @@ class Metrics:
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
         self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
+        of_schedule = ("schedule", "target")
+        self._runs = counter(
+            "scheduled_runs_total",
+            "Runs of schedules by this process: good, bad or skipped.",
+            *(*of_schedule, "result"),
+        )
+        self._next_run = gauge(
+            "scheduled_run_next_timestamp_seconds", "When a schedule is due next.", *of_schedule
+        )
+        self._last_run = gauge(
+            "scheduled_run_last_success_timestamp_seconds",
+            "When the last good run of a schedule ended.",
+            *of_schedule,
+        )
         self._sent = counter(
             "notifications_total",
             "Attempts to deliver a notification, delivered or failed.",
@@ -145,6 +163,8 @@ class Metrics:
                 self._count_kept(observation, target)
             case NotificationSent() | NotificationsQueued() | SwitchCalled():
                 self._count_told(observation)
+            case ScheduleSeen() | ScheduledRunEnded():
+                self._count_scheduled(observation)
             case (
                 Progress()
                 | LogBegun()
@@ -164,6 +184,18 @@ class Metrics:
             return
         result = "good" if observation.is_good else "bad"
         self._drills.labels(self._source, target, result).inc()
+
+    def _count_scheduled(self, observation: ScheduleSeen | ScheduledRunEnded) -> None:
+        if isinstance(observation, ScheduledRunEnded):
+            run = observation.record
+            self._runs.labels(self._source, run.schedule, run.target, run.state.value).inc()
+            return
+        labels = (self._source, observation.schedule, observation.target)
+        self._next_run.labels(*labels).set(observation.next_due.timestamp())
+        for state in ENDED_RUNS:
+            self._runs.labels(*labels, state.value)
+        if observation.last_good is not None:
+            self._last_run.labels(*labels).set(observation.last_good.timestamp())
 
     def _count_told(
         self, observation: NotificationSent | NotificationsQueued | SwitchCalled

@@ -1,12 +1,14 @@
 """The status as a document, for `status --json` and for `/status.json`; fields are only added."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from replicator.model.scheduled_run import RunRecord
 from replicator.services.inspection.life import LifeSign, LifeSigns
 from replicator.services.inspection.poller import Failure, Poller
 from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
+from replicator.services.schedules.states import LineState
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:
@@ -152,3 +154,36 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
 
 def _seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else duration.total_seconds()
+
+
+def schedules_json(states: Sequence[LineState]) -> list[dict[str, Any]]:
+    """Return what is scheduled, what ran last and what runs next."""
+    return [
+        {
+            "schedule": state.line.schedule,
+            "target": state.line.target,
+            "type": state.line.kind,
+            "cron": state.line.timing.cron,
+            "time_zone": state.line.timing.time_zone,
+            "next_due": state.next_due,
+            "last_good": state.last_good,
+            "last": None if state.last is None else _run_json(state.last, state.looked_at),
+            "unknown": state.unknown,
+        }
+        for state in states
+    ]
+
+
+def _run_json(run: RunRecord, now: datetime) -> dict[str, Any]:
+    return {
+        "due": run.due,
+        "state": run.state_at(now).value,
+        "attempt": run.attempt,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "exit_code": run.exit_code,
+        "message": run.message,
+        "job": run.job,
+        "host": run.host,
+        "missed": run.missed,
+    }

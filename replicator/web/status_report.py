@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from replicator.services.inspection.trouble import Seen, Trouble, troubles
+from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
-from replicator.web.status_json import life_json, source_json, status_json
+from replicator.web.status_json import life_json, schedules_json, source_json, status_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +17,8 @@ class StatusReport:
     seen: Seen
     restorable: Mapping[str, Windows]
     """By targets; one that cannot be looked at, or has no history, is missing."""
+    schedules: Sequence[LineState] = ()
+    """What is scheduled for them."""
 
     @property
     def wrong(self) -> Sequence[Trouble]:
@@ -36,7 +39,8 @@ class StatusReport:
             failures={name: one for name, one in seen.failures.items() if name in targets},
         )
         restorable = {name: one for name, one in self.restorable.items() if name in targets}
-        return StatusReport(seen=limited, restorable=restorable)
+        schedules = [one for one in self.schedules if one.line.target in targets]
+        return StatusReport(seen=limited, restorable=restorable, schedules=schedules)
 
 
 def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[str, Any]:
@@ -72,5 +76,6 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
             for name, one in sorted(report.restorable.items())
             if one.windows
         ],
+        "schedules": schedules_json(report.schedules),
         "wrong": [{"what": one.what, "type": typed(one)} for one in report.wrong],
     }

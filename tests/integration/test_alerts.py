@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,12 @@ from replicator.model.observation import (
     DrillEnded,
     GapOpened,
     NotificationsQueued,
+    ScheduledRunEnded,
+    ScheduleSeen,
     VersionsMissed,
     Waiting,
 )
+from replicator.model.scheduled_run import RunRecord, RunState
 from tests.builders import segment
 from tests.servers import fetching
 from tests.servers.fixtures import on_a_desk_only
@@ -59,6 +62,9 @@ class Watched:
         self.watcher = monitored.metrics.observer(None, lambda _: None)
         self.scrapes: list[Scraped] = []
         self.published = 0
+        self.watcher(
+            ScheduleSeen(schedule="nightly", target="standby", next_due=RUN_AT, last_good=None)
+        )
 
     async def works(self, *, looks: bool = True, polls: bool = True) -> None:
         """One minute in which all goes well, but for what is left out."""
@@ -96,10 +102,23 @@ async def test_nothing_fires_while_all_is_well(watched: Watched, promtool: Promt
 
 
 GAP = Gap(key="a", datasource="wiki", reason="object_missing", detail="", opened=7)  # type: ignore[arg-type]
+RUN_AT = datetime(2026, 11, 30, 3, tzinfo=UTC)
+BAD_RUN = RunRecord(
+    schedule="nightly",
+    target="standby",
+    due=RUN_AT,
+    attempt=1,
+    state=RunState.BAD,
+    started_at=RUN_AT,
+    lease_until=RUN_AT,
+)
 COUNTED_FAULTS: dict[str, Callable[[Watched], None]] = {
     "ReplicatorRowVersionsMissed": lambda w: w.watcher(VersionsMissed(rows=3)),
     "ReplicatorDrillFailed": lambda w: w.observe(DrillEnded(evidence=None, failure="disk full")),
     "ReplicatorGap": lambda w: w.observe(GapOpened(gap=GAP)),
+    "ReplicatorScheduleFailed": lambda w: w.watcher(
+        ScheduledRunEnded(kind="expire", record=BAD_RUN)
+    ),
     "ReplicatorHistoryDamaged": lambda w: w.observe(ArchiveDamaged(reason="a file is gone")),
 }
 

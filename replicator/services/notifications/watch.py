@@ -66,11 +66,12 @@ class PromiseWatch:
     ) -> None:
         self._rules, self._poller, self._journal = rules, poller, journal
         self._clock, self._rng, self._observer = clock, rng, observer
+        self._unrecorded: list[Sighting] = []
         self._others: list[Callable[[], Iterable[Sighting]]] = []
         self._recorded_at = clock.now() - timedelta(days=1)
 
     def watch_too(self, look: Callable[[], Iterable[Sighting]]) -> None:
-        """Tell what `look` finds, too: it is called after each look and must not block."""
+        """Tell what `look` finds, too: it must not block, and need say nothing twice."""
         self._others.append(look)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -82,11 +83,12 @@ class PromiseWatch:
     async def look(self) -> None:
         """Look once, and record what is to be told."""
         await self._poller.look()
-        found = list(sightings(self._poller))
         for look in self._others:
-            found += look()
+            self._unrecorded += look()
+        found = [*sightings(self._poller), *self._unrecorded]
         try:
             await self._journal.decide(lambda before: self._decided(before, found))
+            self._unrecorded.clear()
             await self._count()
         except (TransientError, ConfigError) as exc:
             what = "record what is to be notified"
@@ -137,9 +139,7 @@ class PromiseWatch:
         after, told = dict(before), list[tuple[Notification, Sequence[str]]]()
         for sighting in found:
             settle = self._rules.settle if sighting.topic in SETTLING else timedelta(0)
-            condition, type_ = judged(
-                before.get(sighting.subject), sighting, now=now, settle=settle
-            )
+            condition, type_ = judged(after.get(sighting.subject), sighting, now=now, settle=settle)
             after[sighting.subject] = condition
             if type_ is not None:
                 told.append((self._notification(type_, sighting), self._hearing(sighting.topic)))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from replicator.errors import NotFoundError, RefusedError
+from replicator.model.event import ClosedCut
 from replicator.model.holds import (
     POINTS,
     NamedPoint,
@@ -46,7 +47,7 @@ class Naming:
             GapError: there is no such cut, or it has expired in a store.
             TransientError: a store is unreachable; the same call finishes what was started.
         """
-        cut, log_id = await self._history.find(point), (await self._history.span()).log_id
+        cut, log_id = await self.cut(point)
         named = point_at(cut, name=name, log_id=log_id, now=self._clock.now())
         for target, points in self._points.items():
             await points.refuse_expired(log_id, cut.offset)
@@ -55,6 +56,10 @@ class Naming:
             if not await area.create(file_name(POINTS, name), point_json(named)):
                 await self._refuse_taken(target, self._points[target], named)
         return named
+
+    async def cut(self, point: RestorePoint) -> tuple[ClosedCut, str]:
+        """Return the cut of a restore point, and the log that it is in."""
+        return await self._history.find(point), (await self._history.span()).log_id
 
     async def remove(self, name: str) -> None:
         """Remove a name from every store.

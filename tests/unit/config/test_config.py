@@ -803,6 +803,7 @@ def reference(*, other: bool = False, defaults: bool = False) -> dict[str, Any]:
         chosen["log"], chosen["drill"] = found["log"], found["drill"]
         chosen["web"] |= found["web"]
         chosen["source"] |= found["source"]
+        chosen["schedules"] |= found["schedules"]
         chosen["targets"]["standby"] |= found["targets"]["standby"]
     return chosen
 
@@ -822,6 +823,7 @@ NAMED_BY_USERS = {
     ("source", "other_deep_storages"),
     ("web", "control", "clients"),
     ("notifications", "webhooks"),
+    ("schedules",),
 }
 
 

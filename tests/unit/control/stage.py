@@ -85,7 +85,7 @@ class Scripted(Program):
     """Whether the next process waits until the test lets it end."""
     told: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def process(self, arguments: Sequence[str], *, columns: int, held: int):
+    def process(self, arguments: Sequence[str], *, columns: int, held: int | None):
         made = ScriptedProcess(list(arguments), self.says[-1], asyncio.Event(), self.told)
         if not self.holds[-1]:
             made.may_end.set()

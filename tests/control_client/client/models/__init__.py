@@ -36,6 +36,7 @@ from .plan_view_request import PlanViewRequest
 from .point_create_asked import PointCreateAsked
 from .point_remove_asked import PointRemoveAsked
 from .points_asked import PointsAsked
+from .points_rotate_asked import PointsRotateAsked
 from .principal_view import PrincipalView
 from .problem_document import ProblemDocument
 from .progress_view import ProgressView
@@ -47,6 +48,9 @@ from .restore_beside_asked import RestoreBesideAsked
 from .resume_asked import ResumeAsked
 from .rollback_asked import RollbackAsked
 from .run_asked import RunAsked
+from .schedule_view import ScheduleView
+from .schedule_view_last_type_0 import ScheduleViewLastType0
+from .schedules_view import SchedulesView
 from .status_asked import StatusAsked
 from .status_view import StatusView
 from .submit_query import SubmitQuery
@@ -103,6 +107,7 @@ __all__ = (
     "PointCreateAsked",
     "PointRemoveAsked",
     "PointsAsked",
+    "PointsRotateAsked",
     "PrincipalView",
     "ProblemDocument",
     "ProgressView",
@@ -114,6 +119,9 @@ __all__ = (
     "ResumeAsked",
     "RollbackAsked",
     "RunAsked",
+    "SchedulesView",
+    "ScheduleView",
+    "ScheduleViewLastType0",
     "StatusAsked",
     "StatusView",
     "SubmitQuery",

@@ -24,6 +24,7 @@ from ...models.pause_asked import PauseAsked
 from ...models.point_create_asked import PointCreateAsked
 from ...models.point_remove_asked import PointRemoveAsked
 from ...models.points_asked import PointsAsked
+from ...models.points_rotate_asked import PointsRotateAsked
 from ...models.problem_document import ProblemDocument
 from ...models.resume_asked import ResumeAsked
 from ...models.status_asked import StatusAsked
@@ -37,7 +38,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -77,6 +78,8 @@ def _get_kwargs(
     elif isinstance(body, PointCreateAsked):
         _kwargs["json"] = body.to_dict()
     elif isinstance(body, PointRemoveAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, PointsRotateAsked):
         _kwargs["json"] = body.to_dict()
     elif isinstance(body, HoldsAsked):
         _kwargs["json"] = body.to_dict()
@@ -201,7 +204,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -215,8 +218,8 @@ def sync_detailed(
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
+            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -244,7 +247,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -258,8 +261,8 @@ def sync(
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
+            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -282,7 +285,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -296,8 +299,8 @@ async def asyncio_detailed(
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
+            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -325,7 +328,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -339,8 +342,8 @@ async def asyncio(
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
+            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

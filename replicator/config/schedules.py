@@ -1,0 +1,117 @@
+"""What can be set about schedules: what is done by itself, when, and for how long it may take."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from replicator.config.values import (
+    AsTuple,
+    Delay,
+    Duration,
+    Section,
+    Size,
+    SomeAsTuple,
+    TargetName,
+)
+from replicator.model.rotation import Period, Tier
+from replicator.model.schedule import Timing, checked_cron, checked_zone
+
+ScheduleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+Cron = Annotated[str, AfterValidator(checked_cron)]
+TimeZone = Annotated[str, AfterValidator(checked_zone)]
+PeriodName = Literal["all", "hour", "day", "week", "month", "year"]
+
+
+class TimedSettings(Section):
+    """When something is done, whatever it is."""
+
+    cron: Cron
+    """Minute, hour, day of the month, month and day of the week, like `30 3 * * 1-5`."""
+    time_zone: TimeZone = "UTC"
+    """Time zone of `cron`, like Europe/Berlin."""
+    jitter: Delay = timedelta(0)
+    """Each run begins up to so much later, so that not all begin at once."""
+    late_max: Duration = timedelta(hours=1)
+    """A run that could not begin for so long is left out; the next one comes at its time."""
+    run_max: Duration = timedelta(hours=24)
+    """Longest run; then it is ended, and the next one goes on from there."""
+    targets: Annotated[tuple[TargetName, ...], AsTuple] = ()
+    """For which targets; default: all."""
+
+    @property
+    def timing(self) -> Timing:
+        """When it is due."""
+        return Timing(
+            cron=self.cron, time_zone=self.time_zone, jitter=self.jitter, late_max=self.late_max
+        )
+
+
+class ExpireScheduleSettings(TimedSettings):
+    """`replicator expire`: delete what no point in the retention needs."""
+
+    type: Literal["expire"]
+    orphans: bool = False
+    """Also objects that nothing refers to."""
+
+
+class LockScheduleSettings(TimedSettings):
+    """`replicator lock`: extend object locks."""
+
+    type: Literal["lock"]
+
+
+class VerifyScheduleSettings(TimedSettings):
+    """`replicator verify`: another share each day, so that all is read in turn."""
+
+    type: Literal["verify"]
+    level: Literal["rows", "exists", "checksum", "query"] = "checksum"
+    """How deep; `query` needs the two Brokers."""
+    share: Annotated[str, Field(pattern=r"^[0-9.]{1,12}%$")] = "5%"
+    """Share of the objects, or of the intervals that are queried."""
+    bytes_max: Annotated[Size, Field(ge=1)] | None = None
+    """Read no more than this in one run; default: no limit."""
+
+
+class DrillScheduleSettings(TimedSettings):
+    """`replicator drill`: prove that the store alone is enough."""
+
+    type: Literal["drill"]
+    any_cut: bool = True
+    """Whether a cut is drawn by chance; else the newest."""
+
+
+class TierSettings(Section):
+    """One point of each period is kept for so long."""
+
+    each: PeriodName
+    """`all` keeps each point."""
+    keep: Duration
+    """How old a point may be."""
+
+    @property
+    def tier(self) -> Tier:
+        """The tier that these settings describe."""
+        return Tier(each=Period(self.each), keep=self.keep)
+
+
+class PointsScheduleSettings(TimedSettings):
+    """`replicator points rotate`: named points, kept grandfather-father-son."""
+
+    type: Literal["points"]
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")] = "auto"
+    """What their names begin with; points of other names are left alone."""
+    tiers: Annotated[tuple[TierSettings, ...], SomeAsTuple]
+    """What is kept for how long."""
+
+
+ScheduleSettings = Annotated[
+    ExpireScheduleSettings
+    | LockScheduleSettings
+    | VerifyScheduleSettings
+    | DrillScheduleSettings
+    | PointsScheduleSettings,
+    Field(discriminator="type"),
+]
+SchedulesSettings = Mapping[ScheduleName, ScheduleSettings]

@@ -1,0 +1,46 @@
+"""How jobs have ended, as things that operators may be told."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from replicator.model.job import Job, JobState
+from replicator.model.notification import Sighting, Topic
+
+KEPT_MAX = 100
+"""Ended jobs that are remembered until the next look at them."""
+SCHEDULED = "schedule "
+"""What the owner of a schedule's job begins with: the schedule itself tells of that."""
+
+
+class JobNews:
+    """Hears of each job that has ended, and tells it at the next look."""
+
+    def __init__(self) -> None:
+        self._ended: deque[Job] = deque(maxlen=KEPT_MAX)
+
+    def hear(self, job: Job) -> None:
+        """Take note of a job that has ended."""
+        if not job.by.startswith(SCHEDULED) and job.state is not JobState.CANCELLED:
+            self._ended.append(job)
+
+    def sightings(self) -> Sequence[Sighting]:
+        """Return what has ended since the last call, in order."""
+        found = [_sighting(job) for job in self._ended]
+        self._ended.clear()
+        return found
+
+
+def _sighting(job: Job) -> Sighting:
+    target = job.targets[0] if job.targets else None
+    of = f" of {', '.join(job.targets)}" if job.targets else ""
+    how = "was good" if job.is_good else f"was not: {job.why or f'exit code {job.exit_code}'}"
+    ended_at = job.ended_at or job.created_at
+    return Sighting(
+        topic=Topic.JOB,
+        target=target,
+        name=job.verb,
+        is_bad=not job.is_good,
+        mark=int(ended_at.timestamp()),
+        summary=f"job {job.id}, {job.verb}{of}, {how}",
+        details={"job": job.id, "by": job.by, "exit_code": job.exit_code, "ended_at": ended_at},
+    )

@@ -1,0 +1,152 @@
+"""The lines of the configured schedules: each run is a verb in a process of its own.
+
+With a control API it is a job, which others see, wait for and cancel; without one it is the same
+process, begun by the scheduler alone.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, assert_never
+
+from replicator.adapters.machine.process import host
+from replicator.adapters.machine.verb_process import VerbEnded
+from replicator.app import Application
+from replicator.app.schedules import scheduled_lines
+from replicator.config.schedules import (
+    DrillScheduleSettings,
+    ExpireScheduleSettings,
+    LockScheduleSettings,
+    PointsScheduleSettings,
+    ScheduleSettings,
+    VerifyScheduleSettings,
+)
+from replicator.config.values import duration_setting, size_setting
+from replicator.control.jobs import BusyError, FullError, Jobs
+from replicator.control.launch import COLUMNS, Launch, Order, Program
+from replicator.control.verbs import (
+    DrillAsked,
+    ExpireAsked,
+    LockAsked,
+    PointsRotateAsked,
+    ProofLevel,
+    VerbAsked,
+    VerifyAsked,
+)
+from replicator.errors import RefusedError
+from replicator.model.job import Job
+from replicator.services.schedules.scheduler import Line, RunEnd, Scheduler
+from replicator.services.schedules.states import ScheduledLine
+
+BUSY_S = 15.0
+"""Seconds after which a job is asked for again that was refused: another one is at its target."""
+WAIT_S = 3600.0
+"""Seconds after which a job that has not ended is asked for again."""
+
+
+class ScheduleRuns:
+    """Makes the scheduler of one configured application.
+
+    Args:
+        application: What is configured.
+        program: How a verb is started.
+        jobs: The jobs of the control API; None: there is none.
+    """
+
+    def __init__(self, application: Application, program: Program, jobs: Jobs | None) -> None:
+        self._application, self._program, self._jobs = application, program, jobs
+
+    def scheduler(self, targets: Iterable[str]) -> Scheduler | None:
+        """Return the scheduler for these targets; None: nothing is scheduled for them."""
+        application = self._application
+        lines = [self._line(line) for line in scheduled_lines(application, targets)]
+        if not lines:
+            return None
+        observer = application.monitoring.observer()
+        return Scheduler(lines, host=host(), clock=application.clock, observer=observer)
+
+    def _line(self, line: ScheduledLine) -> Line:
+        settings = self._application.settings.schedules[line.schedule]
+        order = Order(
+            asked=asked(settings, line.target), by=f"schedule {line.schedule}", agreed=True
+        )
+        return Line(
+            schedule=line.schedule,
+            target=line.target,
+            kind=line.kind,
+            timing=line.timing,
+            record=line.record,
+            run_max=settings.run_max,
+            work=lambda: self._run(order),
+        )
+
+    async def _run(self, order: Order) -> RunEnd:
+        if self._jobs is not None:
+            return await self._as_job(order, self._jobs)
+        arguments = await Launch(order, "schedule", self._program.folder).first()
+        process = self._program.process(arguments, columns=COLUMNS, held=None)
+        ended = await process.run(lambda _: None)
+        return RunEnd(exit_code=ended.code, message=_message(ended))
+
+    async def _as_job(self, order: Order, jobs: Jobs) -> RunEnd:
+        job = await _submitted(order, jobs)
+        try:
+            while not job.state.is_final:
+                job = await jobs.ended(job.id, WAIT_S)
+        except asyncio.CancelledError:
+            with suppress(RefusedError):  # it has ended meanwhile
+                await jobs.cancel(job.id, order.by)
+            raise
+        code = 1 if job.exit_code is None else job.exit_code
+        answer = await jobs.answer(job.id)
+        why = job.why or ("" if answer is None else _why(code, answer.document))
+        return RunEnd(exit_code=code, message=why, job=job.id)
+
+
+async def _submitted(order: Order, jobs: Jobs) -> Job:
+    """Ask for a job until it is taken on: another one may be changing the target."""
+    while True:
+        try:
+            return await jobs.submit(order)
+        except (BusyError, FullError):
+            await asyncio.sleep(BUSY_S)
+
+
+def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
+    """Return what a schedule asks for."""
+    match settings:
+        case ExpireScheduleSettings():
+            return ExpireAsked(target=target, orphans=settings.orphans)
+        case LockScheduleSettings():
+            return LockAsked(target=target)
+        case VerifyScheduleSettings():
+            return VerifyAsked(
+                target=target,
+                level=ProofLevel(settings.level),
+                subset=settings.share,
+                rolling=True,
+                bytes_max=None if settings.bytes_max is None else size_setting(settings.bytes_max),
+            )
+        case DrillScheduleSettings():
+            return DrillAsked(target=target, random=settings.any_cut)
+        case PointsScheduleSettings():
+            tiers = [f"{tier.each}={duration_setting(tier.keep)}" for tier in settings.tiers]
+            zone = settings.time_zone
+            return PointsRotateAsked(
+                target=target, tiers=tiers, prefix=settings.prefix, time_zone=zone
+            )
+        case _:
+            assert_never(settings)
+
+
+def _message(ended: VerbEnded) -> str:
+    if ended.document is None:
+        return ended.stderr.strip()[-500:] or f"it ended without a document, code {ended.code}"
+    return _why(ended.code, ended.document)
+
+
+def _why(code: int, document: Any) -> str:
+    error = (document or {}).get("error")
+    if isinstance(error, dict):
+        return str(error.get("message", ""))
+    return "" if code == 0 else f"it ended with code {code}: type it to see what is wrong"

@@ -1,0 +1,108 @@
+"""When a schedule is due: cron expressions in a time zone, with jitter, and what was missed.
+
+Days on which clocks are put forward or back are those of Debian's cron, which cronsim follows: a
+fixed time that a day skips is due right after the skipped hour, one that a day has twice is due
+once, and an hourly one is due each real hour.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+FIELDS = 5
+"""Of a cron expression: minute, hour, day of the month, month, day of the week."""
+MISSED_MAX = 1000
+"""So many missed times are counted at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When something is to be done again and again."""
+
+    cron: str
+    time_zone: str
+    jitter: timedelta
+    """Each run begins up to so much after its time, drawn from its name and that time."""
+    late_max: timedelta
+    """A run that could not begin for longer than this is left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A time that has come."""
+
+    at: datetime
+    missed: int
+    """Times before it that were missed since the last run."""
+
+
+def checked_cron(expression: str) -> str:
+    """Return a cron expression of five fields.
+
+    Raises:
+        ValueError: it is none, or no time ever fits it.
+    """
+    if len(expression.split()) != FIELDS:
+        raise ValueError("it has five fields, like `30 3 * * 1`: minute, hour, day, month, weekday")
+    try:
+        CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as exc:
+        raise ValueError(f"it is no cron expression: {exc}") from exc
+    return expression
+
+
+def checked_zone(name: str) -> str:
+    """Return the name of a time zone that this machine knows.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}; write it like Europe/Berlin") from None
+    return name
+
+
+def next_due(timing: Timing, after: datetime) -> datetime:
+    """Return the first time after another one, in UTC."""
+    zone = ZoneInfo(timing.time_zone)
+    return next(CronSim(timing.cron, after.astimezone(zone))).astimezone(UTC)
+
+
+def due(timing: Timing, *, last: datetime, now: datetime) -> Due | None:
+    """Return the newest time after the last one that has come, None: there is none.
+
+    Only the newest is made up for: of a program that was off for a week, one expiry is due and not
+    seven.
+    """
+    newest, missed = next_due(timing, last), 0
+    if newest > now:
+        return None
+    while (following := next_due(timing, newest)) <= now:
+        if missed == MISSED_MAX:
+            return Due(at=_newest_before(timing, now), missed=missed)
+        newest, missed = following, missed + 1
+    return Due(at=newest, missed=missed)
+
+
+def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
+    """Return when the run of a time begins: the same for every process and after every restart.
+
+    Args:
+        timing: The schedule.
+        line: Name of what is run; others get another jitter.
+        at: When it is due.
+    """
+    drawn = sha256(f"{line}/{at.timestamp():.0f}".encode()).digest()
+    share = int.from_bytes(drawn[:8]) / 2**64
+    return at + timing.jitter * share
+
+
+def _newest_before(timing: Timing, now: datetime) -> datetime:
+    zone = ZoneInfo(timing.time_zone)
+    after = now.astimezone(zone) + timedelta(seconds=1)
+    return next(CronSim(timing.cron, after, reverse=True)).astimezone(UTC)

@@ -1,0 +1,111 @@
+"""What became of each time at which a schedule was due, as small files in the target's store.
+
+schedules/<schedule>/<due>-<attempt>.json     made by the one process that may run it
+
+The file's name is the lease: of several processes one makes it. The lease ends when its holder has
+not renewed it for long enough; another attempt then has another name.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from replicator.model.document import Name, Natural, Shape, Time, time_text, written
+
+FOLDER = "schedules"
+_STAMP = "%Y%m%dT%H%M%SZ"
+_FILE = re.compile(r"schedules/([^/]+)/(\d{8}T\d{6}Z)-(\d{1,3})\.json")
+
+
+class RunState(StrEnum):
+    """What became of a run."""
+
+    RUNNING = "running"
+    GOOD = "good"
+    BAD = "bad"
+    """It failed, or what it proved was not good."""
+    SKIPPED = "skipped"
+    """It was too late, or the one before it had not ended."""
+    LOST = "lost"
+    """Its process ended without a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One attempt of one run."""
+
+    schedule: Name
+    target: Name
+    due: Time
+    attempt: Natural
+    state: RunState
+    started_at: Time
+    lease_until: Time
+    """Until then its process is believed to work, unless it says so again."""
+    ended_at: Time | None = None
+    exit_code: int | None = None
+    message: str = ""
+    """Why it was bad or skipped; else what it did, in a few words."""
+    job: str | None = None
+    """Id of its job, where a service ran it."""
+    host: str = ""
+    missed: Natural = 0
+    """Times before it that were missed."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return run_name(self.schedule, self.due, self.attempt)
+
+    def state_at(self, now: datetime) -> RunState:
+        """Return what has become of it as far as one can know."""
+        if self.state is RunState.RUNNING and now > self.lease_until:
+            return RunState.LOST
+        return self.state
+
+
+_SHAPE = Shape(RunRecord, "it was altered; remove it, it only says what a schedule did")
+
+
+def run_name(schedule: str, due: datetime, attempt: int) -> str:
+    """Return the name of a run's file; names of one schedule sort by time."""
+    return f"{FOLDER}/{schedule}/{due.astimezone(UTC).strftime(_STAMP)}-{attempt:03}.json"
+
+
+def run_of_name(name: str) -> tuple[datetime, int] | None:
+    """Return the time and the attempt that a file's name says; None: it is another file."""
+    found = _FILE.fullmatch(name)
+    if found is None:
+        return None
+    return datetime.strptime(found[2], _STAMP).replace(tzinfo=UTC), int(found[3])
+
+
+def run_json(record: RunRecord) -> bytes:
+    """Return a record as a document."""
+    return written(
+        {
+            "schedule": record.schedule,
+            "target": record.target,
+            "due": time_text(record.due),
+            "attempt": record.attempt,
+            "state": record.state.value,
+            "started_at": time_text(record.started_at),
+            "lease_until": time_text(record.lease_until),
+            "ended_at": None if record.ended_at is None else time_text(record.ended_at),
+            "exit_code": record.exit_code,
+            "message": record.message,
+            "job": record.job,
+            "host": record.host,
+            "missed": record.missed,
+        }
+    )
+
+
+def run_of(name: str, data: bytes) -> RunRecord:
+    """Return the record that a document holds.
+
+    Raises:
+        CorruptionError: it cannot be read.
+    """
+    return _SHAPE.read(name, data)

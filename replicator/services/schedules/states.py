@@ -1,0 +1,76 @@
+"""What is scheduled, what ran last and what runs next, for those who look."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from replicator.errors import ConfigError, TransientError
+from replicator.model.schedule import Timing, next_due
+from replicator.model.scheduled_run import RunRecord, RunState
+from replicator.services.schedules.record import ScheduleRecord
+
+LOOKED_BACK = 20
+"""Runs among which the last good one is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledLine:
+    """One schedule of one target."""
+
+    schedule: str
+    target: str
+    kind: str
+    """What it does: `expire`, `verify` and so on."""
+    timing: Timing
+    record: ScheduleRecord
+
+    @property
+    def name(self) -> str:
+        """Name by which its jitter is drawn."""
+        return f"{self.schedule}/{self.target}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineState:
+    """What is known of a line."""
+
+    line: ScheduledLine
+    last: RunRecord | None
+    last_good: datetime | None
+    """When the last good run ended."""
+    next_due: datetime
+    looked_at: datetime
+    unknown: str = ""
+    """Why its runs cannot be read; empty: they can."""
+
+    @property
+    def ended(self) -> RunState | None:
+        """How the last run has ended; None: there was none, or it is at work."""
+        state = None if self.last is None else self.last.state_at(self.looked_at)
+        return None if state is RunState.RUNNING else state
+
+
+def good_end(runs: Iterable[RunRecord]) -> datetime | None:
+    """Return when the first good one of these runs ended, None: none was good."""
+    return next((run.ended_at for run in runs if run.state is RunState.GOOD), None)
+
+
+async def line_states(lines: Iterable[ScheduledLine], now: datetime) -> list[LineState]:
+    """Read the state of each line from its target's store: one listing, and few small files."""
+    return [await _state(line, now) for line in lines]
+
+
+async def _state(line: ScheduledLine, now: datetime) -> LineState:
+    runs, unknown = list[RunRecord](), ""
+    try:
+        runs = list(await line.record.newest(line.schedule, LOOKED_BACK))
+    except (TransientError, ConfigError) as exc:
+        unknown = str(exc)
+    return LineState(
+        line=line,
+        last=runs[0] if runs else None,
+        last_good=good_end(runs),
+        next_due=next_due(line.timing, now),
+        looked_at=now,
+        unknown=unknown,
+    )
