@@ -20,6 +20,7 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import Digest, Fingerprint, fingerprint
 from replicator.model.row import (
+    AuditRow,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -30,6 +31,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
 )
 from replicator.model.wire import encode
 
@@ -157,6 +159,34 @@ def indexing_state(fingerprint: str = "A1B2C3D4", **columns: Any) -> IndexingSta
     return IndexingState(**{**defaults, **columns})
 
 
+def table_definition(name: str = "wiki", **columns: Any) -> TableDefinition:
+    """As druid-catalog writes it: a TableSpec's type, properties and columns."""
+    defaults: dict[str, Any] = {
+        "schemaname": "druid",
+        "name": name,
+        "creationtime": 1714557605000,
+        "updatetime": 1714557605000,
+        "state": "A",
+        "tabletype": "datasource",
+        "properties": b'{"segmentGranularity":"P1D"}',
+        "columns": b'[{"name":"__time"},{"name":"page","dataType":"VARCHAR"}]',
+    }
+    return TableDefinition(**{**defaults, **columns})
+
+
+def audit_row(id_: int = 1, **columns: Any) -> AuditRow:
+    defaults: dict[str, Any] = {
+        "id": id_,
+        "audit_key": "wiki",
+        "type": "segment.markUnused",
+        "author": "ann",
+        "comment": "",
+        "created_date": CREATED,
+        "payload": b"{}",
+    }
+    return AuditRow(**{**defaults, **columns})
+
+
 ONE_OF_EACH: Mapping[Kind, Row] = {
     Kind.SEGMENT: segment(),
     Kind.COMMIT: commit(),
@@ -165,6 +195,8 @@ ONE_OF_EACH: Mapping[Kind, Row] = {
     Kind.CONFIG: config_entry(),
     Kind.SEGMENT_SCHEMA: segment_schema(),
     Kind.INDEXING_STATE: indexing_state(),
+    Kind.TABLE_DEFINITION: table_definition(),
+    Kind.AUDIT: audit_row(),
 }
 
 

@@ -42,8 +42,10 @@ def random_row(rng: Random, kind: Kind, columns: set[str]) -> Row:
         for spec in fields(TABLES[kind].row_type)
         if spec.name != "extras"
     }
-    if kind is Kind.SUPERVISOR:
+    if kind in {Kind.SUPERVISOR, Kind.AUDIT}:
         values["id"] = rng.randrange(2**63)
+    if kind is Kind.TABLE_DEFINITION:
+        values |= {"state": rng.choice("AD"), "tabletype": values["tabletype"][:20]}
     if USED_STATUS in columns:
         values[USED_STATUS] = values[USED_STATUS] or ""  # it is NOT NULL
     row_type: Callable[..., Row] = TABLES[kind].row_type

@@ -28,7 +28,7 @@ from replicator.model.event import Epoch
 from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
-from replicator.model.row import TABLES, Kind, Row, RowKey
+from replicator.model.row import REPLICATED, TABLES, Kind, Row, RowKey
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
     LIST_BYTES_MAX,
@@ -103,6 +103,7 @@ class ArchiveMetadata:
         return {
             kind: frozenset(table.columns) - table.local - table.target_owned
             for kind, table in TABLES.items()
+            if kind in REPLICATED
         }
 
     async def obstacles(self) -> Sequence[Obstacle]:

@@ -544,7 +544,11 @@ class Application:
 
     def source_metadata(self) -> RealSource:
         """Return the source's metadata store, read only."""
-        return metadata_reader(self.settings.watched.metadata, self._environ)
+        return metadata_reader(
+            self.settings.watched.metadata,
+            self._environ,
+            audit=self.settings.watch.audit_rows,
+        )
 
     def source_storage(self) -> DeepStorageReader:
         """Return the source's deep storage, read only."""

@@ -22,17 +22,21 @@ RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 # MySQL's client brings a library of ciphers; it is imported only where it is used.
 
 
-def metadata_reader(settings: MetadataSettings, environ: Mapping[str, str]) -> RealSource:
-    """Return a source's metadata store, read only."""
+def metadata_reader(
+    settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
+) -> RealSource:
+    """Return a source's metadata store, read only, with its audit rows where they are kept."""
     match settings:
         case PostgresqlSettings():
-            return PostgresqlMetadataReader(settings.url, **_postgresql(settings, environ))
+            return PostgresqlMetadataReader(
+                settings.url, **_postgresql(settings, environ) | {"audit": audit}
+            )
         case MysqlSettings():
             from replicator.adapters.mysql.reader import (  # noqa: PLC0415 - see above
                 MysqlMetadataReader,
             )
 
-            return MysqlMetadataReader(settings.url, **_mysql(settings, environ))
+            return MysqlMetadataReader(settings.url, **_mysql(settings, environ) | {"audit": audit})
 
 
 def target_metadata(

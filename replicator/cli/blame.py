@@ -14,8 +14,8 @@ from replicator.cli.typed import LIST_MAX, parse_interval
 from replicator.cli.verb import verb
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event
+from replicator.model.row import AuditRow
 from replicator.model.wire import event_type
-from replicator.ports import AuditRow
 from replicator.services.inspection.blame import Blame, Blamed
 
 

@@ -10,8 +10,8 @@ from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import Offset
 from replicator.model.observation import Observer
+from replicator.model.row import AuditRow
 from replicator.model.words import whole_time
-from replicator.ports import AuditRow
 from replicator.services.inspection.happenings import Happening, happenings
 
 SHOWN_MAX = 5

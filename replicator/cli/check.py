@@ -70,6 +70,7 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     if checkup is None:
         return found
     if all(one.good for one in found):
+        found += await checkup.left_out(name, target.metadata) if has_rows else []
         found += await checkup.copies(application.copy_trial(name))
     return [*found, *(await _releases(application, name) if has_rows else [])]
 

@@ -75,6 +75,12 @@ class WatchSettings(Section):
     """
     full_scan_interval: Duration = timedelta(days=1)
     """Time after which a poll hashes every row all the same, to see that nothing was missed."""
+    audit_rows: bool = False
+    """Whether the rows of druid_audit are kept in the log, so that blame needs no source for them.
+
+    They may quote whole supervisor specs, and stay in the log and in stores when Druid removes
+    them. Each takes 56 bytes of the watcher's memory while Druid has it.
+    """
     retry: RetrySettings = RetrySettings()
     """When to try a poll again."""
 

@@ -125,9 +125,10 @@ def _differences(before: Row, after: Row) -> Iterator[str]:
     table = TABLES[KIND_OF[type(after)]]
     for name in table.columns:
         old, new = getattr(before, name), getattr(after, name)
-        if old != new and name not in {table.payload, USED_SINCE}:
+        if old != new and name not in {*table.in_bytes, USED_SINCE}:
             yield f"{name}: {_shown(old)} → {_shown(new)}"
-    yield from _payload_differences(getattr(before, table.payload), getattr(after, table.payload))
+    for name in table.in_bytes:
+        yield from _payload_differences(getattr(before, name), getattr(after, name))
     for name in sorted({*before.extras, *after.extras}):
         old, new = before.extras.get(name), after.extras.get(name)
         if old != new:

@@ -1,10 +1,10 @@
 """One hash for a row, the same here and in SQL, and one digest for any set of rows.
 
 A row's fingerprint is the SHA-256 of its columns in a fixed order: text columns joined by the
-unit separator (0x1f), NULL or absent columns as the record separator (0x1e), then 0x1f and the
-payload's bytes. Databases compute the same value themselves (`adapters/postgresql/reader.py`),
-so a poll reads 48 bytes a row and no payload. A NULL and an absent column are the same on purpose:
-two Druid releases describe the same row alike.
+unit separator (0x1f), bytes beside the payload in hexadecimal, NULL or absent columns as the record
+separator (0x1e), then 0x1f and the payload's bytes. Databases compute the same value themselves
+(`adapters/postgresql/reader.py`), so a poll reads 48 bytes a row and no payload. A NULL and an
+absent column are the same on purpose: two Druid releases describe the same row alike.
 
 The digest of an inventory is the sum of its rows' fingerprints modulo 2^256. It does not depend on
 an order and follows a change in time proportional to the change. It detects faults, not forgery.
@@ -29,8 +29,8 @@ FINGERPRINT_BYTES = 32
 DIGEST_MODULUS = 1 << (8 * FINGERPRINT_BYTES)
 EMPTY_DIGEST = Digest(0)
 
-_WORDS: Mapping[str | int | None, str] = {None: NULL, False: "0", True: "1"}
-_Values: TypeAlias = tuple[str | int | None, ...]
+_WORDS: Mapping[str | int | bytes | None, str] = {None: NULL, False: "0", True: "1"}
+_Values: TypeAlias = tuple[str | int | bytes | None, ...]
 _ValuesOf: TypeAlias = Callable[[Row], _Values]
 _KEY_HEAD: Mapping[Kind, bytes] = {kind: f"{kind.value}{UNIT}".encode() for kind in Kind}
 
@@ -95,11 +95,15 @@ def _hashed(
     columns: frozenset[str] | None,
     payload: bytes,
 ) -> Fingerprint:
-    text = head % tuple([v if v.__class__ is str else _WORDS.get(v) or str(v) for v in values])
+    text = head % tuple([v if v.__class__ is str else _WORDS.get(v) or _word(v) for v in values])
     if extras:
         names = sorted(extras if columns is None else columns & extras.keys())
         text += "".join(f"{name}={extras[name]}{UNIT}" for name in names)
     return Fingerprint(sha256(text.encode() + payload).digest())
+
+
+def _word(value: str | int | bytes | None) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 class _Columns(NamedTuple):

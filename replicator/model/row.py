@@ -6,9 +6,12 @@ compares the SHA-1 of those bytes when it commits stream offsets, so re-serialis
 make every later commit fail (IndexerSQLMetadataStorageCoordinator).
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 Extras: TypeAlias = Mapping[str, str]
@@ -28,6 +31,8 @@ class Kind(StrEnum):
     CONFIG = "config"
     SEGMENT_SCHEMA = "segment_schema"
     INDEXING_STATE = "indexing_state"
+    TABLE_DEFINITION = "table_definition"
+    AUDIT = "audit"
 
 
 class RowKey(NamedTuple):
@@ -135,8 +140,61 @@ class IndexingState:
     extras: Extras = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDefinition:
+    """One row of `druid_tableDefs`: what the catalog says of one table (SQLCatalogManager)."""
+
+    schemaname: str
+    name: str
+    creationtime: int
+    """Milliseconds since 1970, as is `updatetime`, which the catalog takes for a version."""
+    updatetime: int
+    state: str
+    """`A`, or `D` while it is being deleted."""
+    tabletype: str
+    properties: bytes
+    columns: bytes
+    extras: Extras = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One row of `druid_audit`: a user's request to a Coordinator or an Overlord."""
+
+    id: int
+    audit_key: str
+    """Name of a datasource, a task, a supervisor, or of an entry in `druid_config`."""
+    type: str
+    author: str
+    comment: str
+    created_date: str
+    """Time by the clock of the Druid process that took the request."""
+    payload: bytes
+    extras: Extras = field(default_factory=dict)
+
+    def is_about(self, datasource: str, since: datetime, until: datetime) -> bool:
+        """Return whether its key or its payload names a datasource, and it is of that time."""
+        try:
+            asked = datetime.fromisoformat(self.created_date)
+        except ValueError:
+            return False
+        quoted = json.dumps(datasource, ensure_ascii=False)[:-1]
+        # a payload within a payload is a text: its quotes are escaped
+        names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
+        is_named = self.audit_key == datasource or any(name in self.payload for name in names)
+        return since <= asked <= until and is_named
+
+
 Row: TypeAlias = (
-    Segment | CommitMetadata | Supervisor | Rules | ConfigEntry | SegmentSchema | IndexingState
+    Segment
+    | CommitMetadata
+    | Supervisor
+    | Rules
+    | ConfigEntry
+    | SegmentSchema
+    | IndexingState
+    | TableDefinition
+    | AuditRow
 )
 
 
@@ -149,13 +207,16 @@ class Table:
     are not replicated. `target_owned` columns are written by the target's own rule, so rows are
     compared without them. `numbered` is the column that each database counts up from a sequence.
     `newest_by` is the column whose largest value wins where the table keeps
-    every former row as well.
+    every former row as well. A row's key is the text of the `key` columns, joined by a dot: no
+    schema of the catalog has one in its name (TableId). `blobs` are columns of bytes beside the
+    payload. `absent` is what a NULL in a column of bytes means; without it there is none.
+    `source_only` tables are kept in the log where that is asked for, and on no target.
     """
 
     kind: Kind
     name: str
     row_type: type[Row]
-    key: str
+    key: tuple[str, ...]
     payload: str
     required: frozenset[str]
     optional: frozenset[str] = frozenset()
@@ -163,12 +224,24 @@ class Table:
     target_owned: frozenset[str] = frozenset()
     numbered: str | None = None
     newest_by: str | None = None
+    blobs: frozenset[str] = frozenset()
+    absent: bytes | None = None
     always_there: bool = True
+    source_only: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All known columns in the order of the row's fields, the payload last."""
         return tuple(spec.name for spec in fields(self.row_type) if spec.name != "extras")
+
+    @property
+    def in_bytes(self) -> tuple[str, ...]:
+        """All columns of bytes, the payload last."""
+        return (*sorted(self.blobs), self.payload)
+
+    def key_text(self, values: Mapping[str, object]) -> str:
+        """Return the key of a row that is given by its columns."""
+        return ".".join(str(values[name]) for name in self.key)
 
 
 def _names(text: str) -> frozenset[str]:
@@ -186,7 +259,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.SEGMENT,
             name="segments",
             row_type=Segment,
-            key="id",
+            key=("id",),
             payload="payload",
             required=_names(
                 "id datasource created_date start end partitioned version used payload"
@@ -201,7 +274,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.COMMIT,
             name="datasource",
             row_type=CommitMetadata,
-            key="datasource",
+            key=("datasource",),
             payload="commit_metadata_payload",
             required=_names("datasource created_date commit_metadata_payload commit_metadata_sha1"),
         ),
@@ -209,7 +282,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.SUPERVISOR,
             name="supervisors",
             row_type=Supervisor,
-            key="spec_id",
+            key=("spec_id",),
             payload="payload",
             required=_names("id spec_id created_date payload"),
             target_owned=frozenset({"id", "created_date"}),
@@ -220,7 +293,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.RULES,
             name="rules",
             row_type=Rules,
-            key="datasource",
+            key=("datasource",),
             payload="payload",
             required=_names("id datasource version payload"),
             target_owned=frozenset({"id", "version"}),
@@ -230,7 +303,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.CONFIG,
             name="config",
             row_type=ConfigEntry,
-            key="name",
+            key=("name",),
             payload="payload",
             required=_names("name payload"),
         ),
@@ -238,7 +311,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.SEGMENT_SCHEMA,
             name="segmentschemas",
             row_type=SegmentSchema,
-            key="fingerprint",
+            key=("fingerprint",),
             payload="payload",
             required=_names(
                 "created_date datasource fingerprint payload used used_status_last_updated version"
@@ -252,7 +325,7 @@ TABLES: Mapping[Kind, Table] = {
             kind=Kind.INDEXING_STATE,
             name="indexingstates",
             row_type=IndexingState,
-            key="fingerprint",
+            key=("fingerprint",),
             payload="payload",
             required=_names(
                 "created_date datasource fingerprint payload used pending used_status_last_updated"
@@ -260,12 +333,33 @@ TABLES: Mapping[Kind, Table] = {
             target_owned=frozenset({"used_status_last_updated"}),
             always_there=False,
         ),
+        Table(
+            kind=Kind.TABLE_DEFINITION,
+            name="tabledefs",
+            row_type=TableDefinition,
+            key=("schemaname", "name"),
+            payload="columns",
+            required=_names(
+                "schemaname name creationtime updatetime state tabletype properties columns"
+            ),
+            blobs=frozenset({"properties"}),
+            absent=b"null",
+            always_there=False,
+        ),
+        Table(
+            kind=Kind.AUDIT,
+            name="audit",
+            row_type=AuditRow,
+            key=("id",),
+            payload="payload",
+            required=_names("id audit_key type author comment created_date payload"),
+            source_only=True,
+        ),
     )
 }
 
 KNOWN_LEFT_OUT = frozenset(
     {
-        "audit",
         "pendingsegments",
         "tasklocks",
         "tasklogs",
@@ -279,7 +373,6 @@ They are left out on purpose (docs/compatibility.md). Any other table with Druid
 not replicated is somebody's extension, or a newer Druid's: `check` and `status` name it.
 """
 _REPLICATED_NAMES = frozenset(table.name for table in TABLES.values())
-KIND_OF: Mapping[type[Row], Kind] = {table.row_type: kind for kind, table in TABLES.items()}
 
 
 def is_left_behind(name: str) -> bool:
@@ -290,10 +383,26 @@ def is_left_behind(name: str) -> bool:
     return name.lower() not in _REPLICATED_NAMES | KNOWN_LEFT_OUT
 
 
+REPLICATED = frozenset(kind for kind, table in TABLES.items() if not table.source_only)
+"""Kinds of rows that targets have."""
+KIND_OF: Mapping[type[Row], Kind] = {table.row_type: kind for kind, table in TABLES.items()}
+
+
+def _key_reader(table: Table) -> Callable[[Row], str]:
+    if len(table.key) > 1 or table.source_only:
+        return lambda row: ".".join(str(getattr(row, name)) for name in table.key)
+    (name,) = table.key
+    read: Callable[[Row], str] = attrgetter(name)
+    return read
+
+
+_KEY_OF = {kind: _key_reader(table) for kind, table in TABLES.items()}
+
+
 def key_of(row: Row) -> RowKey:
     """Return the row's key."""
-    table = TABLES[KIND_OF[type(row)]]
-    return RowKey(table.kind, getattr(row, table.key))
+    kind = KIND_OF[type(row)]
+    return RowKey(kind, _KEY_OF[kind](row))
 
 
 def datasource_of(row: Row) -> str | None:
@@ -301,5 +410,5 @@ def datasource_of(row: Row) -> str | None:
     match row:
         case Segment() | CommitMetadata() | Rules() | SegmentSchema() | IndexingState():
             return row.datasource
-        case Supervisor() | ConfigEntry():
+        case Supervisor() | ConfigEntry() | TableDefinition() | AuditRow():
             return None

@@ -27,6 +27,7 @@ from replicator.model.payload import member, parse, with_changed_member, with_me
 from replicator.model.row import (
     KIND_OF,
     TERMINATED_SUPERVISOR,
+    AuditRow,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -36,6 +37,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
 )
 from replicator.model.wire import RawRow
 
@@ -69,7 +71,7 @@ class RowMapping:
                 return _suspended(row)
             case ConfigEntry():
                 return row if self.carries(row.name) else None
-            case SegmentSchema() | IndexingState():
+            case SegmentSchema() | IndexingState() | TableDefinition() | AuditRow():
                 return row if KIND_OF[type(row)] in self.columns else None
             case Rules():
                 payload = self.druid.rules(self.load_rules.mapped(row.payload))

@@ -37,7 +37,7 @@ SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
 VERSION = 1
 CUT_CLOSED = "cut.closed"
 
-_CHANGED_VERB = {Kind.SEGMENT: "published", Kind.COMMIT: "committed"}
+_CHANGED_VERB = {Kind.SEGMENT: "published", Kind.COMMIT: "committed", Kind.AUDIT: "recorded"}
 CHANGED_TYPE: Mapping[Kind, str] = {
     kind: f"{kind.value}.{_CHANGED_VERB.get(kind, 'changed')}" for kind in Kind
 }
@@ -232,8 +232,8 @@ def _told(
     if (kind := _KIND_CHANGED.get(type_)) is not None:
         table = TABLES[kind]
         columns = _columns_from_json(table, _typed(data, "row", dict))
-        if columns[table.key] != subject:
-            raise ValueError(f"subject {subject!r} does not name the row {columns[table.key]!r}")
+        if (key := table.key_text(columns)) != subject:
+            raise ValueError(f"subject {subject!r} does not name the row {key!r}")
         return RawRow(
             key=RowKey(kind, subject),
             columns=columns,
@@ -257,21 +257,23 @@ def _told(
 def _row_to_json(row: Row) -> dict[str, Any]:
     table = TABLES[KIND_OF[type(row)]]
     found = {name: getattr(row, name) for name in table.columns}
-    payload = found.pop(table.payload)
-    try:
-        found[table.payload] = payload.decode()
-    except UnicodeDecodeError:
-        found[f"{table.payload}_base64"] = b64encode(payload).decode()
+    for name in table.in_bytes:
+        payload = found.pop(name)
+        try:
+            found[name] = payload.decode()
+        except UnicodeDecodeError:
+            found[f"{name}_base64"] = b64encode(payload).decode()
     if row.extras:
         found["extras"] = dict(sorted(row.extras.items()))
     return found
 
 
 def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]:
-    if (text := found.pop(f"{table.payload}_base64", None)) is not None:
-        found[table.payload] = _bytes(text, f"{table.payload}_base64")
-    else:
-        found[table.payload] = _typed(found, table.payload, str).encode()
+    for name in table.in_bytes:
+        if (text := found.pop(f"{name}_base64", None)) is not None:
+            found[name] = _bytes(text, f"{name}_base64")
+        else:
+            found[name] = _typed(found, name, str).encode()
     _check_columns(table.kind, tuple(found), tuple(map(type, found.values())))
     extras = found.get("extras")
     if extras and not all(isinstance(value, str) for value in extras.values()):

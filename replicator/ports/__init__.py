@@ -25,7 +25,6 @@ from replicator.ports.log import (
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
     SAMPLES_MAX,
-    AuditRow,
     AuditTrail,
     CheckableMetadata,
     Chunk,
@@ -74,7 +73,6 @@ __all__ = [
     "OWN_AREA",
     "SAMPLES_MAX",
     "Area",
-    "AuditRow",
     "AuditTrail",
     "Availability",
     "Bases",

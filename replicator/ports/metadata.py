@@ -12,7 +12,7 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
-from replicator.model.row import Kind, Row, RowKey
+from replicator.model.row import AuditRow, Kind, Row, RowKey
 from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 from replicator.ports.obstacle import Obstacle
 
@@ -181,21 +181,6 @@ class SourceReader(MetadataReader, Protocol):
             TransientError, ConfigError: as for `snapshot`.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow:
-    """One row of `druid_audit`: a user's request to a Coordinator or an Overlord."""
-
-    id: int
-    audit_key: str
-    """Name of a datasource, a task, a supervisor, or of an entry in `druid_config`."""
-    type: str
-    author: str
-    comment: str
-    created_date: str
-    """Time by the clock of the Druid process that took the request."""
-    payload: bytes
 
 
 class AuditTrail(Protocol):

@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
 
 from tests.servers import mariadb as mariadb_server
-from tests.servers.druid import AT_REST_S, POLL_S, Client, Druid
+from tests.servers.druid import AT_REST_S, DRUID_33, POLL_S, Client, Druid, Login, Release
 from tests.servers.kafka import Kafka
 from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, connected
@@ -178,8 +179,14 @@ async def cluster(
     *,
     standby: bool = False,
     in_s3: S3 | None = None,
+    release: Release = DRUID_33,
+    login: Login | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Cluster]:
-    """Run a Druid that makes its own tables in a new database; segments in a folder, or in S3."""
+    """Run a Druid that makes its own tables in a new database; segments in a folder, or in S3.
+
+    `more` are properties for all of its roles; `login` is asked for by basic security among them.
+    """
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database.database(None))
         root = folder / name
@@ -187,10 +194,12 @@ async def cluster(
         if in_s3 is not None:
             storage = s3_settings(in_s3, name)
         deep_storage = root if in_s3 is None else s3_properties(in_s3, name)
-        druid = Druid(folder / f"{name}-druid", dsn, deep_storage, standby=standby)
+        druid = Druid(
+            folder / f"{name}-druid", dsn, deep_storage, standby=standby, release=release, more=more
+        )
         stack.callback(druid.kill)
         await druid.start()
-        client = await stack.enter_async_context(Client(druid))
+        client = await stack.enter_async_context(Client(druid, login))
         yield Cluster(name, druid, client, dsn, root, storage)
 
 
@@ -238,6 +247,19 @@ def metadata(dsn: str, folder: Path) -> dict[str, str]:
     return found
 
 
+def druid_settings(cluster: Cluster, folder: Path, *roles: str) -> dict[str, Any]:
+    """Return the section that names those roles of a cluster that it has."""
+    has = [role for role in roles if role in cluster.druid.release.roles]
+    if not has:
+        return {}
+    found = {f"{role}_url": cluster.druid.url(role) for role in has}
+    if (login := cluster.client.login) is not None:
+        password = folder / f"password-of-{cluster.name}"
+        password.write_text(login[1])
+        found |= {"username": login[0], "password_file": str(password)}
+    return {"druid": found}
+
+
 async def write_config(
     folder: Path, source: Cluster, targets: Mapping[str, Cluster], log: Mapping[str, Any]
 ) -> Path:
@@ -248,7 +270,7 @@ async def write_config(
             "name": "production",
             "metadata": metadata(reader, folder),
             "deep_storage": dict(source.storage),
-            "druid": {"broker_url": source.druid.url("broker")},
+            **druid_settings(source, folder, "broker"),
         },
         "log": dict(log),
         "watch": {"poll_interval_s": 0.2, "idle_cut_interval_s": 1},
@@ -256,10 +278,7 @@ async def write_config(
             name: {
                 "metadata": metadata(target.dsn, folder),
                 "deep_storage": dict(target.storage),
-                "druid": {
-                    "coordinator_url": target.druid.url("coordinator"),
-                    "broker_url": target.druid.url("broker"),
-                },
+                **druid_settings(target, folder, "coordinator", "broker"),
                 "apply_interval_s": 0.2,
                 "kill_wait_s": 5,
             }

@@ -22,6 +22,7 @@ from replicator.model.fingerprint import Digest, fingerprint, key_hash
 from replicator.model.ledger import KEY, items
 from replicator.model.renaming import Renamed
 from replicator.model.row import (
+    REPLICATED,
     TABLES,
     CommitMetadata,
     ConfigEntry,
@@ -33,6 +34,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
     key_of,
 )
 from replicator.model.versions import Lineage, NoVersions, Versions, broken, new_stamps
@@ -46,7 +48,9 @@ pytest_plugins = ["tests.servers.fixtures"]
 SOURCE = "east"
 CHUNK_ROWS = 4
 DRUID_25 = {
-    kind: table.required | table.local for kind, table in TABLES.items() if table.always_there
+    kind: table.required | table.local
+    for kind, table in TABLES.items()
+    if table.always_there and not table.source_only
 }
 
 SEGMENT = Segment(
@@ -95,7 +99,20 @@ STATE = IndexingState(
     used_status_last_updated="2026-01-02T03:04:05.678Z",
     payload=b"{}",
 )
-ONE_OF_EACH: tuple[Row, ...] = (SEGMENT, COMMIT, SUPERVISOR, RULES, CONFIG, SCHEMA, STATE)
+DEFINITION = TableDefinition(
+    schemaname="druid",
+    name="wiki",
+    creationtime=1767323045678,
+    updatetime=1767323045678,
+    state="A",
+    tabletype="datasource",
+    properties=b'{"segmentGranularity":"P1D"}',
+    columns=b'[{"name":"__time"}]',
+)
+ONE_OF_EACH: tuple[Row, ...] = (
+    *(SEGMENT, COMMIT, SUPERVISOR, RULES, CONFIG, SCHEMA, STATE),
+    DEFINITION,
+)
 CHECKPOINT = Checkpoint(
     source=SOURCE,
     log_id="log-1",
@@ -261,8 +278,8 @@ async def segment_after_writing(store: Store, existing: Segment, row: Segment) -
 
 async def test_an_empty_store_has_all_tables_and_no_rows(store: Store):
     async with store.source.snapshot() as snapshot:
-        assert snapshot.kinds == set(Kind)
-        for kind in Kind:
+        assert snapshot.kinds == REPLICATED
+        for kind in REPLICATED:
             assert await chunks_of(snapshot, kind) == []
 
 
@@ -427,7 +444,7 @@ async def test_a_source_says_the_version_of_each_row_that_a_scan_visits(store: S
     rows = [replace(SEGMENT, id=f"row_{number}") for number in range(2 * CHUNK_ROWS + 1)]
     await store.put(*rows, *ONE_OF_EACH)
     async with store.source.snapshot() as snapshot:
-        for kind in Kind:
+        for kind in REPLICATED:
             scanned = [chunk.versions for chunk in await chunks_of(snapshot, kind)]
             told = await versions_of(snapshot, kind)
             assert told == {
@@ -551,7 +568,7 @@ async def test_the_compared_columns_are_the_tables_less_the_targets_own(
     store: Store, old_store: Store
 ):
     columns = await store.target.columns()
-    assert columns.keys() == set(Kind)
+    assert columns.keys() == REPLICATED
     assert columns[Kind.SUPERVISOR] == {"spec_id", "payload"}
     assert columns[Kind.RULES] == {"datasource", "payload"}
     assert columns[Kind.SEGMENT_SCHEMA] == {
@@ -592,6 +609,9 @@ async def test_the_last_word_on_a_key_counts(store: Store):
         replace(CONFIG, payload=b""),
         replace(SCHEMA, used=False),
         replace(STATE, pending=True),
+        replace(DEFINITION, properties=b"{}"),
+        replace(DEFINITION, columns=b"[]", updatetime=1767323045679),
+        replace(DEFINITION, state="D"),
     ],
 )
 async def test_a_changed_column_is_written_and_seen(store: Store, changed: Row):
@@ -765,6 +785,18 @@ async def test_removing_what_is_not_there_is_no_error(store: Store, old_store: S
     await remove(old_store, key_of(SCHEMA))
 
 
+async def test_definitions_of_one_name_in_two_schemas_are_two_rows(store: Store):
+    """The catalog's key is of two columns; `druid.a` of the schema `x` is not `a` of `x.druid`."""
+    others = [replace(DEFINITION, schemaname="lookup"), replace(DEFINITION, name="lookup.wiki")]
+    await write(store, DEFINITION, *others)
+    await write(store, replace(others[0], columns=b"[1]"), replace(others[1], properties=b"[2]"))
+    await remove(store, key_of(DEFINITION))
+    assert await rows_of(store.source) == {
+        RowKey(Kind.TABLE_DEFINITION, "lookup.wiki"): replace(others[0], columns=b"[1]"),
+        RowKey(Kind.TABLE_DEFINITION, "druid.lookup.wiki"): replace(others[1], properties=b"[2]"),
+    }
+
+
 async def test_rows_are_removed_by_their_key_hash_alone(store: Store):
     others = [replace(SEGMENT, id=f"wiki_{n}") for n in range(2, 9)]
     await write(store, *ONE_OF_EACH, *others)
@@ -778,7 +810,7 @@ async def test_rows_are_removed_by_their_key_hash_alone(store: Store):
         )
         # a hash belongs to a kind: the same one of another kind removes nothing
         await transaction.remove_hashed(Kind.CONFIG, np.array([key_hash(key_of(COMMIT))], KEY))
-    left: list[Row] = [COMMIT, RULES, CONFIG, SCHEMA, STATE, *others[3:]]
+    left: list[Row] = [COMMIT, RULES, CONFIG, SCHEMA, STATE, DEFINITION, *others[3:]]
     assert (await rows_of(store.source)).keys() == set(map(key_of, left))
 
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.postgresql.sql import key_sql
 from replicator.model.load_spec import Location
 from replicator.model.row import TABLES, Row, RowKey, key_of
 from tests.servers.postgresql import connected
@@ -77,7 +78,7 @@ class DruidOnPostgresql(Druid):
             for key in gone:
                 table = TABLES[key.kind]
                 await connection.execute(
-                    f'DELETE FROM druid_{table.name} WHERE "{table.key}" = $1', key.key
+                    f"DELETE FROM druid_{table.name} WHERE {key_sql(table)} = $1", key.key
                 )
             for row in new:
                 await self._put(connection, row)
@@ -86,7 +87,7 @@ class DruidOnPostgresql(Druid):
         table = TABLES[key_of(row).kind]
         if table.newest_by is None:
             await connection.execute(
-                f'DELETE FROM druid_{table.name} WHERE "{table.key}" = $1', key_of(row).key
+                f"DELETE FROM druid_{table.name} WHERE {key_sql(table)} = $1", key_of(row).key
             )
         names = [name for name in table.columns if name in table.required | COMMON]
         columns = ", ".join(f'"{name}"' for name in names)

@@ -19,6 +19,7 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import Digest, Fingerprint
 from replicator.model.row import (
+    AuditRow,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -28,6 +29,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
 )
 
 ENVELOPE: Final = Envelope(
@@ -158,6 +160,51 @@ EVENTS: Mapping[str, Event] = {
     "indexing_state.removed.v1.json": RowRemoved(
         key=RowKey(Kind.INDEXING_STATE, "A1B2"), previous=ONE
     ),
+    "table_definition.changed.v1.json": RowChanged(
+        row=TableDefinition(
+            schemaname="druid",
+            name="wiki",
+            creationtime=1714557605000,
+            updatetime=1714557606000,
+            state="A",
+            tabletype="datasource",
+            properties=b'{"segmentGranularity":"P1D"}',
+            columns=b'[{"name":"__time"}]',
+        ),
+        fingerprint=ONE,
+        previous=None,
+    ),
+    "table_definition.changed.binary.v1.json": RowChanged(
+        row=TableDefinition(
+            schemaname="druid",
+            name="wiki",
+            creationtime=1714557605000,
+            updatetime=1714557606000,
+            state="D",
+            tabletype="datasource",
+            properties=b"\xff",
+            columns=b"null",
+        ),
+        fingerprint=ONE,
+        previous=TWO,
+    ),
+    "table_definition.removed.v1.json": RowRemoved(
+        key=RowKey(Kind.TABLE_DEFINITION, "druid.wiki"), previous=ONE
+    ),
+    "audit.recorded.v1.json": RowChanged(
+        row=AuditRow(
+            id=12,
+            audit_key="wiki",
+            type="segment.markUnused",
+            author="ann",
+            comment="a slip",
+            created_date="2024-05-01T10:00:05.000Z",
+            payload=b'{"interval":"2024-01-01/2024-01-02"}',
+        ),
+        fingerprint=ONE,
+        previous=None,
+    ),
+    "audit.removed.v1.json": RowRemoved(key=RowKey(Kind.AUDIT, "12"), previous=ONE),
     "cut.closed.v1.json": CutClosed(
         cut=CutNumber(42),
         source_time=datetime(2024, 5, 1, 10, 0, 9, 125_000, tzinfo=UTC),

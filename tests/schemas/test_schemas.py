@@ -32,6 +32,7 @@ from tests.builders import (
     mark,
     removed,
     segment,
+    table_definition,
 )
 from tests.schemas.golden_events import ENVELOPE, EVENTS
 
@@ -47,6 +48,7 @@ ALL_EVENTS: list[Event] = [
     changed(commit(commit_metadata_payload=b"\xff")),
     changed(commit(commit_metadata_payload=b"")),
     changed(config_entry(extras={"later": "1"})),
+    changed(table_definition(properties=b"\xff", columns=b"\xfe")),
     cut_closed(count=0, digest=0),
     replace(cut_closed(), distrusts_versions=True),
 ]
@@ -110,9 +112,9 @@ def test_a_schema_has_the_columns_of_the_row(kind: Any):
     row = schema_of(CHANGED_TYPE[kind])["properties"]["data"]["properties"]["row"]
     table = TABLES[kind]
 
-    both = {*table.columns, f"{table.payload}_base64", "extras"}
+    both = {*table.columns, *(f"{name}_base64" for name in table.in_bytes), "extras"}
     assert row["properties"].keys() == both
-    assert set(row["required"]) == set(table.columns) - {table.payload}
+    assert set(row["required"]) == set(table.columns) - set(table.in_bytes)
 
 
 @pytest.mark.parametrize("event", ALL_EVENTS, ids=lambda event: told(event)["type"])

@@ -1,11 +1,11 @@
-"""A real Apache Druid 33: every role and ZooKeeper in one JVM, on PostgreSQL or MariaDB."""
+"""A real Druid, 33 or 37: its roles and ZooKeeper in one JVM, on PostgreSQL or MariaDB."""
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 from zipfile import ZipFile
@@ -17,7 +17,6 @@ from tests.folders import files_below
 from tests.servers import fetching
 from tests.servers.server import CHEAP_START, Server, free_ports
 
-ROLES = ("coordinator", "broker", "historical", "indexer")
 START_S = 180.0
 WAIT_S = 60.0
 POLL_S = 0.2
@@ -28,6 +27,8 @@ AT_REST_S = 0.6
 MIB = 1 << 20
 
 Row: TypeAlias = dict[str, Any]
+Login: TypeAlias = tuple[str, str]
+"""A user's name and password."""
 
 STANDBY = {
     "druid.coordinator.kill.on": "false",
@@ -40,6 +41,20 @@ STANDBY = {
     "druid.coordinator.kill.segmentSchema.on": "false",
 }
 """What a standby must not clean up; see docs/standby.md."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What Maven Central has of a release."""
+
+    number: str
+    home: str
+    roles: tuple[str, ...]
+
+
+DRUID_33 = Release("33.0.0", "druid", ("coordinator", "broker", "historical", "indexer"))
+DRUID_37 = Release("37.0.0", "druid-37", ("coordinator", "historical", "indexer"))
+"""Without a Broker: its SQL is not there."""
 
 
 class DruidError(Exception):
@@ -65,9 +80,12 @@ class Druid:
         deep_storage: Path | Mapping[str, str],
         *,
         standby: bool = False,
+        release: Release = DRUID_33,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Take a folder as deep storage, or the properties of another one."""
+        """Take a folder as deep storage, or the properties of another one; `more` for all roles."""
         self.folder = folder
+        self.release = release
         self.ports = Ports(*free_ports(5))
         if isinstance(deep_storage, Path):
             deep_storage.mkdir(parents=True, exist_ok=True)
@@ -76,11 +94,11 @@ class Druid:
                 "druid.storage.storageDirectory": str(deep_storage),
             }
         self._deep_storage = deep_storage
-        home = fetching.home("druid", sources="onejvm")
+        home = fetching.home(release.home, sources="onejvm")
         conf = folder / "conf"
         for name in ("conf", "tmp", "segment-cache", "tasks", "task-logs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        for name, lines in self._properties(dsn, standby=standby).items():
+        for name, lines in self._properties(dsn, more, standby=standby).items():
             text = "".join(f"{key}={value}\n" for key, value in lines.items())
             (conf / f"{name}.properties").write_text(text)
         (conf / "log4j2.xml").write_text(LOG4J)
@@ -94,7 +112,7 @@ class Druid:
                 *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTED),
                 *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENED),
                 *("-cp", f"{conf}:{fetching.class_path(home)}", "onejvm.OneJvm", str(conf)),
-                *(str(self.ports.zookeeper), *ROLES),
+                *(str(self.ports.zookeeper), *release.roles),
             ],
             folder / "druid.log",
         )
@@ -127,7 +145,7 @@ class Druid:
         timeout = aiohttp.ClientTimeout(total=2)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
-                for role in ROLES:
+                for role in self.release.roles:
                     async with session.get(f"{self.url(role)}/status/health") as answer:
                         if answer.status != 200:
                             return False
@@ -135,7 +153,9 @@ class Druid:
                 return False
         return True
 
-    def _properties(self, dsn: str, *, standby: bool) -> dict[str, dict[str, Any]]:
+    def _properties(
+        self, dsn: str, more: Mapping[str, str], *, standby: bool
+    ) -> dict[str, dict[str, Any]]:
         folder = self.folder
         common = {
             "druid.zk.service.host": f"127.0.0.1:{self.ports.zookeeper}",
@@ -156,6 +176,7 @@ class Druid:
             "druid.processing.numMergeBuffers": 2,
             "druid.global.http.numConnections": 10,
             "druid.segment.handoff.pollDuration": SOON,
+            **more,
         }
         return {
             "common": common,
@@ -232,8 +253,9 @@ def distribution(folder: Path) -> Path:
 class Client:
     """What a user of a cluster asks of it, over HTTP."""
 
-    def __init__(self, druid: Druid) -> None:
+    def __init__(self, druid: Druid, login: Login | None = None) -> None:
         self._druid = druid
+        self.login = login
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -250,14 +272,19 @@ class Client:
         assert self._session is not None
         await self._session.close()
 
-    async def ask(self, method: str, role: str, path: str, body: object = None) -> Any:
-        """Send one request and return what came back."""
+    async def ask(
+        self, method: str, role: str, path: str, body: object = None, *, login: Login | None = None
+    ) -> Any:
+        """Send one request, as somebody else if that is said, and return what came back."""
+        headers = {"Accept": "application/json"}
+        if (login := login or self.login) is not None:
+            headers["Authorization"] = aiohttp.encode_basic_auth(*login)
         assert self._session is not None
         async with self._session.request(
             method,
             f"{self._druid.url(role)}{path}",
             json=body,
-            headers={"Accept": "application/json"},
+            headers=headers,
         ) as answer:
             text = await answer.text()
             if answer.status >= 300:

@@ -17,6 +17,8 @@ HOMES = Path(__file__).parent / "homes"
 CACHE = Path(os.environ.get("REPLICATOR_TEST_CACHE", Path.home() / ".cache" / "druid-replicator"))
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MIN = 17
+METADATA_MODULES = {"PostgresqlModule", "MysqlModule"}
+"""Classes of ours that make a type of metadata store known to Druid."""
 
 
 JAVA_HINT = (
@@ -44,7 +46,7 @@ def home(name: str, *, sources: str | None = None) -> Path:
         MissingToolError: the message says what to install.
     """
     _require("java", "mvn", *(["javac"] if sources else []))
-    ours = sorted((HOMES / sources).glob("*.java")) if sources else []
+    ours = _sources(name, HOMES / sources) if sources else []
     stamp = sha256(b"".join(path.read_bytes() for path in (HOMES / f"{name}.xml", *ours)))
     place = CACHE / f"{name}-{stamp.hexdigest()[:12]}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -52,6 +54,11 @@ def home(name: str, *, sources: str | None = None) -> Path:
         if not place.exists():
             _make(name, ours, place, sources)
     return place
+
+
+def _sources(name: str, folder: Path) -> list[Path]:
+    """Return the files of our own that a home needs, those for it alone among them."""
+    return sorted([*folder.glob("*.java"), *folder.glob(f"{name}/*.java")])
 
 
 def go_program(name: str) -> Path:
@@ -214,7 +221,8 @@ def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None
             _run("javac", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), *map(str, ours))
             if sources == "onejvm":
                 module = services / "org.apache.druid.initialization.DruidModule"
-                module.write_text("onejvm.PostgresqlModule\nonejvm.MysqlModule\n")
+                names = [one.stem for one in ours if one.stem in METADATA_MODULES]
+                module.write_text("".join(f"onejvm.{name}\n" for name in names))
         new.chmod(0o755)
         new.rename(place)
     except BaseException:
@@ -248,6 +256,7 @@ def main() -> None:
     makers: dict[str, Callable[[], Path]] = {
         "kafka": lambda: home("kafka"),
         "druid": lambda: home("druid", sources="onejvm"),
+        "druid-37": lambda: home("druid-37", sources="onejvm"),
         "hdfs": lambda: home("hdfs", sources="minihdfs"),
         "azurite": azurite,
         "axe-core": axe,

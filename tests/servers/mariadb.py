@@ -10,7 +10,7 @@ from typing import Any
 import asyncmy
 from asyncmy.connection import Connection
 
-from replicator.adapters.mysql.druid_tables import LAYOUTS, split
+from replicator.adapters.mysql.druid_tables import CATALOG, LAYOUTS, split
 from replicator.adapters.mysql.sql import spelled
 from replicator.model.row import KIND_OF, TABLES, Row, key_of
 from tests.servers import fetching
@@ -151,7 +151,9 @@ async def empty(dsn: str) -> None:
 def druids_own(layout: str) -> Sequence[str]:
     """Return what makes a layout's tables as Druid does: only names of datasources are binary."""
     text = LAYOUTS[layout].read_text().replace(OURS, "")
-    return split(text.replace(DRUIDS, f"{DRUIDS} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"))
+    text = text.replace(DRUIDS, f"{DRUIDS} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    catalog = [CATALOG.replace(OURS, "")] if layout.startswith("druid-37") else []
+    return [*split(text), *catalog]
 
 
 @asynccontextmanager
@@ -192,9 +194,8 @@ async def put(dsn: str, *rows: Row) -> None:
             names = [name for name in table.columns if name in known]
             columns = ", ".join(f"`{name}`" for name in names)
             if table.newest_by is None:
-                statement = await connection.prepare(
-                    f"DELETE FROM {relation} WHERE `{table.key}` = ?"
-                )
+                key = f"CONCAT_WS('.', {', '.join(f'`{name}`' for name in table.key)})"
+                statement = await connection.prepare(f"DELETE FROM {relation} WHERE {key} = ?")
                 await statement.execute((key_of(row).key,))
             statement = await connection.prepare(
                 f"INSERT INTO {relation} ({columns}) VALUES ({', '.join('?' * len(names))})"

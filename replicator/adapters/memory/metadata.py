@@ -19,7 +19,9 @@ from replicator.model.ledger import KEY, MARK, Keys, items
 from replicator.model.renaming import Renamed
 from replicator.model.row import (
     KIND_OF,
+    REPLICATED,
     TABLES,
+    AuditRow,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -30,6 +32,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
     datasource_of,
     key_of,
 )
@@ -44,7 +47,6 @@ from replicator.model.versions import (
 )
 from replicator.ports import (
     SAMPLES_MAX,
-    AuditRow,
     Chunk,
     Clock,
     Freshness,
@@ -58,9 +60,11 @@ from replicator.ports import (
 CHUNK_ROWS: Final = 1000
 USED_STATUS: Final = "used_status_last_updated"
 ALL_COLUMNS: Mapping[Kind, frozenset[str]] = {
-    kind: frozenset(table.columns) | table.local for kind, table in TABLES.items()
+    kind: frozenset(table.columns) | table.local
+    for kind, table in TABLES.items()
+    if kind in REPLICATED
 }
-"""What the newest Druid's tables have."""
+"""What the newest Druid's replicated tables have."""
 
 
 @dataclass(slots=True)
@@ -139,12 +143,7 @@ class MemoryMetadata:
     async def audit(
         self, about: str, *, since: datetime, until: datetime, rows_max: int
     ) -> Sequence[AuditRow]:
-        found = [
-            row
-            for row in self.audited
-            if since <= datetime.fromisoformat(row.created_date) <= until
-            and (row.audit_key == about or f'"{about}"'.encode() in row.payload)
-        ]
+        found = [row for row in self.audited if row.is_about(about, since, until)]
         return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
     async def acquire(self, source: str) -> TargetState:
@@ -383,6 +382,6 @@ class MemoryTransaction:
                     return row
                 former = getattr(existing, USED_STATUS, None)
                 return replace(row, used_status_last_updated=later(former, iso_ms(self._now)))
-            case CommitMetadata() | ConfigEntry():
+            case CommitMetadata() | ConfigEntry() | TableDefinition() | AuditRow():
                 return row
         assert_never(row)

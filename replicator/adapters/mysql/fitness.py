@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from replicator.adapters.mysql.session import Database, Session
-from replicator.adapters.mysql.sql import Shape, quoted, ticked
+from replicator.adapters.mysql.sql import Shape, places, quoted, ticked
 from replicator.errors import ConfigError, ReplicatorError
 from replicator.model.row import Kind
 from replicator.ports import Obstacle
@@ -19,7 +19,7 @@ UNIQUE: Final = """
 SELECT COUNT(*) FROM (
     SELECT INDEX_NAME FROM information_schema.STATISTICS
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND NON_UNIQUE = 0
-    GROUP BY INDEX_NAME HAVING COUNT(*) = 1 AND MIN(LOWER(COLUMN_NAME)) = ?
+    GROUP BY INDEX_NAME HAVING COUNT(*) = ? AND SUM(LOWER(COLUMN_NAME) IN ({names})) = ?
 ) AS found
 """
 COUNTED: Final = """
@@ -73,7 +73,7 @@ async def _settings(session: Session) -> Iterable[Obstacle]:
 
 
 async def _privileges(session: Session, database: Database, shape: Shape) -> Iterable[Obstacle]:
-    column = quoted(shape.table.key)
+    column = quoted(shape.table.key[0])
     statements = {
         "INSERT": f"INSERT INTO {shape.relation} ({column}) VALUES ('')",  # noqa: S608 - quoted names
         "UPDATE": f"UPDATE {shape.relation} SET {column} = {column} WHERE FALSE",  # noqa: S608 - quoted names
@@ -102,12 +102,17 @@ async def _privileges(session: Session, database: Database, shape: Shape) -> Ite
 
 async def _unique(session: Session, shape: Shape) -> Iterable[Obstacle]:
     key = shape.table.key
-    if shape.table.newest_by or await session.value("look for keys", UNIQUE, shape.name, key):
+    query, count = UNIQUE.format(names=places(len(key))), len(key)
+    if shape.table.newest_by or await session.value(
+        "look for keys", query, shape.name, count, *key, count
+    ):
         return []
     return [
         Obstacle(
-            what=f"{shape.relation} has no primary key or unique index on {quoted(key)}",
-            remedy=f"ALTER TABLE {ticked(shape.name)} ADD PRIMARY KEY ({ticked(key)});"
+            what=f"{shape.relation} has no primary key or unique index on"
+            f" {', '.join(map(quoted, key))}",
+            remedy=f"ALTER TABLE {ticked(shape.name)} ADD PRIMARY KEY"
+            f" ({', '.join(map(ticked, key))});"
             " Druid makes its tables with it",
         )
     ]

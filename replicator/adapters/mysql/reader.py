@@ -33,12 +33,11 @@ from replicator.errors import ConfigError, CorruptionError
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import Kind, Row, is_left_behind
+from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
     SAMPLES_MAX,
-    AuditRow,
     Chunk,
     Freshness,
     Snapshot,
@@ -274,9 +273,7 @@ class MysqlSnapshot:
         made = _rows_of(shape)
         for start in range(0, len(wanted), FETCHED_MAX):
             some = wanted[start : start + FETCHED_MAX]
-            texts = [
-                int(one) if "int" in shape.types[shape.handle] else one.decode() for one in some
-            ]
+            texts = [int(one) if shape.has_numbers else one.decode() for one in some]
             query = fetch_sql(shape, len(some))
             found = await self._session.fetch(f"read {shape.relation}", query, *texts, *some)
             rows += map(made, found)
@@ -313,10 +310,10 @@ def _rows_of(shape: Shape) -> Callable[[Values], Row]:
     """Return what makes a row of what `fetch_sql` finds."""
     known, extras, row_type = shape.known, shape.extras, shape.table.row_type
     booleans = {name for name in known if shape.types[name] == BOOLEAN}
-    payload = shape.table.payload
+    in_bytes = shape.table.in_bytes
 
     def cell(name: str, value: Any) -> Any:
-        if value is None or name == payload:
+        if value is None or name in in_bytes:
             return value
         if name in booleans:
             return bool(value)

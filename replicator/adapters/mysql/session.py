@@ -65,6 +65,8 @@ class Database:
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
     """Seconds that one statement may take; the longest is the scan of all segments."""
+    audit: bool = False
+    """Whether `druid_audit` is read as one of the replicated tables: no target has it."""
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the session, so that a process that hangs
     holds neither the undo log of a source nor the lock of a target."""
@@ -77,6 +79,11 @@ class Database:
         if not scheme_ends or "@" in self.dsn.partition("?")[2]:
             return "MySQL"
         return f"MySQL {rest.rpartition('@')[2]}"
+
+    @property
+    def kinds(self) -> Sequence[Kind]:
+        """The kinds of rows that are read, and written if this is a target."""
+        return [kind for kind, table in TABLES.items() if self.audit or not table.source_only]
 
     @property
     def address(self) -> Address:
@@ -121,6 +128,7 @@ class Options(TypedDict, total=False):
     connect_timeout_s: float
     statement_timeout_s: float
     idle_timeout_s: float
+    audit: bool
 
 
 class Session:
@@ -388,7 +396,8 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
             message names it.
     """
     kinds: dict[str, Kind] = {}
-    for kind, table in TABLES.items():
+    for kind in database.kinds:
+        table = TABLES[kind]
         # Druid's own spelling last: it counts where both are there
         for name in (table.name, spelled(table)):
             kinds[database.spelled(name)] = kind
@@ -400,7 +409,8 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
     for name, kind in kinds.items():
         if name in found:
             shapes[kind] = _shape(database, TABLES[kind], name, found[name])
-    for kind, table in TABLES.items():
+    for kind in database.kinds:
+        table = TABLES[kind]
         if kind not in shapes and table.always_there:
             missing = ticked(database.spelled(spelled(table)))
             raise ConfigError(f"{database.name}: there is no table {missing}", hint=TABLE_HINT)

@@ -20,6 +20,7 @@ SPELLED: Final[Mapping[Kind, str]] = {
     Kind.COMMIT: "dataSource",
     Kind.SEGMENT_SCHEMA: "segmentSchemas",
     Kind.INDEXING_STATE: "indexingStates",
+    Kind.TABLE_DEFINITION: "tableDefs",
 }
 """Tables whose names Druid writes with capitals, which MySQL keeps on most file systems."""
 BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
@@ -77,8 +78,17 @@ class Shape:
 
     @property
     def handle(self) -> str:
-        """The column that leads back to a row: nothing like PostgreSQL's ctid is to be had."""
-        return "id" if self.table.newest_by else self.table.key
+        """What leads back to a row: nothing like PostgreSQL's ctid is to be had."""
+        return quoted("id") if self._has_ids else key_sql(self.table)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a handle is a number."""
+        return self._has_ids and "int" in self.types["id"]
+
+    @property
+    def _has_ids(self) -> bool:
+        return bool(self.table.newest_by or self.table.source_only)
 
     @property
     def moves_on(self) -> bool:
@@ -124,6 +134,8 @@ def text_sql(shape: Shape, name: str, *, row: str = "") -> str:
     """
     column = f"{row}{quoted(name)}"
     unknown = name in shape.extras
+    if name in shape.table.blobs:
+        return f"CAST(LOWER(HEX({bytes_sql(shape.table, name, row=row)})) AS BINARY)"
     if shape.types[name] == BOOLEAN:
         yes, no = ("true", "false") if unknown else ("1", "0")
         return f"CASE WHEN {column} THEN {literal(yes)} WHEN NOT {column} THEN {literal(no)} END"
@@ -141,10 +153,22 @@ def is_binary(type_: str) -> bool:
     return type_.partition("(")[0] in BINARY_TYPES
 
 
+def key_sql(table: Table, *, row: str = "") -> str:
+    """Return the expression that equals `Table.key_text`, in the collation of the key's columns."""
+    parts = [f"{row}{quoted(name)}" for name in table.key]
+    return parts[0] if len(parts) == 1 else f"CONCAT_WS('.', {', '.join(parts)})"
+
+
+def bytes_sql(table: Table, name: str, *, row: str = "") -> str:
+    """Return a column of bytes, with what a NULL in it means."""
+    column = f"{row}{quoted(name)}"
+    return column if table.absent is None else f"COALESCE({column}, {literal(table.absent)})"
+
+
 def key_hash_sql(table: Table) -> str:
     """Return the expression that equals `model.fingerprint.key_hash`."""
     head = literal(f"{table.kind.value}\x1f")
-    text = f"CONCAT({head}, {binary_sql(quoted(table.key))})"
+    text = f"CONCAT({head}, {binary_sql(key_sql(table))})"
     return f"LEFT(UNHEX(SHA2({text}, 256)), {KEY_HASH_BYTES})"
 
 
@@ -163,7 +187,7 @@ def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
     extras = (name for name in shape.extras if name in columns)
     parts += [f"CONCAT({literal(name + '=')}, {text_sql(shape, name)})" for name in extras]
     text = f"CONCAT_WS(x'1f', {', '.join(parts)}, x'')"
-    return f"UNHEX(SHA2(CONCAT({text}, {quoted(shape.table.payload)}), 256))"
+    return f"UNHEX(SHA2(CONCAT({text}, {bytes_sql(shape.table, shape.table.payload)}), 256))"
 
 
 def scan_sql(
@@ -174,7 +198,7 @@ def scan_sql(
         (
             key_hash_sql(shape.table),
             fingerprint_sql(shape, columns),
-            binary_sql(quoted(shape.handle)),
+            binary_sql(shape.handle),
         )
     )
     where = [_newest_sql(shape)] if shape.table.newest_by else []
@@ -186,7 +210,7 @@ def scan_sql(
 def unreadable_sql(shape: Shape, columns: frozenset[str]) -> str:
     """Return the query for one row that a scan cannot say anything of, and its payload's size."""
     return (
-        f"SELECT {binary_sql(quoted(shape.table.key))}, LENGTH({quoted(shape.table.payload)})"  # noqa: S608 - quoted names
+        f"SELECT {binary_sql(key_sql(shape.table))}, LENGTH({quoted(shape.table.payload)})"  # noqa: S608 - quoted names
         f" FROM {shape.relation}"
         f" WHERE {key_hash_sql(shape.table)} IS NULL OR {fingerprint_sql(shape, columns)} IS NULL"
         " LIMIT 1"
@@ -210,8 +234,11 @@ def whole_sql(shapes: Iterable[Shape]) -> str:
 def fetch_sql(shape: Shape, count: int) -> str:
     """Return the query for whole rows by handle: known columns, then the unknown as text."""
     extras = [text_sql(shape, name) for name in shape.extras]
-    names = ", ".join([*map(quoted, shape.known), *extras])
-    handle = quoted(shape.handle)
+    table, handle = shape.table, shape.handle
+    known = (
+        bytes_sql(table, name) if name in table.in_bytes else quoted(name) for name in shape.known
+    )
+    names = ", ".join([*known, *extras])
     return (
         f"SELECT {names} FROM {shape.relation}"  # noqa: S608 - quoted names
         f" WHERE {handle} IN ({places(count)}) AND {binary_sql(handle)} IN ({places(count)})"
@@ -229,11 +256,11 @@ def standing_sql(shape: Shape, count: int) -> str:
         stamp = quoted(USED_STATUS)
     elif shape.table.newest_by == "version":
         stamp = quoted("version")
-    where, lock = [f"{quoted(shape.table.key)} IN ({places(count)})"], " FOR UPDATE"
+    where, lock = [f"{key_sql(shape.table)} IN ({places(count)})"], " FOR UPDATE"
     if shape.table.newest_by:
         where, lock = [*where, _newest_sql(shape)], ""
     return (
-        f"SELECT {binary_sql(quoted(shape.table.key))}, {stamp},"  # noqa: S608 - quoted names
+        f"SELECT {binary_sql(key_sql(shape.table))}, {stamp},"  # noqa: S608 - quoted names
         f" {fingerprint_sql(shape, shape.compared)}"
         f" FROM {shape.relation} AS old{_where(where)}{lock}"
     )
@@ -258,7 +285,7 @@ def remove_sql(shape: Shape, count: int) -> str:
 
     The first finds them by the index and takes `Wiki` for `wiki`, the second does not.
     """
-    key = quoted(shape.table.key)
+    key = key_sql(shape.table)
     return (
         f"DELETE FROM {shape.relation}"  # noqa: S608 - quoted names
         f" WHERE {key} IN ({places(count)}) AND {binary_sql(key)} IN ({places(count)})"
@@ -268,7 +295,7 @@ def remove_sql(shape: Shape, count: int) -> str:
 def keys_hashed_sql(shape: Shape, count: int) -> str:
     """Return the query for the keys of some key hashes."""
     return (
-        f"SELECT DISTINCT {binary_sql(quoted(shape.table.key))} FROM {shape.relation}"  # noqa: S608 - quoted names
+        f"SELECT DISTINCT {binary_sql(key_sql(shape.table))} FROM {shape.relation}"  # noqa: S608 - quoted names
         f" WHERE {key_hash_sql(shape.table)} IN ({places(count)})"
     )
 
@@ -368,7 +395,7 @@ def _newest_sql(shape: Shape) -> str:
 
     The key's own collation lets its index be used, the bytes decide.
     """
-    key = quoted(shape.table.key)
+    ours_key, theirs_key = (key_sql(shape.table, row=row) for row in ("old.", "newer."))
     by = dict.fromkeys([shape.table.newest_by or "id", "id"])
     later: list[str] = []
     same: list[str] = []
@@ -377,8 +404,8 @@ def _newest_sql(shape: Shape) -> str:
         later.append(" AND ".join([*same, f"{theirs} > {ours}"]))
         same.append(f"{theirs} = {ours}")
     return (
-        f"NOT EXISTS (SELECT 1 FROM {shape.relation} AS newer WHERE newer.{key} = old.{key}"  # noqa: S608 - quoted names
-        f" AND {binary_sql(f'newer.{key}')} = {binary_sql(f'old.{key}')}"
+        f"NOT EXISTS (SELECT 1 FROM {shape.relation} AS newer WHERE {theirs_key} = {ours_key}"  # noqa: S608 - quoted names
+        f" AND {binary_sql(theirs_key)} = {binary_sql(ours_key)}"
         f" AND ({' OR '.join(later)}))"
     )
 

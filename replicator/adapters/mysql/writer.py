@@ -34,6 +34,7 @@ from replicator.adapters.mysql.sql import (
     gaps_sql,
     insert_sql,
     is_binary,
+    key_sql,
     keys_hashed_sql,
     quoted,
     record_checkpoint_sql,
@@ -407,7 +408,7 @@ class MysqlTransaction:
         formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
         if not shape.table.newest_by and (others := sorted(formers.keys() - set(keys))):
             raise ConfigError(
-                f"{self._database.name}: {quoted(shape.table.key)} of {shape.relation} takes a key"
+                f"{self._database.name}: {key_sql(shape.table)} of {shape.relation} takes a key"
                 f" of the log for {others[0]!r}, which is there: {CLASH}",
                 hint=CLASH_HINT,
             )

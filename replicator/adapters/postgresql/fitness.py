@@ -19,14 +19,19 @@ DRAWN_MAX: Final = 10_000_000
 UNIQUE: Final = """
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_index AS index
-    JOIN pg_catalog.pg_attribute AS attribute
-      ON attribute.attrelid = index.indrelid AND attribute.attnum = index.indkey[0]
-    WHERE index.indrelid = to_regclass($1) AND attribute.attname = $2 AND index.indnkeyatts = 1
+    WHERE index.indrelid = to_regclass($1)
       AND index.indisunique AND index.indisvalid AND index.indimmediate
       AND index.indpred IS NULL AND index.indexprs IS NULL
+      AND $2::text[] = (
+        SELECT array_agg(attribute.attname::text ORDER BY attribute.attname::text COLLATE "C")
+        FROM unnest(index.indkey::int2[]) WITH ORDINALITY AS part (attnum, place)
+        JOIN pg_catalog.pg_attribute AS attribute
+          ON attribute.attrelid = index.indrelid AND attribute.attnum = part.attnum
+        WHERE part.place <= index.indnkeyatts
+      )
 )
 """
-"""Whether ON CONFLICT finds an index for the column $2 of the table $1."""
+"""Whether ON CONFLICT finds an index for the columns $2, sorted, of the table $1."""
 PRIVILEGES: Final = """
 SELECT privilege FROM unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) AS privilege
 WHERE NOT has_table_privilege(to_regclass($1)::oid, privilege)
@@ -136,13 +141,16 @@ async def _privileges(session: PostgresqlSession, shape: Shape) -> Iterable[Obst
 
 
 async def _unique(session: PostgresqlSession, shape: Shape) -> Iterable[Obstacle]:
-    key = shape.table.key
-    if shape.table.newest_by or await session.value("look for keys", UNIQUE, shape.relation, key):
+    wanted = sorted(shape.table.key)
+    if shape.table.newest_by or await session.value(
+        "look for keys", UNIQUE, shape.relation, wanted
+    ):
         return []
+    key = ", ".join(map(quoted, shape.table.key))
     return [
         Obstacle(
-            what=f"{shape.relation} has no primary key or unique index on {quoted(key)}",
-            remedy=f"ALTER TABLE {shape.relation} ADD PRIMARY KEY ({quoted(key)});"
+            what=f"{shape.relation} has no primary key or unique index on {key}",
+            remedy=f"ALTER TABLE {shape.relation} ADD PRIMARY KEY ({key});"
             " Druid makes its tables with it",
         )
     ]

@@ -31,7 +31,7 @@ from replicator.adapters.postgresql.sql import (
 from replicator.errors import CorruptionError
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
-from replicator.model.row import Kind, Row, is_left_behind
+from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import (
     BinlogPosition,
@@ -43,7 +43,6 @@ from replicator.model.versions import (
 )
 from replicator.ports import (
     SAMPLES_MAX,
-    AuditRow,
     Chunk,
     Freshness,
     Snapshot,

@@ -78,6 +78,8 @@ class Database:
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
     """Seconds that one statement may take; the longest is the scan of all segments."""
+    audit: bool = False
+    """Whether `druid_audit` is read as one of the replicated tables: no target has it."""
     idle_timeout_s: float = 300.0
     """After so long without a statement the server ends the transaction, so that a process that
     hangs holds neither the vacuum of a source nor the lock of a target."""
@@ -92,6 +94,11 @@ class Database:
         if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark
             return "PostgreSQL"
         return f"PostgreSQL {rest.rpartition('@')[2]}"
+
+    @property
+    def kinds(self) -> Sequence[Kind]:
+        """The kinds of rows that are read, and written if this is a target."""
+        return [kind for kind, table in TABLES.items() if self.audit or not table.source_only]
 
     def table(self, name: str) -> str:
         """Return a table's name in the catalogue, `name` being Druid's without its prefix.
@@ -114,6 +121,7 @@ class Options(TypedDict, total=False):
     connect_timeout_s: float
     statement_timeout_s: float
     idle_timeout_s: float
+    audit: bool
 
 
 class PostgresqlSession:
@@ -264,7 +272,8 @@ async def discover(session: PostgresqlSession, database: Database) -> dict[Kind,
     Raises:
         ConfigError: a table, a column or a privilege is missing; the message names it.
     """
-    names = {database.table(table.name): kind for kind, table in TABLES.items()}
+    wanted = database.kinds
+    names = {database.table(TABLES[kind].name): kind for kind in wanted}
     rows = await session.fetch("read the catalogue", COLUMNS, database.schema, list(names))
     types: dict[Kind, dict[str, str]] = {}
     denied: dict[Kind, list[str]] = {}
@@ -272,7 +281,7 @@ async def discover(session: PostgresqlSession, database: Database) -> dict[Kind,
         types.setdefault(names[table], {})[column] = type_
         if not readable:
             denied.setdefault(names[table], []).append(column)
-    for kind in TABLES:
+    for kind in wanted:
         _check(database, kind, types.get(kind, {}), denied.get(kind, []))
     return {
         kind: Shape(

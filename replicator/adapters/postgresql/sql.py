@@ -94,9 +94,23 @@ def relation(schema: str, name: str) -> str:
     return f"{quoted(schema)}.{quoted(name)}"
 
 
+def key_sql(table: Table) -> str:
+    """Return the expression that equals `Table.key_text`; of most tables it is one column."""
+    if len(table.key) == 1 and not table.source_only:
+        return quoted(*table.key)
+    return "(" + " || '.' || ".join(f"{quoted(name)}::text" for name in table.key) + ")"
+
+
+def bytes_sql(table: Table, name: str) -> str:
+    """Return a column of bytes, with what a NULL in it means."""
+    if table.absent is None:
+        return quoted(name)
+    return f"coalesce({quoted(name)}, '\\x{table.absent.hex()}'::bytea)"
+
+
 def key_hash_sql(table: Table) -> str:
     """Return the expression that equals `model.fingerprint.key_hash`."""
-    text = rf"E'{table.kind.value}\x1f' || {quoted(table.key)}"
+    text = rf"E'{table.kind.value}\x1f' || {key_sql(table)}"
     return f"substring(sha256(convert_to({text}, 'UTF8')) FOR {KEY_HASH_BYTES})"
 
 
@@ -114,7 +128,8 @@ def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
     extras = (name for name in shape.extras if name in columns)
     parts += [f"{literal(name + '=')} || {quoted(name)}::text" for name in extras]
     text = rf"concat_ws(E'\x1f', {', '.join(parts)}, '')"
-    return f"sha256(convert_to({text}, 'UTF8') || {quoted(shape.table.payload)})"
+    payload = bytes_sql(shape.table, shape.table.payload)
+    return f"sha256(convert_to({text}, 'UTF8') || {payload})"
 
 
 class Chosen(StrEnum):
@@ -149,7 +164,7 @@ def _rows(shape: Shape, *, versions: bool) -> str:
     names = f"{_list(shape.types)}, ctid AS handle" + (", xmin AS stamp" if versions else "")
     if not shape.table.newest_by:
         return f"(SELECT {names} FROM {shape.relation}) AS rows"  # noqa: S608 - quoted names
-    key = quoted(shape.table.key)
+    key = key_sql(shape.table)
     return (
         f"(SELECT DISTINCT ON ({key}) {names} FROM {shape.relation}"  # noqa: S608 - quoted names
         f" ORDER BY {key}, {_newest(shape)}) AS rows"
@@ -159,7 +174,11 @@ def _rows(shape: Shape, *, versions: bool) -> str:
 def fetch_sql(shape: Shape) -> str:
     """Return the query for whole rows by ctid ($1): known columns, then the unknown as text."""
     extras = [f"{quoted(name)}::text" for name in shape.extras]
-    names = ", ".join([_list(shape.known), *extras])
+    table = shape.table
+    known = (
+        bytes_sql(table, name) if name in table.in_bytes else quoted(name) for name in shape.known
+    )
+    names = ", ".join([*known, *extras])
     return f"SELECT {names} FROM {shape.relation} WHERE ctid = ANY($1::tid[])"  # noqa: S608 - quoted names
 
 
@@ -181,7 +200,7 @@ def upsert_sql(shape: Shape) -> str:
         f"INSERT INTO {shape.relation} AS old ({', '.join(names)})"  # noqa: S608 - quoted names
         f" SELECT {', '.join(values)} FROM {_new_rows(shape)} {_former(shape, 'LIMIT 1')}"
         f" WHERE ({_contents(shape, 'former')}) IS DISTINCT FROM ({_news(shape)})"
-        f" ON CONFLICT ({quoted(shape.table.key)}) DO UPDATE SET {', '.join(changes)}"
+        f" ON CONFLICT ({_list(shape.table.key)}) DO UPDATE SET {', '.join(changes)}"
         f" WHERE ({_contents(shape, 'old')}) IS DISTINCT FROM ({_contents(shape, 'EXCLUDED')})"
     )
 
@@ -200,10 +219,10 @@ def _append_sql(shape: Shape) -> str:
 
 def _former(shape: Shape, which: str) -> str:
     """Join each new row to the one that is there; the limit keeps it a lookup by the key."""
-    key = quoted(shape.table.key)
+    same = " AND ".join(f"old.{key} = new.{key}" for key in map(quoted, shape.table.key))
     return (
         f"LEFT JOIN LATERAL (SELECT {_list(shape.types)} FROM {shape.relation} AS old"  # noqa: S608 - quoted names
-        f" WHERE old.{key} = new.{key} {which}) AS former ON true"
+        f" WHERE {same} {which}) AS former ON true"
     )
 
 
@@ -235,7 +254,7 @@ def later_sql(former: str, now: str) -> str:
 
 def remove_sql(shape: Shape) -> str:
     """Return the statement that removes all rows of the keys in $1."""
-    return f"DELETE FROM {shape.relation} WHERE {quoted(shape.table.key)} = ANY($1::text[])"  # noqa: S608 - quoted names
+    return f"DELETE FROM {shape.relation} WHERE {key_sql(shape.table)} = ANY($1::text[])"  # noqa: S608 - quoted names
 
 
 def remove_hashed_sql(shape: Shape) -> str:
@@ -347,6 +366,8 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _text(shape: Shape, name: str) -> str:
+    if name in shape.table.blobs:
+        return f"encode({bytes_sql(shape.table, name)}, 'hex')"
     boolean = "::int" if shape.types[name] == "boolean" else ""
     return f"{quoted(name)}{boolean}::text"
 
@@ -376,7 +397,7 @@ def _new_rows(shape: Shape) -> str:
 
 
 def _content_names(shape: Shape) -> Sequence[str]:
-    return [name for name in shape.written if name != shape.table.key]
+    return [name for name in shape.written if name not in shape.table.key]
 
 
 def _contents(shape: Shape, row: str) -> str:

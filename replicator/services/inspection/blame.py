@@ -5,7 +5,7 @@ reads what the rows were before the first of these.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,8 +33,8 @@ from replicator.model.event import (
 from replicator.model.interval import Interval
 from replicator.model.observation import Observer
 from replicator.model.peek import EventSubject, kind_of, segment_name, subject_of
-from replicator.model.row import DEFAULT_RULES, Kind, Row, RowKey, Supervisor
-from replicator.ports import AuditRow, AuditTrail
+from replicator.model.row import DEFAULT_RULES, AuditRow, Kind, Row, RowKey, Supervisor
+from replicator.ports import AuditTrail
 from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
@@ -110,7 +110,7 @@ class Blamer:
             )
             for entry, after in found
         ]
-        audit, missing = await self._audit(subject.datasource, events)
+        audit, missing = await self._audit(subject.datasource, events, newest)
         return Blame(
             datasource=subject.datasource,
             count=newest.count,
@@ -155,17 +155,20 @@ class Blamer:
         return {key_of_event(event): event.row for event in found if isinstance(event, RowChanged)}
 
     async def _audit(
-        self, datasource: str, events: Sequence[Blamed]
+        self, datasource: str, events: Sequence[Blamed], newest: "_Newest"
     ) -> tuple[Sequence[AuditRow], str | None]:
+        """Return the requests of that time: those that the log keeps, and those of the source."""
         since = (events[0].after or events[0].envelope.time) - ASKED_BEFORE_MAX
         until = events[-1].envelope.time + CLOCK_SKEW_MAX
+        rows = [_audit_row(self._history.entry(record)) for record in newest.audit_records]
+        kept = {row.id: row for row in rows if row.is_about(datasource, since, until)}
         try:
             found = await self._trail.audit(
                 datasource, since=since, until=until, rows_max=AUDIT_ROWS_MAX
             )
         except (ConfigError, TransientError) as exc:
-            return (), str(exc)
-        return found, None
+            return _in_order(kept), None if newest.audit_kept else str(exc)
+        return _in_order(kept | {row.id: row for row in found}), None
 
 
 class _Subject:
@@ -195,8 +198,14 @@ class _Subject:
             case Kind.RULES | Kind.COMMIT | Kind.SUPERVISOR as kind:
                 found = subject_of(record) if self.has_controls else None
                 return found if found is not None and self._controls(kind, found.key) else None
+            case Kind.AUDIT:
+                return subject_of(record)
             case _:
                 return None
+
+    def mentions(self, record: Record) -> bool:
+        """Return whether a record's text has the subject's name."""
+        return self._text in record.data or orjson.dumps(self.datasource)[1:-1] in record.data
 
     def is_named(self, found: EventSubject) -> bool:
         """Return whether an event is about the subject alone, not about all datasources."""
@@ -225,6 +234,10 @@ class _Newest:
         self.found_records: deque[tuple[Record, datetime | None]] = deque(maxlen=limit)
         self.count = 0
         self.named_count = 0
+        self.audit_records: deque[Record] = deque(maxlen=AUDIT_ROWS_MAX)
+        self.audit_kept = False
+        """Whether the log keeps audit rows, of whatever subject."""
+        self._open_audit: deque[Record] = deque(maxlen=AUDIT_ROWS_MAX)
         self._subject = subject
         self._open: deque[Record] = deque(maxlen=limit)
         self._open_count = 0
@@ -232,6 +245,11 @@ class _Newest:
         self._last: datetime | None = None
 
     def see(self, found: EventSubject, record: Record) -> None:
+        if found.kind is Kind.AUDIT:
+            self.audit_kept = True
+            if not found.is_removal and self._subject.mentions(record):
+                self._open_audit.append(record)
+            return
         self._open.append(record)
         self._open_count += 1
         self._open_named_count += self._subject.is_named(found)
@@ -240,11 +258,13 @@ class _Newest:
         self.found_records.extend((record, self._last) for record in self._open)
         self.count += self._open_count
         self.named_count += self._open_named_count
+        self.audit_records.extend(self._open_audit)
         self._last = cut.closed.source_time
         self.discard()
 
     def discard(self) -> None:
         self._open.clear()
+        self._open_audit.clear()
         self._open_count = self._open_named_count = 0
 
 
@@ -264,6 +284,17 @@ class _LatestPerKey:
 
     def discard(self) -> None:
         self._open = {}
+
+
+def _audit_row(entry: Entry) -> AuditRow:
+    if isinstance(event := entry.event, RowChanged) and isinstance(event.row, AuditRow):
+        return event.row
+    raise CorruptionError(f"the record at offset {entry.offset} is not what its type says")
+
+
+def _in_order(rows: Mapping[int, AuditRow]) -> Sequence[AuditRow]:
+    found = sorted(rows.values(), key=lambda row: (row.created_date, row.id))
+    return found[-AUDIT_ROWS_MAX:]
 
 
 def _event(entry: Entry) -> RowEvent:

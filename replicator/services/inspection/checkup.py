@@ -3,6 +3,7 @@
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.checkpoint import TargetState
 from replicator.model.load_spec import Layout
+from replicator.model.row import Kind
 from replicator.ports import (
     CheckableLog,
     CheckableMetadata,
@@ -14,6 +15,7 @@ from replicator.ports import (
 from replicator.services.history.reader import History
 from replicator.services.inspection.copy_trial import CopyTrial, Sample
 from replicator.services.inspection.finding import Finding, failed
+from replicator.services.inspection.left_out import OptionalRows, left_out, optional_rows
 from replicator.services.inspection.trials import (
     effective,
     try_log,
@@ -42,12 +44,17 @@ class Checkup:
         self._log, self._history = log, history
         self._clock = clock
         self._samples: list[Sample] = []
+        self._optional: dict[Kind, OptionalRows] = {}
 
     async def source(self) -> list[Finding]:
         """Read every table in one snapshot, and one object of each load spec type."""
         found = await try_source_metadata(self._metadata, self._clock, whole=True)
         if not found[0].good:
             return found
+        try:
+            self._optional = await optional_rows(self._metadata)
+        except ReplicatorError as exc:
+            return [*found, failed("source metadata", exc)]
         return [
             *found,
             *await try_source_storage(
@@ -72,6 +79,14 @@ class Checkup:
     async def copies(self, trial: CopyTrial) -> list[Finding]:
         """Copy to a target by the real path; from the source what `source` has read before."""
         return await trial.run(self._storage, self._samples)
+
+    async def left_out(self, name: str, metadata: CheckableMetadata) -> list[Finding]:
+        """Name what `source` has found in tables that a target lacks."""
+        try:
+            kinds = (await metadata.columns()).keys()
+        except ReplicatorError as exc:
+            return [failed(f"target {name} metadata", exc)]
+        return [*left_out(f"target {name} metadata", self._optional, kinds)]
 
 
 async def try_target(

@@ -130,7 +130,13 @@ def datasources_of(entry: Entry) -> frozenset[str]:
             return _beginnings(key) if found is None else frozenset({found.datasource})
         case Kind.COMMIT | Kind.RULES | Kind.SUPERVISOR:
             return frozenset({key})
-        case Kind.CONFIG | Kind.SEGMENT_SCHEMA | Kind.INDEXING_STATE:
+        case (
+            Kind.CONFIG
+            | Kind.SEGMENT_SCHEMA
+            | Kind.INDEXING_STATE
+            | Kind.TABLE_DEFINITION
+            | Kind.AUDIT
+        ):
             return frozenset()
         case _:
             assert_never(kind)

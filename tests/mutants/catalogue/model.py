@@ -7,6 +7,15 @@ from tests.mutants.mutant import Mutant
 
 MODEL: Final[Sequence[Mutant]] = (
     Mutant(
+        name="properties-of-a-definition-do-not-count",
+        function="_word",
+        old="return value.hex() if isinstance(value, bytes) else str(value)",
+        new='return "" if isinstance(value, bytes) else str(value)',
+        loses="A table's properties in the catalog are changed, and no target hears of it.",
+        ring="unit",
+        tests="test_fingerprint.py",
+    ),
+    Mutant(
         name="event-is-believed-without-its-fingerprint",
         function="contribution",
         old="if fingerprint_of(told.key.kind, told.columns) != told.fingerprint:",
@@ -231,8 +240,8 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="payload-is-serialised-in-the-log",
         function="_row_to_json",
-        old="found[table.payload] = payload.decode()",
-        new="found[table.payload] = orjson.dumps(orjson.loads(payload)).decode()",
+        old="found[name] = payload.decode()",
+        new="found[name] = orjson.dumps(orjson.loads(payload)).decode()",
         loses="Payloads come back from the log in other bytes than the source's.",
         ring="unit",
         tests="test_applier.py -k byte_for_byte",

@@ -7,6 +7,15 @@ from tests.mutants.mutant import Mutant
 
 OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
+        name="blame-forgets-the-audit-rows-of-the-log",
+        function="_Newest.close",
+        old="self.audit_records.extend(self._open_audit)",
+        new="pass",
+        loses="Nobody knows who dropped the datasource once the source is gone.",
+        ring="unit",
+        tests="test_blame.py",
+    ),
+    Mutant(
         name="target-within-the-source",
         function="overlap",
         old="path[:shared] == other_path[:shared]",

@@ -33,6 +33,7 @@ from tests.builders import (
     segment_payload,
     segment_schema,
     supervisor,
+    table_definition,
 )
 
 SOURCE, TARGET = LocalLayout(root=ROOT), LocalLayout(root="/standby")
@@ -163,7 +164,7 @@ def test_config_entries_are_carried_by_name_only():
 
 
 @pytest.mark.parametrize(
-    "row", [segment_schema(), indexing_state()], ids=lambda r: type(r).__name__
+    "row", [segment_schema(), indexing_state(), table_definition()], ids=lambda r: type(r).__name__
 )
 def test_a_table_that_the_target_has_not_is_left_out(row: Row):
     """A target of an older release, or with the feature off, is still a good target."""

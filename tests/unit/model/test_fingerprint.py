@@ -19,6 +19,7 @@ from replicator.model.fingerprint import (
     text_columns,
 )
 from replicator.model.row import (
+    AuditRow,
     CommitMetadata,
     ConfigEntry,
     IndexingState,
@@ -29,6 +30,7 @@ from replicator.model.row import (
     Segment,
     SegmentSchema,
     Supervisor,
+    TableDefinition,
 )
 from tests.builders import ONE_OF_EACH, config_entry, segment
 
@@ -94,6 +96,31 @@ BY_HAND: list[tuple[Row, bytes]] = [
         ),
         b"indexing_state\x1fF\x1fc\x1fwiki\x1f1\x1f0\x1fu\x1f{}",
     ),
+    (
+        TableDefinition(
+            schemaname="druid",
+            name="wiki",
+            creationtime=1,
+            updatetime=2,
+            state="A",
+            tabletype="datasource",
+            properties=b"{}",
+            columns=b"[]",
+        ),
+        b"table_definition\x1fdruid\x1fwiki\x1f1\x1f2\x1fA\x1fdatasource\x1f7b7d\x1f[]",
+    ),
+    (
+        AuditRow(
+            id=7,
+            audit_key="wiki",
+            type="t",
+            author="a",
+            comment="",
+            created_date="c",
+            payload=b"{}",
+        ),
+        b"audit\x1f7\x1fwiki\x1ft\x1fa\x1f\x1fc\x1f{}",
+    ),
 ]
 
 
@@ -132,7 +159,9 @@ def test_each_column_counts(kind: Kind):
     row = ONE_OF_EACH[kind]
     for name in text_columns(kind):
         value = getattr(row, name)
-        other: Any = f"{value}x" if isinstance(value, str | None) else int(value) + 1
+        other: Any = value + b"x" if isinstance(value, bytes) else f"{value}x"
+        if isinstance(value, int):
+            other = int(value) + 1
         assert fingerprint(replace(row, **{name: other})) != fingerprint(row), name
 
 

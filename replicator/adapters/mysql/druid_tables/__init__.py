@@ -16,6 +16,22 @@ PREFIX: Final = "druid_"
 LAYOUTS: Final = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}
 """By `druid-<release>` or `druid-<release>-centralized`: the latter with
 `druid.centralizedDatasourceSchema.enabled=true`, which adds columns and a table."""
+CATALOG: Final = """
+CREATE TABLE druid_tableDefs (
+    schemaName VARCHAR(255) NOT NULL,
+    name VARCHAR(255) NOT NULL,
+    creationTime BIGINT NOT NULL,
+    updateTime BIGINT NOT NULL,
+    state CHAR(1) NOT NULL,
+    tableType VARCHAR(20) NOT NULL,
+    properties LONGBLOB,
+    columns LONGBLOB,
+    PRIMARY KEY (schemaName, name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"""
+"""The table of druid-catalog, as SQLCatalogManager.CREATE_TABLE has it in every release.
+
+It is made beside those of any release: without the extension no Druid looks at it, and with it the
+Coordinator takes it as it is."""
 _LET_DRUID: Final = (
     "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
     " run the command again"
@@ -33,7 +49,7 @@ def statements(release: str, *, centralized: bool) -> Sequence[str]:
     if name not in LAYOUTS:
         known = ", ".join(sorted(LAYOUTS))
         raise ConfigError(f"the tables of {name} are not known here ({known} are)", hint=_LET_DRUID)
-    return split(LAYOUTS[name].read_text(encoding="utf-8"))
+    return [*split(LAYOUTS[name].read_text(encoding="utf-8")), CATALOG]
 
 
 def split(text: str) -> Sequence[str]:

@@ -1,11 +1,8 @@
 package onejvm;
 
 import com.google.inject.Injector;
-import com.google.inject.Key;
-import com.google.inject.servlet.GuiceFilter;
 import java.io.IOException;
 import java.io.InputStream;
-import java.lang.reflect.Field;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,10 +18,6 @@ import org.apache.druid.guice.StartupInjectorBuilder;
 import org.apache.druid.java.util.common.lifecycle.Lifecycle;
 import org.apache.zookeeper.server.NIOServerCnxnFactory;
 import org.apache.zookeeper.server.ZooKeeperServer;
-import org.eclipse.jetty.server.Handler;
-import org.eclipse.jetty.server.Server;
-import org.eclipse.jetty.servlet.FilterHolder;
-import org.eclipse.jetty.servlet.ServletContextHandler;
 
 /**
  * Runs all of Druid's roles and their ZooKeeper in one JVM: {@code OneJvm CONF_DIR ZOOKEEPER_PORT ROLE...}
@@ -80,66 +73,33 @@ public final class OneJvm {
         return new CliCoordinator() {
           @Override
           public Lifecycle initLifecycle(Injector injector) {
-            return withOwnFilters(injector, super.initLifecycle(injector));
+            return OwnFilters.given(injector, super.initLifecycle(injector));
           }
         };
       case "broker":
         return new CliBroker() {
           @Override
           public Lifecycle initLifecycle(Injector injector) {
-            return withOwnFilters(injector, super.initLifecycle(injector));
+            return OwnFilters.given(injector, super.initLifecycle(injector));
           }
         };
       case "historical":
         return new CliHistorical() {
           @Override
           public Lifecycle initLifecycle(Injector injector) {
-            return withOwnFilters(injector, super.initLifecycle(injector));
+            return OwnFilters.given(injector, super.initLifecycle(injector));
           }
         };
       case "indexer":
         return new CliIndexer() {
           @Override
           public Lifecycle initLifecycle(Injector injector) {
-            return withOwnFilters(injector, super.initLifecycle(injector));
+            return OwnFilters.given(injector, super.initLifecycle(injector));
           }
         };
       default:
         throw new IllegalArgumentException(role);
     }
-  }
-
-  /**
-   * Gives every filter of a role's server that role's pipeline. Jetty makes the filters itself, and such a filter
-   * serves the injector of the JVM that came last, which it finds in a static field.
-   */
-  private static Lifecycle withOwnFilters(Injector injector, Lifecycle lifecycle) {
-    try {
-      Field pipeline = GuiceFilter.class.getDeclaredField("injectedPipeline");
-      pipeline.setAccessible(true);
-      Object own = pipeline.get(injector.getInstance(GuiceFilter.class));
-      Server server = (Server) injector.getInstance(keyOfServer(injector));
-      for (Handler handler : server.getChildHandlersByClass(ServletContextHandler.class)) {
-        for (FilterHolder holder : ((ServletContextHandler) handler).getServletHandler().getFilters()) {
-          if (holder.getFilter() instanceof GuiceFilter) {
-            pipeline.set(holder.getFilter(), own);
-          }
-        }
-      }
-      return lifecycle;
-    } catch (ReflectiveOperationException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  /** The indexer's server is bound under an annotation, those of the other roles are not. */
-  private static Key<?> keyOfServer(Injector injector) {
-    for (Key<?> key : injector.getBindings().keySet()) {
-      if (key.getTypeLiteral().getRawType() == Server.class && key.getAnnotationType() != null) {
-        return key;
-      }
-    }
-    return Key.get(Server.class);
   }
 
   private static void load(Properties properties, Path file) throws IOException {

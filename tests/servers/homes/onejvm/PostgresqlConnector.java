@@ -98,4 +98,14 @@ public class PostgresqlConnector extends SQLMetadataConnector {
     return state != null
         && (state.startsWith("08") || state.startsWith("53") || state.equals("40001"));
   }
+
+  /** Asked by releases from 34 on. */
+  public boolean isUniqueConstraintViolation(Throwable thrown) {
+    for (Throwable e = thrown; e != null; e = e.getCause()) {
+      if (e instanceof SQLException && "23505".equals(((SQLException) e).getSQLState())) {
+        return true;
+      }
+    }
+    return false;
+  }
 }

@@ -4,19 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from replicator.adapters.memory.metadata import ALL_COLUMNS
 from replicator.cli import log as listing
-from replicator.errors import ConfigError, NotFoundError
+from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.change import ChangeKind
 from replicator.model.event import Entry, Offset, key_of_event
 from replicator.model.interval import interval
 from replicator.model.peek import SegmentName, segment_name, subject_of
 from replicator.model.restore_point import ToOffset
-from replicator.model.row import Kind, RowKey, Segment, key_of
+from replicator.model.row import TABLES, AuditRow, Kind, RowKey, Segment, key_of
 from replicator.model.wire import encode
-from replicator.ports import AuditRow
 from replicator.services.inspection.blame import Blame, Blamer
 from replicator.services.inspection.log_listing import LogFilter, event_json
 from replicator.services.inspection.undeletion import Undeletion
+from replicator.services.verification.verifier import Level
 from tests.builders import (
     ONE_OF_EACH,
     VERSION,
@@ -184,6 +185,57 @@ async def test_a_source_that_shows_no_audit_rows_is_said_and_no_failure(
     monkeypatch.setattr(pipeline.source, "audit", denied)
     found = await blame(pipeline, WIKI.id)
     assert (len(found.events), found.audit_missing) == (3, "permission denied for druid_audit")
+
+
+AUDITED = {**ALL_COLUMNS, Kind.AUDIT: frozenset(TABLES[Kind.AUDIT].columns)}
+
+
+async def kept_audit() -> Pipeline:
+    """The log keeps audit rows; Druid removes one of them later, as it does with old ones."""
+    pipeline = await story()
+    pipeline.source.tables = AUDITED
+    pipeline.publish(
+        audited(1, "wiki", "2024-06-01T00:00:25.000Z"),
+        audited(2, "task", "2024-06-01T00:00:26.000Z", b'{"dataSource":"wiki"}'),
+        audited(3, "wikipedia", "2024-06-01T00:00:26.000Z"),
+        audited(4, "wiki", "2024-05-01T00:00:00.000Z"),
+    )
+    await pipeline.cut()
+    del pipeline.source.rows[RowKey(Kind.AUDIT, "1")]
+    await pipeline.cut()
+    return pipeline
+
+
+@pytest.mark.parametrize("source_is_there", [True, False])
+async def test_audit_rows_that_the_log_keeps_need_no_source(
+    monkeypatch: pytest.MonkeyPatch, source_is_there: bool
+):
+    async def away(*_: object, **__: object) -> list[AuditRow]:
+        raise TransientError("the region is gone")
+
+    pipeline = await kept_audit()
+    if not source_is_there:
+        monkeypatch.setattr(pipeline.source, "audit", away)
+    for name in (WIKI.id, "wiki"):
+        found = await blame(pipeline, name)
+        assert [row.id for row in found.audit] == [1, 2]
+        assert found.audit_missing is None
+
+
+async def test_the_same_request_of_log_and_source_is_told_once():
+    pipeline = await kept_audit()
+    pipeline.source.audited = [
+        audited(2, "task", "2024-06-01T00:00:26.000Z", b'{"dataSource":"wiki"}'),
+        audited(5, "wiki", "2024-06-01T00:00:24.000Z"),
+    ]
+    assert [row.id for row in (await blame(pipeline, WIKI.id)).audit] == [5, 1, 2]
+
+
+async def test_a_target_gets_no_audit_rows_and_is_equal_all_the_same():
+    pipeline = await kept_audit()
+    await pipeline.follow()
+    assert not [key for key in pipeline.target.rows if key.kind is Kind.AUDIT]
+    assert (await pipeline.verifier().verify(Level.ROWS)).is_good
 
 
 def test_the_text_of_an_event_says_what_it_speaks_of():

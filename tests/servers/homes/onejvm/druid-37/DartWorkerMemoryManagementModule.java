@@ -1,0 +1,10 @@
+package org.apache.druid.msq.dart.guice;
+
+import com.google.inject.Binder;
+import org.apache.druid.initialization.DruidModule;
+
+/** Stands where the multi-stage query engine would: it is not on Maven Central, and the roles name it. */
+public final class DartWorkerMemoryManagementModule implements DruidModule {
+  @Override
+  public void configure(Binder binder) {}
+}
