@@ -42,6 +42,7 @@ from replicator.app.target import (
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
+    HdfsStorageSettings,
     PromotionSettings,
     S3StorageSettings,
     Settings,
@@ -78,7 +79,7 @@ from replicator.services.retention.point_rotation import PointRotation
 from replicator.services.running.heart import Heart
 from replicator.services.standby.drain import Drain, OwnServices
 from replicator.services.standby.promoter import Promoter, Takeover
-from replicator.services.standby.skew import FolderNote, Skew, folder_notes, skew_of
+from replicator.services.standby.skew import FolderNote, Skew, folder_notes, lz4_notes, skew_of
 from replicator.services.store.archived_log import archived_gaps
 from replicator.services.store.druid_release import remember
 from replicator.services.store.points import StorePoints
@@ -394,6 +395,8 @@ class Application:
     def folders(self, name: str, skew: Skew) -> Sequence[FolderNote]:
         """Return what a target's release and its setting `unpacked` mean for folders."""
         storage = self.target(name).settings.deep_storage
+        if isinstance(storage, HdfsStorageSettings):
+            return lz4_notes(lz4=storage.lz4, release=skew.target)
         return folder_notes(
             storage.type,
             unpacked=isinstance(storage, FOLDED) and storage.unpacked,

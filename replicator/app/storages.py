@@ -229,7 +229,9 @@ def layout(settings: DeepStorageSettings) -> Layout:
                 container=settings.container, prefix=settings.prefix, packed=not settings.unpacked
             )
         case HdfsStorageSettings():
-            return HdfsLayout(filesystem=settings.filesystem, root=str(settings.root))
+            return HdfsLayout(
+                filesystem=settings.filesystem, root=str(settings.root), lz4=settings.lz4
+            )
         case _:
             assert_never(settings)
 

@@ -272,6 +272,11 @@ class HdfsStorageSettings(_RemoteStorage):
     """`druid.storage.storageDirectory`, without the file system."""
     filesystem: Annotated[str, Field(pattern=r"^(hdfs|viewfs)://[^/]+$")]
     """Start of new load specs: `hdfs://namenode:8020`, `hdfs://nameservice`, `viewfs://…`."""
+    lz4: bool = False
+    """Whether segments that the source packed by lz4 stay so, for a target of Druid 37 or later.
+
+    Without, they become zips, which every release reads. Set it before the first bytes are there.
+    """
     user: Name | None = None
     """User for an HDFS with simple authentication."""
     delegation_token_env: Name | None = None

@@ -80,6 +80,8 @@ FALLS_THROUGH = "fallThrough"
 DIM_VALUE_SET, NUMBERED = "dim_value_set", "numbered"
 NEW_IN_SEGMENTS = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
 """What not every release reads of a segment, as Druid writes it; samples are drawn by each."""
+SINGLE_FILE = "druid.segment"
+"""The one file of a segment of version 10 (#18880)."""
 FALLING = " with onCannotMatch fallThrough"
 BOUNDED = "with boundedStreamConfig"
 RANGEABLE = Trait(Sort.LOAD_SPEC, "with rangeable")

@@ -32,6 +32,8 @@ AREAS = frozenset({".replicator", OWN_AREA})
 
 TOMBSTONE = "tombstone"
 PACKED = "index.zip"
+LZ4 = "index.lz4"
+"""How the name of a segment ends that Druid 37 packed by lz4, in HDFS (#18982)."""
 KEY_BYTES_MAX = 1024
 """Longest key of S3 and Google, in bytes; Azure allows as many characters."""
 NAME_BYTES_MAX = 255
@@ -93,8 +95,13 @@ class LocalLayout:
         return _in_folder(self.root, path.removeprefix("file:"), path)
 
     def place(self, location: Location) -> Location:
-        """Return the same path, in a directory of its own; it stays packed or unpacked."""
+        """Return the same path, in a directory of its own; it stays packed or unpacked.
+
+        But for what is packed by lz4, which no LocalDataSegmentPuller reads.
+        """
         place = _placed(_separate(location))
+        if is_lz4(place):
+            place = Location(place.removesuffix(LZ4) + "index/")
         if (packed := _PACKED.search(place)) is not None and packed[1] not in {"zip", "gz"}:
             raise _unreadable(place, "local")
         return _short_names(place)
@@ -131,7 +138,7 @@ class S3Layout:
 
     def place(self, location: Location) -> Location:
         """Return the same key, packed unless it need not be."""
-        place = _pack(location) if self.packed else _separate(location)
+        place = _zipped(_pack(location) if self.packed else _separate(location))
         return _short_key(self.prefix, _readable(_placed(place), "s3_zip"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
@@ -169,7 +176,7 @@ class GoogleLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path, packed unless it need not be."""
-        place = _pack(location) if self.packed else _separate(location)
+        place = _zipped(_pack(location) if self.packed else _separate(location))
         return _short_key(self.prefix, _readable(_placed(place), "google"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
@@ -203,7 +210,7 @@ class AzureLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed unless it need not be."""
-        place = _pack(location) if self.packed else _separate(location)
+        place = _zipped(_pack(location) if self.packed else _separate(location))
         return _short_key(self.prefix, _readable(_without_colons(_placed(place)), "azure"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
@@ -227,6 +234,8 @@ class HdfsLayout:
     written here. The killer refuses unpacked segments, so they are packed.
     """
 
+    lz4: bool = False
+    """Whether what is packed by lz4 stays so, for releases from 37 on."""
     filesystem: str
     """`hdfs://host:8020` or `hdfs://nameservice`, as new load specs name it."""
     root: str
@@ -248,7 +257,8 @@ class HdfsLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed, in a directory of its own."""
-        return _short_names(_without_colons(_placed(_pack(location))))
+        place = _pack(location)
+        return _short_names(_without_colons(_placed(place if self.lz4 else _zipped(place))))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's HdfsDataSegmentPusher writes it."""
@@ -496,6 +506,16 @@ def _separate(location: Location) -> Location:
 def _pack(location: Location) -> Location:
     separate = _separate(location)
     return Location(separate.removesuffix("index/") + PACKED) if separate[-1] == "/" else separate
+
+
+def _zipped(location: Location) -> Location:
+    """Return the place of a segment's zip, where it is packed by lz4."""
+    return Location(location.removesuffix(LZ4) + PACKED) if is_lz4(location) else location
+
+
+def is_lz4(location: Location) -> bool:
+    """Return whether a segment is packed by lz4, whether it has a directory of its own or not."""
+    return location.endswith((f"/{LZ4}", f"_{LZ4}"))
 
 
 def _without_colons(location: Location) -> Location:

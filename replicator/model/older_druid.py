@@ -7,7 +7,7 @@ others. A target of which nobody knows the release is given everything as it is.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from replicator.model.known_since import (
     KNOWN,
     LZ4_SINCE,
     NUMBERED,
+    SINGLE_FILE,
     TRANSLATED_RULES,
     Fate,
     Known,
@@ -70,8 +71,7 @@ class OlderDruid:
         if str(written.get("path", "")).endswith(".lz4") and self.release < LZ4_SINCE:
             raise NewerReleaseError(
                 f"index.lz4 in HDFS is read since Druid {LZ4_SINCE.text}, and the target runs"
-                f" {self.release.text}: let the source write zips"
-                " (druid.storage.compressionFormat), and compact what it wrote"
+                f" {self.release.text}: set deep_storage.lz4 to false, and it becomes a zip"
             )
         if (found := _FOLDERS.get(str(written["type"]))) is None:
             return
@@ -83,6 +83,17 @@ class OlderDruid:
                 f" {'by no release yet' if since is None else f'since Druid {since.text}'}, and the"
                 f" target runs {self.release.text}: set deep_storage.unpacked to false"
             )
+
+    def files(self, names: Collection[str]) -> None:
+        """Refuse a segment that is made of files which the release cannot load.
+
+        Raises:
+            NewerReleaseError: it is one file, of version 10.
+        """
+        if self.release is None or SINGLE_FILE not in names:
+            return
+        if known := unknown_to(Trait(Sort.BINARY_VERSION, "10"), self.release):
+            raise _refused(known, self.release)
 
     def rules(self, payload: bytes) -> bytes:
         """Return rules as the release reads them; the same bytes where it does.

@@ -276,7 +276,7 @@ class Client:
         self, method: str, role: str, path: str, body: object = None, *, login: Login | None = None
     ) -> Any:
         """Send one request, as somebody else if that is said, and return what came back."""
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if (login := login or self.login) is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(*login)
         assert self._session is not None

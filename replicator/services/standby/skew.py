@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replicator.model.known_since import FOLDERS_SINCE, RANGEABLE, Trait, traits
+from replicator.model.known_since import FOLDERS_SINCE, LZ4_SINCE, RANGEABLE, Trait, traits
 from replicator.model.release import Release, release_of
 from replicator.model.row import TABLES, Kind, Segment, key_of
 from replicator.model.skew import Skewed, skewed
@@ -45,6 +45,19 @@ class FolderNote:
     good: bool
     text: str
     hint: str = ""
+
+
+def lz4_notes(*, lz4: bool, release: Release | None) -> Sequence[FolderNote]:
+    """Return what a target's release means for its setting `lz4` of a deep storage in HDFS."""
+    if not lz4 or release is None or release >= LZ4_SINCE:
+        return ()
+    return (
+        FolderNote(
+            good=False,
+            text=f"lz4 is true, and index.lz4 is read by Druid {LZ4_SINCE.text} and later",
+            hint="set it to false before the first bytes are there: they become zips",
+        ),
+    )
 
 
 def folder_notes(

@@ -38,7 +38,7 @@ from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.event import Entry, Offset, RowChanged
 from replicator.model.ledger import Offsets
-from replicator.model.load_spec import Layout, Location
+from replicator.model.load_spec import Layout, Location, is_lz4
 from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.row_mapping import RowMapping, check_segment, locate
@@ -51,6 +51,7 @@ from replicator.ports import (
     StoredObject,
 )
 from replicator.services.running.retry import Retry
+from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
@@ -142,6 +143,11 @@ class _Copy(NamedTuple):
     def unpacks(self) -> bool:
         """Whether a segment that was packed for its store becomes a folder again."""
         return self.target_location.endswith("/") and not self.source_location.endswith("/")
+
+    @property
+    def repacks(self) -> bool:
+        """Whether a segment that was packed by lz4 becomes a zip or a folder."""
+        return is_lz4(self.source_location) and not is_lz4(self.target_location)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +404,10 @@ class Copier:
 
     def _reading(self, copy: _Copy) -> tuple[DeepStorageReader, Location]:
         """Return the reader of a copy's bytes, and the location to read."""
+        if copy.repacks:
+            return Lz4Container(self._source_storage, bytes_max=copy.unpacked_max), unpacked(
+                copy.source_location
+            )
         if copy.unpacks:
             return Unpacking(self._source_storage, bytes_max=copy.unpacked_max), unpacked(
                 copy.source_location
@@ -408,15 +418,18 @@ class Copier:
         if self._backup is None:
             return
         receipt = await self._backup.storage.receipt(copy.source_location)
-        same = receipt is not None and (
-            receipt.packed == stored.objects
-            if copy.unpacks
-            else receipt.objects == stored.source_objects
-        )
-        if not same:
+        if receipt is None or not await self._is_of(copy, receipt, stored):
             raise CorruptionError(
                 f"the bytes of {copy.source_location} are not those of the backup's receipt"
             )
+
+    async def _is_of(self, copy: _Copy, receipt: Receipt, stored: Receipt) -> bool:
+        """Return whether what was stored is what a backup's receipt says of its copy source."""
+        if copy.repacks:  # no receipt tells what is inside
+            return receipt.objects == await self._source_storage.check(copy.source_location)
+        if copy.unpacks:
+            return receipt.packed == stored.objects
+        return receipt.objects == stored.source_objects
 
     async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
         """Return whether the source's objects are still those that were copied.

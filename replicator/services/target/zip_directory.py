@@ -8,25 +8,34 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+from replicator.errors import NewerReleaseError
+from replicator.model.known_since import SINGLE_FILE
 from replicator.model.load_spec import Location
+from replicator.model.older_druid import OlderDruid
 from replicator.ports import DeepStorageReader, StoredObject
 
 TAIL_BYTES = 256 << 10
 """Number of bytes read from a zip's end; a directory of a thousand columns takes 100 KB."""
 LOCAL_HEADER_BYTES = 30
 """Length of the header before each file's bytes, without the file's name."""
-SINGLE_FILE = "druid.segment"
 NEEDED = frozenset({"version.bin", "meta.smoosh"})
 
 
 async def fault_in_zip(
-    storage: DeepStorageReader, location: Location, stored: StoredObject
+    storage: DeepStorageReader, location: Location, stored: StoredObject, druid: OlderDruid
 ) -> str | None:
-    """Return what is wrong with a packed segment; None if it is whole. Costs one short read."""
+    """Return what is wrong with a packed segment; None if it is whole and this Druid can load it.
+
+    Costs one short read.
+    """
     try:
         names = {entry.filename for entry in await entries_of_zip(storage, location, stored)}
     except (zipfile.BadZipFile, ValueError) as exc:
         return f"its directory of contents cannot be read: {exc}"
+    try:
+        druid.files(names)
+    except NewerReleaseError as exc:
+        return str(exc)
     if SINGLE_FILE in names or names >= NEEDED:
         return None
     return f"it has no {' and no '.join(sorted(NEEDED - names))}"

@@ -18,13 +18,14 @@ from replicator.errors import (
 )
 from replicator.model.checkpoint import Checkpoint, TargetState
 from replicator.model.extent import Extent
-from replicator.model.load_spec import Location
+from replicator.model.load_spec import Location, is_lz4
 from replicator.model.observation import ObjectCopied, Progress
 from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, SegmentReplacer
 from replicator.services.running.retry import Retry
 from replicator.services.store.restore_lease import RestoreLeases
 from replicator.services.target.copier import Backup, Copier, Uncopied
 from replicator.services.target.executor import Executor
+from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.reconciler import (
     Reconciliation,
     refuse_other_log,
@@ -93,6 +94,8 @@ class RepairSource:
     def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
         """Return the reader and the location to read: a packed folder is read out of its zip."""
         location = self.location(damaged)
+        if _repacks(damaged, location):
+            return Lz4Container(self.reader), unpacked(location)
         if _unpacks(damaged, location):
             return Unpacking(self.reader), unpacked(location)
         return self.reader, location
@@ -111,13 +114,24 @@ class RepairSource:
             receipt = await self.backup.storage.receipt(location)
             if receipt is None:
                 raise MissingObjectError(f"{location} is not whole at the other target either")
-            if found != (receipt.packed if _unpacks(damaged, location) else receipt.objects):
+            if not await self._is_of(damaged, receipt, found):
                 raise CorruptionError(f"{location} is altered at the other target too")
         return found
+
+    async def _is_of(self, damaged: Damaged, receipt: Receipt, found: tuple[Checked, ...]) -> bool:
+        """Return whether what was read is what the other target's receipt says."""
+        location = self.location(damaged)
+        if _repacks(damaged, location):  # no receipt tells what is inside
+            return receipt.objects == await self.reader.check(location)
+        return found == (receipt.packed if _unpacks(damaged, location) else receipt.objects)
 
 
 def _unpacks(damaged: Damaged, location: Location) -> bool:
     return damaged.location.endswith("/") and not location.endswith("/")
+
+
+def _repacks(damaged: Damaged, location: Location) -> bool:
+    return is_lz4(location) and not is_lz4(damaged.location)
 
 
 class Repairer:

@@ -12,6 +12,7 @@ from replicator.errors import (
     CorruptionError,
     MalformedRowError,
     MissingObjectError,
+    NewerReleaseError,
     NotFoundError,
     UnreadableObjectError,
 )
@@ -276,6 +277,7 @@ class Verifier:
             verification.damage(looked, f"object {location} is missing or not whole")
             return
         verification.size_bytes += sum(stored.size_bytes for stored in receipt.objects)
+        self._require_read(looked, receipt, verification)
         try:
             if extent.structure and location.endswith(".zip"):
                 await self._structure(location, verification)
@@ -283,6 +285,15 @@ class Verifier:
                 await self._checksums(looked, receipt, verification, extent)
         except (MissingObjectError, UnreadableObjectError) as exc:
             verification.damage(looked, str(exc))
+
+    def _require_read(self, looked: _Looked, receipt: Receipt, verification: Verification) -> None:
+        """Add a finding if the target's Druid is too old for what is stored at a location."""
+        druid, location = self._mapping.druid, looked.location
+        try:
+            druid.load_spec(self._mapping.target.load_spec(location))
+            druid.files({stored.name for stored in receipt.source_objects})
+        except NewerReleaseError as exc:
+            verification.add(f"object {location} cannot be loaded: {exc}")
 
     async def _checksums(
         self, looked: _Looked, receipt: Receipt, verification: Verification, extent: Extent
@@ -307,7 +318,9 @@ class Verifier:
 
     async def _structure(self, location: Location, verification: Verification) -> None:
         for stored in await self._storage.objects(location):
-            if (fault := await fault_in_zip(self._storage, location, stored)) is not None:
+            if (
+                fault := await fault_in_zip(self._storage, location, stored, self._mapping.druid)
+            ) is not None:
                 verification.add(f"object {location} is no segment: {fault}")
 
     def _looked(self, entry: Entry) -> _Looked | None:

@@ -10,6 +10,8 @@ import pytest
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.extent import Extent, windows
 from replicator.model.load_spec import Location
+from replicator.model.older_druid import OlderDruid
+from replicator.model.release import Release
 from replicator.services.target.zip_directory import TAIL_BYTES, fault_in_zip
 from replicator.services.verification.verifier import Level
 from tests.builders import segment
@@ -82,6 +84,20 @@ async def test_a_packed_segment_is_looked_into(data: bytes, fault: str | None):
     storage = MemoryDeepStorage()
     storage.stored[ZIP] = {"": data}
     (stored,) = await storage.objects(ZIP)
-    found = await fault_in_zip(storage, ZIP, stored)
+    found = await fault_in_zip(storage, ZIP, stored, OlderDruid())
     assert (found is None) == (fault is None)
     assert fault is None or (found is not None and fault in found)
+
+
+@pytest.mark.parametrize(("release", "reads"), [(33, False), (35, False), (36, True), (None, True)])
+async def test_a_zip_that_the_targets_druid_is_too_old_for_is_named(
+    release: int | None, reads: bool
+):
+    """Its bytes are equal, and no Historical of that release could load it."""
+    storage = MemoryDeepStorage()
+    storage.stored[ZIP] = {"": packed({"druid.segment": b"V10"})}
+    (stored,) = await storage.objects(ZIP)
+    druid = OlderDruid(release=None if release is None else Release(release))
+    found = await fault_in_zip(storage, ZIP, stored, druid)
+    assert (found is None) is reads
+    assert found is None or "segments of version 10" in found

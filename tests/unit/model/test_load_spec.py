@@ -269,9 +269,23 @@ def test_what_is_not_plainly_the_same_file_system_is_refused(layout: Layout, pat
         layout.locate({"type": "hdfs", "path": path})
 
 
-@pytest.mark.parametrize("place", [f"{BASIC}/0_index.lz4", f"{BASIC}/0/index.tar.lz4"])
-def test_a_local_druid_reads_folders_zips_and_gz_only(place: str):
-    """HdfsDataSegmentPuller knows lz4 since 37, LocalDataSegmentPuller does not."""
+@pytest.mark.parametrize("place", [f"{BASIC}/0_index.lz4", f"{BASIC}/0/index.lz4"])
+@pytest.mark.parametrize("to", CLOUDS)
+def test_what_druid_37_packed_by_lz4_becomes_what_all_releases_read(to: str, place: str):
+    """HdfsDataSegmentPuller knows lz4 since 37, no other puller does."""
+    wanted = "0/index/" if to == "local" else "0/index.zip"
+    assert CLOUDS[to].place(Location(place)) == f"{BASIC}/{wanted}"
+
+
+@pytest.mark.parametrize("place", [f"{BASIC}/0_index.lz4", f"{BASIC}/0/index.lz4"])
+def test_in_hdfs_lz4_stays_lz4_where_that_is_wished(place: str):
+    layout = HdfsLayout(filesystem="hdfs://nn", root="/druid", lz4=True)
+    assert layout.place(Location(place)) == f"{BASIC}/0/index.lz4"
+    assert layout.place(Location(f"{BASIC}/0_index.zip")) == f"{BASIC}/0/index.zip"
+
+
+def test_a_local_druid_reads_folders_zips_and_gz_only():
+    place = f"{BASIC}/0/index.tar.lz4"
     with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 'loc"):
         LAYOUT.place(Location(place))
     assert CLOUDS["hdfs"].place(Location(place)).startswith(f"{BASIC}/0/index.")
