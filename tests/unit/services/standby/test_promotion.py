@@ -16,7 +16,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.cluster_config import Configuration
+from replicator.model.cluster_config import Configuration, Wishes
 from replicator.model.load_rules import LoadRules
 from replicator.model.older_druid import OlderDruid
 from replicator.model.promotion import (
@@ -33,7 +33,13 @@ from replicator.model.promotion import (
 from replicator.model.release import Release
 from replicator.model.row import ConfigEntry, Kind, Row, RowKey, Rules, Supervisor, key_of
 from replicator.ports import Freshness
-from replicator.services.standby.promoter import ALL, Promoter, Takeover, refuse_moving_source
+from replicator.services.standby.promoter import (
+    ALL,
+    Promoter,
+    PromotionPlan,
+    Takeover,
+    refuse_moving_source,
+)
 from tests.builders import commit, config_entry, json_bytes, rules, segment, supervisor
 from tests.unit.pipeline import SOURCE, Pipeline
 
@@ -539,6 +545,75 @@ async def test_a_promotion_asks_for_each_of_many_supervisors_a_few_times():
     await run(pipeline, overlord)
     assert len(overlord.posts) == many + 1
     assert overlord.asked < 8 * many
+
+
+SUPERVISORS, RULES, USERS = 200, 500, 1000
+USERS_OF = "basic_authentication_Basic_users"
+
+
+def users(count: int, *, own: str | None = None) -> ConfigEntry:
+    names = [f"user{number:04d}" for number in range(count)] + ([own] if own else [])
+    found = {name: {"name": name, "credentials": {"salt": name, "hash": name}} for name in names}
+    return config_entry(USERS_OF, payload=json_bytes(found))
+
+
+async def large() -> Pipeline:
+    """A standby of a cluster with many of all that a promotion looks at."""
+    pipeline = await followed(
+        *(spec(f"s{number:03d}") for number in range(SUPERVISORS - 1)),
+        *(rules(f"d{number:03d}", payload=json_bytes([DROP, LOAD])) for number in range(RULES)),
+        users(USERS),
+    )
+    pipeline.target.rows[RowKey(Kind.CONFIG, USERS_OF)] = users(0, own="druid_system")
+    return pipeline
+
+
+async def test_a_large_cluster_is_planned_by_a_few_looks_and_no_question_for_each_row():
+    """What costs time are round trips: their number does not grow with the cluster."""
+    looks: list[int] = []
+    plans: list[PromotionPlan] = []
+    wishes = Takeover(wishes=Wishes(security=True))
+    for pipeline in (await followed(spec("s000")), await large()):
+        snapshot, count_ = pipeline.target.snapshot, count()
+
+        def counted(snapshot: Any = snapshot, count_: Any = count_) -> Any:
+            next(count_)
+            return snapshot()
+
+        pipeline.target.snapshot = counted  # type: ignore[method-assign]
+        overlord = Overlord({"0": "42"})
+        plans.append(await promoter(pipeline, overlord, takeover=wishes).plan(chosen=None))
+        assert (overlord.asked, overlord.posts) == (0, [])
+        looks.append(next(count_))
+    assert looks[0] == looks[1] < 5
+    plan = plans[-1]
+    assert len(plan.resumptions) == SUPERVISORS
+    assert plan.rules is not None
+    assert len(plan.rules) == RULES + 1
+    assert plan.configuration is not None
+    (merged,) = [row for row in plan.configuration.rows if row.name == USERS_OF]
+    assert len(json.loads(merged.payload)) == USERS + 1
+    assert "druid_system" in json.loads(merged.payload)
+
+
+@pytest.mark.parametrize("posted", [SUPERVISORS // 2])
+async def test_one_of_a_large_cluster_that_is_interrupted_starts_no_supervisor_twice(posted: int):
+    pipeline = await large()
+    overlord = Overlord({"0": "42"})
+
+    async def breaks(spec: bytes) -> None:
+        if len(overlord.posts) == posted:
+            raise Crash
+        await Overlord.supervise(overlord, spec)
+
+    overlord.supervise = breaks  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        await run(pipeline, overlord)
+    del overlord.supervise
+    await run(pipeline, overlord)
+    assert len(overlord.posts) == SUPERVISORS
+    assert len(set(overlord.posts)) == SUPERVISORS
+    assert overlord.asked < 8 * SUPERVISORS
 
 
 # ------------------------------------------------------------ supervisors, as Druid's classes write
