@@ -107,6 +107,38 @@ async def test_bytes_and_receipts_are_locked_from_the_beginning(
         assert await target.receipt(place) is not None
 
 
+async def hidden(s3: S3, bucket: str, target: S3Storage, place: Location) -> None:
+    """Remove an object as a console does, which leaves a delete marker over its versions."""
+    async with s3_client(s3_service(s3_address(s3.url, bucket))) as client:
+        await client.delete_object(Bucket=bucket, Key=target.key(place))
+    assert await target.receipt(place) is None
+
+
+@pytest.mark.parametrize("place", [ONE, LARGE])
+async def test_what_somebody_removed_is_stored_again_over_the_marker(
+    s3: S3, bucket: str, target: S3Storage, place: Location
+):
+    """versitygw takes a marker for an object (412), Amazon documents success."""
+    await put(target, place)
+    await hidden(s3, bucket, target, place)
+    await put(target, place)
+    assert await target.check(place) == checked(CONTENTS[place])
+    assert await target.receipt(place) is not None
+    with pytest.raises(RefusedError, match="other bytes"):
+        await target.put(place, await Origin({"": b"another"}).copy_source(place))
+
+
+@pytest.mark.parametrize("place", [ONE, LARGE])
+async def test_what_somebody_removed_can_be_mended(
+    s3: S3, bucket: str, target: S3Storage, place: Location
+):
+    await put(target, place)
+    truth = await target.receipt(place)
+    await hidden(s3, bucket, target, place)
+    await target.replace(place, await Origin(CONTENTS[place]).copy_source(place), truth)
+    assert await target.check(place) == checked(CONTENTS[place])
+
+
 async def test_the_server_itself_refuses_to_remove_a_locked_version(
     s3: S3, bucket: str, target: S3Storage
 ):

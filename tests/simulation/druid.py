@@ -21,6 +21,7 @@ from replicator.model.row import (
     Rules,
     Segment,
     Supervisor,
+    TableDefinition,
     key_of,
 )
 from replicator.model.versions import TRANSACTIONS_MAX
@@ -52,6 +53,8 @@ class Druid:
             self.ingest: 5,
             self.overwrite: 2,
             self.append_and_replace: 1,
+            self.minor_compaction: 1,
+            self.append_beside_a_replace: 0.5,
             self.tombstone: 1,
             self.mark: 3,
             self.rewrite_payload: 1,
@@ -110,6 +113,52 @@ class Druid:
                 upgraded_from=root.id,
             )
             for number, root in enumerate(chosen)
+        )
+
+    def minor_compaction(self) -> None:
+        """A day gets a new version, and most of it by metadata alone (Druid 37, #19059).
+
+        What is compacted already keeps its bytes: another id, another partition, the same load
+        spec. Done again and again, many rows share one place.
+        """
+        used = [row for row in self._segments() if row.used and _path(row)]
+        if not used:
+            return
+        victim = self._rng.choice(used)
+        day = [row for row in used if (row.datasource, row.start) == _day_of(victim)]
+        fresh, kept = day[:1], day[1:]
+        if self._rng.random() < 0.5:
+            fresh, kept = [], day
+        version, at = self._now(), DAYS.index(victim.start)
+        rows = [self._new(victim.datasource, at, version, number) for number in range(len(fresh))]
+        rows += [
+            self._upgraded(row, version, number) for number, row in enumerate(kept, start=len(rows))
+        ]
+        gone = [replace(row, used=False, used_status_last_updated=self._now()) for row in day]
+        self._commit([*rows, *gone])
+
+    def append_beside_a_replace(self) -> None:
+        """What is appended while a day is replaced is there in both versions at once."""
+        upgraded = [row for row in self._segments() if row.used and row.upgraded_from_segment_id]
+        if not upgraded:
+            return
+        row = self._rng.choice(upgraded)
+        number = 100 + next(self._numbers)
+        added = self._new(row.datasource, DAYS.index(row.start), "2026-01-01", number)
+        added = replace(added, used=self._rng.random() < 0.5)
+        self._commit([added, self._upgraded(added, row.version, number)])
+
+    def _upgraded(self, row: Segment, version: str, number: int) -> Segment:
+        """Return a row of another version and partition over the bytes of a row."""
+        payload = json.loads(row.payload)
+        return self._row(
+            row.datasource,
+            DAYS.index(row.start),
+            version,
+            number,
+            payload["loadSpec"],
+            payload["size"],
+            upgraded_from=row.upgraded_from_segment_id or row.id,
         )
 
     def tombstone(self) -> None:
@@ -230,11 +279,25 @@ class Druid:
             ),
             ConfigEntry(name="lookupsConfig", payload=b"%d" % number),
             ConfigEntry(name="coordinator.config", payload=b"%d" % number),
+            TableDefinition(
+                schemaname="druid",
+                name=self._datasource(),
+                creationtime=1,
+                updatetime=number,
+                state="A",
+                tabletype="datasource",
+                properties=b"{}",
+                columns=b"[%d]" % number,
+            ),
         ]
         self._commit([self._rng.choice(rows)])
         if self._rng.random() < 0.2:
             key = self._rng.choice(
-                [RowKey(Kind.RULES, "wiki"), RowKey(Kind.CONFIG, "lookupsConfig")]
+                [
+                    RowKey(Kind.RULES, "wiki"),
+                    RowKey(Kind.CONFIG, "lookupsConfig"),
+                    RowKey(Kind.TABLE_DEFINITION, "druid.wiki"),
+                ]
             )
             self.metadata.rows.pop(key, None)
 
@@ -340,6 +403,10 @@ class Druid:
 
     def _now(self) -> str:
         return self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _day_of(row: Segment) -> tuple[str, str]:
+    return row.datasource, row.start
 
 
 def _path(row: Segment) -> str:

@@ -290,8 +290,13 @@ class ObjectStorage(ObjectStorageReader):
             checksum = await sha256_of(data)
             receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
             metadata = metadata_of(location, receipt) if self._bucket.keeps_metadata else None
-            if not await self._bucket.create(self.key(location), data, metadata):
-                return await self._confirm(location, receipt)
+            key = self.key(location)
+            if not await self._bucket.create(key, data, metadata):
+                if await self._bucket.stat(key) is not None:
+                    return await self._confirm(location, receipt)
+                # a server that takes a delete marker for an object (versitygw 1.8.0)
+                await self._bucket.replace(key, data, retained=True)
+                metadata = None
         if metadata is None:
             await self._receipts.keep(location, receipt)
         return receipt

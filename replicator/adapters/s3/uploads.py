@@ -76,13 +76,32 @@ class S3Uploads:
         try:
             sending = _Sending(client, self._service.bucket, key, upload, self._pace)
             checksum = await self._send(sending, contents)
-            with self.translated(f"cannot complete the upload of {key}"):
-                await sending.complete()
+            await self._complete(client, sending, key)
         except (CorruptionError, MissingObjectError, FileExistsError):
             await self._give_up(client, key, upload)
             raise
         (await self._unfinished(client)).pop(key, None)
         return checksum
+
+    async def _complete(self, client: "S3Client", sending: "_Sending", key: str) -> None:
+        """Make an object visible, if none is there.
+
+        Some servers (versitygw 1.8.0) take a delete marker for an object: what was removed from a
+        bucket with versions could never be stored again. What nobody can see is written over.
+        """
+        doing = f"cannot complete the upload of {key}"
+        try:
+            with self.translated(doing):
+                await sending.complete()
+        except FileExistsError:
+            try:
+                with self.translated(f"cannot look at {key}"):
+                    await client.head_object(Bucket=self._service.bucket, Key=key)
+            except MissingObjectError:
+                with self.translated(doing):
+                    await sending.complete(over=True)
+                return
+            raise
 
     @property
     def region(self) -> str:
@@ -289,8 +308,9 @@ class _Sending:
             )
         self._done(number, sent["ETag"], crc)
 
-    async def complete(self) -> None:
-        """Make the object visible, if there is none and all bytes arrived."""
+    async def complete(self, *, over: bool = False) -> None:
+        """Make the object visible, if all bytes arrived and, but for `over`, none is there."""
+        condition: dict[str, Any] = {} if over else {"IfNoneMatch": "*"}
         await self._pace.request()
         await self._client.complete_multipart_upload(
             Bucket=self._bucket,
@@ -299,7 +319,7 @@ class _Sending:
             MultipartUpload={"Parts": [self._parts[n] for n in sorted(self._parts)]},
             ChecksumCRC64NVME=crc_text(self._crc),
             ChecksumType="FULL_OBJECT",
-            IfNoneMatch="*",
+            **condition,
         )
 
     def _done(self, number: int, etag: str, crc: str) -> None:

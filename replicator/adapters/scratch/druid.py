@@ -10,6 +10,7 @@ would act by today's clock.
 import asyncio
 import re
 import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from replicator.adapters.postgresql.session import Database, connect
 from replicator.adapters.scratch.ports import free_ports
 from replicator.adapters.scratch.process import DependentProcess
 from replicator.errors import ConfigError, TransientError
+from replicator.model.release import Release, release_of
 from replicator.ports import Availability, RunningDruid
 
 HOST = "127.0.0.1"
@@ -39,6 +41,10 @@ ZOOKEEPER_HEAP_BYTES_MAX = 128 * MIB
 MAIN = ("org.apache.druid.cli.Main", "server")
 ZOOKEEPER = "org.apache.zookeeper.server.ZooKeeperServerMain"
 SERVICES = re.compile(r"druid-services-(.+)\.jar")
+JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
+JAVA_NEEDED: Mapping[Release, int] = {Release(38): 21}
+"""Oldest Java by the release since which it is needed (38.0.0's release notes)."""
+JAVA_TIMEOUT_S = 30.0
 OPENED = (
     "java.base/java.io", "java.base/java.lang", "java.base/java.nio", "java.base/sun.nio.ch",
     "java.base/jdk.internal.ref", "jdk.management/com.sun.management.internal",
@@ -97,7 +103,30 @@ class Distribution:
                 f"drill.druid.home is {self.home}, and it has no lib/druid-services-*.jar",
                 hint="name the folder that Druid's download was unpacked to: bin and lib are in it",
             )
+        self._require_java(found[0])
         return found[0]
+
+    def _require_java(self, release: str) -> None:
+        """Refuse a Java that this release does not run on, before anything is restored for it."""
+        said = release_of(release)
+        needed = [java for since, java in JAVA_NEEDED.items() if said is not None and said >= since]
+        if not needed:
+            return
+        with translated(f"ask {self.java} for its version"):
+            told = subprocess.run(  # noqa: S603 - the configured Java
+                [self.java, "-version"],
+                capture_output=True,
+                check=False,
+                text=True,
+                timeout=JAVA_TIMEOUT_S,
+            )
+        major = JAVA_VERSION.search(told.stderr + told.stdout)
+        if major is not None and int(major[1]) < max(needed):
+            raise ConfigError(
+                f"drill.druid.java names {self.java!r}, which is Java {major[1]}, and Druid"
+                f" {release} needs {max(needed)} or newer",
+                hint="install that, and name its bin/java",
+            )
 
 
 class ScratchProcesses:

@@ -131,6 +131,8 @@ class Promoter:
         self._takeover = takeover
         self._seen: dict[str, SupervisorState] = {}
         """Supervisors that were seen to go on where they must; they are not asked for again."""
+        self._posted: set[str] = set()
+        """Supervisors whose specs were sent; a Druid may take them over a while later."""
         self._source = source
         self._target = target
         self._history = history
@@ -201,6 +203,7 @@ class Promoter:
         """
         step: Step = Fence()
         self._seen.clear()
+        self._posted.clear()
         clock, progress = asyncio.get_running_loop().time, 0
         try:
             async with asyncio.timeout(self._resume_timeout_s) as limit:
@@ -225,18 +228,23 @@ class Promoter:
             case Fence():
                 return await self._fence(plan)
             case Start(resumptions):
+                if self._posted.issuperset(one.id for one in resumptions):
+                    await self._wait(resumptions[0], "it is suspended all the same")
                 for one in resumptions:
                     await self._druid.supervise(one.spec)
+                    self._posted.add(one.id)
             case Await(resumption):
-                what = f"resume supervisor {resumption.id}"
-                reason = "its tasks are not there yet"
-                self._observer(Waiting(what=what, reason=reason, delay_s=POLL_S))
-                await asyncio.sleep(POLL_S)
+                await self._wait(resumption, "its tasks are not there yet")
             case Halt(resumption, found):
                 await self._halt(plan, resumption, found)
             case _:
                 assert_never(step)
         return plan
+
+    async def _wait(self, resumption: Resumption, reason: str) -> None:
+        what = f"resume supervisor {resumption.id}"
+        self._observer(Waiting(what=what, reason=reason, delay_s=POLL_S))
+        await asyncio.sleep(POLL_S)
 
     async def _look(self, plan: PromotionPlan) -> Step:
         checkpoint = (await self._metadata.state(self._source)).checkpoint

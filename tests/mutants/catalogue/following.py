@@ -411,11 +411,20 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-believes-a-rotten-backup",
         function="Copier._compare_receipts",
-        old="if not same:",
+        old="if receipt is None or not await self._is_of(copy, receipt, stored):",
         new="if False:",
         loses="A restore spreads bytes that have rotted in the backup, with good new receipts.",
         ring="unit",
         tests="test_drills.py",
+    ),
+    Mutant(
+        name="damaged-block-of-lz4-is-believed",
+        function="_Blocks.read",
+        old="if _checksum(data) != checksum:",
+        new="if False:",
+        loses="A segment whose container was damaged is packed anew with good checksums.",
+        ring="unit",
+        tests="test_lz4_container.py",
     ),
     Mutant(
         name="copier-adopts-what-changed",

@@ -304,7 +304,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="repair-believes-a-rotten-origin",
         function="RepairSource.checked",
-        old="if found != (receipt.packed if _unpacks(damaged, location) else receipt.objects):",
+        old="if not await self._is_of(damaged, receipt, found):",
         new="if False:",
         loses="Bytes that have rotted at the other target too are copied as right ones.",
         ring="unit",

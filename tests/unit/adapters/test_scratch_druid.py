@@ -63,6 +63,34 @@ def test_a_java_that_is_not_there_is_refused_by_name(tmp_path: Path):
         _ = distribution(tmp_path, java="no-such-java").release
 
 
+OLD_JAVA = """echo 'openjdk version "17.0.9" 2023-10-17' >&2"""
+NEW_JAVA = """echo 'openjdk version "21" 2023-09-19' >&2"""
+
+
+@pytest.mark.parametrize(
+    ("release", "script", "fits"),
+    [
+        ("37.0.0", OLD_JAVA, True),
+        ("38.0.0", OLD_JAVA, False),
+        ("38.0.0", NEW_JAVA, True),
+        ("38.0.1", """echo 'java version "1.8.0_392"' >&2""", False),
+        ("38.0.0", "echo something else", True),
+    ],
+)
+def test_a_java_that_the_release_does_not_run_on_is_refused(
+    tmp_path: Path, release: str, script: str, *, fits: bool
+):
+    """Before it was found out by a drill that had restored everything."""
+    found = distribution(tmp_path, java=java(tmp_path, script))
+    lib = tmp_path / "home" / "lib"
+    (lib / "druid-services-33.0.0.jar").rename(lib / f"druid-services-{release}.jar")
+    if fits:
+        assert found.release == release
+        return
+    with pytest.raises(ConfigError, match=rf"Druid {release} needs 21"):
+        _ = found.release
+
+
 @pytest.mark.usefixtures("_no_orders")
 async def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path):
     script = 'case "$*" in *historical*) echo "no such option"; exit 3;; esac; exec sleep 60'

@@ -18,6 +18,7 @@ from replicator.errors import (
 )
 from replicator.model.cluster_config import Configuration, Wishes
 from replicator.model.load_rules import LoadRules
+from replicator.model.observation import Waiting
 from replicator.model.older_druid import OlderDruid
 from replicator.model.promotion import (
     Await,
@@ -545,6 +546,23 @@ async def test_a_promotion_asks_for_each_of_many_supervisors_a_few_times():
     await run(pipeline, overlord)
     assert len(overlord.posts) == many + 1
     assert overlord.asked < 8 * many
+
+
+async def test_a_spec_that_is_taken_over_later_is_not_sent_again_and_again():
+    """Druid 38 may keep a spec without a restart (#19541); what it does by then is asked for."""
+    pipeline, overlord = await followed(), Overlord({"0": "42"})
+    overlord.specs["wiki"] = json.loads(spec("wiki", suspended=True).payload)
+
+    async def keeps(spec: bytes) -> None:
+        overlord.posts.append("wiki")
+        if len(overlord.posts) == 5:
+            overlord.specs["wiki"] = json.loads(spec)
+
+    overlord.supervise = keeps  # type: ignore[method-assign]
+    await run(pipeline, overlord)
+    assert not overlord.specs["wiki"]["suspended"]
+    waits = [one.reason for one in pipeline.seen if isinstance(one, Waiting)]
+    assert waits.count("it is suspended all the same") == 4
 
 
 SUPERVISORS, RULES, USERS = 200, 500, 1000
