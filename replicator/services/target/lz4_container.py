@@ -44,7 +44,7 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Contents:
+class _Container:
     """What one container holds, found by reading it once: 16 bytes for each block."""
 
     stored: StoredObject
@@ -65,7 +65,7 @@ class Lz4Container:
 
     def __init__(self, storage: DeepStorageReader, *, bytes_max: int | None = None) -> None:
         self._storage, self._bytes_max = storage, bytes_max
-        self._known: dict[Location, _Contents] = {}
+        self._known: dict[Location, _Container] = {}
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         """Return the files in the container at a location that `unpacked` gave, sorted by name.
@@ -114,7 +114,7 @@ class Lz4Container:
             checksum.update(piece)
         return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum.hexdigest())
 
-    async def _opened(self, location: Location) -> _Contents:
+    async def _opened(self, location: Location) -> _Container:
         packed = _packed(location)
         (stored,) = await self._storage.objects(packed)
         known = self._known.get(packed)
@@ -123,10 +123,10 @@ class Lz4Container:
             self._known = {packed: known}
         return known
 
-    async def _contents(self, packed: Location, stored: StoredObject) -> _Contents:
+    async def _contents(self, packed: Location, stored: StoredObject) -> _Container:
         allowed = LZ4_RATIO_MAX * stored.size_bytes
         allowed = allowed if self._bytes_max is None else min(allowed, self._bytes_max)
-        listing = _Listing(packed)
+        headers = _FileHeaders(packed)
         unpacked_at, packed_at, at = array("q"), array("q"), 0
         async for place, data in _Blocks(self._storage, packed, stored, 0).read():
             unpacked_at.append(at)
@@ -134,10 +134,10 @@ class Lz4Container:
             at += len(data)
             if at > allowed:
                 raise _unreadable(packed, f"it unpacks to more than {allowed} bytes")
-            listing.see(data)
-        return _Contents(
+            headers.see(data)
+        return _Container(
             stored=stored,
-            files=listing.closed(),
+            files=headers.closed(),
             unpacked_at=unpacked_at,
             packed_at=packed_at,
         )
@@ -199,7 +199,7 @@ class _Blocks:
         return taken
 
 
-class _Listing:
+class _FileHeaders:
     """Finds the files among the unpacked bytes, whatever blocks these come in."""
 
     def __init__(self, packed: Location) -> None:
