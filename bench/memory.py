@@ -5,9 +5,9 @@ from pathlib import Path
 _CLEAR = Path("/proc/self/clear_refs")
 
 
-def resident_bytes() -> int:
+def resident_bytes(pid: int | str = "self") -> int:
     """Return the resident set now."""
-    return _field("VmRSS")
+    return _field("VmRSS", pid)
 
 
 def peak_bytes(pid: int | str = "self") -> int:

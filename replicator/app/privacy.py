@@ -1,4 +1,4 @@
-"""Looks whether other users of the machine can read what holds the source's passwords."""
+"""Looks whether other users of the machine can read what holds passwords or a signing key."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,11 +12,12 @@ COMPANIONS = ("", "-wal", "-shm")
 
 
 def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
-    """Return the log's files and the targets' folders of ours that are open to other users.
+    """Return which of these are open to other users: the log, our folders in stores, signing keys.
 
     This release makes them closed; an earlier one, a copy or a restored backup may have not.
     """
-    return exposed([*_log_files(settings), *_folders(settings, targets)])
+    names = list(targets)
+    return exposed([*_log_files(settings), *_folders(settings, names), *_keys(settings, names)])
 
 
 def _log_files(settings: Settings) -> list[Path]:
@@ -31,3 +32,8 @@ def _folders(settings: Settings, targets: Iterable[str]) -> list[Path]:
     storages = [settings.targets[name].deep_storage for name in targets]
     roots = [one.root for one in storages if isinstance(one, LocalStorageSettings)]
     return [root / area for root in roots for area in sorted(AREAS)]
+
+
+def _keys(settings: Settings, targets: Iterable[str]) -> list[Path]:
+    signing = [settings.targets[name].signing for name in targets]
+    return [one.key_file for one in signing if one is not None and one.key_file is not None]

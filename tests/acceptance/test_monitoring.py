@@ -13,11 +13,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.cli.demo.recording import RecordedDruid
-from tests.acceptance.test_cli import User, ids
+from tests.acceptance.test_cli import User, ids, user
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, execute
 from tests.servers.process import Processes, Running
 
+__all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -250,3 +251,41 @@ async def test_a_port_that_is_taken_stops_run_before_it_does_anything(line: tupl
     assert said.code == 2
     assert f"web.listen: cannot listen at 127.0.0.1:{port}" in said.err
     assert not (user.folder / "log.sqlite").exists()
+
+
+SLOW_CLIENTS, CONNECTIONS_MAX, OTHERS_MAX = 1500, 64, 16
+"""Clients; connections that the server keeps; descriptors of polls and looks at that moment."""
+
+
+@pytest.mark.long
+async def test_many_slow_clients_hold_up_neither_polls_nor_answers(user: User):
+    """Gate: tests/unit/web/test_gate.py has the limits, in one process and without a source."""
+    await user.play("1-history")
+    async with monitored(await user.starts("run", *FAST)) as monitor:
+        idle = descriptors(monitor.process.pid)
+        seen = await monitor.sees(lambda s: s.value("poll_seconds_count") >= 1)
+        polls = seen.value("poll_seconds_count")
+        place = urlsplit(str(monitor.session._base_url))
+        slow: list[asyncio.StreamWriter] = []
+        waits_s = list[float]()
+        for number in range(SLOW_CLIENTS):
+            _, writer = await asyncio.open_connection(place.hostname, place.port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+            slow.append(writer)
+            if number % 50 == 0:
+                began_s = asyncio.get_running_loop().time()
+                async with monitor.session.get("/healthz") as health:
+                    assert health.status == 200
+                waits_s.append(asyncio.get_running_loop().time() - began_s)
+        used = descriptors(monitor.process.pid) - idle
+        await user.play("2-publish")
+        found = await monitor.sees(lambda s: s.value("poll_seconds_count") >= polls + 20)
+        assert found.value("leader", target="") == 1
+        print(f"{SLOW_CLIENTS} slow clients: {used} descriptors, answers in {max(waits_s):.3f} s")
+        assert used <= CONNECTIONS_MAX + OTHERS_MAX
+        for writer in slow:
+            writer.close()
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

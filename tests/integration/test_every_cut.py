@@ -61,7 +61,7 @@ def settings_file(folder: Path, source_dsn: str, target_dsn: str) -> Path:
         return {"type": "postgresql", "url": url, "password_file": str(folder / "password")}
 
     for name in ("source", "target"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(exist_ok=True)
     storage = {"type": "local", "root": str(folder / "source"), "root_in_load_spec": ROOT}
     found = {
         "source": {"name": "prod", "metadata": metadata(source_dsn), "deep_storage": storage},

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,19 @@ class Processes:
         user: str | None = None,
         stdin: str = os.devnull,
         terminal: str | None = None,
+        clock_file: Path | None = None,
     ) -> Running:
-        """Start `replicator` with these arguments; at a terminal it has no other files."""
+        """Start `replicator` with these arguments.
+
+        Args:
+            args: Verb and options.
+            env: Variables beside those of this process.
+            file_bytes_max: Largest file that it may write.
+            user: Who it runs as.
+            stdin: What it reads.
+            terminal: What it has for input, output and errors instead of files.
+            clock_file: Its wall clock is wrong by as many seconds as this file says at the moment.
+        """
         number = next(self._numbers)
         folder = self._folder / str(number)
         folder.mkdir()
@@ -142,6 +154,7 @@ class Processes:
             "user": user,
             "stdin": stdin,
             "terminal": terminal,
+            "clock_file": None if clock_file is None else str(clock_file),
         }
         with self._lock:
             self._started[number], self._ended[number] = Future(), Future()
@@ -302,6 +315,8 @@ def _prepare(request: dict[str, Any]) -> None:
         os.setgroups([])
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
+    if request["clock_file"] is not None:
+        _set_wrong(Path(request["clock_file"]))
     tie_this_process()
 
 
@@ -317,6 +332,18 @@ def _opened(request: dict[str, Any], folder: Path) -> list[int]:
         os.open(folder / "out", flags),
         os.open(folder / "err", flags),
     ]
+
+
+def _set_wrong(clock_file: Path) -> None:
+    """Let the one place that asks for the time be wrong; time that passes is not."""
+    from replicator.adapters.machine.clock import SystemClock  # noqa: PLC0415 - imported long ago
+
+    right = SystemClock.now
+
+    def now(clock: SystemClock) -> datetime:
+        return right(clock) + timedelta(seconds=float(clock_file.read_text() or 0))
+
+    SystemClock.now = now  # type: ignore[method-assign, assignment]
 
 
 def _main(args: Sequence[str]) -> None:

@@ -80,12 +80,13 @@ def test_what_others_can_read_is_named(tmp_path: Path):
     found = settings(log, root)
     assert open_to_others(found, ["standby"]) == [], "nothing is there yet"
     paths = [log, tmp_path / "prod.log-wal", root / ".replicator", root / "_replicator"]
-    for path in paths[:2]:
+    paths.append(tmp_path / "key.pem")
+    for path in (*paths[:2], paths[-1]):
         path.touch(0o600)
-    for path in paths[2:]:
+    for path in paths[2:4]:
         path.mkdir(0o700, parents=True)
     assert open_to_others(found, ["standby"]) == []
-    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710), strict=True):
+    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710, 0o644), strict=True):
         path.chmod(mode)
     assert open_to_others(found, ["standby"]) == paths
     assert open_to_others(found, []) == paths[:2]
@@ -98,6 +99,11 @@ def settings(log: Path, root: Path) -> Settings:
         {
             "source": {"name": "prod", "metadata": metadata, "deep_storage": storage},
             "log": {"type": "sqlite", "path": log},
-            "targets": {"standby": {"deep_storage": {"type": "local", "root": root}}},
+            "targets": {
+                "standby": {
+                    "deep_storage": {"type": "local", "root": root},
+                    "signing": {"key_file": root.parent / "key.pem"},
+                }
+            },
         }
     )
