@@ -40,6 +40,7 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.ports import MetadataReader, MetadataWriter
 from replicator.services.history.reader import History
+from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from tests.servers.mariadb import BINLOG, Mariadb, execute
@@ -125,17 +126,23 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
     reader: MetadataReader = MysqlMetadataReader(dsn) if is_mysql else PostgresqlMetadataReader(dsn)
     seen: list[Observation] = []
     async with SqliteEventLog(folder / "log.sqlite", SystemClock(), SOURCE) as log:
+        history = History(log, source=SOURCE, workers=ProcessWorkers(2))
         watcher = Watcher(
-            source=SOURCE,
             metadata=reader,
-            log=log,
-            history=History(log, source=SOURCE, workers=ProcessWorkers(2)),
+            writer=CutWriter(
+                source=SOURCE,
+                log=log,
+                history=history,
+                append_bytes_max=2 << 20,
+                observer=seen.append,
+            ),
+            history=history,
+            follower=None,
             limits=WatchLimits(
                 poll_interval_s=10,
                 jitter=0,
                 idle_cut_interval_s=1e9,
                 fetch_rows_max=1000,
-                append_bytes_max=2 << 20,
                 versions=VersionOptions(enabled=is_mysql, full_scan_interval_s=86_400),
             ),
             retry=RetryPolicy(),

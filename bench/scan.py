@@ -34,6 +34,7 @@ from replicator.model.row import Kind, Row
 from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
+from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 
@@ -84,7 +85,7 @@ class CountingSnapshot:
     def __init__(self, counts: CountingReader, snapshot: Snapshot) -> None:
         self._counts, self._snapshot = counts, snapshot
         self.taken_at, self.kinds = snapshot.taken_at, snapshot.kinds
-        self.lineage = snapshot.lineage
+        self.lineage, self.stream = snapshot.lineage, snapshot.stream
 
     async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Look at the versions and count."""
@@ -158,17 +159,23 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
     """Measure a real watcher, in a process of its own; return whether all goals are met."""
     counts = CountingReader(PostgresqlMetadataReader(dsn))
     async with SqliteEventLog(folder / "log.sqlite", SystemClock(), "bench") as log:
+        history = History(log, source="bench", workers=ProcessWorkers(2))
         watcher = Watcher(
-            source="bench",
             metadata=counts,
-            log=log,
-            history=History(log, source="bench", workers=ProcessWorkers(2)),
+            writer=CutWriter(
+                source="bench",
+                log=log,
+                history=history,
+                append_bytes_max=2 << 20,
+                observer=lambda _: None,
+            ),
+            history=history,
+            follower=None,
             limits=WatchLimits(
                 poll_interval_s=10,
                 jitter=0,
                 idle_cut_interval_s=1e9,
                 fetch_rows_max=1000,
-                append_bytes_max=2 << 20,
                 versions=VersionOptions(enabled=False, full_scan_interval_s=86_400),
             ),
             retry=RetryPolicy(),

@@ -30,6 +30,7 @@ from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.observation import Observation, Polled
 from replicator.model.retry import RetryPolicy
 from replicator.services.history.reader import History
+from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 
@@ -90,17 +91,23 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
             polls.append(observation)
 
     async with SqliteEventLog(folder / f"log-{rows}.sqlite", SystemClock(), "bench") as log:
+        history = History(log, source="bench", workers=ProcessWorkers(2))
         watcher = Watcher(
-            source="bench",
             metadata=PostgresqlMetadataReader(dsn),
-            log=log,
-            history=History(log, source="bench", workers=ProcessWorkers(2)),
+            writer=CutWriter(
+                source="bench",
+                log=log,
+                history=history,
+                append_bytes_max=2 << 20,
+                observer=observe,
+            ),
+            history=history,
+            follower=None,
             limits=WatchLimits(
                 poll_interval_s=10,
                 jitter=0,
                 idle_cut_interval_s=1e9,
                 fetch_rows_max=1000,
-                append_bytes_max=2 << 20,
                 versions=VersionOptions(enabled=True, full_scan_interval_s=86_400),
             ),
             retry=RetryPolicy(),

@@ -27,6 +27,13 @@ class TransientError(ReplicatorError):
     hint = "check that the server named above is up and reachable, then run the command again"
 
 
+class BrokenStreamError(TransientError):
+    """The change stream does not continue the log: read the source's rows, then go on from there.
+
+    The watcher does that by itself; no command ends with this error.
+    """
+
+
 class ConfigError(ReplicatorError):
     """The operator must change the configuration, a privilege or a schema."""
 

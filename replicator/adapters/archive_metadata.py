@@ -29,6 +29,7 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.ledger import Keys
 from replicator.model.renaming import Renamed
 from replicator.model.row import REPLICATED, TABLES, Kind, Row, RowKey
+from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
     LIST_BYTES_MAX,
@@ -199,6 +200,7 @@ class _NoRows:
 
     kinds: frozenset[Kind] = frozenset()
     lineage: Continuity = NoVersions("an archive has no rows")
+    stream: StreamPosition | NoStream = NoStream("an archive has no rows")
 
     def __init__(self, taken_at: datetime) -> None:
         self.taken_at = taken_at

@@ -10,16 +10,23 @@ from typing import Self
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
+from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.app.druids import druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
 from replicator.app.logs import Log, event_log, is_same_log, log_heir
-from replicator.app.metadata import RealSource, metadata_reader, target_metadata
+from replicator.app.metadata import (
+    RealSource,
+    change_stream,
+    metadata_reader,
+    target_metadata,
+)
 from replicator.app.monitoring import Lookout, Monitoring, promises
 from replicator.app.notifications import Notifying
 from replicator.app.pipeline import (
     Allowed,
+    Following,
     HistorySource,
     Pipeline,
     Tools,
@@ -46,6 +53,7 @@ from replicator.config import (
     PromotionSettings,
     S3StorageSettings,
     Settings,
+    SourcePostgresqlSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
@@ -176,6 +184,26 @@ class Application:
             tools=self.tools,
             observer=self.hearts.watching(),
             trust_versions=trust_versions,
+            following=self._following(),
+        )
+
+    def change_stream(self) -> PostgresqlChangeStream | None:
+        """Return the source's change stream; None if none is configured."""
+        settings = self.settings
+        return change_stream(
+            settings.watched.metadata, self._environ, audit=settings.watch.audit_rows
+        )
+
+    def _following(self) -> Following | None:
+        metadata, stream = self.settings.watched.metadata, self.change_stream()
+        if not isinstance(metadata, SourcePostgresqlSettings):
+            return None
+        if stream is None or (settings := metadata.change_stream) is None:
+            return None
+        return Following(
+            stream=stream,
+            read_interval_s=settings.read_interval_s,
+            retained_bytes_max=settings.retained_bytes_max,
         )
 
     def heart(self, who: str, verb: str) -> Heart:
@@ -431,6 +459,7 @@ class Application:
             log=self._log,
             history=self.history,
             clock=self.clock,
+            stream=self.change_stream(),
         )
 
     def copy_trial(self, name: str) -> CopyTrial:

@@ -4,11 +4,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
+from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.target import RealMetadata
-from replicator.config import MetadataSettings, MysqlSettings, PostgresqlSettings
+from replicator.config import (
+    MetadataSettings,
+    MysqlSettings,
+    PostgresqlSettings,
+    SourcePostgresqlSettings,
+)
 from replicator.ports import Area, Clock
 
 if TYPE_CHECKING:
@@ -29,7 +36,9 @@ def metadata_reader(
     match settings:
         case PostgresqlSettings():
             return PostgresqlMetadataReader(
-                settings.url, **_postgresql(settings, environ) | {"audit": audit}
+                settings.url,
+                stream=_stream(settings),
+                **_postgresql(settings, environ) | {"audit": audit},
             )
         case MysqlSettings():
             from replicator.adapters.mysql.reader import (  # noqa: PLC0415 - see above
@@ -37,6 +46,16 @@ def metadata_reader(
             )
 
             return MysqlMetadataReader(settings.url, **_mysql(settings, environ) | {"audit": audit})
+
+
+def change_stream(
+    settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
+) -> PostgresqlChangeStream | None:
+    """Return a source's change stream; None if none is configured."""
+    if not isinstance(settings, PostgresqlSettings) or (names := _stream(settings)) is None:
+        return None
+    options = _postgresql(settings, environ) | {"audit": audit}
+    return PostgresqlChangeStream(settings.url, names, **options)
 
 
 def target_metadata(
@@ -62,6 +81,13 @@ def metadata_writer(
             )
 
             return MysqlMetadataWriter(settings.url, **_mysql(settings, environ))
+
+
+def _stream(settings: PostgresqlSettings) -> StreamOptions | None:
+    if not isinstance(settings, SourcePostgresqlSettings) or settings.change_stream is None:
+        return None
+    stream = settings.change_stream
+    return StreamOptions(slot=stream.slot, publication=stream.publication)
 
 
 def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> PostgresqlOptions:

@@ -22,6 +22,7 @@ from replicator.model.older_druid import OlderDruid
 from replicator.model.row_mapping import RowMapping
 from replicator.ports import (
     Bases,
+    ChangeStream,
     Clock,
     DeepStorageReader,
     EventLog,
@@ -32,6 +33,8 @@ from replicator.ports import (
 from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
 from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
+from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
@@ -93,6 +96,15 @@ class Allowed:
     """Whether the target changes to the configured log because the log it followed is lost."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """A source's change stream, and how it is followed."""
+
+    stream: ChangeStream
+    read_interval_s: float
+    retained_bytes_max: int
+
+
 def history_of(history_source: HistorySource, tools: Tools, observer: Observer) -> History:
     """Return the reader of the history that a target's rows come from."""
     return History(
@@ -115,22 +127,43 @@ def watcher(
     tools: Tools,
     observer: Observer,
     trust_versions: bool = False,
+    following: Following | None = None,
 ) -> Watcher:
     """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
-    `trust_versions` says that row versions may be trusted again, though they missed a change.
+    `trust_versions` says that row versions and the change stream may be trusted again, though they
+    missed a change.
     """
-    return Watcher(
+    writer = CutWriter(
         source=source,
-        metadata=metadata,
         log=log,
         history=history,
+        append_bytes_max=settings.append_bytes_max,
+        observer=observer,
+    )
+    return Watcher(
+        metadata=metadata,
+        writer=writer,
+        history=history,
+        follower=None
+        if following is None
+        else CommitFollower(
+            following.stream,
+            writer=writer,
+            history=history,
+            limits=FollowLimits(
+                read_interval_s=following.read_interval_s,
+                idle_cut_interval_s=settings.idle_cut_interval_s,
+                audit_interval_s=settings.full_scan_interval.total_seconds(),
+                retained_bytes_max=following.retained_bytes_max,
+            ),
+            observer=observer,
+        ),
         limits=WatchLimits(
             poll_interval_s=settings.poll_interval_s,
             jitter=settings.jitter,
             idle_cut_interval_s=settings.idle_cut_interval_s,
             fetch_rows_max=settings.fetch_rows_max,
-            append_bytes_max=settings.append_bytes_max,
             versions=VersionOptions(
                 enabled=settings.row_versions,
                 full_scan_interval_s=settings.full_scan_interval.total_seconds(),

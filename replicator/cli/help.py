@@ -28,6 +28,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "token create alice --role operator --expires 90d",
         "token create page --role viewer --target standby",
     ),
+    "stream": ("stream create", "stream drop"),
     "status": ("status", "status --json"),
     "points": ("points", "points create before-migration"),
     "notifications": ("notifications list --state dead", "notifications test pager"),

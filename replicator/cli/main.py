@@ -73,6 +73,11 @@ VERBS: Final = {
         "config:app",
         "Look at the configuration without doing anything.",
     ),
+    "stream": Verb(
+        SET_UP,
+        "stream:app",
+        "Make or drop the source's change stream.",
+    ),
     "run": Verb(
         FOLLOW,
         "run:run",

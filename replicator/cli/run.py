@@ -113,7 +113,7 @@ async def watch(
     heart = application.heart(WATCH, "watch")
     if not once:
         return await supervised(call, {"watch": watcher, "heart": heart}, ())
-    changed = await watcher.poll()
+    changed = await watcher.catch_up()
     await heart.end()
     return _done({"published": changed}, "a cut was published" if changed else "no change")
 

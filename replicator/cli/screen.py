@@ -2,7 +2,7 @@
 
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, assert_never
+from typing import Final, Self, TypeAlias, assert_never
 
 from rich.progress import (
     BarColumn,
@@ -40,6 +40,11 @@ from replicator.model.observation import (
     ScanBegun,
     ScheduledRunEnded,
     ScheduleSeen,
+    StreamBegun,
+    StreamDropped,
+    StreamEnded,
+    StreamRetained,
+    StreamTold,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
@@ -56,8 +61,21 @@ MISSED = (
     " versions of this and of the source's database; --trust-row-versions ends that"
 )
 SEND_AGAIN = "mend the webhook, then type `replicator notifications resend`"
-SILENT: Final = (EpochAcquired, Polled, Followed, SwitchCalled, NotificationsQueued, ScheduleSeen)
+SILENT: Final = (
+    EpochAcquired,
+    Polled,
+    Followed,
+    SwitchCalled,
+    NotificationsQueued,
+    ScheduleSeen,
+    StreamRetained,
+    StreamTold,
+)
 """What only metrics count."""
+DROPPED = (
+    "the source's disk is safe, and no change is lost: polls find them. When what held up the"
+    " watcher is mended, `replicator stream create` starts the stream again"
+)
 LINE_EVERY = 50
 """Off a terminal, one progress line for so many steps."""
 
@@ -123,7 +141,16 @@ class Screen:
         if isinstance(observation, SILENT):
             return
         match observation:
-            case LogBegun() | TargetPaused() | Muted() | ScanBegun() | VersionsMissed():
+            case (
+                LogBegun()
+                | TargetPaused()
+                | Muted()
+                | ScanBegun()
+                | VersionsMissed()
+                | StreamBegun()
+                | StreamEnded()
+                | StreamDropped()
+            ):
                 self.hold_still()
                 _announce(observation)
             case CutPublished() | CutApplied() | BaseWritten():
@@ -186,14 +213,26 @@ class Screen:
             self._progress.remove_task(self._tasks.pop(made.what))
 
 
-def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | VersionsMissed) -> None:
+_Announced: TypeAlias = (
+    LogBegun
+    | TargetPaused
+    | Muted
+    | ScanBegun
+    | VersionsMissed
+    | StreamBegun
+    | StreamEnded
+    | StreamDropped
+)
+
+
+def _announce(observation: _Announced) -> None:
     match observation:
+        case StreamBegun() | StreamEnded() | StreamDropped():
+            _announce_stream(observation)
+        case ScanBegun() | VersionsMissed():
+            _announce_scan(observation)
         case Muted(who=who, reason=reason):
             logger().warning("`status` cannot see that this runs", who=who, reason=reason)
-        case ScanBegun():
-            _announce_scan(observation)
-        case VersionsMissed(rows=rows):
-            logger().error("row versions missed changes", rows=rows, hint=MISSED)
         case LogBegun(log_id=log_id):
             logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
         case TargetPaused(target=target, why=None):
@@ -204,14 +243,32 @@ def _announce(observation: LogBegun | TargetPaused | Muted | ScanBegun | Version
             assert_never(observation)
 
 
-def _announce_scan(begun: ScanBegun) -> None:
-    match begun.why:
-        case Why.UNAVAILABLE:
-            logger().warning("no row versions: each poll reads every row", why=begun.detail)
-        case Why.WRITTEN:  # as often as the source writes
-            logger().debug("this poll reads every row", why=begun.detail)
-        case why:
-            logger().info("this poll reads every row", why=str(why), detail=begun.detail)
+def _announce_scan(observation: ScanBegun | VersionsMissed) -> None:
+    match observation:
+        case ScanBegun(why=Why.UNAVAILABLE, detail=detail):
+            logger().warning("no row versions: each poll reads every row", why=detail)
+        case ScanBegun(why=Why.WRITTEN, detail=detail):  # as often as the source writes
+            logger().debug("this poll reads every row", why=detail)
+        case ScanBegun(why=why, detail=detail):
+            logger().info("this poll reads every row", why=str(why), detail=detail)
+        case VersionsMissed(rows=rows):
+            logger().error("row versions missed changes", rows=rows, hint=MISSED)
+        case _:
+            assert_never(observation)
+
+
+def _announce_stream(observation: StreamBegun | StreamEnded | StreamDropped) -> None:
+    match observation:
+        case StreamBegun():
+            logger().info("the change stream goes on: each commit becomes a cut")
+        case StreamEnded(reason=reason):
+            logger().warning("no change stream, the source is polled", why=reason)
+        case StreamDropped(bytes=size, bytes_max=size_max):
+            logger().error(
+                "the replication slot was dropped", retained=size, limit=size_max, hint=DROPPED
+            )
+        case _:
+            assert_never(observation)
 
 
 def _tell_cut(lines: CutLines, observation: CutPublished | CutApplied | BaseWritten) -> None:

@@ -2,12 +2,14 @@
 
 from replicator.config.checks import RESTORE_VERBS, undecided
 from replicator.config.clusters import (
+    ChangeStreamSettings,
     HistorySettings,
     LoadRulesSettings,
     MetadataSettings,
     MysqlSettings,
     PostgresqlSettings,
     PromotionSettings,
+    SourcePostgresqlSettings,
     SourceSettings,
     TargetSettings,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "RESTORE_VERBS",
     "AddressSettings",
     "AzureStorageSettings",
+    "ChangeStreamSettings",
     "DeadMansSwitchSettings",
     "DeepStorageSettings",
     "DrillSettings",
@@ -89,6 +92,7 @@ __all__ = [
     "Settings",
     "SigningSettings",
     "SourceDruidSettings",
+    "SourcePostgresqlSettings",
     "SourceSettings",
     "SqliteLogSettings",
     "TargetDrillSettings",

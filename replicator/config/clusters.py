@@ -64,6 +64,29 @@ class PostgresqlSettings(Password):
         return database, self.schema_, self.table_prefix.lower()
 
 
+class ChangeStreamSettings(Section):
+    """The source's own account of each commit: a logical replication slot, read by SQL."""
+
+    slot: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,63}$")] = "druid_replicator"
+    """Name of the replication slot; `replicator stream create` makes it."""
+    publication: Annotated[str, Field(min_length=1, max_length=63)] = "druid_replicator"
+    """Name of the publication of Druid's tables; `replicator check` prints the SQL for it."""
+    read_interval_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05
+    """Time between two reads, in seconds; a read of an idle source is one statement of 0.1 ms."""
+    retained_bytes_max: Annotated[Size, Field(ge=16 << 20)] = 4 << 30
+    """WAL that the source may keep for the slot; beyond that the watcher drops it, and polls.
+
+    The source's disk needs as much room beside everything else.
+    """
+
+
+class SourcePostgresqlSettings(PostgresqlSettings):
+    """The source's metadata store in PostgreSQL."""
+
+    change_stream: ChangeStreamSettings | None = None
+    """Each commit of the source as a cut of its own; default: off, and polls find what changed."""
+
+
 class MysqlSettings(Password):
     """A Druid metadata store in MySQL or MariaDB; without a password it logs in with none."""
 
@@ -96,6 +119,7 @@ class MysqlSettings(Password):
 MYSQL_PORT = 3306
 MetadataSettings: TypeAlias = PostgresqlSettings | MysqlSettings
 SomeMetadata = Annotated[MetadataSettings, Field(discriminator="type")]
+SourceMetadata = Annotated[SourcePostgresqlSettings | MysqlSettings, Field(discriminator="type")]
 
 
 OtherStorages = Annotated[
@@ -108,7 +132,7 @@ class SourceSettings(Section):
 
     name: SourceName
     """Names the cluster in every event; never change it."""
-    metadata: SomeMetadata
+    metadata: SourceMetadata
     """Address of its metadata store; a replica will do (docs/postgresql.md, docs/mysql.md)."""
     deep_storage: DeepStorageSettings
     """Storage of its segments' bytes."""

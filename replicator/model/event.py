@@ -1,11 +1,12 @@
 """Facts about a source cluster, and where they stand in its log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, NewType, TypeAlias
 
 from replicator.model.fingerprint import Digest, Fingerprint
 from replicator.model.row import Row, RowKey, key_of
+from replicator.model.stream import StreamPosition
 
 Offset = NewType("Offset", int)
 """A record's place in the log; later records have larger offsets, gaps between them are normal."""
@@ -39,7 +40,7 @@ class CutClosed:
 
     cut: CutNumber
     source_time: datetime
-    """The source database's own clock at the snapshot, UTC."""
+    """The source database's own clock at the snapshot or at the commit, UTC."""
     count: int
     """How many events the cut holds, this one not counted."""
     digest: Digest
@@ -48,6 +49,9 @@ class CutClosed:
     distrusts_versions: bool = False
     """Whether the source's row versions have missed a change, and nobody has said since that they
     may be trusted again."""
+    stream: StreamPosition | None = field(default=None, compare=False)
+    """From where the source's change stream continues this cut; None: from nowhere. Only the log
+    keeps it: a target's history has no use for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,44 @@ class VersionsMissed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamBegun:
+    """From now on each commit of the source becomes a cut, and no row is scanned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnded:
+    """The source is polled, though a change stream is configured."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamDropped:
+    """The source kept too much for the change stream, which was dropped therefore."""
+
+    bytes: int
+    bytes_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRetained:
+    """How much the source keeps for the change stream, while it is not read."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTold:
+    """The change stream was read."""
+
+    messages: int
+    """Number of messages that the source sent; 0: nothing has happened."""
+    retained_bytes: int
+    read_s: float
+    """From the question to the end of the last cut, if there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """The source was asked and answered, whether anything had changed or not."""
 
@@ -243,12 +281,17 @@ class ScheduleSeen:
     """When its last good run ended."""
 
 
+StreamObservation: TypeAlias = (
+    StreamBegun | StreamEnded | StreamDropped | StreamRetained | StreamTold
+)
+"""What is observed of a change stream."""
 Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
     | TargetPaused
     | ScanBegun
     | VersionsMissed
+    | StreamObservation
     | Polled
     | CutPublished
     | ObjectCopied

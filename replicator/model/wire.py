@@ -31,6 +31,7 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, Digest, Fingerprint, hex_digest
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Table, key_of
+from replicator.model.stream import StreamPosition, position_json, position_of
 
 SPEC_VERSION = "1.0"
 SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
@@ -130,6 +131,8 @@ def encode(event: Event, envelope: Envelope) -> Document:
             }
             if event.distrusts_versions:
                 data["distrusts_row_versions"] = True
+            if event.stream is not None:
+                data["change_stream"] = position_json(event.stream)
         case _:
             assert_never(event)
     document = {
@@ -251,7 +254,14 @@ def _told(
         digest=Digest(int.from_bytes(_fingerprint(data, "digest"))),
         epoch=envelope.epoch,
         distrusts_versions="distrusts_row_versions" in data,
+        stream=_position(data),
     )
+
+
+def _position(data: Mapping[str, Any]) -> StreamPosition | None:
+    if "change_stream" not in data:
+        return None
+    return position_of(_typed(data, "change_stream", dict))
 
 
 def _row_to_json(row: Row) -> dict[str, Any]:

@@ -65,6 +65,7 @@ from replicator.ports.storage import (
     TellsEffective,
     TriesReading,
 )
+from replicator.ports.stream import ChangeStream, CommitVisitor, NewChangeStream, StreamRead
 
 __all__ = [
     "AREAS",
@@ -77,11 +78,13 @@ __all__ = [
     "Availability",
     "Bases",
     "Caller",
+    "ChangeStream",
     "CheckableLog",
     "CheckableMetadata",
     "Checked",
     "Chunk",
     "Clock",
+    "CommitVisitor",
     "CopySource",
     "Decision",
     "DeepStorage",
@@ -100,6 +103,7 @@ __all__ = [
     "MetadataReader",
     "MetadataWriter",
     "MovableLog",
+    "NewChangeStream",
     "NewMetadata",
     "NewStorage",
     "Obstacle",
@@ -119,6 +123,7 @@ __all__ = [
     "Span",
     "StoredLocation",
     "StoredObject",
+    "StreamRead",
     "TargetStorage",
     "TellsEffective",
     "TellsRelease",

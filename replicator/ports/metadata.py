@@ -13,6 +13,7 @@ from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.renaming import Renamed
 from replicator.model.row import AuditRow, Kind, Row, RowKey
+from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 from replicator.ports.obstacle import Obstacle
 
@@ -48,6 +49,8 @@ class Snapshot(Protocol):
     lineage: Continuity
     """Identity of the rows' versions, or what tells whether a row was written at all, or why there
     is neither."""
+    stream: StreamPosition | NoStream
+    """From where a change stream continues what this snapshot shows, or why none does."""
 
     async def scan(
         self,

@@ -30,6 +30,12 @@ from replicator.model.observation import (
     ScanBegun,
     ScheduledRunEnded,
     ScheduleSeen,
+    StreamBegun,
+    StreamDropped,
+    StreamEnded,
+    StreamObservation,
+    StreamRetained,
+    StreamTold,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
@@ -80,6 +86,18 @@ class Metrics:
             "row_versions_missed_total", "Changes that row versions did not tell and a scan found."
         )
         self._missed.labels(source)
+        self._streams = gauge(
+            "change_stream_up", "1: each commit of the source becomes a cut; 0: it is polled."
+        )
+        self._retained = gauge(
+            "change_stream_retained_bytes", "WAL that the source keeps for the change stream."
+        )
+        self._stream_ended = counter(
+            "change_stream_ended_total", "How often polls took the change stream's place."
+        )
+        self._stream_dropped = counter(
+            "change_stream_dropped_total", "Slots that were dropped because they kept too much WAL."
+        )
         self._events = counter("events_published_total", "Events appended to the log.", "type")
         self._copied = counter(
             "objects_copied_total",
@@ -150,7 +168,15 @@ class Metrics:
         match observation:
             case EpochAcquired():
                 self._leader.labels(self._source, target).set(1)
-            case Polled() | CutPublished():
+            case (
+                Polled()
+                | CutPublished()
+                | StreamBegun()
+                | StreamEnded()
+                | StreamDropped()
+                | StreamRetained()
+                | StreamTold()
+            ):
                 self._count_watched(observation)
             case ObjectCopied():
                 self._count_copied(observation, target)
@@ -227,16 +253,41 @@ class Metrics:
             case _:
                 assert_never(observation)
 
-    def _count_watched(self, observation: Polled | CutPublished) -> None:
-        if isinstance(observation, CutPublished):
-            for type_, count in observation.types.items():
-                self._events.labels(self._source, type_).inc(count)
-            return
+    def _count_watched(self, observation: Polled | CutPublished | StreamObservation) -> None:
+        match observation:
+            case CutPublished(types=types):
+                for type_, count in types.items():
+                    self._events.labels(self._source, type_).inc(count)
+            case Polled():
+                self._count_polled(observation)
+            case _:
+                self._count_streamed(observation)
+
+    def _count_polled(self, observation: Polled) -> None:
         self._polls.labels(self._source).observe(observation.poll_s)
         self._polled.labels(self._source).set(self._clock.now().timestamp())
         self._scanned.labels(self._source).set(observation.scanned_rows)
         self._fingerprinted.labels(self._source).inc(observation.fingerprinted_rows)
         self._full.labels(self._source).inc(observation.full)
+
+    def _count_streamed(self, observation: StreamObservation) -> None:
+        source = self._source
+        match observation:
+            case StreamBegun():
+                self._streams.labels(source).set(1)
+            case StreamEnded():
+                self._streams.labels(source).set(0)
+                self._stream_ended.labels(source).inc()
+            case StreamDropped():
+                self._stream_dropped.labels(source).inc()
+                self._retained.labels(source).set(0)
+            case StreamRetained(bytes=retained):
+                self._retained.labels(source).set(retained)
+            case StreamTold(retained_bytes=retained):
+                self._retained.labels(source).set(retained)
+                self._polled.labels(source).set(self._clock.now().timestamp())
+            case _:
+                assert_never(observation)
 
     def _count_copied(self, copied: ObjectCopied, target: str) -> None:
         if copied.reused:

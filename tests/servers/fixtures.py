@@ -7,7 +7,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,11 +35,28 @@ def on_a_desk_only() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
+    with _postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def logical_postgresql() -> Iterator[Postgresql]:
+    """A server that tells its commits."""
+    settings = {
+        "wal_level": "logical",
+        "max_prepared_transactions": "4",
+        "autovacuum": "off",  # the start of a slot waits for its transactions
+    }
+    with _postgresql(settings) as server:
+        yield server
+
+
+@contextmanager
+def _postgresql(settings: Mapping[str, str] | None = None) -> Iterator[Postgresql]:
     # not below tmp_path: root's is closed to the user that the server runs as
     parent = Path(tempfile.mkdtemp(prefix="pg-"))
     parent.chmod(0o755)
-    data_dir = parent / "data"
-    server = asyncio.run(started(data_dir))
+    server = asyncio.run(started(parent / "data", settings=settings))
     yield server
     asyncio.run(server.stop())
     shutil.rmtree(parent)

@@ -3,7 +3,7 @@
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -144,12 +144,19 @@ def _guard(data_dir: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-async def started(data_dir: Path, *, fsync: bool = False) -> Postgresql:
+async def started(
+    data_dir: Path, *, fsync: bool = False, settings: Mapping[str, str] | None = None
+) -> Postgresql:
     """Start one; its role is a superuser, as tests make databases and look behind the curtain."""
     server = await start(data_dir, loopback=Loopback(), fsync=fsync)
     guard = _guard(data_dir)
     await execute(server.superuser_dsn, f"ALTER ROLE {ROLE} SUPERUSER")
-    return Postgresql(server.loopback_dsn("postgres"), data_dir, guard)
+    for name, value in (settings or {}).items():
+        await execute(server.superuser_dsn, f"ALTER SYSTEM SET {name} = '{value}'")
+    postgresql = Postgresql(server.loopback_dsn("postgres"), data_dir, guard)
+    if settings:
+        await postgresql.restart()
+    return postgresql
 
 
 def catalog(layout: str) -> str:

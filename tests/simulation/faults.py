@@ -108,6 +108,7 @@ class FlakySnapshot:
         self.taken_at = snapshot.taken_at
         self.kinds = snapshot.kinds
         self.lineage = snapshot.lineage
+        self.stream = snapshot.stream
 
     async def scan(
         self,

@@ -10,6 +10,7 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.versions import MemoryVersions
 from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
@@ -36,6 +37,7 @@ from replicator.model.row import (
     datasource_of,
     key_of,
 )
+from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms, later
 from replicator.model.versions import (
     BinlogPosition,
@@ -104,6 +106,7 @@ class MemoryMetadata:
         self.tables = tables
         self.chunk_rows = chunk_rows
         self.versions = MemoryVersions()
+        self.change_stream: MemoryChangeStream | None = None
         self.marks: dict[tuple[Kind, bool], dict[int, tuple[Row, bytes]]] = {}
         self.supervisor_id = max(
             (row.id for row in self.rows.values() if isinstance(row, Supervisor)), default=0
@@ -210,6 +213,9 @@ class MemorySnapshot:
         self.lineage: Continuity = (
             metadata.versions.see(metadata.rows) if columns is None else NoVersions("of a target")
         )
+        self.stream: StreamPosition | NoStream = NoStream("there is none")
+        if columns is None and metadata.change_stream is not None:
+            self.stream = metadata.change_stream.position()
         self._versions = None
         if isinstance(self.lineage, Lineage):
             self._versions = metadata.versions.versions(map(key_of, self._rows))

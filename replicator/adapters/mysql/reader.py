@@ -34,6 +34,7 @@ from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
+from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
 from replicator.ports import (
@@ -206,6 +207,8 @@ async def reading(
 
 class MysqlSnapshot:
     """A `Snapshot`; its handles are primary keys, as bytes with `END` behind them."""
+
+    stream: StreamPosition | NoStream = NoStream("MySQL and MariaDB are polled")
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters.postgresql.change_stream import asked_before, position_of_snapshot
 from replicator.adapters.postgresql.freshness import freshness_of
 from replicator.adapters.postgresql.lineage import lineage_of, server_of
 from replicator.adapters.postgresql.session import (
@@ -19,6 +20,7 @@ from replicator.adapters.postgresql.session import (
     connect,
     discover,
 )
+from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.adapters.postgresql.sql import (
     Chosen,
     Shape,
@@ -32,6 +34,7 @@ from replicator.errors import CorruptionError
 from replicator.model.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
+from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import (
     BinlogPosition,
@@ -71,6 +74,7 @@ _CONTENTS = {"key": KEY, "mark": MARK, "handle": HANDLE}
 SCANNED = _record(**_CONTENTS)
 SCANNED_VERSIONS = _record(**_CONTENTS, stamp=STAMP)
 VERSION = _record(handle=HANDLE, stamp=STAMP)
+NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
 ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 """Nothing is computed over versions: more processes only take longer to start and to hand over."""
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
@@ -95,16 +99,25 @@ class PostgresqlMetadataReader:
     """
 
     def __init__(
-        self, dsn: str, *, chunk_rows: int = CHUNK_ROWS, **options: Unpack[Options]
+        self,
+        dsn: str,
+        *,
+        chunk_rows: int = CHUNK_ROWS,
+        stream: StreamOptions | None = None,
+        **options: Unpack[Options],
     ) -> None:
+        """Take where the database is; `stream` names the change stream that is to go on from it."""
         self._database = Database(dsn=dsn, **options)
         self._chunk_rows = chunk_rows
+        self._stream = stream
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
         async with (
             self._connect() as session,
-            reading(session, self._database, chunk_rows=self._chunk_rows) as snapshot,
+            reading(
+                session, self._database, chunk_rows=self._chunk_rows, stream=self._stream
+            ) as snapshot,
         ):
             yield snapshot
 
@@ -175,7 +188,12 @@ class PostgresqlMetadataReader:
 
 @asynccontextmanager
 async def reading(
-    session: PostgresqlSession, database: Database, *, chunk_rows: int, target: bool = False
+    session: PostgresqlSession,
+    database: Database,
+    *,
+    chunk_rows: int,
+    target: bool = False,
+    stream: StreamOptions | None = None,
 ) -> AsyncGenerator["PostgresqlSnapshot"]:
     """Make the block one transaction that sees one instant and cannot write.
 
@@ -186,17 +204,22 @@ async def reading(
     freshness = await freshness_of(session)
     shapes = await discover(session, database)
     server = NoVersions("of a target") if target else await server_of(session, shapes)
+    before = None if stream is None else await asked_before(session, stream)
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
         "begin",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
         f" LOCK TABLE {tables} IN ACCESS SHARE MODE; SELECT",
     )
+    position: StreamPosition | NoStream = NO_STREAM
+    if stream is not None and before is not None:
+        position = await position_of_snapshot(session, before, database, stream, shapes)
     yield PostgresqlSnapshot(
         session,
         shapes,
         freshness.shows,
         await lineage_of(session, server, shapes),
+        position,
         chunk_rows=chunk_rows,
         target=target,
     )
@@ -212,12 +235,14 @@ class PostgresqlSnapshot:
         shapes: Mapping[Kind, Shape],
         taken_at: datetime,
         lineage: Continuity,
+        stream: StreamPosition | NoStream,
         *,
         chunk_rows: int,
         target: bool,
     ) -> None:
         self.taken_at = taken_at
         self.lineage = lineage
+        self.stream = stream
         self.kinds = frozenset(shapes)
         self._session = session
         self._shapes = shapes

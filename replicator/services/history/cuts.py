@@ -19,6 +19,7 @@ from replicator.model.fingerprint import (
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
 from replicator.model.reading import AttemptEvents, CutClosing, Rule
+from replicator.model.stream import StreamPosition
 from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.reader import History
 
@@ -45,6 +46,8 @@ class CutReader:
         """When the source had the last cut; None before the first cut."""
         self.distrusts_versions = False
         """Whether the last cut that was read distrusts the source's row versions."""
+        self.stream: StreamPosition | None = None
+        """From where the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []
         self._open = OpenAttempt()
         self._sum = 0
@@ -114,7 +117,7 @@ class CutReader:
             else:
                 closed = base.cut.closed
                 self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
-                self.distrusts_versions = closed.distrusts_versions
+                self.distrusts_versions, self.stream = closed.distrusts_versions, closed.stream
                 return
 
     def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
@@ -137,6 +140,12 @@ class CutReader:
         self.source_time = source_time
         self._parts = []
         self._forget()
+
+    def take(self, cut: ClosedCut) -> None:
+        """Continue after a cut that the caller has just closed."""
+        closed = cut.closed
+        self.skip_to(cut.offset, closed.cut, closed.digest, closed.source_time)
+        self.distrusts_versions, self.stream = closed.distrusts_versions, closed.stream
 
     async def _next_part(self) -> AttemptEvents | CutClosing | None:
         if not self._parts:
@@ -169,7 +178,7 @@ class CutReader:
                 f" {hex_digest(digest)}"
             )
         self.last, self.digest, self.source_time = event.cut, digest, event.source_time
-        self.distrusts_versions = event.distrusts_versions
+        self.distrusts_versions, self.stream = event.distrusts_versions, event.stream
         return ClosedCut(offset=closing.offset, closed=event)
 
     def _forget(self) -> None:

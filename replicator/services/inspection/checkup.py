@@ -10,12 +10,14 @@ from replicator.ports import (
     Clock,
     DeepStorage,
     DeepStorageReader,
+    NewChangeStream,
     SourceReader,
 )
 from replicator.services.history.reader import History
 from replicator.services.inspection.copy_trial import CopyTrial, Sample
 from replicator.services.inspection.finding import Finding, failed
 from replicator.services.inspection.left_out import OptionalRows, left_out, optional_rows
+from replicator.services.inspection.stream_trial import try_stream
 from replicator.services.inspection.trials import (
     effective,
     try_log,
@@ -37,12 +39,14 @@ class Checkup:
         log: CheckableLog,
         history: History,
         clock: Clock,
+        stream: NewChangeStream | None = None,
     ) -> None:
         self._metadata = metadata
         self._storage = storage
         self._layout = layout
         self._log, self._history = log, history
         self._clock = clock
+        self._stream = stream
         self._samples: list[Sample] = []
         self._optional: dict[Kind, OptionalRows] = {}
 
@@ -55,6 +59,8 @@ class Checkup:
             self._optional = await optional_rows(self._metadata)
         except ReplicatorError as exc:
             return [*found, failed("source metadata", exc)]
+        if self._stream is not None:
+            found += await try_stream(self._stream)
         return [
             *found,
             *await try_source_storage(

@@ -115,22 +115,22 @@ class Scout:
         self._scanned_at_s = -float("inf")
         self._told = ""
 
-    async def look(self, snapshot: Snapshot, known: Folding) -> Findings:
-        """Return what differs between the ledger and a snapshot.
+    async def look(self, snapshot: Snapshot, known: Folding, *, is_audit: bool = False) -> Findings:
+        """Return what differs between the ledger and a snapshot; an audit reads every row.
 
         Raises:
             TransientError, ConfigError: as for the snapshot's calls.
         """
         self.settle(known.digest)
         self._pending = None
-        match way := await self._way(snapshot):
+        match way := await self._way(snapshot, is_audit=is_audit):
             case _Unwritten(position):
                 self._pending = _ToRemember(lineage=position, full=False, fresh=False, moves={})
                 return Findings(full=False)
             case _ByVersions():
                 if (found := await self._look_at_versions(snapshot, way, known)) is not None:
                     return found
-                self._distrust(1)
+                self.distrust(1)
                 way = _ByAll(Why.DISTRUSTED, "a row was not where its version said")
             case _ByAll():
                 pass
@@ -174,7 +174,9 @@ class Scout:
             while moves:
                 table.move(moves.pop(0))
 
-    async def _way(self, snapshot: Snapshot) -> "_ByVersions | _Unwritten | _ByAll":
+    async def _way(
+        self, snapshot: Snapshot, *, is_audit: bool
+    ) -> "_ByVersions | _Unwritten | _ByAll":
         """Decide by what to look: every reason to doubt versions is one to read all rows."""
         if not self._options.enabled:
             return _ByAll(Why.OFF, "watch.row_versions is false")
@@ -183,8 +185,9 @@ class Scout:
         lineage = snapshot.lineage
         if isinstance(lineage, NoVersions):
             return _ByAll(Why.UNAVAILABLE, lineage.reason)
-        if self._memory is None:
-            return _ByAll(Why.START, "nothing of the source is known yet", lineage)
+        if is_audit or self._memory is None:
+            start = _ByAll(Why.START, "nothing of the source is known yet", lineage)
+            return _ByAll(Why.DUE, "the stream is audited", lineage) if is_audit else start
         if (reason := broken(self._memory.lineage, lineage)) is not None:
             return _ByAll(Why.BROKEN, reason, lineage)
         return await self._way_since(self._memory, snapshot, lineage)
@@ -284,12 +287,13 @@ class Scout:
         if way.is_silent:
             missed = findings.changes
         if missed:
-            self._distrust(missed)
+            self.distrust(missed)
         else:
             self._pending = audit.pending()
         return findings
 
-    def _distrust(self, rows: int) -> None:
+    def distrust(self, rows: int) -> None:
+        """Trust nothing but full scans from now on: so many changes were missed."""
         self._trusted, self._memory, self._pending = False, None, None
         self._observer(VersionsMissed(rows=rows))
 

@@ -1,54 +1,30 @@
-"""Turns the source cluster's metadata into events on the log, one consistent cut a poll.
+"""Turns the source cluster's metadata into events on the log, one consistent cut after the other.
 
 A poll opens one snapshot. The scout compares it with the ledger, which is the log folded up to its
 end; rows that differ are fetched and appended as events, a bounded number at a time. The closing
 record with the digest of all rows makes them a cut: readers skip events that have none.
 
-The watcher believes nothing but the log. It appends under an epoch, and when it does not know how
-an append ended it gives the epoch up, takes a new one and reads the log's end again. So no event is
-appended twice under one epoch, and of two watchers only the newer one can close a cut.
+Where the source has a change stream, each of its commits becomes a cut instead, and no row is
+scanned. A poll then starts the stream, takes its place when it breaks, and audits it.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
 
-from replicator.errors import CorruptionError, FencedError
-from replicator.model.event import (
-    ClosedCut,
-    CutClosed,
-    CutNumber,
-    Document,
-    Entry,
-    Envelope,
-    Epoch,
-    Offset,
-    RowChanged,
-    RowEvent,
-    RowRemoved,
-    key_of_event,
-)
-from replicator.model.fingerprint import DIGEST_MODULUS, Digest, fingerprint, key_hash
-from replicator.model.ledger import Folding, empty
-from replicator.model.observation import (
-    CutPublished,
-    EpochAcquired,
-    LogBegun,
-    Observer,
-    Polled,
-    Progress,
-)
-from replicator.model.reading import Recorded
+from replicator.errors import CorruptionError
+from replicator.model.event import Entry, RowChanged, RowRemoved
+from replicator.model.fingerprint import fingerprint, key_hash
+from replicator.model.observation import CutPublished, Observer, Polled, Progress
 from replicator.model.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
-from replicator.model.wire import CUT_CLOSED, encode
-from replicator.ports import EventLogWriter, MetadataReader, Snapshot
-from replicator.services.history.cuts import CutReader
+from replicator.model.stream import NoStream, StreamPosition
+from replicator.ports import MetadataReader, Snapshot
 from replicator.services.history.reader import History
+from replicator.services.replication.commit_follower import CommitFollower
+from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
 from replicator.services.replication.scout import Findings, Scout, VersionOptions
 from replicator.services.running.loop import repeat
 
@@ -61,58 +37,97 @@ class WatchLimits:
     jitter: float
     idle_cut_interval_s: float
     fetch_rows_max: int
-    append_bytes_max: int
     versions: VersionOptions
 
 
 class Watcher:
     """Publishes the difference between what the log says and what the source holds.
 
-    The log is the watcher's only memory: at the start and after any doubt it acquires the log
-    anew, which shuts out every other watcher, and folds what it has not read yet.
+    Args:
+        metadata: The source.
+        writer: Writes the log.
+        history: Reads the same log.
+        follower: Follows the source's change stream; None: it is only polled.
+        limits: Intervals and sizes.
+        retry: Waits after polls that failed.
+        rng: Source of jitter.
+        observer: Is told of polls and cuts.
     """
 
     def __init__(
         self,
         *,
-        source: str,
         metadata: MetadataReader,
-        log: EventLogWriter,
+        writer: CutWriter,
         history: History,
+        follower: CommitFollower | None,
         limits: WatchLimits,
         retry: RetryPolicy,
         rng: Random,
         observer: Observer,
     ) -> None:
-        self._source = source
         self._metadata = metadata
-        self._log = log
+        self._writer = writer
+        self._history = history
+        self._follower = follower
         self._limits = limits
         self._retry = retry
         self._rng = rng
         self._observer = observer
-        self._history = history
-        self._reader = CutReader(self._history)
-        self._known = Folding(empty())
         self._scout = Scout(limits.versions, observer)
-        self._epoch: Epoch | None = None
-        self._closed_at_s = -float("inf")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; a running poll always finishes."""
-        await repeat(
-            self._step,
-            stop,
-            what="poll the source",
-            retry=self._retry,
-            rng=self._rng,
-            observer=self._observer,
-        )
+        """Follow or poll until `stop` is set; a running poll always finishes."""
+        try:
+            await repeat(
+                self._step,
+                stop,
+                what="poll the source",
+                retry=self._retry,
+                rng=self._rng,
+                observer=self._observer,
+            )
+        finally:
+            if self._follower is not None:
+                await self._follower.close()
 
     async def _step(self) -> float:
+        if (wait_s := await self._follow()) is not None:
+            return wait_s
         await self.poll()
         spread = self._rng.uniform(-self._limits.jitter, self._limits.jitter)
         return self._limits.poll_interval_s * (1 + spread)
+
+    async def catch_up(self) -> bool:
+        """Publish what changed by now, by the change stream or a poll; return whether anything did.
+
+        Raises:
+            TransientError, FencedError: as for `poll`.
+        """
+        if not self._writer.is_leading:
+            await self._lead()
+        before, published = self._writer.last, False
+        try:
+            while (wait_s := await self._follow()) is not None:
+                published |= self._writer.last > before
+                if wait_s:
+                    return published
+            return await self.poll() or published
+        finally:
+            if self._follower is not None:
+                await self._follower.close()
+
+    async def _follow(self) -> float | None:
+        """Publish the next commits; return when to look again, None if there must be a poll."""
+        if self._follower is None:
+            return None
+        if not self._writer.is_leading:
+            await self._lead()
+        if self._scout.distrusts:
+            return None
+        wait_s = await self._follower.step()
+        self._scout.settle(self._writer.known.digest)
+        return wait_s
 
     async def poll(self) -> bool:
         """Publish what changed as one closed cut; False when nothing did and none is due.
@@ -121,16 +136,20 @@ class Watcher:
             TransientError: the source or the log is away; the next poll starts where this one did.
             FencedError: another watcher has taken over.
         """
-        if self._epoch is None:
+        if not self._writer.is_leading:
             await self._lead()
+        known = self._writer.known
         started_s = asyncio.get_running_loop().time()
         async with self._metadata.snapshot() as snapshot:
-            findings = await self._scout.look(snapshot, self._known)
-            idle = findings.is_empty and started_s - self._closed_at_s < self._idle_s
+            is_audit = self._follower is not None and await self._follower.reach(snapshot.stream)
+            findings = await self._scout.look(snapshot, known, is_audit=is_audit)
+            if is_audit and not findings.is_empty:
+                self._scout.distrust(findings.changes)
+            idle = findings.is_empty and not self._is_due(snapshot.stream)
             published = None if idle else await self._publish(snapshot, findings)
         if idle:
-            self._scout.expect(self._known.digest)
-        self._scout.settle(self._known.digest)
+            self._scout.expect(known.digest)
+        self._scout.settle(known.digest)
         poll_s = asyncio.get_running_loop().time() - started_s
         self._observer(
             Polled(
@@ -142,69 +161,46 @@ class Watcher:
         )
         if published is None:
             return False
-        cut, types = published
-        self._closed_at_s = started_s
-        self._observer(
-            CutPublished(
-                cut=cut.closed.cut,
-                offset=cut.offset,
-                events=cut.closed.count,
-                types=types,
-                scanned_rows=findings.scanned,
-                poll_s=poll_s,
-            )
-        )
+        self._observer(_told(published, findings.scanned, poll_s))
         return True
 
-    async def _lead(self) -> None:
-        """Become the only watcher and bring the ledger up to the log's end."""
-        epoch = await self._log.acquire()
-        span = await self._log.span()
-        await self._reader.fold(self._known, Recorded(), until=Offset(span.end - 1))
-        if self._known.ledger().digest != self._reader.digest:
-            raise CorruptionError("the log's events do not add up to the digest of its last cut")
-        self._scout.heed(distrusted=self._reader.distrusts_versions)
-        self._epoch = epoch
-        self._observer(EpochAcquired(epoch=epoch))
-        if span.end == 0:
-            self._observer(LogBegun(log_id=span.log_id))
+    def _is_due(self, stream: StreamPosition | NoStream) -> bool:
+        """Return whether a cut without changes is: as a sign of life, or to start the stream."""
+        starts = self._follower is not None and self._follower.wants_position
+        if starts and isinstance(stream, StreamPosition):
+            return True
+        return self._writer.quiet_s >= self._limits.idle_cut_interval_s
 
-    async def _publish(
-        self, snapshot: Snapshot, findings: Findings
-    ) -> tuple[ClosedCut, Counter[str]]:
+    async def _lead(self) -> None:
+        if self._follower is not None:
+            await self._follower.guard()  # the log may be away for long, and the slot grows
+        await self._writer.lead()
+        self._scout.heed(distrusted=self._writer.distrusts_versions)
+
+    async def _publish(self, snapshot: Snapshot, findings: Findings) -> PublishedCut:
         """Append the cut's events in chunks; its closing record goes with the last of them."""
-        epoch, self._epoch = self._lead_epoch(), None  # in doubt until the cut is closed
-        envelope = Envelope(
-            source=self._source,
-            cut=CutNumber(self._reader.last + 1),
-            epoch=epoch,
-            # a replica that lost its primary shows what it showed, and cannot say so any more
-            time=max(snapshot.taken_at, self._reader.source_time or snapshot.taken_at),
-        )
-        attempt = _Attempt(self._log, envelope, self._known, self._limits.append_bytes_max)
-        try:
+        async with self._writer.cuts() as cuts:
+            cuts.begin(snapshot.taken_at)
             for kind in [*findings.handles]:
-                await self._publish_changed(snapshot, kind, findings, attempt)
+                await self._publish_changed(snapshot, kind, findings, cuts)
             async for entries in self._history.pick(findings.unseen):
-                await attempt.add([_removed(entry) for entry in entries])
-            self._scout.expect(attempt.digest)
-            cut = await attempt.close(distrusts_versions=self._scout.distrusts)
-        finally:
-            self._known.discard()  # what was appended of an attempt that is given up
-        closed = cut.closed
-        self._reader.skip_to(cut.offset, closed.cut, closed.digest, closed.source_time)
-        self._epoch = epoch
-        return cut, attempt.types
+                await cuts.add([_removed(entry) for entry in entries])
+            self._scout.expect(cuts.digest)
+            stream = snapshot.stream if isinstance(snapshot.stream, StreamPosition) else None
+            await cuts.close(distrusts_versions=self._scout.distrusts, stream=stream)
+            await cuts.flush()
+            (written,) = cuts.written
+        return written
 
     async def _publish_changed(
-        self, snapshot: Snapshot, kind: Kind, findings: Findings, attempt: "_Attempt"
+        self, snapshot: Snapshot, kind: Kind, findings: Findings, cuts: OpenCuts
     ) -> None:
         handles, found = np.concatenate(findings.handles.pop(kind)), 0
         for start in range(0, len(handles), self._limits.fetch_rows_max):
             rows = await snapshot.fetch(kind, handles[start : start + self._limits.fetch_rows_max])
             events = [self._changed(row) for row in sorted(rows, key=key_of)]
             found += sum(int.from_bytes(event.fingerprint) for event in events)
-            await attempt.add(events)
+            await cuts.add(events)
             self._observer(
                 Progress(
                     what=f"publish {kind.value} rows",
@@ -221,82 +217,22 @@ class Watcher:
             )
 
     def _changed(self, row: Row) -> RowChanged:
-        known = self._known.find(key_hash(key_of(row)))
+        known = self._writer.known.find(key_hash(key_of(row)))
         return RowChanged(
             row=row, fingerprint=fingerprint(row), previous=known.fingerprint if known else None
         )
 
-    def _lead_epoch(self) -> Epoch:
-        if self._epoch is None:
-            raise FencedError("this watcher does not hold the log")
-        return self._epoch
 
-    @property
-    def _idle_s(self) -> float:
-        return self._limits.idle_cut_interval_s
-
-
-class _Attempt:
-    """The events of one cut on their way to the log."""
-
-    def __init__(
-        self, log: EventLogWriter, envelope: Envelope, known: Folding, bytes_max: int
-    ) -> None:
-        self._log = log
-        self._envelope = envelope
-        self._bytes_max = bytes_max
-        self._known = known
-        self._sum = int(known.digest)
-        self._count = 0
-        self.types: Counter[str] = Counter()
-        self._unsent: list[Document] = []
-        self._unsent_bytes = 0
-        self._unsent_marks: list[tuple[bytes, bytes | None]] = []
-
-    async def add(self, events: Sequence[RowEvent]) -> None:
-        """Take events, and append what was taken when it becomes too much."""
-        for event in events:
-            mark = event.fingerprint if isinstance(event, RowChanged) else None
-            self._sum += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
-            self._unsent_marks.append((key_hash(key_of_event(event)), mark))
-            document = encode(event, self._envelope)
-            self._unsent.append(document)
-            self._unsent_bytes += len(document.data)
-            self.types[document.type] += 1
-        self._count += len(events)
-        if self._unsent_bytes > self._bytes_max:
-            await self._append()
-
-    @property
-    def digest(self) -> Digest:
-        """Of the inventory after all events that were taken."""
-        return Digest(self._sum % DIGEST_MODULUS)
-
-    async def close(self, *, distrusts_versions: bool) -> ClosedCut:
-        """Append the rest and the closing record together; from then on all of it is known."""
-        closed = CutClosed(
-            cut=self._envelope.cut,
-            source_time=self._envelope.time,
-            count=self._count,
-            digest=self.digest,
-            epoch=self._envelope.epoch,
-            distrusts_versions=distrusts_versions,
-        )
-        rest = len(self._unsent)
-        self._unsent.append(encode(closed, self._envelope))
-        self.types[CUT_CLOSED] += 1
-        offset = await self._append()
-        self._known.close()
-        if self._known.digest != closed.digest:
-            raise CorruptionError("the cut that was just published does not add up to its digest")
-        return ClosedCut(offset=Offset(offset + rest), closed=closed)
-
-    async def _append(self) -> Offset:
-        offset = await self._log.append(self._unsent)
-        for place, (key, mark) in enumerate(self._unsent_marks):
-            self._known.add(key, mark, offset + place)
-        self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
-        return offset
+def _told(written: PublishedCut, scanned_rows: int, poll_s: float) -> CutPublished:
+    closed = written.cut.closed
+    return CutPublished(
+        cut=closed.cut,
+        offset=written.cut.offset,
+        events=closed.count,
+        types=written.types,
+        scanned_rows=scanned_rows,
+        poll_s=poll_s,
+    )
 
 
 def _removed(entry: Entry) -> RowRemoved:

@@ -13,6 +13,7 @@ from replicator.model.observation import (
     Observer,
     Polled,
     Progress,
+    StreamTold,
     Waiting,
 )
 from replicator.model.pulse import Pulse, pulse_json
@@ -41,7 +42,7 @@ class Heart:
         """Note from an observation whether the work goes on."""
         self._polls += isinstance(observation, Polled)
         match observation:
-            case Polled() | Followed() | CutApplied() | ObjectCopied() | Progress():
+            case Polled() | StreamTold() | Followed() | CutApplied() | ObjectCopied() | Progress():
                 self._done_at, self._waits = self._clock.now(), ""
             case Waiting(reason=reason):
                 self._waits = reason

@@ -140,7 +140,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="audit-keeps-its-finding-to-itself",
         function="Scout._look_at_all",
-        old="self._distrust(missed)",
+        old="self.distrust(missed)",
         new="self._pending = audit.pending()",
         loses="Row versions that have missed a change are trusted again.",
         ring="unit",
@@ -183,10 +183,31 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_watcher.py",
     ),
     Mutant(
+        name="stream-skips-what-the-snapshot-does-not-show",
+        function="Shown.holds",
+        old='return whole < int(end) and str(whole) not in open_.split(",")',
+        new="return whole < int(end)",
+        loses="A commit that was open while a poll took its snapshot is in no cut.",
+        ring="unit",
+        tests="test_stream.py",
+    ),
+    Mutant(
+        name="stream-moves-on-without-the-log",
+        function="CommitFollower.step",
+        old="read, _ = await self._follow(position)",
+        new=(
+            "await self._stream.confirm(Lsn(position.at + (1 << 40)))\n"
+            "            read, _ = await self._follow(position)"
+        ),
+        loses="Commits that the log does not have are forgotten by the source.",
+        ring="unit",
+        tests="test_commit_follower.py",
+    ),
+    Mutant(
         name="watcher-goes-on-after-a-doubt",
-        function="Watcher._publish",
-        old="epoch, self._epoch = self._lead_epoch(), None",
-        new="epoch = self._lead_epoch()",
+        function="CutWriter.cuts",
+        old="if not opened.has_appended:",
+        new="if opened is not None:",
         loses="After an append of unknown end the same attempt is appended a second time.",
         ring="simulation",
         tests="test_convergence.py::test_target_converges_whatever_dies",

@@ -47,7 +47,7 @@ async def test_what_was_written_is_found_and_then_nothing_is_read_again():
 async def test_an_idle_source_still_gets_cuts(monkeypatch: pytest.MonkeyPatch):
     """Each is a restore point, and shows that the watcher is well."""
     pipeline = await watched()
-    monkeypatch.setattr(pipeline.watcher, "_closed_at_s", -float("inf"))
+    monkeypatch.setattr(pipeline.watcher._writer, "_closed_at_s", -float("inf"))
     assert await pipeline.watcher.poll()
     assert pipeline.last_poll().scanned_rows == 0
 

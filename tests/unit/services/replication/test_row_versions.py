@@ -387,7 +387,7 @@ async def test_a_cut_whose_append_was_not_told_is_remembered_with_its_versions(
 ):
     """What came and went around it would be missed by the versions of before."""
     pipeline = await watched()
-    append = pipeline.watcher._log.append
+    append = pipeline.watcher._writer._log.append
 
     async def append_and_fail(documents: Sequence[Document]) -> Offset:
         offset = await append(documents)
@@ -395,7 +395,7 @@ async def test_a_cut_whose_append_was_not_told_is_remembered_with_its_versions(
             raise TransientError("the answer was lost")
         return offset
 
-    monkeypatch.setattr(pipeline.watcher._log, "append", append_and_fail)
+    monkeypatch.setattr(pipeline.watcher._writer._log, "append", append_and_fail)
     pipeline.publish(segment("new"), other(B))
     with pytest.raises(TransientError):
         await pipeline.watcher.poll()
@@ -411,7 +411,7 @@ async def test_a_cut_that_was_given_up_is_found_again(monkeypatch: pytest.Monkey
     async def fail(documents: Sequence[Document]) -> Offset:
         raise TransientError("gone")
 
-    monkeypatch.setattr(pipeline.watcher._log, "append", fail)
+    monkeypatch.setattr(pipeline.watcher._writer._log, "append", fail)
     pipeline.publish(segment("new"), other(B))
     pipeline.kill(A)
     with pytest.raises(TransientError):
@@ -432,7 +432,7 @@ async def test_what_another_watcher_has_published_ends_the_memory():
 
     pipeline.publish(other(B))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.watcher._log, "append", fail)
+        patch.setattr(pipeline.watcher._writer._log, "append", fail)
         with pytest.raises(TransientError):
             await pipeline.watcher.poll()
     primary = pipeline.source

@@ -126,7 +126,7 @@ async def test_an_attempt_that_was_given_up_is_not_part_of_the_next_cut(
     """A watcher that died in the middle of a large cut leaves events that no record closes."""
     pipeline = Pipeline()
     pipeline.publish(segment(), segment("orders"), segment("clicks"))
-    log = pipeline.watcher._log
+    log = pipeline.watcher._writer._log
     append, calls = log.append, 0
 
     async def append_once(documents):
@@ -154,7 +154,7 @@ async def test_what_only_a_given_up_attempt_speaks_of_was_never_there(
 ):
     pipeline = Pipeline()
     pipeline.publish(segment(), segment("orders"), segment("clicks"))
-    log = pipeline.watcher._log
+    log = pipeline.watcher._writer._log
     append = log.append
 
     async def append_and_fail(documents):

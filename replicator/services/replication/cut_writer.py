@@ -1,0 +1,329 @@
+"""Writes cuts to the log, and knows the inventory that the log says.
+
+The writer believes nothing but the log. It appends under an epoch, and when it does not know how an
+append ended it gives the epoch up, takes a new one and reads the log's end again. So no event is
+appended twice under one epoch, and of two watchers only the newer one can close a cut.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from replicator.errors import CorruptionError, FencedError
+from replicator.model.event import (
+    ClosedCut,
+    CutClosed,
+    CutNumber,
+    Document,
+    Envelope,
+    Epoch,
+    Offset,
+    RowChanged,
+    RowEvent,
+    key_of_event,
+)
+from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, key_hash
+from replicator.model.ledger import Folding, empty
+from replicator.model.observation import EpochAcquired, LogBegun, Observer
+from replicator.model.reading import Recorded
+from replicator.model.row import Row
+from replicator.model.stream import StreamPosition
+from replicator.model.wire import CUT_CLOSED, encode
+from replicator.ports import EventLogWriter
+from replicator.services.history.cuts import CutReader
+from replicator.services.history.reader import History
+
+
+class PublishedCut(NamedTuple):
+    """A cut that is in the log, with the number of its events of each type."""
+
+    cut: ClosedCut
+    types: "Counter[str]"
+
+
+class LastWord(NamedTuple):
+    """What the log, or what is about to be appended to it, says of a row that is there."""
+
+    fingerprint: Fingerprint
+    row: Row | None
+    """None: it is in the log, at `offset`."""
+    offset: Offset | None
+
+
+class CutWriter:
+    """The one writer of a source's log.
+
+    The log is its only memory: at the start and after any doubt it acquires the log anew, which
+    shuts out every other watcher, and folds what it has not read yet.
+
+    Args:
+        source: Name of the source cluster in every event.
+        log: Log that is written to.
+        history: Reads the same log.
+        append_bytes_max: Size of the events that are appended together.
+        observer: Is told of each epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        log: EventLogWriter,
+        history: History,
+        append_bytes_max: int,
+        observer: Observer,
+    ) -> None:
+        self.known = Folding(empty())
+        """The inventory after the last closed cut."""
+        self._source, self._log = source, log
+        self._append_bytes_max, self._observer = append_bytes_max, observer
+        self._reader = CutReader(history)
+        self._epoch: Epoch | None = None
+        self._closed_at_s = -float("inf")
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since this process began to write its last cut."""
+        return asyncio.get_running_loop().time() - self._closed_at_s
+
+    @property
+    def distrusts_versions(self) -> bool:
+        """Whether the log's last cut distrusts the source's row versions."""
+        return self._reader.distrusts_versions
+
+    @property
+    def stream(self) -> StreamPosition | None:
+        """From where the source's change stream continues the log's last cut; None: nowhere."""
+        return self._reader.stream
+
+    @property
+    def last(self) -> CutNumber:
+        """Number of the log's last cut, 0 before the first."""
+        return self._reader.last
+
+    @property
+    def source_time(self) -> datetime | None:
+        """When the source had the last cut; None before the first cut."""
+        return self._reader.source_time
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process is the log's writer, and knows all of it."""
+        return self._epoch is not None
+
+    async def lead(self) -> None:
+        """Become the only writer and bring the ledger up to the log's end.
+
+        Raises:
+            TransientError: the log is away.
+            CorruptionError: its events do not add up.
+        """
+        epoch = await self._log.acquire()
+        span = await self._log.span()
+        await self._reader.fold(self.known, Recorded(), until=Offset(span.end - 1))
+        if self.known.ledger().digest != self._reader.digest:
+            raise CorruptionError("the log's events do not add up to the digest of its last cut")
+        self._epoch = epoch
+        self._observer(EpochAcquired(epoch=epoch))
+        if span.end == 0:
+            self._observer(LogBegun(log_id=span.log_id))
+
+    @asynccontextmanager
+    async def cuts(self, *, rows_recur: bool = False) -> "AsyncGenerator[OpenCuts]":
+        """Write cuts within the block; what is not closed and flushed at its end never counts.
+
+        `rows_recur` says that a row may occur in several of the events that are not in closed cuts
+        yet; then some 250 bytes are kept of each.
+
+        Raises:
+            FencedError: this process does not hold the log.
+        """
+        epoch, self._epoch = self._held_epoch(), None  # in doubt until the block ends well
+        started_s = asyncio.get_running_loop().time()
+        opened = OpenCuts(
+            log=self._log,
+            known=self.known,
+            reader=self._reader,
+            source=self._source,
+            epoch=epoch,
+            bytes_max=self._append_bytes_max,
+            rows_recur=rows_recur,
+        )
+        try:
+            yield opened
+        except BaseException:
+            if not opened.has_appended:
+                self._epoch = epoch
+            raise
+        finally:
+            self.known.discard()  # what was appended of a cut that is given up
+        self._epoch = epoch
+        if opened.written:
+            self._closed_at_s = started_s
+
+    def _held_epoch(self) -> Epoch:
+        if self._epoch is None:
+            raise FencedError("this watcher does not hold the log")
+        return self._epoch
+
+
+@dataclass(slots=True)
+class _OpenCut:
+    """A cut whose events are taken."""
+
+    envelope: Envelope
+    count: int = 0
+    types: "Counter[str]" = field(default_factory=Counter)
+
+
+class _Mark(NamedTuple):
+    """What an event that is not appended yet makes of the inventory."""
+
+    key: bytes
+    fingerprint: bytes | None
+
+
+class _Closing(NamedTuple):
+    """A closing record that is not appended yet."""
+
+    closed: CutClosed
+    types: "Counter[str]"
+
+
+class OpenCuts:
+    """Cuts on their way to the log, several of them in one append where they are small."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLogWriter,
+        known: Folding,
+        reader: CutReader,
+        source: str,
+        epoch: Epoch,
+        bytes_max: int,
+        rows_recur: bool,
+    ) -> None:
+        self.written: list[PublishedCut] = []
+        """The cuts that are in the log."""
+        self.has_appended = False
+        self._log, self._known, self._reader = log, known, reader
+        self._source, self._epoch, self._bytes_max = source, epoch, bytes_max
+        self._rows_recur = rows_recur
+        self._cut: _OpenCut | None = None
+        self._last, self._time = reader.last, reader.source_time
+        self._sum = int(known.digest)
+        self._unsent: list[Document] = []
+        self._unsent_bytes = 0
+        self._unsent_marks: list[_Mark | _Closing] = []
+        self._last_words: dict[bytes, LastWord | None] = {}
+
+    def begin(self, time: datetime) -> None:
+        """Open the next cut; it is never older than the one before it."""
+        self._last = CutNumber(self._last + 1)
+        # a replica that lost its primary shows what it showed, and cannot say so any more
+        self._time = time if self._time is None else max(time, self._time)
+        self._cut = _OpenCut(
+            Envelope(source=self._source, cut=self._last, epoch=self._epoch, time=self._time)
+        )
+
+    def last_word(self, key: bytes) -> LastWord | None:
+        """Return what is known of the row with this key hash after all events that were taken."""
+        if key in self._last_words:
+            return self._last_words[key]
+        standing = self._known.find(key)
+        return None if standing is None else LastWord(standing.fingerprint, None, standing.offset)
+
+    async def add(self, events: Sequence[RowEvent]) -> None:
+        """Take events of the open cut, and append what was taken when it becomes too much."""
+        cut = self._opened()
+        for event in events:
+            mark = event.fingerprint if isinstance(event, RowChanged) else None
+            key = key_hash(key_of_event(event))
+            self._sum += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
+            self._unsent_marks.append(_Mark(key, mark))
+            if self._rows_recur:
+                self._last_words[key] = (
+                    LastWord(event.fingerprint, event.row, None)
+                    if isinstance(event, RowChanged)
+                    else None
+                )
+            document = encode(event, cut.envelope)
+            self._take(document)
+            cut.types[document.type] += 1
+        cut.count += len(events)
+        if self._unsent_bytes > self._bytes_max:
+            await self.flush()
+
+    @property
+    def digest(self) -> Digest:
+        """Of the inventory after all events that were taken."""
+        return Digest(self._sum % DIGEST_MODULUS)
+
+    @property
+    def count(self) -> int:
+        """Number of the open cut's events; 0 if none is open."""
+        return 0 if self._cut is None else self._cut.count
+
+    async def close(self, *, distrusts_versions: bool, stream: StreamPosition | None) -> None:
+        """Close the open cut; it counts once it is flushed."""
+        cut, self._cut = self._opened(), None
+        closed = CutClosed(
+            cut=cut.envelope.cut,
+            source_time=cut.envelope.time,
+            count=cut.count,
+            digest=self.digest,
+            epoch=self._epoch,
+            distrusts_versions=distrusts_versions,
+            stream=stream,
+        )
+        self._take(encode(closed, cut.envelope))
+        cut.types[CUT_CLOSED] += 1
+        self._unsent_marks.append(_Closing(closed, cut.types))
+        if self._unsent_bytes > self._bytes_max:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Append all that was taken; from then on it is known.
+
+        Raises:
+            TransientError: the outcome is unknown.
+            FencedError: another watcher has taken over.
+        """
+        if not self._unsent:
+            return
+        self.has_appended = True
+        offset = await self._log.append(self._unsent)
+        for place, mark in enumerate(self._unsent_marks):
+            self._appended(mark, Offset(offset + place))
+        self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
+        if self._cut is None:
+            self._last_words.clear()
+
+    def _appended(self, mark: _Mark | _Closing, offset: Offset) -> None:
+        match mark:
+            case _Mark(key=key, fingerprint=fingerprint):
+                self._known.add(key, fingerprint, offset)
+                if self._rows_recur and fingerprint is not None:
+                    self._last_words[key] = LastWord(Fingerprint(fingerprint), None, offset)
+            case _Closing(closed=closed, types=types):
+                self._known.close()
+                if self._known.digest != closed.digest:
+                    raise CorruptionError(
+                        "the cut that was just published does not add up to its digest"
+                    )
+                self._reader.take(ClosedCut(offset=offset, closed=closed))
+                self.written.append(PublishedCut(ClosedCut(offset=offset, closed=closed), types))
+
+    def _take(self, document: Document) -> None:
+        self._unsent.append(document)
+        self._unsent_bytes += len(document.data)
+
+    def _opened(self) -> _OpenCut:
+        if self._cut is None:
+            raise FencedError("no cut is open")
+        return self._cut
