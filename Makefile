@@ -18,7 +18,7 @@ KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test test-long mutants check audit sbom demo demo-druid bench fix lock client clean
+.PHONY: test test-long mutants check audit sbom demo demo-druid screenshots bench fix lock client clean
 
 # What gates a change.
 test: check
@@ -62,6 +62,10 @@ demo: $(READY)
 # The same story on two real Druid clusters and a real Kafka; needs a JDK 17 and Maven.
 demo-druid: $(READY)
 	@$(BIN)/python -m tests.demo_druid $(if $(KEEP),--keep)
+
+# The pictures of the page in docs/images, taken in a real Chromium; look at them.
+screenshots: $(READY)
+	$(BIN)/python -m tests.page.screenshots
 
 bench: $(READY)
 	@for file in $$(ls bench/[a-z]*.py | grep -v soak); do echo; echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done

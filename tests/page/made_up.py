@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import NamedTuple
 
 from replicator.adapters.memory.area import MemoryArea
@@ -57,6 +58,7 @@ class MadeUpLog:
 
     def __init__(self, *, cuts: int, datasources: int) -> None:
         self.cuts = cuts
+        self.records_read = 0
         self.names = [*(f"datasource_{number:03}" for number in range(datasources - 1)), HOSTILE]
 
     def time(self, cut: int) -> datetime:
@@ -106,7 +108,9 @@ class MadeUpLog:
         while cut <= self.cuts and len(found) < records_max:
             found += [record for record in self.records(cut) if record.offset >= start]
             cut += 1
-        return found[:records_max]
+        found = found[:records_max]
+        self.records_read += len(found)
+        return found
 
     def records(self, cut: int) -> Iterator[Record]:
         time = self.time(cut)
@@ -302,7 +306,7 @@ def drilled(log: MadeUpLog, name: str, age_h: int) -> Evidence:
             cut=at.closed.cut,
             offset=at.offset,
             source_time=at.closed.source_time,
-            digest=Digest(0x5EED << 200),
+            digest=Digest(int.from_bytes(sha256(name.encode()).digest())),
             rows=71_210,
             segments=66_940,
             objects=66_812,

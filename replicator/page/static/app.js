@@ -50,7 +50,7 @@ function SignIn({ done, said }) {
     <form class="card" onSubmit=${submit}>
       <h1>druid-replicator</h1>
       <label for="token">Token</label>
-      <input id="token" type="password" autocomplete="current-password" required spellcheck="false"
+      <input id="token" type="password" autocomplete="current-password" required spellcheck=${false}
         value=${text} onInput=${(event) => setText(event.target.value)} />
       ${said && html`<p class="said bad" role="alert">${printable(said)}</p>`}
       <button class="primary" type="submit">Sign in</button>

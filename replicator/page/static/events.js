@@ -32,7 +32,7 @@ function Filters({ query, types }) {
     location.hash = `#/log?${found}`;
   };
   return html`<form class="filters" onSubmit=${submit}>
-    <label>Datasource <input name="datasource" value=${query.datasource ?? ""} spellcheck="false" /></label>
+    <label>Datasource <input name="datasource" value=${query.datasource ?? ""} spellcheck=${false} /></label>
     <label>Type <select name="type" value=${query.type ?? ""}><option value="">all</option>
       ${types.map((one) => html`<option key=${one} value=${one} selected=${one === query.type}>${one}</option>`)}</select></label>
     <label>Up to offset <input name="up_to" inputmode="numeric" pattern="[0-9]*" value=${query.up_to ?? ""} /></label>

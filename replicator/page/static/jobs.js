@@ -33,15 +33,15 @@ function took(job) {
 
 function Asked({ request }) {
   const said = Object.entries(request).filter(([name, value]) => name !== "verb" && value !== null && value !== false && !(Array.isArray(value) && !value.length));
-  return html`<dl class="facts">${said.map(([name, value]) => html`<${Fact} key=${name} name=${printable(name.replaceAll("_", " "))}>
-    <${Name} of=${typeof value === "object" ? JSON.stringify(value) : value} /><//>`)}</dl>`;
+  return html`${said.map(([name, value]) => html`<${Fact} key=${name} name=${printable(name.replaceAll("_", " "))}>
+    <${Name} of=${typeof value === "object" ? JSON.stringify(value) : value} /><//>`)}`;
 }
 
 function Said({ job }) {
   const text = useAnswer(`v1/jobs/${job.id}/text`);
   if (!text.data) return null;
   const lines = printableLines(`${text.data.stdout}${text.data.stderr}`.trim());
-  return lines && html`<details open=${job.state !== "done"}><summary>What it said</summary><pre class="said-text" tabindex="0">${lines}</pre></details>`;
+  return lines && html`<details open><summary>What it said</summary><pre class="said-text" tabindex="0">${lines}</pre></details>`;
 }
 
 export const printableLines = (text) => text.split("\n").map(printable).join("\n");
@@ -58,10 +58,10 @@ export function One({ id, may }) {
     ${!isFinal(job) && html`<${Progress} job=${job} />`}
     ${failure && html`<${Trouble} error=${failure} />`}
     ${isFinal(job) && job.state !== "done" && html`<${Trouble} error=${problemOf(job)} />`}
-    <${Asked} request=${job.request} />
-    <dl class="facts"><${Fact} name="Asked for by"><${Name} of=${job.by} /> <span class="quiet"><${When} at=${job.created_at} /></span><//>
-      <${Fact} name="Took">${isFinal(job) ? took(job) : html`began <${Age} at=${job.started_at} />`}<//>
-      <${Fact} name="Id"><code>${job.id}</code><//></dl>
+    <dl class="facts"><${Asked} request=${job.request} />
+      <${Fact} name="asked for by"><${Name} of=${job.by} /> <span class="quiet"><${When} at=${job.created_at} /></span><//>
+      <${Fact} name="took">${isFinal(job) ? took(job) : html`began <${Age} at=${job.started_at} />`}<//>
+      <${Fact} name="id"><code>${job.id}</code><//></dl>
     ${isFinal(job) && html`<${Said} job=${job} />`}
     <p class="actions">${!isFinal(job) && may("operator") && html`<button type="button" onClick=${() => act(cancel)}>Cancel</button>`}
       ${isFinal(job) && !job.plan && may("operator") && html`<button type="button" onClick=${() => act(again)}>Run again</button>`}</p>

@@ -50,7 +50,7 @@ function MomentStep({ overview, wish, set, plan, busy, error, may }) {
     <fieldset class="wish"><legend class="sr">What is restored</legend>
       <${Choice} name="From the store of" value=${wish.target} options=${targets} set=${(target) => set({ target, into: target })} />
       <${Choice} name="Into" value=${wish.into} options=${targets} set=${(into) => set({ into })} />
-      <label>Datasource <input list="datasources" placeholder="all of them" spellcheck="false" value=${wish.datasource}
+      <label>Datasource <input list="datasources" placeholder="all of them" spellcheck=${false} value=${wish.datasource}
         onInput=${(event) => set({ datasource: event.target.value })} />
         <datalist id="datasources">${overview.datasources.map((one) => html`<option key=${one.datasource} value=${one.datasource} />`)}</datalist></label>
     </fieldset>
@@ -126,7 +126,7 @@ function ConfirmStep({ plan, into, datasource, run, error, busy, back }) {
       ${" "}those of <strong><${When} at=${shown.cut.source_time} millis /></strong>: ${counted(shown.segments, "segment")} written, ${counted(shown.rows_removed, "row")} removed.
       It is paused there until it is resumed. No bytes are deleted, and the source is not touched.</p>
     <label for="confirm">Type <strong class="typed"><${Name} of=${into} /></strong> to confirm</label>
-    <input id="confirm" ref=${field} autocomplete="off" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)} />
+    <input id="confirm" ref=${field} autocomplete="off" spellcheck=${false} value=${text} onInput=${(event) => setText(event.target.value)} />
     ${error && html`<${Trouble} error=${error} />`}
     <div class="next"><button type="button" onClick=${back}>Back</button>
       <button class="primary danger" type="submit" disabled=${text !== into || Boolean(busy)}>Restore ${printable(into)}</button></div>
@@ -168,7 +168,9 @@ export function Restore({ overview, at, may, look }) {
   const [work, setWork] = useState({ busy: "", error: null });
   const key = useRef(newKey());
   const title = useRef(null);
-  useEffect(() => title.current?.focus(), [step]);
+  useEffect(() => {
+    if (step !== 2) title.current?.focus(); // the last step has a field for it
+  }, [step]);
   if (at.rest[0]) return html`<${Running} id=${at.rest[0]} into=${at.query.get("into") ?? ""} may=${may} look=${look} />`;
   if (!targets.length) return html`<section class="card"><${Empty}>There is no target that could be restored.<//></section>`;
   const make = async (moment, moves) => {
