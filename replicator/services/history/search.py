@@ -1,8 +1,9 @@
 """Searches a log for the events of one subject, in bounded memory; only those are decoded."""
 
+import asyncio
 import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.observation import Observer, Progress
@@ -12,6 +13,9 @@ from replicator.model.wire import CUT_CLOSED
 from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.reader import History
+
+RECORDS_PER_TURN: Final = 250
+"""Records after which others have their turn: a service answers while it searches."""
 
 
 class Visitor(Protocol):
@@ -70,10 +74,12 @@ class Search:
         """
         stop_at = self.at + records_max
         while self.at < end and (records := await self._history.raw(self.at)):
-            for record in records:
+            for place, record in enumerate(records, 1):
                 if record.offset >= end:
                     break
                 self._take(record)
+                if place % RECORDS_PER_TURN == 0:
+                    await asyncio.sleep(0)
             self.at = Offset(records[-1].offset + 1)
             read()
             if self.at >= stop_at:
