@@ -54,7 +54,7 @@ def timeline_json(
     first = time_of(int(cuts.times_ms[0])) if len(cuts) else None
     last = time_of(int(cuts.times_ms[-1])) if len(cuts) else None
     found = timeline(cuts, begins=begins or first or now, ends=ends or now, columns_max=columns_max)
-    lanes = {name: panorama.notes(name) for name in _visible(panorama, targets)}
+    lanes = [_lane_of(panorama, name, columns_max) for name in _visible(panorama, targets)]
     return {
         "now": now,
         "known_from": first,
@@ -64,12 +64,7 @@ def timeline_json(
         "ends": found.ends,
         "cuts_between": found.cuts,
         "columns": [asdict(one) for one in found.columns],
-        "lanes": [
-            {"target": name}
-            if notes is None
-            else _lane_json(name, lane(notes, cuts, until=now, columns_max=columns_max))
-            for name, notes in lanes.items()
-        ],
+        "lanes": lanes,
     }
 
 
@@ -232,9 +227,18 @@ def _margins(panorama: Panorama) -> dict[str, dict[str, float]]:
     return found
 
 
-def _lane_json(name: str, found: Lane) -> dict[str, Any]:
+def _lane_of(panorama: Panorama, name: str, columns_max: int) -> dict[str, Any]:
+    promised, notes = panorama.promised(name), panorama.notes(name)
+    found = {"target": name, "promised": None if promised is None else asdict(promised)}
+    if notes is None:
+        return found
+    until = panorama.clock.now()
+    made = lane(notes, panorama.chronicle.cuts, until=until, columns_max=columns_max)
+    return found | _lane_json(made)
+
+
+def _lane_json(found: Lane) -> dict[str, Any]:
     return {
-        "target": name,
         "windows": [asdict(one) for one in found.windows],
         "gaps": [asdict(one) for one in found.gaps],
         "marks": [_mark_json(one) for one in found.marks],

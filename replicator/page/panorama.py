@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from replicator.errors import ReplicatorError
@@ -29,6 +30,18 @@ class Surroundings:
 
     life: Callable[[LogStatus], Awaitable[LifeSigns]]
     source: Callable[[], Awaitable[SourceStatus]]
+    retention: Mapping[str, timedelta]
+    """How long any moment can be restored, for each target of which that is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromisedWindow:
+    """The moments that should be restorable."""
+
+    begins: datetime | None
+    """None: the target has no retention, so nothing expires."""
+    ends: datetime
+    """Now less the `rpo`."""
 
 
 class Panorama:
@@ -102,6 +115,17 @@ class Panorama:
     def notes_failure(self, target: str) -> ReplicatorError | None:
         """Return why a target's store cannot be read at the moment; None: it can."""
         return self._notes[target].failure
+
+    def promised(self, target: str) -> PromisedWindow | None:
+        """Return what should be restorable now; None as long as the target was never seen."""
+        seen = self.poller.seen.get(target)
+        if seen is None:
+            return None
+        now, retention = self.clock.now(), self._surroundings.retention.get(target)
+        return PromisedWindow(
+            begins=None if retention is None else now - retention,
+            ends=now - seen.status.promises.rpo,
+        )
 
     @property
     def targets(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 
 from replicator.app import Application
@@ -31,7 +32,9 @@ class Page:
             chronicle=Chronicle(application.history),
             notes={name: _notes(application, name) for name in poller.names},
             surroundings=Surroundings(
-                life=application.life, source=partial(look_at_source, application.source_metadata())
+                life=application.life,
+                source=partial(look_at_source, application.source_metadata()),
+                retention=_retention(application),
             ),
             clock=application.clock,
             interval_s=web.status_interval_s,
@@ -49,6 +52,11 @@ class Page:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         await self._panorama.run(stop)
+
+
+def _retention(application: Application) -> dict[str, timedelta]:
+    found = {name: one.retention for name, one in application.settings.targets.items()}
+    return {name: retention for name, retention in found.items() if retention is not None}
 
 
 def _notes(application: Application, name: str) -> NotesReader:

@@ -157,7 +157,9 @@ async def made_up(*, cuts: int, datasources: int) -> MadeUp:
         poller=poller,
         chronicle=Chronicle(history),
         notes=notes,
-        surroundings=Surroundings(life=lambda _: _life(), source=_source),
+        surroundings=Surroundings(
+            life=lambda _: _life(), source=_source, retention={"standby": timedelta(days=28)}
+        ),
         clock=clock,
         interval_s=15.0,
         records_per_look_max=100_000,

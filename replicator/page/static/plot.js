@@ -42,6 +42,6 @@ export function axes(values, width = 56, filter = undefined) {
   const line = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   return [
     { ...line, grid: { show: false }, values: utcTicks, size: 28, space: 70 },
-    { ...line, size: width, ...(filter && { filter }), values: (chart, splits) => splits.map(values), space: 28 },
+    { ...line, size: width, ...(filter && { filter, grid: { ...line.grid, filter } }), values: (chart, splits) => splits.map(values), space: 28 },
   ];
 }

@@ -58,12 +58,15 @@ function Lane({ lane, range, chosen }) {
     const left = place(one.begins);
     return { left: `${left}%`, width: `max(3px, ${place(one.ends) - left}%)` };
   };
+  const promised = lane.promised && { begins: lane.promised.begins ?? iso(from), ends: lane.promised.ends };
   const within = (one) => seconds(one.ends) >= from && seconds(one.begins) <= to;
   return html`<div class="lane">
     <div class="lane-name"><${Name} of=${lane.target} />${lane.held_back > 0 && html`<span class="quiet"> ${lane.held_back} more not shown</span>`}</div>
     <div class="track">
       ${(lane.windows ?? []).filter(within).map((one, index) => html`<span key=${`w${index}`} class="window" style=${stretch(one)}
         title=${`restorable from ${time(one.begins)} to ${time(one.ends)}`}></span>`)}
+      ${promised && within(promised) && html`<span class="promised" style=${stretch(promised)}
+        title=${`promised ${lane.promised.begins ? `from ${time(promised.begins)} ` : ""}to ${time(promised.ends)}`}></span>`}
       ${(lane.gaps ?? []).filter(within).map((one, index) => html`<span key=${`g${index}`} class="gap" style=${stretch(one)}
         title=${`${counted(one.rows, "row")} missing from ${time(one.begins)} to ${time(one.ends)}`}></span>`)}
       ${(lane.marks ?? []).filter((one) => inside(one.source_time)).map((one) => html`<button type="button" key=${`${one.kind}${one.name}`}
@@ -83,6 +86,7 @@ const Legend = ({ lanes }) => {
   return html`<p class="legend keys">
     <span><i class="key accent"></i>changes</span><span><i class="key bad"></i>segments lost</span>
     <span><i class="key window"></i>restorable</span>
+    ${has((one) => one.promised) && html`<span><i class="key promised"></i>promised</span>`}
     ${has((one) => one.gaps?.length) && html`<span><i class="key gap"></i>gap</span>`}
     ${has((one) => one.marks?.some((mark) => mark.kind === "point")) && html`<span><i class="key point"></i>named point</span>`}
     ${has((one) => one.marks?.some((mark) => mark.kind === "hold")) && html`<span><i class="key hold"></i>hold</span>`}

@@ -85,6 +85,9 @@ async def test_lanes_have_windows_marks_and_drills(made: MadeUp):
     assert (marks["audit-2026"]["kind"], marks["release-42"]["kind"]) == ("hold", "point")
     assert (marks["too-old"]["expired"], marks["release-42"]["expired"]) == (True, False)
     assert [one["good"] for one in lanes["vault"]["drills"]] == [True, True, False]
+    rpo, retention = timedelta(minutes=2), timedelta(days=28)
+    assert lanes["standby"]["promised"] == {"begins": NOW - retention, "ends": NOW - rpo}
+    assert lanes["vault"]["promised"] == {"begins": None, "ends": NOW - rpo}
     assert (found["cuts"], found["cuts_between"]) == (CUTS, CUTS)
     assert sum(one["rows"] for one in lanes["vault"]["gaps"]) == 13
 
