@@ -56,7 +56,7 @@ function Lane({ lane, range, chosen }) {
   const inside = (at) => seconds(at) >= from && seconds(at) <= to;
   const stretch = (one) => {
     const left = place(one.begins);
-    return { left: `${left}%`, width: `max(3px, ${place(one.ends) - left}%)` };
+    return { left: `min(${left}%, 100% - 3px)`, width: `max(3px, ${place(one.ends) - left}%)` };
   };
   const promised = lane.promised && { begins: lane.promised.begins ?? iso(from), ends: lane.promised.ends };
   const within = (one) => seconds(one.ends) >= from && seconds(one.begins) <= to;
