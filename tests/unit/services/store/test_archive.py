@@ -5,12 +5,14 @@ import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import cramjam
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.adapters.signing.area import SignedArea
 from replicator.errors import CorruptionError, GapError, TransientError
 from replicator.model.archive import (
     BASES,
@@ -51,6 +53,7 @@ from replicator.model.observation import ArchiveDamaged, BaseWritten
 from replicator.model.reading import Recorded
 from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of
+from replicator.model.signature import split
 from replicator.model.wire import encode
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
@@ -61,6 +64,7 @@ from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
 from replicator.services.verification.verifier import Level
 from tests.builders import segment
+from tests.unit.adapters.test_signing import rule as signing_rule
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
 
 GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "archive-v1"
@@ -380,6 +384,27 @@ async def test_an_altered_end_begins_the_history_anew():
     found = await windows(Store(pipeline.area), "log", pipeline.points())
     assert found.windows[-1].last.closed.cut == 4
     assert pipeline.area.files[newest] == b"rubbish"
+
+
+async def test_an_end_that_nobody_signed_begins_the_history_anew():
+    """Its checksums add up, so that without a key the applier goes on after it."""
+    for rule in (signing_rule(), None):
+        pipeline = Pipeline()
+        files = pipeline.area.files
+        pipeline.area = cast("MemoryArea", SignedArea(pipeline.area, rule))
+        pipeline.applier = pipeline.new_applier()
+        await followed(pipeline, cuts=3)
+        newest = max(name for name in files if name.startswith(HISTORY))
+        files[newest], _ = split(newest, files[newest])
+        pipeline.applier = pipeline.new_applier()
+        pipeline.publish(segment("late"))
+        await pipeline.cut()
+        await pipeline.follow()
+        told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+        assert set(told) == (set() if rule is None else {f"{newest} is not signed"})
+        found = await windows(Store(pipeline.area), "log", pipeline.points())
+        assert (len(found.windows) > 1) is (rule is not None)
+        assert found.windows[-1].last.closed.cut == 4
 
 
 async def test_bases_are_written_when_they_are_due_and_only_then():
