@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from rich.console import Console
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from replicator.app import Application
     from replicator.cli.screen import Screen
 
+_Result = TypeVar("_Result")
 DEFAULT_CONFIG = Path("replicator.yaml")
 BUG = 1
 BUG_HINT = (
@@ -102,7 +103,7 @@ def finish(call: Call, work: Callable[[], Outcome]) -> None:
     raise SystemExit(outcome.exit_code)
 
 
-def _attempted(call: Call, work: Callable[[], Outcome]) -> Outcome:
+def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
     try:
         return work()
     except ReplicatorError as exc:
@@ -134,6 +135,12 @@ def print_document(call: Call, content: Mapping[str, Any]) -> None:
         channel.document(written)
     if call.as_json:
         sys.stdout.write(written.decode())
+
+
+def attempt(call: Call, work: Callable[[], int]) -> NoReturn:
+    """Do work that prints its own outcome, and exit with the code that it gives."""
+    signals.begin()
+    raise SystemExit(_attempted(call, work))
 
 
 def agree(target: str, *, yes: bool, doing: str, what: str = "target to change") -> None:

@@ -40,6 +40,44 @@ LogId = Annotated[
     str | None,
     typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
 ]
+Service = Annotated[
+    str | None,
+    typer.Option(
+        "--service",
+        metavar="URL",
+        envvar="REPLICATOR_SERVICE",
+        help="Let this control API do it; REPLICATOR_TOKEN or REPLICATOR_TOKEN_FILE has the token.",
+    ),
+]
+REMOTE = frozenset(
+    {
+        "apply",
+        "blame",
+        "check",
+        "diff",
+        "drill",
+        "drill list",
+        "expire",
+        "failover",
+        "hold create",
+        "hold list",
+        "hold remove",
+        "lock",
+        "log",
+        "points",
+        "points create",
+        "points remove",
+        "promote",
+        "repair",
+        "restore",
+        "rollback",
+        "status",
+        "target create",
+        "undelete",
+        "verify",
+    }
+)
+"""Verbs that a control API can be asked for."""
 _Own = ParamSpec("_Own")
 """Arguments and options of one verb."""
 
@@ -94,18 +132,25 @@ def _command(
         config: ConfigPath = DEFAULT_CONFIG,
         set_: Overrides = None,
         as_json: AsJson = False,
+        service: Service = None,
         **values: object,
     ) -> None:
         if context.invoked_subcommand is not None:
             return  # Typer calls `points`, the group, before `points create`
         overrides = tuple(set_ or ())
         call = Call(command=command, config_path=config, overrides=overrides, as_json=as_json)
+        if service is not None:
+            from replicator.cli.remote import ask_service  # noqa: PLC0415 - few calls need it
+
+            ask_service(call, context, service)
         called(call, {one.name: _value(one, values) for one in own})
 
     shared = [one for one in signature(typed).parameters.values() if one.name != "values"]
     options = [*(option for one in own for option in _options(one)), *shared]
     parameters = [
-        one.replace(kind=Parameter.KEYWORD_ONLY) for one in options if json or one.name != "as_json"
+        one.replace(kind=Parameter.KEYWORD_ONLY)
+        for one in options
+        if (json or one.name != "as_json") and (command in REMOTE or one.name != "service")
     ]
     update_wrapper(typed, body)
     typed.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it

@@ -355,4 +355,22 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_chronicle.py",
     ),
+    Mutant(
+        name="second-restore-of-a-target-begins",
+        function="Jobs._refuse_busy",
+        old="if live.job.exclusive:",
+        new="if False:",
+        loses="Two restores fence each other, and neither is what was planned.",
+        ring="unit",
+        tests="test_jobs.py",
+    ),
+    Mutant(
+        name="another-plan-than-agreed-is-carried-out",
+        function="Launch.second",
+        old="return _refusal(self._order.verb, changed, looked)",
+        new="pass",
+        loses="More is deleted than somebody has read and agreed to.",
+        ring="unit",
+        tests="test_jobs.py",
+    ),
 )

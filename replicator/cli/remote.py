@@ -1,0 +1,199 @@
+"""A verb that a control API does: the same options, the same output, the same exit code."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn, get_args
+
+import orjson
+import typer
+from pydantic import ValidationError
+
+from replicator.cli.command import Call, agree, attempt
+from replicator.cli.console import paper
+from replicator.cli.screen import Screen
+from replicator.cli.service_client import ServiceClient
+from replicator.control.verbs import (
+    AnyJob,
+    AnyPlan,
+    Argument,
+    Flag,
+    Planned,
+    RestoreAsked,
+    VerbAsked,
+)
+from replicator.errors import ConfigError, TransientError
+from replicator.model.observation import Progress
+from replicator.model.shown import escaped_json
+
+OWN: Final = frozenset({"--config", "--set", "--json", "--service"})
+"""Options that stay here."""
+AGREEING: Final = frozenset({"--yes", "--dry-run"})
+EVERY: Final[tuple[type[VerbAsked], ...]] = (
+    *get_args(get_args(AnyJob)[0]),
+    *get_args(get_args(AnyPlan)[0]),
+)
+DOING: Final = {"expire": "an expiry", "repair": "a repair", "promote": "a promotion"}
+
+
+def ask_service(call: Call, context: typer.Context, url: str) -> NoReturn:
+    """Let a service do what was typed, print what came of it, and exit."""
+    given = _typed(context)
+    attempt(call, lambda: _Asking(call, given, url).done())
+
+
+class _Typed:
+    """What was typed for a verb."""
+
+    def __init__(self, options: Mapping[str, Any], places: list[Any]) -> None:
+        self.options, self.places = options, places
+
+
+def _typed(context: typer.Context) -> _Typed:
+    """Return the options that were given, by their names, and the arguments in their order."""
+    options: dict[str, Any] = {}
+    places: list[Any] = []
+    for param in context.command.params:
+        value = context.params.get(param.name or "")
+        if param.param_type_name == "argument":
+            places.append(value)
+        elif _was_typed(context, param.name or ""):
+            options |= {name: value for name in param.opts if name.startswith("--")}
+    return _Typed({name: one for name, one in options.items() if name not in OWN}, places)
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+class _Asking:
+    """One verb on its way to a service and back."""
+
+    def __init__(self, call: Call, typed: _Typed, url: str) -> None:
+        self._call, self._typed = call, typed
+        self._client = ServiceClient(url, _token(call.environ))
+
+    def done(self) -> int:
+        """Do it, and return the exit code."""
+        asked = request(self._call.command, self._typed.options, self._typed.places)
+        columns = paper().width
+        with Screen(quiet=self._call.as_json) as screen:
+
+            def told(progress: Mapping[str, Any]) -> None:
+                screen.observe(
+                    Progress(
+                        what=progress["what"],
+                        done=progress["done"],
+                        total=progress["total"],
+                        unit=progress["unit"],
+                    )
+                )
+
+            self._client.told = told
+            if not isinstance(asked, Planned):
+                return self._shown(self._client.job(asked, columns), skip="")
+            return self._agreed(asked, columns)
+
+    def _agreed(self, asked: Planned, columns: int) -> int:
+        """Plan, ask whoever typed it, and run the plan by its digest."""
+        options = self._typed.options
+        plan = self._client.plan(asked, columns)
+        if options.get("--dry-run") or plan.get("plan") is None:
+            return self._shown(plan, skip="")
+        shown = ""
+        if not options.get("--yes") and not self._call.as_json:
+            shown = self._client.text(plan["id"])["stdout"]
+            sys.stdout.write(shown)
+            sys.stdout.flush()
+        target = asked.changed[0]
+        agree(target, yes=bool(options.get("--yes")), doing=DOING.get(asked.name, "a restore"))
+        return self._shown(self._client.run(plan["plan"], columns), skip=shown)
+
+    def _shown(self, job: Mapping[str, Any], *, skip: str) -> int:
+        """Print what an ended job has said; `skip` was printed before."""
+        document = job["document"]
+        if document is None or job["exit_code"] is None:
+            raise TransientError(
+                f"job {job['id']} is {job['state']}: {job['why']}",
+                hint="it can be run again, with the same command",
+            )
+        text = self._client.text(job["id"])
+        if self._call.as_json:
+            data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            sys.stdout.write(escaped_json(data.decode()))
+        else:
+            sys.stdout.write(text["stdout"].removeprefix(skip))
+        sys.stderr.write(text["stderr"])
+        code: int = job["exit_code"]
+        return code
+
+
+def request(command: str, options: Mapping[str, Any], places: list[Any]) -> VerbAsked:
+    """Return the request that stands for a command line.
+
+    Raises:
+        ConfigError: a service cannot be asked for it.
+    """
+    words = command.split()
+    known = [one for one in EVERY if [w for w in one.words if not w.startswith("-")] == words]
+    for asked in known:
+        flags = {
+            mark.name: name
+            for name, field in asked.model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, Flag)
+        }
+        fixed = {word for word in asked.words if word.startswith("-")}
+        agreeing = AGREEING if issubclass(asked, Planned) else frozenset[str]()
+        if fixed <= options.keys() and options.keys() <= flags.keys() | fixed | agreeing:
+            values = {flags[name]: value for name, value in options.items() if name in flags}
+            return _made(asked, values, places)
+    raise ConfigError(
+        f"a service cannot be asked for `{command}` with {', '.join(sorted(options)) or 'nothing'}",
+        hint="type it without --service on the machine of the service",
+    )
+
+
+def _made(asked: type[VerbAsked], values: dict[str, Any], places: list[Any]) -> VerbAsked:
+    members = [
+        name
+        for name, field in asked.model_fields.items()
+        if any(isinstance(mark, Argument) for mark in field.metadata)
+    ]
+    given = dict(zip(members, places, strict=False))
+    values |= {name: value for name, value in given.items() if value is not None}
+    if asked is RestoreAsked:
+        values["quick"] = True
+    plain = {asked.model_fields[name].alias or name: _plain(one) for name, one in values.items()}
+    try:
+        return asked.model_validate(plain)
+    except ValidationError as exc:
+        wrong = exc.errors(include_url=False, include_input=False)[0]
+        raise ConfigError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from exc
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; options of Typer may be enumerations."""
+    return getattr(value, "value", value)
+
+
+def _token(environ: Mapping[str, str]) -> str:
+    """Return the token of whoever types.
+
+    Raises:
+        ConfigError: there is none, or its file cannot be read.
+    """
+    if token := environ.get("REPLICATOR_TOKEN"):
+        return token
+    if path := environ.get("REPLICATOR_TOKEN_FILE"):
+        try:
+            return Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"REPLICATOR_TOKEN_FILE: {path} cannot be read: {exc}") from exc
+    raise ConfigError(
+        "no token for the service",
+        hint=f"`replicator token create {os.environ.get('USER', 'NAME')} --role operator` on its"
+        " machine makes one; put it into REPLICATOR_TOKEN, or its file into REPLICATOR_TOKEN_FILE",
+    )

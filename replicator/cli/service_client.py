@@ -1,0 +1,118 @@
+"""Asks a control API over HTTP, one request after the other."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import orjson
+
+from replicator import errors
+from replicator.control.verbs import VerbAsked
+from replicator.errors import (
+    ConfigError,
+    NotFoundError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
+
+WAIT_S: Final = 2.0
+"""Longest wait of one request for the end of a job, in seconds: progress is shown between them."""
+TIMEOUT_S: Final = 60.0
+FINAL: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
+BY_STATUS: Final[Mapping[int, type[ReplicatorError]]] = {
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.CONFLICT: RefusedError,
+    HTTPStatus.TOO_MANY_REQUESTS: TransientError,
+    HTTPStatus.SERVICE_UNAVAILABLE: TransientError,
+}
+
+
+class ServiceClient:
+    """One service, asked with one token.
+
+    Args:
+        url: Where it listens.
+        token: Who asks.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+            raise ConfigError(f"--service {url}: write it like https://replicator.example:9465")
+        self._url, self._token = url.rstrip("/"), token
+        self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+    def job(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
+        """Have a job done, and return it when it has ended."""
+        return self._ended(self._post("jobs", _body(asked), columns))
+
+    def plan(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
+        """Have a plan made, and return its job: `plan` is the digest."""
+        return self._ended(self._post("plans", _body(asked), columns))
+
+    def run(self, digest: str, columns: int) -> dict[str, Any]:
+        """Have a plan carried out, and return its job when it has ended."""
+        return self._ended(self._post("runs", {"digest": digest}, columns))
+
+    def text(self, job_id: str) -> dict[str, Any]:
+        """Return what a terminal would have shown of a job."""
+        return self._asked("GET", f"/v1/jobs/{job_id}/text")
+
+    def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
+        width = min(max(columns, 40), 1000)
+        return self._asked("POST", f"/v1/{what}?columns={width}", body)
+
+    def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
+        try:
+            while job["state"] not in FINAL:
+                job = self._asked("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}")
+                if job["progress"] is not None:
+                    self.told(job["progress"])
+        except (KeyboardInterrupt, SystemExit):
+            self._asked("POST", f"/v1/jobs/{job['id']}/cancel")
+            raise
+        if job["document"] is None:
+            job = self._asked("GET", f"/v1/jobs/{job['id']}")
+        return job
+
+    def _asked(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        data = None if body is None else orjson.dumps(body)
+        request = Request(self._url + path, data, headers, method=method)  # noqa: S310 - checked
+        try:
+            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - checked
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except HTTPError as exc:
+            raise _error(exc) from exc
+        except (URLError, OSError, ValueError) as exc:
+            raise TransientError(
+                f"the service at {self._url} cannot be asked: {getattr(exc, 'reason', exc)}",
+                hint="check that it runs there, and that this machine trusts its certificate",
+            ) from exc
+
+
+def _body(asked: VerbAsked) -> dict[str, Any]:
+    return asked.model_dump(mode="json", by_alias=True)
+
+
+def _error(exc: HTTPError) -> ReplicatorError:
+    """Return the error that a problem document stands for."""
+    try:
+        problem: dict[str, Any] = json.load(exc)
+        detail, hint = str(problem["detail"]), str(problem.get("hint", ""))
+        kind = getattr(errors, str(problem.get("type")), None)
+    except (ValueError, KeyError, OSError):
+        detail, hint, kind = f"the service answered {exc.code}", "", None
+    if not (isinstance(kind, type) and issubclass(kind, ReplicatorError)):
+        kind = BY_STATUS.get(exc.code, ConfigError)
+    return kind(detail, hint=hint)

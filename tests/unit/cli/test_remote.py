@@ -1,0 +1,71 @@
+"""A verb with `--service` is the same request as a program makes, and says the same."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from replicator.cli.remote import EVERY, request
+from replicator.cli.service_client import ServiceClient
+from replicator.cli.verb import REMOTE
+from replicator.control.verbs import AnyJob, PauseAsked, StatusAsked, WatchAsked
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.access import Role
+from tests.unit.control.stage import ended, served
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "places", "made"),
+    [
+        ("verify", {"--level": "rows"}, ["standby"], {"verb": "verify", "target": "standby"}),
+        ("restore", {"--to-offset": 7, "--yes": True}, ["a"], {"verb": "restore", "quick": True}),
+        ("restore", {"--rename": "a=b", "--latest": True}, ["a"], {"verb": "restore beside"}),
+        ("restore", {"--forget-renamed": "b"}, ["a"], {"verb": "forget renamed"}),
+        ("restore", {"--from": "a", "--into": "b"}, [None], {"from_store": "a", "target": None}),
+        ("apply", {"--catch-up": True}, ["a"], {"verb": "apply"}),
+        ("apply", {"--resume": True, "--once": True}, ["a"], {"verb": "resume"}),
+        ("hold create", {"--on": "a", "--reason": "r"}, ["h"], {"name": "h", "reason": "r"}),
+        ("diff", {}, ["4000", "latest"], {"before": "4000", "after": "latest"}),
+    ],
+)
+def test_what_is_typed_is_the_request_of_its_verb(
+    command: str, options: dict[str, Any], places: list[Any], made: dict[str, Any]
+):
+    found = request(command, options, places).model_dump(mode="json", by_alias=True)
+    assert {name: found[name] for name in made} == made
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("apply", {}), ("apply", {"--once": True}), ("restore", {"--pause": True}), ("run", {})],
+)
+def test_what_a_service_is_not_asked_for_is_refused_here(command: str, options: dict[str, Any]):
+    with pytest.raises(ConfigError, match="a service cannot be asked for"):
+        request(command, options, ["standby"])
+
+
+def test_each_verb_that_a_service_does_takes_the_option():
+    typed = {" ".join(word for word in one.words if not word.startswith("-")) for one in EVERY}
+    assert {*get_args(get_args(AnyJob)[0])} >= {PauseAsked, StatusAsked, WatchAsked}
+    assert typed - {"watch"} == REMOTE
+
+
+async def test_a_client_sees_progress_results_and_problems(tmp_path: Path):
+    asked = request("verify", {}, ["standby"])
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended({"good": True}))
+        client = ServiceClient(stage.control.url, await stage.token(Role.OPERATOR))
+        job = await asyncio.to_thread(client.job, asked, 80)
+        assert job["document"]["result"] == {"good": True}
+        assert (await asyncio.to_thread(client.text, job["id"]))["stdout"] == "said\n"
+        with pytest.raises(NotFoundError, match="standbi") as caught:
+            await asyncio.to_thread(client.job, request("verify", {}, ["standbi"]), 80)
+        assert "did you mean" in caught.value.hint
+        stranger = ServiceClient(stage.control.url, "drt_0_0")
+        with pytest.raises(ConfigError, match="the token is wrong"):
+            await asyncio.to_thread(stranger.job, asked, 80)
+    with pytest.raises(TransientError, match="cannot be asked"):
+        await asyncio.to_thread(client.job, asked, 80)
+    with pytest.raises(ConfigError, match="--service"):
+        ServiceClient("replicator.example:9465", "t")
