@@ -40,7 +40,7 @@ DOING: Final = {"expire": "an expiry", "repair": "a repair", "promote": "a promo
 def ask_service(call: Call, context: typer.Context, url: str) -> NoReturn:
     """Let a service do what was typed, print what came of it, and exit."""
     given = _typed(context)
-    attempt(call, lambda: _Asking(call, given, url).done())
+    attempt(call, lambda: _RemoteCall(call, given, url).done())
 
 
 class _Typed:
@@ -68,7 +68,7 @@ def _was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-class _Asking:
+class _RemoteCall:
     """One verb on its way to a service and back."""
 
     def __init__(self, call: Call, typed: _Typed, url: str) -> None:

@@ -67,6 +67,7 @@ REMOTE = frozenset(
         "points",
         "points create",
         "points remove",
+        "points rotate",
         "promote",
         "repair",
         "restore",

@@ -91,6 +91,7 @@ def works(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_a_service_that_is_killed_in_each_state_of_a_job_says_what_became_of_it(
     tmp_path: Path,
