@@ -18,7 +18,7 @@ KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
 
-.PHONY: test test-long mutants check audit sbom demo demo-druid screenshots bench fix lock client clean
+.PHONY: test test-long mutants check audit sbom demo demo-druid screenshots bench fix lock client clean man
 
 # What gates a change.
 test: check
@@ -55,6 +55,10 @@ sbom: $(UV)
 	@mkdir -p dist
 	$(UV) export --frozen --no-dev --all-extras --preview-features sbom-export \
 		--format cyclonedx1.5 --output-file dist/sbom.cdx.json >/dev/null
+
+# The manual pages, of the text that --help shows.
+man: $(READY)
+	@$(BIN)/python -m replicator.cli.manual man
 
 demo: $(READY)
 	@$(BIN)/replicator demo $(if $(KEEP),--keep) $(ARGS)

@@ -48,7 +48,7 @@ _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class Line(TypedDict):
+class _BatchLine(TypedDict):
     """One record, as a batch takes it."""
 
     key: bytes
@@ -199,16 +199,16 @@ class KafkaHeir:
         if self._next > first:
             yield first, batch
 
-    def _lines(self, records: Sequence[Record]) -> Iterator[Line]:
+    def _lines(self, records: Sequence[Record]) -> Iterator[_BatchLine]:
         """Yield what is sent: the records, with fillers for what is not between them."""
         header = (MOVING, self._place.header)
         filling = headers(FILLER, self._epoch, header)
         for record in records:
             self._latest_ms = int((record.appended_at - _EPOCH_START) / _MILLISECOND)
             for _ in range(record.offset - self._place.shift - self._next):
-                yield Line(key=b"", value=b"{}", timestamp=self._latest_ms, headers=filling)
+                yield _BatchLine(key=b"", value=b"{}", timestamp=self._latest_ms, headers=filling)
             document = document_of(record)
-            yield Line(
+            yield _BatchLine(
                 key=document.subject.encode(),
                 value=document.data,
                 timestamp=self._latest_ms,
