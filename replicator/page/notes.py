@@ -74,14 +74,14 @@ class NotesReader:
         """Have the next look read again, whenever the last one was."""
         self._due_s = 0.0
 
-    async def look(self, log_id: str) -> None:
-        """Read the notes on one log again, if they are due."""
+    async def look(self, log_id: str) -> bool:
+        """Read the notes on one log again, if they are due; return whether they were."""
         loop = asyncio.get_running_loop()
         if log_id != self._log_id:
             self.notes, self._log_id, self._due_s = None, log_id, 0.0
         begun_s = loop.time()
         if not log_id or begun_s < self._due_s:
-            return
+            return False
         try:
             self.notes = await self._read(log_id)
             self.failure = None
@@ -89,6 +89,7 @@ class NotesReader:
             self.failure = exc
         took_s = loop.time() - begun_s
         self._due_s = loop.time() + max(PAUSE_MIN_S, PAUSE_PER_SECOND * took_s)
+        return True
 
     async def _read(self, log_id: str) -> StoreNotes:
         store = self._store()

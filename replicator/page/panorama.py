@@ -1,7 +1,7 @@
 """Looks at log, targets and their stores at intervals, so that each request costs nothing there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from replicator.services.inspection.poller import Poller
 from replicator.services.inspection.status import LogStatus, SourceStatus
 from replicator.services.inspection.trouble import Seen
 from replicator.services.running.pause import pause, unless
+from replicator.services.schedules.states import LineState
 from replicator.web.status_report import StatusReport
 
 NOTHING_READ: Final = LogStatus(
@@ -30,6 +31,8 @@ class Surroundings:
 
     life: Callable[[LogStatus], Awaitable[LifeSigns]]
     source: Callable[[], Awaitable[SourceStatus]]
+    schedules: Callable[[], Awaitable[Sequence[LineState]]]
+    """What is scheduled, and how its last runs ended: read from the targets' stores."""
     retention: Mapping[str, timedelta]
     """How long any moment can be restored, for each target of which that is said."""
 
@@ -78,6 +81,7 @@ class Panorama:
         self._interval_s, self._records_max = interval_s, records_per_look_max
         self._life: LifeSigns | None = None
         self._source: SourceStatus | None = None
+        self._schedules: Sequence[LineState] = ()
         self._wanted = asyncio.Event()
 
     def refresh(self) -> None:
@@ -99,8 +103,9 @@ class Panorama:
         log = self._log
         self._source = await self._surroundings.source()
         self._life = await self._surroundings.life(log)
-        for reader in self._notes.values():
-            await reader.look(log.log_id)
+        were_due = [await reader.look(log.log_id) for reader in self._notes.values()]
+        if any(were_due):
+            self._schedules = await self._surroundings.schedules()
         try:
             self.is_read = await self.chronicle.read_on(records_max=self._records_max)
             self.log_failure = None
@@ -146,7 +151,7 @@ class Panorama:
             failures={name: failure.error for name, failure in poller.failures.items()},
         )
         windows = {name: notes.windows for name in self.targets if (notes := self.notes(name))}
-        return StatusReport(seen=seen, restorable=windows)
+        return StatusReport(seen=seen, restorable=windows, schedules=self._schedules)
 
     @property
     def _log(self) -> LogStatus:

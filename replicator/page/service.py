@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 
 from replicator.app import Application
+from replicator.app.schedules import scheduled_lines
 from replicator.app.target import store_of
 from replicator.control.routes import Route
 from replicator.page.notes import NotesReader
@@ -14,6 +15,7 @@ from replicator.page.routes import PageRoutes
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.inspection.poller import Poller
 from replicator.services.inspection.status import look_at_source
+from replicator.services.schedules.states import LineState, line_states
 
 
 class Page:
@@ -34,6 +36,7 @@ class Page:
             surroundings=Surroundings(
                 life=application.life,
                 source=partial(look_at_source, application.source_metadata()),
+                schedules=partial(_schedules, application, sorted(poller.names)),
                 retention=_retention(application),
             ),
             clock=application.clock,
@@ -52,6 +55,10 @@ class Page:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         await self._panorama.run(stop)
+
+
+async def _schedules(application: Application, names: Sequence[str]) -> Sequence[LineState]:
+    return await line_states(scheduled_lines(application, names), application.clock.now())
 
 
 def _retention(application: Application) -> dict[str, timedelta]:

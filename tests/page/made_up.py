@@ -17,6 +17,8 @@ from replicator.model.holds import Hold, NamedPoint
 from replicator.model.pulse import Pulse
 from replicator.model.rates import Rates
 from replicator.model.row import Segment
+from replicator.model.schedule import Timing
+from replicator.model.scheduled_run import RunRecord, RunState
 from replicator.model.wire import encode
 from replicator.page.notes import NotesReader, StoreNotes
 from replicator.page.panorama import Panorama, Surroundings
@@ -34,6 +36,8 @@ from replicator.services.inspection.status import (
     StatusReader,
     TargetStatus,
 )
+from replicator.services.schedules.record import ScheduleRecord
+from replicator.services.schedules.states import LineState, ScheduledLine
 from replicator.services.store.store import Store
 from replicator.services.store.windows import CutWindow, Windows
 from tests.builders import changed, json_bytes, segment, segment_payload
@@ -158,7 +162,10 @@ async def made_up(*, cuts: int, datasources: int) -> MadeUp:
         chronicle=Chronicle(history),
         notes=notes,
         surroundings=Surroundings(
-            life=lambda _: _life(), source=_source, retention={"standby": timedelta(days=28)}
+            life=lambda _: _life(),
+            source=_source,
+            schedules=_schedules,
+            retention={"standby": timedelta(days=28)},
         ),
         clock=clock,
         interval_s=15.0,
@@ -355,6 +362,41 @@ async def _life() -> LifeSigns:
 async def _source() -> SourceStatus:
     fresh = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
     return SourceStatus(freshness=fresh)
+
+
+async def _schedules() -> list[LineState]:
+    return [
+        _scheduled("nightly-proof", "standby", "verify", 7, RunState.GOOD, "good"),
+        _scheduled("weekly-drill", "vault", "drill", 31, RunState.BAD, "its bytes are missing"),
+    ]
+
+
+def _scheduled(
+    schedule: str, target: str, kind: str, age_h: int, state: RunState, message: str
+) -> LineState:
+    due = NOW - age_h * HOUR
+    line = ScheduledLine(
+        schedule=schedule,
+        target=target,
+        kind=kind,
+        timing=Timing(
+            cron="0 5 * * *", time_zone="UTC", jitter=timedelta(0), late_max=timedelta(hours=1)
+        ),
+        record=ScheduleRecord(MemoryArea()),
+    )
+    run = RunRecord(
+        schedule=schedule,
+        target=target,
+        due=due,
+        attempt=1,
+        state=state,
+        started_at=due,
+        lease_until=due,
+        ended_at=due + timedelta(minutes=6),
+        message=message,
+    )
+    good = run.ended_at if state is RunState.GOOD else None
+    return LineState(line=line, last=run, last_good=good, next_due=due + 24 * HOUR, looked_at=NOW)
 
 
 def broken(panorama: Panorama, error: Failure) -> None:

@@ -68,10 +68,29 @@ export function One({ id, may }) {
   </section>`;
 }
 
-export function Jobs({ at, may }) {
+const RUNS = { good: "good", bad: "bad", running: "accent", skipped: "warning", lost: "bad" };
+
+// What is done by itself: how the last run of each schedule ended, and when the next is due.
+function Schedules({ schedules }) {
+  if (!schedules.length) return null;
+  return html`<section class="card"><h2>Schedules</h2>
+    <div class="scroll" role="region" aria-label="Schedules" tabindex="0"><table class="list">
+    <thead><tr><th scope="col">Schedule</th><th scope="col">Target</th><th scope="col">Last run</th><th scope="col">Next</th></tr></thead>
+    <tbody>${schedules.map((one) => html`<tr key=${`${one.schedule}/${one.target}`}>
+      <th scope="row"><${Name} of=${one.schedule} /> <span class="quiet">${one.type}, <code>${one.cron}</code> ${printable(one.time_zone)}</span></th>
+      <td><${Name} of=${one.target} /></td>
+      <td>${one.unknown ? html`<span class="bad">${printable(one.unknown)}</span>`
+        : one.last ? html`<${Chip} kind=${RUNS[one.last.state]}>${one.last.state}<//> <${Age} at=${one.last.ended_at ?? one.last.started_at} />
+          <span class="quiet"> ${printable(one.last.message)}</span>${one.last.job && html` <a href=${`#/jobs/${one.last.job}`}>job</a>`}`
+        : html`<span class="quiet">none yet</span>`}</td>
+      <td class="nowrap"><${When} at=${one.next_due} /></td></tr>`)}</tbody></table></div></section>`;
+}
+
+export function Jobs({ at, may, overview }) {
   const found = useAnswer("v1/jobs", { everyMs: EVERY_MS, query: { limit: 100 } });
   if (at.rest[0]) return html`<${One} key=${at.rest[0]} id=${at.rest[0]} may=${may} />`;
-  return html`<section class="card"><div class="head"><h1>Jobs</h1></div>
+  return html`<${Schedules} schedules=${overview.status?.schedules ?? []} />
+    <section class="card"><div class="head"><h1>Jobs</h1></div>
     ${found.error && html`<${Trouble} error=${found.error} />`}
     ${found.data && (found.data.jobs.length ? html`<div class="scroll" role="region" aria-label="Jobs" tabindex="0"><table class="list">
       <thead><tr><th scope="col">Job</th><th scope="col">Target</th><th scope="col">State</th><th scope="col">By</th><th scope="col">Asked</th><th scope="col" class="number">Took</th></tr></thead>

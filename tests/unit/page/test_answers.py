@@ -40,6 +40,8 @@ async def test_the_overview_has_the_words_of_status(made: MadeUp):
     assert found["status"] == expected
     assert [one["what"] for one in expected["wrong"]] == [one.what for one in troubles(report.seen)]
     assert [one["target"] for one in expected["restorable"]] == ["standby", "vault"]
+    scheduled = {one["schedule"]: one["last"]["state"] for one in expected["schedules"]}
+    assert scheduled == {"nightly-proof": "good", "weekly-drill": "bad"}
 
 
 async def test_the_datasources_are_those_of_the_last_cut(made: MadeUp):
@@ -119,6 +121,7 @@ async def test_who_may_see_one_target_sees_that_alone(made: MadeUp):
     assert [one["target"] for one in status["targets"]] == ["standby"]
     assert [one["target"] for one in status["running"]["appliers"]] == ["standby"]
     assert [one["target"] for one in status["restorable"]] == ["standby"]
+    assert [one["schedule"] for one in status["schedules"]] == ["nightly-proof"]
     assert not any("vault" in one["what"] for one in status["wrong"])
     assert (found["datasources"], found["datasource_count"]) == ([], 0)
     assert [one["target"] for one in found["stores"]] == ["standby"]
