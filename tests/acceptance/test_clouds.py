@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from replicator.model.load_spec import Location
 from replicator.ports import DeepStorage
 from tests.acceptance.test_drill import scratch
 from tests.contract.storages import fresh, s3_address
+from tests.lz4 import container
 from tests.rings import IS_LONG, times
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Ended, Processes
@@ -124,12 +126,18 @@ class Clouds:
     def of_hdfs(self) -> Place:
         root = f"/{fresh()}/segments"
         self.hdfs.folder(root)
+        pushed = count()
 
         async def push(folder: str, files: Files) -> dict[str, Any]:
             datasource, interval, version, *numbers = folder.removesuffix("/index/").split("/")
             plain = "/".join([datasource, interval, version]).replace(":", "_")
-            path = f"{root}/{plain}/{'_'.join(numbers)}_index.zip"
-            self.hdfs.put(path, packed(files))
+            path = f"{root}/{plain}/{'_'.join(numbers)}_index"
+            if next(pushed) % 2:  # as Druid 37 does where it is told to, before and after others
+                path += ".lz4"
+                self.hdfs.put(path, container({name.encode(): files[name] for name in files}))
+            else:
+                path += ".zip"
+                self.hdfs.put(path, packed(files))
             return {"type": "hdfs", "path": f"{self.hdfs.filesystem}{path}"}
 
         settings = {

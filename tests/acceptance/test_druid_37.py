@@ -15,7 +15,7 @@ import yaml
 from tests.acceptance.druids import Cluster, User, cluster, used_segments, write_config
 from tests.folders import files_below
 from tests.servers.druid import DRUID_37, DruidError, Login, Row
-from tests.servers.postgresql import Postgresql, connected
+from tests.servers.postgresql import Postgresql, connected, execute
 from tests.servers.process import Processes
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -94,6 +94,7 @@ async def test_a_druid_37_is_followed_and_its_standby_takes_over(
         await marks_and_kills_follow(user)
         await user.does("verify", "standby", "--level", "checksum")
         await takes_over(user)
+        await it_is_known_who_asked(user)
 
 
 async def configured(folder: Path, source: Cluster, standby: Cluster) -> Path:
@@ -101,6 +102,7 @@ async def configured(folder: Path, source: Cluster, standby: Cluster) -> Path:
     path = await write_config(folder, source, {"standby": standby}, log)
     found = yaml.safe_load(path.read_text())
     found["targets"]["standby"]["promotion"] = {"security": True}
+    found["watch"]["audit_rows"] = True
     path.write_text(yaml.safe_dump(found))
     return path
 
@@ -169,7 +171,7 @@ async def until(ask: Callable[[], Awaitable[object]], wanted: object) -> None:
 
 
 async def rules_follow(user: User) -> None:
-    await user.source.client.rules("wiki", [FOREVER])
+    await user.source.client.rules("wiki", [FOREVER], author="operator")
     await user.does("watch", "--once")
     await user.does("apply", "standby", "--once")
     await until(lambda: user.standby.client.ask("GET", *RULES), [FOREVER])
@@ -225,6 +227,15 @@ async def takes_over(user: User) -> None:
     assert not await may_read(standby, ("druid_system", "system of source"))
     assert await may_read(standby, ("admin", "admin of standby"))
     await works(standby)
+
+
+async def it_is_known_who_asked(user: User) -> None:
+    """Druid's own audit rows are in the log, and the source's table is gone."""
+    await execute(user.source.dsn, "DROP TABLE druid_audit")
+    found = await user.does("blame", "wiki")
+    assert found["audit_missing"] is None
+    asked = {row["type"]: row["author"] for row in found["audit"] if row["key"] == "wiki"}
+    assert asked["rules"] == "operator"
 
 
 async def works(standby: Cluster) -> None:

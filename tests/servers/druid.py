@@ -273,18 +273,25 @@ class Client:
         await self._session.close()
 
     async def ask(
-        self, method: str, role: str, path: str, body: object = None, *, login: Login | None = None
+        self,
+        method: str,
+        role: str,
+        path: str,
+        body: object = None,
+        *,
+        login: Login | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Any:
         """Send one request, as somebody else if that is said, and return what came back."""
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        sent = {"Accept": "application/json", "Content-Type": "application/json", **headers}
         if (login := login or self.login) is not None:
-            headers["Authorization"] = aiohttp.encode_basic_auth(*login)
+            sent["Authorization"] = aiohttp.encode_basic_auth(*login)
         assert self._session is not None
         async with self._session.request(
             method,
             f"{self._druid.url(role)}{path}",
             json=body,
-            headers=headers,
+            headers=sent,
         ) as answer:
             text = await answer.text()
             if answer.status >= 300:
@@ -414,9 +421,13 @@ class Client:
         path = f"/druid/indexer/v1/datasources/{datasource}/markUsed"
         await self.ask("POST", "coordinator", path, {"interval": interval})
 
-    async def rules(self, datasource: str, rules: Sequence[Mapping[str, Any]]) -> None:
+    async def rules(
+        self, datasource: str, rules: Sequence[Mapping[str, Any]], *, author: str | None = None
+    ) -> None:
+        """Set a datasource's rules, as somebody who says who they are if `author` is given."""
         path = f"/druid/coordinator/v1/rules/{datasource}"
-        await self.ask("POST", "coordinator", path, list(rules))
+        headers = {} if author is None else {"X-Druid-Author": author}
+        await self.ask("POST", "coordinator", path, list(rules), headers=headers)
 
     # --------------------------------------------------------------------------------- supervisors
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from random import Random
 
 import pytest
-import xxhash
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import UnreadableObjectError
@@ -15,13 +14,13 @@ from replicator.model.row import Segment, key_of
 from replicator.services.target.lz4_container import LZ4_RATIO_MAX, Lz4Container
 from replicator.services.verification.verifier import Level
 from tests.builders import DATA, ROOT, json_bytes, segment, segment_payload
+from tests.lz4 import END, block, container
 from tests.unit.pipeline import SOURCE, Pipeline
 
 PLACE = Location("wiki/0_index.lz4")
 INSIDE = Location(f"{PLACE}/")
 REAL = (DATA / "lz4" / "index.lz4").read_bytes()
 """As Druid's own classes wrote it: data/lz4/Written.java."""
-END = struct.pack("<8sBIII", b"LZ4Block", 0x16, 0, 0, 0)
 
 
 def columns() -> bytes:
@@ -54,19 +53,9 @@ async def contents(data: bytes, *, bytes_max: int | None = None) -> dict[str, by
     }
 
 
-def block(data: bytes) -> bytes:
-    """A block that lz4-java does not pack, because it would not become smaller."""
-    checksum = xxhash.xxh32_intdigest(data, 0x9747B28C) & 0x0FFFFFFF
-    return struct.pack("<8sBIII", b"LZ4Block", 0x16, len(data), len(data), checksum) + data
-
-
 def made(files: Mapping[bytes, bytes], *, count: int | None = None, block_bytes: int = 7) -> bytes:
     """A container whose blocks are so small that each header is cut by some of them."""
-    data = struct.pack(">i", len(files) if count is None else count)
-    for name, content in files.items():
-        data += struct.pack(">i", len(name)) + name + struct.pack(">q", len(content)) + content
-    parts = (data[at : at + block_bytes] for at in range(0, len(data), block_bytes))
-    return b"".join(map(block, parts)) + END
+    return container(files, count=count, block_bytes=block_bytes)
 
 
 async def test_what_druid_packed_comes_out():
