@@ -13,7 +13,7 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.transfer.source_storages import SourceStorages
-from replicator.app.druids import druid_cluster, query_verifier, source_status
+from replicator.app.druids import canary, druid_cluster, query_verifier, source_status
 from replicator.app.hearts import Hearts
 from replicator.app.logs import Log, event_log, is_same_log, log_heir
 from replicator.app.metadata import (
@@ -71,6 +71,7 @@ from replicator.ports import (
 )
 from replicator.services.history.reader import History
 from replicator.services.inspection.blame import Blamer
+from replicator.services.inspection.canary import Canary
 from replicator.services.inspection.checkup import Checkup
 from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
 from replicator.services.inspection.life import LifeSigns, life_signs
@@ -499,6 +500,20 @@ class Application:
             area=target.area(),
             log=log,
             promises=promises(target.settings),
+        )
+
+    def canary(self, names: Iterable[str]) -> Canary | None:
+        """Return what follows the canary to these targets; None: none is configured.
+
+        Raises:
+            ConfigError: the configuration lacks the address of a Broker.
+        """
+        return canary(
+            self.settings,
+            {name: self.target(name).area() for name in names},
+            self._environ,
+            clock=self.clock,
+            observer=self.monitoring.observer(),
         )
 
     def notifying(self) -> Notifying:

@@ -1,13 +1,14 @@
 """Composition of what asks the two clusters' own Druids."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
 from replicator.config import DruidLoginSettings, DruidSettings, Settings, SourceDruidSettings
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
-from replicator.ports import DruidCluster, QueryBroker, TellsRelease
+from replicator.ports import Area, Clock, DruidCluster, QueryBroker, TellsRelease
+from replicator.services.inspection.canary import Canary, CanaryRules, CanaryTarget
 from replicator.services.verification.query_verifier import QueryLimits, QueryVerifier
 
 if TYPE_CHECKING:
@@ -66,6 +67,58 @@ def query_verifier(
         rng=rng,
         observer=observer,
     )
+
+
+def canary(
+    settings: Settings,
+    areas: Mapping[str, Area],
+    environ: Mapping[str, str],
+    *,
+    clock: Clock,
+    observer: Observer,
+) -> Canary | None:
+    """Return what follows the canary from the source to the standbys; None: there is none.
+
+    Args:
+        settings: What is configured.
+        areas: Areas of the targets that this process works for, by their names.
+        environ: Holds the passwords.
+        clock: Measures the time.
+        observer: Is told of arrivals.
+
+    Raises:
+        ConfigError: the configuration lacks the address of a Broker.
+    """
+    if (asked := settings.canary) is None:
+        return None
+    names = [
+        name
+        for name, target in settings.targets.items()
+        if name in areas and (name in asked.targets or _has_broker(target.druid, asked.targets))
+    ]
+    timeout_s = asked.query_timeout_s
+    return Canary(
+        CanaryRules(
+            datasource=asked.datasource,
+            window=asked.window,
+            lost_after=asked.lost_after,
+            interval_s=asked.look_interval_s,
+        ),
+        _broker("source", settings.watched.druid, environ, timeout_s),
+        {
+            name: CanaryTarget(
+                broker=_broker(f"targets.{name}", settings.targets[name].druid, environ, timeout_s),
+                area=areas[name],
+            )
+            for name in names
+        },
+        clock=clock,
+        observer=observer,
+    )
+
+
+def _has_broker(druid: DruidSettings | None, asked: Sequence[str]) -> bool:
+    return not asked and druid is not None and druid.broker_url is not None
 
 
 def _broker(

@@ -230,6 +230,8 @@ async def supervised(
             jobs = control.jobs
         scheduler = scheduled(call, targets, jobs)
         services |= {} if scheduler is None else {"schedules": scheduler}
+        if services and (canary := application.canary(targets)) is not None:
+            services["canary"] = canary
         services |= notified(call, scheduler, jobs)
         await supervise(services, stop=stop, drain_s=drain_s)
     return _done({}, "stopped; the next start goes on from here")

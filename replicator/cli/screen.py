@@ -22,6 +22,8 @@ from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
     ArchiveDamaged,
     BaseWritten,
+    CanaryArrived,
+    CanarySeen,
     CutApplied,
     CutPublished,
     DrillEnded,
@@ -70,6 +72,8 @@ SILENT: Final = (
     ScheduleSeen,
     StreamRetained,
     StreamTold,
+    CanaryArrived,
+    CanarySeen,
 )
 """What only metrics count."""
 DROPPED = (

@@ -1,7 +1,9 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
 import shlex
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 
 from rich.console import Console
@@ -11,7 +13,8 @@ from replicator.app.schedules import scheduled_lines
 from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
 from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
-from replicator.errors import ReplicatorError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.canary import CanarySummary
 from replicator.model.scheduled_run import RunState
 from replicator.model.words import (
     age_text,
@@ -22,6 +25,7 @@ from replicator.model.words import (
     size_text,
     whole_time,
 )
+from replicator.services.inspection.canary import kept_canary
 from replicator.services.inspection.life import Life, LifeSign, LifeSigns
 from replicator.services.inspection.status import TargetStatus, look_at_source
 from replicator.services.inspection.trouble import Seen, Trouble, drill_words, kill_words
@@ -69,7 +73,20 @@ async def _look(application: Application) -> StatusReport:
     )
     lines = scheduled_lines(application, application.target_names)
     states = await line_states(lines, application.clock.now())
-    return StatusReport(seen=seen, restorable=restorable, schedules=states)
+    canaries = await _canaries(application, [one.target for one in targets])
+    return StatusReport(seen=seen, restorable=restorable, schedules=states, canaries=canaries)
+
+
+async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
+    """Return what the canary has shown of each target whose store can be read."""
+    if application.settings.canary is None:
+        return []
+    found = []
+    for name in names:
+        with suppress(TransientError, ConfigError):  # the target's own status says so
+            if (one := await kept_canary(application.target(name).area())) is not None:
+                found.append(one)
+    return found
 
 
 def _exit_code(seen: Seen) -> int:
@@ -98,6 +115,7 @@ def _show(console: Console, found: StatusReport, call: Call) -> None:
         Paragraph("waits", _waits(found.seen)),
         Paragraph("wrong", wrong or ["nothing"]),
         *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
+        *([Paragraph("canary", canaries)] if (canaries := _canary(found)) else []),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
         *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
@@ -212,6 +230,20 @@ def _waits(seen: Seen) -> list[str]:
 def _wrong(trouble: Trouble, call: Call) -> list[str]:
     typed = _typed(call, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
+
+
+def _canary(found: StatusReport) -> list[str]:
+    """Say how long rows take until users of a standby see them."""
+    lines = []
+    for one in found.canaries:
+        took = "no row has arrived yet"
+        if one.p50_s is not None and one.p99_s is not None:
+            p50, p99 = timedelta(seconds=one.p50_s), timedelta(seconds=one.p99_s)
+            took = f"rows take {duration_text(p50)}, 99 of 100 at most {duration_text(p99)}"
+        waits = f", one is awaited for {one.waiting_s:.0f} s" if one.waiting_s else ""
+        lost = f", {one.lost} LOST" if one.lost else ""
+        lines.append(f"{one.target}: {took}{waits}{lost}")
+    return lines
 
 
 def _schedules(found: StatusReport) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from replicator.config.canary import CanarySettings
 from replicator.config.checks import (
     alone,
     collisions,
@@ -138,6 +139,8 @@ class Settings(Section):
     """The clusters that are kept equal to the source, by their names."""
     drill: DrillSettings = DrillSettings()
     """Place and limits of drills."""
+    canary: CanarySettings | None = None
+    """A tiny datasource whose rows show the lag that users meet; default: none."""
     schedules: SchedulesSettings = {}
     """What is done by itself, by names of the operator's; default: nothing."""
     notifications: NotificationsSettings | None = None

@@ -35,7 +35,7 @@ from replicator.control.verbs import (
 )
 from replicator.errors import RefusedError
 from replicator.model.job import Job
-from replicator.services.schedules.scheduler import Line, RunEnd, Scheduler
+from replicator.services.schedules.scheduler import RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import ScheduledLine
 
 BUSY_S = 15.0
@@ -65,12 +65,12 @@ class ScheduleRuns:
         observer = application.monitoring.observer()
         return Scheduler(lines, host=host(), clock=application.clock, observer=observer)
 
-    def _line(self, line: ScheduledLine) -> Line:
+    def _line(self, line: ScheduledLine) -> RunLine:
         settings = self._application.settings.schedules[line.schedule]
         order = Order(
             asked=asked(settings, line.target), by=f"schedule {line.schedule}", agreed=True
         )
-        return Line(
+        return RunLine(
             schedule=line.schedule,
             target=line.target,
             kind=line.kind,

@@ -281,10 +281,30 @@ class ScheduleSeen:
     """When its last good run ended."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryArrived:
+    """A row of the canary is in the answers of a standby."""
+
+    target: str
+    seconds: float
+    """From its first answer at the source."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanarySeen:
+    """A look at the canary of a standby."""
+
+    target: str
+    waiting_s: float
+    """For how long the oldest row that has not arrived was awaited; 0: none is."""
+    lost: int
+
+
 StreamObservation: TypeAlias = (
     StreamBegun | StreamEnded | StreamDropped | StreamRetained | StreamTold
 )
 """What is observed of a change stream."""
+
 Observation: TypeAlias = (
     EpochAcquired
     | LogBegun
@@ -307,6 +327,8 @@ Observation: TypeAlias = (
     | DrillEnded
     | NotificationSent
     | NotificationsQueued
+    | CanaryArrived
+    | CanarySeen
     | ScheduleSeen
     | ScheduledRunEnded
     | SwitchCalled

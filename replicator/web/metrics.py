@@ -11,6 +11,8 @@ from replicator.model.checkpoint import GAP_REASONS
 from replicator.model.observation import (
     ArchiveDamaged,
     BaseWritten,
+    CanaryArrived,
+    CanarySeen,
     CutApplied,
     CutPublished,
     DrillEnded,
@@ -45,6 +47,8 @@ from replicator.model.scheduled_run import RunState
 from replicator.ports import Clock
 
 ENDED_RUNS = (RunState.GOOD, RunState.BAD, RunState.SKIPPED)
+CANARY_BUCKETS_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 21_600)
+"""From the time of one poll, one step and one load to a standby that is delayed on purpose."""
 WATCHER = ""
 """The label `target` of what the watcher does."""
 POLL_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -118,6 +122,19 @@ class Metrics:
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
         self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
+        self._canary = Histogram(
+            "replicator_canary_seconds",
+            "From a row's first answer at the source to its first answer at the standby.",
+            ("source", "target"),
+            buckets=CANARY_BUCKETS_S,
+            registry=registry,
+        )
+        self._canary_waiting = gauge(
+            "canary_waiting_seconds", "How long the oldest row was awaited; 0: none is.", "target"
+        )
+        self._canary_lost = gauge(
+            "canary_lost_rows", "Rows of the canary that did not arrive in time.", "target"
+        )
         of_schedule = ("schedule", "target")
         self._runs = counter(
             "scheduled_runs_total",
@@ -189,8 +206,8 @@ class Metrics:
                 self._count_kept(observation, target)
             case NotificationSent() | NotificationsQueued() | SwitchCalled():
                 self._count_told(observation)
-            case ScheduleSeen() | ScheduledRunEnded():
-                self._count_scheduled(observation)
+            case CanaryArrived() | CanarySeen() | ScheduleSeen() | ScheduledRunEnded():
+                self._count_beside(observation)
             case (
                 Progress()
                 | LogBegun()
@@ -210,6 +227,23 @@ class Metrics:
             return
         result = "good" if observation.is_good else "bad"
         self._drills.labels(self._source, target, result).inc()
+
+    def _count_beside(
+        self, observation: CanaryArrived | CanarySeen | ScheduleSeen | ScheduledRunEnded
+    ) -> None:
+        if isinstance(observation, CanaryArrived | CanarySeen):
+            self._count_canary(observation)
+        else:
+            self._count_scheduled(observation)
+
+    def _count_canary(self, observation: CanaryArrived | CanarySeen) -> None:
+        labels = (self._source, observation.target)
+        if isinstance(observation, CanaryArrived):
+            self._canary.labels(*labels).observe(observation.seconds)
+            return
+        self._canary.labels(*labels)
+        self._canary_waiting.labels(*labels).set(observation.waiting_s)
+        self._canary_lost.labels(*labels).set(observation.lost)
 
     def _count_scheduled(self, observation: ScheduleSeen | ScheduledRunEnded) -> None:
         if isinstance(observation, ScheduledRunEnded):

@@ -1,9 +1,10 @@
 """All that `status` says, as one document: what is running, promised, restorable and wrong."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from replicator.model.canary import CanarySummary
 from replicator.services.inspection.trouble import Seen, Trouble, troubles
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
@@ -19,6 +20,8 @@ class StatusReport:
     """By targets; one that cannot be looked at, or has no history, is missing."""
     schedules: Sequence[LineState] = ()
     """What is scheduled for them."""
+    canaries: Sequence[CanarySummary] = ()
+    """What the canary has shown of them."""
 
     @property
     def wrong(self) -> Sequence[Trouble]:
@@ -40,7 +43,12 @@ class StatusReport:
         )
         restorable = {name: one for name, one in self.restorable.items() if name in targets}
         schedules = [one for one in self.schedules if one.line.target in targets]
-        return StatusReport(seen=limited, restorable=restorable, schedules=schedules)
+        return StatusReport(
+            seen=limited,
+            restorable=restorable,
+            schedules=schedules,
+            canaries=[one for one in self.canaries if one.target in targets],
+        )
 
 
 def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[str, Any]:
@@ -77,5 +85,6 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
             if one.windows
         ],
         "schedules": schedules_json(report.schedules),
+        "canaries": [asdict(one) for one in report.canaries],
         "wrong": [{"what": one.what, "type": typed(one)} for one in report.wrong],
     }

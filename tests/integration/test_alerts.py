@@ -16,6 +16,7 @@ import yaml
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
     ArchiveDamaged,
+    CanarySeen,
     DrillEnded,
     GapOpened,
     NotificationsQueued,
@@ -182,6 +183,16 @@ async def test_failures_that_do_not_pass_fire(watched: Watched, promtool: Promto
             watched.observe(Waiting(what="copy", reason="503", delay_s=1))
         await watched.works()
     assert promtool.firing(watched.scrapes) == {"ReplicatorRetries"}
+
+
+async def test_a_row_of_the_canary_that_does_not_arrive_fires(watched: Watched, promtool: Promtool):
+    watched.watcher(CanarySeen(target="standby", waiting_s=30, lost=0))
+    await watched.works()
+    assert promtool.firing(watched.scrapes) == set()
+    watched.watcher(CanarySeen(target="standby", waiting_s=901, lost=0))
+    for _ in range(3):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorCanaryLate"}
 
 
 async def test_notifications_that_were_given_up_fire(watched: Watched, promtool: Promtool):

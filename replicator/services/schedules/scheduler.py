@@ -56,7 +56,7 @@ Work = Callable[[], Awaitable[RunEnd]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line(ScheduledLine):
+class RunLine(ScheduledLine):
     """One schedule of one target, with what is to be done."""
 
     run_max: timedelta
@@ -88,7 +88,7 @@ class Scheduler:
     """
 
     def __init__(
-        self, lines: Sequence[Line], *, host: str, clock: Clock, observer: Observer
+        self, lines: Sequence[RunLine], *, host: str, clock: Clock, observer: Observer
     ) -> None:
         self._lines, self._host = lines, host
         self._clock, self._observer = clock, observer
@@ -145,7 +145,7 @@ class Scheduler:
             )
         return found
 
-    async def look(self, line: Line, group: asyncio.TaskGroup) -> None:
+    async def look(self, line: RunLine, group: asyncio.TaskGroup) -> None:
         """Begin a line's run if it is due."""
         known = self._known[line.name]
         if known.task is not None and known.task.done():
@@ -171,7 +171,7 @@ class Scheduler:
             known.last = record
             known.task = group.create_task(self._run(line, record), name=line.name)
 
-    async def _claimed(self, line: Line, known: _LineMemory) -> RunRecord | None:
+    async def _claimed(self, line: RunLine, known: _LineMemory) -> RunRecord | None:
         """Return the record of a run that this process may begin now."""
         now = self._clock.now()
         newest = await line.record.newest(line.schedule, 1 if known.is_read else LOOKED_BACK)
@@ -192,25 +192,25 @@ class Scheduler:
             return None
         return await self._claim(line, found, 1)
 
-    def _is_to_be_repeated(self, line: Line, last: RunRecord, now: datetime) -> bool:
+    def _is_to_be_repeated(self, line: RunLine, last: RunRecord, now: datetime) -> bool:
         return (
             last.state_at(now) is RunState.LOST
             and last.attempt < ATTEMPTS_MAX
             and now - last.due <= line.timing.late_max + line.timing.jitter
         )
 
-    async def _claim(self, line: Line, found: Due, attempt: int) -> RunRecord | None:
+    async def _claim(self, line: RunLine, found: Due, attempt: int) -> RunRecord | None:
         record = self._record(line, found, attempt, RunState.RUNNING)
         return record if await line.record.claim(record) else None
 
-    async def _skip(self, line: Line, found: Due, why: str) -> None:
+    async def _skip(self, line: RunLine, found: Due, why: str) -> None:
         record = self._record(line, found, 1, RunState.SKIPPED)
         record = replace(record, ended_at=record.started_at, message=why)
         if await line.record.claim(record):
             self._known[line.name].last = record
             self._tell(line, record)
 
-    def _record(self, line: Line, found: Due, attempt: int, state: RunState) -> RunRecord:
+    def _record(self, line: RunLine, found: Due, attempt: int, state: RunState) -> RunRecord:
         now = self._clock.now()
         return RunRecord(
             schedule=line.schedule,
@@ -224,7 +224,7 @@ class Scheduler:
             missed=found.missed,
         )
 
-    async def _run(self, line: Line, record: RunRecord) -> None:
+    async def _run(self, line: RunLine, record: RunRecord) -> None:
         renewing = asyncio.create_task(self._renew(line, record))
         try:
             async with self._turns[line.target]:
@@ -239,7 +239,7 @@ class Scheduler:
             await asyncio.wait([renewing])
         await self._ended(line, record, end)
 
-    async def _end_of(self, line: Line) -> RunEnd:
+    async def _end_of(self, line: RunLine) -> RunEnd:
         try:
             async with asyncio.timeout(line.run_max.total_seconds()):
                 return await line.work()
@@ -248,7 +248,7 @@ class Scheduler:
         except ReplicatorError as exc:
             return RunEnd(exit_code=exc.exit_code, message=str(exc))
 
-    async def _ended(self, line: Line, record: RunRecord, end: RunEnd) -> None:
+    async def _ended(self, line: RunLine, record: RunRecord, end: RunEnd) -> None:
         record = replace(
             record,
             state=RunState.GOOD if end.is_good else RunState.BAD,
@@ -269,11 +269,11 @@ class Scheduler:
             what = f"record the run of {line.schedule} of {line.target}"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=LOOK_S))
 
-    async def _renew(self, line: Line, record: RunRecord) -> None:
+    async def _renew(self, line: RunLine, record: RunRecord) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
             with suppress(TransientError):  # the lease outlasts some failures
                 await line.record.write(replace(record, lease_until=self._clock.now() + LEASE))
 
-    def _tell(self, line: Line, record: RunRecord) -> None:
+    def _tell(self, line: RunLine, record: RunRecord) -> None:
         self._observer(ScheduledRunEnded(kind=line.kind, record=record))

@@ -280,6 +280,15 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_rotation.py",
     ),
+    Mutant(
+        name="canary-counts-from-the-row-before",
+        function="CanaryTrack.target_shows",
+        old="self._waiting[0][0] <= newest:",
+        new="self._waiting[0][0] < newest:",
+        loses="A row counts as late until the next one arrives: the lag is that of the timer.",
+        ring="unit",
+        tests="test_canary.py",
+    ),
     # --------------------------------------------------------------------------------- the wiring
     Mutant(
         name="wiring-holds-nothing-for-a-restore-by-reference",

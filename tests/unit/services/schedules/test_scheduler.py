@@ -13,7 +13,7 @@ from replicator.model.observation import Observation, ScheduledRunEnded, Schedul
 from replicator.model.schedule import Timing
 from replicator.model.scheduled_run import RunState, run_json, run_name, run_of, run_of_name
 from replicator.services.schedules.record import KEPT_MAX, ScheduleRecord
-from replicator.services.schedules.scheduler import ATTEMPTS_MAX, LEASE, Line, RunEnd, Scheduler
+from replicator.services.schedules.scheduler import ATTEMPTS_MAX, LEASE, RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import line_states
 from tests.unit.pipeline import HandClock
 
@@ -70,8 +70,8 @@ class Night:
         self.area, self.clock, self.work = Away(), HandClock(START), Works()
         self.told: list[Observation] = []
 
-    def line(self, schedule: str = "nightly", timing: Timing = DAILY, **changed) -> Line:
-        return Line(
+    def line(self, schedule: str = "nightly", timing: Timing = DAILY, **changed) -> RunLine:
+        return RunLine(
             schedule=schedule,
             target="vault",
             kind="expire",
@@ -80,12 +80,12 @@ class Night:
             **{"run_max": timedelta(hours=20), "work": self.work, **changed},
         )
 
-    def process(self, *lines: Line) -> Scheduler:
+    def process(self, *lines: RunLine) -> Scheduler:
         return Scheduler(
             lines or (self.line(),), host="here", clock=self.clock, observer=self.told.append
         )
 
-    async def looks(self, scheduler: Scheduler, *lines: Line) -> None:
+    async def looks(self, scheduler: Scheduler, *lines: RunLine) -> None:
         """Look once, and wait for what was begun."""
         async with asyncio.TaskGroup() as group:
             for line in lines or scheduler._lines:

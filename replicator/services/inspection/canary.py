@@ -1,0 +1,139 @@
+"""Asks two Brokers for the newest row of a tiny datasource: the lag that users meet."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.model.answer import Aggregate, Measure, Number
+from replicator.model.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
+from replicator.model.interval import Interval
+from replicator.model.observation import CanaryArrived, CanarySeen, Observer, Waiting
+from replicator.ports import Area, Clock, QueryBroker
+from replicator.services.running.pause import pause
+
+NEWEST: Final = Measure(Aggregate.MOST, "__time")
+KEEP_S: Final = 60.0
+"""Seconds between two summaries in a target's store."""
+AHEAD: Final = timedelta(days=1)
+"""So far in the future a row of the canary may be dated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRules:
+    """What is asked for, and how often."""
+
+    datasource: str
+    window: timedelta
+    """How far back the newest row is looked for."""
+    lost_after: timedelta
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryTarget:
+    """A standby with a Broker."""
+
+    broker: QueryBroker
+    area: Area
+
+
+class Canary:
+    """A service that follows the rows of the canary from the source to each standby.
+
+    Args:
+        rules: What is asked for.
+        source: The source's Broker.
+        targets: The standbys, by their names.
+        clock: Measures the time; one clock for both ends, so no skew counts.
+        observer: Is told of arrivals, and of Brokers that do not answer.
+    """
+
+    def __init__(
+        self,
+        rules: CanaryRules,
+        source: QueryBroker,
+        targets: Mapping[str, CanaryTarget],
+        *,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._rules, self._source, self._targets = rules, source, targets
+        self._clock, self._observer = clock, observer
+        self._tracks = {name: CanaryTrack(lost_after=rules.lost_after) for name in targets}
+        self._kept_at: dict[str, datetime] = {}
+        self._failing: set[str] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set."""
+        while not stop.is_set():
+            await self.look()
+            await pause(stop, self._rules.interval_s)
+
+    async def look(self) -> None:
+        """Ask the targets, then the source: a row is never at a target before it was asked for."""
+        for name, target in self._targets.items():
+            newest = await self._newest(name, target.broker)
+            await self._seen(name, target, newest)
+        newest = await self._newest("source", self._source)
+        for track in self._tracks.values():
+            track.source_shows(newest, self._clock.now())
+
+    async def _seen(self, name: str, target: CanaryTarget, newest: datetime | None) -> None:
+        track, now = self._tracks[name], self._clock.now()
+        for seconds in track.target_shows(newest, now):
+            self._observer(CanaryArrived(target=name, seconds=seconds))
+        waiting_s = track.waiting_s(now)
+        self._observer(CanarySeen(target=name, waiting_s=waiting_s, lost=track.lost))
+        before = self._kept_at.get(name)
+        if before is not None and (now - before).total_seconds() < KEEP_S:
+            return
+        self._kept_at[name] = now
+        try:
+            summary = track.summary(self._rules.datasource, name, now)
+            await target.area.replace(NAME, canary_json(summary))
+        except (TransientError, ConfigError) as exc:
+            self._fails(f"keep the canary of {name}", str(exc))
+
+    async def _newest(self, who: str, broker: QueryBroker) -> datetime | None:
+        """Return the time of the newest row; None: there is none, or nobody answers."""
+        now = self._clock.now()
+        start, end = now - self._rules.window, now + AHEAD
+        interval = Interval(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
+        what = f"ask the Broker of {who} for the canary {self._rules.datasource}"
+        try:
+            answer = await broker.measure(self._rules.datasource, [NEWEST], interval)
+        except NotFoundError:
+            return None  # a standby that has not loaded it yet
+        except (TransientError, ConfigError) as exc:
+            self._fails(what, str(exc))
+            return None
+        self._failing.discard(what)
+        return time_of(answer.get(NEWEST))
+
+    def _fails(self, what: str, why: str) -> None:
+        """Tell a failure once, as long as it lasts."""
+        if what not in self._failing:
+            self._failing.add(what)
+            self._observer(Waiting(what=what, reason=why, delay_s=self._rules.interval_s))
+
+
+def time_of(told: Number) -> datetime | None:
+    """Return the time that a Broker tells, in ISO 8601 or in milliseconds; None: no row."""
+    match told:
+        case None | "":
+            return None
+        case str():
+            return datetime.fromisoformat(told)
+        case _:
+            return datetime.fromtimestamp(told / 1000, UTC)
+
+
+async def kept_canary(area: Area) -> CanarySummary | None:
+    """Return what a target's store keeps of its canary; None: nothing readable."""
+    try:
+        return canary_of(await area.get(NAME))
+    except (NotFoundError, CorruptionError):
+        return None
