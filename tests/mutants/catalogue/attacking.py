@@ -78,4 +78,13 @@ ATTACKING: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_door.py",
     ),
+    Mutant(
+        name="read-only-disk-ends-run",
+        function="_is_on_a_read_only_disk",
+        old="return exc.errno == EROFS",
+        new="return False",
+        loses="A disk that the kernel made read-only under the log ends all targets.",
+        ring="unit",
+        tests="test_log_sqlite.py",
+    ),
 )
