@@ -92,6 +92,9 @@ class ControlSettings(Section):
     audit_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 40)] = 64 << 20
     """Size at which the audit log's file is put aside; two files that were put aside are kept."""
 
+    audit_kept: Duration = timedelta(days=365)
+    """How long the audit log is kept in the targets' stores."""
+
     @model_validator(mode="after")
     def _private(self) -> Self:
         if self.clients and (self.tls is None or self.tls.client_ca_file is None):

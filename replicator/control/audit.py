@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -16,7 +16,7 @@ import structlog
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
 from replicator.errors import ReplicatorError
-from replicator.ports import Area
+from replicator.ports import Area, Clock
 from replicator.services.running.pause import pause
 
 log = structlog.get_logger("replicator")
@@ -60,10 +60,22 @@ class AuditLog:
         path: The file; it and what is put aside are of this user alone.
         bytes_max: Size at which it is put aside.
         areas: Stores of the configured targets.
+        kept: How long deeds stay there.
+        clock: Says how old they are.
     """
 
-    def __init__(self, path: Path, *, bytes_max: int, areas: Mapping[str, Area]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bytes_max: int,
+        areas: Mapping[str, Area],
+        kept: timedelta,
+        clock: Clock,
+    ) -> None:
         self._path, self._bytes_max, self._areas = path, bytes_max, areas
+        self._kept, self._clock = kept, clock
+        self._cleared: date | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
 
@@ -84,10 +96,11 @@ class AuditLog:
         """Bring deeds to their targets' stores until `stop` is set, and those that wait then."""
         while not (stop.is_set() and self._waiting.empty()):
             if self._waiting.empty():
+                await self._clear()
                 await pause(stop, 1.0)
                 continue
             target, deed = self._waiting.get_nowait()
-            while not await self._kept(target, deed) and not stop.is_set():
+            while not await self._is_kept(target, deed) and not stop.is_set():
                 await pause(stop, RETRY_S)
 
     async def newest(self, limit: int) -> list[dict[str, object]]:
@@ -99,7 +112,22 @@ class AuditLog:
         await finished(lambda: None, self._thread)
         self._thread.shutdown(wait=False)
 
-    async def _kept(self, target: str, deed: Deed) -> bool:
+    async def _clear(self) -> None:
+        """Once a day, remove what is older than it has to be from the targets' stores."""
+        now = self._clock.now()
+        if self._cleared == now.date():
+            return
+        self._cleared = now.date()
+        oldest = f"{FOLDER}/{now - self._kept:%Y/%m/%d}"
+        for target, area in self._areas.items():
+            try:
+                for name in await area.names(f"{FOLDER}/"):
+                    if name < oldest:
+                        await area.delete(name)
+            except ReplicatorError as exc:  # locked, or away: tomorrow again
+                log.warning("old audit lines stay", target=target, reason=str(exc))
+
+    async def _is_kept(self, target: str, deed: Deed) -> bool:
         name = f"{FOLDER}/{deed.at:%Y/%m/%d/%H%M%S.%f}-{token_hex(4)}.json"
         try:
             await self._areas[target].create(name, orjson.dumps(asdict(deed)))

@@ -240,7 +240,9 @@ class JobRoutes:
         if query.target is not None:
             refuse_unknown([query.target], self._poller.names)
         states = () if query.state is None else (query.state,)
-        found = await self._jobs.newest(limit=self._settings.kept_max, states=states)
+        is_filtered = query.target is not None or principal.targets is not None
+        limit = self._settings.kept_max if is_filtered else query.limit
+        found = await self._jobs.newest(limit=limit, states=states)
         shown = [
             JobView.of(job)
             for job in found

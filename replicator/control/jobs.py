@@ -1,22 +1,18 @@
 """Jobs: taken on, begun in their turn, watched over, ended, and kept."""
 
 import asyncio
-import fcntl
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
 import structlog
 
-from replicator.adapters.machine.threads import finished
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
-from replicator.adapters.sqlite.file import translated
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.config.control import ControlJobsSettings
+from replicator.control.job_locks import JobLocks
 from replicator.control.launch import (
     NO_DOCUMENT,
     Launch,
@@ -32,9 +28,6 @@ from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobSta
 from replicator.ports import Clock
 
 log = structlog.get_logger("replicator")
-RUNNING: Final = "running"
-"""Folder with a file for each job that runs; its process holds a lock on it while it lives."""
-LOCK_POLL_S: Final = 0.1
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
 STOPPED: Final = "the service was stopped"
 Told = Callable[[Job], None]
@@ -95,6 +88,7 @@ class Jobs:
     ) -> None:
         self._store, self._program, self._clock = store, program, clock
         self._settings, self._drain_s = settings, drain_s
+        self._locks = JobLocks(program.folder, drain_s)
         self._live: dict[str, _Live] = {}
         self._taking = asyncio.Lock()
         self._woken = asyncio.Event()
@@ -191,7 +185,7 @@ class Jobs:
     async def recover(self) -> None:
         """Say of each job that another service left unfinished what became of it."""
         for job in reversed(await self._store.newest(limit=100_000, states=UNFINISHED)):
-            lives = job.state is JobState.RUNNING and not await self._has_let_go(job.id)
+            lives = job.state is JobState.RUNNING and not await self._locks.is_let_go(job.id)
             why = (
                 "the service ended while it ran"
                 if job.state is JobState.RUNNING
@@ -285,14 +279,12 @@ class Jobs:
     async def _carry_out(self, live: _Live) -> None:
         await self._store.put(live.job)
         launch = Launch(live.order, live.job.id, self._program.folder)
-        with translated(self._program.folder, "begin a job"):
-            held = await finished(lambda: _locked(self._program.folder, live.job.id))
+        held = await self._locks.take(live.job.id)
         try:
             ended, answer = await self._processes(live, launch, held)
         finally:
-            os.close(held)
             await launch.end()
-            await finished(lambda: _lock_path(self._program.folder, live.job.id).unlink())
+            await self._locks.give_back(live.job.id, held)
         await self._close(live, await self._outcome(live, ended, answer), answer)
 
     async def _processes(
@@ -396,41 +388,3 @@ class Jobs:
         self._end(live, STOPPED)
         if live.job.state is JobState.QUEUED:
             await self._close(live, replace(live.job, state=JobState.INTERRUPTED, why=STOPPED))
-
-    async def _has_let_go(self, id_: str) -> bool:
-        """Wait until the process of a job that nobody watches any more has ended."""
-        path = _lock_path(self._program.folder, id_)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._drain_s):
-                while not await finished(lambda: _is_free(path)):  # noqa: ASYNC110
-                    await asyncio.sleep(LOCK_POLL_S)  # nobody tells of a lock's end
-                await finished(lambda: path.unlink(missing_ok=True))
-                return True
-        return False
-
-
-def _lock_path(folder: Path, id_: str) -> Path:
-    return folder / RUNNING / id_
-
-
-def _locked(folder: Path, id_: str) -> int:
-    """Return an open file with a lock, which lasts until all who have it open have ended."""
-    path = _lock_path(folder, id_)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    return held
-
-
-def _is_free(path: Path) -> bool:
-    try:
-        held = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(held)
-    return True

@@ -78,6 +78,8 @@ class Control:
         self.audit = AuditLog(
             self._folder / AUDIT_FILE,
             bytes_max=control.audit_bytes_max,
+            kept=control.audit_kept,
+            clock=application.clock,
             areas={name: application.target(name).area() for name in application.target_names},
         )
         self._certificates = None if control.tls is None else Certificates(control.tls)

@@ -1,10 +1,12 @@
 """Who gets in, who may what, and that each refusal says which member is wrong and is remembered."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from replicator.adapters.machine.clock import SystemClock
 from replicator.control.audit import AuditLog, Deed
 from replicator.control.routes import Route
 from replicator.model.access import Role, read_token
@@ -136,6 +138,18 @@ async def test_who_asked_for_what_is_kept_here_and_in_the_targets_store(tmp_path
         assert list((tmp_path / "vault").rglob("audit/**/*.json")) == []
 
 
+async def test_what_is_kept_in_a_store_long_enough_is_removed(tmp_path: Path):
+    folder = tmp_path / "standby" / "_replicator" / "audit"
+    for day in ("2020/01/31", "9000/01/31"):
+        (folder / day).mkdir(parents=True)
+        (folder / day / "120000.000000-0.json").write_text("{}")
+    async with served(tmp_path):
+        async with asyncio.timeout(5):
+            while (folder / "2020/01/31/120000.000000-0.json").exists():
+                await asyncio.sleep(0.02)
+        assert (folder / "9000/01/31/120000.000000-0.json").exists()
+
+
 async def test_nothing_is_done_that_cannot_be_written_down(tmp_path: Path):
     async with served(tmp_path) as stage:
         (tmp_path / "prod.log.control" / "audit.jsonl").mkdir()
@@ -147,7 +161,13 @@ async def test_nothing_is_done_that_cannot_be_written_down(tmp_path: Path):
 async def test_an_audit_log_that_is_full_is_put_aside(tmp_path: Path):
     async with served(tmp_path) as stage:
         folder = tmp_path / "prod.log.control"
-        audit = AuditLog(folder / "audit.jsonl", bytes_max=2_000, areas={})
+        audit = AuditLog(
+            folder / "audit.jsonl",
+            bytes_max=2_000,
+            areas={},
+            kept=timedelta(days=1),
+            clock=SystemClock(),
+        )
         stage.control.audit._path.unlink(missing_ok=True)
         await stage.ask("POST", "/v1/jobs/none/cancel")
         deed = Deed(**{**stage.audited()[0], "at": soon(0)})

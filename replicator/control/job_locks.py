@@ -1,0 +1,77 @@
+"""Which jobs have a process that still lives: each holds a lock on a file of its job."""
+
+import asyncio
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from replicator.adapters.machine.threads import finished
+from replicator.adapters.sqlite.file import translated
+
+FOLDER: Final = "running"
+POLL_S: Final = 0.1
+
+
+class JobLocks:
+    """Locks of a service's jobs.
+
+    A process inherits the lock of its job. So the lock lasts as long as the process, also when the
+    service that started it was killed: what it still does must not be done again beside it.
+
+    Args:
+        folder: The control folder.
+        wait_s: How long the end of a process is waited for, in seconds.
+    """
+
+    def __init__(self, folder: Path, wait_s: float) -> None:
+        self._folder, self._wait_s = folder / FOLDER, wait_s
+
+    async def take(self, id_: str) -> int:
+        """Return an open file with the lock of a job, for its process to inherit.
+
+        Raises:
+            TransientError: the file cannot be made.
+        """
+        with translated(self._folder, "begin a job"):
+            return await finished(lambda: self._taken(id_))
+
+    async def give_back(self, id_: str, held: int) -> None:
+        """Close the file and remove it; the job has no process any more."""
+        os.close(held)
+        await finished(lambda: self._path(id_).unlink(missing_ok=True))
+
+    async def is_let_go(self, id_: str) -> bool:
+        """Wait for the end of a job's process that nobody watches; False: it still lives."""
+        path = self._path(id_)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s):
+                while not await finished(lambda: _is_free(path)):  # noqa: ASYNC110
+                    await asyncio.sleep(POLL_S)  # nobody tells of a lock's end
+                await finished(lambda: path.unlink(missing_ok=True))
+                return True
+        return False
+
+    def _path(self, id_: str) -> Path:
+        return self._folder / id_
+
+    def _taken(self, id_: str) -> int:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        held = os.open(self._path(id_), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return held
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        held = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(held)
+    return True
