@@ -1,7 +1,7 @@
 """The page's routes: its files are open to everybody, its data to whoever may look."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -231,9 +231,16 @@ def _json(content: Mapping[str, Any]) -> web.Response:
 
 
 def _zoned(name: str, time: datetime | None) -> datetime | None:
-    if time is not None and time.tzinfo is None:
+    if time is None:
+        return None
+    if time.tzinfo is None:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"query.{name}: it has no zone")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, f"query.{name}: no such time in UTC"
+        ) from None
 
 
 def _after(offset: int | None) -> int | None:

@@ -3,7 +3,7 @@
 import { h, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
-import { onSignedOut, signIn, signOut, token, useAnswer } from "./api.js";
+import { ask, onSignedOut, signIn, signOut, token, useAnswer } from "./api.js";
 import { printable, setServiceTime } from "./words.js";
 import { Overview } from "./overview.js";
 import { Datasources } from "./datasources.js";
@@ -81,7 +81,11 @@ function Header({ at, me, overview }) {
 
 function App() {
   const at = useRoute();
+  // Over TLS a certificate may open the page without a token.
   const [signed, setSigned] = useState(Boolean(token()));
+  useEffect(() => {
+    if (!token() && location.protocol === "https:") ask("v1/page/me").then(() => setSigned(true), () => {});
+  }, []);
   const [said, setSaid] = useState("");
   const main = useRef(null);
   const me = useAnswer("v1/page/me", { when: signed });

@@ -1,5 +1,6 @@
 """What the page shows is what `status`, `points` and `drill list` say."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -27,9 +28,9 @@ from tests.page.made_up import HOSTILE, NOW, MadeUp, broken, made_up
 CUTS, DATASOURCES = 600, 7
 
 
-@pytest.fixture
-async def made() -> MadeUp:
-    return await made_up(cuts=CUTS, datasources=DATASOURCES)
+@pytest.fixture(scope="module")
+def made() -> MadeUp:
+    return asyncio.run(made_up(cuts=CUTS, datasources=DATASOURCES))
 
 
 async def test_the_overview_has_the_words_of_status(made: MadeUp):
@@ -158,7 +159,8 @@ async def test_the_answer_is_no_only_where_nothing_can_be_restored(made: MadeUp)
     assert outlook(None).level is OutlookLevel.UNKNOWN
 
 
-async def test_what_cannot_be_reached_hides_nothing_else(made: MadeUp):
+async def test_what_cannot_be_reached_hides_nothing_else():
+    made = await made_up(cuts=20, datasources=2)
     away = TransientError("vault-db: connect: nobody is there", hint="look after it")
     broken(made.panorama, Failure(since=NOW, error=away))
     found = overview_json(made.panorama, None)

@@ -74,6 +74,8 @@ async def test_me_says_what_may_be_done(made: MadeUp):
         ("timeline?columns=5000", "columns"),
         ("timeline?begins=yesterday", "begins"),
         ("timeline?begins=2026-01-01T00:00:00", "query.begins: it has no zone"),
+        ("timeline?columns=1&begins=0001-01-01T00:00:00%2B14:00", "begins: no such time in UTC"),
+        ("moment?time=9999-12-31T23:59:59-10:00", "time: no such time in UTC"),
         ("moment?offset=-1", "offset"),
         ("moment?other=1", "other"),
         ("log?type=nothing", "there is no such event"),
@@ -84,6 +86,22 @@ async def test_what_is_no_request_is_refused_with_its_member(made: MadeUp, path:
     status, body = await answered(made, path)
     assert status == 422
     assert said in body["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "timeline?columns=1&begins=0001-01-01T00:00:00Z&ends=9999-12-31T23:59:59Z",
+        "timeline?begins=9999-12-31T23:59:59Z&ends=0001-01-01T00:00:00Z",
+        "moment?time=9999-12-31T23:59:59Z",
+        f"moment?offset={10**18 - 1}",
+        f"log?before={10**18 - 1}&limit=1",
+        "log?datasource=%00%1b%E2%80%AE",
+        "accidents?datasource=%00",
+    ],
+)
+async def test_what_is_far_out_is_answered(made: MadeUp, path: str):
+    assert (await answered(made, path))[0] == 200
 
 
 async def test_a_moment_before_all_cuts_is_not_found(made: MadeUp):
