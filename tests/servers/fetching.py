@@ -13,6 +13,8 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from tests.rings import IS_LONG
+
 HOMES = Path(__file__).parent / "homes"
 CACHE = Path(os.environ.get("REPLICATOR_TEST_CACHE", Path.home() / ".cache" / "druid-replicator"))
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -256,7 +258,6 @@ def main() -> None:
     makers: dict[str, Callable[[], Path]] = {
         "kafka": lambda: home("kafka"),
         "druid": lambda: home("druid", sources="onejvm"),
-        "druid-37": lambda: home("druid-37", sources="onejvm"),
         "hdfs": lambda: home("hdfs", sources="minihdfs"),
         "azurite": azurite,
         "axe-core": axe,
@@ -265,6 +266,8 @@ def main() -> None:
         "promtool": promtool,
         **{name: partial(go_program, name) for name in GO},
     }
+    if IS_LONG:
+        makers["druid-37"] = lambda: home("druid-37", sources="onejvm")
     for name, make in makers.items():
         try:
             print(f"{name}: {make()}", flush=True)
