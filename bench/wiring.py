@@ -7,7 +7,8 @@ from random import Random
 from bench.stage import TARGET_ROOT
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app.pipeline import HistorySource, Pipeline, Tools, mapping
+from replicator.app.histories import HistorySource, Tools
+from replicator.app.pipeline import Pipeline, mapping
 from replicator.app.retention import Retention
 from replicator.app.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings, PostgresqlSettings, TargetSettings

@@ -1,104 +1,90 @@
 """Services with their adapters, created from one configuration."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import cached_property
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
-from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.signing.area import SignedArea
-from replicator.adapters.transfer.source_storages import SourceStorages
-from replicator.app.druids import canary, druid_cluster, query_verifier, source_status
+from replicator.app.druids import canary
 from replicator.app.hearts import Hearts
-from replicator.app.logs import Log, event_log, is_same_log, log_heir
-from replicator.app.metadata import (
-    RealSource,
-    change_stream,
-    metadata_reader,
-    target_metadata,
-)
-from replicator.app.monitoring import Lookout, Monitoring, promises
-from replicator.app.notifications import Notifying
-from replicator.app.pipeline import (
-    Allowed,
-    Following,
-    HistorySource,
-    Pipeline,
-    Tools,
-    history_of,
-    load_rules,
-    mapping,
-    watcher,
-)
-from replicator.app.retention import Retention, holds
+from replicator.app.histories import HistorySource, Tools, history_of
+from replicator.app.logs import event_log, is_same_log, log_heir
+from replicator.app.metadata import change_stream, metadata_reader, target_metadata
+from replicator.app.monitoring import Monitoring, promises
+from replicator.app.pipeline import Following
 from replicator.app.signing import signatures
 from replicator.app.storages import Storages, layout, require_apart, source_layout
-from replicator.app.stores import OpenStore, open_store
-from replicator.app.target import (
-    ConfiguredTarget,
-    RealTarget,
-    store_of,
-    store_points,
-    written_for,
-)
+from replicator.app.target import RealTarget, store_of, store_points, written_for
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
     HdfsStorageSettings,
-    PromotionSettings,
     S3StorageSettings,
-    Settings,
     SourcePostgresqlSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.checkpoint import Checkpoint
-from replicator.model.cluster_config import Wishes
-from replicator.model.load_spec import Layout
-from replicator.model.observation import Observer, Waiting
-from replicator.model.older_druid import OlderDruid
-from replicator.model.rates import Rates
-from replicator.model.release import Release, release_of
-from replicator.ports import (
-    Clock,
-    DeepStorageReader,
-    DruidCluster,
-    TellsRelease,
-)
-from replicator.services.history.reader import History
-from replicator.services.inspection.blame import Blamer
-from replicator.services.inspection.canary import Canary
-from replicator.services.inspection.checkup import Checkup
-from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
-from replicator.services.inspection.life import LifeSigns, life_signs
-from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
-from replicator.services.inspection.undeletion import Undeletion
-from replicator.services.notifications.watch import PromiseWatch
-from replicator.services.replication.applier import Applier
-from replicator.services.replication.base_writer import BaseWriter
-from replicator.services.replication.log_mover import LogMover
-from replicator.services.replication.watcher import Watcher
-from replicator.services.retention.holds import Holds
-from replicator.services.retention.named_points import Naming
+from replicator.model.observation import Waiting
+from replicator.model.release import release_of
+from replicator.services.inspection.life import life_signs
 from replicator.services.retention.point_rotation import PointRotation
-from replicator.services.running.heart import Heart
-from replicator.services.standby.drain import Drain, OwnServices
-from replicator.services.standby.promoter import Promoter, Takeover
-from replicator.services.standby.skew import FolderNote, Skew, folder_notes, lz4_notes, skew_of
-from replicator.services.store.archived_log import archived_gaps
-from replicator.services.store.druid_release import remember
-from replicator.services.store.points import StorePoints
+from replicator.services.standby.skew import lz4_notes
 from replicator.services.store.spliced_log import SplicedLog
-from replicator.services.store.windows import Windows, windows
-from replicator.services.target.copier import Backup
-from replicator.services.target.rates import RateBook
-from replicator.services.verification.query_verifier import QueryVerifier
-from replicator.services.verification.repairer import Repairer
-from replicator.services.verification.verifier import Verifier
+from replicator.services.store.windows import windows
+
+if TYPE_CHECKING:
+    from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
+    from replicator.adapters.transfer.source_storages import SourceStorages
+    from replicator.app.logs import Log
+    from replicator.app.metadata import RealSource
+    from replicator.app.monitoring import Lookout
+    from replicator.app.notifications import Notifying
+    from replicator.app.pipeline import Allowed, Pipeline
+    from replicator.app.retention import Retention
+    from replicator.app.stores import OpenStore
+    from replicator.app.target import ConfiguredTarget
+    from replicator.config import PromotionSettings, Settings
+    from replicator.model.checkpoint import Checkpoint
+    from replicator.model.cluster_config import Wishes
+    from replicator.model.load_spec import Layout
+    from replicator.model.observation import Observer
+    from replicator.model.rates import Rates
+    from replicator.model.release import Release
+    from replicator.ports import Clock, DeepStorageReader, DruidCluster, TellsRelease
+    from replicator.services.history.reader import History
+    from replicator.services.inspection.blame import Blamer
+    from replicator.services.inspection.canary import Canary
+    from replicator.services.inspection.checkup import Checkup
+    from replicator.services.inspection.copy_trial import CopyTrial
+    from replicator.services.inspection.life import LifeSigns
+    from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
+    from replicator.services.inspection.undeletion import Undeletion
+    from replicator.services.notifications.watch import PromiseWatch
+    from replicator.services.replication.applier import Applier
+    from replicator.services.replication.base_writer import BaseWriter
+    from replicator.services.replication.log_mover import LogMover
+    from replicator.services.replication.watcher import Watcher
+    from replicator.services.retention.holds import Holds
+    from replicator.services.retention.named_points import Naming
+    from replicator.services.running.heart import Heart
+    from replicator.services.standby.drain import Drain
+    from replicator.services.standby.promoter import Promoter
+    from replicator.services.standby.skew import FolderNote, Skew
+    from replicator.services.store.points import StorePoints
+    from replicator.services.store.windows import Windows
+    from replicator.services.target.copier import Backup
+    from replicator.services.verification.query_verifier import QueryVerifier
+    from replicator.services.verification.repairer import Repairer
+    from replicator.services.verification.verifier import Verifier
+
+# A verb imports only what it needs: `status` takes half a second of one core less so.
 
 FOLDED = S3StorageSettings | GoogleStorageSettings | AzureStorageSettings
 """Storages in which a target can keep segments as folders."""
@@ -176,6 +162,8 @@ class Application:
 
     def watcher(self, *, trust_versions: bool = False) -> Watcher:
         """Return the watcher of the source; `trust_versions` as in `pipeline.watcher`."""
+        from replicator.app.pipeline import watcher
+
         return watcher(
             self.settings.watch,
             source=self.source_name,
@@ -225,6 +213,8 @@ class Application:
         Raises:
             ConfigError: they are of another source, or name this log itself.
         """
+        from replicator.services.replication.log_mover import LogMover
+
         if wanted.watched.name != self.source_name:
             raise ConfigError(
                 f"that configuration is of source {wanted.watched.name!r}, and this one of"
@@ -241,10 +231,14 @@ class Application:
 
     async def rates(self, name: str) -> Rates:
         """Return the throughput of copies to a target so far."""
+        from replicator.services.target.rates import RateBook
+
         return await RateBook(self.target(name).area(), self.monitoring.observer()).rates()
 
     async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
         """Open the history in a target's store; source and log are not read."""
+        from replicator.app.stores import open_store
+
         observer = self.monitoring.observer()
         return await open_store(
             self.target(name),
@@ -256,11 +250,15 @@ class Application:
 
     async def holds(self, name: str) -> Holds:
         """Return the holds of a target's store; source, log and the target's rows are not read."""
+        from replicator.app.retention import holds
+
         store = await self.store(name)
         return holds(store.archive, store.history_source, store.target, self.tools)
 
     async def retention(self, name: str) -> Retention:
         """Return the retention services of a target's store; source and log are not read."""
+        from replicator.app.retention import Retention
+
         store = await self.store(name)
         pipeline = await self.pipeline_from(store, store.target)
         return Retention(store.archive, pipeline, store.target, self.tools)
@@ -271,6 +269,8 @@ class Application:
 
     def naming(self, names: Sequence[str]) -> Naming:
         """Return the service that names cuts of the log, in the stores of some targets."""
+        from replicator.services.retention.named_points import Naming
+
         return Naming(
             areas={name: self.target(name).area() for name in names},
             points={name: self.points(name) for name in names},
@@ -298,6 +298,8 @@ class Application:
 
     async def pipeline(self, name: str) -> Pipeline:
         """Return the services of one target, fed from the log."""
+        from replicator.app.pipeline import Pipeline, mapping
+
         log, target = self._spliced([name]), self.target(name)
         history_source = HistorySource(
             source=self.source_name,
@@ -313,6 +315,8 @@ class Application:
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
     ) -> Pipeline:
         """Return the services of a target, fed from a store; `elsewhere` as for `mapping`."""
+        from replicator.app.pipeline import Pipeline, mapping
+
         rule = await mapping(store.history_source, target, elsewhere=elsewhere)
         own = store.store if target is store.target else None
         return Pipeline(store.history_source, target, self.tools, mapping=rule, store=own)
@@ -336,6 +340,8 @@ class Application:
         Raises:
             ConfigError: the configuration lacks the address of one of the two Brokers.
         """
+        from replicator.app.druids import query_verifier
+
         self.target(name)
         return query_verifier(
             self.settings, name, self._environ, self.tools.rng, self.monitoring.observer()
@@ -343,12 +349,16 @@ class Application:
 
     def blamer(self) -> Blamer:
         """Return the service that finds the events that changed something."""
+        from replicator.services.inspection.blame import Blamer
+
         return Blamer(
             history=self.history, trail=self.source_metadata(), observer=self.monitoring.observer()
         )
 
     def undeletion(self) -> Undeletion:
         """Return the service that finds out how a datasource was dropped."""
+        from replicator.services.inspection.undeletion import Undeletion
+
         return Undeletion(history=self.history, observer=self.monitoring.observer())
 
     async def promoter(self, name: str) -> Promoter:
@@ -357,6 +367,10 @@ class Application:
         Raises:
             ConfigError: the configuration does not say where the target's Druid is.
         """
+        from replicator.app.pipeline import load_rules
+        from replicator.model.older_druid import OlderDruid
+        from replicator.services.standby.promoter import Promoter, Takeover
+
         target = self.target(name)
         if (druid := self.druid(name)) is None or target.settings.druid is None:
             raise ConfigError(
@@ -380,10 +394,14 @@ class Application:
 
     def source_status(self) -> TellsRelease | None:
         """Return what tells the source's release; None without an address of its Druid."""
+        from replicator.app.druids import source_status
+
         return source_status(self.settings, self._environ)
 
     def druid(self, name: str) -> DruidCluster | None:
         """Return a target's own Druid; None if the configuration has no address of it."""
+        from replicator.app.druids import druid_cluster
+
         settings = self.target(name).settings.druid
         if settings is None:
             return None
@@ -397,6 +415,8 @@ class Application:
         Raises:
             ConfigError: it is older than the configuration says.
         """
+        from replicator.services.store.druid_release import remember
+
         target, druid = self.target(name), self.druid(name)
         if druid is None:
             return await written_for(target)
@@ -418,11 +438,15 @@ class Application:
 
     async def skew(self, name: str) -> Skew:
         """Hold the source against the release of a target's Druid."""
+        from replicator.services.standby.skew import skew_of
+
         release = await self.ask_release(name)
         return await skew_of(self.source_metadata(), release, source_druid=self.source_status())
 
     def folders(self, name: str, skew: Skew) -> Sequence[FolderNote]:
         """Return what a target's release and its setting `unpacked` mean for folders."""
+        from replicator.services.standby.skew import folder_notes
+
         storage = self.target(name).settings.deep_storage
         if isinstance(storage, HdfsStorageSettings):
             return lz4_notes(lz4=storage.lz4, release=skew.target)
@@ -435,6 +459,8 @@ class Application:
 
     async def drain(self, name: str) -> Drain:
         """Return what brings a target to the source's last commit, with nothing left behind."""
+        from replicator.app.pipeline import Allowed
+        from replicator.services.standby.drain import Drain, OwnServices
 
         async def watcher() -> Watcher:
             return self.watcher()
@@ -452,6 +478,8 @@ class Application:
 
     def checkup(self) -> Checkup:
         """Return the service that tries everything before anything else is done."""
+        from replicator.services.inspection.checkup import Checkup
+
         source = self.settings.watched
         return Checkup(
             metadata=self.source_metadata(),
@@ -465,6 +493,8 @@ class Application:
 
     def copy_trial(self, name: str) -> CopyTrial:
         """Return what copies an object to a target as a segment, and removes it again."""
+        from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
+
         settings = self.target(name).settings
         retention = None if settings.retention is None else LOCKED_FOR
         storage = settings.deep_storage
@@ -522,6 +552,8 @@ class Application:
         Raises:
             ConfigError: the configuration has none.
         """
+        from replicator.app.notifications import Notifying
+
         if self.settings.notifications is None:
             raise ConfigError(
                 "the configuration has no `notifications`",
@@ -619,6 +651,9 @@ class Application:
 
     async def backup(self, target: ConfiguredTarget) -> Backup:
         """Return another target as the source of bytes; its metadata store may be gone."""
+        from replicator.services.store.archived_log import archived_gaps
+        from replicator.services.target.copier import Backup
+
         log_id = (await self._log.span()).log_id
         return Backup(
             layout=layout(target.settings.deep_storage),
@@ -628,6 +663,8 @@ class Application:
 
 
 def _wishes(settings: PromotionSettings) -> Wishes:
+    from replicator.model.cluster_config import Wishes
+
     return Wishes(
         compaction=settings.compaction,
         coordinator=settings.coordinator,

@@ -12,7 +12,8 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.adapters.scratch.folder import free_bytes, scratch
 from replicator.app.application import Application
-from replicator.app.pipeline import Pipeline, Tools, mapping
+from replicator.app.histories import Tools
+from replicator.app.pipeline import Pipeline, mapping
 from replicator.app.target import ConfiguredTarget
 from replicator.config import (
     DrillSettings,

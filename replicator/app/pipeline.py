@@ -4,33 +4,28 @@ This is the only wiring there is: commands, drills, tests and the simulation get
 here, and differ in the adapters that they give to it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from random import Random
 
+from replicator.app.histories import HistorySource, Tools, history_of
 from replicator.app.storages import layout
 from replicator.app.target import ConfiguredTarget, store_of, store_points, written_for
 from replicator.config import HistorySettings, TargetSettings, WatchSettings
 from replicator.errors import ConfigError
 from replicator.model.cost import CopyRoute
 from replicator.model.load_rules import LoadRules
-from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.load_spec import Layout
 from replicator.model.locations import TargetLocator
 from replicator.model.observation import Observer
 from replicator.model.older_druid import OlderDruid
 from replicator.model.row_mapping import RowMapping
 from replicator.ports import (
-    Bases,
     ChangeStream,
-    Clock,
     DeepStorageReader,
-    EventLog,
     EventLogWriter,
     MetadataReader,
-    Workers,
 )
-from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
+from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
@@ -61,30 +56,6 @@ BASE_LOOK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HistorySource:
-    """Source of a target's rows."""
-
-    source: str
-    """Name of the source in every event."""
-    layout: SourceLayout
-    log: EventLog
-    bases: Bases
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What all services of one process share."""
-
-    workers: Workers
-    clock: Clock
-    rng: Random
-    observer: Callable[[str], Observer]
-    """Returns the observer of a target's services, by the target's name."""
-    records_per_read_max: int = RECORDS_PER_READ_MAX
-    """Number of a log's records in memory at once; the settings limit rows that are written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
     """What the operator allowed an applier for this run."""
 
@@ -103,18 +74,6 @@ class Following:
     stream: ChangeStream
     read_interval_s: float
     retained_bytes_max: int
-
-
-def history_of(history_source: HistorySource, tools: Tools, observer: Observer) -> History:
-    """Return the reader of the history that a target's rows come from."""
-    return History(
-        history_source.log,
-        source=history_source.source,
-        workers=tools.workers,
-        bases=history_source.bases,
-        records_per_read_max=tools.records_per_read_max,
-        observer=observer,
-    )
 
 
 def watcher(

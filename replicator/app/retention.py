@@ -1,6 +1,7 @@
 """Creates the retention services of one target's store from a configuration."""
 
-from replicator.app.pipeline import HistorySource, Pipeline, Tools, archivist, history_of
+from replicator.app.histories import HistorySource, Tools, history_of
+from replicator.app.pipeline import Pipeline, archivist
 from replicator.app.storages import layout
 from replicator.app.stores import OpenStore
 from replicator.app.target import ConfiguredTarget

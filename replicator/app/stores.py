@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from replicator.app.pipeline import HistorySource
+from replicator.app.histories import HistorySource
 from replicator.app.storages import layout
 from replicator.app.target import ConfiguredTarget, store_of
 from replicator.errors import ConfigError, NotFoundError

@@ -15,7 +15,8 @@ from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Following, Tools
+from replicator.app.histories import Tools
+from replicator.app.pipeline import Following
 from replicator.errors import ConfigError, TransientError
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint

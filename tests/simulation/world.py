@@ -14,7 +14,8 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app.pipeline import Allowed, HistorySource, Pipeline, Tools, history_of, watcher
+from replicator.app.histories import HistorySource, Tools, history_of
+from replicator.app.pipeline import Allowed, Pipeline, watcher
 from replicator.app.retention import Retention, holds
 from replicator.app.stores import OpenStore, open_store
 from replicator.app.target import ConfiguredTarget

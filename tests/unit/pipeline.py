@@ -10,7 +10,8 @@ from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Allowed, HistorySource, Tools
+from replicator.app.histories import HistorySource, Tools, history_of
+from replicator.app.pipeline import Allowed
 from replicator.app.retention import Retention, holds
 from replicator.app.target import ConfiguredTarget
 from replicator.config import RetrySettings
@@ -190,9 +191,7 @@ class Pipeline:
         return self.wired().verifier()
 
     def history(self, *, preferred: bool = True) -> History:
-        return wiring.history_of(
-            self.history_source(preferred=preferred), self.tools(), self.seen.append
-        )
+        return history_of(self.history_source(preferred=preferred), self.tools(), self.seen.append)
 
     def archivist(self, store: Store | None = None) -> Archivist:
         return self.wired(store=store).archivist()

@@ -17,7 +17,7 @@ from replicator.adapters.memory.broker import MemoryBroker
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import HistorySource
+from replicator.app.histories import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,

@@ -11,7 +11,7 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.app import pipeline as wiring
-from replicator.app.pipeline import HistorySource
+from replicator.app.histories import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,
