@@ -41,7 +41,7 @@ class ConfigError(ReplicatorError):
 
 
 class RefusedError(ReplicatorError):
-    """Doing it would destroy something nobody agreed to: nothing was changed."""
+    """The operation would destroy something without the operator's consent: nothing was changed."""
 
     exit_code = 4
 
@@ -82,7 +82,7 @@ class UnreadableObjectError(GapError):
 
 
 class ArchivedObjectError(UnreadableObjectError):
-    """They are in a tier that is not read directly: somebody must bring them back first."""
+    """They are in a tier that cannot be read directly: the operator must retrieve them first."""
 
 
 class DeniedObjectError(UnreadableObjectError):

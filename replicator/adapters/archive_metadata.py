@@ -1,8 +1,8 @@
 """What a target without a cluster remembers: its checkpoint and gaps, in files of its own store.
 
-`state/<source>/<number>.json`, each written once and never changed: whoever makes the next number
-has won, so the newest file is the state, and a writer whose number is taken is fenced. Rows are
-not kept: they are in the history.
+`state/<source>/<number>.json`, each written once and never changed: the process that creates the
+next number has won, so the newest file is the state, and a writer whose number is taken is fenced.
+Rows are not kept: they are in the history.
 """
 
 import re
@@ -163,7 +163,7 @@ class ArchiveMetadata:
         """Make a state the newest one; False when another has that place, or had it once.
 
         A writer that was paused for long may find its number free because it was pruned: then the
-        newest one is further on than anybody could have come since.
+        newest one is further on than any process could have come since.
         """
         name = _name(source, state.number)
         if not await self._area.create(name, state_json(state)):
@@ -255,7 +255,7 @@ class _Recording:
 
 def _require_epoch(source: str, epoch: Epoch, last: State) -> None:
     if last.epoch != epoch:
-        newest = last.epoch or "nobody has acquired it"
+        newest = last.epoch or "no process has acquired it"
         raise FencedError(
             f"archive: epoch {epoch} of source {source!r} is not the newest ({newest})"
         )

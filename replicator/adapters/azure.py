@@ -35,8 +35,8 @@ CHAIN = frozenset(
         "AZURE_TENANT_ID",
     }
 )
-"""Where obstore finds a login that nobody configured: a service principal, a workload's identity,
-a key or a SAS. Without these it asks for the managed identity, also by IDENTITY_ENDPOINT."""
+"""Variables in which obstore finds a login that is not configured: those of a service principal, a
+workload identity, a key or a SAS. Without them it asks the endpoint of the managed identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def azure_storage(
 ) -> ObjectStorage:
     """Return a `DeepStorage` in a container.
 
-    Blocks of an upload that nobody completed are removed by Azure after a week.
+    Azure removes the blocks of an unfinished upload after a week.
     """
     bucket = _bucket(address, pace)
     return ObjectStorage(

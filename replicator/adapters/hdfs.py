@@ -48,7 +48,7 @@ ENCRYPTED = "AuthorizationException"
 """Exception for an encryption zone whose key this user may not use."""
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
-"""Nobody goes on with a file that is older; the copy of one object takes minutes."""
+"""Age above which an unfinished file is abandoned; the copy of one object takes minutes."""
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
@@ -220,7 +220,7 @@ class HdfsFolder:
         if not await self._placed(aside, key, keep=True):
             await self.delete(key)
             if not await self._placed(aside, key):
-                raise TransientError(f"{self.name}: {key} was written by somebody else meanwhile")
+                raise TransientError(f"{self.name}: {key} was written by another process meanwhile")
 
     async def writer(self, key: str, *, part_bytes: int) -> "HdfsWriter":
         """Return what writes a large file in pieces."""
@@ -250,7 +250,7 @@ class HdfsFolder:
             folder, _, _ = folder.rpartition("/")
 
     async def append(self, aside: str, data: Piece) -> None:
-        """Add bytes to a file that nobody sees yet."""
+        """Append bytes to a file that is not visible yet."""
         doing = f"cannot write {aside}"
         place = await self._redirected("POST", aside, "APPEND", doing, {})
         if place is None:
@@ -379,7 +379,7 @@ class HdfsFolder:
         if response.status in {401, 403} and any(word in text for word in DENIED):
             raise DeniedKeyError(
                 f"{self.name}: {doing}: access denied: {text}",
-                hint="set `user`, or the token, to somebody who may",
+                hint="set `user`, or the token, to one with the permission",
             )
         if response.status == HTTPStatus.FORBIDDEN and ENCRYPTED in text:
             raise RejectedKeyError(f"{self.name}: {doing}: {response.status} {text}")

@@ -14,7 +14,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.shown import printable
 
 ANSWER_SHOWN_BYTES = 200
-"""Of an answer that is no success, for the operator; no more of it is read."""
+"""Bytes of a failed answer that are shown to the operator; no more is read."""
 USER_AGENT = "druid-replicator"
 REDIRECTS = range(300, 400)
 

@@ -129,7 +129,7 @@ def _broker(
 ) -> QueryBroker:
     if settings is None or settings.broker_url is None:
         raise ConfigError(
-            f"{where}.druid.broker_url is not configured: there is nobody to ask",
+            f"{where}.druid.broker_url is not configured: there is no Broker to query",
             hint=f"say {where}.druid.broker_url: http://host:8082, a Broker or a Router",
         )
     from replicator.adapters.druid.broker import DruidBroker  # noqa: PLC0415 - see above

@@ -16,7 +16,7 @@ from replicator.services.notifications.sender import Sender, Webhook
 from replicator.services.notifications.watch import PromiseWatch, WatchRules
 from replicator.services.running.supervisor import Service
 
-# The HTTP client takes a while to import, so it is imported only where somebody is told.
+# The HTTP client takes a while to import, so it is imported only where notifications are sent.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from replicator.services.standby.druid_tables import tables_of_history, tables_o
 async def prepare(
     application: Application, name: str, *, release: str | None, centralized: bool
 ) -> Created:
-    """Make what a target lacks; what nobody said of its tables is found out.
+    """Create what a target lacks; the release of its tables is found out if it is not given.
 
     Raises:
         ConfigError, RefusedError, TransientError: as for `create`.

@@ -62,7 +62,7 @@ def store_points(target: ConfiguredTarget, clock: Clock) -> StorePoints:
 
 
 async def written_for(target: ConfiguredTarget) -> Release | None:
-    """Return which release of Druid a target's rows are written for, None when nobody knows.
+    """Return the Druid release that a target's rows are written for, None if unknown.
 
     It is what the configuration says, or what its Druid said when it was last asked: that need not
     run now, and everything that writes or compares rows must take the same.

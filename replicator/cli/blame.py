@@ -78,7 +78,7 @@ def _event_json(one: Blamed, audit: Sequence[AuditRow]) -> dict[str, Any]:
 
 
 def _fits(row: AuditRow, one: Blamed) -> bool:
-    """Return whether somebody asked for something between an event's cut and the one before."""
+    """Return whether an audit row falls between an event's cut and the one before."""
     try:
         asked = datetime.fromisoformat(row.created_date)
     except ValueError:
@@ -119,7 +119,7 @@ def _lines(found: Blame) -> Iterator[str]:
 
 def _audit_line(row: AuditRow) -> str:
     comment = f": {row.comment}" if row.comment else ""
-    who = row.author or "somebody"
+    who = row.author or "an unknown user"
     return f"   audit  {row.created_date}  {row.type} {row.audit_key} by {who}{comment}"
 
 

@@ -15,17 +15,17 @@ from replicator.model.words import whole_time
 from replicator.services.inspection.happenings import Happening, happenings
 
 SHOWN_MAX = 5
-"""So many cuts that did harm are told, the newest."""
+"""Newest destructive cuts that the summary lists."""
 CUTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What somebody wants to know at once."""
+    """The answer in short: what happened, and how to undo it."""
 
     lines: Sequence[str]
     undo: Sequence[str]
-    """Commands, one a target; empty: nothing was lost, or nobody has it."""
+    """Commands that bring it back, one per target; empty: nothing was lost, or no target has it."""
 
 
 async def summary(
@@ -56,11 +56,11 @@ def _line(one: Happening, audit: Sequence[AuditRow]) -> str:
 
 
 def _asked(row: AuditRow) -> str:
-    return f"{row.author or 'somebody'}" + (f" ({row.comment})" if row.comment else "")
+    return f"{row.author or 'an unknown user'}" + (f" ({row.comment})" if row.comment else "")
 
 
 def _fits(row: AuditRow, one: Happening) -> bool:
-    """Return whether somebody asked for it between the cut and the one before."""
+    """Return whether the audit row falls between the cut and the one before."""
     try:
         asked = datetime.fromisoformat(row.created_date)
     except ValueError:

@@ -35,12 +35,12 @@ BUG_HINT = (
 )
 PARTLY_DONE = 3
 NAMED_MAX = 20
-"""So many of what is not done are named to people; a document names all."""
+"""Failures named in a text; the JSON document names all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a verb found out or did."""
+    """Result of a verb, as a JSON value and as text."""
 
     result: Mapping[str, Any]
     show: Callable[[Console], None]
@@ -115,7 +115,7 @@ def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
     except KeyboardInterrupt:
         say("replicator: interrupted; the next start goes on from here")
         raise SystemExit(signals.INTERRUPTED) from None
-    except Exception as exc:  # noqa: BLE001 - the last word to whoever sees it
+    except Exception as exc:  # noqa: BLE001 - an unexpected error is a bug, and reported as one
         _fail_by_a_bug(call, exc)
 
 
@@ -144,15 +144,15 @@ def attempt(call: Call, work: Callable[[], int]) -> NoReturn:
 
 
 def agree(target: str, *, yes: bool, doing: str, what: str = "target to change") -> None:
-    """Go on only when somebody said so: by `--yes`, or by typing the name of what is changed.
+    """Go on only if the operator agrees: by `--yes`, or by typing the name of what is changed.
 
     Raises:
-        RefusedError: nobody did.
+        RefusedError: the operator did not agree.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"nothing was changed: {doing} needs --yes when nobody can be asked")
+        raise RefusedError(f"nothing was changed: {doing} needs --yes where no terminal can ask")
     question = f"Type the name of the {what} ({target})"
     typed = ask(question)
     if typed != target:
@@ -168,7 +168,7 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
 
 
 def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
-    """Say what nobody expected, and what to do with it."""
+    """Report an unexpected error, and how to hand it to the project."""
     error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
     print_document(call, {"error": error})
     say("".join(traceback.format_exception(exc)).rstrip())

@@ -23,7 +23,7 @@ SHOWN: list[Bars] = []
 
 
 def hold_still() -> None:
-    """Take bars away: somebody is asked, or reads what is printed next."""
+    """Take bars away, before a question or before text is printed."""
     for screen in SHOWN:
         screen.hold_still()
 
@@ -52,7 +52,7 @@ def good(words: str) -> Text:
 
 
 def note(words: str) -> Text:
-    """Return words that somebody should read."""
+    """Return words that deserve attention."""
     return Text(words, style="yellow")
 
 

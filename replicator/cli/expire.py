@@ -110,11 +110,11 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
 
 
 def _agree(request: _Request) -> None:
-    """Go on only when somebody said so."""
+    """Go on only if the operator agrees."""
     if request.yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError("nothing was deleted: this needs --yes when nobody can be asked")
+        raise RefusedError("nothing was deleted: this needs --yes where no terminal can ask")
     question = f"Type the name of the target that loses them ({request.target})"
     typed = ask(question)
     if typed != request.target:

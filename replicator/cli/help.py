@@ -57,7 +57,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
 TARGETS: Final = frozenset({"target", "on", "into", "from_"})
 DATASOURCES: Final = frozenset({"datasource", "before_drop"})
 RECORDS_MAX: Final = 20_000
-"""So many of the newest events are read for names of datasources."""
+"""Newest events that completion reads for names of datasources."""
 _DATASOURCE: Final = re.compile(rb'"datasource":"([^"\\]+)"')
 
 

@@ -120,7 +120,7 @@ def _require_answers(asked: Mapping[str, Question]) -> None:
     missing = [one.flag for one in asked.values() if one.answer is None and one.default is None]
     if missing:
         raise ConfigError(
-            f"nobody can be asked here, and these answers are missing: {', '.join(missing)}",
+            f"there is no terminal to ask, and these answers are missing: {', '.join(missing)}",
             hint="say them as flags, or start `replicator init` at a terminal",
         )
 

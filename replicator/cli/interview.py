@@ -29,7 +29,7 @@ class Question:
     flag: str
     words: str
     answer: str | None
-    """What the flag says."""
+    """Answer that the flag gives; None if it is absent."""
     default: str | None = None
 
 
@@ -59,13 +59,13 @@ class Interview:
         self._can_ask, self._target_name = can_ask, target_name
         self._console: Console = paper() if can_ask else Console(quiet=True)
         self.found: list[Finding] = []
-        """What the trials showed."""
+        """Findings of the trials."""
 
     async def hold(self, questions: Mapping[str, Question]) -> Starter:
         """Go through the questions.
 
         Raises:
-            ConfigError: an answer of a flag does not work, and nobody can be asked for another.
+            ConfigError: the answer of a flag does not work, and no terminal can ask for another.
         """
         takes = (
             ("source_metadata", self._source_metadata),

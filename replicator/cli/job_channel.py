@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STDIN: Final = 0
 INTERVAL_S: Final = 0.5
-"""Between two progress lines of one step, but for its first and its last one."""
+"""Shortest time between two progress lines of a step; its first and last are always sent."""
 
 
 class JobChannel:

@@ -34,12 +34,12 @@ class _Kept:
     until: Offset | None
     gaps: tuple[Gap, ...]
     windows: Windows | None
-    """By its own store alone; None: it keeps no history of this log."""
+    """Windows of its own store; None: it keeps no history of this log."""
     named: tuple[NamedPoint, ...]
     faults: tuple[str, ...]
-    """What is missing or altered in its store, as far as it was come across."""
+    """Damage in its store that was found on the way."""
     other_logs: tuple[str, ...]
-    """Further logs that its store has histories of."""
+    """Ids of further logs whose histories its store keeps."""
 
 
 @verb("points")
@@ -48,7 +48,7 @@ async def points(
     from_: FromStore = None,
     log_id: LogId = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=LIST_MAX, help="The newest so many cuts.")
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="Show at most N cuts, newest last.")
     ] = 20,
     all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
 ) -> Outcome:

@@ -30,7 +30,7 @@ from replicator.services.target.copier import Uncopied
 DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Adopt = Annotated[
-    bool, typer.Option("--adopt", help="Take over a target with rows of somebody else.")
+    bool, typer.Option("--adopt", help="Take over a target that already contains other rows.")
 ]
 AcceptGaps = Annotated[
     bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
@@ -194,7 +194,7 @@ async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
     """Make the tables of an empty target that a store is restored into, by what the store holds.
 
     Raises:
-        RefusedError: there are none, and nobody agreed to make them.
+        RefusedError: there are none, and the operator did not agree to create them.
     """
     name, target = request.changed, call.application.target(request.changed)
     if not request.place.from_store or await target.metadata.is_made():
@@ -221,7 +221,7 @@ def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:
 
 
 def why_nothing(plan: RestorePlan, target: str) -> list[str]:
-    """Say that nothing is done, and what that means for whoever wanted the target to pause."""
+    """Say that nothing is done, and whether the target pauses."""
     rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
     lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
     held = plan.state.checkpoint

@@ -108,7 +108,7 @@ async def run_plan(
         return _outcome(planned, asked, call.screen, (), already=True)
     if changes := found.world.changes(_world(application, place, planned)):
         raise RefusedError(
-            f"nothing was changed: the plan was made for another world: {'; '.join(changes)}",
+            f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
             hint="make it again with `replicator restore plan`, and read it",
         )
     if planned.changes_nothing:
@@ -265,7 +265,7 @@ def _show(
         f"  rows      {estimate.segments} segments, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"
     )
-    there = f", {found.there} are there" if found.looked else " at most: nobody looked"
+    there = f", {found.there} are there" if found.looked else " at most: the target was not checked"
     console.print(f"  bytes     {size_text(found.size_bytes)} in {found.objects} places{there}")
     console.print(
         f"  how       {found.server_side_objects} copied by the storage itself,"
@@ -287,7 +287,7 @@ def _show(
 
 
 RESTORE = "TARGET"
-"""How the restore itself is shown in a message about its usage."""
+"""Name of the restore itself in usage messages."""
 
 
 class RestoreGroup(TyperGroup):

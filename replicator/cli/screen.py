@@ -81,11 +81,11 @@ DROPPED = (
     " watcher is mended, `replicator stream create` starts the stream again"
 )
 LINE_EVERY = 50
-"""Off a terminal, one progress line for so many steps."""
+"""Steps per progress line where there is no terminal."""
 
 
 class Screen:
-    """An observer that shows what it is told."""
+    """An observer that shows what it observes."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Paper(stderr=True)
@@ -107,7 +107,7 @@ class Screen:
         self.copied_objects = 0
         self.reused_objects = 0
         self.gaps: list[Gap] = []
-        """That were opened."""
+        """Gaps that were opened."""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -138,7 +138,7 @@ class Screen:
         return partial(self._observe, lines)
 
     def observe(self, observation: Observation) -> None:
-        """Show one observation, of the watcher or of nobody in particular."""
+        """Show one observation of the watcher, or of no particular service."""
         self._observe(self._lines.setdefault("", CutLines(None, SystemClock())), observation)
 
     def _observe(self, lines: CutLines, observation: Observation) -> None:

@@ -15,9 +15,9 @@ from types import FrameType
 INTERRUPTED = 130
 TERMINATED = 143
 GRACE_S = 10.0
-"""Between the end of the time to finish, and that of a process that something holds."""
+"""Seconds from the end of the drain time until a hanging process is ended."""
 CLEANING_UP_S = 60.0
-"""That a verb has to clean up after a signal, in seconds; what follows has `drain_s` to finish."""
+"""Seconds that a verb has to clean up after a signal; a following verb has `drain_s` instead."""
 FOLLOWING = frozenset({"run", "watch", "apply", "serve"})
 """Verbs that go on until they are told to stop."""
 

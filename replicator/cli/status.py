@@ -135,7 +135,7 @@ def _running(life: LifeSigns) -> list[str]:
         lines.append(f"the same process {applies} to {' and '.join(sorted(together))}")
     never = {name for name, one in life.appliers.items() if one.pulse is None and not one.unknown}
     if never:
-        lines.append(f"nobody is known to apply to {' and '.join(sorted(never))}")
+        lines.append(f"no applier is known for {' and '.join(sorted(never))}")
     lines += [
         _sign(f"applier of {name}", one, life)
         for name, one in sorted(life.appliers.items())
@@ -180,7 +180,7 @@ def _promises(seen: Seen) -> list[str]:
         f"BROKEN by {one.target}: {', '.join(one.broken)}" for one in seen.targets if one.broken
     ]
     if seen.is_overdue:
-        lines.insert(0, "BROKEN: nobody polls the source")
+        lines.insert(0, "BROKEN: no watcher polls the source")
     lines += [f"{name}: not known" for name in sorted(seen.failures)]
     if kept:
         lines.append(f"kept by {' and '.join(kept)}")

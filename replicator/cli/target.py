@@ -19,7 +19,7 @@ from replicator.services.store.signing import Signed, sign_all
 
 app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
 SHOWN_MAX = 20
-"""So many of the files that are not signed are named to people; a document names all."""
+"""Unsigned files named in the text; the JSON document names all."""
 
 
 @app.command("create")

@@ -144,7 +144,7 @@ def _json(token: AccessToken) -> dict[str, Any]:
 
 def _show(console: Console, found: list[AccessToken]) -> None:
     if not found:
-        console.print("there is no token: nobody but holders of certificates gets in")
+        console.print("there is no token: only holders of certificates get in")
         return
     table = Table("id", "name", "role", "targets", "expires", "revoked")
     for token in found:

@@ -9,11 +9,11 @@ from replicator.model.event import Offset
 from replicator.model.interval import Interval, interval
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
-"""Times outside are a slip of the hand, and some logs cannot look them up."""
+"""Range of accepted years: others are typing errors, and some logs cannot look them up."""
 OFFSET_MAX = 10**18 - 1
-"""More than any log holds; it fits into 64 bits."""
+"""Largest offset; no log reaches it, and it fits into 64 bits."""
 LIST_MAX = 10_000_000
-"""More is listed by nobody."""
+"""Largest `--limit`."""
 
 
 def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
@@ -54,7 +54,7 @@ def parse_zone(name: str) -> tzinfo | None:
     """Return the zone of that name; None for `local`: that of this machine.
 
     Raises:
-        ConfigError: nobody knows it.
+        ConfigError: there is no such zone.
     """
     if name == "local":
         return None

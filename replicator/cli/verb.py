@@ -38,7 +38,7 @@ FromStore = Annotated[
 ]
 LogId = Annotated[
     str | None,
-    typer.Option("--log", help="Of the store's histories that of this log; default: the newest."),
+    typer.Option("--log", help="Log id to use if the store holds several (default: newest)."),
 ]
 Service = Annotated[
     str | None,

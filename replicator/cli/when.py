@@ -115,7 +115,7 @@ class Moment:
         }
 
     def _said(self, now: datetime) -> RestorePoint:
-        """Return a point for which nobody has to be asked."""
+        """Return a point that is found without the log or a store."""
         if self.to_offset is not None:
             return ToOffset(offset=Offset(self.to_offset))
         if self.before is not None:

@@ -51,7 +51,7 @@ class PostgresqlSettings(Password):
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
-        """Return whether both are the same tables, whoever logs in and by whichever host."""
+        """Return whether both are the same tables, with any login and through any host."""
         if not isinstance(other, PostgresqlSettings):
             return False
         hosts = postgresql_hosts(self.url), postgresql_hosts(other.url)
@@ -105,7 +105,7 @@ class MysqlSettings(Password):
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
-        """Return whether both are the same tables, whoever logs in."""
+        """Return whether both are the same tables, with any login."""
         return isinstance(other, MysqlSettings) and self._tables == other._tables
 
     @property
@@ -270,7 +270,7 @@ class TargetSettings(Section):
     delay: Delay = timedelta(0)
     """How far its rows stay behind the source on purpose; default: not at all.
 
-    What somebody did by mistake is not done here yet. Bytes are copied at once, whatever happens.
+    A mistake at the source has not reached these rows yet. Bytes are copied at once.
     """
     rpo: Duration = timedelta(seconds=60)
     """The promise that `replicator status` checks: how far it may lag behind, `delay` apart.

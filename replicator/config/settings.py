@@ -144,7 +144,7 @@ class Settings(Section):
     schedules: SchedulesSettings = {}
     """What is done by itself, by names of the operator's; default: nothing."""
     notifications: NotificationsSettings | None = None
-    """Who is told when something breaks or is mended; default: nobody."""
+    """Where notifications of broken and mended promises are sent; default: nowhere."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0

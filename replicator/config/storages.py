@@ -66,7 +66,7 @@ class ObjectLockSettings(Section):
     """Whether what a target stores can be removed before its time."""
 
     mode: Literal["governance", "compliance"]
-    """Whether somebody with `s3:BypassGovernanceRetention` may remove it all the same, or nobody.
+    """Governance: users with `s3:BypassGovernanceRetention` may delete it; compliance: none may.
 
     What is locked by `compliance` cannot be unlocked by the account's owner nor by Amazon.
     """

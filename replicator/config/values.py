@@ -166,7 +166,7 @@ def _some(value: object) -> object:
 
 
 def _without_password(url: str) -> str:
-    """Refuse a URL with a secret in it, or that nobody reads; messages never repeat the URL."""
+    """Refuse a URL with a secret or an unknown option in it; messages never repeat the URL."""
     try:
         parts, asked = urlsplit(url), _options(url)
         postgresql_hosts(url)
@@ -190,7 +190,7 @@ def _without_password(url: str) -> str:
 
 
 def _mysql(url: str) -> str:
-    """Refuse a URL with a secret in it, or that nobody reads; messages never repeat the URL."""
+    """Refuse a URL with a secret or an unknown option in it; messages never repeat the URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -252,7 +252,7 @@ Duration = Annotated[
 Delay = Annotated[
     timedelta, Field(ge=timedelta(0)), BeforeValidator(duration), PlainSerializer(duration_setting)
 ]
-"""A duration that can be none at all."""
+"""A duration that may be zero."""
 Size = Annotated[int, BeforeValidator(size), PlainSerializer(size_setting)]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute), PlainSerializer(str)]
 Names = Annotated[
@@ -266,7 +266,7 @@ HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrls = Annotated[
     tuple[HttpUrl, ...], BeforeValidator(_one_or_more), PlainSerializer(_one_as_itself)
 ]
-"""One server, or a list of those of which one is asked when another is gone."""
+"""The URL of one server, or a list of URLs that are tried in turn."""
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
 MysqlUrl = Annotated[str, AfterValidator(_mysql)]
 DruidRelease = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d+){0,2}$")]
@@ -286,7 +286,7 @@ Tiers = Annotated[
 
 
 class Section(BaseModel):
-    """Strict, frozen, and without keys that nobody knows."""
+    """A group of settings: strict, frozen, unknown keys are errors."""
 
     model_config = ConfigDict(
         strict=True,
@@ -305,7 +305,7 @@ class Section(BaseModel):
 
 
 class Password(Section):
-    """A password that stands elsewhere."""
+    """A password, named by its variable or its file."""
 
     password_env: Annotated[str, Field(min_length=1)] | None = None
     """Name of the environment variable that holds the password."""

@@ -13,7 +13,7 @@ HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 class WebSettings(Section):
     """Metrics, health and status over HTTP, for those who watch over this program.
 
-    Off unless it is configured: nobody should find a port open that was not asked for, and of
+    Off unless it is configured: no port is opened unasked, and of
     several processes on one machine each needs a port of its own.
     """
 
@@ -29,7 +29,7 @@ class WebSettings(Section):
     """Names by which a request may call this server, beside `localhost`, any address, and the
     host of `listen`.
 
-    A page in somebody's browser can be led to a server of this machine by a name of its own; what
+    A page in a user's browser can be led to a server of this machine by a name of its own; what
     calls us by another name is refused with 421.
     """
     status_interval_s: Positive = 15.0

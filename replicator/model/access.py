@@ -1,4 +1,4 @@
-"""Who may ask for what over the control API: roles, tokens, and whoever stands behind a request."""
+"""Who may do what over the control API: roles, tokens and principals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from hmac import compare_digest
 PREFIX = "drt"
 """Begins each token, so that a scanner for leaked secrets can recognise one."""
 SECRET_BYTES = 32
-"""Random bytes of a token's secret part: nobody guesses 256 bits."""
+"""Random bytes of a token's secret part: 256 bits cannot be guessed."""
 
 
 class Role(StrEnum):
-    """What somebody may do; each role may do all that those before it may."""
+    """What a principal may do; each role may do all that the roles before it may."""
 
     VIEWER = "viewer"
     """Look: status, points, holds, the log, jobs."""
     OPERATOR = "operator"
     """Restore, repair, prove, pause and hold."""
     ADMIN = "admin"
-    """What deletes bytes, changes the primary, makes targets, or gives access."""
+    """May also delete bytes, change the primary, create targets and give access."""
 
     def covers(self, needed: "Role") -> bool:
         """Return whether this role may do what `needed` may."""
@@ -31,7 +31,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whoever stands behind a request."""
+    """The principal of a request: a token, or the holder of a certificate."""
 
     name: str
     role: Role

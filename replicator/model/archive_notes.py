@@ -35,9 +35,9 @@ class About:
     source_layout: Annotated[
         SourceLayout, Field(validation_alias="origin"), PlainValidator(source_layout_of)
     ]
-    """How the source's storages write load specs."""
+    """Layouts of the source's storages."""
     target_layout: Annotated[Layout, Field(validation_alias="kept"), PlainValidator(layout_of)]
-    """How this store keeps what is at any of their places."""
+    """Layout of the storage that this store is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class Checkpoint:
     promoted: bool = False
     """True once the target became a primary: nothing of its source is written to it any more."""
     datasource: str | None = None
-    """After a restore of one datasource: the only one that is at this cut; None: all are."""
+    """Datasource that alone is at this cut, after a restore of one datasource; None: all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class TargetState:
     """A checkpoint as it was read: by which epoch it was written, and when."""
 
     checkpoint: Checkpoint | None
-    """None: nothing was applied yet."""
+    """Cut that the target is at; None: nothing was applied yet."""
     epoch: Epoch
     applied_at: datetime | None
 
@@ -79,7 +79,7 @@ class Gap:
     key: str
     datasource: str
     reason: str
-    """One of `GAP_REASONS`."""
+    """Why the bytes or the row are missing, one of `GAP_REASONS`."""
     detail: str
     opened: Annotated[Offset, NATURAL]
     """The event that asked for it."""

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 INT_MAX = 2**63 - 1
 NAME_CHARACTERS_MAX = 200
 FIRST_YEAR, LAST_YEAR = 1970, 9000
-"""Times outside are nobody's, and a day more than the last one can be no time of Python's."""
+"""Earliest and latest year of a time in a document; Python cannot represent much later ones."""
 DIGITS = 64
 """Hexadecimal ones, of a digest."""
 
@@ -75,7 +75,7 @@ class Shape(Generic[_T]):
     type_: type[_T]
     """A dataclass."""
     hint: str
-    """What to do when a document of this kind cannot be read."""
+    """Advice for the operator when a document of this kind cannot be read."""
     formats: frozenset[int] | None = frozenset({1})
     """The numbers that this release reads; None: this kind has none."""
     closed: bool = False
@@ -86,7 +86,7 @@ class Shape(Generic[_T]):
         """Return what a document holds.
 
         Args:
-            name: Of its file, for whoever looks.
+            name: Name of its file, for error messages.
             data: The file.
 
         Raises:

@@ -63,7 +63,7 @@ class Trial:
     """What a Druid made of the restored rows and bytes."""
 
     release: str
-    """Which Druid, like `33.0.0`."""
+    """Release of the Druid that loaded the segments, like `33.0.0`."""
     segments: Natural
     """Number of segments that the Druid served."""
     rows: Natural
@@ -85,12 +85,12 @@ class Evidence:
     started_at: Time
     ended_at: Time
     rehearsed: Annotated[Rehearsed | None, Field(alias="restored")]
-    """None: it failed before there was a plan."""
+    """Restore that was rehearsed; None: the drill failed before there was a plan."""
     trial: Annotated[Trial | None, Field(alias="druid")] = None
-    """None: no Druid was tried, or it did not come to that."""
+    """Result of the scratch Druid; None: no Druid was started."""
     steps: tuple[DrillStep, ...]
     findings: tuple[str, ...]
-    """At most `FINDINGS_MAX`."""
+    """Differences that the verification found, at most `FINDINGS_MAX`."""
     findings_count: Natural
     failure: str | None
     """Why it did not come to its end; None: it did."""
@@ -115,7 +115,7 @@ class Drilled:
     faults: tuple[str, ...] = ()
     """Messages for evidence that could not be read; such evidence does not count."""
     unknown: str | None = None
-    """Why nobody can say, as the store cannot be read; None: the two above are so."""
+    """Reason why the store cannot be read; None: both fields above are known."""
 
     def keeps(self, promise: timedelta | None, now: datetime) -> bool:
         """Return whether the last good drill is no older than what was promised."""

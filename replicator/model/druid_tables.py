@@ -17,7 +17,7 @@ class TableRelease:
     centralized: bool
     """Whether segment schemas are kept (`druid.centralizedDatasourceSchema.enabled`)."""
     because: str
-    """Where that was seen."""
+    """Where the release was seen, for the operator."""
 
 
 def tables_for(

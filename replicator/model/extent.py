@@ -16,15 +16,15 @@ class Extent:
     share: float = 1.0
     """Share of the objects, or of the intervals that are queried."""
     window: int | None = None
-    """Which share, counted from 0, by their names; None: drawn by chance."""
+    """Index of the share of the objects, from 0, chosen by name; None: a random sample."""
     bytes_max: int | None = None
     """No more than so many bytes are read: objects that do not fit are left."""
     structure: bool = False
     """Whether packed segments are looked into."""
     datasource: str | None = None
-    """Only this one, its rows and answers as well; None: all."""
+    """Datasource to which bytes, rows and answers are limited; None: all."""
     interval: Interval | None = None
-    """Only bytes of segments that overlap it, and answers of such intervals; None: all."""
+    """Interval that verified segments and compared answers overlap; None: any."""
 
     def is_about(self, segment: Segment) -> bool:
         """Return whether the bytes of a segment belong to it, whatever the share."""

@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedPoint:
-    """A cut that somebody gave a name."""
+    """A cut to which an operator gave a name."""
 
     name: Name
     log_id: Name
@@ -35,10 +35,10 @@ class Hold:
     """A cut that stays restorable whatever expires around it."""
 
     point: NamedPoint
-    """Its name is the hold's."""
+    """The cut that is held; its name is the name of the hold."""
     reason: str
     until: datetime | None
-    """None: until somebody removes it."""
+    """When the hold ends by itself; None: it lasts until an operator removes it."""
 
     def holds_at(self, now: datetime) -> bool:
         """Return whether it is still in force."""

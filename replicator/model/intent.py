@@ -43,7 +43,7 @@ class Announced:
     before: Annotated[Offset, NATURAL]
     """The horizon until then; it stays when nothing was deleted."""
     valid_until: Time
-    """When the expiry must stop deleting, unless a lease extends it."""
+    """Time at which the expiry must stop deleting, unless a lease extends it."""
     places: Natural
 
 

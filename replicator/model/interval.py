@@ -17,7 +17,7 @@ LAST_MS: Final = (1 << 62) - 1
 """End of eternity in Druid, in the year 146140482 (JodaUtils.MAX_INSTANT)."""
 _CYCLE_YEARS: Final = 400
 _CYCLE_MS: Final = 146_097 * 86_400_000
-"""After 400 years the calendar is the same again, leap years included."""
+"""Length of the calendar's cycle of 400 years, leap years included."""
 _PROXY_YEAR: Final = 2000
 """First of those 400 years by which Python's own calendar reads and writes any other year."""
 _YEAR = re.compile(r"([+-]?[0-9]{4,9})(?=-)")
@@ -66,7 +66,7 @@ def interval(start: str, end: str) -> Interval:
 def interval_or_eternity(start: str, end: str) -> Interval:
     """Return the interval between two instants; all of time when that cannot be told.
 
-    Nobody passes over what belongs to an interval that cannot be read.
+    A segment whose interval cannot be read overlaps every interval, so that no check skips it.
     """
     try:
         return interval(start, end)

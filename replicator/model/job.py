@@ -1,4 +1,4 @@
-"""A job: one verb that the service runs for somebody, from its request to what became of it."""
+"""A job: one verb that the service runs for a client, from its request to its result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class JobState(StrEnum):
     FAILED = "failed"
     """The verb gave an error, or ended without a word."""
     CANCELLED = "cancelled"
-    """Somebody ended it; what was confirmed by then is safe, and another run goes on from there."""
+    """A client ended it; what was confirmed by then is safe, and another run goes on from there."""
     INTERRUPTED = "interrupted"
     """The service ended while it was queued or running; it can be run again."""
 
@@ -47,7 +47,7 @@ class JobAnswer:
     """What a verb has said: the document of `--json`, and the text that a terminal shows."""
 
     document: Mapping[str, Any] | None
-    """None: it ended without one, as when it was killed."""
+    """JSON document of the verb; None: it printed none, because it was killed for example."""
     stdout: str
     stderr: str
 
@@ -59,7 +59,7 @@ class Job:
     id: str
     verb: str
     request: Mapping[str, Any]
-    """What was asked for, as JSON."""
+    """The client's request, as JSON."""
     targets: tuple[str, ...]
     exclusive: bool
     """Whether it changes its targets, so that no second such job may have one of them."""
@@ -71,7 +71,7 @@ class Job:
     ended_at: datetime | None = None
     progress: JobProgress | None = None
     exit_code: int | None = None
-    """As of the command line; None: it did not end by itself."""
+    """Exit code of the verb; None: its process did not end by itself."""
     why: str = ""
     """Why it was cancelled, interrupted or failed, in a sentence."""
     plan: str | None = None
@@ -87,13 +87,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedPlan:
-    """A plan that somebody can have carried out, by its digest."""
+    """A plan that a client can have carried out, by its digest."""
 
     digest: str
     verb: str
     request: Mapping[str, Any]
     document: Mapping[str, Any]
-    """What the plan says, for people; of a restore, the plan file itself."""
+    """The plan as a document; for a restore, the plan file itself."""
     targets: tuple[str, ...]
     by: str
     made_at: datetime

@@ -3,7 +3,7 @@
 Druid's Coordinator (`druid.coordinator.kill.bufferPeriod`) and its Overlord
 (`druid.manager.segments.killUnused.bufferPeriod`) kill a segment once it has been unused for a
 buffer, counted from `used_status_last_updated`. `durationToRetain` is about the end of its interval
-and holds nothing back that is old. A kill task that somebody submits waits for no buffer.
+and spares no segment for its age. A kill task that a user submits waits for no buffer.
 """
 
 import numpy as np

@@ -50,11 +50,11 @@ class Fate(StrEnum):
     CARRIED = "carried"
     """Written as it is: an older release passes over it."""
     REFUSED = "refused"
-    """Not written: the row is a gap (`newer_release`), and everything else goes on."""
+    """The row is not written and becomes a gap (`newer_release`); replication goes on."""
     ASLEEP = "asleep"
     """Written, suspended as all supervisors are; a promotion cannot start it."""
     NAMED = "named"
-    """Not carried to any target; a person must do without it, or set it there."""
+    """The entry is replicated to no target; the operator sets it there, or does without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Known:
     since: Release
     fate: Fate
     effect: str
-    """What an older target lacks, or would do with it."""
+    """What an older target would do with the row, or lack without it."""
     source: str
     """File or experiment that shows it."""
 

@@ -453,7 +453,7 @@ def _of_storage(name: str, location: Location) -> Location:
 
 
 def _placed(location: Location) -> Location:
-    """Return a place without empty names: nobody but Druid's own pusher needs them.
+    """Return a location without empty path elements: only Druid's own pusher needs them.
 
     Raises:
         MalformedRowError: it is in our own area, so no target can keep it.

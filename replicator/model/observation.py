@@ -32,14 +32,14 @@ class TargetPaused:
 
     target: str
     why: str | None
-    """None: it is taken up."""
+    """Reason for the pause; None: the target is followed again."""
 
 
 class Why(StrEnum):
     """Why a poll reads every row of the source, and not their versions alone."""
 
     START = "start"
-    """Nothing is remembered."""
+    """The process has just started and remembers no poll."""
     DUE = "due"
     """The last one is so long ago that row versions are to be audited."""
     BROKEN = "broken"
@@ -117,7 +117,7 @@ class Polled:
     full: bool
     """Whether that was every row."""
     poll_s: float
-    """From the question to the end of the cut, if there was one."""
+    """Duration of the poll, in seconds, up to the end of the cut if there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class CutPublished:
     offset: Offset
     events: int
     types: Mapping[str, int]
-    """How many of each type, that which closes the cut among them."""
+    """Number of events by type, the one that closes the cut included."""
     scanned_rows: int
     poll_s: float
 
@@ -206,7 +206,7 @@ class ArchiveDamaged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUnsigned:
-    """A file of a target's store was read although nobody signed it; told once a folder."""
+    """A file of a target's store was read although it has no signature; reported once a folder."""
 
     name: str
 
@@ -225,7 +225,7 @@ class DrillEnded:
     """A drill of a target came to an end, good or bad."""
 
     evidence: Evidence | None
-    """None: it failed, and says why below."""
+    """Evidence of the drill; None if the drill failed, for the reason in `failure`."""
     failure: str | None
 
     @property

@@ -2,7 +2,7 @@
 
 Only what is exact is translated: the answers are the same, and something is slower. What is refused
 is a gap of one row, so that nothing stops the rules of a Coordinator and nothing hides the data of
-others. A target of which nobody knows the release is given everything as it is.
+others. A target whose release is unknown gets every row unchanged.
 """
 
 import json
@@ -41,7 +41,7 @@ _VERSION = re.compile(rb'"binaryVersion"\s*:\s*(\d+)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OlderDruid:
-    """What one release reads; None: nobody knows which, and it is given everything."""
+    """Rows as one release reads them; an unknown release (None) gets every row unchanged."""
 
     release: Release | None = None
 

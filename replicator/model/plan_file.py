@@ -91,7 +91,7 @@ def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plan_of(data: bytes, path: str) -> PlanFile:
-    """Return the plan that a file holds; `path` names the file, for whoever looks.
+    """Return the plan that a file holds; `path` names the file in error messages.
 
     Raises:
         ConfigError: it is no plan, one of another release, or altered.

@@ -17,9 +17,9 @@ WITHOUT_TASKS = frozenset({"IDLE", "COMPLETED"})
 """Druid's states of a supervisor whose stream has nothing new, and (38) of one that has read all
 that it was bounded to: they run no tasks."""
 CLOSED = frozenset({"EOS", "EXPIRED"})
-"""What Druid commits for a shard of Kinesis that has ended, or is gone (KinesisSequenceNumber)."""
+"""Markers that Druid commits for a Kinesis shard that ended or is gone (KinesisSequenceNumber)."""
 Offsets: TypeAlias = Mapping[str, str]
-"""Of a stream: sequence numbers by partition, both as text (Kafka: integers)."""
+"""Sequence numbers of a stream by partition, both as text (Kafka: integers)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SupervisorState:
     is_suspended: bool
     state: str
     starts: tuple[Offsets, ...]
-    """Where each of its running tasks began to read."""
+    """Offsets at which each of its running tasks began to read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Resumption:
 
     id: str
     spec: bytes
-    """As it is posted: the source's own, not suspended."""
+    """The supervisor spec that is posted: the source's own, not suspended."""
     offsets: Offsets
     """Committed with the segments of the checkpoint's cut; empty when nothing ever was."""
 

@@ -33,7 +33,7 @@ class Proof:
     share: Annotated[float, Field(ge=SHARE_MIN, le=1)]
     """Share of the objects that were to be examined."""
     window: Natural | None
-    """Which share of them, counted from 0; None: all, or drawn by chance."""
+    """Index of the share of the objects, from 0; None: all objects, or a random sample."""
     partial: bool
     """Whether it was about one datasource or one interval only."""
     objects: Natural

@@ -1,4 +1,4 @@
-"""What a process that goes on says of itself, for whoever asks whether it is running."""
+"""Heartbeat of a long-running process, from which `status` tells whether it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,9 +26,9 @@ class Pulse:
     pid: int
     since: datetime
     seen_at: datetime
-    """When this was said."""
+    """Time of the heartbeat."""
     every: timedelta
-    """How often it is said."""
+    """Time between two heartbeats."""
     done_at: datetime | None = None
     """When its work last went on: the source answered, a cut or a segment came, nothing was due."""
     polls: int = 0

@@ -45,7 +45,7 @@ class AttemptEvents:
     attempt: Attempt
     keys: bytearray = field(default_factory=bytearray)
     marks: bytearray = field(default_factory=bytearray)
-    """What each row counts as; zeros where `removed`."""
+    """Fingerprint of each row; zeros where `removed`."""
     removed: bytearray = field(default_factory=bytearray)
     """1 where the row is gone, or does not count."""
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
@@ -81,7 +81,7 @@ class Reading(NamedTuple):
 
 
 class Rule(Protocol):
-    """What rows count as for somebody who folds a log; it can be pickled."""
+    """What rows count as for a reader that folds a log; it can be pickled."""
 
     def mark(self, told: RawRow, offset: Offset) -> bytes | None:
         """Return the fingerprint to compare the row by, None: it does not count."""
@@ -227,7 +227,7 @@ class Tally(NamedTuple):
     size_bytes: int
     """Unpacked size of these segments."""
     by_datasource: "Counter[str | None]"
-    """How many rows of each; None: of none."""
+    """Number of rows by datasource; None stands for rows of no datasource."""
 
 
 def tally(records: Sequence[Record]) -> Tally:

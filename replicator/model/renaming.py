@@ -21,7 +21,7 @@ class Renamed:
     offset: Offset
     cut: CutNumber
     source_time: datetime
-    """When the source had the restored cut."""
+    """Time at which the source was at the restored cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

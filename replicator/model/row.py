@@ -370,7 +370,7 @@ KNOWN_LEFT_OUT = frozenset(
 """Tables of Druid that belong to running tasks or tell the past, in lower case without prefix.
 
 They are left out on purpose (docs/compatibility.md). Any other table with Druid's prefix that is
-not replicated is somebody's extension, or a newer Druid's: `check` and `status` name it.
+not replicated belongs to an extension, or to a newer Druid: `check` and `status` name it.
 """
 _REPLICATED_NAMES = frozenset(table.name for table in TABLES.values())
 

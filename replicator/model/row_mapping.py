@@ -51,12 +51,12 @@ class RowMapping:
     source: Layout
     target: Layout
     config_names: frozenset[str]
-    """Of entries that are carried; `*`, `?` and `[…]` are patterns, as in a shell."""
+    """Names of the `druid_config` entries that are replicated; `*`, `?` and `[…]` as in a shell."""
     columns: Mapping[Kind, frozenset[str]]
     """The columns by which rows are compared: those that the target has and does not own."""
     load_rules: LoadRules = field(default_factory=LoadRules)
     druid: OlderDruid = field(default_factory=OlderDruid)
-    """What the target's Druid reads."""
+    """The release of the target's Druid, and which rows it can read."""
 
     def mapped(self, row: Row) -> Row | None:
         """Return the row as the target should hold it, None when it is not carried at all.

@@ -1,6 +1,6 @@
 """Names as they are shown: what a terminal or a log would act upon stands there as a mark.
 
-A datasource, a point or a server's words can hold whatever somebody wrote into them: an escape
+The name of a datasource or a point, or a server's message, can hold any characters: an escape
 sequence that renames a window or clears it, or marks that turn the direction of what follows.
 """
 

@@ -36,7 +36,7 @@ class Signature:
     """One signature of one file."""
 
     key_id: str
-    """Which key made it: `key_id_of` its public half."""
+    """Id of the signing key: `key_id_of` of its public half."""
     value: bytes
 
     def note(self) -> bytes:

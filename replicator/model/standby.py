@@ -18,7 +18,7 @@ class Requirement:
     name: str
     wanted: str
     default: str
-    """What Druid does when nothing is said."""
+    """Druid's default value of the setting."""
     reason: str
 
 

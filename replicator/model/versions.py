@@ -88,7 +88,7 @@ class NoVersions:
 
 
 Continuity: TypeAlias = Lineage | BinlogPosition | NoVersions
-"""What a snapshot says of its relation to earlier ones."""
+"""How a snapshot relates to earlier ones."""
 
 
 class NewStamps(NamedTuple):

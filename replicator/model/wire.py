@@ -1,8 +1,8 @@
 """Events as documents: CloudEvents 1.0 in JSON, one schema per type and version (`schemas/`).
 
 A payload that is UTF-8 stands as a JSON string, any other one in base64, so the bytes come back
-exactly. Ids are derived from the content: the same fact in the same cut has the same id, whoever
-publishes it.
+exactly. Ids are derived from the content: the same fact in the same cut has the same id in every
+process that publishes it.
 """
 
 from base64 import b64decode, b64encode

@@ -167,7 +167,7 @@ class SourceReader(MetadataReader, Protocol):
         ...
 
     async def left_behind(self) -> Sequence[str]:
-        """Return the tables with Druid's prefix that nobody replicates or knows, sorted.
+        """Return the tables with Druid's prefix that are not known here, sorted.
 
         Those are named that hold a row, or that this role may not read; empty ones lose nothing.
         One request a table, whatever it holds.

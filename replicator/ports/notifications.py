@@ -105,7 +105,7 @@ class Caller(Protocol):
     async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a body and return once the receiver has accepted it (status 200 to 299).
 
-        Redirects are not followed: nobody but the configuration chooses where secrets go.
+        Redirects are not followed: only the configuration chooses where secrets go.
 
         Raises:
             TransientError: no answer in time, or any other answer; the message never has the URL,

@@ -213,7 +213,7 @@ class DeepStorage(DeepStorageReader, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLocation:
-    """An object or folder in a target's storage, whoever stored it."""
+    """An object or folder in a target's storage."""
 
     location: Location
     """Location of an object, or of a folder with a receipt."""

@@ -1,1 +1,1 @@
-"""Over HTTP: metrics, health and status, for those who watch over a running replicator."""
+"""Over HTTP: metrics, health and status, for those who monitor a running replicator."""

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 LINE_BYTES_MAX, FIELD_BYTES_MAX, FIELDS_MAX = 4096, 4096, 64
-"""Of the first line of a request, of each header, and how many of them."""
+"""Largest request line, largest header, and most headers."""
 SERVER: Final = "druid-replicator"
 """Instead of the versions of Python and aiohttp."""
 ALWAYS: Final = frozenset({"localhost"})
@@ -34,7 +34,7 @@ class GateLimits:
     connections_max: int = 64
     """Open at once; one more closes the oldest: what is answered at all is answered soon."""
     connection_s_max: float = 10.0
-    """From its beginning to its end, its answers included."""
+    """Longest life of a connection, in seconds, its answers included."""
 
 
 def host_is_allowed(header: str | None, names: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ from replicator.errors import ConfigError
 from replicator.web.gate import Gate, GateLimits
 
 SHUTDOWN_S = 1.0
-"""How long an answer may still take when the process ends."""
+"""Seconds that an answer may still take when the process ends."""
 
 
 class Port:

@@ -17,7 +17,7 @@ class StatusReport:
 
     seen: Seen
     restorable: Mapping[str, Windows]
-    """By targets; one that cannot be looked at, or has no history, is missing."""
+    """Windows by target; a target that cannot be read, or has no history, is missing."""
     schedules: Sequence[LineState] = ()
     """What is scheduled for them."""
     canaries: Sequence[CanarySummary] = ()

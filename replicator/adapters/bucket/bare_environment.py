@@ -1,4 +1,4 @@
-"""Keeps obstore from settings that nobody configured.
+"""Keeps obstore from settings that are not in the configuration.
 
 Its stores read every variable that begins with `AWS_` or `AZURE_` before they look at what they are
 given, and some of what is read so cannot be taken back by any option: an emulator, another

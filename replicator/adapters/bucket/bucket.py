@@ -36,7 +36,7 @@ class Listed:
     size_bytes: int
     tag: str
     stored_at: datetime
-    """When the object was written, by the server's clock, UTC."""
+    """Time at which the object was written, by the server's clock, UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ UNSAID = "error sending request"
 UNCONNECTED = re.compile(
     r'InvalidCertificate\(\s*(?P<certificate>\w+)|(?:message|error): "(?P<words>[^"]+)"'
 )
-"""In Rust's debug form: an error of rustls, of the operating system, or of looking up a name."""
+"""Parts of Rust's debug form that stand for an error of TLS, the system or a name lookup."""
 NO_PATH = ("contained empty path segment", "Error parsing Path")
 """Texts of the library for a listed key that is not a valid path."""
 
@@ -102,7 +102,7 @@ def _unsayable(said: str) -> ConfigError:
 
 def _meanwhile(said: str) -> TransientError:
     return TransientError(
-        said, hint="somebody else writes or removes there at the same time: run it again"
+        said, hint="another process writes or removes there at the same time: run it again"
     )
 
 
@@ -373,7 +373,7 @@ class ObstoreBucket:
 
 
 def _meant(exc: Exception, said: str) -> ReplicatorError:
-    """Return what is left of the library's errors, sorted by whether anybody answered."""
+    """Return our error for the library's remaining errors, by whether a server answered."""
     for kind, ours in ERRORS.items():
         if isinstance(exc, kind):
             return ours(said)
@@ -490,7 +490,7 @@ def _tag(meta: "obstore.ObjectMeta") -> str:
 def brief(exc: BaseException) -> str:
     """Return the library's first lines, and why it was not connected.
 
-    What follows them is a debug dump; that nobody answered and for what reason stands only there.
+    What follows them is a debug dump; only it says that no server answered, and why.
     """
     text, _, dump = str(exc).partition("\n\nDebug source")
     said = " ".join(text.split())[:500]

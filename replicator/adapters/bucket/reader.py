@@ -1,4 +1,4 @@
-"""Reading a deep storage in a bucket, whoever runs it."""
+"""Reading a deep storage in a bucket of any service."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from secrets import token_hex
@@ -27,7 +27,7 @@ from replicator.model.load_spec import Location, key_prefix
 from replicator.ports import AREAS, OWN_AREA, Checked, Effective, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
-"""As many as can be copied at once; none is in memory before it is read."""
+"""Objects that are opened ahead: as many as can be copied at once."""
 LOOKS_OF_PAGE, LOOKS_MAX, PAGES_LOOKED_AT = 4, 16, 20
 """Number of objects tried and pages listed to tell one bad object from a bad storage."""
 

@@ -1,6 +1,6 @@
 """Receipts in a bucket: metadata of the object, or `_replicator/receipts/…` after the bytes.
 
-What the service copies by itself gets its metadata before anybody knows its checksum. Where the
+An object that the service copies gets its metadata before its checksum is known. Where the
 service keeps that and tells it, the metadata leaves it out.
 """
 
@@ -112,7 +112,7 @@ def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
 def mapped(location: Location, stat: Stat) -> Receipt | None:
     """Return the receipt that an object carries itself, its checksum '' where the service has it.
 
-    That of another place does not count: it came along when somebody copied the object.
+    A receipt for another location does not count: it came along when the object was copied.
 
     Raises:
         CorruptionError: it carries one that cannot be read.

@@ -1,4 +1,4 @@
-"""A deep storage in a bucket, whoever runs it: objects with a receipt, and none half written.
+"""A deep storage in a bucket of any service: objects with a receipt, and none half written.
 
 What one request stores carries its receipt as metadata. What is stored in parts or in several
 objects has its receipt in an object of its own, `_replicator/receipts/…` below the prefix, written
@@ -91,7 +91,7 @@ class ObjectStorage(ObjectStorageReader):
             bucket, receipts, upload=upload, in_flight=in_flight, sizes=sizes, put=self.put
         )
         self._absent: dict[str, float] = {}
-        """When each was looked for and was not there, so that it need not be asked again."""
+        """Time of each look that found no object, so that the storage is not asked again."""
         self._copies_are_refused = True
         """Whether the service obeys that a copy must replace nothing."""
         self._proved, self._proving = False, Lock()
@@ -272,7 +272,7 @@ class ObjectStorage(ObjectStorageReader):
         return await self._bucket.stat(key) is None
 
     async def _require_proved(self) -> None:
-        """Try it before the first write of a kind that nobody proved, once in a process."""
+        """Try a kind of write before its first use, once in a process."""
         async with self._proving:
             if not self._proved:
                 await self.probe()
@@ -322,7 +322,7 @@ class ObjectStorage(ObjectStorageReader):
         return await self._confirm(location, _receipt(again, whole))
 
     async def _confirm(self, location: Location, receipt: Receipt) -> Receipt:
-        """Let equal bytes stay, which a process that died wrote, or somebody else."""
+        """Let equal bytes stay, which a process that died or another writer wrote."""
         if await self.check(location) != receipt.objects:
             raise RefusedError(
                 f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"

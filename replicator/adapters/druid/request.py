@@ -19,7 +19,7 @@ BODY_SHOWN_CHARS = 500
 AWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-"""What says that another server may do."""
+"""HTTP status codes that say that another server may answer."""
 REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -82,7 +82,7 @@ class DruidServers:
     """
 
     def __init__(self, urls: Sequence[str], login: DruidLogin) -> None:
-        """Take where they are; nobody is asked yet."""
+        """Create the client; no request is sent yet."""
         self._urls, self._login = [str(URL(url)).rstrip("/") for url in urls], login
 
     @property

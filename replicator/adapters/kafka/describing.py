@@ -44,7 +44,7 @@ class Survey:
     """A cluster's brokers, and its topic of one name."""
 
     brokers: int
-    """That are alive."""
+    """Brokers that are alive."""
     topic: Described | None
 
 

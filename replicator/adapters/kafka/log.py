@@ -68,7 +68,7 @@ class KafkaLimits:
     """How much is read ahead, and how long is waited."""
 
     transaction_timeout_s: float = 60.0
-    """After it the broker gives up a transaction whose writer went silent."""
+    """Time after which the broker aborts the transaction of a silent writer, in seconds."""
     cursors_max: int = 4
     fetch_bytes_max: int = 8 << 20
 
@@ -380,7 +380,7 @@ class KafkaEventLog:
 
     async def _stable(self, end: int) -> None:
         """Wait for the marker of a committed transaction, which the broker writes afterwards."""
-        while await self._reader.end() < end:  # noqa: ASYNC110 - the broker tells nobody
+        while await self._reader.end() < end:  # noqa: ASYNC110 - the broker does not notify
             await asyncio.sleep(STABLE_POLL_S)
 
     async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:

@@ -159,7 +159,7 @@ class PartitionReader:
             try:
                 yield cursor
             except BaseException:
-                cursor.at = -1  # who knows what it has returned to nobody
+                cursor.at = -1  # records that it had read are lost with the call
                 raise
 
     async def _free(self, start: int) -> _Cursor:

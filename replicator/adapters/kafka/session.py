@@ -21,7 +21,7 @@ _heard: ContextVar[list[Exception]] = ContextVar("_heard")
 
 
 class _Listener(logging.Handler):
-    """Keeps the reasons for failed connections, and writes nothing to anybody's terminal.
+    """Keeps the reasons for failed connections, and writes nothing to the terminal.
 
     What else aiokafka warns of reaches our callers as errors.
     """

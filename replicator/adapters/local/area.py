@@ -91,7 +91,7 @@ class LocalArea:
             try:
                 os.link(new, path)
             except FileExistsError:
-                sync(path.parent)  # whoever made it may have died before it did
+                sync(path.parent)  # the process that made it may have died before its own sync
                 return False
             sync(path.parent)
         return True

@@ -35,7 +35,7 @@ ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
 """What an error of the operating system asks of the caller; of any other kind: try again.
 
 So it is for a full disk, and for one that is read-only: the kernel makes it so after an error of
-the device, and whoever follows goes on by itself when somebody has mounted it again.
+the device, and a following process goes on by itself once it is mounted again.
 """
 HINTS: dict[int, str] = {
     errno.ENOSPC: "free space on the disk named above; what was being written is not visible",
@@ -50,7 +50,7 @@ HINT = "look at the disk, the mount and the folder named above, then run the com
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Modes for our own files: they hold what Druid's tables hold, passwords of supervisors too."""
 FILE, FOLDER = 0o666, 0o777
-"""Less the umask: of what a Druid of another user may have to read."""
+"""Modes of files and folders, less the umask: a Druid of another user may have to read them."""
 
 
 class Found(NamedTuple):
@@ -93,7 +93,7 @@ def _require_file(stat: os.stat_result, path: Path) -> None:
 
 
 def _open_file(path: str, flags: int) -> int:
-    """Open what is a file; for a pipe nobody is waited for."""
+    """Open a file; a pipe is opened without waiting for its other end."""
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     try:
         _require_file(os.fstat(descriptor), Path(path))
@@ -268,7 +268,7 @@ def write_durably(path: Path, data: bytes) -> None:
 def make_folders(folder: Path, top: Path, mode: int = FOLDER) -> None:
     """Make folders below `top`, each durable in the one above.
 
-    Those that are there are synced too: whoever made them may have died before it did.
+    Existing folders are synced too: the process that made them may have died before its own sync.
     """
     if folder != top:
         make_folders(folder.parent, top, mode)
@@ -283,7 +283,7 @@ def remove_empty(folder: Path, top: Path) -> None:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            pass  # somebody else removed it
+            pass  # another process removed it
         except OSError:
             return
         folder = folder.parent

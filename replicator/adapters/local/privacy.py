@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 OTHERS = 0o077
-"""What the group and everybody else may do: with our own files nothing."""
+"""Mode bits of group and others: none on our own files."""
 
 
 def exposed(paths: Iterable[Path]) -> Sequence[Path]:

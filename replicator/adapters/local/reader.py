@@ -25,7 +25,7 @@ PIECE_BYTES = 1 << 20
 OF_ITS_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 OF_ONE_PERHAPS = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 FILES_TRIED_MAX = 1000
-"""To tell what is wrong with one file from what is wrong with all."""
+"""Files that are tried, to tell a fault of one file from a fault of the whole storage."""
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"

@@ -246,7 +246,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 hint="compare the two; to have it copied again remove what is there",
             )
         make_folders(path.parent, self._root)
-        sync(path.parent)  # whoever put it there may have died before it did
+        sync(path.parent)  # the process that put it there may have died before its own sync
         if written_receipt.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
         return receipt
@@ -285,7 +285,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             with self._area.placing(location):
                 if not os.path.lexists(path) or not _holds(path, receipt):
                     raise MissingObjectError(f"{path} is not what its receipt would say")
-                os.sync()  # whoever put it there may have died before it did
+                os.sync()  # the process that put it there may have died before its own sync
                 self._area.keep(location, InodeReceipt(receipt=receipt, inode=path.stat().st_ino))
 
     def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
@@ -346,7 +346,7 @@ def _holds(path: Path, receipt: Receipt) -> bool:
 
 
 def _require_ours(path: Path, written_receipt: InodeReceipt | None) -> None:
-    """Refuse what may be somebody else's: only a remainder of our own bytes may be replaced.
+    """Refuse a file that another program may own: only a remainder of our own may be replaced.
 
     Ours has the inode that was renamed into place, and no file that the receipt does not name.
     """

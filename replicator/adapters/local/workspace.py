@@ -47,7 +47,7 @@ LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InodeReceipt:
-    """A receipt, and by which inode the bytes can be told from what somebody else put there."""
+    """A receipt, and the inode that tells its bytes from a file that another program put there."""
 
     receipt: Receipt
     inode: int

@@ -20,7 +20,7 @@ import orjson
 from replicator.model.job import CHANNEL
 
 TEXT_BYTES_MAX: Final = 1 << 20
-"""Kept of what the child prints on each of its two outputs: the end of it."""
+"""Bytes that are kept of each of the child's two outputs: the last ones."""
 CHUNK_BYTES: Final = 1 << 16
 
 
@@ -29,7 +29,7 @@ class VerbEnded:
     """How a verb's process has ended."""
 
     code: int
-    """Its exit code, or the negative number of the signal that ended it."""
+    """Exit code of the child, or the negative number of the signal that ended it."""
     document: Mapping[str, Any] | None
     stdout: str
     stderr: str

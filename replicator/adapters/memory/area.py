@@ -9,14 +9,14 @@ from replicator.ports import DOCUMENT_BYTES_MAX, too_large
 
 
 class MemoryArea:
-    """An `Area`; `files` may be looked at and changed by anybody."""
+    """An `Area`; tests may read and change `files`."""
 
     def __init__(self, *, yields: bool = True) -> None:
         """Make it empty; `yields` says whether others run during each call, as with a real one."""
         self._yields = yields
         self.files: dict[str, bytes] = {}
         self.locked: dict[str, datetime] = {}
-        """Until when; nothing is refused."""
+        """End of each file's lock; no request is refused for it."""
 
     async def names(self, prefix: str) -> Sequence[str]:
         await self._turn()

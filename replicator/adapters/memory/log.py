@@ -22,10 +22,10 @@ class _Stored:
     source: str
     log_id: str
     epoch: Epoch
-    """0: nobody has acquired the log yet, so there is none."""
+    """Epoch of the log's writer; 0: no process has acquired the log, so there is none."""
     end: Offset
     last_appended_at: datetime | None = None
-    """Kept apart, so that times do not go back when all records were trimmed."""
+    """Time of the last append, so that times do not go back after all records were trimmed."""
     records: list[Record] = field(default_factory=list)
     retention: timedelta | None = None
     """Retention that the log reports; nothing is trimmed by itself."""
@@ -99,7 +99,7 @@ class MemoryEventLog:
         return self._stored.retention
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Nobody looks here."""
+        """Do nothing: no test reads it."""
 
     async def beat(self, who: str, data: bytes) -> None:
         self._span()
@@ -137,6 +137,6 @@ class MemoryEventLog:
     def _span(self) -> Span:
         stored = self._stored
         if stored.epoch == 0:
-            raise NotFoundError(f"nobody has made the log of source {stored.source!r} yet")
+            raise NotFoundError(f"the log of source {stored.source!r} does not exist yet")
         first = stored.records[0].offset if stored.records else stored.end
         return Span(log_id=stored.log_id, first=first, end=stored.end)

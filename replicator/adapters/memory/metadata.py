@@ -181,12 +181,12 @@ class MemoryMetadata:
     def _check_epoch(self, source: str, epoch: Epoch) -> None:
         books = self.sources.get(source)
         if books is None or books.epoch != epoch:
-            newest = "nobody has acquired it" if books is None else books.epoch
+            newest = "no process has acquired it" if books is None else books.epoch
             raise FencedError(f"memory: epoch {epoch} of source {source!r} is not {newest}")
 
 
 class _Source:
-    """The read side of a store that somebody else writes."""
+    """The read side of a store that another component writes."""
 
     def __init__(self, metadata: MemoryMetadata) -> None:
         self._metadata = metadata

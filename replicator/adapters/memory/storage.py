@@ -25,7 +25,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryDeepStorage:
-    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer`; anybody may change `stored`."""
+    """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer`; tests may change `stored`."""
 
     def __init__(
         self, clock: Clock | None = None, *, locks: bool = False, swaps: bool = True

@@ -1,4 +1,4 @@
-"""What the errors of MySQL and MariaDB mean for whoever runs this, and what to do about each.
+"""What the errors of MySQL and MariaDB mean for the operator, and what to do about each.
 
 By the server's number (https://mariadb.com/kb/en/mariadb-error-code-reference/,
 https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html): asyncmy's classes tell too
@@ -33,7 +33,7 @@ UNFIT_HINT: Final = (
     " those that Druid makes (utf8mb4 holds every character)"
 )
 ENDED_HINT: Final = (
-    "the server, or a proxy on the way, ended the connection: it was restarted, somebody used KILL,"
+    "the server, or a proxy on the way, ended the connection: it was restarted, it was killed,"
     " or it was idle for longer than wait_timeout. Nothing was written; the next try starts anew"
 )
 READ_ONLY_HINT: Final = (
@@ -134,13 +134,15 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1114: _full,  # the table is full
     1037: _busy,
     1038: _busy,
-    1205: _passes("somebody holds a lock on the row: SHOW ENGINE INNODB STATUS says who"),
+    1205: _passes("another session holds a lock on the row: SHOW ENGINE INNODB STATUS says which"),
     1213: _passes("the server chose this transaction to end a deadlock; it is tried again"),
     1290: _passes(READ_ONLY_HINT),
     1836: _passes(READ_ONLY_HINT),
     1792: _passes(READ_ONLY_HINT),
-    1317: _passes("somebody used KILL QUERY: run the command again"),
-    1028: _passes("somebody used KILL, or a limit of the server did: run the command again"),
+    1317: _passes("another session used KILL QUERY: run the command again"),
+    1028: _passes(
+        "another session used KILL, or a limit of the server ended it: run the command again"
+    ),
     1969: _passes(  # max_statement_time (MariaDB)
         "raise statement_timeout_s, or find out what keeps the server busy: SHOW PROCESSLIST"
     ),

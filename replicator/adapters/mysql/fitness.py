@@ -14,7 +14,7 @@ from replicator.model.row import Kind
 from replicator.ports import Obstacle
 
 PACKET_BYTES_MIN: Final = 16 << 20
-"""The default of MariaDB; less is somebody's choice."""
+"""MariaDB's default; a smaller value was chosen by an administrator."""
 UNIQUE: Final = """
 SELECT COUNT(*) FROM (
     SELECT INDEX_NAME FROM information_schema.STATISTICS

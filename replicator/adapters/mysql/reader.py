@@ -170,7 +170,7 @@ def _audit_row(values: Values) -> AuditRow:
 
 
 def _text(value: str | bytes) -> str:
-    """Return a text, also of a column that somebody made VARBINARY."""
+    """Return a text, also that of a column that was changed to VARBINARY."""
     return value.decode() if isinstance(value, bytes) else value
 
 

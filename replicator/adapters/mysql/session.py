@@ -25,7 +25,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind, Table
 
 Values: TypeAlias = tuple[Any, ...]
-"""One row of a result."""
+"""Values of one row of a result."""
 SQL_MODE: Final = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
 """Strict: without it a value that is too long would be cut, and the row written all the same."""
 PORT: Final = 3306
@@ -144,7 +144,7 @@ class Session:
         self._statements: dict[str, PreparedStatement] = {}
         self._is_broken = False
         self.is_abandoned = False
-        """Whether nobody waits for its statement any more, which the server does not notice."""
+        """Whether its statement was abandoned, which the server does not notice."""
         self.packet_bytes_max = 0
         """Largest statement, and largest row, in bytes."""
         self.version = ""
@@ -300,7 +300,7 @@ async def _connected(database: Database) -> Connection:
 
 
 async def _kill(thread: int, database: Database) -> None:
-    """End a session whose statement nobody waits for: it would go on, and keep its locks."""
+    """End a session whose statement was abandoned: it would go on, and keep its locks."""
     with suppress(MySQLError, OSError, ConfigError, TransientError):
         connection = await _connected(database)
         try:
@@ -415,7 +415,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
             missing = ticked(database.spelled(spelled(table)))
             raise ConfigError(f"{database.name}: there is no table {missing}", hint=TABLE_HINT)
     # a column that this user may not read is not in the catalogue: it would look like an older
-    # release's table. And from here on nobody alters or empties a table until the transaction ends
+    # release's table. From here on no session alters or empties a table until the end
     await session.fetch("look at all columns", whole_sql(shapes.values()))
     return shapes
 

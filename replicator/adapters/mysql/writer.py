@@ -136,7 +136,7 @@ class MysqlMetadataWriter:
     async def state(self, source: str) -> TargetState:
         async with connect(self._database) as session:
             if not await _exists(session, self._own.checkpoints):
-                return NOBODY
+                return UNTOUCHED
             return await self._held(session, source)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -206,7 +206,7 @@ class MysqlMetadataWriter:
         if found != epoch:
             raise FencedError(
                 f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
-                f" ({found or 'nobody has acquired it'})"
+                f" ({found or 'no process has acquired it'})"
             )
 
     async def _held(self, session: Session, source: str) -> TargetState:
@@ -216,7 +216,7 @@ class MysqlMetadataWriter:
             f' "datasource", "epoch", "applied_at" FROM {own} WHERE "source" = ?'
         )
         rows = await session.fetch(f"read {own}", query, source.encode())
-        return _held(source, rows[0]) if rows else NOBODY
+        return _held(source, rows[0]) if rows else UNTOUCHED
 
 
 class OwnTables:
@@ -453,9 +453,9 @@ class _Former:
 
     def __init__(self, stamp: str | bytes | None, mark: bytes | None) -> None:
         self.stamp = stamp.decode() if isinstance(stamp, bytes) else stamp
-        """Its timestamp that must move on, or its version."""
+        """Timestamp of the row, which must move on, or its version."""
         self.mark = mark
-        """Its fingerprint; None: it is too large for the server to compute one."""
+        """Fingerprint of the row; None: the row is too large for the server to compute it."""
 
 
 async def _begin(session: Session) -> None:
@@ -498,7 +498,7 @@ async def _exists(session: Session, table: str) -> bool:
     return bool(await session.value(f"look for {table}", query, table))
 
 
-NOBODY: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
+UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
 
 def _held(source: str, row: Values) -> TargetState:

@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean for whoever runs this, and what to do about each.
+"""What PostgreSQL's errors mean for the operator, and what to do about each.
 
 By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), as asyncpg's classes
 say it. The first class that fits counts, so the last entries are the library's base classes: the
@@ -38,7 +38,7 @@ ASKED_WRONGLY: Final = (
     "no such user",
     "no such database",
 )
-"""What no later try makes right, in the words of PgBouncer's src/client.c."""
+"""Messages of PgBouncer's src/client.c about faults that no retry mends."""
 
 UNFIT_HINT: Final = (
     "the table cannot hold a row of the source: compare its columns with those that Druid makes"
@@ -134,7 +134,7 @@ ERRORS: ErrorMap = {
         " larger max_standby_streaming_delay"
     ),
     asyncpg.LockNotAvailableError: _passes(
-        "somebody holds a lock on the table: pg_locks and pg_stat_activity say who"
+        "another session holds a lock on the table: pg_locks and pg_stat_activity say which"
     ),
     asyncpg.ReadOnlySQLTransactionError: _passes(
         "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"

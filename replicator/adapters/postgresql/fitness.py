@@ -57,9 +57,9 @@ JOIN pg_catalog.pg_class AS sequence
 JOIN pg_catalog.pg_sequence AS said ON said.seqrelid = sequence.oid
 WHERE attribute.attrelid = to_regclass($1) AND attribute.attname = $2
 """
-"""What counts a column up: the sequence of its default, or of an identity column."""
+"""Finds the sequence of a column: that of its default, or of an identity column."""
 DRAW: Final = "SELECT max(nextval($1::text::regclass)) FROM generate_series(1, $2::bigint)"
-"""Ordinary draws never put a sequence back, whoever draws too, and need no more than USAGE."""
+"""Drawing from a sequence never puts it back, even with other writers, and needs only USAGE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

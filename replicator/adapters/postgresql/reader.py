@@ -55,7 +55,7 @@ from replicator.ports import (
 
 CHUNK_ROWS: Final = 16_384
 PLACE_BITS: Final = 16
-"""Of a ctid, for the place within its page."""
+"""Bits of a ctid that number the place within its page."""
 HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
 """A ctid on the wire."""
 STAMP = np.dtype(">u4")
@@ -76,7 +76,7 @@ SCANNED_VERSIONS = _record(**_CONTENTS, stamp=STAMP)
 VERSION = _record(handle=HANDLE, stamp=STAMP)
 NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
 ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
-"""Nothing is computed over versions: more processes only take longer to start and to hand over."""
+"""Disables parallel workers: nothing is computed over versions, and workers cost time to start."""
 LOAD_SPEC_TYPE = r"""'"loadSpec"\s*:\s*\{[^{}]*"type"\s*:\s*"([^"]*)"'"""
 CONTAINER = r"""'"loadSpec"\s*:\s*\{[^{}]*"(?:bucket|containerName)"\s*:\s*"([^"]*)"'"""
 """Rough, but whole rows are looked at only where these differ."""

@@ -44,7 +44,7 @@ SESSION: Mapping[str, str] = {
 ABOUT_TLS = re.compile(
     "root certificate file|`sslmode` parameter|cannot determine location of user"
 )
-"""How asyncpg begins what it says of certificates; that quotes no secret."""
+"""Beginnings of asyncpg's messages about certificates, which quote no secret."""
 TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
 CLOSED_HINT = (
     "the server ended the connection while it was made: its log says why. It may ask for TLS"
@@ -84,7 +84,7 @@ class Database:
     """After so long without a statement the server ends the transaction, so that a process that
     hangs holds neither the vacuum of a source nor the lock of a target."""
     sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
-    """What was found out about a pooler in front of the server."""
+    """What is known about a pooler in front of the server."""
 
     @property
     def name(self) -> str:

@@ -163,7 +163,7 @@ class PostgresqlMetadataWriter:
             )
             ended = await session.execute("commit", "COMMIT")
             if ended != "COMMIT":
-                # the server rolls back when a statement failed and somebody went on regardless
+                # the server rolls back when a statement failed and the transaction went on
                 raise TransientError(f"{self._database.name}: the transaction was rolled back")
 
     async def _make_druids_tables(
@@ -206,7 +206,7 @@ class PostgresqlMetadataWriter:
         if found != epoch:
             raise FencedError(
                 f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
-                f" ({found or 'nobody has acquired it'})"
+                f" ({found or 'no process has acquired it'})"
             )
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:

@@ -29,7 +29,7 @@ GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Lock:
-    """How long what is stored stays, and whether anybody may shorten that."""
+    """How long stored objects are locked, and whether a user may shorten that."""
 
     mode: Literal["governance", "compliance"]
     retention: timedelta
@@ -109,7 +109,7 @@ class LockedBucket(S3Bucket):
                 raise
             raise RefusedError(
                 f"{self.name}/{key} is locked until {until.isoformat()}",
-                hint="nobody can remove it before then; run it again after that time",
+                hint="it cannot be removed before then; run it again after that time",
             ) from exc
 
     async def locked_until(self, key: str, version: str | None = None) -> datetime | None:

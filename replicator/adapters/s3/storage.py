@@ -1,7 +1,7 @@
 """Amazon S3, and what speaks its protocol.
 
 Bytes go through obstore. aioboto3 does what obstore has no call for: multipart uploads that are
-resumed, copies within the service, and cleaning up after uploads that nobody finished.
+resumed, copies within the service, and cleaning up after unfinished uploads.
 """
 
 from base64 import b64decode

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 UPLOADS_ABANDONED_AFTER = timedelta(days=2)
-"""Nobody goes on with an upload that is older; a first copy of one object takes minutes."""
+"""Age above which an upload is abandoned; a first copy of one object takes minutes."""
 
 
 class _Range(NamedTuple):
@@ -139,7 +139,7 @@ class S3Uploads:
             try:
                 return _MultipartUpload(id_, await self._parts(client, key, id_))
             except MissingObjectError:
-                del begun[key]  # somebody aborted it
+                del begun[key]  # it was aborted
         await self._pace.request()
         with self.translated(f"cannot begin the upload of {key}"):
             made = await client.create_multipart_upload(

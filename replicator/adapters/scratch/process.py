@@ -33,7 +33,7 @@ LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 class Identity(TypedDict, total=False):
-    """Whom a process runs as; empty: as whoever runs this one."""
+    """User that a process runs as; empty: the user of this process."""
 
     user: int
     group: int
@@ -43,7 +43,7 @@ class Identity(TypedDict, total=False):
 def environment() -> dict[str, str]:
     """Return all that a server of ours learns of this process's environment.
 
-    Passwords and keys stand in variables, and a server shows its own to whoever gets into it.
+    Passwords and keys stand in variables, and a server shows its own to anyone who gets into it.
     """
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 

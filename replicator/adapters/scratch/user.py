@@ -32,7 +32,7 @@ class Ended:
 
 
 async def identity() -> Identity:
-    """Return whom the server runs as; empty: as whoever runs this process."""
+    """Return the user that the server runs as; empty: the user of this process."""
     if os.geteuid() != 0:
         return {}
     user = _known() or await _made()
@@ -60,7 +60,7 @@ def _made_alone(program: str) -> pwd.struct_passwd:
     """Make the user, unless another process of ours has made it while this one waited.
 
     Two `useradd` of one name at once both succeed (shadow 4.13 looks before it locks): the second
-    gives the user another number, and what was made for the first belongs to nobody.
+    gives the user another number, and files of the first number have no owner.
     """
     with _locked(USERS):
         if (user := _known()) is not None:

@@ -11,14 +11,14 @@ from replicator.ports import DOCUMENT_BYTES_MAX, Area
 
 UNSIGNED_HINT = (
     "if it is older than the key, read the store with `signing.unsigned: accept` and sign it once"
-    " with `replicator target sign`; otherwise somebody else wrote it: take it from a copy"
+    " with `replicator target sign`; otherwise a stranger wrote it: take it from a copy"
 )
 FOREIGN_HINT = (
-    "add the public half of that key to `signing.trusted_keys` if it is yours; otherwise somebody"
+    "add the public half of that key to `signing.trusted_keys` if it is yours; otherwise a stranger"
     " else wrote the file: take it from a copy of this store"
 )
 FORGED_HINT = (
-    "somebody altered or renamed the file: take it from a copy of this store, or restore a point"
+    "the file was altered or renamed: take it from a copy of this store, or restore a point"
     " that does not need it (`replicator points` lists them)"
 )
 

@@ -58,7 +58,7 @@ ERRORS: dict[int, type[ReplicatorError]] = {
     sqlite3.SQLITE_READONLY: ConfigError,
     sqlite3.SQLITE_PERM: ConfigError,
 }
-"""By primary result code; of any other one the file is not what we made."""
+"""Errors by SQLite's primary result code; any other code means a damaged file."""
 HINTS: dict[type[ReplicatorError], str] = {
     TransientError: "look for a disk that is full or read-only, a mount that is gone or another"
     " writer on the file",
@@ -312,7 +312,7 @@ def _alone_in(folder: Path) -> Generator[None]:
 
 
 def _is_on_a_read_only_disk(path: Path) -> bool:
-    """Return whether nobody can write there, by trying: rights may be wrong as well.
+    """Return whether the folder cannot be written, by trying: rights may be wrong as well.
 
     A disk that the kernel gave up says so only to who writes (ext4 of Linux 6.18), and the log
     itself is not opened: SQLite would lose its locks on it when that is closed

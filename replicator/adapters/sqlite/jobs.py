@@ -137,7 +137,7 @@ class JobStore:
         await self._file.write("keep a plan", change)
 
     async def plan(self, digest: str) -> AgreedPlan | None:
-        """Return a plan; None: nobody made it, or it was forgotten."""
+        """Return a plan; None: it was never made, or it is forgotten."""
 
         def look(connection: sqlite3.Connection) -> AgreedPlan | None:
             query = f"{SELECT_PLAN} WHERE digest = ?"

@@ -137,7 +137,7 @@ class SqliteEventLog:
         return await _in(self._read_thread, lambda: self._offset_at(to_us(time)))
 
     async def retention(self) -> timedelta | None:
-        """Nobody but an operator trims a file."""
+        """Do nothing: only an operator trims a file."""
         await self.span()
         return None
 
@@ -145,7 +145,7 @@ class SqliteEventLog:
         return await _in(self._read_thread, lambda: [*self._file.obstacles()])
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Nobody looks here: a target's checkpoint says how far it is."""
+        """Do nothing: a target's checkpoint says how far it is."""
 
     async def beat(self, who: str, data: bytes) -> None:
         def keep() -> None:
@@ -163,7 +163,7 @@ class SqliteEventLog:
 
     async def acquire(self) -> Epoch:
         # Taken over here and not in the thread: after a cancelled call the old token stays, and
-        # its appends are refused, rather than those of an epoch that nobody was told of. And its
+        # its appends are refused, rather than those of an epoch that no writer holds. And its
         # end is waited for, or it could still shut out a writer that comes after it.
         self._token = await finished(self._acquire, self._write_thread)
         return self._token.epoch

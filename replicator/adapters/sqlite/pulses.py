@@ -1,6 +1,6 @@
 """What processes say of themselves beside a log's file: one small file for each of them.
 
-Not in the database: a backup of it begins anew whenever somebody else writes to it.
+Not in the database: a backup of it begins anew whenever another process writes to it.
 """
 
 import os
@@ -10,7 +10,7 @@ from replicator.errors import NotFoundError
 
 
 def keep(log: Path, who: str, data: bytes) -> None:
-    """Keep what one of them says, whole or not at all; nobody needs it after a loss of power."""
+    """Write one heartbeat, whole or not at all; it need not survive a loss of power."""
     if not log.exists():
         raise NotFoundError(f"{log}: there is no such event log")
     place = _place(log, who)

@@ -135,7 +135,7 @@ class Story:
         self._digest = str((await self._stage.ask("verify", TARGET))["digest"])
 
     async def _accident(self) -> None:
-        self._chapter("4", "The accident: somebody drops `orders`, and a kill task deletes it")
+        self._chapter("4", "The accident: a user drops `orders`, and a kill task deletes it")
         self._before = await self._last_point()
         for name in ("4c-drop", "5-accident"):
             await self._follow(name)

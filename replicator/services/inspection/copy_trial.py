@@ -186,7 +186,7 @@ class CopyTrial:
             raise CorruptionError(f"an object of {self._folder} {what} with other bytes than sent")
 
     async def _removed(self, stored: Sequence[Location]) -> list[Finding]:
-        """Remove everything; what may not be removed is named, because nobody else removes it."""
+        """Remove every probe; name those that cannot be removed, so that the operator does it."""
         if self._locks and stored:
             await asyncio.sleep(LOCKED_FOR.total_seconds() + UNLOCK_MARGIN_S)
         findings = list[Finding]()

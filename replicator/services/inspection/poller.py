@@ -49,7 +49,7 @@ class Poller:
         interval_s: float,
         life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
     ) -> None:
-        """Take the parts; `life` reads which processes run, None: nobody asks."""
+        """Create the poller; `life` reads which processes run, None: they are not reported."""
         self._read_life = life
         self._status_reader = status_reader
         self._targets = targets

@@ -33,7 +33,7 @@ class LogStatus:
     last: ClosedCut | None
     first: Offset
     retention: timedelta | None = None
-    """How long the log keeps a record; None: until somebody trims it."""
+    """How long the log keeps a record; None: until an operator trims it."""
     unknown: str = ""
     """Why it cannot be read; empty: it can."""
 
@@ -65,7 +65,7 @@ class Promises:
 
     rpo: timedelta
     silence: timedelta = timedelta(seconds=60)
-    """Longest time in which nobody polls the source: the `rpo` that was set, without a delay."""
+    """Longest time without a poll of the source: the configured `rpo`, without the delay."""
     kill_margin_min: timedelta
     log_margin_min: timedelta
     drill: timedelta | None = None

@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether nobody has polled for longer than is promised."""
+        """Whether the last poll is older than the promise allows."""
         return self.life.is_overdue(self.targets)
 
     @property
@@ -64,12 +64,12 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
 
 
 def _silence(life: LifeSigns) -> Trouble:
-    """Say since when nobody polls, and what became of whoever did."""
+    """Say since when the source is not polled, and what became of the watcher."""
     polled = life.last_poll
     since = (
-        "nobody has ever polled the source"
+        "no watcher has ever polled the source"
         if polled is None
-        else f"nobody has polled the source since {moment(polled)}, {_ago(life, polled)}"
+        else f"no watcher has polled the source since {moment(polled)}, {_ago(life, polled)}"
     )
     pulse, verb = life.watcher.pulse, "run"
     if pulse is None:

@@ -1,4 +1,4 @@
-"""Calls an address as long as all promises are kept: whoever owns it misses the calls."""
+"""Calls an address as long as all promises are kept: a receiver alarms when calls stop."""
 
 import asyncio
 from collections.abc import Callable

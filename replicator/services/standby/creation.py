@@ -29,17 +29,17 @@ class Created:
     tables_made: bool
     """False: Druid, or an earlier run, had made them."""
     tables: TableRelease | None
-    """What was made, where nobody had said it."""
+    """Druid release whose tables were created, if `create` chose it; None otherwise."""
     judged: tuple[Judged, ...] | None
-    """The settings of its Druid; None: nobody knows where that is."""
+    """Verdict on each setting of the target's Druid; None: its address is not configured."""
     tiers_missing: tuple[str, ...]
     """Tiers that the source's rules name and the target does not have: nothing would load there."""
     aliases_missing: Mapping[str, Sequence[str]]
-    """Of these, aliases that the source's Coordinator knows, with the tiers they stand for."""
+    """Missing tiers that are aliases at the source's Coordinator, with the tiers they stand for."""
     skew: Skew
-    """Which releases the two Druids run, and what the target is too old for."""
+    """Releases of the two Druids, and what the target's is too old for."""
     obstacles: tuple[Obstacle, ...]
-    """What still keeps its tables from being written as they must be."""
+    """Obstacles that keep rows from being written to its tables."""
 
 
 async def create(
@@ -57,11 +57,11 @@ async def create(
     """Make what is missing; what is there is left as it is.
 
     Without a `source` there are no rules to look at. `found_out` returns which tables are needed,
-    where there are none and nobody said a release.
+    where there are none and the operator named no release.
 
     Raises:
         ConfigError: a privilege is missing, or the release's tables are not known.
-        RefusedError: there are no tables, and nobody said for which release.
+        RefusedError: there are no tables, and the operator named no release.
         TransientError: a server is away.
     """
     made, tables = await _made(metadata, release, found_out, centralized=centralized)

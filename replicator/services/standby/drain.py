@@ -93,7 +93,7 @@ class Drain:
     async def catch_up(self, *, timeout_s: float) -> None:
         """Return once the target has all that the source held when this was called.
 
-        The source may change meanwhile; that is left to whoever follows it.
+        The source may change meanwhile; the applier follows later changes.
 
         Raises:
             TransientError: it takes longer than `timeout_s`.

@@ -66,7 +66,7 @@ POLL_S = 0.5
 ASKED_AT_ONCE = 8
 """Requests to an Overlord at a time."""
 BEHIND_MAX = timedelta(seconds=5)
-"""How old what a replica shows of the source may be; one that follows is a second behind."""
+"""Longest lag of a replica of the source; a healthy one is a second behind."""
 Told: TypeAlias = Supervisor | Rules | ConfigEntry
 """What is asked of the log: control rows, as the source has them."""
 ALL = frozenset({"all"})
@@ -83,7 +83,7 @@ class Behind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionPlan:
-    """What a promotion would do, as it looks before anybody agreed to it."""
+    """What a promotion would do; the operator sees it before agreeing."""
 
     chosen: frozenset[str] | None
     """The supervisors that were asked for."""
@@ -97,11 +97,11 @@ class PromotionPlan:
     Tiers have the target's names, and what its Druid is too old for is translated.
     """
     configuration: Configuration | None
-    """What is written into `druid_config`; None: the log is away, and the source's is not known."""
+    """Entries that are written to `druid_config`; None: the log cannot be read."""
     behind: Behind | None
-    """None: the log is away."""
+    """Number of records after the checkpoint; None: the log cannot be read."""
     left: tuple[Left, ...] = ()
-    """What the target's Druid is too old for."""
+    """Configuration entries that the target's Druid is too old for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ class Promoter:
         end is returned.
 
         Raises:
-            FencedError: somebody else took over the target.
+            FencedError: another process took over the target.
             CorruptionError: a supervisor's tasks began at other offsets; it was suspended again.
             TransientError: the Overlord is away, or its tasks do not come up in time.
         """
@@ -295,7 +295,7 @@ class Promoter:
         return plan
 
     async def _halt(self, plan: PromotionPlan, resumption: Resumption, found: Offsets) -> None:
-        """Suspend what began elsewhere, and all of which nobody has seen where they began."""
+        """Suspend supervisors that began at other offsets, or whose first offsets are unknown."""
         for one in (resumption, *plan.resumptions):
             if one.reads_stream and one.id not in self._seen:
                 await self._druid.supervise(asleep(one.spec))
@@ -439,7 +439,7 @@ def _wanted(
         return set(chosen)
     if told is None and known:
         raise RefusedError(
-            "the log is away, so nobody knows which supervisors were awake at the source; the"
+            "the log cannot be read, so it is unknown which supervisors ran at the source; the"
             f" target has {', '.join(sorted(known))}",
             hint="say --supervisor ID for each that is to go on, or --supervisor all",
         )

@@ -19,7 +19,7 @@ class Skew:
     """A target's Druid, held against a source."""
 
     source: Release | None
-    """Which release the source runs; None: nobody knows."""
+    """Druid release of the source; None: unknown."""
     target: Release | None
     """Which release the target's rows are written for; None: nobody knows, and they are carried
     as they are."""
@@ -68,7 +68,7 @@ def folder_notes(
     Args:
         storage: The type of its deep storage.
         unpacked: What is set.
-        release: Which release it runs, None when nobody knows.
+        release: Its Druid release, None if unknown.
         has_folders: Whether the source has segments that are read in parts.
     """
     if storage not in FOLDERS_SINCE or release is None:

@@ -51,7 +51,7 @@ async def sign_all(area: SignableArea, *, observer: Observer) -> Signed:
             else:
                 before += 1
         except NotFoundError:
-            continue  # a note that nobody has written
+            continue  # an optional note that this store does not have
         except CorruptionError as exc:
             refused.append(str(exc))
         observer(Progress(what="sign", done=done, total=len(names), unit="files"))

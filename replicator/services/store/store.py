@@ -59,14 +59,14 @@ class Listing:
 class Store:
     """One target's own files, shared by all that read its histories in one operation.
 
-    Every list and every read is a request that somebody pays for, so what cannot change is read
+    Every list and every read is a request that costs money, so what cannot change is read
     once. Why that is safe while an expiry deletes beside it:
 
     - **Listings are never kept here.** Who looks gets a `Listing`, a value, and hands it to those
       whose decisions must agree. What an expiry deletes follows from a look that began after its
       intent could be seen (`services/retention/retained.py`).
     - **Contents are the log's own records.** A file of history and a base are written once and
-      deleted, never changed, and whoever writes one again writes records of the same offsets. So
+      deleted, never changed, and a process that writes one again writes the same offsets. So
       what was read stays true after the file has gone; it is never taken for a sign that the file
       is there, because only names that were listed are asked for.
     - **A base may be cut otherwise** when it is written again: a part counts only with the checksum

@@ -72,7 +72,9 @@ async def test_one_that_was_killed_is_silent_and_overdue_after_the_promise():
     pipeline.clock.move(2)
     seen = await looked(pipeline)
     assert seen.is_overdue
-    assert "nobody has polled the source since 2024-06-01T00:00:10Z, 61 s ago" in said(seen).what
+    assert (
+        "no watcher has polled the source since 2024-06-01T00:00:10Z, 61 s ago" in said(seen).what
+    )
     assert "`run` on a, pid 123, was seen 61 s ago for the last time" in said(seen).what
     assert said(seen).remedy == "run"
 
@@ -179,7 +181,7 @@ def test_a_damaged_word_is_none(data: bytes):
 
 @pytest.mark.parametrize("width", [1, 40, 80, 200])
 def test_no_word_is_cut_at_any_width(width: int):
-    text = "nobody has polled the source since 2026-11-29T23:30:57.884298Z, a while ago: " * 3
+    text = "no watcher has polled the source since 2026-11-29T23:30:57.884298Z, a while ago: " * 3
     command = "  type: replicator apply standby --resume --once --config /etc/a/b/c/d/e/f/g.yaml"
     lines = list(paragraphs([Paragraph("wrong", [text, command]), Paragraph("x", ["y"])], width))
     assert " ".join(" ".join(lines).split()) == f"wrong {text}{command.strip()} x y"

@@ -377,7 +377,7 @@ async def test_without_the_log_the_operator_says_which_supervisors_go_on():
     checkpoint = pipeline.target.sources[SOURCE].checkpoint
     pipeline.log = Pipeline().log  # another one, that nobody has made
     overlord = Overlord({"0": "42"})
-    with pytest.raises(RefusedError, match="nobody knows which supervisors") as caught:
+    with pytest.raises(RefusedError, match="unknown which supervisors") as caught:
         await promoter(pipeline, overlord).plan(chosen=None)
     assert "--supervisor" in caught.value.hint
     plan = await promoter(pipeline, overlord).plan(chosen=frozenset({"wiki"}))
