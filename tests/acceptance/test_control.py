@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,23 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+
+from replicator.cli.demo.recording import steps
+from replicator.cli.demo.sandbox import stage
+from tests.control_client import client
+from tests.control_client.client.api.druid import (
+    create_cluster,
+    get_task_status,
+    submit_task,
+    update_metadata,
+)
+from tests.control_client.client.models import (
+    ClusterAsked,
+    CopyTask,
+    MetadataAsked,
+    TaskStatusView,
+    TaskView,
+)
 
 CONFIG = """
 source:
@@ -129,5 +147,62 @@ async def test_a_service_that_is_killed_in_each_state_of_a_job_says_what_became_
             await asked(url, token, "POST", f"/v1/jobs/{again['id']}/cancel")
             found = await asked(url, token, "GET", f"/v1/jobs/{again['id']}?wait=30")
             assert (found["state"], found["again"]) == ("cancelled", hanging["id"])
+        finally:
+            assert service.end(signal.SIGTERM) == 0, service.log.read_text()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that also the user may enter as whom root starts PostgreSQL."""
+    with tempfile.TemporaryDirectory(prefix="control-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+ARTICLE = """
+web:
+  control: {listen: "127.0.0.1:0"}
+"""
+
+
+@pytest.mark.long
+@pytest.mark.real
+@pytest.mark.timeout(600)
+async def test_a_second_program_makes_the_calls_of_the_article_and_finds_the_data(
+    open_folder: Path,
+):
+    """The client that is made of the document, over a real PostgreSQL and a recorded Druid."""
+    folder = open_folder
+    async with stage(folder, keep=False) as found:
+        with found.config.open("a") as config:
+            config.write(ARTICLE)
+        first, *_ = steps().values()
+        await found.druid.play(first)
+        token = replicator(found.config, "token", "create", "a", "--role", "admin")
+        service = Service(found.config)
+        try:
+            url = await service.url()
+            async with client.AuthenticatedClient(base_url=url, token=token) as asks:
+                made = await create_cluster.asyncio(
+                    client=asks, body=ClusterAsked(cluster_name="standby"), wait=60.0
+                )
+                assert isinstance(made, TaskView), made
+                copy = CopyTask(type_="copy", data_source="wikipedia", target_cluster="standby")
+                copied = await submit_task.asyncio(client=asks, body=copy, wait=60.0)
+                assert isinstance(copied, TaskView), copied
+                updated = await update_metadata.asyncio(
+                    client=asks, body=MetadataAsked(target_cluster="standby"), wait=60.0
+                )
+                assert isinstance(updated, TaskView), updated
+                async with asyncio.timeout(120):
+                    while True:
+                        status = await get_task_status.asyncio(id=updated.task, client=asks)
+                        assert isinstance(status, TaskStatusView)
+                        if status.status.status != "RUNNING":
+                            break
+                        await asyncio.sleep(0.5)
+            assert status.status.status == "SUCCESS"
+            assert await found.is_followed()
+            assert list((folder / "standby-segments" / "wikipedia").rglob("version.bin"))
         finally:
             assert service.end(signal.SIGTERM) == 0, service.log.read_text()
