@@ -10,7 +10,8 @@ from playwright.async_api import Browser, expect
 from replicator.model.shown import printable
 from replicator.model.words import counted, size_text
 from tests.page.browser import DESK, PHONE, WAIT_MS, Scheme, Visit, browsing, visit
-from tests.page.made_up import HOSTILE, MadeUp, made_up
+from tests.page.made_up import MadeUp, made_up
+from tests.page.made_up_log import HOSTILE
 from tests.page.serving import TOKEN, serving
 from tests.rings import times
 

@@ -13,7 +13,8 @@ from replicator.control.routes import ApiCall, Route
 from replicator.errors import ReplicatorError
 from replicator.model.access import Principal, Role
 from replicator.page.routes import PageRoutes
-from tests.page.made_up import SOURCE, MadeUp
+from tests.page.made_up import MadeUp
+from tests.page.made_up_log import SOURCE
 
 TOKEN = "drt_made_up"
 OPERATOR = Principal(name="ada", role=Role.OPERATOR)

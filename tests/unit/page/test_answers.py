@@ -23,7 +23,8 @@ from replicator.services.inspection.happenings import happenings
 from replicator.services.inspection.poller import Failure
 from replicator.services.inspection.trouble import troubles
 from replicator.web.status_report import report_json
-from tests.page.made_up import HOSTILE, NOW, MadeUp, broken, made_up
+from tests.page.made_up import MadeUp, broken, made_up
+from tests.page.made_up_log import HOSTILE, NOW
 
 CUTS, DATASOURCES = 600, 7
 

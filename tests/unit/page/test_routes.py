@@ -10,7 +10,8 @@ import pytest
 from replicator.model.access import Principal, Role
 from replicator.page.files import STATIC, page_files
 from replicator.services.inspection.log_listing import LogFilter, event_json, newest_events
-from tests.page.made_up import HOSTILE, MadeUp, made_up
+from tests.page.made_up import MadeUp, made_up
+from tests.page.made_up_log import HOSTILE
 from tests.page.serving import OPERATOR, TOKEN, serving
 
 LIMITED = Principal(name="eve", role=Role.VIEWER, targets=frozenset({"standby"}))
