@@ -176,7 +176,11 @@ async def measure(args: argparse.Namespace) -> bool:
     print(
         f"{len(told)} cuts: median {median(told):.0f} ms, 99 % {late:.0f} ms, max {max(told):.0f}"
     )
-    print(f"polls meanwhile: {scans}; reads {len(reads)}")
+    took = sorted(one.read_s for one in reads if one.messages)
+    print(
+        f"polls meanwhile: {scans}; reads {len(reads)}, {len(took)} with commits:"
+        f" median {1000 * median(took):.0f} ms"
+    )
     print(
         f"CPU: {theirs_s / args.seconds:.2f} of a core at the source's database,"
         f" {ours_s / args.seconds:.2f} of one here"

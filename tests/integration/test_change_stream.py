@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 from random import Random
 
+import asyncpg
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
@@ -33,6 +35,7 @@ from replicator.model.wire import decode
 from replicator.services.history.reader import History
 from replicator.services.replication import commit_follower
 from tests.integration.test_postgresql_versions import FLIP, SOURCE, rows_of, segment
+from tests.integration.test_postgresql_versions import Watch as PollingWatch
 from tests.rings import times
 from tests.servers.postgresql import Postgresql, connected, execute, put
 from tests.wiring import watch_settings
@@ -252,7 +255,7 @@ async def test_commits_are_told_in_their_order_and_not_in_that_of_their_begin(wa
     assert await watch.look() == 2
 
 
-@pytest.mark.parametrize("identity", ["DEFAULT", "FULL"])
+@pytest.mark.parametrize("identity", ["DEFAULT", pytest.param("FULL", marks=pytest.mark.long)])
 async def test_a_payload_that_lies_out_of_line_is_never_lost(watch: Watch, identity: str):
     """It is not in the message of an update that leaves it as it was."""
     await execute(watch.dsn, f"ALTER TABLE druid_segments REPLICA IDENTITY {identity}")
@@ -310,6 +313,7 @@ async def test_a_transaction_of_many_rows_is_one_cut_in_bounded_appends(dsn: str
     await watch.stream.close()
 
 
+@pytest.mark.long
 async def test_a_long_history_is_read_in_parts(dsn: str):
     watch = Watch(dsn, messages_max=10)
     await watch.begin()
@@ -333,7 +337,7 @@ async def test_another_process_goes_on_where_the_log_ends(watch: Watch):
     assert await watch.look() == 2, "no scan, and each commit that was missed is a cut"
 
 
-@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("is_stored", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_an_append_of_unknown_end_doubles_and_loses_nothing(watch: Watch, is_stored: bool):
     log = watch.watcher._writer._log
     append = log.append
@@ -357,6 +361,7 @@ async def test_an_append_of_unknown_end_doubles_and_loses_nothing(watch: Watch, 
     assert [one.cut.cut for one in cuts] == [*range(1, len(cuts) + 1)]
 
 
+@pytest.mark.long
 async def test_the_connection_is_lost(watch: Watch):
     await execute(watch.dsn, flip(1))
     await watch.watcher._step()
@@ -391,7 +396,16 @@ UNSAID = {
 }
 
 
-@pytest.mark.parametrize(("statement", "why"), UNSAID.items(), ids=range(len(UNSAID)))
+IN_THE_GATE = (0, 2, 6, 7, 8)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        pytest.param(*one, id=str(at), marks=() if at in IN_THE_GATE else pytest.mark.long)
+        for at, one in enumerate(UNSAID.items())
+    ],
+)
 async def test_what_the_stream_does_not_say_is_found_by_a_poll(
     watch: Watch, statement: str, why: str
 ):
@@ -438,6 +452,7 @@ async def test_a_slot_that_was_made_anew_has_left_commits_out(watch: Watch):
     assert await watch.look() == 1
 
 
+@pytest.mark.long
 async def test_a_slot_that_keeps_too_much_is_dropped(dsn: str):
     watch = Watch(dsn, retained_max=1 << 20)
     await watch.begin()
@@ -505,6 +520,7 @@ async def test_a_snapshot_taken_amid_commits_is_continued_exactly(dsn: str):
 # ------------------------------------------------------------------------------------ the auditor
 
 
+@pytest.mark.long
 async def test_an_audit_holds_the_stream_against_every_row(dsn: str):
     await put(dsn, *(segment(number) for number in range(8)))
     watch = Watch(dsn, full_scan_interval=timedelta(seconds=0))
@@ -520,6 +536,7 @@ async def test_an_audit_holds_the_stream_against_every_row(dsn: str):
     await watch.stream.close()
 
 
+@pytest.mark.long
 async def test_a_change_that_the_stream_missed_ends_the_trust_in_it(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ):
@@ -548,4 +565,90 @@ async def test_a_change_that_the_stream_missed_ends_the_trust_in_it(
     await execute(dsn, flip(2))
     await watch.watcher.catch_up()
     assert isinstance([x for x in watch.seen if isinstance(x, Polled)][-1], Polled)
+    await watch.stream.close()
+
+
+# -------------------------------------------------------------------- three ways, the same cuts
+
+
+async def random_commit(rng: Random, druid: asyncpg.Connection) -> None:
+    """Commit something that Druid or its operator could do."""
+    ids = [f"wiki_{rng.randrange(8)}" for _ in range(rng.randrange(1, 4))]
+    payload = rng.randbytes(rng.choice([10, 10, 9000]))
+    insert = (
+        "INSERT INTO druid_segments VALUES ($1, 'wiki', '2026', 'a', 'b', true, 'v', true, $2, '')"
+        " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload"
+    )
+    config = (
+        "INSERT INTO druid_config VALUES ($1, $2)"
+        " ON CONFLICT (name) DO UPDATE SET payload = excluded.payload"
+    )
+    async with druid.transaction():
+        for id_ in ids:
+            match rng.randrange(6):
+                case 0:
+                    await druid.execute("DELETE FROM druid_segments WHERE id = $1", id_)
+                case 1:
+                    await druid.execute(insert, id_, payload)
+                case 2:
+                    await druid.execute(SUPERVISE, id_, payload)
+                case 3:
+                    await druid.execute(config, id_, payload)
+                case _:
+                    await druid.execute(FLIP, id_)
+
+
+def changing(before: Inventory, states: Sequence[Inventory]) -> list[Inventory]:
+    """Leave out what does not differ from the state before."""
+    return [now for was, now in pairwise([before, *states]) if was != now]
+
+
+OPERATORS: Sequence[str] = (
+    "VACUUM FULL druid_segments",
+    "TRUNCATE druid_config",
+    "VACUUM (FREEZE) druid_segments",
+    "DELETE FROM druid_supervisors WHERE id IN (SELECT max(id) FROM druid_supervisors)",
+    "ALTER TABLE druid_config ADD COLUMN more text DEFAULT 'x'",
+    "ALTER TABLE druid_config DROP COLUMN IF EXISTS more",
+    "ALTER TABLE druid_segments REPLICA IDENTITY FULL",
+    "ALTER TABLE druid_segments REPLICA IDENTITY DEFAULT",
+    "SELECT pg_drop_replication_slot(current_database())",
+)
+
+
+@pytest.mark.parametrize("seed", range(times(1, 20)))
+async def test_stream_versions_and_scans_say_the_same_of_an_instant(
+    dsn: str, seed: int, monkeypatch: pytest.MonkeyPatch
+):
+    """After each step all three ways look; in between only the stream sees each commit."""
+    monkeypatch.setattr(commit_follower, "BROKEN_FIRST_S", 0.0)
+    rng = Random(seed)
+    watch = Watch(dsn)
+    await put(dsn, *(segment(number) for number in range(8)))
+    others = [PollingWatch(dsn), PollingWatch(dsn, row_versions=False)]
+    await watch.begin()
+    followed = 0
+    async with connected(dsn) as druid:
+        for _ in range(times(8, 60)):
+            states, before_all = [], await rows_of(dsn)
+            for _ in range(rng.randrange(4)):
+                await random_commit(rng, druid)
+                states.append(await rows_of(dsn))
+            disturbed = rng.random() < 0.25
+            if disturbed:
+                await druid.execute(rng.choice(OPERATORS))
+                await watch.stream.create()
+            before, polls = len(await watch.cuts()), watch.polls
+            await watch.watcher.catch_up()
+            made = (await watch.cuts())[before:]
+            if watch.polls == polls and not disturbed:
+                followed += len(made)
+                told = [cut.inventory for cut in made]
+                assert changing(before_all, states) == told
+            expected = await rows_of(dsn)
+            assert (await watch.cuts())[-1].inventory == expected
+            for other in others:
+                await other.poll()
+                assert await other.told() == expected
+    assert followed > 3, "or this test shows nothing"
     await watch.stream.close()

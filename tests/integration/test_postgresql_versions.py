@@ -62,6 +62,7 @@ class Watch:
 
     dsn: str
     seen: list[Observation] = field(default_factory=list)
+    row_versions: bool = True
 
     def __post_init__(self) -> None:
         clock = SystemClock()
@@ -73,7 +74,11 @@ class Watch:
             observer=lambda _: self.seen.append,
         )
         self.watcher = wiring.watcher(
-            watch_settings(idle_cut_interval_s=3600.0, full_scan_interval=timedelta(days=1)),
+            watch_settings(
+                idle_cut_interval_s=3600.0,
+                full_scan_interval=timedelta(days=1),
+                row_versions=self.row_versions,
+            ),
             source=SOURCE,
             metadata=PostgresqlMetadataReader(self.dsn),
             log=self.log,

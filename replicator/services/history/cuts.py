@@ -18,6 +18,7 @@ from replicator.model.fingerprint import (
     hex_digest,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.plan import latest_per_key
 from replicator.model.reading import AttemptEvents, CutClosing, Rule
 from replicator.model.stream import StreamPosition
 from replicator.services.history.attempts import OpenAttempt, attempt_of
@@ -29,7 +30,7 @@ Seen: TypeAlias = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutSpan:
-    """A whole cut: the offsets of its events, and the keys of the rows that they change."""
+    """A whole cut: the offsets of the last event of each row, and the rows' keys."""
 
     at: ClosedCut
     offsets: Offsets
@@ -59,13 +60,14 @@ class CutReader:
         """Return the next whole cut; None if the log has no further one yet."""
         while (part := await self._next_part()) is not None:
             if isinstance(part, CutClosing):
-                span = CutSpan(
-                    at=self._close(part),
-                    offsets=np.array(self._offsets, np.int64),
-                    keys=np.frombuffer(bytes(self._keys), KEY),
-                )
+                at = self._close(part)
+                offsets = np.array(self._offsets, np.int64)
+                keys = np.frombuffer(bytes(self._keys), KEY)
                 self._forget()
-                return span
+                if at.closed.stream is not None:  # a commit may change a row more than once
+                    last = np.isin(offsets, latest_per_key(offsets, keys), assume_unique=True)
+                    offsets, keys = offsets[last], keys[last]
+                return CutSpan(at=at, offsets=offsets, keys=keys)
             self._take(part)
             self._keys += part.keys
             self._offsets.extend(part.offsets)

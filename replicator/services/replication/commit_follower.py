@@ -243,7 +243,8 @@ class _Commits:
         rows = dict[Offset, Row]()
         await self._read_behind(changes, rows)
         for change in changes:
-            await self._read_behind((change,), rows)  # those that were appended meanwhile
+            if _needs_former(change):  # once more, for rows that were appended meanwhile
+                await self._read_behind((change,), rows)
             for event in self._events(change, rows):
                 if self._commit is not None:
                     self._cuts.begin(self._commit.time)
@@ -304,7 +305,8 @@ class _Commits:
                 word = self._cuts.last_word(key_hash(_former(change, _key_of(change))))
                 if word is not None and word.row is None and word.offset is not None:
                     offsets.add(word.offset)
-        offsets -= rows.keys()
+        if not (offsets := offsets - rows.keys()):
+            return
         async for entries in self._history.pick(np.array(sorted(offsets), np.int64)):
             for entry in entries:
                 if not isinstance(entry.event, RowChanged):
@@ -312,7 +314,10 @@ class _Commits:
                 rows[entry.offset] = entry.event.row
 
 
-def _needs_former(change: RowPut) -> bool:
+def _needs_former(change: RowChange) -> bool:
+    """Return whether a change is understood only with the row that it changes."""
+    if isinstance(change, RowKey):
+        return False
     return bool(change.unchanged) or TABLES[change.kind].newest_by is not None
 
 
