@@ -14,7 +14,7 @@ from replicator.model.words import counted
 from replicator.services.replication.log_mover import Moved
 
 app = typer.Typer(
-    help="The events of the log; and the log to another store.", invoke_without_command=True
+    help="List the events of the log, or move it to another store.", invoke_without_command=True
 )
 app.callback()(log)
 

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 import replicator.cli
+from replicator.adapters.memory.area import MemoryArea
 from replicator.cli.command import Call, Outcome, finish
 from replicator.cli.console import Paper
 from replicator.cli.log_lines import configure_logging
@@ -30,6 +31,7 @@ from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.locations import HashSet
 from replicator.model.observation import Waiting
 from replicator.model.shown import escaped_json, printable
+from replicator.services.schedules.record import ScheduleRecord
 from replicator.web.document import document
 
 TIME = datetime(2024, 5, 1, tzinfo=UTC)
@@ -106,11 +108,12 @@ PLAIN: Mapping[Any, Any] = {
     bytes: HOSTILE.encode(errors="replace"),
     datetime: TIME,
     timedelta: timedelta(hours=5),
-    Path: Path("plan.json"),
+    Path: Path(HOSTILE),
     Any: HOSTILE,
     object: HOSTILE,
     type(None): None,
     Screen: Screen(quiet=True),
+    ScheduleRecord: ScheduleRecord(MemoryArea()),
 }
 
 
