@@ -44,14 +44,20 @@ async def test_a_dropped_datasource_is_restored_on_the_page_by_keyboard_alone(
         token = made.result["token"]
         service = await forks.start("run", *options)
         await service.says("serving the control API", within_s=120)
-        found = re.search(r"url=(http://\S+)|\"url\": ?\"(http[^\"]+)", service.err)
-        assert found is not None, service.err
-        url = found[1] or found[2]
+        address = re.search(r"url=(http://\S+)|\"url\": ?\"(http[^\"]+)", service.err)
+        assert address is not None, service.err
+        url = address[1] or address[2]
         async with browsing() as browser:
             guest = await visit(browser, url, token)
             points = (await forks.run("points", "--json", *options)).result["points"]
             drop = [one for one in points if DROPPED.search(one["what"])][-1]
-            await restore_by_keyboard(guest, accident=drop["what"], target="standby")
+            found = dict[str, list[str]]()
+
+            async def told(step: str) -> None:
+                found[step] = await guest.faults()
+
+            await restore_by_keyboard(guest, accident=drop["what"], target="standby", told=told)
+            assert found == {step: [] for step in found}, "axe-core examines each step"
             said = await guest.text("[role=status]")
             guest.is_clean()
             before = points[points.index(drop) - 1]
@@ -64,6 +70,7 @@ async def test_a_dropped_datasource_is_restored_on_the_page_by_keyboard_alone(
             await guest.go("jobs")
             jobs = await guest.page.locator("tbody tr th").all_inner_texts()
             assert jobs == ["restore", "restore plan", "pause"]
+            assert await guest.faults() == []
         assert (await service.terminate()).code == 0
 
 
