@@ -98,8 +98,12 @@ class LookRoutes:
         content = lookout_json(self._poller)
         result = content.get("result")
         if result is not None:
-            result["targets"] = [
-                one for one in result["targets"] if call.by.may_touch([one["target"]])
+            may = call.by.may_touch
+            result["targets"] = [one for one in result["targets"] if may([one["target"]])]
+            result["failures"] = [
+                one
+                for one in result["failures"]
+                if one["what"] == "log" or may([one["what"].removeprefix("target ")])
             ]
         found = {"schema": SCHEMA, "command": "status", "generated_at": self._clock.now()}
         return Reply(content=StatusView.model_validate({**found, **content}))

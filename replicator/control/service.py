@@ -30,6 +30,7 @@ from replicator.control.jobs import Jobs
 from replicator.control.launch import Program
 from replicator.control.look_routes import LookRoutes
 from replicator.control.openapi import openapi
+from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
 from replicator.control.schedule_routes import ScheduleRoutes
 from replicator.control.tls import Certificates
@@ -222,9 +223,14 @@ def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
         return Reply(raw=await lookout.telling.health(call.request))
 
     async def ready(call: ApiCall) -> Reply:
-        return Reply(raw=await lookout.telling.ready(call.request))
+        answer = await lookout.telling.ready(call.request)
+        if answer.status != HTTPStatus.OK:
+            raise Problem(HTTPStatus(answer.status), (answer.text or "").strip())
+        return Reply(raw=answer)
 
     async def metrics(call: ApiCall) -> Reply:
+        if call.by.targets is not None:
+            raise Problem(HTTPStatus.FORBIDDEN, "metrics tell of all targets, the token does not")
         return Reply(raw=await lookout.telling.metrics(call.request))
 
     open_ones = {

@@ -109,6 +109,7 @@ async def test_a_token_for_some_targets_opens_no_other(tmp_path: Path):
         assert [one["name"] for one in targets["targets"]] == ["standby"]
         _, deeds = await stage.ask("GET", "/v1/audit", token=token)
         assert deeds == {"deeds": []}
+        assert await asked("GET", "/metrics") == 403
 
 
 async def test_too_many_wrong_tokens_are_told_to_wait_and_fill_no_log(tmp_path: Path):
