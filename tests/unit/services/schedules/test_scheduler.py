@@ -91,6 +91,12 @@ class Night:
             for line in lines or scheduler._lines:
                 await scheduler.look(line, group)
 
+    async def begins(self, times: int) -> None:
+        """Wait until the work was begun so often."""
+        async with asyncio.timeout(5):
+            while self.work.begun < times:
+                await asyncio.sleep(0.001)
+
     async def states(self) -> list[tuple[str, int, RunState]]:
         """All attempts, oldest first: time, number, what became of it."""
         found = await ScheduleRecord(self.area).newest("nightly", 1000)
@@ -193,8 +199,7 @@ async def test_a_run_whose_process_was_killed_is_begun_again_a_few_times(night: 
     night.clock.move(3 * HOUR + 700)
     for attempt in range(1, ATTEMPTS_MAX + 1):
         task = asyncio.create_task(night.looks(process))
-        while night.work.begun < attempt:
-            await asyncio.sleep(0)
+        await night.begins(attempt)
         task.cancel()
         await asyncio.wait([task])
         process = night.process()
@@ -314,8 +319,7 @@ async def test_the_service_ends_when_it_is_told_and_leaves_its_run_to_the_next(n
     process, stop = night.process(), asyncio.Event()
     night.clock.move(3 * HOUR + 700)
     running = asyncio.create_task(process.run(stop))
-    while not night.work.begun:
-        await asyncio.sleep(0)
+    await night.begins(1)
     stop.set()
     await running
     night.work.gate.set()
