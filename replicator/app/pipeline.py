@@ -386,7 +386,7 @@ class Pipeline:
             observer=self.target.observer,
         )
 
-    def placing(self) -> TargetLocator:
+    def locator(self) -> TargetLocator:
         """Return the rule that finds where the target keeps what a record references."""
         return TargetLocator(source=self._history_source.layout, target=self._mapping.target)
 
@@ -397,7 +397,7 @@ class Pipeline:
             clock=self._tools.clock,
             clock_skew_max=of.settings.expiry.clock_skew_max,
         )
-        return ExpiryGuard(intents=intents, history=self.target.history, placing=self.placing())
+        return ExpiryGuard(intents=intents, history=self.target.history, locator=self.locator())
 
     def _leases(self, of: ConfiguredTarget, *, keep: Keep | None = None) -> RestoreLeases:
         """Return the leases of a restore; `of` is the target whose bytes are used."""

@@ -92,13 +92,13 @@ class Retention:
             self._store,
             reconciler=self._pipeline.reconciler(),
             references=self._references(),
-            layout=self._pipeline.placing().target,
+            layout=self._pipeline.locator().target,
         )
 
     def _references(self) -> References:
         return References(
             store=self._store,
-            placing=self._pipeline.placing(),
+            locator=self._pipeline.locator(),
             workers=self._tools.workers,
             records_max=self._tools.records_per_read_max,
             observer=self._target.observer,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -233,7 +234,7 @@ async def supervised(
         if services and (canary := application.canary(targets)) is not None:
             services["canary"] = canary
         services |= notified(call, scheduler, jobs)
-        await supervise(services, stop=stop, drain_s=drain_s)
+        await supervise(services, stop=stop, drain_s=drain_s, late=partial(_log_late, drain_s))
     return _done({}, "stopped; the next start goes on from here")
 
 
@@ -264,6 +265,10 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page]
     control = Control(application, lookout, program, routes=page.routes)
     control.jobs.subscribe(lambda _: page.refresh())
     return control, page
+
+
+def _log_late(drain_s: float, service: str) -> None:
+    logger().warning("service did not stop in time", service=service, drain_s=drain_s)
 
 
 def _done(result: Mapping[str, object], text: str) -> Outcome:

@@ -344,7 +344,7 @@ async def has_files(
 ) -> None:
     """Read every segment by the load spec that the target's Druid would follow."""
     target = application.target(name)
-    layout = (await application.pipeline(name)).placing().target
+    layout = (await application.pipeline(name)).locator().target
     async with connected(dsn) as connection:
         rows = await connection.fetch("SELECT id, payload FROM druid_segments")
     specs = {row["id"]: json.loads(row["payload"])["loadSpec"] for row in rows}

@@ -205,8 +205,8 @@ class Pipeline:
     def points(self, store: Store | None = None) -> StorePoints:
         return StorePoints(store or Store(self.area), clock=self.clock)
 
-    def placing(self) -> TargetLocator:
-        return self.wired().placing()
+    def locator(self) -> TargetLocator:
+        return self.wired().locator()
 
     def guard(self) -> ExpiryGuard:
         return self.wired().guard(self.configured())

@@ -36,7 +36,7 @@ class References:
 
     Args:
         store: The target's files.
-        placing: Rule by which a record references a location.
+        locator: Rule by which a record references a location.
         workers: Processes that decode records.
         records_max: Number of records that are handed to a worker at once.
         observer: Receives progress, and files that had to be skipped.
@@ -46,18 +46,18 @@ class References:
         self,
         *,
         store: Store,
-        placing: TargetLocator,
+        locator: TargetLocator,
         workers: Workers,
         records_max: int,
         observer: Observer,
     ) -> None:
-        self._store, self._placing, self._workers = store, placing, workers
+        self._store, self._locator, self._workers = store, locator, workers
         self._records_max, self._observer = records_max, observer
 
     async def gather(self, batches: _Batches, into: ReferencedLocations, *, what: str) -> None:
         """Add the locations that some records reference."""
         done = 0
-        async with self._workers.each(self._placing.located_hashes, batches) as results:
+        async with self._workers.each(self._locator.located_hashes, batches) as results:
             async for placed in results:
                 self._add(placed, into)
                 done += 1
@@ -67,7 +67,7 @@ class References:
         self, batches: _Batches
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
         """Yield the locations of some records by their names, within the block."""
-        return self._workers.each(self._placing.named, batches)
+        return self._workers.each(self._locator.named, batches)
 
     async def history(
         self, names: Sequence[str], *, after: Offset, until: Offset | None, tolerant: bool

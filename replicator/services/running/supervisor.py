@@ -5,10 +5,6 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import structlog
-
-log = structlog.get_logger(__name__)
-
 
 class Service(Protocol):
     """A task that runs until it is told to stop."""
@@ -19,12 +15,17 @@ class Service(Protocol):
 
 
 async def supervise(
-    services: Mapping[str, Service], *, stop: asyncio.Event, drain_s: float
+    services: Mapping[str, Service],
+    *,
+    stop: asyncio.Event,
+    drain_s: float,
+    late: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run all services until `stop` or until each has ended; give them `drain_s` to finish.
 
     If one fails, the others are cancelled and its error is raised in an ExceptionGroup: every step
     can be repeated safely, so stopping early is better than running on without one service.
+    `late` is called with the name of each service that did not finish within `drain_s`.
     """
     async with asyncio.TaskGroup() as group:
         tasks = {group.create_task(s.run(stop), name=name) for name, s in services.items()}
@@ -37,11 +38,9 @@ async def supervise(
                 )
                 running = running - done
             if running:
-                _, late = await asyncio.wait(running, timeout=drain_s)
-                for task in late:
-                    log.warning(
-                        "service did not stop in time", service=task.get_name(), drain_s=drain_s
-                    )
+                _, hanging = await asyncio.wait(running, timeout=drain_s)
+                for task in hanging:
+                    late(task.get_name())
                     task.cancel()
         finally:
             stopping.cancel()

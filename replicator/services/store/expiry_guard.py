@@ -20,11 +20,11 @@ class ExpiryGuard:
     Args:
         intents: Intents in the target's store.
         history: Provides the records of a cut.
-        placing: Rule that finds the location of a record's bytes on the target.
+        locator: Rule that finds the location of a record's bytes on the target.
     """
 
-    def __init__(self, *, intents: Intents, history: History, placing: TargetLocator) -> None:
-        self._intents, self._history, self._placing = intents, history, placing
+    def __init__(self, *, intents: Intents, history: History, locator: TargetLocator) -> None:
+        self._intents, self._history, self._locator = intents, history, locator
         self._settled: int | None = None
 
     async def look(self) -> None:
@@ -57,7 +57,7 @@ class ExpiryGuard:
     async def _require_spared_by(self, newer: list[IntentFiles], offsets: Offsets) -> None:
         needed = HashSet()
         async for records in self._history.records(offsets):
-            needed.add(self._placing.located_hashes(records).hashes)
+            needed.add(self._locator.located_hashes(records).hashes)
         before = self._settled
         for files in newer:
             forgotten, before = files.number - 1 != before, files.number

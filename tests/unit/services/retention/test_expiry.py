@@ -120,7 +120,7 @@ async def restorable(pipeline: Pipeline, offset: Offset) -> None:
     ledger = await fold(history, offset, Recorded())
     assert ledger.digest == cut.closed.digest
     async for records in history.records(np.sort(ledger.offsets)):
-        for location in pipeline.placing().named(records):
+        for location in pipeline.locator().named(records):
             assert location in pipeline.target_storage.stored, location
 
 

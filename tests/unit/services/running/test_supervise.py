@@ -45,8 +45,10 @@ async def test_one_that_fails_ends_all_and_is_told():
 
 
 async def test_told_to_stop_each_finishes_its_work_and_one_that_hangs_is_ended():
-    stop, follows = asyncio.Event(), Follows()
+    stop, follows, late = asyncio.Event(), Follows(), list[str]()
     stop.set()
     async with asyncio.timeout(30):
-        await supervise({"follows": follows, "hangs": Hangs()}, stop=stop, drain_s=0.01)
+        services: dict[str, Service] = {"follows": follows, "hangs": Hangs()}
+        await supervise(services, stop=stop, drain_s=0.01, late=late.append)
     assert follows.finished
+    assert late == ["hangs"]
