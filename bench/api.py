@@ -9,7 +9,6 @@ compares the times of its polls.
 import argparse
 import asyncio
 import re
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ web: {{control: {{listen: "127.0.0.1:{PORT}"}}}}
 """
 POLL_SUM = re.compile(r"^replicator_poll_seconds_sum\{[^}]*\} (\S+)$", re.MULTILINE)
 POLL_COUNT = re.compile(r"^replicator_poll_seconds_count\{[^}]*\} (\S+)$", re.MULTILINE)
-LAG = re.compile(r"^replicator_lag_seconds\{[^}]*\} (\S+)$", re.MULTILINE)
 
 
 def main() -> int:
@@ -70,7 +68,7 @@ async def measured(folder: Path, seconds: float, rate: float) -> int:
         f"answers: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, max {times[-1] * 1000:.0f} ms"
     )
     print(f"a poll: {idle[0] * 1000:.1f} ms without requests, {busy[0] * 1000:.1f} ms with them")
-    print(f"ratio of polls: {busy[0] / idle[0]:.2f}; lag: {idle[3]:.2f} s and {busy[3]:.2f} s")
+    print(f"ratio of polls: {busy[0] / idle[0]:.2f}")
     return 0 if p99 * 1000 <= P99_MAX_MS and not busy[2] else 1
 
 
@@ -89,8 +87,8 @@ async def up(session: aiohttp.ClientSession) -> None:
 
 async def window(
     session: aiohttp.ClientSession, seconds: float, rate: float | None
-) -> tuple[float, Sequence[float], int, float]:
-    """Return the mean time of a poll, that of each request, how many failed, and the lag."""
+) -> tuple[float, Sequence[float], int]:
+    """Return the mean time of a poll, that of each request, and how many failed."""
     before = await counted(session)
     times: list[float] = []
     failed: list[int] = []
@@ -118,12 +116,11 @@ async def window(
         (after[0] - before[0]) / polls,
         times,
         len(failed),
-        statistics.fmean((before[2], after[2])),
     )
 
 
-async def counted(session: aiohttp.ClientSession) -> tuple[float, float, float]:
-    """Return the seconds of all polls so far, how many there were, and the lag."""
+async def counted(session: aiohttp.ClientSession) -> tuple[float, float]:
+    """Return the seconds of all polls so far, and how many there were."""
     async with session.get("/metrics") as answer:
         text = await answer.text()
 
@@ -131,7 +128,7 @@ async def counted(session: aiohttp.ClientSession) -> tuple[float, float, float]:
         found = pattern.search(text)
         return float(found[1]) if found else 0.0
 
-    return value(POLL_SUM), value(POLL_COUNT), value(LAG)
+    return value(POLL_SUM), value(POLL_COUNT)
 
 
 if __name__ == "__main__":
