@@ -52,6 +52,12 @@ async def promote(
     if not (checkpoint and checkpoint.promoted):
         await refuse_moving_source(application.source_metadata())
         if not dry_run:
+            if not (call.as_json or yes):
+                at = "nothing yet" if checkpoint is None else f"cut {checkpoint.cut}"
+                paper().print(
+                    f"{target} is at {at}, and its source rests: the rest is applied, then"
+                    f" {target} becomes the primary"
+                )
             agree(target, yes=yes, doing="a promotion")
             await (await application.drain(target)).run(timeout_s=drain_timeout_s)
             await refuse_moving_source(application.source_metadata())

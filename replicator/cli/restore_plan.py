@@ -14,6 +14,7 @@ from replicator.app import Application
 from replicator.app.restoring import Place
 from replicator.cli import restore
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.console import paper
 from replicator.cli.screen import Screen
 from replicator.cli.verb import verb
 from replicator.cli.when import (
@@ -33,7 +34,7 @@ from replicator.model.plan_file import (
     plan_of,
 )
 from replicator.model.restore_point import ToOffset
-from replicator.model.words import eta_text, size_text
+from replicator.model.words import counted, eta_text, size_text
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied
@@ -113,6 +114,12 @@ async def run_plan(
         )
     if planned.changes_nothing:
         return _outcome(planned, asked, call.screen, (), already=True)
+    if not (call.as_json or yes):
+        estimate = planned.estimate
+        paper().print(
+            f"{file}: restore {asked.into} to cut {planned.cut.closed.cut},"
+            f" {counted(estimate.segments, 'segment')} to write, {estimate.removals} rows to remove"
+        )
     agree(asked.into, yes=yes, doing="a restore")
     missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
     return _outcome(planned, asked, call.screen, missing, already=False)

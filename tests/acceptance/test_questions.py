@@ -1,116 +1,117 @@
 """Each verb that asks, at a terminal: what a person sees, read from the screen itself."""
 
-import asyncio
-import fcntl
-import os
-import pty
-import struct
-import sys
-import termios
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import pyte
 import pytest
+import yaml
 
 from tests.acceptance.test_cli import User, ids, user
+from tests.acceptance.test_store_alone import edited
+from tests.servers.fake_http import Fake, serving
+from tests.servers.terminal import CTRL_C, Terminal, at_terminal
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 __all__ = ["user"]
-QUESTION = "Type the name of the target to change (standby):"
-LINES = 60
-PATIENCE_S = 120.0
+CHANGE = "Type the name of the target to change (standby):"
+MOVE = "Type the name of the source to move (prod):"
+NO_DRUID = "targets.standby.druid.coordinator_url="
+VERBS: dict[str, tuple[str, Sequence[str]]] = {
+    "restore": (CHANGE, ("restore", "standby", "--to-offset", "19")),
+    "rollback": (CHANGE, ("rollback", "orders", "--on", "standby", "--to", "before-drop")),
+    "undelete": (CHANGE, ("undelete", "orders", "--on", "standby")),
+    "rename": (
+        CHANGE, ("restore", "standby", "--to-offset", "19", "--rename", "orders=orders 2"),
+    ),
+    "plan": (CHANGE, ("restore", "run", "plan.json")),
+    "repair": (CHANGE, ("repair", "standby")),
+    "promote": (CHANGE, ("promote", "standby", "--set", f"{NO_DRUID}DRUID")),
+    "failover": (CHANGE, ("failover", "standby", "--set", f"{NO_DRUID}DRUID")),
+    "log move": (MOVE, ("log", "move", "--to", "other.yaml")),
+}  # fmt: skip
+COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9\d)[;m]")
 
 
-@dataclass
-class Terminal:
-    """A screen with somebody before it, and the program that it runs."""
-
-    descriptor: int
-    process: asyncio.subprocess.Process
-    screen: pyte.Screen
-    stream: pyte.ByteStream
-    raw: bytes = b""
-
-    @property
-    def lines(self) -> list[str]:
-        return [line.rstrip() for line in self.screen.display if line.strip()]
-
-    async def shows(self, text: str) -> None:
-        """Read until the text stands on the screen."""
-        async with asyncio.timeout(PATIENCE_S):
-            while text not in " ".join(" ".join(self.lines).split()):
-                assert await self._read(), f"it ended without {text!r}: {self.lines}"
-
-    async def ended(self) -> int:
-        """Read to the end."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self._read():
-                pass
-            return await self.process.wait()
-
-    async def _read(self) -> bool:
-        loop = asyncio.get_running_loop()
-        try:
-            seen = await loop.run_in_executor(None, os.read, self.descriptor, 1 << 16)
-        except OSError:  # its other side is closed
-            seen = b""
-        self.raw += seen
-        self.stream.feed(seen)
-        return bool(seen)
-
-    def types(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
+@pytest.fixture
+async def prepared(user: User) -> User:
+    """Everything that the verbs need: an accident, a plan, damage, and another log."""
+    await user.cut("1-history", "3-overwrite", "4c-drop", "5-accident")
+    plan = ("restore", "plan", "standby", "--to-offset", "19", "-o", str(user.folder / "plan.json"))
+    assert (await user.types(*plan)).code == 0
+    found = yaml.safe_load(user.config.read_text())
+    found["log"]["path"] = str(user.folder / "other.sqlite")
+    (user.folder / "other.yaml").write_text(yaml.safe_dump(found))
+    edited(user, lambda config: config["targets"]["standby"].update(objects_missing_max=0))
+    for path in (user.folder / "target" / "wikipedia").rglob("*.smoosh"):
+        path.write_bytes(path.read_bytes()[:-1])
+    return user
 
 
-async def at_terminal(
-    user: User, *args: str, columns: int, environ: Mapping[str, str] | None = None
-) -> Terminal:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
-    known = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "replicator", *args, "--config", str(user.config)),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        env={**known, "TERM": "xterm-256color", **(environ or {})},
-    )
-    os.close(theirs)
-    screen = pyte.Screen(columns, LINES)
-    return Terminal(ours, process, screen, pyte.ByteStream(screen))
+def typed(user: User, args: Sequence[str], druid: str) -> list[str]:
+    named = {"plan.json", "other.yaml"}
+    found = [str(user.folder / one) if one in named else one for one in args]
+    return [*(one.replace("DRUID", druid) for one in found), "--config", str(user.config)]
 
 
-VERBS = {
-    "restore": ("restore", "standby", "--to-offset", "19"),
-    "rollback": ("rollback", "orders", "--on", "standby", "--to", "before-drop"),
-    "undelete": ("undelete", "orders", "--on", "standby"),
-    "rename": ("restore", "standby", "--to-offset", "19", "--rename", "orders=orders 2"),
-}
+Answer = Callable[[Terminal], None]
+
+
+async def each_is_asked(
+    user: User, columns: int, answer: Answer, *, wanted: int, environ: dict[str, str] | None = None
+) -> dict[str, Terminal]:
+    """Let each verb ask, look at its screen, answer, and return the screens."""
+    screens: dict[str, Terminal] = {}
+    async with serving(Fake(status=404)) as druid:
+        for verb, (question, args) in VERBS.items():
+            line = typed(user, args, druid)
+            async with at_terminal(user.forks, *line, columns=columns, environ=environ) as terminal:
+                await terminal.shows(question)
+                assert " ".join(terminal.lines[-1].split()).endswith(question), verb
+                shown = "\n".join(terminal.lines)
+                assert "━" not in shown, verb
+                assert "cut" in shown or verb in {"repair", "promote", "log move"}, verb
+                answer(terminal)
+                assert await terminal.ended() == wanted, (verb, terminal.lines)
+            screens[verb] = terminal
+    return screens
+
+
+async def all_there_is(user: User) -> Any:
+    with sqlite3.connect(user.folder / "log.sqlite") as connection:
+        log = connection.execute("SELECT epoch, end_offset FROM meta").fetchone()
+    connection.close()
+    bytes_ = {
+        path: path.read_bytes()
+        for path in sorted((user.folder / "target").rglob("*.smoosh"))
+        if path.is_file()
+    }
+    return await ids(user.target, "orders"), log, bytes_
 
 
 @pytest.mark.parametrize("columns", [80, pytest.param(200, marks=pytest.mark.long)])
 async def test_the_question_is_the_last_thing_on_the_screen_and_enter_changes_nothing(
-    user: User, columns: int
+    prepared: User, columns: int
 ):
     """Of each verb: bars are gone, the plan stands above, and no line is wider than the screen."""
-    await user.cut("1-history", "3-overwrite", "4c-drop", "5-accident")
-    before = await ids(user.target, "orders")
-    for verb, args in VERBS.items():
-        terminal = await at_terminal(user, *args, columns=columns)
-        try:
-            await terminal.shows(QUESTION)
-        except BaseException:
-            terminal.process.kill()  # what reads its screen ends with it
-            raise
-        assert " ".join(terminal.lines[-1].split()).endswith(QUESTION), verb
-        shown = "\n".join(terminal.lines)
-        assert "cut" in shown, verb
-        assert "━" not in shown, verb
-        terminal.types("\r")
-        assert await terminal.ended() == 4, verb
-        assert "nothing was changed: '' is not 'standby'" in "\n".join(terminal.lines), verb
-        os.close(terminal.descriptor)
-    assert await ids(user.target, "orders") == before
+    before = await all_there_is(prepared)
+    screens = await each_is_asked(prepared, columns, lambda one: one.types("\r"), wanted=4)
+    for verb, terminal in screens.items():
+        asked = "prod" if verb == "log move" else "standby"
+        assert f"nothing was changed: '' is not '{asked}'" in terminal.text, verb
+    assert await all_there_is(prepared) == before
+    assert any(COLOUR.search(terminal.raw) for terminal in screens.values())
+
+
+@pytest.mark.long
+async def test_ctrl_c_at_the_question_changes_nothing_and_no_color_means_none(prepared: User):
+    """One Ctrl-C is enough, whichever verb asks."""
+    before = await all_there_is(prepared)
+    answer: Answer = lambda one: one.types(CTRL_C)  # noqa: E731 - one word
+    screens = await each_is_asked(prepared, 80, answer, wanted=130, environ={"NO_COLOR": "1"})
+    for verb, terminal in screens.items():
+        assert not COLOUR.search(terminal.raw), (verb, COLOUR.search(terminal.raw))
+        assert "interrupted" in terminal.text, verb
+    assert await all_there_is(prepared) == before

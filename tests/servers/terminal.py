@@ -46,9 +46,13 @@ class Terminal:
 
     async def ended(self) -> int:
         """Read to the end."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self._read():
-                pass
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while await self._read():
+                    pass
+        except TimeoutError:
+            running = self.process.is_running
+            raise AssertionError(f"it did not end (running: {running}): {self.lines}") from None
         return (await self.process.ended()).code
 
     async def _read(self) -> bool:
@@ -78,12 +82,19 @@ async def at_terminal(
             *args, env={**width, **(environ or {})}, terminal=os.ttyname(theirs)
         )
         screen = pyte.Screen(columns, LINES)
-        terminal = Terminal(ours, process, screen, pyte.ByteStream(screen))
+        closing = asyncio.create_task(_closed_at_its_end(process, theirs))
         try:
-            await asyncio.sleep(0)
-            os.close(theirs)
-            yield terminal
+            yield Terminal(ours, process, screen, pyte.ByteStream(screen))
         finally:
             await process.kill()
+            await closing
     finally:
         os.close(ours)
+
+
+async def _closed_at_its_end(process: Running, theirs: int) -> None:
+    """Close the program's side: earlier, the program might not have opened it yet."""
+    try:
+        await process.ended(within_s=10 * PATIENCE_S)
+    finally:
+        os.close(theirs)
