@@ -1,5 +1,7 @@
 """Creates the retention services of one target's store from a configuration."""
 
+from functools import cached_property
+
 from replicator.app.histories import HistorySource, Tools, history_of
 from replicator.app.pipeline import Pipeline, archivist
 from replicator.app.storages import layout
@@ -42,8 +44,8 @@ class Retention:
         return ExpiryPlanner(
             self._target,
             self._store,
-            retained=self._retained(),
-            references=self._references(),
+            retained=self._retained,
+            references=self._references,
             remover=self._remover,
             limits=self._limits(),
         )
@@ -54,8 +56,8 @@ class Retention:
             self._target,
             self._store,
             planner=self.planner(),
-            retained=self._retained(),
-            references=self._references(),
+            retained=self._retained,
+            references=self._references,
             remover=self._remover,
             archivist=self._pipeline.archivist(),
             retry=self._pipeline.retry(),
@@ -80,21 +82,23 @@ class Retention:
         return ObjectLocker(
             self._target,
             planner=self.planner(),
-            retained=self._retained(),
-            references=self._references(),
+            retained=self._retained,
+            references=self._references,
             remover=self._remover,
             retry=self._pipeline.retry(),
         )
 
+    @cached_property
     def _retained(self) -> Retained:
         return Retained(
             self._target,
             self._store,
             reconciler=self._pipeline.reconciler(),
-            references=self._references(),
+            references=self._references,
             layout=self._pipeline.locator().target,
         )
 
+    @cached_property
     def _references(self) -> References:
         return References(
             store=self._store,
