@@ -245,6 +245,12 @@ class Druid:
             versions.rewrite(rng.choice([Kind.SEGMENT, Kind.CONFIG]))
         if rng.random() < 0.1:
             versions.server["start"] += "."
+        if (stream := self.metadata.change_stream) is not None:
+            stream.has_slot = stream.has_slot and rng.random() < 0.9
+            if rng.random() < 0.7:
+                stream.made()
+            if rng.random() < 0.2:
+                stream.identity = f"{rng.randrange(10)}" * 32
         if rng.random() < 0.1:
             versions.next += rng.choice([TRANSACTIONS_MAX - 1000, TRANSACTIONS_MAX])
 
@@ -304,6 +310,8 @@ class Druid:
     def _commit(self, rows: Iterable[Row]) -> None:
         for row in rows:
             self.metadata.rows[key_of(row)] = row
+        if self.metadata.change_stream is not None:
+            self.metadata.change_stream.look()
 
     def _kill(self, rows: list[Segment]) -> None:
         """Rows first, bytes second, and only bytes that no row names any more."""

@@ -16,11 +16,14 @@ from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.renaming import Renamed
 from replicator.model.row import Kind, Row
+from replicator.model.stream import Lsn, StreamPosition
 from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import (
     DOCUMENT_BYTES_MAX,
     Area,
+    ChangeStream,
     Checked,
+    CommitVisitor,
     CopySource,
     DeepStorage,
     DeepStorageReader,
@@ -34,6 +37,7 @@ from replicator.ports import (
     Span,
     StoredLocation,
     StoredObject,
+    StreamRead,
     TargetStorage,
     Transaction,
     Visit,
@@ -144,6 +148,37 @@ class FlakyReader:
         await self._weather.before()
         async with self._metadata.snapshot() as snapshot:
             yield FlakySnapshot(snapshot, self._weather)
+
+
+class FlakyStream:
+    """The source's change stream."""
+
+    def __init__(self, stream: ChangeStream, weather: Weather) -> None:
+        self._stream, self._weather = stream, weather
+
+    async def read(
+        self, since: StreamPosition, visitor: CommitVisitor, *, until: Lsn | None = None
+    ) -> StreamRead:
+        await self._weather.before()
+        read = await self._stream.read(since, visitor, until=until)
+        await self._weather.before()
+        self._weather.marks.add("commits were followed")
+        return read
+
+    async def confirm(self, at: Lsn) -> None:
+        await self._weather.before()
+        await self._stream.confirm(at)
+
+    async def retained_bytes(self) -> int | None:
+        await self._weather.before()
+        return await self._stream.retained_bytes()
+
+    async def drop(self) -> bool:
+        await self._weather.before()
+        return await self._stream.drop()
+
+    async def close(self) -> None:
+        await self._stream.close()
 
 
 class FlakyWriter:

@@ -30,6 +30,11 @@ def test_target_converges_whatever_dies(seed: int, record_property: Callable[[st
     record_property(PROPERTY, "\n".join(sorted(world.marks)))
 
 
+@pytest.mark.parametrize("seed", range(times(4, 1_000)))
+def test_target_converges_where_commits_are_followed(seed: int):
+    simulate(World(seed, streams=True))
+
+
 def simulate(world: World) -> None:
     with remembering():
         in_virtual_time(live_and_die(world))

@@ -13,9 +13,10 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.app.histories import HistorySource, Tools, history_of
-from replicator.app.pipeline import Allowed, Pipeline, watcher
+from replicator.app.pipeline import Allowed, Following, Pipeline, watcher
 from replicator.app.retention import Retention, holds
 from replicator.app.stores import OpenStore, open_store
 from replicator.app.target import ConfiguredTarget
@@ -65,6 +66,7 @@ from tests.simulation.faults import (
     FlakyLog,
     FlakyReader,
     FlakyStorage,
+    FlakyStream,
     FlakyTargetStorage,
     FlakyWriter,
     Weather,
@@ -116,17 +118,31 @@ class WatchedSource(MemoryMetadata):
 
     @asynccontextmanager
     async def snapshot(self):
+        self.remember()
+        async with super().snapshot() as snapshot:
+            yield snapshot
+
+    def remember(self) -> None:
+        """Take the rows as they are for a state that a cut may have."""
         rows = dict(self.rows)
         digest = changed(EMPTY_DIGEST, gone=(), come=map(self._mark, rows.values()))
         self.seen[digest] = rows
-        async with super().snapshot() as snapshot:
-            yield snapshot
 
     def _mark(self, row: Row) -> bytes:
         known = self._marks.get(id(row))
         if known is None:
             known = self._marks[id(row)] = (row, fingerprint(row))
         return known[1]
+
+
+class WatchedStream(MemoryChangeStream):
+    """The source's change stream; each of its commits is a state that a cut may have."""
+
+    metadata: WatchedSource
+
+    def look(self) -> None:
+        super().look()
+        self.metadata.remember()
 
 
 @dataclass(slots=True)
@@ -137,8 +153,13 @@ class Part:
     task: asyncio.Task[None]
 
 
+RETAINED_BYTES_MAX = 60_000
+"""Of sixty commits, so that now and then a stream is dropped."""
+
+
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, streams: bool = False) -> None:
+        """Make the world of a seed; `streams` says that its source tells each of its commits."""
         self.rng = rng = Random(seed)
         self.clock = clock = LoopClock()
         self.weather = Weather(
@@ -148,6 +169,8 @@ class World:
         )
         self.marks = self.weather.marks
         self.source = WatchedSource(clock)
+        if streams:
+            self.source.change_stream = WatchedStream(self.source)
         self.source_storage = MemoryDeepStorage()
         self.target = MemoryMetadata(clock)
         self.target_storage = MemoryDeepStorage(clock)
@@ -251,6 +274,17 @@ class World:
             ),
             tools=self.tools(),
             observer=self.observe,
+            following=self.following(),
+        )
+
+    def following(self) -> Following | None:
+        """Return the source's change stream, in worlds that have one."""
+        if (stream := self.source.change_stream) is None:
+            return None
+        return Following(
+            stream=FlakyStream(stream, self.weather),
+            read_interval_s=WATCH.poll_interval_s,
+            retained_bytes_max=RETAINED_BYTES_MAX,
         )
 
     def applier(self, pipeline: Pipeline | None = None) -> Applier:

@@ -133,7 +133,10 @@ class MemoryChangeStream:
         return self.end - self.confirmed if self.has_slot else None
 
     async def create(self) -> bool:
-        """Make the slot, as an operator does."""
+        return self.made()
+
+    def made(self) -> bool:
+        """Make the slot, as an operator does; return whether there was none."""
         self.look()
         if self.has_slot:
             return False
