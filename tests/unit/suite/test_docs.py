@@ -134,3 +134,11 @@ def test_the_rules_find_what_breaks_them(tmp_path: Path):
         "# One *two*\n## One two\n[a](page.md#one-two-1) [b](#no) [c](no.md) `[d](x)`\n"
     )
     assert broken_links(page) == ["#no", "no.md"]
+
+
+def test_each_decision_has_a_number_of_its_own():
+    titles = {
+        path.name: path.read_text().split(".", 1)[0] for path in (DOCS / "decisions").glob("*.md")
+    }
+    assert titles == {name: f"# {int(name[:4])}" for name in titles}
+    assert len(set(titles.values())) == len(titles)
