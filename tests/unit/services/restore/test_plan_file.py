@@ -193,6 +193,7 @@ async def story() -> Pipeline:
     for gone in (segment(partition=1), segment("orders")):
         del pipeline.target_storage.stored[place_of(gone)]
     del pipeline.source_storage.stored[place_of(segment("orders"))]
+    await pipeline.area.replace(NAME, b"{")  # on a busy machine the applier has measured rates
     return pipeline
 
 

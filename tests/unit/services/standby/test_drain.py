@@ -182,7 +182,8 @@ async def test_a_log_that_denies_heartbeats_leaves_all_work_to_it(
     assert made == ["watcher", "applier"]
 
 
-async def test_too_long_a_wait_says_for_what_bytes():
+async def test_too_long_a_wait_says_for_what_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
     pipeline, made = Pipeline(kill_wait_s=3600), list[str]()
     pipeline.publish(segment())
     await cut_and_follow(pipeline)
@@ -190,4 +191,4 @@ async def test_too_long_a_wait_says_for_what_bytes():
     pipeline.publish(lost)
     pipeline.source_storage.stored.pop(place_of(lost))
     with pytest.raises(TransientError, match=f"bytes of .*{lost.id}"):
-        await drain_of(pipeline, made).run(timeout_s=0.3)
+        await drain_of(pipeline, made).run(timeout_s=1.5)
