@@ -179,7 +179,7 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     late = await user.types("status", *(f for k, v in strict for f in ("--set", f"{k}={v}")))
     assert late.code == 10, late.out
     told = " ".join(late.out.split())
-    assert "wrong nobody has polled the source since" in told
+    assert "wrong no watcher has polled the source since" in told
     assert f"type: replicator watch -c {user.config}" in told
 
 
