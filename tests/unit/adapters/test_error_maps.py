@@ -256,7 +256,7 @@ def test_every_class_of_obstore_has_its_words_and_a_hint():
         (GenericError("status code: 403"), ConfigError, "permissions"),
         (GenericError("error sending request: connection refused"), TransientError, UP),
         (NotImplementedError("conditional put"), ConfigError, "conditional writes"),
-        (obstore.exceptions.AlreadyExistsError("x"), TransientError, "somebody else"),
+        (obstore.exceptions.AlreadyExistsError("x"), TransientError, "another process"),
         (obstore.exceptions.PermissionDeniedError("x"), ConfigError, "permissions"),
     ],
 )
