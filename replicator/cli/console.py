@@ -74,8 +74,12 @@ def ask(question: str, *, hidden: bool = False) -> str:
 
     hold_still()
     shown = Text(printable(question), style="prompt")
-    with signals.at_a_question():
-        return Prompt.ask(shown, console=Paper(), password=hidden)
+    with signals.at_a_question() as wait:
+        if hidden:  # the echo is switched off before anything is waited for
+            return Prompt.ask(shown, console=Paper(), password=True)
+        Paper().print(shown.append(": "), end="")
+        wait(sys.stdin.fileno())
+        return Paper().input()
 
 
 def paper() -> Paper:

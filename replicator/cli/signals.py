@@ -5,10 +5,11 @@ a signal may come in that second.
 """
 
 import os
+import select
 import signal
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -41,19 +42,34 @@ def begin() -> None:
 
 
 @contextmanager
-def at_a_question() -> Generator[None]:
+def at_a_question() -> Generator[Callable[[int], None]]:
     """Let a signal end the wait for an answer, in which no event loop hears of one.
 
     The loop's own handlers only take note and go on when the call returns: an operator who pressed
     Ctrl-C would have had to press it twice, and SIGTERM would have waited for an answer.
+
+    Gives what waits until something can be read from a file descriptor. A signal that comes just
+    before a read begins does not interrupt it; a byte in the wakeup pipe is there all the same.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    former = signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     begin()
     try:
-        yield
+        yield lambda file: _wait(file, woken)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(former)
+        os.close(woken)
+        os.close(wakes)
+
+
+def _wait(file: int, woken: int) -> None:
+    """Wait until a file can be read; a signal that ends the process raises from here."""
+    while file not in select.select([file, woken], [], [])[0]:
+        os.read(woken, 4096)  # of a signal that ends nothing
 
 
 def say_terminated() -> None:

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from replicator.cli import signals
 
 HANGING = """
 import asyncio, sys
@@ -64,3 +67,31 @@ def test_an_end_in_time_does_not_wait_for_the_last_resort():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_that_another_thread_gets_ends_a_question():
+    """It interrupts no call of the main thread, as one that comes just before a read does not."""
+    reader, writer = os.pipe()
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with signals.at_a_question() as wait:
+        threading.Timer(0.1, interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            wait(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_question_waits_for_its_answer_and_leaves_signals_as_they_were():
+    reader, writer = os.pipe()
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with signals.at_a_question() as wait:
+        os.write(writer, b"standby\n")
+        wait(reader)
+        assert os.read(reader, 100) == b"standby\n"
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    os.close(reader)
+    os.close(writer)
