@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from replicator.errors import ConfigError
+from replicator.model.release import table_layout
 
 PREFIX: Final = "druid_"
 LAYOUTS: Final = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}
@@ -32,10 +32,6 @@ CREATE TABLE druid_tableDefs (
 
 It is made beside those of any release: without the extension no Druid looks at it, and with it the
 Coordinator takes it as it is."""
-_LET_DRUID: Final = (
-    "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
-    " run the command again"
-)
 
 
 def statements(release: str, *, centralized: bool) -> Sequence[str]:
@@ -44,11 +40,7 @@ def statements(release: str, *, centralized: bool) -> Sequence[str]:
     Raises:
         ConfigError: the tables of that release are not known here.
     """
-    major = release.partition(".")[0]
-    name = f"druid-{major}" + ("-centralized" if centralized else "")
-    if name not in LAYOUTS:
-        known = ", ".join(sorted(LAYOUTS))
-        raise ConfigError(f"the tables of {name} are not known here ({known} are)", hint=_LET_DRUID)
+    name = table_layout(release, centralized=centralized, known=LAYOUTS)
     return [*split(LAYOUTS[name].read_text(encoding="utf-8")), CATALOG]
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from replicator.errors import ConfigError
+from replicator.model.release import table_layout
 
 PREFIX = "druid_"
 LAYOUTS = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}
@@ -24,10 +24,6 @@ CREATE TABLE druid_tableDefs (
 
 It is made beside those of any release: without the extension no Druid looks at it, and with it the
 Coordinator takes it as it is."""
-_LET_DRUID = (
-    "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
-    " run the command again"
-)
 
 
 def statements(release: str, *, centralized: bool) -> str:
@@ -36,9 +32,5 @@ def statements(release: str, *, centralized: bool) -> str:
     Raises:
         ConfigError: the tables of that release are not known here.
     """
-    major = release.partition(".")[0]
-    name = f"druid-{major}" + ("-centralized" if centralized else "")
-    if name not in LAYOUTS:
-        known = ", ".join(sorted(LAYOUTS))
-        raise ConfigError(f"the tables of {name} are not known here ({known} are)", hint=_LET_DRUID)
+    name = table_layout(release, centralized=centralized, known=LAYOUTS)
     return f"{LAYOUTS[name].read_text(encoding='utf-8')}\n{CATALOG};"
