@@ -19,9 +19,9 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from replicator.adapters.kafka import topic as kafka_topic
-from replicator.adapters.kafka.log import BATCH_BYTES, KafkaEventLog, KafkaLimits
+from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
 from replicator.adapters.kafka.log_place import CLOUD_EVENT, CONTENT_TYPE, EPOCH, TYPE
-from replicator.adapters.kafka.session import KafkaSession
+from replicator.adapters.kafka.session import BATCH_BYTES, KafkaSession
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.adapters.machine.clock import SystemClock
 from replicator.model.event import Document, Offset

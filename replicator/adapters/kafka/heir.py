@@ -34,14 +34,19 @@ from replicator.adapters.kafka.log_place import (
     tail_of,
 )
 from replicator.adapters.kafka.reader import PartitionReader
-from replicator.adapters.kafka.session import KafkaSession, stopped, translated
+from replicator.adapters.kafka.session import (
+    BATCH_BYTES,
+    KafkaSession,
+    started,
+    stopped,
+    translated,
+)
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.errors import RefusedError, TransientError
 from replicator.model.event import Epoch, Offset, Record
 from replicator.model.wire import document_of
 from replicator.ports import LogState
 
-BATCH_BYTES = 1 << 20
 SETTLED_S = 1.0
 """After which nothing of a killed move is under way any more; if it is, its offset shows it."""
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,10 +96,18 @@ class KafkaHeir:
         if await self._is_done(state):
             return None
         with translated(f"become the writer of topic {self._topic.name}"):
-            self._fence = await self._started(
-                transactional_id=self._topic.name, transaction_timeout_ms=self._timeout_ms
+            self._fence = await started(
+                self._session,
+                record_bytes_max=self._topic.record_bytes_max,
+                enable_idempotence=True,
+                transactional_id=self._topic.name,
+                transaction_timeout_ms=self._timeout_ms,
             )
-            self._sender = await self._started()
+            self._sender = await started(
+                self._session,
+                record_bytes_max=self._topic.record_bytes_max,
+                enable_idempotence=True,
+            )
         await asyncio.sleep(SETTLED_S)
         self._epoch, end = state.epoch, await self._reader.end()
         tail = await tail_of(self._reader)
@@ -214,24 +227,6 @@ class KafkaHeir:
                 timestamp=self._latest_ms,
                 headers=headers(document.type, self._epoch, header),
             )
-
-    async def _started(self, **more: str | int) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._session.options(),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="zstd",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=self._topic.record_bytes_max,
-            **more,
-        )
-        try:
-            async with asyncio.timeout(self._session.request_timeout_s):
-                await producer.start()
-        except BaseException:
-            await stopped(producer)
-            raise
-        return producer
 
 
 def _type(record: ConsumerRecord) -> str:

@@ -37,7 +37,7 @@ from replicator.adapters.kafka.log_place import (
     tail_of,
 )
 from replicator.adapters.kafka.reader import PartitionReader
-from replicator.adapters.kafka.session import KafkaSession, stopped, translated
+from replicator.adapters.kafka.session import KafkaSession, started, stopped, translated
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.errors import (
     ConfigError,
@@ -50,7 +50,6 @@ from replicator.errors import (
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.ports import Clock, LogState, Obstacle, Span
 
-BATCH_BYTES = 1 << 20
 STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
@@ -399,25 +398,15 @@ class KafkaEventLog:
         )
 
     async def _producer(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._session.options(),
-            transactional_id=self._topic.name,
-            transaction_timeout_ms=int(self._limits.transaction_timeout_s * 1000),
-            acks="all",
-            compression_type="zstd",
-            max_batch_size=BATCH_BYTES,
-            max_request_size=self._topic.record_bytes_max,
-        )
         with translated(
             f"become the writer of topic {self._topic.name} at {self._session.servers}"
         ):
-            try:
-                async with asyncio.timeout(self._session.request_timeout_s):
-                    await producer.start()
-            except BaseException:
-                await stopped(producer)
-                raise
-        return producer
+            return await started(
+                self._session,
+                record_bytes_max=self._topic.record_bytes_max,
+                transactional_id=self._topic.name,
+                transaction_timeout_ms=int(self._limits.transaction_timeout_s * 1000),
+            )
 
     async def _resign(self) -> None:
         writing, self._writing = self._writing, None

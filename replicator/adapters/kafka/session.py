@@ -42,6 +42,8 @@ logging.getLogger("asyncio").addFilter(_not_of_kafka)
 Options: TypeAlias = dict[str, Any]
 """Keyword arguments that all of aiokafka's clients share."""
 
+BATCH_BYTES = 1 << 20
+"""Bytes that a producer sends to a partition at a time."""
 STOP_S = 5.0
 _LOGIN_HINT = "correct log.tls, log.sasl or the setting that is named; the brokers' log says more"
 _SAID_HINT = "the brokers answered so: their log says more; it may pass"
@@ -217,6 +219,30 @@ def translated(doing: str) -> Generator[None]:
         raise
     finally:
         _heard.reset(token)
+
+
+async def started(
+    session: KafkaSession, *, record_bytes_max: int, **more: str | int
+) -> AIOKafkaProducer:
+    """Start a producer, whose records count once all replicas in sync have them.
+
+    The further arguments are aiokafka's own.
+    """
+    producer = AIOKafkaProducer(
+        **session.options(),
+        acks="all",
+        compression_type="zstd",
+        max_batch_size=BATCH_BYTES,
+        max_request_size=record_bytes_max,
+        **more,
+    )
+    try:
+        async with asyncio.timeout(session.request_timeout_s):
+            await producer.start()
+    except BaseException:
+        await stopped(producer)
+        raise
+    return producer
 
 
 async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
