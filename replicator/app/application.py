@@ -33,7 +33,7 @@ from replicator.config import (
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.observation import Waiting
 from replicator.model.release import release_of
-from replicator.services.inspection.life import life_signs
+from replicator.services.monitoring.life import life_signs
 from replicator.services.retention.point_rotation import PointRotation
 from replicator.services.standby.skew import lz4_notes
 from replicator.services.store.spliced_log import SplicedLog
@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     from replicator.model.rates import Rates
     from replicator.model.release import Release
     from replicator.ports import Clock, DeepStorageReader, DruidCluster, TellsRelease
+    from replicator.services.checkup.checkup import Checkup
+    from replicator.services.checkup.copy_trial import CopyTrial
     from replicator.services.history.reader import History
     from replicator.services.inspection.blame import Blamer
-    from replicator.services.inspection.canary import Canary
-    from replicator.services.inspection.checkup import Checkup
-    from replicator.services.inspection.copy_trial import CopyTrial
-    from replicator.services.inspection.life import LifeSigns
-    from replicator.services.inspection.status import LogStatus, StatusReader, TargetStatus
     from replicator.services.inspection.undeletion import Undeletion
+    from replicator.services.monitoring.canary import Canary
+    from replicator.services.monitoring.life import LifeSigns
+    from replicator.services.monitoring.status import LogStatus, StatusReader, TargetStatus
     from replicator.services.notifications.watch import PromiseWatch
     from replicator.services.replication.applier import Applier
     from replicator.services.replication.base_writer import BaseWriter
@@ -415,7 +415,7 @@ class Application:
         Raises:
             ConfigError: it is older than the configuration says.
         """
-        from replicator.services.store.druid_release import remember
+        from replicator.services.records.druid_release import remember
 
         target, druid = self.target(name), self.druid(name)
         if druid is None:
@@ -478,7 +478,7 @@ class Application:
 
     def checkup(self) -> Checkup:
         """Return the service that tries everything before anything else is done."""
-        from replicator.services.inspection.checkup import Checkup
+        from replicator.services.checkup.checkup import Checkup
 
         source = self.settings.watched
         return Checkup(
@@ -493,7 +493,7 @@ class Application:
 
     def copy_trial(self, name: str) -> CopyTrial:
         """Return what copies an object to a target as a segment, and removes it again."""
-        from replicator.services.inspection.copy_trial import LOCKED_FOR, CopyTrial
+        from replicator.services.checkup.copy_trial import LOCKED_FOR, CopyTrial
 
         settings = self.target(name).settings
         retention = None if settings.retention is None else LOCKED_FOR

@@ -29,7 +29,7 @@ from replicator.model.restore_point import Latest
 from replicator.services.drills.driller import Driller, Rehearsal
 from replicator.services.drills.druid_trial import DruidTrial, TrialLimits
 from replicator.services.drills.schedule import DrillSchedule, Scheduled
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.records.drill_record import DrillRecord
 
 if TYPE_CHECKING:
     from replicator.adapters.scratch.druid import Distribution

@@ -8,7 +8,7 @@ from replicator.config import DruidLoginSettings, DruidSettings, Settings, Sourc
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
 from replicator.ports import Area, Clock, DruidCluster, QueryBroker, TellsRelease
-from replicator.services.inspection.canary import Canary, CanaryRules, CanaryTarget
+from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget
 from replicator.services.verification.query_verifier import QueryLimits, QueryVerifier
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from replicator.config import Settings, TargetSettings, WebSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock
 from replicator.services.history.reader import History
-from replicator.services.inspection.life import LifeSigns
-from replicator.services.inspection.poller import Poller, Watched
-from replicator.services.inspection.status import LogStatus, Promises, StatusReader
+from replicator.services.monitoring.life import LifeSigns
+from replicator.services.monitoring.poller import Poller, Watched
+from replicator.services.monitoring.status import LogStatus, Promises, StatusReader
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -10,7 +10,7 @@ from replicator.errors import ConfigError
 from replicator.model.notification import key_of
 from replicator.model.observation import Observer
 from replicator.ports import Caller, Clock
-from replicator.services.inspection.poller import Poller
+from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
 from replicator.services.notifications.sender import Sender, Webhook
 from replicator.services.notifications.watch import PromiseWatch, WatchRules

@@ -11,7 +11,7 @@ from replicator.config import TargetSettings
 from replicator.model.archive import UNPACKED_BYTES_MAX
 from replicator.model.release import Release, release_of
 from replicator.ports import Clock, MetadataWriter, TargetStorage
-from replicator.services.store.druid_release import remembered
+from replicator.services.records.druid_release import remembered
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 

@@ -13,8 +13,8 @@ from replicator.app.metadata import metadata_reader, metadata_writer
 from replicator.app.storages import Storages, source_layout
 from replicator.config import KafkaLogSettings, LocalStorageSettings, Settings, TargetSettings
 from replicator.ports import Clock
-from replicator.services.inspection.finding import Finding
-from replicator.services.inspection.trials import (
+from replicator.services.checkup.finding import Finding
+from replicator.services.checkup.trials import (
     try_log,
     try_new_metadata,
     try_source_metadata,

@@ -11,8 +11,8 @@ from replicator.cli.command import OpenCall, Outcome, next_command
 from replicator.cli.findings import show_findings
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
-from replicator.services.inspection.checkup import Checkup, try_target
-from replicator.services.inspection.finding import Finding
+from replicator.services.checkup.checkup import Checkup, try_target
+from replicator.services.checkup.finding import Finding
 from replicator.services.standby.skew import Skew
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from replicator.cli.console import bad, good, note
-from replicator.services.inspection.finding import Finding
+from replicator.services.checkup.finding import Finding
 
 
 def show_findings(console: Console, findings: Iterable[Finding]) -> None:

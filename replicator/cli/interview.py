@@ -12,7 +12,7 @@ from replicator.cli.findings import show_findings
 from replicator.config import KafkaLogSettings
 from replicator.config.starter import STORAGES, Part, Starter, log_of, login_of, storage_of
 from replicator.errors import ConfigError, ReplicatorError
-from replicator.services.inspection.finding import Finding, failed
+from replicator.services.checkup.finding import Finding, failed
 
 ARCHIVE: Final = "archive"
 SOURCE_PASSWORD: Final = "SOURCE_PASSWORD"  # noqa: S105 - the name of a variable

@@ -25,10 +25,10 @@ from replicator.model.words import (
     size_text,
     whole_time,
 )
-from replicator.services.inspection.canary import kept_canary
-from replicator.services.inspection.life import Life, LifeSign, LifeSigns
-from replicator.services.inspection.status import TargetStatus, look_at_source
-from replicator.services.inspection.trouble import Seen, Trouble, drill_words, kill_words
+from replicator.services.monitoring.canary import kept_canary
+from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
+from replicator.services.monitoring.status import TargetStatus, look_at_source
+from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words
 from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
 from replicator.web.status_report import StatusReport, report_json

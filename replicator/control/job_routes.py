@@ -24,7 +24,7 @@ from replicator.control.views import (
 from replicator.errors import RefusedError
 from replicator.model.access import Principal, Role
 from replicator.model.job import AgreedPlan, Job, JobState
-from replicator.services.inspection.poller import Poller
+from replicator.services.monitoring.poller import Poller
 
 
 class JobRoutes:

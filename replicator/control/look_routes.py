@@ -16,7 +16,7 @@ from replicator.control.views import (
 )
 from replicator.model.access import Role
 from replicator.ports import Clock
-from replicator.services.inspection.poller import Poller
+from replicator.services.monitoring.poller import Poller
 from replicator.web.document import SCHEMA
 from replicator.web.status_json import failure_json, lookout_json, target_json
 

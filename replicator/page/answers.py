@@ -17,7 +17,7 @@ from replicator.page.panorama import Panorama
 from replicator.page.timeline import Neighbours, at_offset, at_time, timeline
 from replicator.services.inspection.chronicle import CutColumns, time_of
 from replicator.services.inspection.happenings import Happening
-from replicator.services.inspection.trouble import Trouble
+from replicator.services.monitoring.trouble import Trouble
 from replicator.web.status_report import StatusReport, report_json
 
 DATASOURCES_MAX: Final = 2_000

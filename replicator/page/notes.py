@@ -11,7 +11,7 @@ from replicator.model.checkpoint import Gap
 from replicator.model.drill import Evidence
 from replicator.model.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.store.windows import Windows, windows

@@ -12,10 +12,10 @@ from replicator.page.notes import NotesReader, StoreNotes
 from replicator.page.trend import TargetSample, Trend
 from replicator.ports import Clock
 from replicator.services.inspection.chronicle import Chronicle
-from replicator.services.inspection.life import LifeSigns
-from replicator.services.inspection.poller import Poller
-from replicator.services.inspection.status import LogStatus, SourceStatus
-from replicator.services.inspection.trouble import Seen
+from replicator.services.monitoring.life import LifeSigns
+from replicator.services.monitoring.poller import Poller
+from replicator.services.monitoring.status import LogStatus, SourceStatus
+from replicator.services.monitoring.trouble import Seen
 from replicator.services.running.pause import pause, unless
 from replicator.services.schedules.states import LineState
 from replicator.web.status_report import StatusReport

@@ -13,8 +13,8 @@ from replicator.page.notes import NotesReader
 from replicator.page.panorama import Panorama, Surroundings
 from replicator.page.routes import PageRoutes
 from replicator.services.inspection.chronicle import Chronicle
-from replicator.services.inspection.poller import Poller
-from replicator.services.inspection.status import look_at_source
+from replicator.services.monitoring.poller import Poller
+from replicator.services.monitoring.status import look_at_source
 from replicator.services.schedules.states import LineState, line_states
 
 

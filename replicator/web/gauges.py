@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from replicator.ports import Clock
-from replicator.services.inspection.poller import Poller, Seen
-from replicator.services.inspection.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO, TargetStatus
+from replicator.services.monitoring.poller import Poller, Seen
+from replicator.services.monitoring.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO, TargetStatus
 
 OTHERS = "(others)"
 

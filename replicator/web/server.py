@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from replicator.ports import Clock
-from replicator.services.inspection.poller import Poller
+from replicator.services.monitoring.poller import Poller
 from replicator.web.document import document
 from replicator.web.gate import GateLimits, guard
 from replicator.web.port import Port

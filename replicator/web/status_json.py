@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from replicator.model.scheduled_run import RunRecord
-from replicator.services.inspection.life import LifeSign, LifeSigns
-from replicator.services.inspection.poller import Failure, Poller
-from replicator.services.inspection.status import LogStatus, SourceStatus, TargetStatus
+from replicator.services.monitoring.life import LifeSign, LifeSigns
+from replicator.services.monitoring.poller import Failure, Poller
+from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
 from replicator.services.schedules.states import LineState
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from replicator.model.canary import CanarySummary
-from replicator.services.inspection.trouble import Seen, Trouble, troubles
+from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
 from replicator.web.status_json import life_json, schedules_json, source_json, status_json

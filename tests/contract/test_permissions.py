@@ -27,7 +27,7 @@ from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import CopySource
-from replicator.services.inspection.copy_trial import CopyTrial, Sample
+from replicator.services.checkup.copy_trial import CopyTrial, Sample
 from tests.contract.storages import MIB, SIZES, Origin, fresh, s3_address
 from tests.servers.stores import S3
 

@@ -30,7 +30,7 @@ from tests.builders import segment
 from tests.servers import fetching
 from tests.servers.fixtures import on_a_desk_only
 from tests.servers.prometheus import Promtool, Scraped
-from tests.unit.services.inspection.test_status import unused
+from tests.unit.services.monitoring.test_status import unused
 from tests.unit.web.test_web import Client, Monitored
 
 pytestmark = pytest.mark.real

@@ -23,9 +23,9 @@ from replicator.page.trend import TargetSample
 from replicator.ports import Freshness
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
-from replicator.services.inspection.life import Life, LifeSign, LifeSigns
-from replicator.services.inspection.poller import Failure, Poller, Seen
-from replicator.services.inspection.status import (
+from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
+from replicator.services.monitoring.poller import Failure, Poller, Seen
+from replicator.services.monitoring.status import (
     LogStatus,
     Pending,
     Promises,

@@ -40,8 +40,8 @@ from replicator.model.plan import Estimate
 from replicator.model.restore_point import Latest, RestorePoint, ToOffset
 from replicator.ports import Clock
 from replicator.services.drills.druid_trial import DruidTrial
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.restore.restorer import Restorer
-from replicator.services.store.drill_record import DrillRecord
 from replicator.services.store.windows import Windows
 from replicator.services.verification.verifier import Level, Verifier
 

@@ -11,8 +11,8 @@ from replicator.model.drill import DrillPoint, next_start
 from replicator.model.observation import Observer, Waiting
 from replicator.ports import Clock
 from replicator.services.drills.driller import Driller
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running.pause import pause, unless
-from replicator.services.store.drill_record import DrillRecord
 
 LOOK_S = 60.0
 """Seconds between two checks whether a drill is due; a check lists one folder."""

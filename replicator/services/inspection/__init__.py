@@ -1,5 +1,5 @@
-"""Answers questions and changes nothing: status, blame, differences, checks, what to undelete.
+"""Answers questions about a log's past and changes nothing: events, blame, differences.
 
-Called by `app` for the verbs that show something. *Blame* names the cuts that changed something,
-and the users that asked for it.
+Called by `app` for the verbs that show something, and by the page. *Blame* names the cuts that
+changed something, and the users that asked for it; an *undeletion* finds what was dropped.
 """

@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from replicator.model.notification import NAMED_MAX, Sighting, Topic
-from replicator.services.inspection.poller import Poller
-from replicator.services.inspection.status import (
+from replicator.services.monitoring.poller import Poller
+from replicator.services.monitoring.status import (
     DRILL,
     KILL_MARGIN,
     LOG_MARGIN,

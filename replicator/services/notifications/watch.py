@@ -18,7 +18,7 @@ from replicator.model.notification import (
 )
 from replicator.model.observation import NotificationsQueued, Observer, Waiting
 from replicator.ports import Clock, Decision, Journal, QueueLength
-from replicator.services.inspection.poller import Poller
+from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.sightings import sightings
 from replicator.services.running.pause import pause
 

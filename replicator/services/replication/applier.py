@@ -60,12 +60,12 @@ from replicator.model.retry import RetryPolicy
 from replicator.model.row import RowKey
 from replicator.ports import Span
 from replicator.services.history.cuts import CutReader, CutSpan
+from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
+from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
 from replicator.services.running.loop import repeat
-from replicator.services.store.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
-from replicator.services.store.missing_wait import Awaited, MissingWait
 from replicator.services.target.copier import Copier, Trust, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.reconciler import (

@@ -11,7 +11,7 @@ from replicator.model.event import ClosedCut
 from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
 from replicator.model.restore_point import Latest
 from replicator.ports import Clock, Pulses
-from replicator.services.store.missing_wait import Awaited
+from replicator.services.records.missing_wait import Awaited
 from replicator.services.target.target import Target
 
 LOOK_S = 0.5

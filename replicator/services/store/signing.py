@@ -11,7 +11,7 @@ from replicator.model.intent import EXPIRY
 from replicator.model.observation import Observer, Progress
 from replicator.model.proof import PROOFS
 from replicator.ports import LIST_BYTES_MAX, SignableArea
-from replicator.services.store import applier_record, druid_release
+from replicator.services.records import applier_record, druid_release
 
 STATE = "state"
 """Folder of an archive's checkpoints."""

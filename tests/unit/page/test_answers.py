@@ -20,8 +20,8 @@ from replicator.page.answers import (
 from replicator.page.outlook import OutlookLevel, outlook
 from replicator.page.trend import SAMPLES_MAX, SHOWN_MAX, TargetSample, Trend
 from replicator.services.inspection.happenings import happenings
-from replicator.services.inspection.poller import Failure
-from replicator.services.inspection.trouble import troubles
+from replicator.services.monitoring.poller import Failure
+from replicator.services.monitoring.trouble import troubles
 from replicator.web.status_report import report_json
 from tests.page.made_up import MadeUp, broken, made_up
 from tests.page.made_up_log import HOSTILE, NOW

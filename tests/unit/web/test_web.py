@@ -22,8 +22,8 @@ from replicator.model.load_spec import Location
 from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
 from replicator.model.proof import proof_json
 from replicator.ports import CopySource, Receipt
-from replicator.services.inspection.poller import Poller, Watched
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.monitoring.poller import Poller, Watched
+from replicator.services.records.drill_record import DrillRecord
 from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
@@ -31,7 +31,7 @@ from replicator.web.server import Telling, WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.services.drills.test_drills import made
-from tests.unit.services.inspection.test_status import PROMISES, surveyed, unused
+from tests.unit.services.monitoring.test_status import PROMISES, surveyed, unused
 from tests.unit.services.verification.test_proof import PROOF
 
 Labels = Mapping[str, str]

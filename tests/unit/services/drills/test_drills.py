@@ -47,10 +47,10 @@ from replicator.model.observation import DrillEnded, Observation, Observer, Wait
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
 from replicator.services.drills.schedule import DrillSchedule, Scheduled
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.pause import unless
 from replicator.services.store.archived_log import ArchivedLog
-from replicator.services.store.drill_record import DrillRecord
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.copier import Backup
@@ -434,7 +434,7 @@ async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
 
 
 async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("replicator.services.store.drill_record.KEPT_MAX", 2)
+    monkeypatch.setattr("replicator.services.records.drill_record.KEPT_MAX", 2)
     drilling = await filled()
     begun = []
     for _ in range(3):

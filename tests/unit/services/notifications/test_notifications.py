@@ -25,17 +25,17 @@ from replicator.model.checkpoint import Gap
 from replicator.model.observation import NotificationSent, NotificationsQueued, Observation, Waiting
 from replicator.model.retry import RetryPolicy
 from replicator.ports import DeliveryState
-from replicator.services.inspection.life import life_signs
-from replicator.services.inspection.poller import Poller, Watched
+from replicator.services.monitoring.life import life_signs
+from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
 from replicator.services.notifications.sender import Sender, Webhook
 from replicator.services.notifications.watch import PromiseWatch, WatchRules
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.records.drill_record import DrillRecord
 from tests.builders import segment
 from tests.servers.fake_http import Fake, serving
 from tests.unit.pipeline import SOURCE, Pipeline
 from tests.unit.services.drills.test_drills import made
-from tests.unit.services.inspection.test_status import PROMISES, surveyed
+from tests.unit.services.monitoring.test_status import PROMISES, surveyed
 from tests.unit.web.test_web import Away
 
 SECRET = "a secret of enough bytes"

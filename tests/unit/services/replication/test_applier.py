@@ -27,10 +27,10 @@ from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
+from replicator.services.records.applier_record import NAME as NAME_OF_HELM
+from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.replication.applier import Applier
-from replicator.services.store.applier_record import NAME as NAME_OF_HELM
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
-from replicator.services.store.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.store.store import Store
 from replicator.services.target.copier import Backup
 from replicator.services.verification.verifier import Level

@@ -18,10 +18,10 @@ from replicator.adapters.memory.metadata import (
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.model.row import Segment
 from replicator.ports import Chunk
-from replicator.services.inspection.status import StatusReader
+from replicator.services.monitoring.status import StatusReader
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
-from tests.unit.services.inspection.test_status import look, surveyed
+from tests.unit.services.monitoring.test_status import look, surveyed
 
 SIZES = (110, 330)
 """Segments of the source; offsets and sizes have three digits in both."""

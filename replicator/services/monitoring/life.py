@@ -8,7 +8,7 @@ from enum import Enum
 from replicator.errors import ReplicatorError
 from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
 from replicator.ports import Clock, Pulses
-from replicator.services.inspection.status import LogStatus, TargetStatus
+from replicator.services.monitoring.status import LogStatus, TargetStatus
 
 
 class Life(Enum):

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock, MetadataWriter
-from replicator.services.inspection.life import LifeSigns
-from replicator.services.inspection.status import LogStatus, Promises, StatusReader, TargetStatus
+from replicator.services.monitoring.life import LifeSigns
+from replicator.services.monitoring.status import LogStatus, Promises, StatusReader, TargetStatus
 from replicator.services.running.pause import pause
 
 

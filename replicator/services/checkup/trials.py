@@ -26,8 +26,8 @@ from replicator.ports import (
     TellsEffective,
     TriesReading,
 )
-from replicator.services.inspection.copy_trial import Sample
-from replicator.services.inspection.finding import Finding, failed
+from replicator.services.checkup.copy_trial import Sample
+from replicator.services.checkup.finding import Finding, failed
 
 REPLICA_BEHIND_MAX_S = 60.0
 """Seconds behind the primary above which the default `rpo` cannot be kept."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from replicator.model.row import REPLICATED, TABLES, Kind, key_of
 from replicator.ports import Chunk, SourceReader
-from replicator.services.inspection.finding import Finding
+from replicator.services.checkup.finding import Finding
 
 NAMED_MAX = 5
 """Rows that a finding names."""

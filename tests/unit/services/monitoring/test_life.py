@@ -11,12 +11,12 @@ from replicator.cli.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
 from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
-from replicator.services.inspection.life import Life
-from replicator.services.inspection.trouble import Seen, Trouble, troubles
+from replicator.services.monitoring.life import Life
+from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running.heart import BEAT_S, Heart
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
-from tests.unit.services.inspection.test_status import look, seen_of, surveyed
+from tests.unit.services.monitoring.test_status import look, seen_of, surveyed
 
 POLLED = Polled(scanned_rows=1, fingerprinted_rows=0, full=False, poll_s=0.1)
 

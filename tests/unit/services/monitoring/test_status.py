@@ -14,16 +14,16 @@ from replicator.model.proof import proof_json
 from replicator.model.rates import Rates
 from replicator.model.row import Segment
 from replicator.services.history.reader import History
-from replicator.services.inspection.life import life_signs
-from replicator.services.inspection.status import (
+from replicator.services.monitoring.life import life_signs
+from replicator.services.monitoring.status import (
     LogStatus,
     Promises,
     SourceStatus,
     StatusReader,
     TargetStatus,
 )
-from replicator.services.inspection.trouble import Seen, troubles
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.monitoring.trouble import Seen, troubles
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.target.rates import RateBook
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline

@@ -2,7 +2,7 @@
 
 from replicator.errors import ReplicatorError
 from replicator.ports import NewChangeStream
-from replicator.services.inspection.finding import Finding, failed
+from replicator.services.checkup.finding import Finding, failed
 
 WHAT = "source change stream"
 

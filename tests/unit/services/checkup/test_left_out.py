@@ -4,8 +4,8 @@ import pytest
 
 from replicator.adapters.memory.metadata import ALL_COLUMNS
 from replicator.model.row import Kind, Row
-from replicator.services.inspection.finding import Finding
-from replicator.services.inspection.left_out import NAMED_MAX, left_out, optional_rows
+from replicator.services.checkup.finding import Finding
+from replicator.services.checkup.left_out import NAMED_MAX, left_out, optional_rows
 from tests.builders import segment, segment_schema, table_definition
 from tests.unit.pipeline import Pipeline
 

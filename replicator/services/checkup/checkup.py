@@ -13,18 +13,18 @@ from replicator.ports import (
     NewChangeStream,
     SourceReader,
 )
-from replicator.services.history.reader import History
-from replicator.services.inspection.copy_trial import CopyTrial, Sample
-from replicator.services.inspection.finding import Finding, failed
-from replicator.services.inspection.left_out import OptionalRows, left_out, optional_rows
-from replicator.services.inspection.stream_trial import try_stream
-from replicator.services.inspection.trials import (
+from replicator.services.checkup.copy_trial import CopyTrial, Sample
+from replicator.services.checkup.finding import Finding, failed
+from replicator.services.checkup.left_out import OptionalRows, left_out, optional_rows
+from replicator.services.checkup.stream_trial import try_stream
+from replicator.services.checkup.trials import (
     effective,
     try_log,
     try_source_metadata,
     try_source_storage,
     try_target_storage,
 )
+from replicator.services.history.reader import History
 
 
 class Checkup:

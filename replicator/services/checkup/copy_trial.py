@@ -27,7 +27,7 @@ from replicator.ports import (
     StoredObject,
     TargetStorage,
 )
-from replicator.services.inspection.finding import Finding, failed
+from replicator.services.checkup.finding import Finding, failed
 
 FOLDER = "druid-replicator-check"
 """Folder of what is copied. What a killed check leaves there is an orphan to `expire`."""

@@ -10,7 +10,7 @@ from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import ConfigError, RefusedError, ReplicatorError
 from replicator.model.load_spec import Location
 from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, StoredObject
-from replicator.services.inspection.copy_trial import (
+from replicator.services.checkup.copy_trial import (
     FOLDER,
     LOCKED_FOR,
     SAMPLE_BYTES_MAX,

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from replicator.errors import ReplicatorError
 from replicator.model.words import age_text, duration_text, moment
-from replicator.services.inspection.life import Life, LifeSign, LifeSigns
-from replicator.services.inspection.status import (
+from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
+from replicator.services.monitoring.status import (
     DRILL,
     KILL_MARGIN,
     LOG_MARGIN,

@@ -15,7 +15,7 @@ from replicator.model.restore_point import Latest
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
-from replicator.services.store.drill_record import DrillRecord
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.target.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
