@@ -33,9 +33,9 @@ from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.app import pipeline as wiring
-from replicator.app.histories import Tools
-from replicator.app.pipeline import Following
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import Tools
+from replicator.app.wiring.pipeline import Following
 from replicator.config import WatchSettings
 from replicator.model.event import CutClosed, Offset
 from replicator.model.observation import Observation, Polled, StreamEnded, StreamTold, Waiting

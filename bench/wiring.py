@@ -7,10 +7,10 @@ from random import Random
 from bench.stage import TARGET_ROOT
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app.histories import HistorySource, Tools
-from replicator.app.pipeline import Pipeline, mapping
-from replicator.app.retention import Retention
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring.histories import HistorySource, Tools
+from replicator.app.wiring.pipeline import Pipeline, mapping
+from replicator.app.wiring.retention import Retention
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings, PostgresqlSettings, TargetSettings
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.ports import Bases, EventLog, MetadataWriter, TargetStorage, Workers

@@ -1,6 +1,6 @@
 """`replicator`, and `python -m replicator`: signals first, then all the rest."""
 
-from replicator.cli.signals import leave_early
+from replicator.cli.terminal.signals import leave_early
 
 
 def main() -> None:

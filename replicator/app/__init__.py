@@ -1,6 +1,6 @@
 """Composition root: the only room that knows both services and adapters."""
 
 from replicator.app.application import Application
-from replicator.app.target import RealTarget
+from replicator.app.wiring.target import RealTarget
 
 __all__ = ["Application", "RealTarget"]

@@ -15,14 +15,14 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.app.druids import canary
 from replicator.app.hearts import Hearts
-from replicator.app.histories import HistorySource, Tools, history_of
 from replicator.app.logs import event_log, is_same_log, log_heir
-from replicator.app.metadata import change_stream, metadata_reader, target_metadata
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.pipeline import Following
 from replicator.app.signing import signatures
-from replicator.app.storages import Storages, layout, require_apart, source_layout
-from replicator.app.target import RealTarget, store_of, store_points, written_for
+from replicator.app.wiring.histories import HistorySource, Tools, history_of
+from replicator.app.wiring.metadata import change_stream, metadata_reader, target_metadata
+from replicator.app.wiring.pipeline import Following
+from replicator.app.wiring.storages import Storages, layout, require_apart, source_layout
+from replicator.app.wiring.target import RealTarget, store_of, store_points, written_for
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
     from replicator.adapters.transfer.source_storages import SourceStorages
     from replicator.app.logs import Log
-    from replicator.app.metadata import RealSource
     from replicator.app.monitoring import Lookout
     from replicator.app.notifications import Notifying
-    from replicator.app.pipeline import Allowed, Pipeline
-    from replicator.app.retention import Retention
-    from replicator.app.stores import OpenStore
-    from replicator.app.target import ConfiguredTarget
+    from replicator.app.wiring.metadata import RealSource
+    from replicator.app.wiring.pipeline import Allowed, Pipeline
+    from replicator.app.wiring.retention import Retention
+    from replicator.app.wiring.stores import OpenStore
+    from replicator.app.wiring.target import ConfiguredTarget
     from replicator.config import PromotionSettings, Settings
     from replicator.model.checkpoint import Checkpoint
     from replicator.model.cluster_config import Wishes
@@ -162,7 +162,7 @@ class Application:
 
     def watcher(self, *, trust_versions: bool = False) -> Watcher:
         """Return the watcher of the source; `trust_versions` as in `pipeline.watcher`."""
-        from replicator.app.pipeline import watcher
+        from replicator.app.wiring.pipeline import watcher
 
         return watcher(
             self.settings.watch,
@@ -237,7 +237,7 @@ class Application:
 
     async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
         """Open the history in a target's store; source and log are not read."""
-        from replicator.app.stores import open_store
+        from replicator.app.wiring.stores import open_store
 
         observer = self.monitoring.observer()
         return await open_store(
@@ -250,14 +250,14 @@ class Application:
 
     async def holds(self, name: str) -> Holds:
         """Return the holds of a target's store; source, log and the target's rows are not read."""
-        from replicator.app.retention import holds
+        from replicator.app.wiring.retention import holds
 
         store = await self.store(name)
         return holds(store.archive, store.history_source, store.target, self.tools)
 
     async def retention(self, name: str) -> Retention:
         """Return the retention services of a target's store; source and log are not read."""
-        from replicator.app.retention import Retention
+        from replicator.app.wiring.retention import Retention
 
         store = await self.store(name)
         pipeline = await self.pipeline_from(store, store.target)
@@ -298,7 +298,7 @@ class Application:
 
     async def pipeline(self, name: str) -> Pipeline:
         """Return the services of one target, fed from the log."""
-        from replicator.app.pipeline import Pipeline, mapping
+        from replicator.app.wiring.pipeline import Pipeline, mapping
 
         log, target = self._spliced([name]), self.target(name)
         history_source = HistorySource(
@@ -315,7 +315,7 @@ class Application:
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None
     ) -> Pipeline:
         """Return the services of a target, fed from a store; `elsewhere` as for `mapping`."""
-        from replicator.app.pipeline import Pipeline, mapping
+        from replicator.app.wiring.pipeline import Pipeline, mapping
 
         rule = await mapping(store.history_source, target, elsewhere=elsewhere)
         own = store.store if target is store.target else None
@@ -367,7 +367,7 @@ class Application:
         Raises:
             ConfigError: the configuration does not say where the target's Druid is.
         """
-        from replicator.app.pipeline import load_rules
+        from replicator.app.wiring.pipeline import load_rules
         from replicator.model.older_druid import OlderDruid
         from replicator.services.standby.promoter import Promoter, Takeover
 
@@ -459,7 +459,7 @@ class Application:
 
     async def drain(self, name: str) -> Drain:
         """Return what brings a target to the source's last commit, with nothing left behind."""
-        from replicator.app.pipeline import Allowed
+        from replicator.app.wiring.pipeline import Allowed
         from replicator.services.standby.drain import Drain, OwnServices
 
         async def watcher() -> Watcher:

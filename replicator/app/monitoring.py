@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator import __version__
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import Settings, TargetSettings, WebSettings
 from replicator.model.observation import Observer
 from replicator.ports import Clock

@@ -13,17 +13,17 @@ from rich.console import Console
 
 from replicator import __version__, config
 from replicator.adapters.machine.clock import SystemClock
-from replicator.cli import signals
-from replicator.cli.console import ask, paper, say
-from replicator.cli.job_channel import job_channel
-from replicator.cli.typed import parse_overrides
+from replicator.cli.terminal import signals
+from replicator.cli.terminal.console import ask, paper, say
+from replicator.cli.terminal.job_channel import job_channel
+from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import RefusedError, ReplicatorError, worst
 from replicator.web.document import document
 
 if TYPE_CHECKING:
     from replicator.app import Application
-    from replicator.cli.screen import Screen
+    from replicator.cli.terminal.screen import Screen
 
 _Result = TypeVar("_Result")
 DEFAULT_CONFIG = Path("replicator.yaml")
@@ -80,8 +80,8 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
     # What only work on an application needs: `config` answers in half the time without.
     from replicator.app import Application  # noqa: PLC0415
-    from replicator.cli.loop import in_loop  # noqa: PLC0415
-    from replicator.cli.screen import Screen  # noqa: PLC0415
+    from replicator.cli.terminal.loop import in_loop  # noqa: PLC0415
+    from replicator.cli.terminal.screen import Screen  # noqa: PLC0415
 
     async def within() -> Outcome:
         with Screen(quiet=call.as_json) as screen:

@@ -55,137 +55,137 @@ VERBS: Final = {
     ),
     "init": Verb(
         SET_UP,
-        "init:init",
+        "set_up.init:init",
         "Write a first configuration: five questions, each answer tried at once.",
     ),
     "check": Verb(
         SET_UP,
-        "check:check",
+        "set_up.check:check",
         "Read the source, the log and an object of each kind; copy an object to each target.",
     ),
     "target": Verb(
         SET_UP,
-        "target:app",
+        "set_up.target:app",
         "Prepare a target.",
     ),
     "config": Verb(
         SET_UP,
-        "config:app",
+        "set_up.config:app",
         "Look at the configuration without doing anything.",
     ),
     "stream": Verb(
         SET_UP,
-        "stream:app",
+        "set_up.stream:app",
         "Make or drop the source's change stream.",
     ),
     "run": Verb(
         FOLLOW,
-        "run:run",
+        "follow.run:run",
         "Watch the source and keep every target up with it, in one process.",
     ),
     "watch": Verb(
         FOLLOW,
-        "run:watch",
+        "follow.run:watch",
         "Publish the source's changes to the log.",
     ),
     "apply": Verb(
         FOLLOW,
-        "run:apply",
+        "follow.run:apply",
         "Keep one target up with the log.",
     ),
     "serve": Verb(
         FOLLOW,
-        "serve:serve",
+        "follow.serve:serve",
         "Offer the verbs over HTTP: what `web.control` configures; who may is said by tokens.",
     ),
     "token": Verb(
         SET_UP,
-        "token:app",
+        "set_up.token:app",
         "Say who may use the control API.",
     ),
     "status": Verb(
         LOOK,
-        "status:status",
+        "look.status:status",
         "Say what is running, what is promised and kept, back to when, what waits, what is wrong.",
     ),
     "points": Verb(
         LOOK,
-        "naming:app",
+        "look.naming:app",
         "What can be restored, and cuts by a name.",
     ),
     "log": Verb(
         LOOK,
-        "log_move:app",
+        "look.log_move:app",
         "List the events of the log, or move it to another store.",
     ),
     "notifications": Verb(
         LOOK,
-        "notifications:app",
+        "look.notifications:app",
         "See and repeat what webhooks are told.",
     ),
     "blame": Verb(
         LOOK,
-        "blame:blame",
+        "look.blame:blame",
         "Show the events that changed a segment or a datasource, the newest last.",
     ),
     "diff": Verb(
         LOOK,
-        "diff:diff",
+        "look.diff:diff",
         "Show which rows differ between two cuts.",
     ),
     "restore": Verb(
         GO_BACK,
-        "restore_plan:app",
+        "go_back.restore_plan:app",
         "Bring a target to an earlier cut.",
     ),
     "rollback": Verb(
         GO_BACK,
-        "rollback:rollback",
+        "go_back.rollback:rollback",
         "Bring one datasource of a target back to what it was; the target is then paused.",
     ),
     "undelete": Verb(
         GO_BACK,
-        "undelete:undelete",
+        "go_back.undelete:undelete",
         "Bring a datasource back as it was in the last cut in which it had used segments.",
     ),
     "promote": Verb(
         TAKE_OVER,
-        "promote:promote",
+        "follow.promote:promote",
         "Make a target the primary, with nothing lost: its source was brought to rest before.",
     ),
     "failover": Verb(
         TAKE_OVER,
-        "promote:failover",
+        "follow.promote:failover",
         "Make a target the primary as it is: its source is gone, and must not come back by itself.",
     ),
     "verify": Verb(
         PROVE,
-        "verify:verify",
+        "prove.verify:verify",
         "Compare a target's rows, objects and bytes with the log, or its answers with the source.",
     ),
     "repair": Verb(
         PROVE,
-        "repair:repair",
+        "prove.repair:repair",
         "Find what is wrong with a target and copy it again, one interval after the other.",
     ),
     "drill": Verb(
         PROVE,
-        "drill:app",
+        "prove.drill:app",
         "Prove that a target's store alone is enough, or list the proofs.",
     ),
     "expire": Verb(
         CLEAN_UP,
-        "expire:expire",
+        "clean_up.expire:expire",
         "Delete bytes and history that no point in the retention, no hold and no restore needs.",
     ),
     "lock": Verb(
         CLEAN_UP,
-        "lock:lock",
+        "clean_up.lock:lock",
         "Lock all that the retention, holds and the target's rows need: the retention from now.",
     ),
     "hold": Verb(
         CLEAN_UP,
-        "hold:app",
+        "clean_up.hold:app",
         "Keep cuts from expiring.",
     ),
 }
@@ -284,7 +284,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
     ] = False,
 ) -> None:
-    from replicator.cli.log_lines import configure_logging  # noqa: PLC0415 - `--help` does without
+    from replicator.cli.terminal.log_lines import configure_logging  # noqa: PLC0415 - `--help` does without
 
     configure_logging(log_level.name, os.environ, as_json=log_format is LogFormat.JSON)
 

@@ -11,9 +11,9 @@ import typer
 from pydantic import ValidationError
 
 from replicator.cli.command import Call, agree, attempt
-from replicator.cli.console import paper
-from replicator.cli.screen import Screen
 from replicator.cli.service_client import ServiceClient
+from replicator.cli.terminal.console import paper
+from replicator.cli.terminal.screen import Screen
 from replicator.control.verbs import (
     AnyJob,
     AnyPlan,

@@ -1,7 +1,7 @@
 """Settings: what can be set and why it defaults as it does, and where each value came from."""
 
 from replicator.config.checks import RESTORE_VERBS, undecided
-from replicator.config.clusters import (
+from replicator.config.clusters.clusters import (
     ChangeStreamSettings,
     HistorySettings,
     LoadRulesSettings,
@@ -13,33 +13,14 @@ from replicator.config.clusters import (
     SourceSettings,
     TargetSettings,
 )
-from replicator.config.drills import DrillSettings, ScratchDruidSettings, TargetDrillSettings
-from replicator.config.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
-from replicator.config.loading import (
-    ENVIRONMENT_PREFIX,
-    Explained,
-    Origin,
-    explain,
-    load,
+from replicator.config.clusters.drills import (
+    DrillSettings,
+    ScratchDruidSettings,
+    TargetDrillSettings,
 )
-from replicator.config.logs import (
-    KafkaLogSettings,
-    KafkaSaslSettings,
-    KafkaTlsSettings,
-    LogSettings,
-    SqliteLogSettings,
-)
-from replicator.config.notifications import (
-    AddressSettings,
-    DeadMansSwitchSettings,
-    NotificationsSettings,
-    WebhookSettings,
-)
-from replicator.config.prices import PricesSettings
-from replicator.config.retries import RetrySettings
-from replicator.config.settings import QueriesSettings, Settings, WatchSettings
-from replicator.config.signing import SigningSettings
-from replicator.config.storages import (
+from replicator.config.clusters.druid import DruidLoginSettings, DruidSettings, SourceDruidSettings
+from replicator.config.clusters.signing import SigningSettings
+from replicator.config.clusters.storages import (
     AzureStorageSettings,
     DeepStorageSettings,
     GoogleStorageSettings,
@@ -51,9 +32,32 @@ from replicator.config.storages import (
     TransferSettings,
     overlap,
 )
+from replicator.config.file.loading import (
+    ENVIRONMENT_PREFIX,
+    Explained,
+    Origin,
+    explain,
+    load,
+)
+from replicator.config.file.yaml_file import scalar
+from replicator.config.logs import (
+    KafkaLogSettings,
+    KafkaSaslSettings,
+    KafkaTlsSettings,
+    LogSettings,
+    SqliteLogSettings,
+)
+from replicator.config.operations.notifications import (
+    AddressSettings,
+    DeadMansSwitchSettings,
+    NotificationsSettings,
+    WebhookSettings,
+)
+from replicator.config.operations.prices import PricesSettings
+from replicator.config.operations.web import WebSettings
+from replicator.config.retries import RetrySettings
+from replicator.config.settings import QueriesSettings, Settings, WatchSettings
 from replicator.config.values import size
-from replicator.config.web import WebSettings
-from replicator.config.yaml_file import scalar
 
 __all__ = [
     "ENVIRONMENT_PREFIX",

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 
-from replicator.config.clusters import SourceSettings, TargetSettings
-from replicator.config.logs import KafkaLogSettings, LogSettings
-from replicator.config.schedules import ScheduleSettings
-from replicator.config.storages import (
+from replicator.config.clusters.clusters import SourceSettings, TargetSettings
+from replicator.config.clusters.storages import (
     DeepStorageSettings,
     RemoteStorage,
     S3StorageSettings,
     overlap,
 )
+from replicator.config.logs import KafkaLogSettings, LogSettings
+from replicator.config.operations.schedules import ScheduleSettings
 
 LATE = 1.1
 """Share of its interval after which a drill begins at the latest (services/drills/schedule.py)."""

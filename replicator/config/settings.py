@@ -10,7 +10,6 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from replicator.config.canary import CanarySettings
 from replicator.config.checks import (
     alone,
     collisions,
@@ -22,23 +21,24 @@ from replicator.config.checks import (
     unkept,
     unschedulable_all,
 )
-from replicator.config.clusters import SourceSettings, Targets
-from replicator.config.drills import DrillSettings
-from replicator.config.logs import LogSettings
-from replicator.config.notifications import NotificationsSettings
-from replicator.config.prices import PricesSettings
-from replicator.config.retries import RetrySettings
-from replicator.config.schedules import SchedulesSettings
-from replicator.config.storages import (
+from replicator.config.clusters.clusters import SourceSettings, Targets
+from replicator.config.clusters.drills import DrillSettings
+from replicator.config.clusters.storages import (
     TransferSettings,
 )
+from replicator.config.logs import LogSettings
+from replicator.config.operations.canary import CanarySettings
+from replicator.config.operations.notifications import NotificationsSettings
+from replicator.config.operations.prices import PricesSettings
+from replicator.config.operations.schedules import SchedulesSettings
+from replicator.config.operations.web import WebSettings
+from replicator.config.retries import RetrySettings
 from replicator.config.values import (
     Duration,
     Positive,
     Section,
     Size,
 )
-from replicator.config.web import WebSettings
 from replicator.errors import ConfigError
 
 _STORE_HINT = "without a source only `restore --from STORE` and `points --from STORE` can be done"

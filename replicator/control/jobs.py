@@ -11,7 +11,7 @@ import structlog
 
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.adapters.sqlite.jobs import JobStore
-from replicator.config.control import ControlJobsSettings
+from replicator.config.operations.control import ControlJobsSettings
 from replicator.control.job_locks import JobLocks
 from replicator.control.launch import (
     NO_DOCUMENT,

@@ -12,8 +12,8 @@ from typing import Any, assert_never
 from replicator.adapters.machine.process import host
 from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.app import Application
-from replicator.app.schedules import scheduled_lines
-from replicator.config.schedules import (
+from replicator.app.verbs.schedules import scheduled_lines
+from replicator.config.operations.schedules import (
     DrillScheduleSettings,
     ExpireScheduleSettings,
     LockScheduleSettings,

@@ -18,23 +18,23 @@ from replicator.adapters.sqlite.jobs import JobStore
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app import Application
 from replicator.app.monitoring import Lookout
-from replicator.app.schedules import scheduled_lines
+from replicator.app.verbs.schedules import scheduled_lines
 from replicator.config import Settings
-from replicator.config.control import ControlSettings
-from replicator.control.article_routes import ArticleRoutes
-from replicator.control.audit import FILE as AUDIT_FILE
-from replicator.control.audit import AuditLog
-from replicator.control.door import Door
-from replicator.control.job_routes import JobRoutes
+from replicator.config.operations.control import ControlSettings
+from replicator.control.access.audit import FILE as AUDIT_FILE
+from replicator.control.access.audit import AuditLog
+from replicator.control.access.door import Door
+from replicator.control.access.tls import Certificates
+from replicator.control.access.tokens import Doorkeeper, Logins
+from replicator.control.endpoints.article import ArticleRoutes
+from replicator.control.endpoints.jobs import JobRoutes
+from replicator.control.endpoints.looks import LookRoutes
+from replicator.control.endpoints.schedules import ScheduleRoutes
 from replicator.control.jobs import Jobs
 from replicator.control.launch import Program
-from replicator.control.look_routes import LookRoutes
 from replicator.control.openapi import openapi
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
-from replicator.control.schedule_routes import ScheduleRoutes
-from replicator.control.tls import Certificates
-from replicator.control.tokens import Doorkeeper, Logins
 from replicator.errors import ConfigError
 from replicator.model.access import Role
 from replicator.web.gate import GateLimits

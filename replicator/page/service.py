@@ -6,8 +6,8 @@ from datetime import timedelta
 from functools import partial
 
 from replicator.app import Application
-from replicator.app.schedules import scheduled_lines
-from replicator.app.target import store_of
+from replicator.app.verbs.schedules import scheduled_lines
+from replicator.app.wiring.target import store_of
 from replicator.control.routes import Route
 from replicator.page.notes import NotesReader
 from replicator.page.panorama import Panorama, Surroundings

@@ -16,7 +16,7 @@ import yaml
 from replicator import config
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app.storages import layout, source_layout
+from replicator.app.wiring.storages import layout, source_layout
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.event import Offset, Record
 from replicator.model.load_rules import LoadRules

@@ -16,9 +16,9 @@ from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.slot import StreamOptions
-from replicator.app import pipeline as wiring
-from replicator.app.histories import Tools
-from replicator.app.pipeline import Following
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import Tools
+from replicator.app.wiring.pipeline import Following
 from replicator.errors import ConfigError, TransientError
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint

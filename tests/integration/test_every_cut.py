@@ -12,8 +12,8 @@ import yaml
 
 from replicator import config
 from replicator.app import Application
-from replicator.app.pipeline import Allowed
-from replicator.app.restoring import Place
+from replicator.app.verbs.restoring import Place
+from replicator.app.wiring.pipeline import Allowed
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.restore_point import RestorePoint, ToOffset, ToTime

@@ -21,8 +21,8 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.postgresql import lineage
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.app import pipeline as wiring
-from replicator.app.histories import Tools
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import Tools
 from replicator.model.event import Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint
 from replicator.model.observation import Observation, Polled, ScanBegun, VersionsMissed, Why

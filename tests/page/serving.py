@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import ValidationError
 
-from replicator.control.door import HEADERS
+from replicator.control.access.door import HEADERS
 from replicator.control.problems import Problem, invalid, problem_of
 from replicator.control.routes import ApiCall, Route
 from replicator.errors import ReplicatorError

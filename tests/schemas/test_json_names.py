@@ -10,7 +10,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "replicator"
 LISTED = Path(__file__).parent / "json_names.txt"
-WRITERS = (*PACKAGE.glob("cli/*.py"), *PACKAGE.glob("web/*.py"), PACKAGE / "model" / "drill.py")
+WRITERS = (*PACKAGE.glob("cli/**/*.py"), *PACKAGE.glob("web/*.py"), PACKAGE / "model" / "drill.py")
 
 
 def test_each_field_is_listed_and_each_listed_one_is_there():
@@ -20,8 +20,8 @@ def test_each_field_is_listed_and_each_listed_one_is_there():
 
 def test_what_a_verb_returns_is_found():
     """Else the test above would look at nothing."""
-    assert {"objects_copied", "waits_until", "steps"} <= set(names(PACKAGE / "cli" / "run.py"))
-    assert {"objects_left", "bytes_read"} <= set(names(PACKAGE / "cli" / "verify.py"))
+    assert {"objects_copied", "waits_until", "steps"} <= set(names(PACKAGE / "cli/follow/run.py"))
+    assert {"objects_left", "bytes_read"} <= set(names(PACKAGE / "cli/prove/verify.py"))
 
 
 def names(path: Path) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app.pipeline import Allowed, Pipeline
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring.pipeline import Allowed, Pipeline
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.services.replication.applier import Applier

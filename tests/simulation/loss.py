@@ -8,10 +8,10 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app.pipeline import Pipeline
-from replicator.app.retention import keep_for
-from replicator.app.stores import open_store
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring.pipeline import Pipeline
+from replicator.app.wiring.retention import keep_for
+from replicator.app.wiring.stores import open_store
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.errors import GapError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut, Offset

@@ -15,13 +15,13 @@ from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app.histories import HistorySource, Tools, history_of
-from replicator.app.pipeline import Allowed, Following, Pipeline, watcher
-from replicator.app.retention import Retention, holds
-from replicator.app.stores import OpenStore, open_store
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring.histories import HistorySource, Tools, history_of
+from replicator.app.wiring.pipeline import Allowed, Following, Pipeline, watcher
+from replicator.app.wiring.retention import Retention, holds
+from replicator.app.wiring.stores import OpenStore, open_store
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import RetrySettings
-from replicator.config.clusters import ExpirySettings
+from replicator.config.clusters.clusters import ExpirySettings
 from replicator.errors import (
     CorruptionError,
     FencedError,

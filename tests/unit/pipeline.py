@@ -9,13 +9,13 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.app import pipeline as wiring
-from replicator.app.histories import HistorySource, Tools, history_of
-from replicator.app.pipeline import Allowed
-from replicator.app.retention import Retention, holds
-from replicator.app.target import ConfiguredTarget
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import HistorySource, Tools, history_of
+from replicator.app.wiring.pipeline import Allowed
+from replicator.app.wiring.retention import Retention, holds
+from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import RetrySettings
-from replicator.config.clusters import ExpirySettings
+from replicator.config.clusters.clusters import ExpirySettings
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.locations import TargetLocator
 from replicator.model.observation import CutApplied, GapOpened, Observation

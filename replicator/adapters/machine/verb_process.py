@@ -1,7 +1,7 @@
 """A verb of this program in a process of its own, which ends with this one.
 
 The child reads its standard input until it ends, which is when this process ends, however that
-happens (`cli/job_channel.py`). Over one more pipe it tells its progress and hands over its
+happens (`cli/terminal/job_channel.py`). Over one more pipe it tells its progress and hands over its
 document, a JSON line each; its standard output and error are kept as a terminal would have shown
 them.
 """

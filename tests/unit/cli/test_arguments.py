@@ -12,11 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from replicator.cli.diff import _point
+from replicator.cli.look.diff import _point
 from replicator.cli.main import app
-from replicator.cli.signals import terminated_code
-from replicator.cli.typed import LIST_MAX, OFFSET_MAX, parse_interval, parse_offset, parse_time
-from replicator.cli.verify import bytes_of, share_of
+from replicator.cli.prove.verify import bytes_of, share_of
+from replicator.cli.terminal.signals import terminated_code
+from replicator.cli.terminal.typed import (
+    LIST_MAX,
+    OFFSET_MAX,
+    parse_interval,
+    parse_offset,
+    parse_time,
+)
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset

@@ -24,9 +24,9 @@ from rich.text import Text
 import replicator.cli
 from replicator.adapters.memory.area import MemoryArea
 from replicator.cli.command import Call, Outcome, finish
-from replicator.cli.console import Paper
-from replicator.cli.log_lines import configure_logging
-from replicator.cli.screen import Screen
+from replicator.cli.terminal.console import Paper
+from replicator.cli.terminal.log_lines import configure_logging
+from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.locations import HashSet
 from replicator.model.observation import Waiting
@@ -44,8 +44,8 @@ WAYS = (SHOWN, repr(HOSTILE)[1:-1], json.dumps(HOSTILE)[1:-1])
 
 def shows() -> Iterator[Any]:
     """Yield all functions of all verbs that print on a console."""
-    for found in pkgutil.iter_modules(replicator.cli.__path__, "replicator.cli."):
-        if found.ispkg:
+    for found in pkgutil.walk_packages(replicator.cli.__path__, "replicator.cli."):
+        if found.name.startswith("replicator.cli.demo"):
             continue  # the demo shows what it made itself
         module = importlib.import_module(found.name)
         for name, function in vars(module).items():

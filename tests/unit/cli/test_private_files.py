@@ -10,8 +10,8 @@ from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.scratch.folder import scratch
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.app.privacy import open_to_others
-from replicator.cli import restore_plan as plans
+from replicator.app.verbs.privacy import open_to_others
+from replicator.cli.go_back import restore_plan as plans
 from replicator.config import Settings
 from replicator.model.event import Document
 from replicator.model.load_spec import Location

@@ -13,8 +13,8 @@ import pytest
 
 ASKING = """
 from replicator.cli.command import agree
-from replicator.cli.console import paper
-from replicator.cli.screen import Screen
+from replicator.cli.terminal.console import paper
+from replicator.cli.terminal.screen import Screen
 from replicator.model.observation import Progress
 
 with Screen() as screen:
@@ -63,7 +63,7 @@ def test_nothing_is_drawn_over_a_question(terminal: tuple[int, int, dict[str, st
 ASKING_IN_A_LOOP = """
 from pathlib import Path
 from replicator.cli.command import Call, Outcome, agree, finish
-from replicator.cli.loop import in_loop
+from replicator.cli.terminal.loop import in_loop
 
 async def within():
     agree("standby", yes=False, doing="a restore")

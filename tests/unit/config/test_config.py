@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from replicator.app.pipeline import load_rules
-from replicator.app.storages import require_apart
+from replicator.app.wiring.pipeline import load_rules
+from replicator.app.wiring.storages import require_apart
 from replicator.config import (
     Explained,
     KafkaLogSettings,
@@ -30,8 +30,9 @@ from replicator.config import (
     explain,
     load,
 )
-from replicator.config.keys import all_keys
-from replicator.config.storages import overlap
+from replicator.config.clusters.storages import overlap
+from replicator.config.file.keys import all_keys
+from replicator.config.file.yaml_file import parse, scalar
 from replicator.config.values import (
     duration,
     duration_setting,
@@ -39,7 +40,6 @@ from replicator.config.values import (
     size,
     size_setting,
 )
-from replicator.config.yaml_file import parse, scalar
 from replicator.errors import ConfigError
 from replicator.model.retry import RetryPolicy
 

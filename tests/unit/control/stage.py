@@ -15,9 +15,9 @@ from replicator import config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.app import Application
+from replicator.control.access.tokens import new_token
 from replicator.control.launch import Program
 from replicator.control.service import Control, control_folder
-from replicator.control.tokens import new_token
 from replicator.model.access import Role
 
 SETTINGS = """

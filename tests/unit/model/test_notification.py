@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.config.notifications import TOPICS
+from replicator.config.operations.notifications import TOPICS
 from replicator.errors import ConfigError
 from replicator.model.notification import (
     BAD_AND_GOOD,

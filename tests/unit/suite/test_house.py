@@ -80,4 +80,4 @@ def test_files_of_a_store_are_read_through_its_keys_alone():
         for path in PRODUCT.rglob("*.py")
         if calls.search(path.read_text())
     }
-    assert found == {"app/application.py", "app/target.py"}
+    assert found == {"app/application.py", "app/wiring/target.py"}

@@ -16,8 +16,8 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.broker import MemoryBroker
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.app import pipeline as wiring
-from replicator.app.histories import HistorySource
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from replicator.cli import log as listing
+from replicator.cli.look import log as listing
 from replicator.errors import NotFoundError
 from replicator.model.event import Offset
 from replicator.model.extent import Extent

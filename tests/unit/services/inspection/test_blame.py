@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from replicator.adapters.memory.metadata import ALL_COLUMNS
-from replicator.cli import log as listing
+from replicator.cli.look import log as listing
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.change import ChangeKind
 from replicator.model.event import Entry, Offset, key_of_event

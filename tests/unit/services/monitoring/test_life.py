@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
-from replicator.cli.paragraphs import Paragraph, paragraphs
+from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
 from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of

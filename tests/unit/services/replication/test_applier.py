@@ -10,8 +10,8 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
-from replicator.app import pipeline as wiring
-from replicator.app.histories import HistorySource
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.histories import HistorySource
 from replicator.errors import (
     ConfigError,
     CorruptionError,

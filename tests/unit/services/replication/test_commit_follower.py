@@ -8,8 +8,8 @@ import pytest
 
 from replicator.adapters.memory import stream as memory_stream
 from replicator.adapters.memory.stream import MemoryChangeStream
-from replicator.app import pipeline as wiring
-from replicator.app.pipeline import Following
+from replicator.app.wiring import pipeline as wiring
+from replicator.app.wiring.pipeline import Following
 from replicator.errors import TransientError
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint

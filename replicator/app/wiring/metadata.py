@@ -1,0 +1,113 @@
+"""Metadata stores, made from the settings of a source or a target."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.adapters.postgresql.session import Options as PostgresqlOptions
+from replicator.adapters.postgresql.slot import StreamOptions
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.app.wiring.target import RealMetadata
+from replicator.config import (
+    MetadataSettings,
+    MysqlSettings,
+    PostgresqlSettings,
+    SourcePostgresqlSettings,
+)
+from replicator.ports import Area, Clock
+
+if TYPE_CHECKING:
+    from replicator.adapters.mysql.reader import MysqlMetadataReader
+    from replicator.adapters.mysql.session import Options as MysqlOptions
+    from replicator.adapters.mysql.writer import MysqlMetadataWriter
+
+RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
+"""A source's metadata store."""
+
+# MySQL's client brings a library of ciphers; it is imported only where it is used.
+
+
+def metadata_reader(
+    settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
+) -> RealSource:
+    """Return a source's metadata store, read only, with its audit rows where they are kept."""
+    match settings:
+        case PostgresqlSettings():
+            return PostgresqlMetadataReader(
+                settings.url,
+                stream=_stream(settings),
+                **_postgresql(settings, environ) | {"audit": audit},
+            )
+        case MysqlSettings():
+            from replicator.adapters.mysql.reader import (  # noqa: PLC0415 - see above
+                MysqlMetadataReader,
+            )
+
+            return MysqlMetadataReader(settings.url, **_mysql(settings, environ) | {"audit": audit})
+
+
+def change_stream(
+    settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
+) -> PostgresqlChangeStream | None:
+    """Return a source's change stream; None if none is configured."""
+    if not isinstance(settings, PostgresqlSettings) or (names := _stream(settings)) is None:
+        return None
+    options = _postgresql(settings, environ) | {"audit": audit}
+    return PostgresqlChangeStream(settings.url, names, **options)
+
+
+def target_metadata(
+    settings: MetadataSettings | None,
+    area: Area,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> RealMetadata:
+    """Return a target's metadata store; an archive's checkpoint is in its storage."""
+    return ArchiveMetadata(area, clock) if settings is None else metadata_writer(settings, environ)
+
+
+def metadata_writer(
+    settings: MetadataSettings, environ: Mapping[str, str]
+) -> "PostgresqlMetadataWriter | MysqlMetadataWriter":
+    """Return a cluster's metadata store, to be written."""
+    match settings:
+        case PostgresqlSettings():
+            return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
+        case MysqlSettings():
+            from replicator.adapters.mysql.writer import (  # noqa: PLC0415 - see above
+                MysqlMetadataWriter,
+            )
+
+            return MysqlMetadataWriter(settings.url, **_mysql(settings, environ))
+
+
+def _stream(settings: PostgresqlSettings) -> StreamOptions | None:
+    if not isinstance(settings, SourcePostgresqlSettings) or settings.change_stream is None:
+        return None
+    stream = settings.change_stream
+    return StreamOptions(slot=stream.slot, publication=stream.publication)
+
+
+def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> PostgresqlOptions:
+    return PostgresqlOptions(
+        password=settings.password(environ),
+        table_prefix=settings.table_prefix,
+        schema=settings.schema_,
+        connect_timeout_s=settings.connect_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )
+
+
+def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> "MysqlOptions":
+    from replicator.adapters.mysql.session import (  # noqa: PLC0415 - see above
+        Options as MysqlOptions,
+    )
+
+    return MysqlOptions(
+        password=settings.password(environ),
+        table_prefix=settings.table_prefix,
+        connect_timeout_s=settings.connect_timeout_s,
+        statement_timeout_s=settings.statement_timeout_s,
+    )

@@ -1,0 +1,74 @@
+"""A target with its settings, and what can be made of the two alone."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from replicator.adapters.archive_metadata import ArchiveMetadata
+from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.adapters.signing.area import Signatures, SignedArea
+from replicator.app.wiring.storages import RealStorage
+from replicator.config import TargetSettings
+from replicator.model.archive import UNPACKED_BYTES_MAX
+from replicator.model.release import Release, release_of
+from replicator.ports import Clock, MetadataWriter, TargetStorage
+from replicator.services.records.druid_release import remembered
+from replicator.services.store.points import StorePoints
+from replicator.services.store.store import Store
+
+if TYPE_CHECKING:
+    from replicator.adapters.mysql.writer import MysqlMetadataWriter
+
+RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata"
+"""A cluster's metadata store, or what an archive has instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredTarget:
+    """A target's settings and adapters, of whatever kind: also those of a drill and of tests."""
+
+    name: str
+    settings: TargetSettings
+    metadata: MetadataWriter
+    storage: TargetStorage
+    signatures: Signatures | None = None
+    """How the files of its store are signed; None: they are not."""
+
+    def area(self) -> SignedArea:
+        """Return the target's own files, signed if it has keys."""
+        return SignedArea(self.storage.area(), self.signatures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealTarget(ConfiguredTarget):
+    """A target that stands in the configuration: it can be created and checked as well."""
+
+    metadata: RealMetadata
+    storage: RealStorage
+
+
+def store_of(target: ConfiguredTarget) -> Store:
+    """Return a target's store for one operation: nothing of it was read yet."""
+    history = target.settings.history
+    return Store(
+        target.area(),
+        cache_bytes_max=history.cache_bytes_max,
+        unpacked_bytes_max=max(UNPACKED_BYTES_MAX, 2 * history.file_bytes_max),
+    )
+
+
+def store_points(target: ConfiguredTarget, clock: Clock) -> StorePoints:
+    """Return the points and holds in a target's store."""
+    return StorePoints(store_of(target), clock=clock)
+
+
+async def written_for(target: ConfiguredTarget) -> Release | None:
+    """Return the Druid release that a target's rows are written for, None if unknown.
+
+    It is what the configuration says, or what its Druid said when it was last asked: that need not
+    run now, and everything that writes or compares rows must take the same.
+    """
+    if (said := target.settings.druid_release) is not None:
+        return release_of(said)
+    if target.settings.druid is None:
+        return None
+    return await remembered(target.area())

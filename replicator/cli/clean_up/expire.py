@@ -1,0 +1,222 @@
+"""`expire`: the plan first, then what no point needs any more is deleted."""
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.terminal.console import ask, good, paper
+from replicator.cli.verb import verb
+from replicator.config.values import duration
+from replicator.errors import ConfigError, RefusedError
+from replicator.model.event import ClosedCut
+from replicator.model.words import duration_text, size_text
+from replicator.services.retention.expirer import Expired
+from replicator.services.retention.planner import ExpiryPlan
+
+PARTLY_DONE = 3
+ORPHANS_SHOWN_MAX = 20
+LOCKED_SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    target: str
+    retention: timedelta
+    orphans: bool
+    storage: bool
+    dry_run: bool
+    yes: bool
+
+
+@verb("expire")
+async def expire(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target whose store is cleared.")],
+    retention: Annotated[
+        str | None, typer.Option("--retention", help="Instead of the target's own, like 30d.")
+    ] = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="Also bytes that no event speaks of.")
+    ] = False,
+    listing: Annotated[
+        bool,
+        typer.Option(
+            help="Whether to list the storage, which says sizes and finds orphans; it takes a"
+            " request for each thousand objects."
+        ),
+    ] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> Outcome:
+    """Delete bytes and history that no point in the retention, no hold and no restore needs."""
+    request = _Request(
+        target=target,
+        retention=retention_of(call.application, target, retention),
+        orphans=orphans,
+        storage=listing,
+        dry_run=dry_run,
+        yes=yes,
+    )
+    return await _carry_out(call, request)
+
+
+async def _carry_out(call: OpenCall, request: _Request) -> Outcome:
+    if request.orphans and not request.storage:
+        raise ConfigError("--orphans needs the listing: leave --no-listing out")
+    retention = await call.application.retention(request.target)
+    plan = await retention.planner().plan(
+        request.retention, storage=request.storage, orphans=request.orphans
+    )
+    if not call.as_json:
+        _show_plan(paper(), plan, request)
+    strays = request.orphans and plan.storage is not None and plan.storage.orphans
+    if request.dry_run or (plan.is_empty and not strays):
+        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+    _agree(request)
+    expired = await retention.expirer().carry_out(plan, orphans=request.orphans)
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **_expired_json(expired)},
+        show=lambda console: _show_done(console, expired),
+        exit_code=PARTLY_DONE if expired.locked else 0,
+    )
+
+
+def retention_of(application: Application, target: str, given: str | None) -> timedelta:
+    """Return how long a target keeps what expires, as it was asked for or configured.
+
+    Raises:
+        ConfigError: what was asked for is no such time.
+        RefusedError: neither says anything.
+    """
+    if given is not None:
+        try:
+            if (asked := duration(given)) > timedelta(0):
+                return asked
+        except ValueError as exc:
+            raise ConfigError(f"--retention {given}: {exc}") from exc
+        raise ConfigError(f"--retention {given}: the newest cut at least is kept, so say 1s")
+    if (found := application.target(target).settings.retention) is None:
+        raise RefusedError(
+            f"target {target!r} keeps everything for ever: targets.{target}.retention is not set",
+            hint="set it, or say --retention 30d",
+        )
+    return found
+
+
+def _agree(request: _Request) -> None:
+    """Go on only if the operator agrees."""
+    if request.yes:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError("nothing was deleted: this needs --yes where no terminal can ask")
+    question = f"Type the name of the target that loses them ({request.target})"
+    typed = ask(question)
+    if typed != request.target:
+        raise RefusedError(f"nothing was deleted: {typed!r} is not {request.target!r}")
+
+
+def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
+    found = plan.storage
+    return {
+        "horizon": plan.horizon,
+        "oldest_before": _cut_json(plan.oldest_before),
+        "oldest_after": _cut_json(plan.oldest_after),
+        "places": len(plan.unreferenced),
+        "kept_places": len(plan.spared.wanted.hashes()),
+        "history_files": len(plan.expired_files.history),
+        "bases": len(plan.expired_files.bases),
+        "holds": [hold.point.name for hold in plan.holds],
+        "storage": None
+        if found is None
+        else {
+            "objects": found.expiring,
+            "bytes": found.expiring_bytes,
+            "orphans": [one.location for one in found.orphans],
+            "orphan_bytes": found.orphans_bytes,
+            "young": found.young,
+            "foreign": found.foreign,
+            "foreign_bytes": found.foreign_bytes,
+        },
+    }
+
+
+def _cut_json(cut: ClosedCut) -> dict[str, Any]:
+    closed = cut.closed
+    return {"offset": cut.offset, "cut": closed.cut, "source_time": closed.source_time}
+
+
+def _expired_json(expired: Expired) -> dict[str, Any]:
+    return {
+        "expiry": expired.number,
+        "removed": expired.locations,
+        "orphans_removed": expired.orphans,
+        "files_removed": expired.files,
+        "spared": expired.spared,
+        "locked": expired.locked,
+    }
+
+
+def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
+    console.print(
+        f"expire what target {request.target} does not need for the last"
+        f" {duration_text(request.retention)}"
+    )
+    console.print(f"  oldest point now   {_point(plan.oldest_before)}")
+    console.print(f"  and then           {_point(plan.oldest_after)}")
+    size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
+    console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
+    console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
+    console.print(
+        f"  history to delete  {len(plan.expired_files.history)} files,"
+        f" {len(plan.expired_files.bases)} bases"
+    )
+    for hold in plan.holds:
+        console.print(
+            f"  held by {hold.point.name}: {hold.reason} (offset {hold.point.offset})", markup=False
+        )
+    _show_storage(console, plan, request)
+
+
+def _show_storage(console: Console, plan: ExpiryPlan, request: _Request) -> None:
+    if (found := plan.storage) is None:
+        return
+    if found.orphans:
+        fate = "to delete" if request.orphans else "stay without --orphans"
+        console.print(
+            f"  orphans            {len(found.orphans)}, {size_text(found.orphans_bytes)}, {fate}"
+        )
+    for one in found.orphans[:ORPHANS_SHOWN_MAX]:
+        console.print(f"    {one.location}", markup=False)
+    if found.young:
+        console.print(f"  on their way       {found.young} objects, too young to be orphans")
+    if found.foreign:
+        console.print(
+            f"  not ours           {found.foreign} objects, {size_text(found.foreign_bytes)}: stay"
+        )
+
+
+def _point(cut: ClosedCut) -> str:
+    return f"{cut.closed.source_time.isoformat(timespec='milliseconds')} (offset {cut.offset})"
+
+
+def _show_done(console: Console, expired: Expired) -> None:
+    console.print(
+        good("done"),
+        f": {expired.locations} segments, {expired.orphans} orphans and"
+        f" {expired.files} files of history are gone",
+        sep="",
+    )
+    if expired.spared:
+        console.print(f"  {expired.spared} segments were asked for again meanwhile and stay")
+    for one in expired.locked[:LOCKED_SHOWN_MAX]:
+        console.print(f"  LOCKED {one}", markup=False)
+    if expired.locked:
+        console.print(
+            f"  {len(expired.locked)} could not be removed, and the history stays for the next time"
+        )

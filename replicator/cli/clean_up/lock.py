@@ -1,0 +1,50 @@
+"""`lock`: what a target keeps is locked for as long as its window is."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from replicator.cli.clean_up.expire import retention_of
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.terminal.console import good
+from replicator.cli.verb import verb
+from replicator.services.retention.object_locks import Locked
+
+SHOWN_MAX = 10
+
+
+@verb("lock")
+async def lock(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target whose store is locked.")],
+) -> Outcome:
+    """Lock all that the retention, holds and the target's rows need: the retention from now.
+
+    Two requests for each object, or one where the lock lasts long enough.
+    """
+    object_locker = (await call.application.retention(target)).object_locker()
+    locked = await object_locker.lock(retention_of(call.application, target, None))
+    return Outcome(
+        result={
+            "locked_until": locked.until,
+            "places": locked.locations,
+            "files": locked.files,
+            "missing": locked.missing,
+        },
+        show=lambda console: _show(console, locked),
+        exit_code=PARTLY_DONE if locked.missing else 0,
+    )
+
+
+def _show(console: Console, locked: Locked) -> None:
+    console.print(
+        good("locked"),
+        f" until {locked.until.isoformat(timespec='seconds')}: {locked.locations}"
+        f" segments and {locked.files} files of history",
+        sep="",
+    )
+    for one in locked.missing[:SHOWN_MAX]:
+        console.print(f"  MISSING {one}", markup=False)
+    if locked.missing:
+        console.print(f"  {len(locked.missing)} are not there: see `replicator verify`")

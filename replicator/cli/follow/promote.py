@@ -1,0 +1,152 @@
+"""`promote` and `failover`: a standby becomes a primary, planned or because it must."""
+
+from math import isnan
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.terminal.console import good, paper
+from replicator.cli.verb import verb
+from replicator.model.cluster_config import Configuration
+from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
+
+Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
+Chosen = Annotated[
+    list[str] | None,
+    typer.Option("--supervisor", metavar="ID", help="Resume only this one; repeated; or all."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DRAIN_MAX_S = 604_800
+
+
+def _number(value: float) -> float:
+    if isnan(value):
+        raise typer.BadParameter("a number of seconds is expected")
+    return value
+
+
+@verb("promote")
+async def promote(
+    call: OpenCall,
+    target: Target,
+    supervisor: Chosen = None,
+    drain_timeout_s: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=DRAIN_MAX_S,
+            callback=_number,
+            help="Longest wait for the target to catch up.",
+        ),
+    ] = 600.0,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> Outcome:
+    """Make a target the primary, with nothing lost: its source was brought to rest before."""
+    application = call.application
+    promoter = await application.promoter(target)
+    checkpoint = await application.checkpoint(target)
+    if not (checkpoint and checkpoint.promoted):
+        await refuse_moving_source(application.source_metadata())
+        if not dry_run:
+            if not (call.as_json or yes):
+                at = "nothing yet" if checkpoint is None else f"cut {checkpoint.cut}"
+                paper().print(
+                    f"{target} is at {at}, and its source rests: the rest is applied, then"
+                    f" {target} becomes the primary"
+                )
+            agree(target, yes=yes, doing="a promotion")
+            await (await application.drain(target)).run(timeout_s=drain_timeout_s)
+            await refuse_moving_source(application.source_metadata())
+    plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
+    if not dry_run:
+        plan = await promoter.execute(plan)
+    return _outcome(target, plan, done=not dry_run)
+
+
+@verb("failover")
+async def failover(
+    call: OpenCall,
+    target: Target,
+    supervisor: Chosen = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> Outcome:
+    """Make a target the primary as it is: its source is gone, and must not come back by itself."""
+    promoter = await call.application.promoter(target)
+    plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
+    if not call.as_json and not dry_run and not yes:
+        _show(paper(), target, plan, done=False)
+    if not dry_run:
+        agree(target, yes=yes, doing="a promotion")
+        plan = await promoter.execute(plan)
+    return _outcome(target, plan, done=not dry_run)
+
+
+def _outcome(target: str, plan: PromotionPlan, *, done: bool) -> Outcome:
+    return Outcome(
+        result=_json(plan, done=done),
+        show=lambda console: _show(console, target, plan, done=done),
+    )
+
+
+def _json(plan: PromotionPlan, *, done: bool) -> dict[str, Any]:
+    checkpoint, behind = plan.checkpoint, plan.behind
+    configured = plan.configuration or Configuration()
+    return {
+        "done": done,
+        "cut": checkpoint.cut,
+        "offset": checkpoint.offset,
+        "source_time": checkpoint.source_time,
+        "supervisors": [{"id": one.id, "offsets": dict(one.offsets)} for one in plan.resumptions],
+        "left_suspended": list(plan.asleep),
+        "log_was_read": behind is not None,
+        "lost_cuts": behind.cuts if behind else None,
+        "lost_events": behind.events if behind else None,
+        "drop_rules_restored": plan.rules is not None,
+        "configured": [row.name for row in configured.rows],
+        "not_configured": [
+            {"name": one.name, "why": one.why} for one in (*configured.left, *plan.left)
+        ],
+    }
+
+
+def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> None:
+    at = plan.checkpoint
+    state = good("is a primary") if done else "would become a primary"
+    console.print(
+        f"{target} ",
+        state,
+        f" at cut {at.cut}: offset {at.offset},"
+        f" {at.source_time.isoformat(timespec='milliseconds')}",
+        sep="",
+    )
+    for one in plan.resumptions:
+        place = ", ".join(f"{key}: {number}" for key, number in one.offsets.items())
+        console.print(f"  resumed  {one.id} at {place or 'its beginning'}", markup=False)
+    for id_ in plan.asleep:
+        console.print(f"  left suspended  {id_}", markup=False)
+    _show_configuration(console, plan)
+    if plan.behind is None:
+        console.print(
+            "  the log is away: what the source committed after that time is not counted, and load"
+            " rules that drop, compaction, dynamic configuration and users have to be set by hand"
+        )
+    elif plan.behind.events:
+        console.print(
+            f"  lost: {plan.behind.events} changes in {plan.behind.cuts} cuts that the log holds"
+            " after it; and what the source committed after its last cut"
+        )
+    else:
+        console.print("  nothing that the log holds was lost")
+
+
+def _show_configuration(console: Console, plan: PromotionPlan) -> None:
+    configured = plan.configuration or Configuration()
+    for row in configured.rows:
+        console.print(f"  configured  {row.name}", markup=False)
+    for one in (*configured.left, *plan.left):
+        console.print(f"  not taken over  {one.name}: {one.why}", markup=False)

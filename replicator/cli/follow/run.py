@@ -1,0 +1,278 @@
+"""`run`, `watch` and `apply`: the pipeline, together or apart."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.app.monitoring import Lookout
+from replicator.app.verbs.drills import schedule
+from replicator.app.verbs.privacy import open_to_others
+from replicator.app.wiring.pipeline import Allowed
+from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.follow.beside import notified, scheduled
+from replicator.cli.terminal import signals
+from replicator.cli.terminal.log_lines import logger
+from replicator.cli.terminal.screen import Screen
+from replicator.cli.verb import verb
+from replicator.errors import ConfigError, NotFoundError
+from replicator.model.observation import Followed
+from replicator.model.pulse import WATCH, apply_to
+from replicator.model.words import duration_text
+from replicator.services.replication.applier import Applier
+from replicator.services.running.supervisor import Service, stop_on_signals, supervise
+
+if TYPE_CHECKING:
+    from replicator.control.jobs import Jobs
+    from replicator.control.service import Control
+    from replicator.page.service import Page
+
+RUN, SERVE = "run", "serve"
+CONTROLLED: Final = frozenset({RUN, SERVE})
+"""Verbs that offer the control API."""
+Once = Annotated[
+    bool, typer.Option("--once", help="Do what is due now, then exit instead of going on.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on after a restore in place: follow the source again.")
+]
+Adopt = Annotated[
+    bool,
+    typer.Option(
+        "--adopt",
+        help="Take over a target that holds rows this tool did not write; rows that the source"
+        " does not have go.",
+    ),
+]
+TrustVersions = Annotated[
+    bool,
+    typer.Option(
+        "--trust-row-versions",
+        help="Poll by row versions again, though they have missed a change: you know why.",
+    ),
+]
+CatchUp = Annotated[
+    bool,
+    typer.Option(
+        "--catch-up",
+        help="Bring it to what the source holds now, then exit; processes that poll or apply"
+        " already go on and are waited for.",
+    ),
+]
+CatchUpTimeout = Annotated[
+    float,
+    typer.Option("--timeout-s", min=1, max=604_800, help="Longest wait of --catch-up."),
+]
+NewLog = Annotated[
+    bool,
+    typer.Option(
+        "--new-log",
+        help="The log that the target followed is lost: go over to the configured one.",
+    ),
+]
+
+
+@verb(RUN, json=False)
+async def run(
+    call: OpenCall,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; may be repeated.")
+    ] = None,
+    resume: Resume = False,
+    adopt: Adopt = False,
+    new_log: NewLog = False,
+    trust_row_versions: TrustVersions = False,
+) -> Outcome:
+    """Watch the source and keep every target up with it, in one process."""
+    application = call.application
+    names = target or application.target_names
+    watcher = application.watcher(trust_versions=trust_row_versions)
+    services: dict[str, Service] = {"watch": watcher}
+    services["heart"] = application.heart(WATCH, "run")
+    for name in names:
+        services[f"heart {name}"] = application.heart(apply_to(name), "run")
+        allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+        services[f"apply {name}"] = await application.applier(name, allowed)
+        services[f"bases {name}"] = await application.base_writer(name)
+    return await supervised(call, services, names)
+
+
+@verb("watch")
+async def watch(
+    call: OpenCall,
+    once: Once = False,
+    trust_row_versions: TrustVersions = False,
+) -> Outcome:
+    """Publish the source's changes to the log."""
+    application = call.application
+    watcher = application.watcher(trust_versions=trust_row_versions)
+    heart = application.heart(WATCH, "watch")
+    if not once:
+        return await supervised(call, {"watch": watcher, "heart": heart}, ())
+    changed = await watcher.catch_up()
+    await heart.end()
+    return _done({"published": changed}, "a cut was published" if changed else "no change")
+
+
+@verb("apply")
+async def apply(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
+    once: Once = False,
+    resume: Resume = False,
+    adopt: Adopt = False,
+    new_log: NewLog = False,
+    catch_up: CatchUp = False,
+    timeout_s: CatchUpTimeout = 3600.0,
+) -> Outcome:
+    """Keep one target up with the log."""
+    application = call.application
+    if catch_up:
+        if once or resume or adopt or new_log:
+            raise ConfigError("say --catch-up alone: it takes nothing over")
+        return await _caught_up(application, target, timeout_s)
+    allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+    applier = await application.applier(target, allowed)
+    heart = application.heart(apply_to(target), "apply")
+    if not once:
+        services: dict[str, Service] = {
+            f"apply {target}": applier,
+            f"bases {target}": await application.base_writer(target),
+            "heart": heart,
+        }
+        return await supervised(call, services, (target,))
+    applied = await _applied(application, target, applier, call.screen)
+    heart.observe(Followed())
+    await heart.end()
+    return applied
+
+
+async def _caught_up(application: Application, target: str, timeout_s: float) -> Outcome:
+    await (await application.drain(target)).catch_up(timeout_s=timeout_s)
+    if (checkpoint := await application.checkpoint(target)) is None:
+        raise NotFoundError("the log has no closed cut yet", hint="the source may be empty")
+    return _done(
+        {
+            "target": target,
+            "cut": checkpoint.cut,
+            "offset": checkpoint.offset,
+            "source_time": checkpoint.source_time,
+        },
+        f"{target} has all that the source had: it is at cut {checkpoint.cut}",
+    )
+
+
+async def _applied(
+    application: Application, target: str, applier: Applier, screen: Screen
+) -> Outcome:
+    """Apply what is due, and say what could not be."""
+    steps = 0
+    while await applier.apply_next():
+        steps += 1
+    awaited = applier.awaited
+    is_empty = awaited is None and await application.checkpoint(target) is None
+    if is_empty and not await application.history.has_cuts(await application.history.span()):
+        hint = "run `replicator watch --once` first"
+        raise NotFoundError("the log has no closed cut yet", hint=hint)
+    gaps = [gap for gap in screen.gaps if gap.closed is None]
+    result = {
+        "steps": steps,
+        "objects_copied": screen.copied_objects,
+        "bytes_copied": screen.copied_bytes,
+        "waits_for": list(awaited.keys) if awaited else [],
+        "waits_until": awaited.until.isoformat() if awaited else None,
+        "gaps": [{"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in gaps],
+    }
+
+    def show(console: Console) -> None:
+        console.print(f"{steps} steps, {screen.copied_objects} segments copied")
+        if is_empty:
+            delay = application.target(target).settings.delay
+            console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")
+        named = [f"gap: {gap.key}: {gap.reason}: {gap.detail}" for gap in gaps]
+        if awaited:
+            until = awaited.until.isoformat(timespec="seconds")
+            named.append(f"bytes are gone; unless a later cut explains it, a gap from {until} on:")
+            named += [f"waits for: {key}" for key in awaited.keys]
+        for line in named[:NAMED_MAX]:
+            console.print(line, markup=False)
+        if len(named) > NAMED_MAX:
+            console.print(f"… and {len(named) - NAMED_MAX} more, see --json")
+
+    return Outcome(result=result, show=show, exit_code=PARTLY_DONE if awaited or gaps else 0)
+
+
+async def supervised(
+    call: OpenCall, services: dict[str, Service], targets: Sequence[str]
+) -> Outcome:
+    """Run services, and whatever else is configured to run beside them, until a signal."""
+    logger()  # configured before a service logs
+    application, command = call.application, call.typed.command
+    for path in open_to_others(application.settings, targets):
+        logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
+    if services and (drills := schedule(application, targets)) is not None:
+        services["drills"] = drills
+    lookout = await application.lookout(targets)
+    if lookout is not None:
+        services["web"] = lookout.poller
+    stop = asyncio.Event()
+    drain_s = application.settings.drain_s
+    stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
+    async with AsyncExitStack() as stack:
+        jobs: Jobs | None = None
+        if command in CONTROLLED and (offered := controlled(call, lookout)) is not None:
+            control, services["page"] = offered
+            services["control"] = await stack.enter_async_context(control)
+            jobs = control.jobs
+        scheduler = scheduled(call, targets, jobs)
+        services |= {} if scheduler is None else {"schedules": scheduler}
+        if services and (canary := application.canary(targets)) is not None:
+            services["canary"] = canary
+        services |= notified(call, scheduler, jobs)
+        await supervise(services, stop=stop, drain_s=drain_s, late=partial(_log_late, drain_s))
+    return _done({}, "stopped; the next start goes on from here")
+
+
+def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page] | None":
+    """Return the control API and its page; None where `run` has none configured.
+
+    Raises:
+        ConfigError: none is configured, and it was asked for.
+    """
+    application, typed = call.application, call.typed
+    web = application.settings.web
+    if typed.command == RUN and (web is None or web.control is None):
+        return None
+    from replicator.control.launch import Program  # noqa: PLC0415 - most runs do without
+    from replicator.control.service import Control, control_folder  # noqa: PLC0415
+    from replicator.page.service import Page  # noqa: PLC0415
+
+    folder = control_folder(application.settings)
+    assert lookout is not None and web is not None and web.control is not None  # noqa: S101, PT018
+    program = Program(
+        config_path=typed.config_path.absolute(),
+        overrides=typed.overrides,
+        environ=typed.environ,
+        folder=folder,
+        document_bytes_max=web.control.jobs.answer_bytes_max,
+    )
+    page = Page(application, lookout.poller)
+    control = Control(application, lookout, program, routes=page.routes)
+    control.jobs.subscribe(lambda _: page.refresh())
+    return control, page
+
+
+def _log_late(drain_s: float, service: str) -> None:
+    logger().warning("service did not stop in time", service=service, drain_s=drain_s)
+
+
+def _done(result: Mapping[str, object], text: str) -> Outcome:
+    def show(console: Console) -> None:
+        console.print(text)
+
+    return Outcome(result=result, show=show)

@@ -1,0 +1,11 @@
+"""`serve`: the control API, without a watcher or an applier of its own."""
+
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.follow.run import SERVE, supervised
+from replicator.cli.verb import verb
+
+
+@verb(SERVE, json=False)
+async def serve(call: OpenCall) -> Outcome:
+    """Offer the verbs over HTTP: what `web.control` configures; who may is said by tokens."""
+    return await supervised(call, {}, call.application.target_names)

@@ -1,0 +1,352 @@
+"""`restore`: the plan first, then the deed."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.app.verbs.preparing import prepare
+from replicator.app.verbs.restoring import Place
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.go_back.restore_rename import RenameWish, forget, names, rename
+from replicator.cli.go_back.when import (
+    Moment,
+)
+from replicator.cli.terminal.console import good, paper
+from replicator.cli.terminal.screen import Screen
+from replicator.cli.terminal.typed import parse_time
+from replicator.cli.verb import FromStore, LogId, verb
+from replicator.errors import ConfigError, RefusedError
+from replicator.model.event import Offset
+from replicator.model.holds import checked_name
+from replicator.model.rates import Rates
+from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.model.words import eta_text, size_text
+from replicator.services.restore.restorer import RestorePlan
+from replicator.services.store.points import StorePoints
+from replicator.services.target.copier import Uncopied
+
+DatasourceOption = Annotated[str | None, typer.Option("--datasource", help="Only this one.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Adopt = Annotated[
+    bool, typer.Option("--adopt", help="Take over a target that already contains other rows.")
+]
+AcceptGaps = Annotated[
+    bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
+]
+Stand = Annotated[
+    bool,
+    typer.Option(
+        "--pause", help="Pause it there, also when its rows are those of the cut already."
+    ),
+]
+DATASOURCES_SHOWN_MAX = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOptions:
+    """The options that say whose bytes a restore uses, and which target it changes."""
+
+    target: Annotated[
+        str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
+    ] = None
+    into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None
+    from_: FromStore = None
+    log_id: LogId = None
+    by_reference: Annotated[
+        bool,
+        typer.Option(
+            "--by-reference",
+            help="With --from: its bytes stay where they are and are served there.",
+        ),
+    ] = False
+
+    def place(self) -> Place:
+        """Return whose bytes are used and what is changed.
+
+        Raises:
+            ConfigError: the options name no target, or contradict each other.
+        """
+        if (self.target is None) == (self.from_ is None):
+            raise ConfigError("say the target whose bytes are used, or --from and its name")
+        if self.from_ is not None and self.into is None:
+            raise ConfigError("--from needs --into: which target is to be changed")
+        if self.from_ is None and (self.by_reference or self.log_id is not None):
+            raise ConfigError("--by-reference and --log go with --from")
+        used = self.target or self.from_ or ""
+        return Place(
+            target=used,
+            into=self.into or used,
+            from_store=self.from_ is not None,
+            log_id=self.log_id,
+            by_reference=self.by_reference,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRequest:
+    """What was asked for on the command line."""
+
+    place: Place
+    point: RestorePoint
+    datasource: str | None
+    dry_run: bool
+    yes: bool
+    adopt: bool = False
+    pause: bool = False
+    accept_gaps: bool
+
+    @property
+    def changed(self) -> str:
+        """The target that is written to."""
+        return self.place.into
+
+
+@verb("restore")
+async def restore(
+    call: OpenCall,
+    whose: PlaceOptions,
+    moment: Moment,
+    datasource: DatasourceOption = None,
+    rename_: Annotated[
+        str | None,
+        typer.Option("--rename", help="OLD=NEW: this one, beside the live one, by a new name."),
+    ] = None,
+    forget_renamed: Annotated[
+        str | None,
+        typer.Option("--forget-renamed", help="Remove a datasource that --rename has made."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Yes = False,
+    adopt: Adopt = False,
+    pause: Stand = False,
+    accept_gaps: AcceptGaps = False,
+) -> Outcome:
+    """Make a target's rows exactly those of an earlier cut; it is then paused there.
+
+    When they are those of the cut already nothing is changed, and a target that follows goes on.
+    `restore plan` writes down what that takes, `restore run` carries out what was written down.
+    """
+    application = call.application
+    place = whose.place()
+    if forget_renamed is not None:
+        return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
+    point = await moment.point(application, place)
+    if rename_ is not None:
+        beside = RenameWish(
+            into=place.into,
+            names=names(rename_, datasource),
+            point=point,
+            dry_run=dry_run,
+            yes=yes,
+            accept_gaps=accept_gaps,
+        )
+        renamer = await place.renamer(application)
+        return await rename(call, renamer, beside)
+    request = RestoreRequest(
+        place=place,
+        point=point,
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        adopt=adopt,
+        pause=pause,
+        accept_gaps=accept_gaps,
+    )
+    return await carry_out(call, request)
+
+
+async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
+    """Show what a restore would do, ask, and do it."""
+    application, screen = call.application, call.screen
+    await _make_tables(call, request)
+    restorer = await request.place.restorer(application)
+    plan = await restorer.plan(
+        request.point,
+        datasource=request.datasource,
+        adopt=request.adopt,
+        pause=request.pause,
+    )
+    eta_s = _eta_s(plan, await application.rates(request.changed))
+    if not call.as_json:
+        _show_plan(paper(), plan, request, eta_s)
+    if request.dry_run:
+        planned = {"plan": _plan_json(plan, eta_s), "done": False}
+        return Outcome(result=planned, show=lambda _: None)
+    if plan.changes_nothing:
+        return _nothing_to_do(plan, eta_s)
+    agree(request.changed, yes=request.yes, doing="a restore")
+    missing = await restorer.execute(plan, accept_gaps=request.accept_gaps)
+    done = {
+        "objects_copied": screen.copied_objects,
+        "bytes_copied": screen.copied_bytes,
+        "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
+    }
+    return Outcome(
+        result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
+        show=lambda console: show_done(console, plan, request.changed, screen, missing),
+        exit_code=PARTLY_DONE if missing else 0,
+    )
+
+
+async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
+    """Make the tables of an empty target that a store is restored into, by what the store holds.
+
+    Raises:
+        RefusedError: there are none, and the operator did not agree to create them.
+    """
+    name, target = request.changed, call.application.target(request.changed)
+    if not request.place.from_store or await target.metadata.is_made():
+        return
+    if request.dry_run:
+        raise RefusedError(
+            f"target {name!r} has no tables of a Druid, and a plan compares its rows",
+            hint=f"`replicator target create {name}` makes them, by what the store holds",
+        )
+    if not (request.yes or call.as_json):
+        paper().print(f"{name} has no tables of a Druid yet: they are made before all else")
+    agree(name, yes=request.yes, doing="making Druid's tables")
+    created = await prepare(call.application, name, release=None, centralized=False)
+    if (tables := created.tables) is not None and not call.as_json:
+        paper().print(f"{name}: the tables of Druid {tables.release} were made: {tables.because}")
+
+
+def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:
+    nothing = {"objects_copied": 0, "bytes_copied": 0, "missing": []}
+    return Outcome(
+        result={"plan": _plan_json(plan, eta_s), "done": True, "already": True, **nothing},
+        show=lambda _: None,
+    )
+
+
+def why_nothing(plan: RestorePlan, target: str) -> list[str]:
+    """Say that nothing is done, and whether the target pauses."""
+    rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
+    lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
+    held = plan.state.checkpoint
+    if held is not None and held.paused:
+        return [*lines, f"{target} stays paused"]
+    lines.append(f"nothing was changed, and {target} goes on following the source")
+    if plan.datasource is None:
+        lines.append("say --pause as well to pause it there")
+    return lines
+
+
+async def wanted_point(
+    points: StorePoints,
+    name: str | None,
+    to_offset: int | None,
+    to_time: str | None,
+    before: int | None,
+) -> RestorePoint:
+    """Return the point that was asked for, perhaps by its name in a target's store.
+
+    Raises:
+        ConfigError: none, or more than one.
+        NotFoundError: the store does not know the name.
+    """
+    if name is None:
+        return restore_point(to_offset, to_time, before)
+    if (to_offset, to_time, before) != (None, None, None):
+        raise ConfigError("say --to-point alone, or another point")
+    point = await points.point(checked_name(name))
+    return ToOffset(offset=point.offset, log_id=point.log_id)
+
+
+def restore_point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
+    """Return the point that was asked for.
+
+    Raises:
+        ConfigError: none, or more than one.
+    """
+    given: list[RestorePoint] = []
+    if to_offset is not None:
+        given.append(ToOffset(offset=Offset(to_offset)))
+    if to_time is not None:
+        given.append(ToTime(time=parse_time(to_time)))
+    if before is not None:
+        given.append(BeforeEvent(offset=Offset(before)))
+    if len(given) != 1:
+        raise ConfigError("say exactly one of --to-offset, --to-time, --before and --to-point")
+    return given[0]
+
+
+def _eta_s(plan: RestorePlan, rates: Rates) -> float | None:
+    """Estimate from what was measured; bytes that the target has are counted as well."""
+    estimate = plan.estimate
+    rows = estimate.segments + estimate.other_rows + estimate.removals
+    return rates.seconds(size_bytes=estimate.size_bytes, rows=rows)
+
+
+def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
+    estimate = plan.estimate
+    return {
+        "cut": plan.cut.closed.cut,
+        "offset": plan.cut.offset,
+        "source_time": plan.cut.closed.source_time,
+        "datasource": plan.datasource,
+        "segments": estimate.segments,
+        "other_rows": estimate.other_rows,
+        "rows_removed": estimate.removals,
+        "changes_nothing": plan.changes_nothing,
+        "objects": estimate.objects,
+        "bytes_at_most": estimate.size_bytes,
+        "by_datasource": dict(estimate.by_datasource),
+        "known_missing": [
+            {"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in estimate.missing
+        ],
+        "eta_seconds": None if eta_s is None else round(eta_s, 1),
+    }
+
+
+def _show_plan(
+    console: Console, plan: RestorePlan, request: RestoreRequest, eta_s: float | None
+) -> None:
+    estimate, closed = plan.estimate, plan.cut.closed
+    only = f", datasource {plan.datasource} only" if plan.datasource else ""
+    console.print(
+        f"restore {request.changed} to cut {closed.cut}: offset {plan.cut.offset},"
+        f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
+    )
+    if plan.changes_nothing:
+        for line in why_nothing(plan, request.changed):
+            console.print(f"  {line}", markup=False)
+        return
+    if plan.reconciliation.plan.is_empty:
+        console.print("  its rows are those of the cut already; it is to be paused there")
+    console.print(f"  segments to write  {estimate.segments}")
+    console.print(f"  other rows         {estimate.other_rows}")
+    console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")
+    console.print(
+        f"  bytes              at most {size_text(estimate.size_bytes)} in {estimate.objects}"
+        f" segments, less what is there already; {eta_text(eta_s)}"
+    )
+    for name, count in sorted(estimate.by_datasource.items())[:DATASOURCES_SHOWN_MAX]:
+        console.print(f"    {name}: {count}", markup=False)
+    if more := len(estimate.by_datasource) - DATASOURCES_SHOWN_MAX:
+        console.print(f"    and {more} more datasources" if more > 0 else "", end="")
+    for gap in estimate.missing:
+        console.print(f"  MISSING {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+
+
+def show_done(
+    console: Console,
+    plan: RestorePlan,
+    into: str,
+    screen: Screen,
+    missing: tuple[Uncopied, ...],
+) -> None:
+    """Say what a restore has come to."""
+    console.print(
+        good("done"),
+        f": {into} is at cut {plan.cut.closed.cut};"
+        f" {screen.copied_objects} segments copied ({size_text(screen.copied_bytes)}),"
+        f" {screen.reused_objects} were there",
+        sep="",
+    )
+    for row in missing:
+        console.print(f"  without {row.key.key}: {row.detail}", markup=False)
+    console.print(
+        f"  it is paused there; `replicator apply {into} --resume` follows the source again"
+    )

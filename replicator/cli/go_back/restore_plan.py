@@ -1,0 +1,313 @@
+"""`restore plan` and `restore run`: a restore as a file, to be read, agreed to and carried out."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.go_back import restore
+from replicator.cli.go_back.when import (
+    Moment,
+)
+from replicator.cli.terminal.console import paper
+from replicator.cli.terminal.screen import Screen
+from replicator.cli.verb import verb
+from replicator.config import RESTORE_VERBS
+from replicator.errors import ConfigError, RefusedError
+from replicator.model.cost import Prices
+from replicator.model.event import Offset
+from replicator.model.fingerprint import hex_digest
+from replicator.model.plan_file import (
+    Asked,
+    PlanFile,
+    World,
+    checkpoint_text,
+    plan_document,
+    plan_of,
+)
+from replicator.model.restore_point import ToOffset
+from replicator.model.words import counted, eta_text, size_text
+from replicator.services.restore.estimator import CostEstimate
+from replicator.services.restore.restorer import RestorePlan
+from replicator.services.target.copier import Uncopied
+
+SHOWN_MAX = 20
+
+
+@verb("restore plan")
+async def plan(
+    call: OpenCall,
+    whose: restore.PlaceOptions,
+    moment: Moment,
+    datasource: restore.DatasourceOption = None,
+    adopt: restore.Adopt = False,
+    accept_gaps: restore.AcceptGaps = False,
+    no_look: Annotated[
+        bool, typer.Option("--no-look", help="Do not ask the storages what is there.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write, like plan.json.")
+    ] = Path("plan.json"),
+) -> Outcome:
+    """Write down what a restore would do, take and cost; nothing is changed."""
+    application = call.application
+    place = whose.place()
+    point = await moment.point(application, place)
+    restorer = await place.restorer(application)
+    planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
+    estimator = await place.estimator(application)
+    cost_estimate = await estimator.estimate(
+        planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
+    )
+    asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
+    file = PlanFile(asked=asked, world=_world(application, place, planned))
+    prices = application.settings.prices
+    shown = {
+        "made_at": application.clock.now(),
+        **_shown(planned, cost_estimate, prices.prices if prices else None),
+    }
+    document = plan_document(file, shown)
+    _write(output, document)
+    return Outcome(
+        result={"file": str(output), **document},
+        show=lambda console: _show(console, output, planned, cost_estimate, shown, place.into),
+    )
+
+
+@verb("restore run")
+async def run_plan(
+    call: OpenCall,
+    file: Annotated[Path, typer.Argument(help="What `restore plan` has written.")],
+    yes: restore.Yes = False,
+) -> Outcome:
+    """Carry out a plan, if the world is still the one it was made for; go on with a broken one."""
+    application = call.application
+    found = plan_of(_read(file), str(file))
+    asked = found.asked
+    place = Place(
+        target=asked.target,
+        into=asked.into,
+        from_store=asked.from_store,
+        log_id=asked.log_id,
+        by_reference=asked.by_reference,
+    )
+    restorer = await place.restorer(application)
+    planned = await restorer.plan(
+        ToOffset(offset=Offset(found.world.cut_offset)),
+        datasource=asked.datasource,
+        adopt=asked.adopt,
+    )
+    if _is_done(planned):
+        return _outcome(planned, asked, call.screen, (), already=True)
+    if changes := found.world.changes(_world(application, place, planned)):
+        raise RefusedError(
+            f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
+            hint="make it again with `replicator restore plan`, and read it",
+        )
+    if planned.changes_nothing:
+        return _outcome(planned, asked, call.screen, (), already=True)
+    if not (call.as_json or yes):
+        estimate = planned.estimate
+        paper().print(
+            f"{file}: restore {asked.into} to cut {planned.cut.closed.cut},"
+            f" {counted(estimate.segments, 'segment')} to write, {estimate.removals} rows to remove"
+        )
+    agree(asked.into, yes=yes, doing="a restore")
+    missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
+    return _outcome(planned, asked, call.screen, missing, already=False)
+
+
+def _is_done(planned: RestorePlan) -> bool:
+    """Return whether the plan was carried out before, to its end."""
+    stands_there = planned.state.checkpoint == planned.reconciliation.plan.checkpoint
+    return planned.changes_nothing and stands_there
+
+
+def _asked(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> Asked:
+    log_id = planned.reconciliation.plan.checkpoint.log_id
+    return Asked(
+        target=place.target,
+        into=place.into,
+        from_store=place.from_store,
+        log_id=log_id if place.from_store else None,
+        by_reference=place.by_reference,
+        datasource=planned.datasource,
+        adopt=adopt,
+        accept_gaps=accept_gaps,
+    )
+
+
+def _world(application: Application, place: Place, planned: RestorePlan) -> World:
+    found = planned.reconciliation
+    return World(
+        log_id=found.plan.checkpoint.log_id,
+        cut_offset=planned.cut.offset,
+        cut_digest=hex_digest(planned.cut.closed.digest),
+        checkpoint=checkpoint_text(planned.state.checkpoint),
+        rows=hex_digest(found.present),
+        storages=place.storage_digests(application),
+    )
+
+
+def _shown(planned: RestorePlan, found: CostEstimate, prices: Prices | None) -> dict[str, Any]:
+    estimate, closed = planned.estimate, planned.cut.closed
+    state = planned.state
+    return {
+        "cut": {
+            "cut": closed.cut,
+            "offset": planned.cut.offset,
+            "source_time": closed.source_time,
+        },
+        "target_was": {
+            "cut": state.checkpoint.cut if state.checkpoint else None,
+            "offset": state.checkpoint.offset if state.checkpoint else None,
+            "epoch": state.epoch,
+        },
+        "segments": estimate.segments,
+        "other_rows": estimate.other_rows,
+        "rows_removed": estimate.removals,
+        "changes_nothing": planned.changes_nothing,
+        "looked": found.looked,
+        "objects_there": found.there if found.looked else None,
+        "objects_to_copy": found.objects,
+        "bytes_to_copy": found.size_bytes,
+        "objects_server_side": found.server_side_objects,
+        "bytes_streamed": found.streamed_bytes,
+        "requests": found.requests._asdict(),
+        "by_datasource": {name: asdict(one) for name, one in sorted(found.by_datasource.items())},
+        "missing_count": found.missing_count,
+        "missing": [{"row": row, "detail": why} for row, why in found.missing],
+        "known_missing": [
+            {"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in estimate.missing
+        ],
+        "bytes_per_s": found.rates.bytes_per_s,
+        "rows_per_s": found.rates.rows_per_s,
+        "probed": found.probed,
+        "eta_seconds": None if found.eta_s is None else round(found.eta_s, 1),
+        "price": None
+        if prices is None
+        else {
+            "currency": prices.currency,
+            "once": round(prices.once(found.requests, found.streamed_bytes), 4),
+            "monthly": round(prices.monthly(found.size_bytes), 4),
+        },
+    }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    try:
+        with open(path, "wb", opener=_opened) as file:
+            file.write(orjson.dumps(document, option=options))
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open a new file for this user alone: a plan names what a cluster holds, and what it costs."""
+    return os.open(path, flags, 0o600)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def _outcome(
+    planned: RestorePlan,
+    asked: Asked,
+    screen: Screen,
+    missing: tuple[Uncopied, ...],
+    *,
+    already: bool,
+) -> Outcome:
+    def show(console: Console) -> None:
+        if already:
+            for line in restore.why_nothing(planned, asked.into):
+                console.print(line, markup=False)
+        else:
+            restore.show_done(console, planned, asked.into, screen, missing)
+
+    return Outcome(
+        result={
+            "into": asked.into,
+            "cut": planned.cut.closed.cut,
+            "offset": planned.cut.offset,
+            "done": True,
+            "already": already,
+            "objects_copied": screen.copied_objects,
+            "bytes_copied": screen.copied_bytes,
+            "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
+        },
+        show=show,
+        exit_code=PARTLY_DONE if missing else 0,
+    )
+
+
+def _show(
+    console: Console,
+    path: Path,
+    planned: RestorePlan,
+    found: CostEstimate,
+    shown: dict[str, Any],
+    into: str,
+) -> None:
+    estimate = planned.estimate
+    console.print(f"{path}: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
+    if planned.changes_nothing:
+        for line in restore.why_nothing(planned, into):
+            console.print(f"  {line}", markup=False)
+        return
+    console.print(
+        f"  rows      {estimate.segments} segments, {estimate.other_rows} others,"
+        f" {estimate.removals} to remove"
+    )
+    there = f", {found.there} are there" if found.looked else " at most: the target was not checked"
+    console.print(f"  bytes     {size_text(found.size_bytes)} in {found.objects} places{there}")
+    console.print(
+        f"  how       {found.server_side_objects} copied by the storage itself,"
+        f" {size_text(found.streamed_bytes)} through this process"
+    )
+    console.print(f"  requests  {found.requests.get} that read, {found.requests.put} that write")
+    console.print(f"  time      {eta_text(found.eta_s)}" + (", by a probe" if found.probed else ""))
+    if price := shown["price"]:
+        console.print(
+            f"  price     {price['once']} {price['currency']}, and {price['monthly']} a month"
+        )
+    for row, why in found.missing[:SHOWN_MAX]:
+        console.print(f"  MISSING {row}: {why}", markup=False)
+    if found.missing_count > SHOWN_MAX:
+        console.print(f"  and {found.missing_count - SHOWN_MAX} more")
+    for gap in estimate.missing[:SHOWN_MAX]:
+        console.print(f"  KNOWN GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+    console.print(f"  `replicator restore run {path}` carries it out", markup=False)
+
+
+RESTORE = "TARGET"
+"""Name of the restore itself in usage messages."""
+
+
+class RestoreGroup(TyperGroup):
+    """`restore plan` and `restore run`; everything else is `restore TARGET`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what names no verb for the restore itself."""
+        if not args or args[0] not in RESTORE_VERBS:
+            args = [RESTORE, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=RestoreGroup, help="Bring a target to an earlier cut.")
+app.command(RESTORE, hidden=True)(restore.restore)
+app.command("plan")(plan)
+app.command("run")(run_plan)

@@ -1,0 +1,157 @@
+"""`restore --rename`: a datasource as it was, beside the live one; and its removal."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.terminal.console import good, paper
+from replicator.cli.terminal.screen import Screen
+from replicator.errors import ConfigError
+from replicator.model.restore_point import RestorePoint
+from replicator.model.words import size_text
+from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
+from replicator.services.target.copier import Uncopied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """`--rename old=new`."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenameWish:
+    """What was asked for on the command line."""
+
+    into: str
+    """The target that is written to."""
+    names: Names
+    point: RestorePoint
+    dry_run: bool
+    yes: bool
+    accept_gaps: bool
+
+
+def names(text: str, datasource: str | None) -> Names:
+    """Return the two names.
+
+    Raises:
+        ConfigError: they are not written as `old=new`, or `--datasource` says another one.
+    """
+    old, separator, new = text.partition("=")
+    if not separator or not old or not new or old == new:
+        raise ConfigError(f"--rename {text}: write it as OLD=NEW, two different names")
+    if datasource not in {None, old}:
+        raise ConfigError(
+            f"--datasource {datasource} and --rename {text} are about two datasources"
+        )
+    return Names(old=old, new=new)
+
+
+async def rename(call: OpenCall, renamer: Renamer, request: RenameWish) -> Outcome:
+    """Show what would be written, ask, and do it."""
+    plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
+    if not call.as_json:
+        _show_plan(paper(), plan, request)
+    if request.dry_run:
+        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+    agree(request.into, yes=request.yes, doing="a restore")
+    missing = await renamer.execute(plan, accept_gaps=request.accept_gaps)
+    done = {
+        "objects_copied": call.screen.copied_objects,
+        "bytes_copied": call.screen.copied_bytes,
+        "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
+    }
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **done},
+        show=lambda console: _show_done(console, plan, request, call.screen, missing),
+        exit_code=PARTLY_DONE if missing else 0,
+    )
+
+
+async def forget(
+    application: Application, target: str, datasource: str, *, dry_run: bool, yes: bool
+) -> Outcome:
+    """Show what would be removed, ask, and do it."""
+    renamer = await Place(target=target, into=target).renamer(application)
+    plan = await renamer.plan_forget(datasource)
+    text = (
+        f"forget {datasource} of {target}, restored from {plan.renamed.original} at cut"
+        f" {plan.renamed.cut}: {plan.rows} rows go, their bytes stay"
+    )
+    if not dry_run:
+        agree(target, yes=yes, doing="a removal")
+        await renamer.forget(plan)
+    return Outcome(
+        result={"plan": _forget_json(plan), "done": not dry_run},
+        show=lambda console: console.print(text, markup=False),
+    )
+
+
+def _forget_json(plan: ForgetPlan) -> dict[str, Any]:
+    renamed = plan.renamed
+    return {
+        "datasource": renamed.datasource,
+        "original": renamed.original,
+        "cut": renamed.cut,
+        "offset": renamed.offset,
+        "rows_removed": plan.rows,
+    }
+
+
+def _plan_json(plan: RenamePlan) -> dict[str, Any]:
+    return {
+        "cut": plan.cut.closed.cut,
+        "offset": plan.cut.offset,
+        "source_time": plan.cut.closed.source_time,
+        "datasource": plan.renamed.original,
+        "renamed_to": plan.renamed.datasource,
+        "segments": plan.estimate.segments,
+        "other_rows": plan.estimate.other_rows,
+        "objects": plan.estimate.objects,
+        "bytes_at_most": plan.estimate.size_bytes,
+    }
+
+
+def _show_plan(console: Console, plan: RenamePlan, request: RenameWish) -> None:
+    estimate = plan.estimate
+    console.print(
+        f"restore {plan.renamed.original} of cut {plan.cut.closed.cut} (offset {plan.cut.offset})"
+        f" as {plan.renamed.datasource} in {request.into}, beside what is there",
+        markup=False,
+    )
+    console.print(f"  segments to write  {estimate.segments}, and {estimate.other_rows} load rules")
+    console.print(
+        f"  bytes              at most {size_text(estimate.size_bytes)} in {estimate.objects}"
+        " segments, less what is there already: that is shared, not copied"
+    )
+
+
+def _show_done(
+    console: Console,
+    plan: RenamePlan,
+    request: RenameWish,
+    screen: Screen,
+    missing: tuple[Uncopied, ...],
+) -> None:
+    new = plan.renamed.datasource
+    console.print(
+        good("done"),
+        f": {request.into} has {new}; {screen.copied_objects} segments copied"
+        f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there",
+        sep="",
+    )
+    for row in missing:
+        console.print(f"  without {row.key.key}: {row.detail}", markup=False)
+    console.print(
+        f"  it is in no cut and does not change; `replicator restore {request.into}"
+        f" --forget-renamed {new}` removes it. Never let Druid kill it: its bytes are those of"
+        f" {plan.renamed.original}",
+        markup=False,
+    )

@@ -1,0 +1,63 @@
+"""`rollback`: one datasource of a target as it was, in one line that reads as what it is."""
+
+from typing import Annotated
+
+import typer
+
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
+from replicator.cli.go_back.when import moment_of
+from replicator.cli.verb import verb
+from replicator.errors import ConfigError
+
+
+@verb("rollback")
+async def rollback(
+    call: OpenCall,
+    datasource: Annotated[str, typer.Argument(help="The datasource.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="When: before-drop, '10m ago', latest, a time with its zone, an offset, or the"
+            " name of a point.",
+        ),
+    ],
+    on: Annotated[
+        str | None, typer.Option("--on", help="The target; it may be left out when there is one.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Yes = False,
+    accept_gaps: AcceptGaps = False,
+) -> Outcome:
+    """Bring one datasource of a target back to what it was; the target is then paused."""
+    moment = moment_of(to, datasource)
+    application = call.application
+    target = on or _only(application)
+    place = Place(target=target, into=target)
+    request = RestoreRequest(
+        place=place,
+        point=await moment.point(application, place),
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        accept_gaps=accept_gaps,
+    )
+    return await carry_out(call, request)
+
+
+def _only(application: Application) -> str:
+    """Return the one target that has rows.
+
+    Raises:
+        ConfigError: there are several, or none.
+    """
+    targets = application.settings.targets
+    found = [name for name in application.target_names if targets[name].metadata is not None]
+    if len(found) != 1:
+        raise ConfigError(
+            f"say which target with --on: the configuration has {', '.join(found) or 'none'}"
+        )
+    return found[0]

@@ -1,0 +1,195 @@
+"""`undelete`: a dropped datasource again, on a target at once, on the source by its operator."""
+
+import shlex
+from dataclasses import replace
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.go_back.restore import RestoreRequest, carry_out, restore_point
+from replicator.cli.terminal.console import paper
+from replicator.cli.terminal.typed import OFFSET_MAX
+from replicator.cli.verb import verb
+from replicator.errors import ConfigError
+from replicator.model.restore_point import RestorePoint, ToOffset
+from replicator.model.shown import escaped_json
+from replicator.model.undeletion import DruidCall
+from replicator.services.inspection.undeletion import Drop, SourcePlan
+
+OVERLORD = "http://overlord:8090"
+REFUSED = (
+    "a call that is refused changes nothing: when a kill has removed one of its segments since, run"
+    " undelete again after the next cut"
+)
+
+
+@verb("undelete")
+async def undelete(
+    call: OpenCall,
+    datasource: Annotated[str, typer.Argument(help="The datasource that was dropped.")],
+    on: Annotated[str | None, typer.Option("--on", help="Bring it back on this target.")] = None,
+    on_source: Annotated[
+        bool, typer.Option("--on-source", help="Print what to ask the source's Overlord for.")
+    ] = False,
+    to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
+    to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
+    before: Annotated[
+        int | None,
+        typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    accept_gaps: Annotated[
+        bool, typer.Option("--accept-gaps", help="Bring back the rest when bytes are missing.")
+    ] = False,
+) -> Outcome:
+    """Bring a datasource back as it was in the last cut in which it had used segments."""
+    application = call.application
+    if on_source == (on is not None):
+        raise ConfigError("say either --on TARGET or --on-source")
+    if on is not None:
+        application.target(on)
+    drop = None
+    if (to_offset, to_time, before) == (None, None, None):
+        drop = await application.undeletion().dropped(datasource)
+    point = _point(drop, to_offset, to_time, before)
+    if on is None:
+        plan = await application.undeletion().on_source(datasource, point)
+        return _on_source(application, datasource, drop, plan)
+    if drop is not None and not call.as_json:
+        _show_drop(paper(), datasource, drop)
+    request = RestoreRequest(
+        place=Place(target=on, into=on),
+        point=point,
+        datasource=datasource,
+        dry_run=dry_run,
+        yes=yes,
+        accept_gaps=accept_gaps,
+    )
+    done = await carry_out(call, request)
+    return replace(done, result={**done.result, "drop": _drop_json(drop)})
+
+
+def _point(
+    drop: Drop | None, to_offset: int | None, to_time: str | None, before: int | None
+) -> RestorePoint:
+    if drop is not None:
+        return ToOffset(offset=drop.last.cut.offset)
+    return restore_point(to_offset, to_time, before)
+
+
+def _on_source(
+    application: Application, datasource: str, drop: Drop | None, plan: SourcePlan
+) -> Outcome:
+    restores = [
+        f"replicator restore {name} --datasource {shlex.quote(datasource)}"
+        f" --to-offset {plan.cut.offset}"
+        for name in application.target_names
+    ]
+
+    def show(console: Console) -> None:
+        _show_calls(console, datasource, drop, plan, restores)
+
+    return Outcome(
+        result={**_plan_json(datasource, plan, restores), "drop": _drop_json(drop)},
+        show=show,
+        exit_code=PARTLY_DONE if plan.killed_count else 0,
+    )
+
+
+def _drop_json(drop: Drop | None) -> dict[str, Any] | None:
+    if drop is None:
+        return None
+    return {
+        name: {
+            "cut": height.cut.closed.cut,
+            "offset": height.cut.offset,
+            "source_time": height.cut.closed.source_time,
+            "used_segments": height.used,
+        }
+        for name, height in (("last", drop.last), ("before", drop.before))
+    }
+
+
+def _plan_json(datasource: str, plan: SourcePlan, restores: list[str]) -> dict[str, Any]:
+    return {
+        "datasource": datasource,
+        "cut": plan.cut.closed.cut,
+        "offset": plan.cut.offset,
+        "source_time": plan.cut.closed.source_time,
+        "as_of_cut": plan.now.closed.cut,
+        "as_of": plan.now.closed.source_time,
+        "segments": plan.wanted,
+        "used": plan.used,
+        "mark_used": len(plan.mark_used),
+        "mark_unused": len(plan.mark_unused),
+        "killed_count": plan.killed_count,
+        "killed": plan.killed,
+        "restores": restores if plan.killed_count else [],
+        "drop_rules": list(plan.drop_rules),
+        "calls": [
+            {"method": "POST", "path": call.path, "body": {"segmentIds": list(call.segment_ids)}}
+            for call in plan.calls
+        ],
+    }
+
+
+def _show_drop(console: Console, datasource: str, drop: Drop) -> None:
+    for line in _drop_lines(datasource, drop):
+        console.print(line, markup=False)
+
+
+def _drop_lines(datasource: str, drop: Drop) -> list[str]:
+    last, first = drop.last, drop.before
+    until = f"offset {last.cut.offset}, {last.cut.closed.source_time.isoformat()}"
+    lines = [f"{datasource} had {last.used} used segments until cut {last.cut.closed.cut}: {until}"]
+    if first.used > last.used:
+        lines.append(
+            f"they went little by little: in cut {first.cut.closed.cut} there were {first.used};"
+            f" for these say --to-offset {first.cut.offset}"
+        )
+    return lines
+
+
+def _show_calls(
+    console: Console, datasource: str, drop: Drop | None, plan: SourcePlan, restores: list[str]
+) -> None:
+    """Print a shell script; what is said beside the calls are its comments."""
+    said = [] if drop is None else _drop_lines(datasource, drop)
+    said.append(
+        f"{plan.wanted} segments were used in cut {plan.cut.closed.cut}: {plan.used} are used now,"
+        f" {len(plan.mark_used)} can be marked used, {plan.killed_count} are gone"
+    )
+    said.append(
+        f"as of cut {plan.now.closed.cut}, {plan.now.closed.source_time.isoformat()};"
+        " nothing was called: these are for the operator of the source"
+    )
+    if plan.mark_unused:
+        said.append(f"first {len(plan.mark_unused)} newer segments that would hide them go")
+    if plan.drop_rules:
+        said.append(f"change rules before, they may drop it again: {', '.join(plan.drop_rules)}")
+    if plan.killed_count:
+        said.append("no API brings back what a kill removed; on a target it comes back with:")
+        said += [f"  {command}" for command in restores]
+        said += [f"  gone: {id_}" for id_ in plan.killed]
+    for line in said:
+        console.print(f"# {line}", markup=False)
+    if plan.calls:
+        console.print(f"# {REFUSED}", markup=False)
+        console.print(f"OVERLORD=${{OVERLORD:-{OVERLORD}}}", markup=False)
+    for call in plan.calls:
+        console.print(_curl(call), markup=False)
+
+
+def _curl(call: DruidCall) -> str:
+    # Druid 33 does what it is asked and answers 500 where no type of answer is named.
+    body = escaped_json(orjson.dumps({"segmentIds": list(call.segment_ids)}).decode())
+    return (
+        f'curl --fail-with-body -sS -X POST "$OVERLORD{call.path}"'
+        f' -H "Content-Type: application/json" -H "Accept: application/json" -d {shlex.quote(body)}'
+    )

@@ -1,0 +1,175 @@
+"""Which moment a user means: by an offset, a time, how long ago, a name, or before a drop."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
+from replicator.cli.terminal.console import hold_still
+from replicator.cli.terminal.typed import OFFSET_MAX, parse_offset, parse_time, parse_zone
+from replicator.config.values import duration
+from replicator.errors import ConfigError
+from replicator.model.event import Offset
+from replicator.model.holds import checked_name
+from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+
+ToOffsetOption = Annotated[
+    int | None,
+    typer.Option(
+        "--to-offset", min=0, max=OFFSET_MAX, help="The last cut at or before this offset."
+    ),
+]
+ToTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to-time",
+        help="The last cut at or before this time, with its zone: 2026-01-31T12:00:00Z,"
+        " '07:48 local', '07:48 Europe/Berlin'.",
+    ),
+]
+BeforeOption = Annotated[
+    int | None,
+    typer.Option("--before", min=0, max=OFFSET_MAX, help="The last cut before this event."),
+]
+ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
+ONE_OF = (
+    "say exactly one of --to-offset, --to-time, --before, --to-point, --latest, --ago and"
+    " --before-drop"
+)
+BEFORE_DROP = "before-drop"
+_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The options that name a moment; exactly one of them is given."""
+
+    to_offset: ToOffsetOption = None
+    to_time: ToTimeOption = None
+    before: BeforeOption = None
+    to_point: ToPointOption = None
+    latest: Annotated[bool, typer.Option("--latest", help="The newest cut.")] = False
+    ago: Annotated[
+        str | None, typer.Option("--ago", help="The last cut so long ago, like 10m or 2h.")
+    ] = None
+    before_drop: Annotated[
+        str | None,
+        typer.Option(
+            "--before-drop",
+            metavar="DATASOURCE",
+            help="The last cut in which this datasource had used segments.",
+        ),
+    ] = None
+
+    async def point(self, application: Application, place: Place) -> RestorePoint:
+        """Return the point that was asked for.
+
+        Raises:
+            ConfigError: none was, or more than one, or it is not written as it must be.
+            NotFoundError: the store does not know the name, or the log no such datasource.
+            RefusedError: the datasource was not dropped.
+        """
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        given = [name for name, value in said.items() if value is not None and value is not False]
+        if len(given) != 1:
+            raise ConfigError(ONE_OF)
+        return await self._ways(application, place)[given[0]]()
+
+    def _ways(
+        self, application: Application, place: Place
+    ) -> dict[str, Callable[[], Awaitable[RestorePoint]]]:
+        async def to_point() -> RestorePoint:
+            name = checked_name(self.to_point or "")
+            point = await application.points(place.target).point(name)
+            return ToOffset(offset=point.offset, log_id=point.log_id)
+
+        async def before_drop() -> RestorePoint:
+            if place.from_store:
+                raise ConfigError(
+                    "--before-drop needs the log, and --from asks the store alone",
+                    hint=f"`replicator points --from {place.target}` lists the cuts",
+                )
+            drop = await application.undeletion().dropped(self.before_drop or "")
+            if drop.before.used > drop.last.used:
+                hold_still()
+                typer.echo(
+                    f"its segments went little by little: {drop.before.used} were used in cut"
+                    f" {drop.before.cut.closed.cut} (--to-offset {drop.before.cut.offset}),"
+                    f" {drop.last.used} in this one",
+                    err=True,
+                )
+            return ToOffset(offset=drop.last.cut.offset)
+
+        async def said() -> RestorePoint:
+            return self._said(application.clock.now())
+
+        return {
+            "to_point": to_point,
+            "before_drop": before_drop,
+            **dict.fromkeys(("to_offset", "to_time", "before", "latest", "ago"), said),
+        }
+
+    def _said(self, now: datetime) -> RestorePoint:
+        """Return a point that is found without the log or a store."""
+        if self.to_offset is not None:
+            return ToOffset(offset=Offset(self.to_offset))
+        if self.before is not None:
+            return BeforeEvent(offset=Offset(self.before))
+        if self.latest:
+            return Latest()
+        if self.ago is not None:
+            return ToTime(time=now - _length(self.ago))
+        return ToTime(time=time_of(self.to_time or "", now))
+
+
+def moment_of(text: str, datasource: str) -> Moment:
+    """Return the moment that one text names, as `rollback --to` takes it.
+
+    Raises:
+        ConfigError: it is nothing of the kind.
+    """
+    if text.isdecimal():
+        return Moment(to_offset=parse_offset(text))
+    if text == "latest":
+        return Moment(latest=True)
+    if text == BEFORE_DROP:
+        return Moment(before_drop=datasource)
+    if text.endswith(" ago"):
+        return Moment(ago=text.removesuffix(" ago").strip())
+    if text[:1].isdigit():
+        return Moment(to_time=text)
+    return Moment(to_point=text)
+
+
+def time_of(text: str, now: datetime) -> datetime:
+    """Return a time; of a time of day, with its zone, the last one that was.
+
+    Raises:
+        ConfigError: as for `parse_time`.
+    """
+    day, _, zone = text.strip().partition(" ")
+    if not _TIME_OF_DAY.fullmatch(day.removesuffix("Z")) or (zone and day.endswith("Z")):
+        return parse_time(text)
+    if not zone and not day.endswith("Z"):
+        raise ConfigError(
+            f"{text!r} has no zone",
+            hint=f"say '{text} local', '{text} UTC' or '{text} Europe/Berlin'",
+        )
+    here = now.astimezone(parse_zone(zone or "UTC"))
+    found = parse_time(f"{here.date().isoformat()}T{day.removesuffix('Z'):0>5} {zone or 'UTC'}")
+    if found <= now:
+        return found
+    yesterday = (here - timedelta(days=1)).date().isoformat()
+    return parse_time(f"{yesterday}T{day.removesuffix('Z'):0>5} {zone or 'UTC'}")
+
+
+def _length(text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as exc:
+        raise ConfigError(f"--ago {text}: {exc}") from None

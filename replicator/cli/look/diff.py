@@ -1,0 +1,72 @@
+"""`diff`: what changed at the source between two points of the log."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.terminal.typed import LIST_MAX, parse_offset, parse_time
+from replicator.cli.verb import verb
+from replicator.model.event import Offset
+from replicator.model.restore_point import Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.row import Row, RowKey
+from replicator.services.inspection.difference import difference
+
+POINT_HELP = "An offset, a time with its zone, or `latest`."
+
+
+@verb("diff")
+async def diff(
+    call: OpenCall,
+    before: Annotated[str, typer.Argument(help=POINT_HELP)],
+    after: Annotated[str, typer.Argument(help=POINT_HELP)],
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many rows.")
+    ] = 1000,
+) -> Outcome:
+    """Show which rows differ between two cuts."""
+    history = call.application.history
+    first, second = await history.find(_point(before)), await history.find(_point(after))
+    found: list[dict[str, Any]] = []
+    count = 0
+    async for key, row in difference(history, first, second):
+        count += 1
+        if len(found) < limit:
+            found.append(_json(key, row))
+    return Outcome(
+        result={
+            "from_offset": first.offset,
+            "to_offset": second.offset,
+            "count": count,
+            "rows": found,
+        },
+        show=lambda console: _show(console, (first.offset, second.offset), count, found),
+    )
+
+
+def _point(text: str) -> RestorePoint:
+    if text == "latest":
+        return Latest()
+    if text.isdigit():
+        return ToOffset(offset=parse_offset(text))
+    return ToTime(time=parse_time(text))
+
+
+def _json(key: RowKey, row: Row | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"kind": key.kind.value, "key": key.key, "gone": row is None}
+    if row is not None and hasattr(row, "used"):
+        found["used"] = row.used
+    return found
+
+
+def _show(
+    console: Console, cuts: tuple[Offset, Offset], count: int, found: list[dict[str, Any]]
+) -> None:
+    console.print(f"from the cut at offset {cuts[0]} to the cut at offset {cuts[1]}: {count} rows")
+    for row in found:
+        used = {True: ", used", False: ", unused", None: ""}[row.get("used")]
+        sign = "-" if row["gone"] else "+"
+        console.print(f"  {sign} {row['kind']} {row['key']}{used}", markup=False)
+    if count > len(found):
+        console.print(f"  and {count - len(found)} more (--limit)")

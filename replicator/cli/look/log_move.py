@@ -1,0 +1,62 @@
+"""`log move`: the log from one store to another, from a file to Kafka or back."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator import config
+from replicator.cli.command import OpenCall, Outcome, agree, next_command
+from replicator.cli.look.log import log
+from replicator.cli.verb import verb
+from replicator.model.words import counted
+from replicator.services.replication.log_mover import Moved
+
+app = typer.Typer(
+    help="List the events of the log, or move it to another store.", invoke_without_command=True
+)
+app.callback()(log)
+
+
+@app.command("move")
+@verb("log move")
+async def move(
+    call: OpenCall,
+    to: Annotated[
+        Path,
+        typer.Option("--to", help="The configuration with the new `log`; all else as it is now."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> Outcome:
+    """Move the log to where another configuration says, with its id, offsets and times.
+
+    Stop `run` first; targets then go on from the new log and copy nothing again. The former log
+    stays as it is, and nobody can read or write it any more. Started again, a move that was cut off
+    goes on.
+    """
+    wanted = config.load(to, call.typed.environ)
+    mover = call.application.log_mover(wanted)
+    agree(call.application.source_name, yes=yes, doing="moving the log", what="source to move")
+    moved = await mover.move()
+    return Outcome(result=_json(moved), show=lambda console: _show(console, moved, to))
+
+
+def _json(moved: Moved) -> dict[str, Any]:
+    return {
+        "log_id": moved.log_id,
+        "first_offset": moved.first,
+        "end_offset": moved.end,
+        "records_copied": moved.copied,
+        "already": moved.was_done,
+    }
+
+
+def _show(console: Console, moved: Moved, to: Path) -> None:
+    if moved.was_done:
+        console.print("nothing to do: the log was moved there before")
+    else:
+        said = f"{counted(moved.copied, 'record')} copied, and all of them read back"
+        console.print(f"moved: {said}; offsets {moved.first} to {moved.end - 1} are what they were")
+    console.print("next, with nothing else changed in it:")
+    console.print(f"  {next_command('run', to)}", markup=False)

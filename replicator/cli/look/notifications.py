@@ -1,0 +1,109 @@
+"""`notifications`: what was told to webhooks, what waits, and what is to be sent again."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.terminal.console import good
+from replicator.cli.verb import verb
+from replicator.errors import NotFoundError
+from replicator.model.words import counted
+from replicator.ports import Delivery, DeliveryState
+
+app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)
+
+
+@app.command("list")
+@verb("notifications list")
+async def list_(
+    call: OpenCall,
+    state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
+) -> Outcome:
+    """List what waits, what was delivered lately, and what is dead: given up."""
+    found = await call.application.notifying().journal().listed(state)
+    return Outcome(
+        result={"notifications": [delivery_json(one) for one in found]},
+        show=lambda console: _show(console, found),
+    )
+
+
+@app.command("resend")
+@verb("notifications resend")
+async def resend(
+    call: OpenCall,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="Notifications; default: all dead.")
+    ] = None,
+) -> Outcome:
+    """Let dead notifications be delivered again, by the process that runs."""
+    count = await call.application.notifying().journal().send_again(ids or None)
+    if ids and not count:
+        raise NotFoundError(
+            f"there is no dead notification {ids[0]!r}",
+            hint="`replicator notifications list --state dead` lists them",
+        )
+    return Outcome(
+        result={"waiting_again": count},
+        show=lambda console: console.print(f"{counted(count, 'notification')} will be sent again"),
+    )
+
+
+@app.command("test")
+@verb("notifications test")
+async def test(
+    call: OpenCall,
+    webhook: Annotated[str, typer.Argument(help="The webhook's name in the configuration.")],
+) -> Outcome:
+    """Send a notification of the type `test` to one webhook, after what waits for it."""
+    application = call.application
+    sender = application.notifying().sender(webhook)
+    told = await application.promise_watch().test(webhook)
+    while await sender.send_next():
+        pass
+    journal = application.notifying().journal()
+    ours = next((one for one in await journal.listed() if one.id == told.id), None)
+    is_delivered = ours is not None and ours.state is DeliveryState.DELIVERED
+    error = "" if ours is None else ours.error
+
+    def show(console: Console) -> None:
+        if is_delivered:
+            console.print(good("delivered"), f" to {webhook}", sep="")
+        else:
+            console.print(f"not delivered to {webhook} yet: {error or 'others wait before it'}")
+
+    return Outcome(
+        result={"id": told.id, "delivered": is_delivered, "error": error},
+        show=show,
+        exit_code=0 if is_delivered else PARTLY_DONE,
+    )
+
+
+def delivery_json(delivery: Delivery) -> dict[str, Any]:
+    """Return a delivery for `--json`."""
+    return {
+        "id": delivery.id,
+        "webhook": delivery.webhook,
+        "type": delivery.type,
+        "made_at": delivery.made_at,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+        "next_at": delivery.next_at,
+        "error": delivery.error,
+    }
+
+
+def _show(console: Console, found: Sequence[Delivery]) -> None:
+    if not found:
+        console.print("nothing was told yet")
+        return
+    table = Table("id", "webhook", "type", "made", "state", "attempts", "why not")
+    for one in found:
+        made = one.made_at.isoformat(timespec="seconds")
+        table.add_row(
+            one.id, one.webhook, one.type, made, one.state.value, str(one.attempts), one.error
+        )
+    console.print(table)

@@ -1,0 +1,329 @@
+"""`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
+
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+
+from rich.console import Console
+
+from replicator.app import Application
+from replicator.app.verbs.schedules import scheduled_lines
+from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
+from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
+from replicator.cli.verb import verb
+from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.canary import CanarySummary
+from replicator.model.scheduled_run import RunState
+from replicator.model.words import (
+    age_text,
+    counted,
+    duration_text,
+    eta_text,
+    moment,
+    size_text,
+    whole_time,
+)
+from replicator.services.monitoring.canary import kept_canary
+from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
+from replicator.services.monitoring.status import TargetStatus, look_at_source
+from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words
+from replicator.services.schedules.states import LineState, line_states
+from replicator.services.store.windows import Windows
+from replicator.web.status_report import StatusReport, report_json
+
+PROMISE_BROKEN = 10
+
+
+@verb("status")
+async def status(call: OpenCall) -> Outcome:
+    """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
+    found = await _look(call.application)
+    return Outcome(
+        result=report_json(found, partial(_typed, call.typed)),
+        show=lambda console: _show(console, found, call.typed),
+        exit_code=_exit_code(found.seen),
+    )
+
+
+async def _look(application: Application) -> StatusReport:
+    """Look at everything; what cannot be looked at hides nothing else."""
+    status_reader = application.status_reader()
+    log = await status_reader.log_or_why()
+    if log.unknown:  # perhaps a store is away, and the log itself is there
+        status_reader = application.status_reader(stores=False)
+        log = await status_reader.log_or_why()
+    targets: list[TargetStatus] = []
+    failures: dict[str, ReplicatorError] = {}
+    restorable: dict[str, Windows] = {}
+    for name in application.target_names:
+        try:
+            targets.append(await application.target_status(status_reader, name, log))
+            if log.log_id:
+                restorable[name] = await application.windows(name, log.log_id)
+        except ReplicatorError as exc:
+            failures[name] = exc
+    seen = Seen(
+        life=await application.life(log),
+        source=await look_at_source(application.source_metadata()),
+        log=log,
+        targets=targets,
+        failures=failures,
+    )
+    lines = scheduled_lines(application, application.target_names)
+    states = await line_states(lines, application.clock.now())
+    canaries = await _canaries(application, [one.target for one in targets])
+    return StatusReport(seen=seen, restorable=restorable, schedules=states, canaries=canaries)
+
+
+async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
+    """Return what the canary has shown of each target whose store can be read."""
+    if application.settings.canary is None:
+        return []
+    found = []
+    for name in names:
+        with suppress(TransientError, ConfigError):  # the target's own status says so
+            if (one := await kept_canary(application.target(name).area())) is not None:
+                found.append(one)
+    return found
+
+
+def _exit_code(seen: Seen) -> int:
+    if not seen.keeps_promises:
+        return PROMISE_BROKEN
+    return max((error.exit_code for error in seen.failures.values()), default=0)
+
+
+def _typed(call: Call, trouble: Trouble) -> str:
+    """Return the command with the configuration that this one was given."""
+    if not trouble.remedy:
+        return ""
+    options = (
+        "" if call.config_path == DEFAULT_CONFIG else f" -c {shlex.quote(f'{call.config_path}')}"
+    )
+    given = "" if call.environ.get("REPLICATOR_CONFIG") == str(call.config_path) else options
+    return f"replicator {trouble.remedy}{given}"
+
+
+def _show(console: Console, found: StatusReport, call: Call) -> None:
+    wrong = [line for one in found.wrong for line in _wrong(one, call)]
+    shown = [
+        Paragraph("running", _running(found.seen.life)),
+        Paragraph("promises", _promises(found.seen)),
+        Paragraph("restore", _restorable(found)),
+        Paragraph("waits", _waits(found.seen)),
+        Paragraph("wrong", wrong or ["nothing"]),
+        *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
+        *([Paragraph("canary", canaries)] if (canaries := _canary(found)) else []),
+        Paragraph("source", _source(found.seen)),
+        Paragraph("log", [_log(found.seen)]),
+        *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
+    ]
+    for line in paragraphs(shown, console.width):
+        console.print(line, markup=False)
+
+
+def _running(life: LifeSigns) -> list[str]:
+    """Say who is running; appliers of the watcher's own process are told with it."""
+    lines = [_sign("watcher", life.watcher, life)]
+    if life.watcher.life is not Life.RUNNING and life.last_poll is not None:
+        lines.append(f"the source last answered {age_text(life.looked_at - life.last_poll)}")
+    together = {name for name, one in life.appliers.items() if _is_same(one, life.watcher)}
+    if together:
+        applies = "applies" if life.watcher.life is Life.RUNNING else "applied"
+        lines.append(f"the same process {applies} to {' and '.join(sorted(together))}")
+    never = {name for name, one in life.appliers.items() if one.pulse is None and not one.unknown}
+    if never:
+        lines.append(f"no applier is known for {' and '.join(sorted(never))}")
+    lines += [
+        _sign(f"applier of {name}", one, life)
+        for name, one in sorted(life.appliers.items())
+        if name not in together | never
+    ]
+    return lines
+
+
+def _is_same(one: LifeSign, other: LifeSign) -> bool:
+    ours, theirs = one.pulse, other.pulse
+    if ours is None or theirs is None or one.life is not other.life:
+        return False
+    return (ours.host, ours.pid, ours.verb) == (theirs.host, theirs.pid, theirs.verb)
+
+
+def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
+    pulse = sign.pulse
+    if pulse is None:
+        why = f": {sign.unknown}" if sign.unknown else ": it never said that it was"
+        return f"{what}: not known to be running{why}"
+    who = f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
+    since = f"since {moment(pulse.since)}"
+    did = "polled" if what == "watcher" else "was up to date"
+    last = f"{did} {_ago(life, pulse.done_at)}" if pulse.done_at else f"has not {did} yet"
+    waits = f", waits for {pulse.waits}" if pulse.waits else ""
+    match sign.life:
+        case Life.RUNNING:
+            return f"{what}: {who}, {since}, {last}{waits}"
+        case Life.STOPPED:
+            return f"{what}: NOT RUNNING; {who} stopped {_ago(life, pulse.seen_at)}, as it was told"
+        case _:
+            return f"{what}: NOT RUNNING; {who} was last seen {_ago(life, pulse.seen_at)}{waits}"
+
+
+def _ago(life: LifeSigns, time: datetime) -> str:
+    return age_text(life.looked_at - time)
+
+
+def _promises(seen: Seen) -> list[str]:
+    kept = [one.target for one in seen.targets if one.keeps_promise]
+    lines = [
+        f"BROKEN by {one.target}: {', '.join(one.broken)}" for one in seen.targets if one.broken
+    ]
+    if seen.is_overdue:
+        lines.insert(0, "BROKEN: no watcher polls the source")
+    lines += [f"{name}: not known" for name in sorted(seen.failures)]
+    if kept:
+        lines.append(f"kept by {' and '.join(kept)}")
+    return lines or ["there is no target"]
+
+
+def _restorable(found: StatusReport) -> list[str]:
+    """Say from when to when each target's own store brings everything back."""
+    lines = []
+    for one in found.seen.targets:
+        kept = found.restorable.get(one.target)
+        if kept is None or not kept.windows:
+            lines.append(f"{one.target}: nothing yet")
+            continue
+        last = kept.windows[-1].last.closed.source_time
+        first = kept.windows[0].first.closed.source_time
+        holes = "; with holes, see `replicator points`" if len(kept.windows) > 1 else ""
+        lines.append(
+            f"{one.target}: to {whole_time(last)}, {age_text(one.looked_at - last)}, and back to"
+            f" {whole_time(first)}{holes}"
+        )
+        lines += [f"{one.target}: DAMAGED: {fault}" for fault in kept.faults]
+    return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
+
+
+def _waits(seen: Seen) -> list[str]:
+    lines = []
+    for found in seen.targets:
+        pending = found.pending
+        if pending is None or not found.lag_records:
+            continue
+        what = f"{counted(pending.objects, 'segment')}, {size_text(pending.size_bytes)}"
+        eta = found.catch_up
+        rate = found.rates.bytes_per_s
+        at = f" at {size_text(int(rate))}/s" if rate is not None else ""
+        lines.append(
+            f"{found.target}: {counted(found.lag_records, 'record')} of the log, {what} at most:"
+            f" {eta_text(None if eta is None else eta.total_seconds())}{at}"
+        )
+        if found.kill_margin is not None:
+            lines.append(f"{found.target}: {kill_words(found)}")
+        if found.log_margin is not None:
+            lines.append(f"{found.target}: the log keeps it for {duration_text(found.log_margin)}")
+    return lines or ["nothing"]
+
+
+def _wrong(trouble: Trouble, call: Call) -> list[str]:
+    typed = _typed(call, trouble)
+    return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
+
+
+def _canary(found: StatusReport) -> list[str]:
+    """Say how long rows take until users of a standby see them."""
+    lines = []
+    for one in found.canaries:
+        took = "no row has arrived yet"
+        if one.p50_s is not None and one.p99_s is not None:
+            p50, p99 = timedelta(seconds=one.p50_s), timedelta(seconds=one.p99_s)
+            took = f"rows take {duration_text(p50)}, 99 of 100 at most {duration_text(p99)}"
+        waits = f", one is awaited for {one.waiting_s:.0f} s" if one.waiting_s else ""
+        lost = f", {one.lost} LOST" if one.lost else ""
+        lines.append(f"{one.target}: {took}{waits}{lost}")
+    return lines
+
+
+def _schedules(found: StatusReport) -> list[str]:
+    """Say of each schedule how it ran last, and when it runs next."""
+    return [
+        f"{one.line.schedule} ({one.line.kind}) of {one.line.target}: {_run(one)},"
+        f" next {moment(one.next_due)}"
+        for one in found.schedules
+    ]
+
+
+def _run(state: LineState) -> str:
+    if state.unknown:
+        return f"not known: {state.unknown}"
+    if (run := state.last) is None:
+        return "has not run yet"
+    ago = age_text(state.looked_at - (run.ended_at or run.started_at))
+    why = f": {run.message}" if run.message else ""
+    return {
+        RunState.RUNNING: f"runs since {moment(run.started_at)}",
+        RunState.GOOD: f"was good {ago}",
+        RunState.BAD: f"WAS BAD {ago}{why}",
+        RunState.SKIPPED: f"was skipped {ago}{why}",
+        RunState.LOST: f"WAS LOST: its process on {run.host} ended without a word",
+    }[run.state_at(state.looked_at)]
+
+
+def _source(seen: Seen) -> list[str]:
+    freshness = seen.source.freshness
+    if freshness is None:
+        return ["cannot be asked, see above"]
+    lines = [freshness.text if freshness.is_replica else "answers"]
+    return lines + [
+        f"{name} is not replicated: this tool does not know that table"
+        for name in seen.source.left_behind
+    ]
+
+
+def _log(seen: Seen) -> str:
+    log = seen.log
+    if log.unknown:
+        return "cannot be read, see above"
+    if not log.log_id:
+        return "there is none"
+    if log.last is None:
+        return f"{counted(log.records, 'record')}, no closed cut yet"
+    return (
+        f"{counted(log.records, 'record')}, last cut {log.last.closed.cut} at offset"
+        f" {log.last.offset}, taken {whole_time(log.last.closed.source_time)}"
+    )
+
+
+def _target(found: TargetStatus) -> list[str]:
+    checkpoint = found.checkpoint
+    at = f", at cut {checkpoint.cut}" if checkpoint else ""
+    lag = f", {duration_text(found.lag)} behind" if found.lag is not None else ""
+    lines = [f"{_state(found)}{at}{lag}"]
+    if checkpoint is not None and checkpoint.paused and not checkpoint.promoted:
+        lines.append("  to follow again, type:")
+        lines.append(f"  replicator apply {found.target} --resume --once")
+    if found.proved:
+        ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}
+        text = ", ".join(f"{level} {age_text(age)}" for level, age in ages.items())
+        lines.append(f"verified: {text}")
+    if found.drilled.last is not None or found.drilled.unknown:
+        lines.append(drill_words(found))
+    return lines
+
+
+def _state(found: TargetStatus) -> str:
+    checkpoint = found.checkpoint
+    if checkpoint is None:
+        return "nothing applied yet"
+    if checkpoint.promoted:
+        return "promoted: a primary of its own"
+    if found.log_gone:
+        return "its log is gone"
+    if found.other_log:
+        return "of another log"
+    if checkpoint.paused:
+        only = f" with {checkpoint.datasource} alone" if checkpoint.datasource else ""
+        return f"paused{only} since a restore"
+    return "follows"

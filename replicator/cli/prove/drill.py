@@ -1,0 +1,178 @@
+"""`drill`: a restore into a scratch place, its proof, and the evidence of both."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from replicator.app.verbs.drills import driller, record
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.go_back.restore import wanted_point
+from replicator.cli.go_back.when import ToOffsetOption, ToPointOption, ToTimeOption
+from replicator.cli.terminal import signals
+from replicator.cli.terminal.console import bad, good
+from replicator.cli.verb import LogId, verb
+from replicator.errors import ConfigError
+from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
+from replicator.model.fingerprint import hex_digest
+from replicator.model.restore_point import Latest
+from replicator.model.words import duration_text, size_text
+from replicator.services.running.pause import unless
+from replicator.services.running.supervisor import stop_on_signals
+from replicator.services.store.points import StorePoints
+
+FAILED = 9
+A_TARGET = "<TARGET>"
+"""No target can be called so."""
+
+
+class _Drills(TyperGroup):
+    """`drill list`, and `drill` with anything else, which is a target's name or an option of it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = [A_TARGET, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Drills,
+    help="Prove that a target's store alone is enough, or list the proofs.",
+    no_args_is_help=True,
+)
+
+
+@app.command(A_TARGET)
+@verb("drill")
+async def drill(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target whose store is drilled.")],
+    to_offset: ToOffsetOption = None,
+    to_time: ToTimeOption = None,
+    to_point: ToPointOption = None,
+    random: Annotated[
+        bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
+    ] = False,
+    log_id: LogId = None,
+) -> Outcome:
+    """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
+    point = await _point(
+        call.application.points(target), to_point, to_offset, to_time, random=random
+    )
+    stop = asyncio.Event()
+    stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
+    work = driller(call.application, target, log_id=log_id).drill(point)
+    found = await unless(stop, work)
+    if found is None:
+        return _interrupted()
+    return Outcome(
+        result=evidence_json(found),
+        show=lambda console: _show(console, found),
+        exit_code=0 if found.is_good else FAILED,
+    )
+
+
+@app.command("list")
+@verb("drill list")
+async def list_(
+    call: OpenCall,
+    target: Annotated[
+        str | None, typer.Argument(help="Only this target's.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="The newest so many of each target.")
+    ] = 20,
+) -> Outcome:
+    """List the evidence that the targets' stores keep of their drills, newest first."""
+    names = call.application.target_names if target is None else [target]
+    kept = [await record(call.application, name).newest(limit) for name in names]
+    found = [evidence for read, _ in kept for evidence in read]
+    faults = [fault for _, altered in kept for fault in altered]
+    return Outcome(
+        result={
+            "drills": [evidence_json(evidence) for evidence in found],
+            "faults": faults,
+        },
+        show=lambda console: _show_all(console, found, faults),
+    )
+
+
+async def _point(
+    points: StorePoints,
+    name: str | None,
+    to_offset: int | None,
+    to_time: str | None,
+    *,
+    random: bool,
+) -> DrillPoint:
+    if (name, to_offset, to_time) == (None, None, None):
+        return AnyCut() if random else Latest()
+    if random:
+        raise ConfigError("--random draws a cut: it does not go with another point")
+    return await wanted_point(points, name, to_offset, to_time, None)
+
+
+def _interrupted() -> Outcome:
+    text = "interrupted: nothing of the drill is left, and no evidence was kept"
+    return Outcome(
+        result={"interrupted": True},
+        show=lambda console: console.print(text),
+        exit_code=signals.INTERRUPTED,
+    )
+
+
+def _show(console: Console, found: Evidence) -> None:
+    restored = found.rehearsed
+    if restored is not None:
+        console.print(
+            f"{found.target} restored to cut {restored.cut}: offset {restored.offset},"
+            f" {restored.source_time.isoformat(timespec='milliseconds')}"
+        )
+        console.print(
+            f"  {restored.rows} rows compared, {restored.objects} objects read and checksummed;"
+            f" the log's digest is {hex_digest(restored.digest)}"
+        )
+    if (trial := found.trial) is not None:
+        console.print(
+            f"  Druid {trial.release} loaded {trial.segments} segments and read {trial.rows} rows"
+        )
+    for step in found.steps:
+        size = "" if step.size_bytes is None else f", {size_text(step.size_bytes)}"
+        console.print(f"  {step.name:<7} {step.seconds:.1f} s{size}")
+    for finding in found.findings:
+        console.print(f"  BAD {finding}", markup=False)
+    if found.is_good:
+        console.print("  ", good("good"), f": a recovery takes {found.recovery_s:.1f} s", sep="")
+    else:
+        console.print("  ", bad(f"{found.findings_count} differences"), sep="")
+
+
+def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]) -> None:
+    for fault in faults:
+        console.print(f"DAMAGED {fault}", markup=False)
+    if not found:
+        console.print("no drill has left evidence yet")
+        return
+    table = Table("target", "began", "took", "point", "offset", "rows", "recovery", "result")
+    for one in found:
+        table.add_row(
+            one.target,
+            one.started_at.isoformat(timespec="seconds"),
+            duration_text(one.ended_at - one.started_at),
+            one.point,
+            str(one.rehearsed.offset) if one.rehearsed else "-",
+            str(one.rehearsed.rows) if one.rehearsed else "-",
+            f"{one.recovery_s:.1f} s",
+            _result(one),
+        )
+    console.print(table)
+
+
+def _result(one: Evidence) -> str:
+    if one.failure is not None:
+        return f"FAILED: {one.failure}"
+    return "good" if one.is_good else f"BAD: {one.findings_count} differences"

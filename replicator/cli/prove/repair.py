@@ -1,0 +1,165 @@
+"""`repair`: what `verify` found is copied again, from an origin that is read first."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.prove.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
+from replicator.cli.terminal.console import good, paper
+from replicator.cli.terminal.typed import parse_interval
+from replicator.cli.verb import verb
+from replicator.errors import ConfigError
+from replicator.model.extent import Extent
+from replicator.model.words import size_text
+from replicator.services.verification.repairer import Repair
+from replicator.services.verification.verifier import Damaged, Level, Verification
+
+PARTLY_DONE = 3
+SHOWN_MAX = 20
+
+
+@verb("repair")
+async def repair(
+    call: OpenCall,
+    target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
+    level: Annotated[
+        Level, typer.Option(help="How wrong bytes are found: exists, or checksum.")
+    ] = Level.CHECKSUM,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Copy from this target, not from the source.")
+    ] = None,
+    datasource: OneDatasource = None,
+    interval: OneInterval = None,
+    subset: Annotated[
+        str, typer.Option(help="Share of objects, like 5%, drawn by chance.")
+    ] = "100%",
+    bytes_max: Annotated[
+        str | None, typer.Option(help="Read no more than this to find them, like 100GiB.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is wrong.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> Outcome:
+    """Find what is wrong with a target and copy it again, one interval after the other."""
+    if not level.is_about_objects:
+        raise ConfigError(f"--level {level.value}: say exists or checksum")
+    extent = Extent(
+        share=share_of(subset),
+        bytes_max=None if bytes_max is None else bytes_of(bytes_max),
+        datasource=datasource,
+        interval=None if interval is None else parse_interval(interval),
+    )
+    repairer = await call.application.repairer(target, from_target=from_)
+    plan = await repairer.plan(level, extent=extent)
+    if not call.as_json:
+        _show_plan(paper(), target, plan, from_ or "the source")
+    if dry_run or plan.is_good:
+        return Outcome(
+            result={"plan": _plan_json(plan), "done": False},
+            show=lambda _: None,
+            exit_code=0 if plan.is_good else FAILED,
+        )
+    agree(target, yes=yes, doing="a repair")
+    done = await repairer.execute(plan, extent=extent)
+    return Outcome(
+        result={"plan": _plan_json(plan), "done": True, **_done_json(done)},
+        show=lambda console: _show_done(console, target, plan, done),
+        exit_code=_exit_code(plan, done),
+    )
+
+
+def _exit_code(plan: Verification, done: Repair) -> int:
+    if done.is_whole and plan.damaged_count == len(plan.damaged):
+        return 0
+    return PARTLY_DONE if done.did_something else FAILED
+
+
+def _plan_json(plan: Verification) -> dict[str, Any]:
+    return {
+        "level": plan.level.value,
+        "cut": plan.checkpoint.cut,
+        "offset": plan.checkpoint.offset,
+        "objects": plan.objects,
+        "bytes_read": plan.read_bytes,
+        "objects_left": plan.left,
+        "rows_differ": plan.rows_differ,
+        "rows_to_remove": [{"kind": one.kind.value, "row": one.key} for one in plan.surplus],
+        "damaged_count": plan.damaged_count,
+        "damaged": [_damaged_json(one) for one in plan.damaged],
+        "findings_count": plan.findings_count,
+        "findings": plan.findings,
+    }
+
+
+def _damaged_json(one: Damaged) -> dict[str, Any]:
+    return {
+        "place": one.location,
+        "datasource": one.datasource,
+        "interval": f"{one.start}/{one.end}",
+        "reason": one.reason,
+    }
+
+
+def _done_json(done: Repair) -> dict[str, Any]:
+    return {
+        "objects_copied": done.copied,
+        "bytes_copied": done.copied_bytes,
+        "objects_unproved": done.unproved,
+        "receipts_written": done.vouched,
+        "rows_changed": done.rows,
+        "unmended": [
+            {**_damaged_json(one.damaged), "why_not": one.reason} for one in done.unmended
+        ],
+        "rows_left": [{"row": row.key.key, "detail": row.detail} for row in done.uncopied],
+    }
+
+
+def _show_plan(console: Console, target: str, plan: Verification, origin: str) -> None:
+    console.print(
+        f"{target} at cut {plan.checkpoint.cut}: {plan.objects} objects looked at,"
+        f" {size_text(plan.read_bytes)} read"
+    )
+    if plan.left:
+        console.print(f"  {plan.left} objects were not read: --bytes-max was reached")
+    if plan.is_good:
+        console.print("  ", good("nothing to repair"), sep="")
+    _show_findings(console, plan)
+    if plan.damaged:
+        console.print(f"  {plan.damaged_count} places are copied again from {origin}")
+    if plan.rows_differ:
+        console.print("  rows are made those of the cut again; a running applier pauses for it")
+
+
+def _show_findings(console: Console, plan: Verification) -> None:
+    for finding in plan.findings[:SHOWN_MAX]:
+        console.print(f"  BAD {finding}", markup=False)
+    if plan.findings_count > SHOWN_MAX:
+        console.print(f"  and {plan.findings_count - SHOWN_MAX} more")
+    for one in plan.surplus[:SHOWN_MAX]:
+        console.print(f"  row that goes: {one.kind.value} {one.key}", markup=False)
+    if len(plan.surplus) > SHOWN_MAX:
+        console.print(f"  and {len(plan.surplus) - SHOWN_MAX} more rows, see --json")
+
+
+def _show_done(console: Console, target: str, plan: Verification, done: Repair) -> None:
+    console.print(
+        good("done"),
+        f": {done.copied} places copied again ({size_text(done.copied_bytes)}),"
+        f" {done.vouched} receipts written, {done.rows} rows put right",
+        sep="",
+    )
+    if done.unproved:
+        console.print(
+            f"  {done.unproved} of them had no receipt: what the source has now was taken"
+        )
+    for one in done.unmended[:SHOWN_MAX]:
+        console.print(f"  NOT REPAIRED {one.damaged.location}: {one.reason}", markup=False)
+    if len(done.unmended) > SHOWN_MAX:
+        console.print(f"  and {len(done.unmended) - SHOWN_MAX} more")
+    for row in done.uncopied[:SHOWN_MAX]:
+        console.print(f"  ROW LEFT {row.key.key}: {row.detail}", markup=False)
+    if plan.damaged_count > len(plan.damaged):
+        console.print("  there are more: run it again")
+    if done.unmended:
+        console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")

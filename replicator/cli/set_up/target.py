@@ -1,0 +1,181 @@
+"""`target create` and `target sign`: what a target needs before others, and before a key counts."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from replicator.app.verbs.preparing import prepare
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, next_command
+from replicator.cli.terminal.console import bad, good, note
+from replicator.cli.verb import verb
+from replicator.errors import CorruptionError
+from replicator.model.cluster_config import ALIASES
+from replicator.model.shown import escaped_json
+from replicator.model.standby import REQUIREMENTS, Verdict
+from replicator.services.standby.creation import Created
+from replicator.services.store.signing import Signed, sign_all
+
+app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
+SHOWN_MAX = 20
+"""Unsigned files named in the text; the JSON document names all."""
+
+
+@app.command("create")
+@verb("target create")
+async def create(
+    call: OpenCall,
+    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    druid_release: Annotated[
+        str | None, typer.Option(help="Make the tables of this release, like 33.0.0.")
+    ] = None,
+    centralized_schema: Annotated[
+        bool, typer.Option(help="With druid.centralizedDatasourceSchema.enabled.")
+    ] = False,
+) -> Outcome:
+    """Make a target's tables and folder, and say what its Druid must be told to be a standby."""
+    created = await prepare(
+        call.application, name, release=druid_release, centralized=centralized_schema
+    )
+    is_archive = call.application.target(name).settings.metadata is None
+
+    def show(console: Console) -> None:
+        console.print(f"{name}: {_prepared(created, druid_release, is_archive=is_archive)}")
+        if not is_archive:
+            _show_cluster(console, name, created)
+        console.print(f"next: {next_command('check', call.typed.config_path)}")
+
+    wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
+    return Outcome(
+        result=_json(created),
+        show=show,
+        exit_code=PARTLY_DONE if wrong else 0,
+    )
+
+
+@app.command("sign")
+@verb("target sign")
+async def sign(
+    call: OpenCall,
+    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> Outcome:
+    """Sign the files of a target's store that no key of this machine has signed yet."""
+    area = call.application.target(name).area()
+    agree(name, yes=yes, doing="signing what is in the store")
+    done = await sign_all(area, observer=call.screen.of(name))
+    return Outcome(
+        result={
+            "signed": done.signed,
+            "signed_before": done.signed_before,
+            "refused": list(done.refused),
+        },
+        show=lambda console: _show_signed(console, name, done),
+        exit_code=CorruptionError.exit_code if done.refused else 0,
+    )
+
+
+def _show_signed(console: Console, name: str, done: Signed) -> None:
+    console.print(f"{name}: {done.signed} files signed, {done.signed_before} were signed already")
+    for fault in done.refused[:SHOWN_MAX]:
+        console.print(bad("BAD "), f"  {fault}", sep="")
+    if (more := len(done.refused) - SHOWN_MAX) > 0:
+        console.print(f"      and {more} more")
+
+
+def _wrong(created: Created) -> list[str]:
+    return [one.requirement.name for one in created.judged or () if one.verdict is Verdict.WRONG]
+
+
+def _json(created: Created) -> dict[str, Any]:
+    found = {one.requirement.name: one for one in created.judged or ()}
+    return {
+        "tables_made": created.tables_made,
+        "tables_of_release": None if created.tables is None else created.tables.release,
+        "settings_checked": created.judged is not None,
+        "settings": [
+            {
+                "name": one.name,
+                "wanted": one.wanted,
+                "reason": one.reason,
+                "found": found[one.name].found if found else None,
+                "good": found[one.name].verdict is Verdict.GOOD if found else None,
+            }
+            for one in REQUIREMENTS
+        ],
+        "tiers_missing": list(created.tiers_missing),
+        "aliases_missing": {name: list(some) for name, some in created.aliases_missing.items()},
+        "skew": [
+            {"what": one.known.trait.text, "fate": one.known.fate, "detail": one.text}
+            for one in created.skew.found
+        ],
+        "obstacles": [{"what": one.what, "remedy": one.remedy} for one in created.obstacles],
+    }
+
+
+def _prepared(created: Created, release: str | None, *, is_archive: bool) -> str:
+    tables = "an archive, it has no tables" if is_archive else _tables(created, release)
+    return f"{tables}; its deep storage can be written"
+
+
+def _tables(created: Created, release: str | None) -> str:
+    if (found := created.tables) is not None:
+        centralized = " with segment schemas" if found.centralized else ""
+        return f"Druid's tables of release {found.release}{centralized} were made: {found.because}"
+    if created.tables_made:
+        return "Druid's tables were made"
+    if release is not None:
+        return (
+            f"Druid's tables were there and are left as they are, --druid-release {release} or not"
+        )
+    return "Druid's tables were there"
+
+
+def _show_cluster(console: Console, name: str, created: Created) -> None:
+    for obstacle in created.obstacles:
+        console.print(bad("BAD "), f"  {obstacle.what}", sep="")
+        console.print(f"      {obstacle.remedy}")
+    _show_skew(console, created)
+    if created.judged is None and not created.tables_made:
+        console.print(f"its Druid is not known (targets.{name}.druid): its settings were not seen")
+        return
+    if created.judged is None:
+        console.print(f"its Druid is not known (targets.{name}.druid); tell its Coordinator:")
+        for one in REQUIREMENTS:
+            console.print(f"  {one.name}={one.wanted}", markup=False)
+            console.print(f"      {one.reason}", markup=False)
+        return
+    for judged in created.judged:
+        is_good = judged.verdict is Verdict.GOOD
+        mark = good("good") if is_good else bad("BAD ")
+        console.print(mark, f"  {judged.requirement.name} is {judged.found}", sep="")
+        if not is_good:
+            console.print(
+                f"      set it to {judged.requirement.wanted}: {judged.requirement.reason}",
+                markup=False,
+            )
+    _show_tiers(console, name, created)
+
+
+def _show_skew(console: Console, created: Created) -> None:
+    for one in created.skew.found:
+        mark = bad("BAD ") if one.loses else note("note")
+        console.print(mark, f"  {one.text}", sep="")
+
+
+def _show_tiers(console: Console, name: str, created: Created) -> None:
+    for tier in created.tiers_missing:
+        console.print(
+            bad("BAD "),
+            f"  the source's rules load into tier {tier!r}, which the target does not have",
+            sep="",
+        )
+        console.print(f"      name one that it has: targets.{name}.load_rules.tiers: {{{tier}: …}}")
+        if (stands_for := created.aliases_missing.get(tier)) is not None:
+            body = escaped_json(orjson.dumps({ALIASES: {tier: list(stands_for)}}).decode())
+            console.print(
+                "      or give its Coordinator the source's alias, with tiers that it has:"
+                f" POST /druid/coordinator/v1/config {body}",
+                markup=False,
+            )

@@ -1,0 +1,159 @@
+"""`token`: who may use the control API."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.sqlite.control_file import ControlFile
+from replicator.adapters.sqlite.tokens import TokenStore
+from replicator.cli.command import Call, Outcome
+from replicator.cli.terminal.loop import in_loop
+from replicator.cli.terminal.typed import parse_time
+from replicator.cli.verb import local_verb
+from replicator.config import Settings
+from replicator.config.values import duration
+from replicator.control.access.naming import refuse_unknown
+from replicator.control.access.tokens import new_token
+from replicator.control.service import DATABASE, control_folder
+from replicator.errors import ConfigError, NotFoundError
+from replicator.model.access import AccessToken, Role
+from replicator.model.words import moment
+
+app = typer.Typer(help="Say who may use the control API.", no_args_is_help=True)
+Body = Callable[[Settings, TokenStore], Awaitable[Outcome]]
+
+
+@app.command("create")
+@local_verb("token create")
+def create(
+    call: Call,
+    name: Annotated[str, typer.Argument(help="Who gets it; it stands in the audit log.")],
+    role: Annotated[Role, typer.Option(help="What its holder may do.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option("--target", help="Only this target is open to it; may be repeated."),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="After so long, like 90d, or at a time with its zone.")
+    ] = None,
+) -> Outcome:
+    """Make a token and print it, once: only its hash is kept."""
+
+    async def body(settings: Settings, tokens: TokenStore) -> Outcome:
+        refuse_unknown(target or (), settings.targets)
+        now = SystemClock().now()
+        kept, text = new_token(
+            name=_checked(name),
+            role=role,
+            targets=frozenset(target) if target else None,
+            now=now,
+            until=None if expires is None else _expiry(expires, now),
+        )
+        await tokens.add(kept)
+        return Outcome(
+            result={**_json(kept), "token": text},
+            show=lambda console: console.print(text, markup=False),
+        )
+
+    return _with_tokens(call, body)
+
+
+@app.command("list")
+@local_verb("token list")
+def list_(call: Call) -> Outcome:
+    """List the tokens, those that open nothing any more as well."""
+
+    async def body(_: Settings, tokens: TokenStore) -> Outcome:
+        found = await tokens.tokens()
+        return Outcome(
+            result={"tokens": [_json(one) for one in found]},
+            show=lambda console: _show(console, found),
+        )
+
+    return _with_tokens(call, body)
+
+
+@app.command("revoke")
+@local_verb("token revoke")
+def revoke(
+    call: Call,
+    id_: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
+) -> Outcome:
+    """Let a token open nothing any more, from the next request on."""
+
+    async def body(_: Settings, tokens: TokenStore) -> Outcome:
+        if not await tokens.revoke(id_, SystemClock().now()):
+            raise NotFoundError(f"there is no token {id_!r}", hint="`replicator token list`")
+        return Outcome(
+            result={"revoked": id_},
+            show=lambda console: console.print(f"{id_} opens nothing any more", markup=False),
+        )
+
+    return _with_tokens(call, body)
+
+
+def _with_tokens(call: Call, body: Body) -> Outcome:
+    async def within() -> Outcome:
+        settings = call.settings()
+        file = ControlFile(control_folder(settings) / DATABASE)
+        try:
+            return await body(settings, TokenStore(file))
+        finally:
+            await file.close()
+
+    return in_loop(within)
+
+
+def _checked(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ConfigError("say who gets the token, in printable letters")
+    return name
+
+
+def _expiry(text: str, now: datetime) -> datetime:
+    """Return when a token expires.
+
+    Raises:
+        ConfigError: it is no length and no time, or has passed.
+    """
+    try:
+        until = now + duration(text)
+    except ValueError:
+        until = parse_time(text)
+    if until - now <= timedelta(0):
+        raise ConfigError(f"--expires {text}: that has passed")
+    return until
+
+
+def _json(token: AccessToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role.value,
+        "targets": None if token.targets is None else sorted(token.targets),
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+    }
+
+
+def _show(console: Console, found: list[AccessToken]) -> None:
+    if not found:
+        console.print("there is no token: only holders of certificates get in")
+        return
+    table = Table("id", "name", "role", "targets", "expires", "revoked")
+    for token in found:
+        table.add_row(
+            token.id,
+            token.name,
+            token.role.value,
+            "all" if token.targets is None else ", ".join(sorted(token.targets)),
+            "never" if token.expires_at is None else moment(token.expires_at),
+            "" if token.revoked_at is None else moment(token.revoked_at),
+        )
+    console.print(table)

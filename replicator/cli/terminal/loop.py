@@ -1,0 +1,45 @@
+"""The event loop of a verb, which SIGTERM ends once the verb has cleaned up after itself."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import uvloop
+
+from replicator.cli.terminal import signals
+
+T = TypeVar("T")
+
+
+def in_loop(within: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of it in an event loop; SIGTERM ends it."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(_unless_terminated(within))
+    if outcome is None:
+        signals.say_terminated()
+        raise SystemExit(signals.terminated_code(sys.argv[1:]))
+    return outcome
+
+
+async def _unless_terminated(within: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what came of it; None when SIGTERM ended it, once it has cleaned up after itself."""
+    loop, work = asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None  # noqa: S101 - for the type checker
+    terminated = asyncio.Event()
+
+    def end() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)  # the second one kills as usual
+        terminated.set()
+        work.cancel()
+        signals.end_within(signals.CLEANING_UP_S)
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    try:
+        return await within()
+    except asyncio.CancelledError:
+        if not terminated.is_set():
+            raise
+        work.uncancel()
+        return None

@@ -1,0 +1,353 @@
+"""What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
+
+from functools import partial
+from types import TracebackType
+from typing import Final, Self, TypeAlias, assert_never
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from replicator.adapters.machine.clock import SystemClock
+from replicator.cli.terminal.console import SHOWN, Paper
+from replicator.cli.terminal.cut_lines import CutLines
+from replicator.cli.terminal.job_channel import job_channel
+from replicator.cli.terminal.log_lines import logger
+from replicator.model.checkpoint import Gap
+from replicator.model.observation import (
+    ArchiveDamaged,
+    BaseWritten,
+    CanaryArrived,
+    CanarySeen,
+    CutApplied,
+    CutPublished,
+    DrillEnded,
+    EpochAcquired,
+    FileUnsigned,
+    Followed,
+    GapOpened,
+    LogBegun,
+    Muted,
+    NotificationSent,
+    NotificationsQueued,
+    ObjectCopied,
+    Observation,
+    Observer,
+    Polled,
+    ScanBegun,
+    ScheduledRunEnded,
+    ScheduleSeen,
+    StreamBegun,
+    StreamDropped,
+    StreamEnded,
+    StreamRetained,
+    StreamTold,
+    SwitchCalled,
+    TargetPaused,
+    VersionsMissed,
+    Waiting,
+    Why,
+)
+from replicator.model.observation import Progress as ProgressMade
+from replicator.model.scheduled_run import RunState
+from replicator.model.shown import printable
+
+NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
+MISSED = (
+    "this poll has found them, and every poll reads every row from now on: report it with the"
+    " versions of this and of the source's database; --trust-row-versions ends that"
+)
+SEND_AGAIN = "mend the webhook, then type `replicator notifications resend`"
+SILENT: Final = (
+    EpochAcquired,
+    Polled,
+    Followed,
+    SwitchCalled,
+    NotificationsQueued,
+    ScheduleSeen,
+    StreamRetained,
+    StreamTold,
+    CanaryArrived,
+    CanarySeen,
+)
+"""What only metrics count."""
+DROPPED = (
+    "the source's disk is safe, and no change is lost: polls find them. When what held up the"
+    " watcher is mended, `replicator stream create` starts the stream again"
+)
+LINE_EVERY = 50
+"""Steps per progress line where there is no terminal."""
+
+
+class Screen:
+    """An observer that shows what it observes."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Paper(stderr=True)
+        self._bars = self._console.is_terminal and not quiet
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}  {task.fields[copied]}", markup=False),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._bars,
+        )
+        self._lines: dict[str, CutLines] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._steps: dict[str, int] = {}
+        self.copied_bytes = 0
+        self.copied_objects = 0
+        self.reused_objects = 0
+        self.gaps: list[Gap] = []
+        """Gaps that were opened."""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        SHOWN.append(self)
+        return self
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether bars are drawn, ten times a second, over whatever else is printed."""
+        return self._progress.live.is_started
+
+    def hold_still(self) -> None:
+        """Take the bars away until there is progress again."""
+        self._progress.stop()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        SHOWN.remove(self)
+        self._progress.stop()
+
+    def of(self, target: str) -> Observer:
+        """Return what shows the observations of one target's services."""
+        lines = self._lines.setdefault(target, CutLines(target, SystemClock()))
+        return partial(self._observe, lines)
+
+    def observe(self, observation: Observation) -> None:
+        """Show one observation of the watcher, or of no particular service."""
+        self._observe(self._lines.setdefault("", CutLines(None, SystemClock())), observation)
+
+    def _observe(self, lines: CutLines, observation: Observation) -> None:
+        if isinstance(observation, SILENT):
+            return
+        match observation:
+            case (
+                LogBegun()
+                | TargetPaused()
+                | Muted()
+                | ScanBegun()
+                | VersionsMissed()
+                | StreamBegun()
+                | StreamEnded()
+                | StreamDropped()
+            ):
+                self.hold_still()
+                _announce(observation)
+            case CutPublished() | CutApplied() | BaseWritten():
+                self.hold_still()
+                _tell_cut(lines, observation)
+            case DrillEnded() | NotificationSent() | ScheduledRunEnded():
+                self.hold_still()
+                _tell_ended(observation)
+            case ObjectCopied():
+                lines.copied(observation)
+                self._count(observation)
+            case ProgressMade():
+                self._advance(observation)
+            case GapOpened() | Waiting() | ArchiveDamaged() | FileUnsigned():
+                self._trouble(lines.target, observation)
+            case _:
+                assert_never(observation)
+
+    def _trouble(
+        self, target: str | None, found: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
+    ) -> None:
+        if isinstance(found, GapOpened):
+            self.gaps.append(found.gap)
+        self.hold_still()
+        _warn(target, found)
+
+    def _count(self, copied: ObjectCopied) -> None:
+        if copied.reused:
+            self.reused_objects += 1
+            return
+        self.copied_objects += 1
+        self.copied_bytes += copied.size_bytes
+
+    def _advance(self, made: ProgressMade) -> None:
+        ends = made.total is not None and made.done >= made.total
+        if (channel := job_channel()) is not None:
+            channel.progress(made)
+        if self._bars:
+            self._bar(made, ends=ends)
+            return
+        self._steps[made.what] = step = self._steps.get(made.what, 0) + 1
+        if step % LINE_EVERY == 0:
+            logger().debug(
+                "progress", what=made.what, done=made.done, total=made.total, unit=made.unit
+            )
+        if ends:
+            self._steps.pop(made.what, None)
+
+    def _bar(self, made: ProgressMade, *, ends: bool) -> None:
+        if not self.is_moving:
+            self._progress.start()
+        copied = f"{self.copied_bytes / 1_000_000:.1f} MB copied" if self.copied_bytes else ""
+        if made.what not in self._tasks:
+            self._tasks[made.what] = self._progress.add_task(
+                printable(made.what), total=made.total, unit=made.unit, copied=copied
+            )
+        task = self._tasks[made.what]
+        self._progress.update(task, completed=made.done, total=made.total, copied=copied)
+        if ends:
+            self._progress.remove_task(self._tasks.pop(made.what))
+
+
+_Announced: TypeAlias = (
+    LogBegun
+    | TargetPaused
+    | Muted
+    | ScanBegun
+    | VersionsMissed
+    | StreamBegun
+    | StreamEnded
+    | StreamDropped
+)
+
+
+def _announce(observation: _Announced) -> None:
+    match observation:
+        case StreamBegun() | StreamEnded() | StreamDropped():
+            _announce_stream(observation)
+        case ScanBegun() | VersionsMissed():
+            _announce_scan(observation)
+        case Muted(who=who, reason=reason):
+            logger().warning("`status` cannot see that this runs", who=who, reason=reason)
+        case LogBegun(log_id=log_id):
+            logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
+        case TargetPaused(target=target, why=None):
+            logger().info("target is taken up again", target=target)
+        case TargetPaused(target=target, why=why):
+            logger().warning("target is left alone, all else goes on", target=target, why=why)
+        case _:
+            assert_never(observation)
+
+
+def _announce_scan(observation: ScanBegun | VersionsMissed) -> None:
+    match observation:
+        case ScanBegun(why=Why.UNAVAILABLE, detail=detail):
+            logger().warning("no row versions: each poll reads every row", why=detail)
+        case ScanBegun(why=Why.WRITTEN, detail=detail):  # as often as the source writes
+            logger().debug("this poll reads every row", why=detail)
+        case ScanBegun(why=why, detail=detail):
+            logger().info("this poll reads every row", why=str(why), detail=detail)
+        case VersionsMissed(rows=rows):
+            logger().error("row versions missed changes", rows=rows, hint=MISSED)
+        case _:
+            assert_never(observation)
+
+
+def _announce_stream(observation: StreamBegun | StreamEnded | StreamDropped) -> None:
+    match observation:
+        case StreamBegun():
+            logger().info("the change stream goes on: each commit becomes a cut")
+        case StreamEnded(reason=reason):
+            logger().warning("no change stream, the source is polled", why=reason)
+        case StreamDropped(bytes=size, bytes_max=size_max):
+            logger().error(
+                "the replication slot was dropped", retained=size, limit=size_max, hint=DROPPED
+            )
+        case _:
+            assert_never(observation)
+
+
+def _tell_cut(lines: CutLines, observation: CutPublished | CutApplied | BaseWritten) -> None:
+    match observation:
+        case CutPublished():
+            lines.published(observation)
+        case CutApplied():
+            lines.applied(observation)
+        case BaseWritten():
+            lines.based(observation)
+        case _:
+            assert_never(observation)
+
+
+def _tell_ended(observation: DrillEnded | NotificationSent | ScheduledRunEnded) -> None:
+    match observation:
+        case DrillEnded():
+            _tell_drill(observation)
+        case NotificationSent():
+            _tell_sent(observation)
+        case ScheduledRunEnded():
+            _tell_run(observation)
+        case _:
+            assert_never(observation)
+
+
+def _tell_run(ended: ScheduledRunEnded) -> None:
+    run = ended.record
+    told = {"schedule": run.schedule, "verb": ended.kind, "target": run.target, "due": run.due}
+    match run.state:
+        case RunState.GOOD:
+            logger().info("scheduled run was good", **told)
+        case RunState.SKIPPED:
+            logger().warning("scheduled run skipped", **told, reason=run.message)
+        case _:
+            logger().error("scheduled run was bad", **told, reason=run.message, code=run.exit_code)
+
+
+def _tell_drill(ended: DrillEnded) -> None:
+    found = ended.evidence
+    if found is None or found.rehearsed is None:
+        logger().error("drill failed", reason=ended.failure)
+        return
+    told = {"target": found.target, "offset": found.rehearsed.offset, "rows": found.rehearsed.rows}
+    if ended.is_good:
+        logger().info("drill passed", **told, recovery_s=round(found.recovery_s, 3))
+    else:
+        logger().error(
+            "drill failed", **told, findings=found.findings_count, first=found.findings[:1]
+        )
+
+
+def _tell_sent(sent: NotificationSent) -> None:
+    told = {"webhook": sent.webhook, "type": sent.type, "id": sent.id}
+    if not sent.error:
+        logger().info("notification delivered", **told)
+    elif sent.is_dead:
+        logger().error("notification given up", **told, reason=sent.error, hint=SEND_AGAIN)
+    else:
+        logger().warning("notification not delivered yet", **told, reason=sent.error)
+
+
+def _warn(
+    target: str | None, observation: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
+) -> None:
+    of = {} if target is None else {"target": target}
+    match observation:
+        case GapOpened(gap=gap):
+            told = {"row": gap.key, "reason": gap.reason, "detail": gap.detail}
+            logger().warning("gap", **of, **told, offset=gap.opened)
+        case Waiting(what=what, reason=reason, delay_s=delay_s):
+            logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
+        case ArchiveDamaged(reason=reason):
+            logger().error("archive damaged", **of, reason=reason)
+        case FileUnsigned(name=name):
+            logger().warning("file is not signed", **of, file=name)
+        case _:
+            assert_never(observation)

@@ -1,0 +1,102 @@
+"""What users type as arguments and options: times, offsets, intervals, overruled settings."""
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from replicator.config.file.yaml_file import scalar
+from replicator.errors import ConfigError
+from replicator.model.event import Offset
+from replicator.model.interval import Interval, interval
+
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Range of accepted years: others are typing errors, and some logs cannot look them up."""
+OFFSET_MAX = 10**18 - 1
+"""Largest offset; no log reaches it, and it fits into 64 bits."""
+LIST_MAX = 10_000_000
+"""Largest `--limit`."""
+
+
+def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
+    """Return `--set` flags as dotted keys and values."""
+    found: dict[str, object] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {text}: write it as KEY=VALUE")
+        found[key] = scalar(value)
+    return found
+
+
+def parse_time(text: str) -> datetime:
+    """Return a point in time; it must say its zone, as ISO 8601 does or by its name behind it.
+
+    Raises:
+        ConfigError: it is no ISO-8601 time, has no zone, or nothing was or will be then.
+    """
+    written, _, zone = text.strip().rpartition(" ")
+    if written and zone[:1].isalpha():
+        return parse_time(_in_zone(written, parse_zone(zone)))
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
+    if time.tzinfo is None:
+        raise ConfigError(
+            f"{text!r} has no zone",
+            hint=f"say {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
+        )
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
+    return time.astimezone(UTC)
+
+
+def parse_zone(name: str) -> tzinfo | None:
+    """Return the zone of that name; None for `local`: that of this machine.
+
+    Raises:
+        ConfigError: there is no such zone.
+    """
+    if name == "local":
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"{name!r} is no zone", hint="say UTC, local, or a name like Europe/Berlin"
+        ) from None
+
+
+def _in_zone(written: str, zone: tzinfo | None) -> str:
+    try:
+        time = datetime.fromisoformat(written)
+    except ValueError as exc:
+        raise ConfigError(f"{written!r} is not a time like 2026-01-31T12:00:00") from exc
+    if time.tzinfo is not None:
+        raise ConfigError(f"{written!r} has a zone already")
+    return (time.astimezone() if zone is None else time.replace(tzinfo=zone)).isoformat()
+
+
+def parse_offset(text: str) -> Offset:
+    """Return an offset.
+
+    Raises:
+        ConfigError: it is no whole number that a log can have.
+    """
+    if text.isascii() and text.isdecimal() and len(text) < len(str(OFFSET_MAX)):
+        return Offset(int(text))
+    raise ConfigError(f"{text!r} is no offset")
+
+
+def parse_interval(text: str) -> Interval:
+    """Return an interval that is written as START/END.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    start, separator, end = text.partition("/")
+    try:
+        if separator:
+            return interval(start, end)
+    except ValueError as exc:
+        raise ConfigError(f"--interval {text}: {exc}") from None
+    raise ConfigError(f"--interval {text}: write it like 2026-01-01/2026-01-02")

@@ -1,0 +1,242 @@
+"""Settings from defaults, a file, the environment and flags; a later one overrules an earlier one.
+
+A variable is the dotted key in upper case, its dots as two underscores, behind `REPLICATOR__`:
+`targets.standby.rpo` is `REPLICATOR__TARGETS__STANDBY__RPO`, and a dash of a target's name is one
+underscore. Values are written as in YAML: `5`, `30s`, `[a, b]`, `"007"` for a text of digits.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from replicator.config.file.keys import known_keys, nearest
+from replicator.config.file.yaml_file import ParsedYaml, parse, scalar
+from replicator.config.settings import Settings
+from replicator.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "REPLICATOR__"
+
+Key: TypeAlias = tuple[str, ...]
+
+
+class Origin(Enum):
+    """Where a value came from."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One setting: its dotted key, its value as the file would say it, and its origin."""
+
+    key: str
+    value: object
+    origin: Origin
+    place: str
+    """The file and line, the variable, or the flag; '' for a default."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Values from all origins laid over each other, not validated yet."""
+
+    file: Path
+    values: dict[str, Any]
+    places: dict[Key, tuple[Origin, str]] = field(default_factory=dict)
+
+    def put(self, key: Key, value: object, origin: Origin, place: str) -> None:
+        """Set one value; whatever an earlier origin said at or below the key is forgotten."""
+        at: dict[str, Any] = self.values
+        for step in key[:-1]:
+            below = at.get(step)
+            if not isinstance(below, dict):
+                below = at[step] = {}
+            at = below
+        at[key[-1]] = value
+        for known in [known for known in self.places if known[: len(key)] == key]:
+            del self.places[known]
+        self._mark(key, value, (origin, place))
+
+    def origin(self, key: Key) -> tuple[Origin, str]:
+        """Return where exactly this value was set."""
+        return self.places.get(key, (Origin.DEFAULT, ""))
+
+    def nearest_place(self, key: Key) -> str:
+        """Return where the value, or the nearest key above it, was set."""
+        above = (self.places.get(key[:length]) for length in range(len(key), 0, -1))
+        return next((place for _, place in filter(None, above)), str(self.file))
+
+    def _mark(self, key: Key, value: object, origin: tuple[Origin, str]) -> None:
+        self.places[key] = origin
+        if isinstance(value, dict):
+            for name, below in value.items():
+                self._mark((*key, str(name)), below, origin)
+
+
+def load(
+    path: Path, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """Return the settings of a file, overruled by variables, overruled by flags.
+
+    `overrides` maps dotted keys to values; None stands for a flag that was not given.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, a value does not fit, or two
+            clusters would write into each other. All problems are named, one a line.
+    """
+    return _settings(_draft(path, environ, overrides or {}))
+
+
+def settings_of(values: Mapping[str, Any], name: str) -> Settings:
+    """Return settings from values that stand in no file; `name` stands for it in messages.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    return _settings(_Draft(Path(name), dict(values)))
+
+
+def explain(
+    path: Path, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> list[Explained]:
+    """Return every setting with its value and origin, in the order of the reference.
+
+    There is nothing to mask: a URL with a password in it is refused, and a password stays in the
+    variable or the file that the settings name.
+
+    Raises:
+        ConfigError: as for `load`.
+    """
+    draft = _draft(path, environ, overrides or {})
+    dumped = _settings(draft).model_dump(by_alias=True)
+    return [
+        Explained(key=".".join(key), value=value, origin=origin, place=place)
+        for key, value in _leaves(dumped, ())
+        for origin, place in [draft.origin(key)]
+    ]
+
+
+def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, object]) -> _Draft:
+    parsed = _read(path)
+    draft = _Draft(path, parsed.values)
+    for key, line in parsed.lines.items():
+        draft.places[key] = (Origin.FILE, f"{path}:{line}")
+    for variable in sorted(environ):
+        if variable.startswith(ENVIRONMENT_PREFIX):
+            key = _key_of(variable, parsed.values)
+            draft.put(key, _value_of(variable, environ[variable]), Origin.ENVIRONMENT, variable)
+    for dotted, value in overrides.items():
+        if value is not None:
+            draft.put(tuple(dotted.split(".")), value, Origin.FLAG, "a flag")
+    return draft
+
+
+def _read(path: Path) -> ParsedYaml:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(
+            f"the configuration {path} cannot be read: {exc.strerror}",
+            hint="name it with --config; config/replicator.yaml is a commented example",
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"the configuration {path} is not UTF-8: {exc.reason}") from exc
+    return parse(text, str(path))
+
+
+def _key_of(variable: str, values: Mapping[str, Any]) -> Key:
+    steps = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    if not all(steps):
+        raise ConfigError(
+            f"the environment variable {variable} names no setting",
+            hint=f"write it like {ENVIRONMENT_PREFIX}WATCH__POLL_INTERVAL_S",
+        )
+    key: list[str] = []
+    at: Any = values
+    for step in steps:
+        names = at if isinstance(at, dict) else {}
+        key.append(next((name for name in names if _as_in_variable(name) == step), step))
+        at = names.get(key[-1])
+    return tuple(key)
+
+
+def _as_in_variable(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _value_of(variable: str, text: str) -> object:
+    try:
+        return scalar(text)
+    except ConfigError as exc:
+        raise ConfigError(f"environment variable {variable}: {exc}", hint=exc.hint) from None
+
+
+def _settings(draft: _Draft) -> Settings:
+    try:
+        return Settings.model_validate(draft.values)
+    except ValidationError as exc:
+        found = exc.errors(include_url=False, include_input=False, include_context=True)
+        problems = [_problem(draft, problem) for problem in found]
+        raise ConfigError("\n".join(problems)) from None
+
+
+def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
+    """Say where, which key, and what is wrong; never the value, which may be a secret."""
+    steps = tuple(str(step) for step in problem["loc"] if step != "[key]")
+    key = _without_tags(steps, draft.values)
+    where = f"{draft.nearest_place(key)}: " + (".".join(key) + ": " if key else "")
+    match problem["type"]:
+        case "extra_forbidden":
+            return where + _unknown(key, draft.values)
+        case "missing":
+            return where + "is required"
+        case "value_error":
+            return where + str(problem["ctx"]["error"])
+        case "model_type" | "mapping_type" | "dict_type":
+            return where + "keys and values are expected below it"
+        case "string_pattern_mismatch" if "[key]" in problem["loc"]:
+            return where + "a name has letters, digits, dashes and single underscores only"
+        case _:
+            said = str(problem["msg"])
+            return where + said[:1].lower() + said[1:]
+
+
+def _unknown(key: Key, values: Mapping[str, Any]) -> str:
+    if key[-1] == "password":
+        return (
+            "a password does not stand in the configuration; name the variable or the file that"
+            " holds it: password_env or password_file"
+        )
+    suggestion = nearest(key, values)
+    if suggestion:
+        return f"unknown key; the nearest right one is {suggestion}"
+    return f"unknown key; here can stand {', '.join(known_keys(key[:-1], values)) or 'none'}"
+
+
+def _without_tags(key: Key, values: Mapping[str, Any]) -> Key:
+    """Leave out what pydantic adds to a place inside a union: the tag that chose its member."""
+    steps: list[str] = []
+    at: Any = values
+    for step in key:
+        below = at if isinstance(at, dict) else {}
+        if step not in below and below.get("type") == step:
+            continue
+        steps.append(step)
+        at = below.get(step)
+    return tuple(steps)
+
+
+def _leaves(values: Mapping[str, Any], above: Key) -> Iterator[tuple[Key, object]]:
+    for name, value in values.items():
+        key = (*above, name)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, key)
+        else:
+            yield key, value

@@ -1,0 +1,81 @@
+"""Encryption of the port, with certificates that are read again when their files change."""
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import structlog
+
+from replicator.adapters.machine.threads import finished
+from replicator.config.operations.control import ControlTlsSettings
+from replicator.errors import ConfigError
+from replicator.services.running.pause import pause
+
+log = structlog.get_logger("replicator")
+
+
+class Certificates:
+    """A TLS context that follows its files; connections that are open keep what they began with.
+
+    Raises:
+        ConfigError: a file cannot be read, or the key is not that of the certificate.
+    """
+
+    def __init__(self, settings: ControlTlsSettings) -> None:
+        self._settings = settings
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._load()
+        if settings.client_ca_file is not None:
+            self._trust(settings.client_ca_file)
+        self._seen = self._stamps()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look at the files at intervals until `stop` is set."""
+        while not stop.is_set():
+            await pause(stop, self._settings.reload_interval_s)
+            await finished(self.look)
+
+    def look(self) -> None:
+        """Take over what has changed; what cannot be read leaves the former certificate in use."""
+        if (now := self._stamps()) == self._seen:
+            return
+        try:
+            self._load()
+        except ConfigError as exc:
+            log.error("the former certificate stays in use", reason=str(exc))  # noqa: TRY400
+            return
+        self._seen = now
+        log.info("certificate read again", file=str(self._settings.certificate_file))
+
+    def _load(self) -> None:
+        settings = self._settings
+        try:
+            self.context.load_cert_chain(settings.certificate_file, settings.key_file)
+        except (OSError, ssl.SSLError) as exc:
+            raise ConfigError(
+                f"web.control.tls: {settings.certificate_file} and {settings.key_file}"
+                f" cannot be used: {exc}",
+                hint="both are PEM, and the key is that of the certificate",
+            ) from exc
+
+    def _trust(self, path: Path) -> None:
+        try:
+            self.context.load_verify_locations(path)
+        except (OSError, ssl.SSLError) as exc:
+            raise ConfigError(f"web.control.tls.client_ca_file: {path}: {exc}") from exc
+        # A token is as good as a certificate: who has none is asked for a token by the door.
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+
+    def _stamps(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(
+            _stamp(path) for path in (self._settings.certificate_file, self._settings.key_file)
+        )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -1,0 +1,312 @@
+"""Routes of jobs, plans and their runs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from http import HTTPStatus
+
+from replicator.config.operations.control import ControlJobsSettings
+from replicator.control.access.naming import refuse_unknown
+from replicator.control.endpoints.views import (
+    JobsQuery,
+    JobsView,
+    JobView,
+    PlanView,
+    RunAsked,
+    SubmitQuery,
+    TextView,
+    WaitQuery,
+)
+from replicator.control.jobs import Jobs
+from replicator.control.launch import Order
+from replicator.control.problems import Problem
+from replicator.control.routes import ApiCall, Reply, Route
+from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, Planned, VerbAsked, asked_of
+from replicator.errors import RefusedError
+from replicator.model.access import Principal, Role
+from replicator.model.job import AgreedPlan, Job, JobState
+from replicator.services.monitoring.poller import Poller
+
+
+class JobRoutes:
+    """What is asked for, carried out, looked at and ended.
+
+    Args:
+        jobs: Those of the service.
+        poller: Knows at which cut a target is.
+        settings: Limits of jobs.
+    """
+
+    def __init__(self, *, jobs: Jobs, poller: Poller, settings: ControlJobsSettings) -> None:
+        self._jobs, self._poller, self._settings = jobs, poller, settings
+
+    def routes(self) -> Iterator[Route]:
+        """Yield them."""
+        taken = {HTTPStatus.OK: JobView, HTTPStatus.ACCEPTED: JobView}
+        yield Route(
+            method="POST",
+            path="/v1/jobs",
+            operation="submit_job",
+            summary="Take on a job.",
+            handler=self._submit,
+            role=Role.VIEWER,
+            query=SubmitQuery,
+            body=AnyJob,
+            answers=taken,
+            idempotent=True,
+            tag="jobs",
+        )
+        yield Route(
+            method="POST",
+            path="/v1/plans",
+            operation="make_plan",
+            summary="Find out what would be done; the plan's digest runs it.",
+            handler=self._make_plan,
+            role=Role.OPERATOR,
+            query=SubmitQuery,
+            body=AnyPlan,
+            answers={HTTPStatus.OK: PlanView, HTTPStatus.ACCEPTED: JobView},
+            idempotent=True,
+            tag="plans",
+        )
+        yield Route(
+            method="GET",
+            path="/v1/plans/{digest}",
+            operation="get_plan",
+            summary="Look at a plan.",
+            handler=self._plan,
+            role=Role.VIEWER,
+            answers={HTTPStatus.OK: PlanView},
+            tag="plans",
+        )
+        yield Route(
+            method="POST",
+            path="/v1/runs",
+            operation="run_plan",
+            summary="Carry out a plan, if the world is still the one that it was made for.",
+            handler=self._run,
+            role=Role.OPERATOR,
+            query=SubmitQuery,
+            body=RunAsked,
+            answers=taken,
+            idempotent=True,
+            tag="plans",
+        )
+        yield from self._of_one()
+
+    def _of_one(self) -> Iterator[Route]:
+        yield Route(
+            method="GET",
+            path="/v1/jobs",
+            operation="list_jobs",
+            summary="List the newest jobs.",
+            handler=self._list,
+            role=Role.VIEWER,
+            query=JobsQuery,
+            answers={HTTPStatus.OK: JobsView},
+            tag="jobs",
+        )
+        yield Route(
+            method="GET",
+            path="/v1/jobs/{id}",
+            operation="get_job",
+            summary="Look at a job, or wait for its end.",
+            handler=self._job,
+            role=Role.VIEWER,
+            query=WaitQuery,
+            answers={HTTPStatus.OK: JobView},
+            tag="jobs",
+        )
+        yield Route(
+            method="GET",
+            path="/v1/jobs/{id}/text",
+            operation="get_job_text",
+            summary="What a terminal would have shown of an ended job.",
+            handler=self._text,
+            role=Role.VIEWER,
+            answers={HTTPStatus.OK: TextView},
+            tag="jobs",
+        )
+        yield Route(
+            method="POST",
+            path="/v1/jobs/{id}/cancel",
+            operation="cancel_job",
+            summary="End a job; what was confirmed by then is safe.",
+            handler=self._cancel,
+            role=Role.OPERATOR,
+            answers={HTTPStatus.ACCEPTED: JobView},
+            tag="jobs",
+        )
+        yield Route(
+            method="POST",
+            path="/v1/jobs/{id}/again",
+            operation="run_job_again",
+            summary="Run an ended job once more.",
+            handler=self._again,
+            role=Role.VIEWER,
+            query=SubmitQuery,
+            answers={HTTPStatus.OK: JobView, HTTPStatus.ACCEPTED: JobView},
+            idempotent=True,
+            tag="jobs",
+        )
+
+    async def _submit(self, call: ApiCall) -> Reply:
+        return await self._taken(call, _order(call, self._completed(call.body)))
+
+    def _completed(self, asked: VerbAsked) -> VerbAsked:
+        """Return a request with what its verb needs and nobody said."""
+        if not isinstance(asked, PauseAsked) or asked.to_offset is not None:
+            return asked
+        seen = self._poller.seen.get(asked.target)
+        if seen is None or seen.status.checkpoint is None:
+            raise RefusedError(
+                f"target {asked.target!r} has no cut that it could pause at",
+                hint="wait until its status is known, or say to_offset",
+            )
+        return asked.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
+
+    async def _taken(self, call: ApiCall, order: Order) -> Reply:
+        return await self._reply(await self._submitted(call, order))
+
+    async def submitted(
+        self,
+        call: ApiCall,
+        asked: VerbAsked,
+        *,
+        planning: bool = False,
+        plan: AgreedPlan | None = None,
+        wait_s: float = 0.0,
+    ) -> Job:
+        """Take on what a call asks for, and return its job after the wait that the call wants."""
+        order = Order(asked=asked, by=call.by.name, key=call.key, planning=planning, plan=plan)
+        return await self._submitted(call, order, wait_s=wait_s)
+
+    async def _submitted(self, call: ApiCall, order: Order, *, wait_s: float = 0.0) -> Job:
+        job = await self._jobs.submit(order)
+        return await self._waited(job, max(wait_s, call.queried(WaitQuery).wait))
+
+    async def _reply(self, job: Job) -> Reply:
+        answer = await self._jobs.answer(job.id) if job.state.is_final else None
+        status = HTTPStatus.OK if job.state.is_final else HTTPStatus.ACCEPTED
+        headers = {"Location": f"/v1/jobs/{job.id}"}
+        return Reply(
+            content=JobView.of(job, answer),
+            status=status,
+            headers=headers,
+            job_id=job.id,
+            targets=job.targets,
+        )
+
+    async def _waited(self, job: Job, wait_s: float) -> Job:
+        return await self._jobs.ended(job.id, min(wait_s, self._settings.wait_max_s))
+
+    async def _make_plan(self, call: ApiCall) -> Reply:
+        job = await self._submitted(call, replace(_order(call, call.body), planning=True))
+        if job.state is JobState.DONE and job.plan is not None:
+            return replace(await self._plan_reply(job.plan), job_id=job.id)
+        if job.state.is_final:
+            raise await self.no_plan(job)
+        return await self._reply(job)
+
+    async def no_plan(self, job: Job) -> Problem:
+        """Return the problem of a plan that could not be made: the verb's own error."""
+        answer = await self._jobs.answer(job.id)
+        error = ((answer and answer.document) or {}).get("error", {})
+        found = Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            error.get("message", f"job {job.id} is {job.state.value}: {job.why}"),
+            hint=error.get("hint", ""),
+        )
+        found.type, found.job_id = error.get("type", found.type), job.id
+        return found
+
+    async def _plan_reply(self, digest: str) -> Reply:
+        plan = await self._jobs.plan(digest)
+        return Reply(content=PlanView.of(plan, plan.made_at + self._settings.plan_valid))
+
+    async def _plan(self, call: ApiCall) -> Reply:
+        plan = await self._jobs.plan(call.path["digest"])
+        _require(call.by, plan.targets)
+        return await self._plan_reply(plan.digest)
+
+    async def _run(self, call: ApiCall) -> Reply:
+        asked: RunAsked = call.body
+        plan = await self._jobs.plan(asked.digest)
+        wanted = asked_of(plan.verb, plan.request)
+        _require(call.by, wanted.touched, wanted.role)
+        return await self._taken(call, replace(_order(call, wanted), plan=plan))
+
+    async def _list(self, call: ApiCall) -> Reply:
+        query, principal = call.queried(JobsQuery), call.by
+        if query.target is not None:
+            refuse_unknown([query.target], self._poller.names)
+        states = () if query.state is None else (query.state,)
+        is_filtered = query.target is not None or principal.targets is not None
+        limit = self._settings.kept_max if is_filtered else query.limit
+        found = await self._jobs.newest(limit=limit, states=states)
+        shown = [
+            JobView.of(job)
+            for job in found
+            if principal.may_touch(job.targets)
+            and (query.target is None or query.target in job.targets)
+        ]
+        return Reply(content=JobsView(jobs=shown[: query.limit]))
+
+    async def _job(self, call: ApiCall) -> Reply:
+        job = await self.own(call)
+        job = await self._waited(job, call.queried(WaitQuery).wait)
+        answer = await self._jobs.answer(job.id) if job.state.is_final else None
+        return Reply(content=JobView.of(job, answer))
+
+    async def _text(self, call: ApiCall) -> Reply:
+        job = await self.own(call)
+        if (answer := await self._jobs.answer(job.id)) is None:
+            raise RefusedError(f"job {job.id} is {job.state.value}: it has said nothing yet")
+        text = TextView(stdout=answer.stdout, stderr=answer.stderr, exit_code=job.exit_code)
+        return Reply(content=text)
+
+    async def _cancel(self, call: ApiCall) -> Reply:
+        job = await self.own(call)
+        ended = await self._jobs.cancel(job.id, call.by.name)
+        return Reply(
+            content=JobView.of(ended),
+            status=HTTPStatus.ACCEPTED,
+            job_id=job.id,
+            targets=job.targets,
+        )
+
+    async def _again(self, call: ApiCall) -> Reply:
+        job = await self.own(call)
+        if not job.state.is_final:
+            raise RefusedError(f"job {job.id} is {job.state.value}: wait for its end")
+        asked = asked_of(job.verb, job.request)
+        _require(call.by, asked.touched, asked.role)
+        planning = job.verb != asked.name
+        if isinstance(asked, Planned) and not planning:
+            raise RefusedError(
+                f"job {job.id} carried out a plan: what it would change now has to be read first",
+                hint="make a plan with the same request, and run that by its digest",
+            )
+        order = replace(_order(call, asked), again=job.id, planning=planning)
+        return await self._taken(call, order)
+
+    async def plan(self, digest: str) -> AgreedPlan:
+        """Return a plan that can still be carried out."""
+        return await self._jobs.plan(digest)
+
+    async def own(self, call: ApiCall) -> Job:
+        """Return the job that a path names, where it is open to whoever asks."""
+        job = await self._jobs.job(call.path["id"])
+        _require(call.by, job.targets)
+        return job
+
+
+def _order(call: ApiCall, asked: VerbAsked) -> Order:
+    columns = call.queried(SubmitQuery).columns
+    return Order(asked=asked, by=call.by.name, key=call.key, columns=columns)
+
+
+def _require(principal: Principal, targets: tuple[str, ...], role: Role = Role.VIEWER) -> None:
+    if not principal.role.covers(role):
+        raise Problem(HTTPStatus.FORBIDDEN, f"this needs the role {role.value}")
+    if not principal.may_touch(targets):
+        raise Problem(HTTPStatus.FORBIDDEN, "this is about targets that are not open to you")

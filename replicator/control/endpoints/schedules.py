@@ -1,0 +1,73 @@
+"""The route of the schedules: what ran, with which result, and what runs next."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final
+
+from replicator.control.endpoints.views import View
+from replicator.control.routes import ApiCall, Reply, Route
+from replicator.model.access import Role
+from replicator.ports import Clock
+from replicator.services.schedules.states import LineState, ScheduledLine, line_states
+from replicator.web.status_json import schedules_json
+
+FRESH: Final = timedelta(seconds=15)
+"""As long as that, an answer comes from the last look at the stores."""
+
+
+class ScheduleView(View):
+    """One schedule of one target."""
+
+    schedule: str
+    target: str
+    type: str
+    cron: str
+    time_zone: str
+    next_due: datetime
+    last_good: datetime | None
+    """When its last good run ended."""
+    last: dict[str, Any] | None
+    """Its newest run; null: there was none."""
+    unknown: str
+    """Why its runs cannot be read; empty: they can."""
+
+
+class SchedulesView(View):
+    """All schedules."""
+
+    schedules: list[ScheduleView]
+
+
+class ScheduleRoutes:
+    """Tells of the schedules, whichever process runs them.
+
+    Args:
+        lines: What is scheduled.
+        clock: Says how old the last look is.
+    """
+
+    def __init__(self, lines: Sequence[ScheduledLine], clock: Clock) -> None:
+        self._lines, self._clock = lines, clock
+        self._states: list[LineState] = []
+
+    def routes(self) -> Iterator[Route]:
+        """Yield it."""
+        yield Route(
+            method="GET",
+            path="/v1/schedules",
+            operation="list_schedules",
+            summary="What is done by itself: what ran, with which result, and what is next.",
+            handler=self._list,
+            role=Role.VIEWER,
+            answers={HTTPStatus.OK: SchedulesView},
+            tag="status",
+        )
+
+    async def _list(self, call: ApiCall) -> Reply:
+        now = self._clock.now()
+        if not self._states or now - self._states[0].looked_at > FRESH:
+            self._states = await line_states(self._lines, now)
+        states = [one for one in self._states if call.by.may_touch([one.line.target])]
+        found = [ScheduleView.model_validate(one) for one in schedules_json(states)]
+        return Reply(content=SchedulesView(schedules=found))

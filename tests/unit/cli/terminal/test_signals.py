@@ -1,0 +1,98 @@
+"""A signal ends every process, whatever does not return."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from replicator.cli.terminal import signals
+
+HANGING = """
+import asyncio, sys
+from replicator.adapters.machine.threads import finished
+from replicator.cli.terminal import signals
+from replicator.cli.terminal import loop
+from replicator.services.running.supervisor import stop_on_signals, supervise
+
+signals.CLEANING_UP_S = 0.3
+pipe = sys.argv[-1]
+
+class Hanging:
+    async def run(self, stop):
+        print("hangs", flush=True)
+        await finished(lambda: open(pipe).read())
+
+async def verb():
+    await Hanging().run(None)
+
+async def follows():
+    stop = asyncio.Event()
+    stop_on_signals(stop, told=lambda: signals.end_within(0.3))
+    await supervise({"apply": Hanging()}, stop=stop, drain_s=0.05)
+
+signals.begin()
+loop.in_loop(verb if sys.argv[1] == "restore" else follows)
+"""
+
+
+@pytest.mark.parametrize("verb", ["restore", "apply"])
+def test_what_never_returns_ends_with_the_process(tmp_path: Path, verb: str):
+    """A read of a mount that is gone, or of a pipe that nobody writes to."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    hanging = subprocess.Popen(
+        [sys.executable, "-c", HANGING, verb, str(pipe)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert hanging.stdout is not None
+        assert hanging.stdout.readline() == "hangs\n"
+        hanging.send_signal(signal.SIGTERM)
+        _, err = hanging.communicate(timeout=60)
+    finally:
+        hanging.kill()
+        hanging.wait()
+    assert hanging.returncode == 143, err
+    assert "did not return within 0.3 s" in err.splitlines()[-1]
+
+
+def test_an_end_in_time_does_not_wait_for_the_last_resort():
+    code = "from replicator.cli.terminal import signals; signals.end_within(3600); print('done')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_that_another_thread_gets_ends_a_question():
+    """It interrupts no call of the main thread, as one that comes just before a read does not."""
+    reader, writer = os.pipe()
+
+    def interrupt() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    with signals.at_a_question() as wait:
+        threading.Timer(0.1, interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            wait(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_question_waits_for_its_answer_and_leaves_signals_as_they_were():
+    reader, writer = os.pipe()
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with signals.at_a_question() as wait:
+        os.write(writer, b"standby\n")
+        wait(reader)
+        assert os.read(reader, 100) == b"standby\n"
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    os.close(reader)
+    os.close(writer)

@@ -1,0 +1,359 @@
+"""Who gets in, who may what, and that each refusal says which member is wrong and is remembered."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from replicator.adapters.machine.clock import SystemClock
+from replicator.control.access.audit import AuditLog, Deed
+from replicator.control.routes import Route
+from replicator.model.access import Role, read_token
+from tests.unit.control.stage import Served, ended, served, soon
+
+VERIFY = {"verb": "verify", "target": "standby"}
+EXPIRE = {"verb": "expire", "target": "standby"}
+BEARER = "Bearer "
+
+
+async def test_nobody_gets_in_without_a_good_token(tmp_path: Path):
+    async with served(tmp_path, more={"web.control.failed_logins_max": 100}) as stage:
+        good = await stage.token(Role.VIEWER)
+        revoked, expired = (
+            await stage.token(Role.ADMIN),
+            await stage.token(Role.ADMIN, until=soon(0)),
+        )
+        parts = read_token(revoked)
+        assert parts is not None
+        assert await stage.control.tokens.revoke(parts[0], soon(0))
+        for header, why in (
+            (None, "no token was sent"),
+            ("", "no token was sent"),
+            (BEARER, "the token is wrong"),
+            ("Basic YTpi", "the token is wrong"),
+            (BEARER + good[:-1], "the token is wrong"),
+            (BEARER + good.replace("_", "-"), "the token is wrong"),
+            (BEARER + "drt_00000000_" + good[13:], "the token is wrong"),
+            (BEARER + revoked, "the token was revoked"),
+            (BEARER + expired, "the token has expired"),
+        ):
+            headers = {} if header is None else {"Authorization": header}
+            status, problem = await stage.ask("GET", "/v1/whoami", role=None, headers=headers)
+            assert (status, problem["detail"]) == (401, why), header
+            assert stage.headers["WWW-Authenticate"] == "Bearer"
+        lines = stage.audited()
+        assert [one["status"] for one in lines] == [401] * 9
+        assert {one["operation"] for one in lines} == {"who_am_i"}
+        status, found = await stage.ask("GET", "/v1/whoami", token=good)
+        assert (status, found) == (200, {"name": "viewer", "role": "viewer", "targets": None})
+        kept = (tmp_path / "prod.log.control" / "control.db-wal").read_bytes()
+        assert good[13:].encode() not in kept
+        assert (tmp_path / "prod.log.control").stat().st_mode & 0o777 == 0o700
+
+
+async def test_each_role_may_what_it_may(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for role, body, allowed in (
+            (Role.VIEWER, {"verb": "log"}, True),
+            (Role.VIEWER, VERIFY, False),
+            (Role.OPERATOR, VERIFY, True),
+            (Role.OPERATOR, {"verb": "target create", "target": "standby"}, False),
+            (Role.OPERATOR, {"verb": "hold remove", "name": "audit", "on": "vault"}, False),
+            (Role.ADMIN, {"verb": "target create", "target": "standby"}, True),
+        ):
+            before = len(stage.program.runs)
+            status, document = await stage.ask("POST", "/v1/jobs?wait=5", body, role=role)
+            assert status == (200 if allowed else 403), document
+            assert len(stage.program.runs) - before == allowed
+            last = stage.audited()[-1]
+            assert (last["who"], last["status"]) == (role.value, status)
+
+
+async def test_a_plan_runs_by_whoever_may_what_it_does(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended({"plan": {"horizon": 1}, "done": False}))
+        assert (await stage.ask("POST", "/v1/plans", EXPIRE, role=Role.OPERATOR))[0] == 403
+        _, plan = await stage.ask("POST", "/v1/plans?wait=5", EXPIRE)
+        run = {"digest": plan["digest"]}
+        assert (await stage.ask("POST", "/v1/runs", run, role=Role.OPERATOR))[0] == 403
+        assert (await stage.ask("POST", "/v1/runs?wait=5", run))[0] == 200
+
+
+async def test_a_token_for_some_targets_opens_no_other(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        token = await stage.token(Role.ADMIN, targets=["standby"])
+        stage.program.says.append(lambda _: ended({"plan": {"horizon": 1}, "done": False}))
+
+        async def asked(method: str, path: str, body: object = None) -> int:
+            return (await stage.ask(method, path, body, token=token))[0]
+
+        assert await asked("POST", "/v1/jobs?wait=5", VERIFY) == 200
+        assert await asked("POST", "/v1/jobs", {**VERIFY, "target": "vault"}) == 403
+        assert await asked("POST", "/v1/jobs", {**VERIFY, "from_store": "vault"}) == 403
+        assert await asked("POST", "/v1/jobs", {**VERIFY, "target": "nobody"}) == 403
+        assert await asked("POST", "/v1/jobs", {"verb": "log"}) == 403
+        assert await asked("GET", "/v1/targets/vault") == 403
+        cluster = {"type": "copy", "dataSource": "a", "targetCluster": "vault"}
+        assert await asked("POST", "/druid/indexer/v1/task", cluster) == 403
+        _, theirs = await stage.ask("POST", "/v1/jobs?wait=5", {**VERIFY, "target": "vault"})
+        for path in ("", "/text"):
+            assert await asked("GET", f"/v1/jobs/{theirs['id']}{path}") == 403
+        assert await asked("POST", f"/v1/jobs/{theirs['id']}/cancel") == 403
+        _, plan = await stage.ask("POST", "/v1/plans?wait=5", {**EXPIRE, "target": "vault"})
+        assert await asked("GET", f"/v1/plans/{plan['digest']}") == 403
+        assert await asked("POST", "/v1/runs", {"digest": plan["digest"]}) == 403
+        _, jobs = await stage.ask("GET", "/v1/jobs", token=token)
+        assert [one["targets"] for one in jobs["jobs"]] == [["standby"]]
+        _, targets = await stage.ask("GET", "/v1/targets", token=token)
+        assert [one["name"] for one in targets["targets"]] == ["standby"]
+        _, deeds = await stage.ask("GET", "/v1/audit", token=token)
+        assert deeds == {"deeds": []}
+        assert await asked("GET", "/metrics") == 403
+
+
+async def test_too_many_wrong_tokens_are_told_to_wait_and_fill_no_log(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        statuses = [(await stage.ask("GET", "/v1/whoami", role=None))[0] for _ in range(6)]
+        assert statuses == [401, 401, 401, 429, 429, 429]
+        assert int(stage.headers["Retry-After"]) in range(1, 62)
+        assert len(stage.audited()) == 3
+        assert (await stage.ask("GET", "/v1/whoami"))[0] == 200
+
+
+async def test_who_asked_for_what_is_kept_here_and_in_the_targets_store(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        _, job = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.OPERATOR)
+        await stage.ask("GET", "/v1/status")
+        begun, done = stage.audited()
+        assert (begun["status"], done["status"]) == (None, 200)
+        assert begun["id"] == done["id"]
+        assert (done["who"], done["role"], done["job_id"]) == ("operator", "operator", job["id"])
+        assert done["request"]["target"] == "standby"
+        _, deeds = await stage.ask("GET", "/v1/audit?limit=1")
+        assert deeds["deeds"] == [done]
+        async with asyncio.timeout(5):
+            while not (kept := list((tmp_path / "standby").rglob("audit/**/*.json"))):
+                await asyncio.sleep(0.02)
+        assert job["id"] in kept[0].read_text()
+        assert list((tmp_path / "vault").rglob("audit/**/*.json")) == []
+
+
+async def test_what_is_kept_in_a_store_long_enough_is_removed(tmp_path: Path):
+    folder = tmp_path / "standby" / "_replicator" / "audit"
+    for day in ("2020/01/31", "9000/01/31"):
+        (folder / day).mkdir(parents=True)
+        (folder / day / "120000.000000-0.json").write_text("{}")
+    async with served(tmp_path):
+        async with asyncio.timeout(5):
+            while (folder / "2020/01/31/120000.000000-0.json").exists():
+                await asyncio.sleep(0.02)
+        assert (folder / "9000/01/31/120000.000000-0.json").exists()
+
+
+async def test_nothing_is_done_that_cannot_be_written_down(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        (tmp_path / "prod.log.control" / "audit.jsonl").mkdir()
+        status, problem = await stage.ask("POST", "/v1/jobs", VERIFY)
+        assert (status, problem["type"]) == (503, "TransientError")
+        assert stage.program.runs == []
+
+
+async def test_an_audit_log_that_is_full_is_put_aside(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        folder = tmp_path / "prod.log.control"
+        audit = AuditLog(
+            folder / "audit.jsonl",
+            bytes_max=2_000,
+            areas={},
+            kept=timedelta(days=1),
+            clock=SystemClock(),
+        )
+        stage.control.audit._path.unlink(missing_ok=True)
+        await stage.ask("POST", "/v1/jobs/none/cancel")
+        deed = Deed(**{**stage.audited()[0], "at": soon(0)})
+        for _ in range(40):
+            await audit.record(deed)
+        await audit.close()
+        names = {one.name: one.stat().st_size for one in folder.glob("audit*")}
+        assert sorted(names) == ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2"]
+        assert max(names.values()) <= 2_000
+
+
+WRONG: list[tuple[object, int, str | None]] = [
+    (b"", 400, None),
+    (b"{", 400, None),
+    (b"\xff", 400, None),
+    (b"[" * 1500, 400, None),
+    ({}, 422, ""),
+    ([], 422, ""),
+    ({"verb": "verify"}, 422, "verify.target"),
+    ({"verb": "verify", "target": 7}, 422, "verify.target"),
+    ({"verb": "verify", "target": "standby", "levle": "rows"}, 422, "verify.levle"),
+    ({"verb": "restore", "target": "standby"}, 422, ""),
+    ({"verb": "verify", "target": "standbi"}, 404, None),
+    ({"verb": "log", "datasource": "x" * 3000}, 413, None),
+]
+
+
+async def test_a_body_that_is_wrong_is_a_problem_that_names_its_member(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for body, status, field in WRONG:
+            found, problem = await stage.ask("POST", "/v1/jobs", body)
+            assert (found, problem["status"]) == (status, status), problem
+            assert stage.headers["Content-Type"].startswith("application/problem+json")
+            named = [one["field"] for one in problem["faults"]]
+            assert named[:1] == ([] if field is None else [field]), problem
+            if status == 404:
+                assert problem["hint"] == "did you mean 'standby'? Names are exact"
+        assert stage.program.runs == []
+
+
+async def test_what_is_not_there_is_a_problem(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for method, path, status in (
+            ("GET", "/v1/jobs?limit=0", 422),
+            ("GET", "/v1/jobs?limit=1&limit=2", 422),
+            ("GET", "/v1/jobs?nothing=1", 422),
+            ("GET", "/v1/jobs?target=standbi", 404),
+            ("GET", "/v1/jobs/none?wait=nan", 422),
+            ("GET", "/v1/jobs/none?wait=61", 422),
+            ("GET", "/v1/jobs/none", 404),
+            ("GET", "/v1/nothing", 404),
+            ("DELETE", "/v1/jobs", 405),
+            ("GET", "/v1/plans/none", 404),
+            ("GET", "/v1/targets/vualt", 404),
+        ):
+            found, problem = await stage.ask(method, path)
+            assert (found, problem["status"]) == (status, status), path
+
+
+async def test_a_key_that_is_none_and_a_body_that_is_no_json_are_refused(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for headers, status in (
+            ({"Idempotency-Key": "x" * 201}, 422),
+            ({"Content-Type": "text/plain"}, 415),
+            ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ):
+            assert (await stage.ask("POST", "/v1/jobs", VERIFY, headers=headers))[0] == status
+
+
+async def test_no_page_of_another_site_can_ask(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for headers, status in (
+            ({"Sec-Fetch-Site": "same-origin"}, 200),
+            ({"Sec-Fetch-Site": "none"}, 200),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Sec-Fetch-Site": "same-site"}, 403),
+            ({"Origin": "https://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+            ({"Host": "evil.example"}, 421),
+        ):
+            assert (await stage.ask("GET", "/v1/whoami", headers=headers))[0] == status
+            found, _ = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, headers=headers)
+            assert found == status, headers
+
+
+async def test_every_answer_forbids_what_a_page_of_ours_does_not_need(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        for path in ("/v1/whoami", "/nothing", "/healthz"):
+            await stage.ask("GET", path)
+            policy = stage.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert stage.headers["X-Content-Type-Options"] == "nosniff"
+            assert stage.headers["Cache-Control"] == "no-store"
+            assert "aiohttp" not in stage.headers["Server"]
+
+
+async def test_who_watches_over_the_service_needs_no_token_but_for_metrics(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        assert await stage.ask("GET", "/healthz", role=None) == (200, b"ok\n")
+        assert (await stage.ask("GET", "/readyz", role=None))[0] == 503
+        assert (await stage.ask("GET", "/metrics", role=None))[0] == 401
+        status, text = await stage.ask("GET", "/metrics", role=Role.VIEWER)
+        assert (status, b"replicator_build_info" in text) == (200, True)
+        status, document = await stage.ask("GET", "/openapi.json", role=None)
+        assert (status, document["openapi"]) == (200, "3.1.0")
+
+
+async def test_a_bug_is_a_problem_and_the_service_goes_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    async def broken(_: object):
+        raise ZeroDivisionError
+
+    route = Route(
+        method="GET",
+        path="/v1/broken",
+        operation="broken",
+        summary="",
+        handler=broken,
+        role=Role.VIEWER,
+    )
+    async with served(tmp_path, routes=[route]) as stage:
+        status, problem = await stage.ask("GET", "/v1/broken")
+        assert (status, problem["detail"]) == (500, "a bug of the program: ZeroDivisionError")
+        assert (await stage.ask("GET", "/v1/whoami"))[0] == 200
+    assert "ZeroDivisionError" in capfd.readouterr().out
+
+
+async def test_a_target_pauses_at_the_cut_that_it_was_seen_at(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        status, problem = await stage.ask(
+            "POST", "/v1/jobs", {"verb": "pause", "target": "standby"}
+        )
+        assert (status, problem["type"]) == (409, "RefusedError")
+        body = {"verb": "pause", "target": "standby", "to_offset": 7}
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", body))[0] == 200
+        assert stage.program.runs[0].arguments == [
+            "restore", "--pause", "--yes", "--to-offset=7", "--", "standby",
+        ]  # fmt: skip
+
+
+async def article(stage: Served, path: str, body: object) -> tuple[int, dict[str, object]]:
+    return await stage.ask("POST", f"/druid/{path}?wait=5", body)
+
+
+async def test_the_calls_of_a_druid_backup_make_the_same_jobs(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        status, made = await article(
+            stage, "cluster/v1/clusters", {"clusterName": "standby", "druidVersion": "33.0.0"}
+        )
+        assert (status, made["cluster"]) == (200, "standby")
+        copy = {"type": "copy", "dataSource": "orders", "targetCluster": "standby"}
+        assert (await article(stage, "indexer/v1/task", copy))[0] == 200
+        assert (await article(stage, "metadata/v1/segment", {"targetCluster": "standby"}))[0] == 200
+        assert [one.arguments[:2] for one in stage.program.runs] == [
+            ["target", "create"],
+            ["apply", "--catch-up"],
+            ["apply", "--catch-up"],
+        ]
+        status, found = await stage.ask("GET", f"/druid/indexer/v1/task/{made['task']}/status")
+        assert found["status"]["status"] == "SUCCESS"
+        status, problem = await article(stage, "cluster/v1/clusters", {"clusterName": "stanby"})
+        assert (status, problem["hint"]) == (404, "did you mean 'standby'? Names are exact")
+
+
+async def test_an_ingest_is_planned_by_its_first_call_and_done_by_its_second(tmp_path: Path):
+    ingest = {
+        "type": "ingest",
+        "dataSource": "orders",
+        "targetCluster": "standby",
+        "backupCluster": "vault",
+        "timestamp": "2026-01-31T12:00:00Z",
+    }
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended({"digest": "b" * 64, "cut": 1}))
+        status, found = await article(stage, "indexer/v1/task", ingest)
+        assert (status, found["plan"]) == (200, "b" * 64)
+        assert not any("--yes" in one.arguments for one in stage.program.runs)
+        other = {**ingest, "dataSource": "others", "plan": found["plan"]}
+        status, problem = await article(stage, "indexer/v1/task", other)
+        assert (status, "another request" in str(problem["detail"])) == (422, True)
+        assert (await article(stage, "indexer/v1/task", {**ingest, "plan": found["plan"]}))[
+            0
+        ] == 200
+        assert stage.program.runs[-1].arguments[:3] == ["restore", "run", "--yes"]
+        both = {**ingest, "offset": 7}
+        assert (await article(stage, "indexer/v1/task", both))[0] == 422
