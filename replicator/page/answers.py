@@ -11,9 +11,10 @@ from typing import Any, Final
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.drill import evidence_json
 from replicator.model.event import Offset
-from replicator.page.lanes import Lane, PointMark, lane, restores
+from replicator.model.holds import NamedPoint
+from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
 from replicator.page.outlook import outlook
-from replicator.page.panorama import Panorama
+from replicator.page.panorama import Panorama, PromisedWindow
 from replicator.page.timeline import Neighbours, at_offset, at_time, timeline
 from replicator.services.inspection.chronicle import CutColumns, time_of
 from replicator.services.inspection.happenings import Happening
@@ -135,6 +136,37 @@ def drills_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str
     }
 
 
+def points_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str, Any]:
+    """Return the named points and the holds of all stores, as `points` and `hold list` have them.
+
+    `faults` names files of points and holds that are missing or altered.
+    """
+    found = {name: panorama.notes(name) for name in _visible(panorama, targets)}
+    known = {name: notes for name, notes in found.items() if notes is not None}
+    now = panorama.clock.now()
+    return {
+        "named": [
+            {
+                **_point_json(point, name),
+                "expired": notes.windows.has_expired(point.log_id, point.offset),
+            }
+            for name, notes in known.items()
+            for point in notes.named
+        ],
+        "holds": [
+            {
+                **_point_json(hold.point, name),
+                "reason": hold.reason,
+                "until": hold.until,
+                "in_force": hold.holds_at(now),
+            }
+            for name, notes in known.items()
+            for hold in notes.holds
+        ],
+        "faults": [f"{name}: {fault}" for name, notes in known.items() for fault in notes.faults],
+    }
+
+
 def happening_json(one: Happening) -> dict[str, Any]:
     """Return what one cut did; `before_offset` is the cut to go back to."""
     return {
@@ -147,6 +179,10 @@ def happening_json(one: Happening) -> dict[str, Any]:
         "before_offset": one.after.offset if one.after else None,
         "before_time": one.after.closed.source_time if one.after else None,
     }
+
+
+def _point_json(point: NamedPoint, target: str) -> dict[str, Any]:
+    return {**asdict(point), "target": target}
 
 
 def _meant(cuts: CutColumns, *, time: datetime | None, offset: int | None) -> Neighbours | None:
@@ -232,14 +268,34 @@ def _lane_of(panorama: Panorama, name: str, columns_max: int) -> dict[str, Any]:
     found = {"target": name, "promised": None if promised is None else asdict(promised)}
     if notes is None:
         return found
-    until = panorama.clock.now()
-    made = lane(notes, panorama.chronicle.cuts, until=until, columns_max=columns_max)
+    made = lane(
+        notes,
+        panorama.chronicle.cuts,
+        promised=_promised_then(panorama, promised, notes.looked_at),
+        until=panorama.clock.now(),
+        columns_max=columns_max,
+    )
     return found | _lane_json(made)
+
+
+def _promised_then(
+    panorama: Panorama, promised: PromisedWindow | None, looked_at: datetime
+) -> Promised | None:
+    """Return what was promised when a store was looked at, of the cuts that there are."""
+    cuts = panorama.chronicle.cuts
+    if promised is None or not len(cuts):
+        return None
+    since = panorama.clock.now() - looked_at
+    first = time_of(int(cuts.times_ms[0]))
+    begins = first if promised.begins is None else max(first, promised.begins - since)
+    ends = promised.ends - since
+    return Promised(begins=begins, ends=ends) if begins < ends else None
 
 
 def _lane_json(found: Lane) -> dict[str, Any]:
     return {
         "windows": [asdict(one) for one in found.windows],
+        "missed": [asdict(one) for one in found.missed],
         "gaps": [asdict(one) for one in found.gaps],
         "marks": [_mark_json(one) for one in found.marks],
         "drills": [

@@ -36,6 +36,11 @@ class GapStretch(Stretch):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promised(Stretch):
+    """The moments that a store should restore, at the time of its notes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointMark:
     """A cut that has a name, or is held."""
 
@@ -50,6 +55,8 @@ class Lane:
     """One target's part of the timeline."""
 
     windows: tuple[Stretch, ...]
+    missed: tuple[Stretch, ...]
+    """What is promised, and in no window."""
     gaps: tuple[GapStretch, ...]
     marks: tuple[PointMark, ...]
     drills: tuple[Evidence, ...]
@@ -57,7 +64,14 @@ class Lane:
     """Number of windows and marks that are not shown, beyond the limits."""
 
 
-def lane(notes: StoreNotes, cuts: CutColumns, *, until: datetime, columns_max: int) -> Lane:
+def lane(
+    notes: StoreNotes,
+    cuts: CutColumns,
+    *,
+    promised: Promised | None,
+    until: datetime,
+    columns_max: int,
+) -> Lane:
     """Return a target's lane; a gap that is open reaches to `until`."""
     windows = [
         Stretch(begins=one.first.closed.source_time, ends=one.last.closed.source_time)
@@ -66,11 +80,24 @@ def lane(notes: StoreNotes, cuts: CutColumns, *, until: datetime, columns_max: i
     marks = _marks(notes)
     return Lane(
         windows=tuple(windows[-WINDOWS_MAX:]),
+        missed=() if promised is None else tuple(missed(windows, promised)[-WINDOWS_MAX:]),
         gaps=tuple(gap_stretches(notes.gaps, cuts, until=until, columns_max=columns_max)),
         marks=tuple(marks[-MARKS_MAX:]),
         drills=tuple(notes.drills),
         held_back=max(0, len(windows) - WINDOWS_MAX) + max(0, len(marks) - MARKS_MAX),
     )
+
+
+def missed(windows: Sequence[Stretch], promised: Promised) -> list[Stretch]:
+    """Return the parts of what is promised that no window has; windows ascend."""
+    found, at = list[Stretch](), promised.begins
+    for one in windows:
+        if at < min(one.begins, promised.ends):
+            found.append(Stretch(begins=at, ends=min(one.begins, promised.ends)))
+        at = max(at, one.ends)
+    if at < promised.ends:
+        found.append(Stretch(begins=at, ends=promised.ends))
+    return found
 
 
 def gap_stretches(

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from replicator.errors import ReplicatorError
+from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Gap
 from replicator.model.drill import Evidence
 from replicator.model.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
+from replicator.services.monitoring.canary import kept_canary
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
@@ -38,6 +40,8 @@ class StoreNotes:
     """The newest, newest first."""
     faults: Sequence[str]
     """Messages for files that are missing or altered."""
+    canary: CanarySummary | None = None
+    """What the canary has shown of the target; None: nothing, or there is none."""
 
 
 class NotesReader:
@@ -49,6 +53,7 @@ class NotesReader:
         area: The replicator's own files in the target's store.
         store: Opens the store for one look.
         clock: Ends holds and stamps notes.
+        has_canary: Whether a canary is configured, which the store keeps notes of.
     """
 
     def __init__(
@@ -59,9 +64,10 @@ class NotesReader:
         area: Area,
         store: Callable[[], Store],
         clock: Clock,
+        has_canary: bool = False,
     ) -> None:
         self._source, self._metadata, self._store = source, metadata, store
-        self._clock = clock
+        self._clock, self._area, self._has_canary = clock, area, has_canary
         self._drills = DrillRecord(area)
         self._log_id = ""
         self._due_s = 0.0
@@ -107,4 +113,5 @@ class NotesReader:
             gaps=tuple(await self._metadata.gaps(self._source, log_id)),
             drills=drills,
             faults=tuple(faults),
+            canary=await kept_canary(self._area) if self._has_canary else None,
         )

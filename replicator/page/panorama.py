@@ -150,8 +150,13 @@ class Panorama:
             targets=[one.status for _, one in sorted(poller.seen.items())],
             failures={name: failure.error for name, failure in poller.failures.items()},
         )
-        windows = {name: notes.windows for name in self.targets if (notes := self.notes(name))}
-        return StatusReport(seen=seen, restorable=windows, schedules=self._schedules)
+        known = {name: notes for name in self.targets if (notes := self.notes(name))}
+        return StatusReport(
+            seen=seen,
+            restorable={name: one.windows for name, one in known.items()},
+            schedules=self._schedules,
+            canaries=[one.canary for one in known.values() if one.canary is not None],
+        )
 
     @property
     def _log(self) -> LogStatus:

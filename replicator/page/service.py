@@ -74,4 +74,5 @@ def _notes(application: Application, name: str) -> NotesReader:
         area=target.area(),
         store=partial(store_of, target),
         clock=application.clock,
+        has_canary=application.settings.canary is not None,
     )

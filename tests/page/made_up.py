@@ -8,6 +8,7 @@ from typing import NamedTuple
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.drill import Drilled, DrillStep, Evidence, Rehearsed, Trial
 from replicator.model.event import Offset
@@ -183,6 +184,22 @@ def made_up_notes(log: MadeUpLog, name: str) -> StoreNotes:
         gaps=gaps(log, name),
         drills=[drilled(log, name, age) for age in (20, 190, 360)],
         faults=(),
+        canary=canary(name) if name == "standby" else None,
+    )
+
+
+def canary(name: str) -> CanarySummary:
+    return CanarySummary(
+        datasource="canary",
+        target=name,
+        looked_at=NOW,
+        arrived=287,
+        lost=1,
+        waiting_s=0.0,
+        last_arrival_at=NOW - timedelta(seconds=150),
+        p50_s=6.2,
+        p95_s=14.8,
+        p99_s=41.0,
     )
 
 

@@ -8,6 +8,8 @@ import { printable, setServiceTime } from "./words.js";
 import { Overview } from "./overview.js";
 import { Datasources } from "./datasources.js";
 import { Events } from "./events.js";
+import { PointsView } from "./points.js";
+import { Promote } from "./promote.js";
 import { Restore } from "./restore.js";
 import { Drills } from "./drills.js";
 import { Jobs } from "./jobs.js";
@@ -17,10 +19,14 @@ const VIEWS = [
   ["overview", "Overview", Overview],
   ["datasources", "Datasources", Datasources],
   ["log", "Log", Events],
+  ["points", "Points", PointsView],
   ["restore", "Restore", Restore],
   ["drills", "Drills", Drills],
   ["jobs", "Jobs", Jobs],
 ];
+// Views that another one leads to.
+const FURTHER = [["promote", "Promote", Promote, "overview"]];
+const viewOf = (name) => [...VIEWS, ...FURTHER].find(([one]) => one === name);
 const ROLES = ["viewer", "operator", "admin"];
 
 function route() {
@@ -71,7 +77,7 @@ function Header({ at, me, overview }) {
     </div>
     <nav aria-label="Views">
       ${VIEWS.map(([name, title]) => html`<a key=${name} href=${`#/${name}`}
-        aria-current=${at.view === name ? "page" : null}>${title}${name === "overview" && overview?.outlook.level !== "good"
+        aria-current=${(viewOf(at.view)?.[3] ?? at.view) === name ? "page" : null}>${title}${name === "overview" && overview?.outlook.level !== "good"
           && overview ? html`<span class=${`dot ${overview.outlook.level}`} title="something is wrong"></span>` : null}</a>`)}
     </nav>
     ${me && html`<div class="who"><span><bdi>${printable(me.name)}</bdi> · ${me.role}</span>
@@ -96,11 +102,11 @@ function App() {
     setSigned(false);
   }), []);
   useEffect(() => {
-    const found = VIEWS.find(([name]) => name === at.view);
+    const found = viewOf(at.view);
     document.title = `${found ? found[1] : "Not found"} · druid-replicator`;
   }, [at.view]);
   if (!signed) return html`<${SignIn} said=${said} done=${() => setSigned(true)} />`;
-  const [, , View] = VIEWS.find(([name]) => name === at.view) ?? VIEWS[0];
+  const [, , View] = viewOf(at.view) ?? VIEWS[0];
   const may = (role) => ROLES.indexOf(me.data?.role) >= ROLES.indexOf(role);
   return html`<${Header} at=${at} me=${me.data} overview=${overview.data} />
     <main id="main" tabindex="-1" ref=${main}>

@@ -10,19 +10,17 @@ const COLUMNS = [
   ["segments", "Segments", (one) => one.segments],
   ["bytes", "Bytes", (one) => one.bytes],
   ["unused_segments", "Unused", (one) => one.unused_segments],
-  ["margin", "Kill margin", (one) => least(one)?.[1] ?? Infinity],
+  ["margin", "Kill margin", (one) => ascending(one)[0]?.[1] ?? Infinity],
 ];
 
-function least(one) {
-  return Object.entries(one.kill_margins).sort((a, b) => a[1] - b[1])[0];
-}
+// The margin for each target that still has to copy something of it, the least first.
+const ascending = (one) => Object.entries(one.kill_margins).sort((a, b) => a[1] - b[1]);
 
 function Margin({ one }) {
-  const found = least(one);
-  if (!found) return html`<span class="quiet">nothing waits</span>`;
-  const [target, left] = found;
-  return html`<span class=${left < 3600 ? "bad" : ""}>${left <= 0 ? "any moment" : duration(left)}</span>
-    <span class="quiet"> <${Name} of=${target} /></span>`;
+  const found = ascending(one);
+  if (!found.length) return html`<span class="quiet">nothing waits</span>`;
+  return html`<ul class="plain-list">${found.map(([target, left]) => html`<li key=${target}>
+    <span class=${left < 3600 ? "bad" : ""}>${left <= 0 ? "any moment" : duration(left)}</span> <span class="quiet"><${Name} of=${target} /></span></li>`)}</ul>`;
 }
 
 export function Datasources({ overview }) {

@@ -7,7 +7,7 @@ import { Age, Chip, Fact, Name, Trouble, When } from "./parts.js";
 import { LagChart, ThroughputChart } from "./charts.js";
 import { Timeline } from "./timeline.js";
 import { resume } from "./work.js";
-import { count, counted, duration, listed, printable, size, time } from "./words.js";
+import { count, counted, duration, printable, size, time } from "./words.js";
 
 const MARKS = { good: "✓", warning: "!", bad: "✕", unknown: "?" };
 
@@ -88,7 +88,7 @@ function Target({ target, restorable, store, life, may }) {
     <h3><${Name} of=${target.target} /><${Chip} kind=${kind}>${words}<//></h3>
     <dl class="facts">
       <${Fact} name="Restorable">${restorable
-        ? html`<${When} at=${restorable.first} /> to <${When} at=${restorable.last} />`
+        ? html`<${When} at=${restorable.first} /> to <${When} at=${restorable.last} />${restorable.windows > 1 && html` <span class="quiet">with ${counted(restorable.windows - 1, "hole")}</span>`}`
         : "nothing yet"}<//>
       <${Fact} name="At cut">${target.cut === null ? "–" : html`${count(target.cut)} <span class="quiet">offset ${target.offset}</span>`}<//>
       <${Fact} name="Waiting">${target.pending_objects
@@ -96,15 +96,26 @@ function Target({ target, restorable, store, life, may }) {
           target.catch_up_seconds === null ? "" : `about ${duration(target.catch_up_seconds)}`}</span>`
         : "nothing"}<//>
       <${Fact} name="Gaps" class=${target.gaps.length ? "bad" : ""}>${target.gaps.length ? counted(target.gaps.length, "row") : "none"}<//>
-      <${Fact} name="Verified">${proofs.length
-        ? listed(proofs.map(([level]) => level)) : "never"} ${proofs.length > 0 && html`<span class="quiet"><${Age} at=${proofs[0][1]} /></span>`}<//>
+      <${Fact} name="Verified">${proofs.length ? proofs.map(([level, at], place) => html`<span key=${level}>${place > 0 && ", "}${level} <span class="quiet"><${Age} at=${at} /></span></span>`) : "never"}<//>
       <${Fact} name="Applier" class=${applier && applier.state !== "running" ? "bad" : ""}>${applier ? applier.state : "–"}<//>
     </dl>
     ${target.paused && !target.promoted && may("operator") && html`<${Resume} target=${target} />`}
     <${Promises} target=${target} />
+    ${may("admin") && target.cut !== null && !target.promoted && html`<p class="after"><a href=${`#/promote?target=${encodeURIComponent(target.target)}`}>Promote …</a></p>`}
     ${store?.failure && html`<p class="said bad">its store cannot be read: ${printable(store.failure.message)}</p>`}
     ${store?.faults.map((fault) => html`<p class="said bad">damaged: ${printable(fault)}</p>`)}
   </article>`;
+}
+
+// How long rows take from their answer at the source to their answer at a standby.
+function Canaries({ canaries }) {
+  return html`<section class="card"><div class="head"><h2>Canary</h2><span class="quiet">from a row's answer at the source to its answer at the standby</span></div>
+    <div class="scroll" role="region" aria-label="Canary" tabindex="0"><table class="list canary">
+    <thead><tr><th scope="col">Target</th><th scope="col">Datasource</th>${["Median", "95 of 100", "99 of 100", "Rows", "Lost", "Awaited for", "Last arrival"].map((name) => html`<th key=${name} scope="col" class="number">${name}</th>`)}</tr></thead>
+    <tbody>${canaries.map((one) => html`<tr key=${one.target}><th scope="row"><${Name} of=${one.target} /></th><td><${Name} of=${one.datasource} /></td>
+      <td class="number">${duration(one.p50_s)}</td><td class="number">${duration(one.p95_s)}</td><td class="number">${duration(one.p99_s)}</td>
+      <td class="number">${count(one.arrived)}</td><td class=${`number ${one.lost ? "bad" : ""}`}>${count(one.lost)}</td>
+      <td class="number">${one.waiting_s ? duration(one.waiting_s) : "–"}</td><td class="number">${one.last_arrival_at ? html`<${Age} at=${one.last_arrival_at} />` : "none yet"}</td></tr>`)}</tbody></table></div></section>`;
 }
 
 export function Overview({ overview, may }) {
@@ -122,6 +133,7 @@ export function Overview({ overview, may }) {
       ${status.failures.map((one) => html`<article class="card target" key=${one.what}><h3><${Name} of=${one.what} /><${Chip} kind="bad">away<//></h3>
         <p class="said bad">${printable(one.message)}</p><p class="quiet">${printable(one.hint)}</p></article>`)}
     </section>
+    ${status.canaries.length > 0 && html`<${Canaries} canaries=${status.canaries} />`}
     <section class="charts" aria-label="Charts">
       <${LagChart} trend=${trend.data} targets=${status.targets} />
       <${ThroughputChart} overview=${overview} />

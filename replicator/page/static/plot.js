@@ -32,7 +32,10 @@ export function Plot({ data, options, height, label }) {
   return html`<div class="plot" role="img" aria-label=${label} ref=${place}></div>`;
 }
 
+const LABEL_PX = 18;
+
 export const utcTicks = (chart, splits, axis, space, step) => splits.map((at) => {
+  if (chart.valToPos(at, "x") > chart.over.clientWidth - LABEL_PX) return ""; // it would be cut off
   const text = new Date(at * 1000).toISOString();
   if (step >= 86_400) return text.slice(5, 10);
   return step >= 60 ? `${text.slice(11, 16)}` : text.slice(11, 19);

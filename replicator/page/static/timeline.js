@@ -67,6 +67,8 @@ function Lane({ lane, range, chosen }) {
         title=${`restorable from ${time(one.begins)} to ${time(one.ends)}`}></span>`)}
       ${promised && within(promised) && html`<span class="promised" style=${stretch(promised)}
         title=${`promised ${lane.promised.begins ? `from ${time(promised.begins)} ` : ""}to ${time(promised.ends)}`}></span>`}
+      ${(lane.missed ?? []).filter(within).map((one, index) => html`<span key=${`p${index}`} class="promised missed" style=${stretch(one)}
+        title=${`promised, and not restorable, from ${time(one.begins)} to ${time(one.ends)}`}></span>`)}
       ${(lane.gaps ?? []).filter(within).map((one, index) => html`<span key=${`g${index}`} class="gap" style=${stretch(one)}
         title=${`${counted(one.rows, "row")} missing from ${time(one.begins)} to ${time(one.ends)}`}></span>`)}
       ${(lane.marks ?? []).filter((one) => inside(one.source_time)).map((one) => html`<button type="button" key=${`${one.kind}${one.name}`}
@@ -87,6 +89,7 @@ const Legend = ({ lanes }) => {
     <span><i class="key accent"></i>changes</span><span><i class="key bad"></i>segments lost</span>
     <span><i class="key window"></i>restorable</span>
     ${has((one) => one.promised) && html`<span><i class="key promised"></i>promised</span>`}
+    ${has((one) => one.missed?.length) && html`<span><i class="key promised missed"></i>promised, not restorable</span>`}
     ${has((one) => one.gaps?.length) && html`<span><i class="key gap"></i>gap</span>`}
     ${has((one) => one.marks?.some((mark) => mark.kind === "point")) && html`<span><i class="key point"></i>named point</span>`}
     ${has((one) => one.marks?.some((mark) => mark.kind === "hold")) && html`<span><i class="key hold"></i>hold</span>`}

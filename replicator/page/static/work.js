@@ -30,10 +30,15 @@ export async function makePlan(asked, signal, told) {
 export const runPlan = (digest, key) => send("v1/runs", { digest }, key);
 export const submit = (asked) => send("v1/jobs", asked, newKey());
 // Leaves a target at its cut: what is planned for one that follows is out of date before it is read.
-export async function pause(target, signal) {
-  let job = await submit({ verb: "pause", target });
+export const pause = async (target, signal) => ended(await submit({ verb: "pause", target }), signal);
+
+// Ends with an ended job that gave a result, or throws what its verb said.
+export async function ended(begun, signal) {
+  let job = begun;
   while (!isFinal(job)) job = await ask(`v1/jobs/${job.id}`, { query: { wait: WAIT_S }, signal });
   if (job.state !== "done") throw problemOf(job);
+  if (job.document === undefined || job.document === null) job = await ask(`v1/jobs/${job.id}`, { signal });
+  return job;
 }
 
 export const resume = (target) => submit({ verb: "resume", target });

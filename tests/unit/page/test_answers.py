@@ -1,11 +1,12 @@
 """What the page shows is what `status`, `points` and `drill list` say."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
 
+from replicator.cli.hold import hold_json
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.drill import evidence_json
 from replicator.model.row import Segment
@@ -14,6 +15,7 @@ from replicator.page.answers import (
     drills_json,
     moment_json,
     overview_json,
+    points_json,
     timeline_json,
     trend_json,
 )
@@ -23,7 +25,7 @@ from replicator.services.inspection.happenings import happenings
 from replicator.services.monitoring.poller import Failure
 from replicator.services.monitoring.trouble import troubles
 from replicator.web.status_report import report_json
-from tests.page.made_up import MadeUp, broken, made_up
+from tests.page.made_up import POINTS, MadeUp, broken, canary, made_up
 from tests.page.made_up_log import HOSTILE, NOW
 
 CUTS, DATASOURCES = 600, 7
@@ -94,6 +96,38 @@ async def test_lanes_have_windows_marks_and_drills(made: MadeUp):
     assert lanes["vault"]["promised"] == {"begins": None, "ends": NOW - rpo}
     assert (found["cuts"], found["cuts_between"]) == (CUTS, CUTS)
     assert sum(one["rows"] for one in lanes["vault"]["gaps"]) == 13
+
+
+async def test_what_is_promised_and_not_restorable_is_missed(made: MadeUp):
+    found = timeline_json(made.panorama, None, begins=None, ends=None, columns_max=50)
+    lanes = {one["target"]: one for one in found["lanes"]}
+    time, promised = made.log.time, NOW - timedelta(minutes=2)
+    hole = CUTS // 3
+    assert lanes["vault"]["missed"] == [
+        {"begins": time(1), "ends": time(CUTS // 10)},
+        {"begins": time(hole), "ends": time(hole + CUTS // 25)},
+    ]
+    assert lanes["standby"]["missed"] == [{"begins": time(1), "ends": time(CUTS // 20)}]
+    assert time(CUTS) > promised
+
+
+async def test_points_and_holds_are_as_points_and_hold_list_have_them(made: MadeUp):
+    found = points_json(made.panorama, None)
+    notes = made.panorama.notes("standby")
+    assert notes is not None
+    assert found["holds"] == [hold_json(one, "standby", NOW) for one in notes.holds]
+    assert [(one["target"], one["name"], one["expired"]) for one in found["named"]] == [
+        (target, name, name == "too-old") for target in ("standby", "vault") for name in POINTS
+    ]
+    limited = points_json(made.panorama, {"vault"})
+    assert {one["target"] for one in limited["named"]} == {"vault"}
+    assert limited["holds"] == []
+
+
+async def test_the_canary_is_in_status(made: MadeUp):
+    status = overview_json(made.panorama, None)["status"]
+    assert status["canaries"] == [asdict(canary("standby"))]
+    assert overview_json(made.panorama, {"vault"})["status"]["canaries"] == []
 
 
 async def test_accidents_are_the_newest_first_each_with_the_cut_before(made: MadeUp):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
-from replicator.page.lanes import gap_stretches
+from replicator.page.lanes import Promised, Stretch, gap_stretches, missed
 from replicator.page.timeline import COLUMNS_MAX, at_offset, at_time, timeline
 from replicator.services.inspection.chronicle import CutColumns, milliseconds_of, time_of
 
@@ -49,6 +49,22 @@ def test_the_sums_of_the_columns_are_those_of_the_cuts(steps, columns_max, data)
     starts = [one.begins for one in found.columns]
     assert starts == sorted(set(starts))
     assert all(begins <= one <= ends for one in starts)
+
+
+minutes = st.lists(st.integers(0, 40), min_size=2, max_size=12, unique=True).map(sorted)
+
+
+@given(edges=minutes, promise=st.tuples(st.integers(0, 40), st.integers(1, 40)))
+def test_each_promised_moment_is_in_a_window_or_missed(edges, promise):
+    """Minute by minute: what is missed is what is promised and in no window."""
+    at = [time_of(BEGIN_MS + 60_000 * minute) for minute in range(90)]
+    pairs = list(zip(edges[::2], edges[1::2], strict=False))
+    windows = [Stretch(begins=at[first], ends=at[last]) for first, last in pairs]
+    begins, length = promise
+    found = missed(windows, Promised(begins=at[begins], ends=at[begins + length]))
+    told = {minute for minute in range(80) if any(w.begins <= at[minute] < w.ends for w in found)}
+    kept = {minute for first, last in pairs for minute in range(first, last)}
+    assert told == set(range(begins, begins + length)) - kept
 
 
 def test_a_column_names_the_last_of_its_cuts():
