@@ -3,14 +3,25 @@
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.cli.hold import hold_json
+from replicator.cli.points import Kept, kept_json
 from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.drill import Drilled, DrillStep, Evidence, Rehearsed, Trial
+from replicator.model.drill import (
+    Drilled,
+    DrillStep,
+    Evidence,
+    Rehearsed,
+    Trial,
+    evidence_json,
+)
 from replicator.model.event import Offset
 from replicator.model.fingerprint import Digest
 from replicator.model.holds import Hold, NamedPoint
@@ -38,6 +49,8 @@ from replicator.services.schedules.record import ScheduleRecord
 from replicator.services.schedules.states import LineState, ScheduledLine
 from replicator.services.store.store import Store
 from replicator.services.store.windows import CutWindow, Windows
+from replicator.web.status_report import report_json
+from tests.page.figures import Documents
 from tests.page.made_up_log import HOSTILE, LOG_ID, NOW, SOURCE, STEP, WIDTH, MadeUpLog
 from tests.unit.pipeline import HandClock
 
@@ -319,6 +332,40 @@ def _scheduled(
     )
     good = run.ended_at if state is RunState.GOOD else None
     return LineState(line=line, last=run, last_good=good, next_due=due + 24 * HOUR, looked_at=NOW)
+
+
+def documents(made: MadeUp) -> Documents:
+    """Return what the verbs would print of the state: made by what they print with."""
+    report = made.panorama.report
+    assert report is not None
+    kept = {name: made.panorama.notes(name) for name in made.panorama.targets}
+    stores = {name: notes for name, notes in kept.items() if notes is not None}
+    points = [
+        Kept(
+            target=name,
+            until=None,
+            gaps=tuple(notes.gaps),
+            windows=notes.windows,
+            named=tuple(notes.named),
+            faults=(),
+            other_logs=(),
+        )
+        for name, notes in stores.items()
+    ]
+    holds = [hold_json(one, name, NOW) for name, notes in stores.items() for one in notes.holds]
+    drills = [evidence_json(one) for notes in stores.values() for one in notes.drills]
+    typed = lambda one: f"replicator {one.remedy}" if one.remedy else ""  # noqa: E731
+    return Documents(
+        status=printed(report_json(report, typed)),
+        points=printed({"cuts": made.log.cuts, "targets": [kept_json(one) for one in points]}),
+        holds=printed({"holds": holds}),
+        drills=printed({"drills": drills}),
+    )
+
+
+def printed(document: Any) -> Any:
+    """Return a document as it is printed, and read again."""
+    return orjson.loads(orjson.dumps(document, option=orjson.OPT_UTC_Z, default=str))
 
 
 def broken(panorama: Panorama, error: Failure) -> None:

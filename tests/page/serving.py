@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from replicator.control.access.door import HEADERS
 from replicator.control.problems import Problem, invalid, problem_of
-from replicator.control.routes import ApiCall, Route
+from replicator.control.routes import ApiCall, Reply, Route
+from replicator.control.views import JobsQuery
 from replicator.errors import ReplicatorError
 from replicator.model.access import Principal, Role
 from replicator.page.routes import PageRoutes
@@ -18,6 +19,21 @@ from tests.page.made_up_log import SOURCE
 
 TOKEN = "drt_made_up"
 OPERATOR = Principal(name="ada", role=Role.OPERATOR)
+
+
+async def _no_jobs(_: ApiCall) -> Reply:
+    return Reply(raw=web.json_response({"jobs": []}))
+
+
+NO_JOBS = Route(
+    method="GET",
+    path="/v1/jobs",
+    operation="list_jobs",
+    summary="Nobody has asked for anything.",
+    handler=_no_jobs,
+    role=Role.VIEWER,
+    query=JobsQuery,
+)
 
 
 def application(routes: list[Route], principal: Principal) -> web.Application:
@@ -63,7 +79,7 @@ async def _answer(request: web.Request, route: Route, principal: Principal) -> w
 @asynccontextmanager
 async def serving(made: MadeUp, principal: Principal = OPERATOR) -> AsyncIterator[str]:
     """Serve the page over a state; give its address."""
-    routes = PageRoutes(made.panorama, made.history, source=SOURCE).routes()
+    routes = [*PageRoutes(made.panorama, made.history, source=SOURCE).routes(), NO_JOBS]
     runner = web.AppRunner(application(routes, principal), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -27,7 +27,7 @@ from replicator.services.store.windows import Windows, windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kept:
+class Kept:
     """What one target can be restored to."""
 
     target: str
@@ -73,7 +73,7 @@ async def points(
             "points": [
                 {**_cut_json(cut, kept), "what": happened.get(cut.offset, "")} for cut in shown
             ],
-            "targets": [_kept_json(one) for one in kept],
+            "targets": [kept_json(one) for one in kept],
         },
         show=lambda console: _show(console, cuts, shown, happened, kept),
     )
@@ -88,13 +88,13 @@ async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset
     return {one.cut.offset: one.words for one in found}
 
 
-async def _kept(application: Application, name: str) -> _Kept:
+async def _kept(application: Application, name: str) -> Kept:
     target, source = application.target(name), application.source_name
     held = await target.metadata.state(source)
     log_id = (await application.history.span()).log_id
     found = await windows(store_of(target), log_id, application.points(name))
     named, faults = await application.points(name).points()
-    return _Kept(
+    return Kept(
         target=name,
         until=held.reached_in(log_id),
         gaps=tuple(await target.metadata.gaps(source, log_id)),
@@ -109,9 +109,9 @@ async def _other_logs(target: ConfiguredTarget, log_id: str) -> tuple[str, ...]:
     return tuple(one for one in await archived_logs(target.area()) if one != log_id)
 
 
-async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[str]) -> _Kept:
+async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[str]) -> Kept:
     found = store.windows
-    return _Kept(
+    return Kept(
         target=store.target.name,
         until=found.windows[-1].last.offset,
         gaps=found.gaps,
@@ -122,7 +122,7 @@ async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[st
     )
 
 
-def _cut_json(cut: ClosedCut, kept: list[_Kept]) -> dict[str, Any]:
+def _cut_json(cut: ClosedCut, kept: list[Kept]) -> dict[str, Any]:
     return {
         "cut": cut.closed.cut,
         "offset": cut.offset,
@@ -132,7 +132,8 @@ def _cut_json(cut: ClosedCut, kept: list[_Kept]) -> dict[str, Any]:
     }
 
 
-def _kept_json(window: _Kept) -> dict[str, Any]:
+def kept_json(window: Kept) -> dict[str, Any]:
+    """Return what one target can be restored to, for `--json`."""
     found = window.windows
     return {
         "target": window.target,
@@ -186,7 +187,7 @@ def _place_json(cut: ClosedCut) -> dict[str, Any]:
     }
 
 
-def _cut_lines(cut: ClosedCut, what: str, kept: list[_Kept]) -> Iterator[str]:
+def _cut_lines(cut: ClosedCut, what: str, kept: list[Kept]) -> Iterator[str]:
     """Yield a cut's line, whole, so that its time can be typed again, and what happened in it."""
     yield f"{whole_time(cut.closed.source_time)}  cut {cut.closed.cut}  offset {cut.offset}"
     yield what or ("no change" if not cut.closed.count else counted(cut.closed.count, "event"))
@@ -200,7 +201,7 @@ def _show(
     cuts: list[ClosedCut],
     shown: list[ClosedCut],
     happened: Mapping[Offset, str],
-    windows: list[_Kept],
+    windows: list[Kept],
 ) -> None:
     if not cuts:
         console.print("no cut yet")
@@ -231,7 +232,7 @@ def _show(
             )
 
 
-def _show_windows(console: Console, kept: _Kept) -> None:
+def _show_windows(console: Console, kept: Kept) -> None:
     """Say what the target's store can restore when everything else is gone."""
     found = kept.windows
     if found is None:
@@ -246,7 +247,7 @@ def _show_windows(console: Console, kept: _Kept) -> None:
         )
 
 
-def _show_named(console: Console, kept: _Kept) -> None:
+def _show_named(console: Console, kept: Kept) -> None:
     found = kept.windows
     for hold in found.holds if found else ():
         point = hold.point
