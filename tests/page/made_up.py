@@ -10,8 +10,8 @@ import orjson
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.cli.hold import hold_json
-from replicator.cli.points import Kept, kept_json
+from replicator.cli.clean_up.hold import hold_json
+from replicator.cli.look.points import Kept, kept_json
 from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.drill import (

@@ -8,9 +8,9 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from replicator.control.access.door import HEADERS
+from replicator.control.endpoints.views import JobsQuery
 from replicator.control.problems import Problem, invalid, problem_of
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.control.views import JobsQuery
 from replicator.errors import ReplicatorError
 from replicator.model.access import Principal, Role
 from replicator.page.routes import PageRoutes

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from replicator.cli.hold import hold_json
+from replicator.cli.clean_up.hold import hold_json
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.drill import evidence_json
 from replicator.model.row import Segment
