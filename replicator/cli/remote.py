@@ -10,7 +10,8 @@ import orjson
 import typer
 from pydantic import ValidationError
 
-from replicator.cli.command import Call, agree, attempt
+from replicator.cli.command import Call, agree, attempt, finish
+from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.screen import Screen
@@ -40,6 +41,8 @@ DOING: Final = {"expire": "an expiry", "repair": "a repair", "promote": "a promo
 def ask_service(call: Call, context: typer.Context, url: str) -> NoReturn:
     """Let a service do what was typed, print what came of it, and exit."""
     given = _typed(context)
+    if (look := quick_look(call.command, given.options)) is not None:
+        finish(call, lambda: look(ServiceClient(url, _token(call.environ))))
     attempt(call, lambda: _RemoteCall(call, given, url).done())
 
 

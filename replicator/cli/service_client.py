@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import orjson
@@ -60,6 +60,11 @@ class ServiceClient:
     def run(self, digest: str, columns: int) -> dict[str, Any]:
         """Have a plan carried out, and return its job when it has ended."""
         return self._ended(self._post("runs", {"digest": digest}, columns))
+
+    def look(self, path: str, query: Mapping[str, object]) -> Any:
+        """Return the result of a document that the service has at once."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self._asked("GET", f"/v1/{path}?{urlencode(given)}")["result"]
 
     def text(self, job_id: str) -> dict[str, Any]:
         """Return what a terminal would have shown of a job."""

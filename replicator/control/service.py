@@ -29,6 +29,7 @@ from replicator.control.access.tokens import Doorkeeper, Logins
 from replicator.control.endpoints.article import ArticleRoutes
 from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.looks import LookRoutes
+from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.schedules import ScheduleRoutes
 from replicator.control.jobs import Jobs
 from replicator.control.launch import Program
@@ -38,6 +39,7 @@ from replicator.control.routes import ApiCall, Reply, Route, RouteTable
 from replicator.errors import ConfigError
 from replicator.model.access import Role
 from replicator.web.gate import GateLimits
+from replicator.web.panorama import Panorama
 from replicator.web.port import Port
 
 log = structlog.get_logger("replicator")
@@ -53,6 +55,7 @@ class Control:
     Args:
         application: The configured application, whose `web.control` is set.
         lookout: What the application has seen.
+        panorama: The same with the log's cuts and the targets' stores; somebody else runs it.
         program: How its jobs are started.
         routes: Further routes, like those of the page.
     """
@@ -61,6 +64,7 @@ class Control:
         self,
         application: Application,
         lookout: Lookout,
+        panorama: Panorama,
         program: Program,
         *,
         routes: Iterable[Route] = (),
@@ -76,6 +80,7 @@ class Control:
             settings=control.jobs,
             drain_s=settings.drain_s,
         )
+        self.jobs.subscribe(lambda job: panorama.refresh(job.targets))
         self.audit = AuditLog(
             self._folder / AUDIT_FILE,
             bytes_max=control.audit_bytes_max,
@@ -97,6 +102,7 @@ class Control:
         self.table = RouteTable(
             [
                 *looks.routes(),
+                *PointRoutes(panorama).routes(),
                 *scheduled.routes(),
                 *asked.routes(),
                 *ArticleRoutes(asked).routes(),

@@ -143,7 +143,7 @@ class StatusAsked(VerbAsked):
 
 
 class PointsAsked(VerbAsked):
-    """The cuts that can be restored, the gaps in them, and the named points."""
+    """All of `points`, of a store alone as well; the API's own `/v1/points` costs nothing."""
 
     words, role = ("points",), Role.VIEWER
     verb: Literal["points"] = "points"
@@ -183,14 +183,6 @@ class PointsRotateAsked(VerbAsked):
     tiers: Annotated[list[TierText], Field(min_length=1, max_length=20), Flag("--tier")]
     prefix: Annotated[Named, Flag("--prefix")] = "auto"
     time_zone: Annotated[Text | None, Flag("--time-zone")] = None
-
-
-class HoldsAsked(VerbAsked):
-    """The holds of one target, or of all."""
-
-    words, role = ("hold", "list"), Role.VIEWER
-    verb: Literal["hold list"] = "hold list"
-    on: Annotated[TargetName | None, Flag("--on")] = None
 
 
 class HoldCreateAsked(VerbAsked):
@@ -485,7 +477,6 @@ AnyJob: TypeAlias = Annotated[
     | PointCreateAsked
     | PointRemoveAsked
     | PointsRotateAsked
-    | HoldsAsked
     | HoldCreateAsked
     | HoldRemoveAsked
     | LogAsked

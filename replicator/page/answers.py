@@ -14,11 +14,11 @@ from replicator.model.event import Offset
 from replicator.model.holds import NamedPoint
 from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
 from replicator.page.outlook import outlook
-from replicator.page.panorama import Panorama, PromisedWindow
 from replicator.page.timeline import Neighbours, at_offset, at_time, timeline
 from replicator.services.inspection.chronicle import CutColumns, time_of
 from replicator.services.inspection.happenings import Happening
 from replicator.services.monitoring.trouble import Trouble
+from replicator.web.panorama import Panorama, PromisedWindow
 from replicator.web.status_report import StatusReport, report_json
 
 DATASOURCES_MAX: Final = 2_000
@@ -52,8 +52,8 @@ def timeline_json(
 ) -> dict[str, Any]:
     """Return the cuts between two times in columns, and each target's lane."""
     cuts, now = panorama.chronicle.cuts, panorama.clock.now()
-    first = time_of(int(cuts.times_ms[0])) if len(cuts) else None
-    last = time_of(int(cuts.times_ms[-1])) if len(cuts) else None
+    first = time_of(int(cuts.times_us[0])) if len(cuts) else None
+    last = time_of(int(cuts.times_us[-1])) if len(cuts) else None
     found = timeline(cuts, begins=begins or first or now, ends=ends or now, columns_max=columns_max)
     lanes = [_lane_of(panorama, name, columns_max) for name in _visible(panorama, targets)]
     return {
@@ -212,7 +212,7 @@ def _log_json(panorama: Panorama) -> dict[str, Any]:
         "is_read": panorama.is_read,
         "is_whole": chronicle.is_whole,
         "cuts": len(chronicle.cuts),
-        "known_from": time_of(int(chronicle.cuts.times_ms[0])) if len(chronicle.cuts) else None,
+        "known_from": time_of(int(chronicle.cuts.times_us[0])) if len(chronicle.cuts) else None,
         "failure": _error_json(panorama.log_failure),
     }
 
@@ -286,7 +286,7 @@ def _promised_then(
     if promised is None or not len(cuts):
         return None
     since = panorama.clock.now() - looked_at
-    first = time_of(int(cuts.times_ms[0]))
+    first = time_of(int(cuts.times_us[0]))
     begins = first if promised.begins is None else max(first, promised.begins - since)
     ends = promised.ends - since
     return Promised(begins=begins, ends=ends) if begins < ends else None

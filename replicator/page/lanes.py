@@ -10,9 +10,9 @@ import numpy as np
 from replicator.model.checkpoint import Gap
 from replicator.model.drill import Evidence
 from replicator.model.holds import Hold, NamedPoint
-from replicator.page.notes import StoreNotes
 from replicator.page.timeline import COLUMNS_MAX
-from replicator.services.inspection.chronicle import Column, CutColumns, milliseconds_of, time_of
+from replicator.services.inspection.chronicle import Column, CutColumns, microseconds_of, time_of
+from replicator.web.notes import StoreNotes
 
 MARKS_MAX: Final = 500
 """Points, and as many holds, that one answer has: the newest."""
@@ -106,17 +106,17 @@ def gap_stretches(
     """Return where rows are missing: gaps that a screen could not tell apart are one."""
     if not len(cuts) or not gaps:
         return []
-    ends_ms = milliseconds_of(until)
-    opened = _times_ms(cuts, np.array([gap.opened for gap in gaps], np.int64))
-    closed = _times_ms(
+    ends_us = microseconds_of(until)
+    opened = _times_us(cuts, np.array([gap.opened for gap in gaps], np.int64))
+    closed = _times_us(
         cuts, np.array([gap.closed if gap.closed is not None else -1 for gap in gaps], np.int64)
     )
-    closed[[gap.closed is None for gap in gaps]] = ends_ms
-    step = max(1, (ends_ms - int(opened.min())) // max(1, min(columns_max, COLUMNS_MAX)))
+    closed[[gap.closed is None for gap in gaps]] = ends_us
+    step = max(1, (ends_us - int(opened.min())) // max(1, min(columns_max, COLUMNS_MAX)))
     found = list[GapStretch]()
     for index in np.argsort(opened, kind="stable"):
         begins, ends = time_of(int(opened[index])), time_of(int(closed[index]))
-        if found and begins <= time_of(milliseconds_of(found[-1].ends) + step):
+        if found and begins <= time_of(microseconds_of(found[-1].ends) + step):
             last = found.pop()
             begins, ends = last.begins, max(last.ends, ends)
             found.append(GapStretch(begins=begins, ends=ends, rows=last.rows + 1))
@@ -133,9 +133,9 @@ def restores(notes: StoreNotes, offset: int) -> bool:
     return any(hold.point.offset == offset for hold in found.holds)
 
 
-def _times_ms(cuts: CutColumns, offsets: Column) -> Column:
+def _times_us(cuts: CutColumns, offsets: Column) -> Column:
     places = np.searchsorted(cuts.offsets, offsets)
-    return cuts.times_ms[np.minimum(places, len(cuts) - 1)].copy()
+    return cuts.times_us[np.minimum(places, len(cuts) - 1)].copy()
 
 
 def _marks(notes: StoreNotes) -> list[PointMark]:

@@ -24,10 +24,10 @@ from replicator.page.answers import (
     trend_json,
 )
 from replicator.page.files import INDEX, PageFile, page_files
-from replicator.page.panorama import Panorama
 from replicator.page.timeline import COLUMNS_MAX
 from replicator.services.history.reader import History
 from replicator.services.inspection.log_listing import LogFilter, event_json, newest_events
+from replicator.web.panorama import Panorama
 
 RECORDS_MAX: Final = 20_000
 """Records of the log that one list of events reads at most."""

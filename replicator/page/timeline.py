@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from replicator.services.inspection.chronicle import CutColumns, milliseconds_of, time_of
+from replicator.services.inspection.chronicle import CutColumns, microseconds_of, time_of
 
 COLUMNS_MAX: Final = 1_000
 """Columns of one answer: more than a screen has room for."""
@@ -70,8 +70,8 @@ def timeline(
 ) -> CutTimeline:
     """Return the cuts from `begins` to `ends` (both included) in at most `columns_max` columns."""
     count = max(1, min(columns_max, COLUMNS_MAX))
-    since, until = milliseconds_of(begins), milliseconds_of(ends)
-    times = cuts.times_ms
+    since, until = microseconds_of(begins), microseconds_of(ends)
+    times = cuts.times_us
     first, last = np.searchsorted(times, since), np.searchsorted(times, until, side="right")
     width = max(1, -(-(until - since + 1) // count))
     places = (times[first:last] - since) // width
@@ -99,7 +99,7 @@ def timeline(
 
 def at_time(cuts: CutColumns, time: datetime) -> Neighbours | None:
     """Return the last cut at or before a time; None if there is none."""
-    found = int(np.searchsorted(cuts.times_ms, milliseconds_of(time), side="right")) - 1
+    found = int(np.searchsorted(cuts.times_us, microseconds_of(time), side="right")) - 1
     return _neighbours(cuts, found)
 
 
@@ -115,7 +115,7 @@ def mark(cuts: CutColumns, index: int) -> CutMark | None:
     return CutMark(
         cut=int(cuts.numbers[index]),
         offset=int(cuts.offsets[index]),
-        source_time=time_of(int(cuts.times_ms[index])),
+        source_time=time_of(int(cuts.times_us[index])),
         events=int(cuts.events[index]),
         new_bytes=int(cuts.new_bytes[index]),
         lost=int(cuts.lost[index]),

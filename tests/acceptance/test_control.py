@@ -123,7 +123,7 @@ async def test_a_service_that_is_killed_in_each_state_of_a_job_says_what_became_
         service = Service(config)
         try:
             url = await service.url()
-            done = await asked(url, token, "POST", "/v1/jobs?wait=30", {"verb": "hold list"})
+            done = await asked(url, token, "POST", "/v1/jobs?wait=30", {"verb": "drill list"})
             hanging = await asked(url, token, "POST", "/v1/jobs", {"verb": "watch"})
             waiting = await asked(url, token, "POST", "/v1/jobs", {"verb": "check"})
             async with asyncio.timeout(60):
@@ -142,7 +142,7 @@ async def test_a_service_that_is_killed_in_each_state_of_a_job_says_what_became_
                 (done["id"], "done", ""),
             ]
             kept = await asked(url, token, "GET", f"/v1/jobs/{done['id']}")
-            assert kept["document"]["result"] == {"holds": [], "faults": []}
+            assert kept["document"]["result"]["drills"] == []
             again = await asked(url, token, "POST", f"/v1/jobs/{hanging['id']}/again")
             await asked(url, token, "POST", f"/v1/jobs/{again['id']}/cancel")
             found = await asked(url, token, "GET", f"/v1/jobs/{again['id']}?wait=30")

@@ -10,8 +10,6 @@ import orjson
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.cli.clean_up.hold import hold_json
-from replicator.cli.look.points import Kept, kept_json
 from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.drill import (
@@ -29,12 +27,10 @@ from replicator.model.pulse import Pulse
 from replicator.model.rates import Rates
 from replicator.model.schedule import Timing
 from replicator.model.scheduled_run import RunRecord, RunState
-from replicator.page.notes import NotesReader, StoreNotes
-from replicator.page.panorama import Panorama, Surroundings
-from replicator.page.trend import TargetSample
 from replicator.ports import Freshness
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
+from replicator.services.inspection.points_report import listed_hold, target_points
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.poller import Failure, Poller, Seen
 from replicator.services.monitoring.status import (
@@ -49,7 +45,10 @@ from replicator.services.schedules.record import ScheduleRecord
 from replicator.services.schedules.states import LineState, ScheduledLine
 from replicator.services.store.store import Store
 from replicator.services.store.windows import CutWindow, Windows
+from replicator.web.notes import NotesReader, StoreNotes
+from replicator.web.panorama import Panorama, Surroundings
 from replicator.web.status_report import report_json
+from replicator.web.trend import TargetSample
 from tests.page.figures import Documents
 from tests.page.made_up_log import HOSTILE, LOG_ID, NOW, SOURCE, STEP, WIDTH, MadeUpLog
 from tests.unit.pipeline import HandClock
@@ -194,6 +193,9 @@ def made_up_notes(log: MadeUpLog, name: str) -> StoreNotes:
         ),
         named=named,
         holds=holds if name == "standby" else [],
+        altered_points=(),
+        altered_holds=(),
+        other_logs=(),
         gaps=gaps(log, name),
         drills=[drilled(log, name, age) for age in (20, 190, 360)],
         faults=(),
@@ -341,23 +343,23 @@ def documents(made: MadeUp) -> Documents:
     kept = {name: made.panorama.notes(name) for name in made.panorama.targets}
     stores = {name: notes for name, notes in kept.items() if notes is not None}
     points = [
-        Kept(
-            target=name,
+        target_points(
+            name,
             until=None,
-            gaps=tuple(notes.gaps),
-            windows=notes.windows,
-            named=tuple(notes.named),
+            gaps=notes.gaps,
+            found=notes.windows,
+            named=notes.named,
             faults=(),
             other_logs=(),
         )
         for name, notes in stores.items()
     ]
-    holds = [hold_json(one, name, NOW) for name, notes in stores.items() for one in notes.holds]
+    holds = [listed_hold(one, name, NOW) for name, notes in stores.items() for one in notes.holds]
     drills = [evidence_json(one) for notes in stores.values() for one in notes.drills]
     typed = lambda one: f"replicator {one.remedy}" if one.remedy else ""  # noqa: E731
     return Documents(
         status=printed(report_json(report, typed)),
-        points=printed({"cuts": made.log.cuts, "targets": [kept_json(one) for one in points]}),
+        points=printed({"cuts": made.log.cuts, "targets": points}),
         holds=printed({"holds": holds}),
         drills=printed({"drills": drills}),
     )

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import ValidationError
 
-from replicator.control.access.door import HEADERS
+from replicator.control.access.door import HEADERS, response
+from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.views import JobsQuery
 from replicator.control.problems import Problem, invalid, problem_of
 from replicator.control.routes import ApiCall, Reply, Route
@@ -72,14 +73,14 @@ async def _answer(request: web.Request, route: Route, principal: Principal) -> w
         key=None,
         request=request,
     )
-    reply = await route.handler(call)
-    return reply.raw or web.Response(status=reply.status, headers=reply.headers)
+    return response(await route.handler(call))
 
 
 @asynccontextmanager
 async def serving(made: MadeUp, principal: Principal = OPERATOR) -> AsyncIterator[str]:
     """Serve the page over a state; give its address."""
-    routes = [*PageRoutes(made.panorama, made.history, source=SOURCE).routes(), NO_JOBS]
+    page = PageRoutes(made.panorama, made.history, source=SOURCE).routes()
+    routes = [*page, *PointRoutes(made.panorama).routes(), NO_JOBS]
     runner = web.AppRunner(application(routes, principal), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

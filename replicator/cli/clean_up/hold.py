@@ -1,19 +1,17 @@
 """`hold`: cuts that do not expire."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.go_back.restore import wanted_point
-from replicator.cli.look.naming import point_json
+from replicator.cli.points_text import holds_outcome
 from replicator.cli.terminal.typed import OFFSET_MAX, parse_time
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
-from replicator.model.holds import Hold
+from replicator.services.inspection.points_report import HoldsReport, listed_hold
 
 app = typer.Typer(help="Keep cuts from expiring.", no_args_is_help=True)
 
@@ -42,7 +40,7 @@ async def create(
         name, point, reason=_reason(reason), until=parse_time(until) if until else None
     )
     return Outcome(
-        result=hold_json(hold, on, application.clock.now()),
+        result=asdict(listed_hold(hold, on, application.clock.now())),
         show=lambda console: console.print(
             f"{name} keeps the cut at offset {hold.point.offset},"
             f" {hold.point.source_time.isoformat(timespec='milliseconds')}, on {on}",
@@ -61,15 +59,12 @@ async def list_(
     application = call.application
     names = [on] if on is not None else application.target_names
     kept = {name: await application.points(name).readable_holds() for name in names}
-    found = [(hold, name) for name, (holds, _) in kept.items() for hold in holds]
-    faults = [f"{name}: {fault}" for name, (_, altered) in kept.items() for fault in altered]
     now = application.clock.now()
-    return Outcome(
-        result={
-            "holds": [hold_json(hold, name, now) for hold, name in found],
-            "faults": faults,
-        },
-        show=lambda console: _show(console, found, faults, now),
+    return holds_outcome(
+        HoldsReport(
+            holds=[listed_hold(one, name, now) for name, (held, _) in kept.items() for one in held],
+            faults=[f"{name}: {one}" for name, (_, altered) in kept.items() for one in altered],
+        )
     )
 
 
@@ -88,41 +83,7 @@ async def remove(
     )
 
 
-def hold_json(hold: Hold, target: str, now: datetime) -> dict[str, Any]:
-    """Return a hold for `--json`."""
-    return {
-        **point_json(hold.point),
-        "target": target,
-        "reason": hold.reason,
-        "until": hold.until,
-        "in_force": hold.holds_at(now),
-    }
-
-
 def _reason(text: str) -> str:
     if not text.strip():
         raise ConfigError("say why: --reason 'audit of 2026'")
     return text
-
-
-def _show(
-    console: Console, found: list[tuple[Hold, str]], faults: list[str], now: datetime
-) -> None:
-    for fault in faults:
-        console.print(f"DAMAGED {fault}", markup=False)
-    if not found:
-        console.print("nothing is held")
-        return
-    table = Table("name", "target", "offset", "source time", "until", "reason")
-    for hold, target in found:
-        point = hold.point
-        until = "no end" if hold.until is None else hold.until.isoformat(timespec="seconds")
-        table.add_row(
-            point.name,
-            target,
-            str(point.offset),
-            point.source_time.isoformat(timespec="milliseconds"),
-            until if hold.holds_at(now) else f"{until}, ended",
-            hold.reason,
-        )
-    console.print(table)

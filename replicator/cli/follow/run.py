@@ -30,7 +30,7 @@ from replicator.services.running.supervisor import Service, stop_on_signals, sup
 if TYPE_CHECKING:
     from replicator.control.jobs import Jobs
     from replicator.control.service import Control
-    from replicator.page.service import Page
+    from replicator.web.panorama import Panorama
 
 RUN, SERVE = "run", "serve"
 CONTROLLED: Final = frozenset({RUN, SERVE})
@@ -226,7 +226,7 @@ async def supervised(
     async with AsyncExitStack() as stack:
         jobs: Jobs | None = None
         if command in CONTROLLED and (offered := controlled(call, lookout)) is not None:
-            control, services["page"] = offered
+            control, services["panorama"] = offered
             services["control"] = await stack.enter_async_context(control)
             jobs = control.jobs
         scheduler = scheduled(call, targets, jobs)
@@ -238,8 +238,8 @@ async def supervised(
     return _done({}, "stopped; the next start goes on from here")
 
 
-def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page] | None":
-    """Return the control API and its page; None where `run` has none configured.
+def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panorama] | None":
+    """Return the control API and what looks for it; None where `run` has none configured.
 
     Raises:
         ConfigError: none is configured, and it was asked for.
@@ -248,9 +248,10 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page]
     web = application.settings.web
     if typed.command == RUN and (web is None or web.control is None):
         return None
-    from replicator.control.launch import Program  # noqa: PLC0415 - most runs do without
+    from replicator.app.panorama import panorama  # noqa: PLC0415 - most runs do without
+    from replicator.control.launch import Program  # noqa: PLC0415
     from replicator.control.service import Control, control_folder  # noqa: PLC0415
-    from replicator.page.service import Page  # noqa: PLC0415
+    from replicator.page.routes import PageRoutes  # noqa: PLC0415
 
     folder = control_folder(application.settings)
     assert lookout is not None and web is not None and web.control is not None  # noqa: S101, PT018
@@ -261,10 +262,9 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Page]
         folder=folder,
         document_bytes_max=web.control.jobs.answer_bytes_max,
     )
-    page = Page(application, lookout.poller)
-    control = Control(application, lookout, program, routes=page.routes)
-    control.jobs.subscribe(lambda _: page.refresh())
-    return control, page
+    seen = panorama(application, lookout.poller)
+    shown = PageRoutes(seen, application.history, source=application.source_name)
+    return Control(application, lookout, seen, program, routes=shown.routes()), seen
 
 
 def _log_late(drain_s: float, service: str) -> None:

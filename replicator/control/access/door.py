@@ -181,7 +181,7 @@ class Door:
         reply = await route.handler(call)
         passage.job_id = reply.job_id
         passage.targets = passage.targets or reply.targets
-        return _response(reply)
+        return response(reply)
 
     def _refuse_strangers(self, request: web.Request, route: Route) -> None:
         """Refuse what calls us by another name, or was made by another site."""
@@ -314,7 +314,8 @@ def _too_large(bytes_max: int) -> Problem:
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {bytes_max} bytes")
 
 
-def _response(reply: Reply) -> web.StreamResponse:
+def response(reply: Reply) -> web.StreamResponse:
+    """Return the answer that a handler gives."""
     if reply.raw is not None:
         return reply.raw
     if reply.content is None:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from replicator.config.operations.control import ControlJobsSettings
 from replicator.control.access.naming import refuse_unknown
+from replicator.control.access.permits import require
 from replicator.control.endpoints.views import (
     JobsQuery,
     JobsView,
@@ -22,7 +23,7 @@ from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, Planned, VerbAsked, asked_of
 from replicator.errors import RefusedError
-from replicator.model.access import Principal, Role
+from replicator.model.access import Role
 from replicator.model.job import AgreedPlan, Job, JobState
 from replicator.services.monitoring.poller import Poller
 
@@ -225,14 +226,14 @@ class JobRoutes:
 
     async def _plan(self, call: ApiCall) -> Reply:
         plan = await self._jobs.plan(call.path["digest"])
-        _require(call.by, plan.targets)
+        require(call.by, plan.targets)
         return await self._plan_reply(plan.digest)
 
     async def _run(self, call: ApiCall) -> Reply:
         asked: RunAsked = call.body
         plan = await self._jobs.plan(asked.digest)
         wanted = asked_of(plan.verb, plan.request)
-        _require(call.by, wanted.touched, wanted.role)
+        require(call.by, wanted.touched, wanted.role)
         return await self._taken(call, replace(_order(call, wanted), plan=plan))
 
     async def _list(self, call: ApiCall) -> Reply:
@@ -279,7 +280,7 @@ class JobRoutes:
         if not job.state.is_final:
             raise RefusedError(f"job {job.id} is {job.state.value}: wait for its end")
         asked = asked_of(job.verb, job.request)
-        _require(call.by, asked.touched, asked.role)
+        require(call.by, asked.touched, asked.role)
         planning = job.verb != asked.name
         if isinstance(asked, Planned) and not planning:
             raise RefusedError(
@@ -296,17 +297,10 @@ class JobRoutes:
     async def own(self, call: ApiCall) -> Job:
         """Return the job that a path names, where it is open to whoever asks."""
         job = await self._jobs.job(call.path["id"])
-        _require(call.by, job.targets)
+        require(call.by, job.targets)
         return job
 
 
 def _order(call: ApiCall, asked: VerbAsked) -> Order:
     columns = call.queried(SubmitQuery).columns
     return Order(asked=asked, by=call.by.name, key=call.key, columns=columns)
-
-
-def _require(principal: Principal, targets: tuple[str, ...], role: Role = Role.VIEWER) -> None:
-    if not principal.role.covers(role):
-        raise Problem(HTTPStatus.FORBIDDEN, f"this needs the role {role.value}")
-    if not principal.may_touch(targets):
-        raise Problem(HTTPStatus.FORBIDDEN, "this is about targets that are not open to you")

@@ -27,7 +27,7 @@ CUTS_MAX = 1_000_000
 HAPPENINGS_MAX = 1_000
 """Newest cuts with a change whose words are kept, and as many that did harm."""
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 Column = NDArray[np.int64]
 
 
@@ -37,8 +37,8 @@ class CutColumns:
 
     offsets: Column
     numbers: Column
-    times_ms: Column
-    """The source's time, in milliseconds since 1970."""
+    times_us: Column
+    """The source's time, in microseconds since 1970."""
     events: Column
     new_bytes: Column
     """Unpacked size of the segments that are new in the cut."""
@@ -102,7 +102,7 @@ class Chronicle:
             self._cuts = CutColumns(
                 offsets=offsets,
                 numbers=numbers,
-                times_ms=times,
+                times_us=times,
                 events=events,
                 new_bytes=new_bytes,
                 lost=lost,
@@ -164,7 +164,7 @@ class Chronicle:
         row = (
             cut.offset,
             closed.cut,
-            (closed.source_time - _EPOCH_START) // _MILLISECOND,
+            (closed.source_time - _EPOCH_START) // _MICROSECOND,
             closed.count,
             happening.new_bytes if happening else 0,
             happening.lost_segments if happening else 0,
@@ -180,11 +180,11 @@ class Chronicle:
                 self._harm.append(happening)
 
 
-def time_of(milliseconds: int) -> datetime:
-    """Return a time of `CutColumns.times_ms`."""
-    return _EPOCH_START + int(milliseconds) * _MILLISECOND
+def time_of(microseconds: int) -> datetime:
+    """Return a time of `CutColumns.times_us`."""
+    return _EPOCH_START + int(microseconds) * _MICROSECOND
 
 
-def milliseconds_of(time: datetime) -> int:
-    """Return a time as `CutColumns.times_ms` has it."""
-    return (time - _EPOCH_START) // _MILLISECOND
+def microseconds_of(time: datetime) -> int:
+    """Return a time as `CutColumns.times_us` has it."""
+    return (time - _EPOCH_START) // _MICROSECOND

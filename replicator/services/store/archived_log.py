@@ -402,6 +402,11 @@ async def archived_logs(area: Area) -> Sequence[str]:
     return [name.removeprefix(f"{ABOUT}/").removesuffix(".json") for name in names]
 
 
+async def other_logs(area: Area, log_id: str) -> Sequence[str]:
+    """Return the ids of the logs with history in a store, but for this one."""
+    return [one for one in await archived_logs(area) if one != log_id]
+
+
 async def archived_gaps(area: Area, log_id: str) -> Sequence[Gap]:
     """Return the gaps that a store records for the cuts of a log.
 

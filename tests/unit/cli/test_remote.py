@@ -7,11 +7,16 @@ from typing import Any, get_args
 import pytest
 
 from replicator.cli.remote import EVERY, request
+from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
+from replicator.cli.terminal.console import Paper
 from replicator.cli.verb import REMOTE
 from replicator.control.verbs import AnyJob, PauseAsked, StatusAsked, WatchAsked
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.access import Role
+from replicator.model.words import whole_time
+from tests.page.made_up import made_up
+from tests.page.serving import TOKEN, serving
 from tests.unit.control.stage import ended, served
 
 
@@ -48,7 +53,42 @@ def test_what_a_service_is_not_asked_for_is_refused_here(command: str, options: 
 def test_each_verb_that_a_service_does_takes_the_option():
     typed = {" ".join(word for word in one.words if not word.startswith("-")) for one in EVERY}
     assert {*get_args(get_args(AnyJob)[0])} >= {PauseAsked, StatusAsked, WatchAsked}
-    assert typed - {"watch"} == REMOTE
+    assert typed - {"watch"} | {"hold list"} == REMOTE, "holds are looked at without a job"
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("points", {"--from": "vault"}), ("points", {"--limit": 1_001}), ("blame", {})],
+)
+def test_what_no_look_has_seen_takes_a_job(command: str, options: dict[str, Any]):
+    assert quick_look(command, options) is None
+
+
+async def test_points_and_holds_are_printed_of_what_the_service_has_seen():
+    made = await made_up(cuts=40, datasources=3)
+    async with serving(made) as url:
+        client = ServiceClient(url, TOKEN)
+        texts = dict[str, str]()
+        for command, options in (
+            ("points", {"--limit": 3, "--all": True}),
+            ("hold list", {}),
+            ("hold list", {"--on": "vault"}),
+        ):
+            look = quick_look(command, options)
+            assert look is not None
+            outcome = await asyncio.to_thread(look, client)
+            with Paper().capture() as shown:
+                outcome.show(shown._console)
+            texts[command + str(options.get("--on", ""))] = shown.get()
+            if command == "points":
+                assert [one["cut"] for one in outcome.result["points"]] == [38, 39, 40]
+    first, *_ = texts["points"].splitlines()
+    cut = made.log.closed(1)
+    assert first == f"40 cuts, from {whole_time(cut.closed.source_time)} (offset {cut.offset})"
+    assert "vault alone restores every cut from" in texts["points"]
+    assert "standby knows release-41" in texts["points"]
+    assert "no end" in texts["hold list"]
+    assert texts["hold listvault"] == "nothing is held\n"
 
 
 async def test_a_client_sees_progress_results_and_problems(tmp_path: Path):

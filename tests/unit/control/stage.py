@@ -15,6 +15,7 @@ from replicator import config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.app import Application
+from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
 from replicator.control.launch import Program
 from replicator.control.service import Control, control_folder
@@ -176,14 +177,17 @@ async def served(
             folder=control_folder(settings),
             document_bytes_max=1 << 20,
         )
-        control = Control(application, lookout, program, routes=routes)
+        seen = panorama(application, lookout.poller)
+        control = Control(application, lookout, seen, program, routes=routes)
         async with control:
             stop = asyncio.Event()
             running = asyncio.create_task(control.run(stop))
+            looking = asyncio.create_task(seen.run(stop))
             async with aiohttp.ClientSession(control.url) as session:
                 yield Served(control, program, application, session, folder)
             stop.set()
             await running
+            await looking
 
 
 def soon(seconds: float) -> datetime:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from replicator.cli.clean_up.hold import hold_json
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.drill import evidence_json
 from replicator.model.row import Segment
@@ -20,11 +19,12 @@ from replicator.page.answers import (
     trend_json,
 )
 from replicator.page.outlook import OutlookLevel, outlook
-from replicator.page.trend import SAMPLES_MAX, SHOWN_MAX, TargetSample, Trend
 from replicator.services.inspection.happenings import happenings
+from replicator.services.inspection.points_report import listed_hold
 from replicator.services.monitoring.poller import Failure
 from replicator.services.monitoring.trouble import troubles
 from replicator.web.status_report import report_json
+from replicator.web.trend import SAMPLES_MAX, SHOWN_MAX, TargetSample, Trend
 from tests.page.made_up import POINTS, MadeUp, broken, canary, made_up
 from tests.page.made_up_log import HOSTILE, NOW
 
@@ -115,7 +115,7 @@ async def test_points_and_holds_are_as_points_and_hold_list_have_them(made: Made
     found = points_json(made.panorama, None)
     notes = made.panorama.notes("standby")
     assert notes is not None
-    assert found["holds"] == [hold_json(one, "standby", NOW) for one in notes.holds]
+    assert found["holds"] == [asdict(listed_hold(one, "standby", NOW)) for one in notes.holds]
     assert [(one["target"], one["name"], one["expired"]) for one in found["named"]] == [
         (target, name, name == "too-old") for target in ("standby", "vault") for name in POINTS
     ]

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from replicator.errors import TransientError
-from replicator.page import notes as notes_of
-from replicator.page.notes import NotesReader
 from replicator.services.store.store import Store
+from replicator.web import notes as notes_of
+from replicator.web.notes import NotesReader
 from tests.builders import segment
 from tests.page.made_up import made_up
 from tests.unit.pipeline import SOURCE, Pipeline

@@ -5,6 +5,9 @@ from .blame_asked import BlameAsked
 from .check_asked import CheckAsked
 from .cluster_asked import ClusterAsked
 from .copy_task import CopyTask
+from .cut_place import CutPlace
+from .cut_point import CutPoint
+from .cut_point_gaps import CutPointGaps
 from .deeds_query import DeedsQuery
 from .deeds_view import DeedsView
 from .deeds_view_deeds_item import DeedsViewDeedsItem
@@ -15,9 +18,13 @@ from .expire_asked import ExpireAsked
 from .failover_asked import FailoverAsked
 from .fault import Fault
 from .forget_renamed_asked import ForgetRenamedAsked
+from .held_cut import HeldCut
 from .hold_create_asked import HoldCreateAsked
 from .hold_remove_asked import HoldRemoveAsked
-from .holds_asked import HoldsAsked
+from .holds_query import HoldsQuery
+from .holds_report import HoldsReport
+from .holds_view import HoldsView
+from .holds_view_looked_at import HoldsViewLookedAt
 from .ingest_task import IngestTask
 from .job_state import JobState
 from .job_view import JobView
@@ -25,6 +32,11 @@ from .job_view_document_type_0 import JobViewDocumentType0
 from .job_view_request import JobViewRequest
 from .jobs_query import JobsQuery
 from .jobs_view import JobsView
+from .known_gap import KnownGap
+from .known_point import KnownPoint
+from .listed_cut import ListedCut
+from .listed_cut_gaps import ListedCutGaps
+from .listed_hold import ListedHold
 from .lock_asked import LockAsked
 from .log_asked import LogAsked
 from .metadata_asked import MetadataAsked
@@ -36,7 +48,11 @@ from .plan_view_request import PlanViewRequest
 from .point_create_asked import PointCreateAsked
 from .point_remove_asked import PointRemoveAsked
 from .points_asked import PointsAsked
+from .points_query import PointsQuery
+from .points_report import PointsReport
 from .points_rotate_asked import PointsRotateAsked
+from .points_view import PointsView
+from .points_view_looked_at import PointsViewLookedAt
 from .principal_view import PrincipalView
 from .problem_document import ProblemDocument
 from .progress_view import ProgressView
@@ -55,6 +71,7 @@ from .status_asked import StatusAsked
 from .status_view import StatusView
 from .submit_query import SubmitQuery
 from .target_create_asked import TargetCreateAsked
+from .target_points import TargetPoints
 from .target_view import TargetView
 from .target_view_failure_type_0 import TargetViewFailureType0
 from .target_view_seen_type_0 import TargetViewSeenType0
@@ -69,6 +86,7 @@ from .undelete_asked import UndeleteAsked
 from .verify_asked import VerifyAsked
 from .wait_query import WaitQuery
 from .watch_asked import WatchAsked
+from .window_span import WindowSpan
 
 __all__ = (
     "ApplyAsked",
@@ -76,6 +94,9 @@ __all__ = (
     "CheckAsked",
     "ClusterAsked",
     "CopyTask",
+    "CutPlace",
+    "CutPoint",
+    "CutPointGaps",
     "DeedsQuery",
     "DeedsView",
     "DeedsViewDeedsItem",
@@ -86,9 +107,13 @@ __all__ = (
     "FailoverAsked",
     "Fault",
     "ForgetRenamedAsked",
+    "HeldCut",
     "HoldCreateAsked",
     "HoldRemoveAsked",
-    "HoldsAsked",
+    "HoldsQuery",
+    "HoldsReport",
+    "HoldsView",
+    "HoldsViewLookedAt",
     "IngestTask",
     "JobsQuery",
     "JobState",
@@ -96,6 +121,11 @@ __all__ = (
     "JobView",
     "JobViewDocumentType0",
     "JobViewRequest",
+    "KnownGap",
+    "KnownPoint",
+    "ListedCut",
+    "ListedCutGaps",
+    "ListedHold",
     "LockAsked",
     "LogAsked",
     "MetadataAsked",
@@ -107,7 +137,11 @@ __all__ = (
     "PointCreateAsked",
     "PointRemoveAsked",
     "PointsAsked",
+    "PointsQuery",
+    "PointsReport",
     "PointsRotateAsked",
+    "PointsView",
+    "PointsViewLookedAt",
     "PrincipalView",
     "ProblemDocument",
     "ProgressView",
@@ -126,6 +160,7 @@ __all__ = (
     "StatusView",
     "SubmitQuery",
     "TargetCreateAsked",
+    "TargetPoints",
     "TargetsView",
     "TargetView",
     "TargetViewFailureType0",
@@ -140,4 +175,5 @@ __all__ = (
     "VerifyAsked",
     "WaitQuery",
     "WatchAsked",
+    "WindowSpan",
 )

@@ -11,7 +11,7 @@ from replicator.model.wire import encode
 from replicator.ports import Span
 from replicator.services.inspection import chronicle as chronicles
 from replicator.services.inspection import segment_book
-from replicator.services.inspection.chronicle import Chronicle, milliseconds_of, time_of
+from replicator.services.inspection.chronicle import Chronicle, microseconds_of, time_of
 from replicator.services.inspection.happenings import happenings
 from replicator.services.inspection.segment_book import BookedSegment, SegmentBook
 from tests.builders import changed, commit, envelope, segment
@@ -76,7 +76,7 @@ async def test_cuts_are_columns_and_each_record_is_read_once():
     columns = chronicle.cuts
     assert columns.offsets.tolist() == [cut.offset for cut in cuts]
     assert columns.numbers.tolist() == [1, 2, 3]
-    assert [time_of(ms) for ms in columns.times_ms] == [cut.closed.source_time for cut in cuts]
+    assert [time_of(one) for one in columns.times_us] == [cut.closed.source_time for cut in cuts]
     assert columns.events.tolist() == [cut.closed.count for cut in cuts]
     assert columns.lost.tolist() == [0, 1, 0], "what was unused already is not lost"
     assert columns.new_bytes.tolist() == [3 * SIZE_BYTES, 0, SIZE_BYTES]
@@ -205,6 +205,6 @@ def test_a_book_says_the_same_before_and_after_its_words_are_merged(
         assert used == sum(one.used for one in plain.values())
 
 
-def test_times_are_whole_to_the_millisecond():
+def test_times_are_whole_to_the_microsecond():
     time = Pipeline().clock.now()
-    assert chronicles.time_of(milliseconds_of(time)) == time
+    assert chronicles.time_of(microseconds_of(time)) == time

@@ -16,7 +16,6 @@ from ...models.drill_asked import DrillAsked
 from ...models.drills_asked import DrillsAsked
 from ...models.hold_create_asked import HoldCreateAsked
 from ...models.hold_remove_asked import HoldRemoveAsked
-from ...models.holds_asked import HoldsAsked
 from ...models.job_view import JobView
 from ...models.lock_asked import LockAsked
 from ...models.log_asked import LogAsked
@@ -38,7 +37,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -80,8 +79,6 @@ def _get_kwargs(
     elif isinstance(body, PointRemoveAsked):
         _kwargs["json"] = body.to_dict()
     elif isinstance(body, PointsRotateAsked):
-        _kwargs["json"] = body.to_dict()
-    elif isinstance(body, HoldsAsked):
         _kwargs["json"] = body.to_dict()
     elif isinstance(body, HoldCreateAsked):
         _kwargs["json"] = body.to_dict()
@@ -204,7 +201,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -217,9 +214,9 @@ def sync_detailed(
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
-            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
+            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -247,7 +244,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -260,9 +257,9 @@ def sync(
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
-            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
+            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -285,7 +282,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -298,9 +295,9 @@ async def asyncio_detailed(
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
-            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
+            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -328,7 +325,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     idempotency_key: str | Unset = UNSET,
@@ -341,9 +338,9 @@ async def asyncio(
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | HoldsAsked | LockAsked | LogAsked | PauseAsked |
-            PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked |
-            StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
+            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
+            TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,15 +1,14 @@
 """Looks at log, targets and their stores at intervals, so that each request costs nothing there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from replicator.errors import ReplicatorError
 from replicator.model.event import Offset
-from replicator.page.notes import NotesReader, StoreNotes
-from replicator.page.trend import TargetSample, Trend
 from replicator.ports import Clock
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.monitoring.life import LifeSigns
@@ -18,7 +17,9 @@ from replicator.services.monitoring.status import LogStatus, SourceStatus
 from replicator.services.monitoring.trouble import Seen
 from replicator.services.running.pause import pause, unless
 from replicator.services.schedules.states import LineState
+from replicator.web.notes import NotesReader, StoreNotes
 from replicator.web.status_report import StatusReport
+from replicator.web.trend import TargetSample, Trend
 
 NOTHING_READ: Final = LogStatus(
     log_id="", records=0, last=None, first=Offset(0), unknown="it was not looked at yet"
@@ -82,13 +83,23 @@ class Panorama:
         self._life: LifeSigns | None = None
         self._source: SourceStatus | None = None
         self._schedules: Sequence[LineState] = ()
-        self._wanted = asyncio.Event()
+        self._wanted, self._settled = asyncio.Event(), asyncio.Event()
+        self.looked_at: datetime | None = None
+        """When it was looked last; None: never."""
 
-    def refresh(self) -> None:
-        """Look again at once: something was changed by this service."""
-        for reader in self._notes.values():
-            reader.refresh()
+    def refresh(self, targets: Collection[str] = ()) -> None:
+        """Look again at once: this service has changed something of these targets, or of all."""
+        for name, reader in self._notes.items():
+            if not targets or name in targets:
+                reader.refresh()
+        self._settled.clear()
         self._wanted.set()
+
+    async def settled(self, within_s: float) -> None:
+        """Wait until all that this service has changed was looked at, or for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._settled.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
@@ -111,7 +122,10 @@ class Panorama:
             self.log_failure = None
         except ReplicatorError as exc:
             self.log_failure = exc
-        self.trend.add(self.clock.now(), self._samples())
+        self.looked_at = self.clock.now()
+        self.trend.add(self.looked_at, self._samples())
+        if not self._wanted.is_set():
+            self._settled.set()
 
     def notes(self, target: str) -> StoreNotes | None:
         """Return the last notes of a target; None if its store was not read yet."""

@@ -14,6 +14,7 @@ from replicator.model.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.records.drill_record import DrillRecord
+from replicator.services.store.archived_log import other_logs
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.store.windows import Windows, windows
@@ -40,6 +41,11 @@ class StoreNotes:
     """The newest, newest first."""
     faults: Sequence[str]
     """Messages for files that are missing or altered."""
+    altered_points: Sequence[str]
+    """Those of them that are about named points."""
+    altered_holds: Sequence[str]
+    other_logs: Sequence[str]
+    """Ids of further logs whose histories the store keeps."""
     canary: CanarySummary | None = None
     """What the canary has shown of the target; None: nothing, or there is none."""
 
@@ -114,4 +120,7 @@ class NotesReader:
             drills=drills,
             faults=tuple(faults),
             canary=await kept_canary(self._area) if self._has_canary else None,
+            altered_points=altered,
+            altered_holds=altered_holds,
+            other_logs=await other_logs(self._area, log_id),
         )

@@ -1,0 +1,121 @@
+"""What `points` and `hold list` print, of their own look or of what a service has seen."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from replicator.cli.command import Outcome
+from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
+from replicator.model.words import counted, whole_time
+from replicator.services.inspection.points_report import (
+    HoldsReport,
+    ListedCut,
+    PointsReport,
+    TargetPoints,
+)
+
+
+def points_outcome(report: PointsReport) -> Outcome:
+    """Return what `points` prints."""
+    return Outcome(result=asdict(report), show=lambda console: _show_points(console, report))
+
+
+def holds_outcome(report: HoldsReport) -> Outcome:
+    """Return what `hold list` prints."""
+    return Outcome(result=asdict(report), show=lambda console: _show_holds(console, report))
+
+
+def _cut_lines(cut: ListedCut) -> Iterator[str]:
+    """Yield a cut's line, whole, so that its time can be typed again, and what happened in it."""
+    yield f"{whole_time(cut.source_time)}  cut {cut.cut}  offset {cut.offset}"
+    yield cut.what or ("no change" if not cut.events else counted(cut.events, "event"))
+    if any(cut.gaps.values()):
+        yield f"gaps: {', '.join(f'{name} {count}' for name, count in cut.gaps.items() if count)}"
+
+
+def _show_points(console: Console, report: PointsReport) -> None:
+    if report.first is None or report.last is None:
+        console.print("no cut yet")
+        return
+    first, last = report.first, report.last
+    words = counted(report.cuts, "cut")
+    console.print(f"{words}, from {whole_time(first.source_time)} (offset {first.offset})")
+    indent = len(str(report.cuts))
+    console.print(f"{'':>{indent}}        to {whole_time(last.source_time)} (offset {last.offset})")
+    for cut in report.points:
+        lines = list(_cut_lines(cut))
+        console.print(lines[0], markup=False)
+        for line in paragraphs([Paragraph("", lines[1:])], console.width):
+            console.print(f"  {line}", markup=False)
+    console.print("to bring one back: `replicator restore TARGET --to-offset OFFSET`")
+    for target in report.targets:
+        _show_target(console, target)
+
+
+def _show_target(console: Console, kept: TargetPoints) -> None:
+    _show_windows(console, kept)
+    for log_id in kept.other_logs:
+        command = f"points --from {kept.target} --log {log_id}"
+        console.print(f"{kept.target} keeps another log, too: `{command}`", markup=False)
+    for fault in kept.faults:
+        console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
+    _show_named(console, kept)
+    for gap in kept.gaps:
+        until = f"to {gap.to_offset}" if gap.to_offset is not None else "still open"
+        console.print(
+            f"gap {kept.target}: {gap.row} from offset {gap.from_offset} {until},"
+            f" {gap.reason}: {gap.detail}",
+            markup=False,
+        )
+
+
+def _show_windows(console: Console, kept: TargetPoints) -> None:
+    """Say what the target's store can restore when everything else is gone."""
+    if kept.log_id is None:
+        console.print(f"{kept.target} keeps no history of its own yet", markup=False)
+        return
+    for one in kept.windows:
+        console.print(
+            f"{kept.target} alone restores every cut from {one.first.source_time.isoformat()}"
+            f" (offset {one.first.offset}) to {one.last.source_time.isoformat()}"
+            f" (offset {one.last.offset})",
+            markup=False,
+        )
+
+
+def _show_named(console: Console, kept: TargetPoints) -> None:
+    for hold in kept.held:
+        console.print(
+            f"{kept.target} holds {hold.name}: offset {hold.offset},"
+            f" {hold.source_time.isoformat()}, {hold.reason}",
+            markup=False,
+        )
+    for point in kept.named:
+        state = ", has expired" if point.expired else ""
+        console.print(
+            f"{kept.target} knows {point.name}: offset {point.offset},"
+            f" {point.source_time.isoformat()}{state}",
+            markup=False,
+        )
+
+
+def _show_holds(console: Console, report: HoldsReport) -> None:
+    for fault in report.faults:
+        console.print(f"DAMAGED {fault}", markup=False)
+    if not report.holds:
+        console.print("nothing is held")
+        return
+    table = Table("name", "target", "offset", "source time", "until", "reason")
+    for hold in report.holds:
+        until = "no end" if hold.until is None else hold.until.isoformat(timespec="seconds")
+        table.add_row(
+            hold.name,
+            hold.target,
+            str(hold.offset),
+            hold.source_time.isoformat(timespec="milliseconds"),
+            until if hold.in_force else f"{until}, ended",
+            hold.reason,
+        )
+    console.print(table)

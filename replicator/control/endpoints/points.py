@@ -1,0 +1,253 @@
+"""Routes of what can be restored and what is kept, from what was seen last: no job is made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from replicator.control.access.naming import refuse_unknown
+from replicator.control.access.permits import require
+from replicator.control.endpoints.views import View
+from replicator.control.problems import Problem, problem_of
+from replicator.control.routes import ApiCall, Reply, Route
+from replicator.errors import ReplicatorError, TransientError
+from replicator.model.access import Role
+from replicator.model.checkpoint import Gap
+from replicator.model.event import Offset
+from replicator.services.inspection.chronicle import Chronicle, CutColumns, time_of
+from replicator.services.inspection.points_report import (
+    CutPoint,
+    HoldsReport,
+    ListedCut,
+    PointsReport,
+    TargetPoints,
+    gaps_at,
+    listed,
+    listed_hold,
+    target_points,
+)
+from replicator.web.document import SCHEMA
+from replicator.web.notes import StoreNotes
+from replicator.web.panorama import Panorama
+
+CUTS_MAX: Final = 1_000
+"""Cuts of one answer."""
+SETTLED_S_MAX: Final = 5.0
+"""Longest wait for a look at what a job of this service has just changed, in seconds."""
+OFFSET_MAX: Final = 10**18 - 1
+
+
+class PointsQuery(BaseModel):
+    """Which cuts are listed: the newest, or those before an offset."""
+
+    model_config = ConfigDict(extra="forbid")
+    limit: int = Field(default=20, ge=1, le=CUTS_MAX)
+    all: bool = Field(default=False, description="Also the cuts without a change.")
+    before: int | None = Field(
+        default=None, ge=0, le=OFFSET_MAX, description="`earlier` of the answer before."
+    )
+
+
+class HoldsQuery(BaseModel):
+    """Whose holds are listed."""
+
+    model_config = ConfigDict(extra="forbid")
+    target: str | None = Field(default=None, max_length=63, description="Default: all.")
+
+
+class SeenView(View):
+    """The document of a verb, from what was seen last."""
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    generated_at: datetime
+    looked_at: dict[str, datetime]
+    """When each target's store was read last."""
+
+
+class PointsView(SeenView):
+    """What `points --json` says."""
+
+    command: str = "points"
+    result: PointsReport
+    earlier: int | None
+    """There are more cuts before the first one of `points`: ask for them with `before`."""
+
+
+class HoldsView(SeenView):
+    """What `hold list --json` says."""
+
+    command: str = "hold list"
+    result: HoldsReport
+
+
+class PointRoutes:
+    """Tells which cuts can be restored, and which are kept.
+
+    Args:
+        panorama: What was seen of the log and of the targets' stores.
+    """
+
+    def __init__(self, panorama: Panorama) -> None:
+        self._panorama, self._clock = panorama, panorama.clock
+
+    def routes(self) -> Iterator[Route]:
+        """Yield them."""
+        yield Route(
+            method="GET",
+            path="/v1/points",
+            operation="list_points",
+            summary="The cuts that can be restored, the gaps in them, and the named points.",
+            handler=self._points,
+            role=Role.VIEWER,
+            query=PointsQuery,
+            answers={HTTPStatus.OK: PointsView},
+            tag="status",
+        )
+        yield Route(
+            method="GET",
+            path="/v1/holds",
+            operation="list_holds",
+            summary="The cuts that do not expire.",
+            handler=self._holds,
+            role=Role.VIEWER,
+            query=HoldsQuery,
+            answers={HTTPStatus.OK: HoldsView},
+            tag="status",
+        )
+
+    async def _points(self, call: ApiCall) -> Reply:
+        query = call.queried(PointsQuery)
+        await self._panorama.settled(SETTLED_S_MAX)
+        chronicle = self._read_log()
+        notes = self._notes([name for name in self._panorama.targets if call.by.may_touch([name])])
+        gaps = {name: one.gaps for name, one in notes.items()}
+        cuts, first = chronicle.cuts, self._first_place(chronicle)
+        before = len(cuts) if query.before is None else _place(cuts, query.before)
+        fits = first + np.flatnonzero((cuts.events[first:before] > 0) | query.all)
+        words = self._words(chronicle) if call.by.targets is None else {}
+        points = [_listed(cuts, int(index), gaps, words) for index in fits[-query.limit :]]
+        report = PointsReport(
+            cuts=len(cuts) - first,
+            first=_point(cuts, first, gaps) if first < len(cuts) else None,
+            last=_point(cuts, len(cuts) - 1, gaps) if first < len(cuts) else None,
+            points=points,
+            targets=[self._target(name, one) for name, one in notes.items()],
+        )
+        return Reply(
+            content=PointsView(
+                generated_at=self._clock.now(),
+                looked_at={name: one.looked_at for name, one in notes.items()},
+                result=report,
+                earlier=points[0].offset if len(fits) > len(points) else None,
+            )
+        )
+
+    async def _holds(self, call: ApiCall) -> Reply:
+        target = call.queried(HoldsQuery).target
+        if target is not None:
+            require(call.by, [target])
+            refuse_unknown([target], self._panorama.targets)
+        await self._panorama.settled(SETTLED_S_MAX)
+        names = [name for name in self._panorama.targets if call.by.may_touch([name])]
+        notes = self._notes(names if target is None else [target])
+        now = self._clock.now()
+        report = HoldsReport(
+            holds=[
+                listed_hold(hold, name, now) for name, one in notes.items() for hold in one.holds
+            ],
+            faults=[
+                f"{name}: {fault}" for name, one in notes.items() for fault in one.altered_holds
+            ],
+        )
+        looked_at = {name: one.looked_at for name, one in notes.items()}
+        return Reply(content=HoldsView(generated_at=now, looked_at=looked_at, result=report))
+
+    def _read_log(self) -> Chronicle:
+        """Return what the log says, once it was read to its end.
+
+        Raises:
+            Problem, TransientError: it cannot be reached, or was not read so far.
+        """
+        panorama = self._panorama
+        if panorama.log_failure is not None:
+            raise problem_of(panorama.log_failure)
+        if not panorama.is_read:
+            raise TransientError(
+                f"the log is being read, so far to offset {panorama.chronicle.read_until}",
+                hint="ask again in a moment",
+            )
+        return panorama.chronicle
+
+    def _first_place(self, chronicle: Chronicle) -> int:
+        """Return the place of the first cut that the log still has."""
+        log = self._panorama.poller.log
+        return 0 if log is None else _place(chronicle.cuts, log.first)
+
+    def _notes(self, targets: Sequence[str]) -> dict[str, StoreNotes]:
+        """Return what the store of each target says.
+
+        Raises:
+            Problem: one of them cannot be read (503).
+        """
+        found = dict[str, StoreNotes]()
+        for name in targets:
+            if (failure := self._panorama.notes_failure(name)) is not None:
+                raise _away(name, failure)
+            if (notes := self._panorama.notes(name)) is None:
+                raise _away(name, self._panorama.log_failure)
+            found[name] = notes
+        return found
+
+    def _words(self, chronicle: Chronicle) -> Mapping[int, str]:
+        return {one.cut.offset: one.words for one in chronicle.happenings}
+
+    def _target(self, name: str, notes: StoreNotes) -> TargetPoints:
+        seen, log_id = self._panorama.poller.seen.get(name), notes.windows.log_id
+        checkpoint = None if seen is None else seen.status.checkpoint
+        is_here = checkpoint is not None and checkpoint.log_id == log_id
+        return target_points(
+            name,
+            until=checkpoint.offset if checkpoint is not None and is_here else None,
+            gaps=notes.gaps,
+            found=notes.windows if notes.windows.windows else None,
+            named=notes.named,
+            faults=(*notes.windows.faults, *notes.altered_points),
+            other_logs=notes.other_logs,
+        )
+
+
+def _away(target: str, failure: ReplicatorError | None) -> Problem:
+    why = "it was not read yet" if failure is None else str(failure)
+    found = Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"the store of target {target!r} cannot be read at the moment: {why}",
+        hint="ask again in a moment" if failure is None else failure.hint,
+    )
+    found.type = TransientError.__name__
+    return found
+
+
+def _place(cuts: CutColumns, offset: int) -> int:
+    """Return the place of the first cut at or after an offset."""
+    return int(np.searchsorted(cuts.offsets, offset))
+
+
+def _point(cuts: CutColumns, place: int, gaps: Mapping[str, Sequence[Gap]]) -> CutPoint:
+    offset = Offset(int(cuts.offsets[place]))
+    return CutPoint(
+        cut=int(cuts.numbers[place]),
+        offset=offset,
+        source_time=time_of(int(cuts.times_us[place])),
+        events=int(cuts.events[place]),
+        gaps=gaps_at(offset, gaps),
+    )
+
+
+def _listed(
+    cuts: CutColumns, place: int, gaps: Mapping[str, Sequence[Gap]], words: Mapping[int, str]
+) -> ListedCut:
+    point = _point(cuts, place, gaps)
+    return listed(point, words.get(point.offset, ""))
