@@ -37,11 +37,11 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.model.archive import BASES, HISTORY
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Offset
 from replicator.model.load_spec import LocalLayout, SourceLayout
-from replicator.model.restore_point import Latest
-from replicator.model.wire import encode
+from replicator.model.log.wire import encode
+from replicator.model.plans.restore_point import Latest
+from replicator.model.store.archive import BASES, HISTORY
 from replicator.ports import DOCUMENT_BYTES_MAX, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog

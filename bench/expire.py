@@ -25,19 +25,6 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.model.archive import (
-    BASES,
-    HISTORY,
-    Base,
-    BasePart,
-    Header,
-    history_name,
-    manifest,
-    manifest_name,
-    pack,
-    part_name,
-    record_line,
-)
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import (
     ClosedCut,
@@ -50,7 +37,20 @@ from replicator.model.event import (
     RowChanged,
 )
 from replicator.model.fingerprint import EMPTY_DIGEST, fingerprint
-from replicator.model.wire import encode
+from replicator.model.log.wire import encode
+from replicator.model.store.archive import (
+    BASES,
+    HISTORY,
+    Base,
+    BasePart,
+    Header,
+    history_name,
+    manifest,
+    manifest_name,
+    pack,
+    part_name,
+    record_line,
+)
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.store.archived_log import ArchivedLog

@@ -36,7 +36,7 @@ from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.observation import Observation, Polled
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.ports import MetadataReader, MetadataWriter
 from replicator.services.history.reader import History

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from timeit import repeat
 
+from replicator.model.druid.payload import with_member
 from replicator.model.event import CutNumber, Envelope, Epoch, Offset, Record, RowChanged
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.ledger import batch, diff, empty, fold
 from replicator.model.load_spec import LocalLayout
-from replicator.model.payload import with_member
+from replicator.model.log.row_mapping import RowMapping, check_segment
+from replicator.model.log.wire import RawRow, decode, encode, parse
 from replicator.model.row import TABLES, Segment, key_of
-from replicator.model.row_mapping import RowMapping, check_segment
-from replicator.model.wire import RawRow, decode, encode, parse
 
 START, END, VERSION = "2024-01-01T00:00:00.000Z", "2024-01-02T00:00:00.000Z", "2024-05-01"
 

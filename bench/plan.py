@@ -26,10 +26,10 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
-from replicator.model.plan import Plan
-from replicator.model.restore_point import ToOffset
+from replicator.model.log.wire import encode
+from replicator.model.plans.plan import Plan
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.model.wire import encode
 from replicator.ports import MetadataWriter
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.store.spliced_log import SplicedLog

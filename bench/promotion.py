@@ -24,12 +24,12 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.model.cluster_config import Wishes
+from replicator.model.druid.cluster_config import Wishes
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
-from replicator.model.restore_point import ToOffset
+from replicator.model.log.wire import encode
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import ConfigEntry, Row, Rules, Supervisor
-from replicator.model.wire import encode
 from replicator.services.history.reader import History
 from replicator.services.standby.promoter import Promoter, Takeover
 from replicator.services.store.spliced_log import SplicedLog

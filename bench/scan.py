@@ -29,7 +29,7 @@ from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Database, connect, discover
 from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import Snapshot, Visit, VisitVersions

@@ -28,7 +28,7 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.observation import Observation, Polled
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.scout import VersionOptions

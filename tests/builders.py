@@ -19,6 +19,7 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import Digest, Fingerprint, fingerprint
+from replicator.model.log.wire import encode
 from replicator.model.row import (
     AuditRow,
     CommitMetadata,
@@ -33,7 +34,6 @@ from replicator.model.row import (
     Supervisor,
     TableDefinition,
 )
-from replicator.model.wire import encode
 
 DATA = Path(__file__).parent / "data"
 ROOT = "/druid/segments"

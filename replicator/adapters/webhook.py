@@ -11,7 +11,7 @@ from yarl import URL
 
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
-from replicator.model.shown import printable
+from replicator.model.operations.shown import printable
 
 ANSWER_SHOWN_BYTES = 200
 """Bytes of a failed answer that are shown to the operator; no more is read."""

@@ -31,8 +31,8 @@ from replicator.config import (
     SourcePostgresqlSettings,
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.druid.release import release_of
 from replicator.model.observation import Waiting
-from replicator.model.release import release_of
 from replicator.services.monitoring.life import life_signs
 from replicator.services.retention.point_rotation import PointRotation
 from replicator.services.standby.skew import lz4_notes
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from replicator.app.wiring.target import ConfiguredTarget
     from replicator.config import PromotionSettings, Settings
     from replicator.model.checkpoint import Checkpoint
-    from replicator.model.cluster_config import Wishes
+    from replicator.model.druid.cluster_config import Wishes
+    from replicator.model.druid.release import Release
     from replicator.model.load_spec import Layout
     from replicator.model.observation import Observer
-    from replicator.model.rates import Rates
-    from replicator.model.release import Release
+    from replicator.model.store.rates import Rates
     from replicator.ports import Clock, DeepStorageReader, DruidCluster, TellsRelease
     from replicator.services.checkup.checkup import Checkup
     from replicator.services.checkup.copy_trial import CopyTrial
@@ -196,7 +196,7 @@ class Application:
         )
 
     def heart(self, who: str, verb: str) -> Heart:
-        """Return the heart of the watcher or an applier, `who` by `model/pulse.py`.
+        """Return the heart of the watcher or an applier, `who` by `model/operations/pulse.py`.
 
         From then on the work of that service shows in its heartbeats.
         """
@@ -368,7 +368,7 @@ class Application:
             ConfigError: the configuration does not say where the target's Druid is.
         """
         from replicator.app.wiring.pipeline import load_rules
-        from replicator.model.older_druid import OlderDruid
+        from replicator.model.druid.older_druid import OlderDruid
         from replicator.services.standby.promoter import Promoter, Takeover
 
         target = self.target(name)
@@ -663,7 +663,7 @@ class Application:
 
 
 def _wishes(settings: PromotionSettings) -> Wishes:
-    from replicator.model.cluster_config import Wishes
+    from replicator.model.druid.cluster_config import Wishes
 
     return Wishes(
         compaction=settings.compaction,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from replicator.adapters.machine.process import host, process_id
 from replicator.app.monitoring import Monitoring
 from replicator.model.observation import Observation, Observer
-from replicator.model.pulse import WATCH, Pulse, apply_to
+from replicator.model.operations.pulse import WATCH, Pulse, apply_to
 from replicator.ports import Clock, Pulses
 from replicator.services.running.heart import BEAT_S, Heart
 
@@ -18,7 +18,7 @@ class Hearts:
         self._hearts: dict[str, Heart] = {}
 
     def heart(self, pulses: Pulses, who: str, verb: str) -> Heart:
-        """Return the heart of the watcher or an applier, `who` by `model/pulse.py`."""
+        """Return the heart of the watcher or an applier, `who` by `model/operations/pulse.py`."""
         now = self._clock.now()
         pulse = Pulse(
             verb=verb,

@@ -7,8 +7,8 @@ from random import Random
 from replicator.adapters.sqlite.journal import SqliteJournal
 from replicator.config import AddressSettings, NotificationsSettings
 from replicator.errors import ConfigError
-from replicator.model.notification import key_of
 from replicator.model.observation import Observer
+from replicator.model.operations.notification import key_of
 from replicator.ports import Caller, Clock
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch

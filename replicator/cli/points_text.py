@@ -8,7 +8,7 @@ from rich.table import Table
 
 from replicator.cli.command import Outcome
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
-from replicator.model.words import counted, whole_time
+from replicator.model.operations.words import counted, whole_time
 from replicator.services.inspection.points_report import (
     HoldsReport,
     ListedCut,

@@ -26,7 +26,7 @@ from replicator.control.verbs import (
 )
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Progress
-from replicator.model.shown import escaped_json
+from replicator.model.operations.shown import escaped_json
 
 OWN: Final = frozenset({"--config", "--set", "--json", "--service"})
 """Options that stay here."""

@@ -8,7 +8,7 @@ from replicator.config.values import (
     Positive,
     Section,
 )
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 
 
 class RetrySettings(Section):

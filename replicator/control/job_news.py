@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 
-from replicator.model.job import Job, JobState
-from replicator.model.notification import Sighting, Topic
+from replicator.model.operations.job import Job, JobState
+from replicator.model.operations.notification import Sighting, Topic
 
 KEPT_MAX = 100
 """Ended jobs that are remembered until the next look at them."""

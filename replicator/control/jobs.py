@@ -24,7 +24,7 @@ from replicator.control.launch import (
 )
 from replicator.control.verbs import Planned
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
-from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 from replicator.ports import Clock
 
 log = structlog.get_logger("replicator")

@@ -13,7 +13,7 @@ import orjson
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.control.verbs import Planned, RestoreAsked, VerbAsked
-from replicator.model.job import AgreedPlan, JobAnswer
+from replicator.model.operations.job import AgreedPlan, JobAnswer
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
 PLANS = "plans"

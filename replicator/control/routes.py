@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 
-from replicator.model.access import Principal, Role
+from replicator.model.operations.access import Principal, Role
 
 _Type = TypeVar("_Type")
 Method = Literal["GET", "POST", "DELETE"]

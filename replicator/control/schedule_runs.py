@@ -34,7 +34,7 @@ from replicator.control.verbs import (
     VerifyAsked,
 )
 from replicator.errors import RefusedError
-from replicator.model.job import Job
+from replicator.model.operations.job import Job
 from replicator.services.schedules.scheduler import RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import ScheduledLine
 

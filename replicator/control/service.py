@@ -37,7 +37,7 @@ from replicator.control.openapi import openapi
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
 from replicator.errors import ConfigError
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from replicator.web.gate import GateLimits
 from replicator.web.panorama import Panorama
 from replicator.web.port import Port

@@ -18,7 +18,7 @@ from pydantic import (
 from replicator.config.values import DruidRelease, TargetName
 from replicator.control.routes import RequestBody
 from replicator.errors import RefusedError
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 
 LIST_MAX = 100_000
 OFFSET_MAX = 10**18 - 1

@@ -5,7 +5,7 @@ from hashlib import sha256
 from math import ceil
 from random import Random
 
-from replicator.model.interval import Interval, interval_or_eternity
+from replicator.model.druid.interval import Interval, interval_or_eternity
 from replicator.model.row import Segment
 
 

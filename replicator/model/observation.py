@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from replicator.model.checkpoint import Gap
-from replicator.model.drill import Evidence
 from replicator.model.event import CutNumber, Epoch, Offset
-from replicator.model.scheduled_run import RunRecord
+from replicator.model.operations.scheduled_run import RunRecord
+from replicator.model.store.drill import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from replicator.errors import NotFoundError, ReplicatorError
-from replicator.model.drill import evidence_json
 from replicator.model.event import Offset
-from replicator.model.holds import NamedPoint
+from replicator.model.store.drill import evidence_json
+from replicator.model.store.holds import NamedPoint
 from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
 from replicator.page.outlook import outlook
 from replicator.page.timeline import Neighbours, at_offset, at_time, timeline

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from replicator.model.checkpoint import Gap
-from replicator.model.drill import Evidence
-from replicator.model.holds import Hold, NamedPoint
+from replicator.model.store.drill import Evidence
+from replicator.model.store.holds import Hold, NamedPoint
 from replicator.page.timeline import COLUMNS_MAX
 from replicator.services.inspection.chronicle import Column, CutColumns, microseconds_of, time_of
 from replicator.web.notes import StoreNotes

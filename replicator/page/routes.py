@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, NoParameters, Reply, Route
-from replicator.model.access import Principal, Role
 from replicator.model.event import Offset
-from replicator.model.wire import EVENT_TYPES
+from replicator.model.log.wire import EVENT_TYPES
+from replicator.model.operations.access import Principal, Role
 from replicator.page.answers import (
     accidents_json,
     drills_json,

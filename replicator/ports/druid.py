@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from replicator.model.answer import Answer, Measure
-from replicator.model.interval import Interval
-from replicator.model.promotion import SupervisorState
+from replicator.model.druid.answer import Answer, Measure
+from replicator.model.druid.interval import Interval
+from replicator.model.druid.promotion import SupervisorState
 
 
 class TellsRelease(Protocol):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from replicator.model.archive import Base
 from replicator.model.event import Document, Epoch, Offset, Record
+from replicator.model.store.archive import Base
 from replicator.ports.obstacle import Obstacle
 
 

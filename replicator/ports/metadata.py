@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
-from replicator.model.renaming import Renamed
+from replicator.model.log.renaming import Renamed
 from replicator.model.row import AuditRow, Kind, Row, RowKey
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
@@ -208,7 +208,7 @@ class Transaction(Protocol):
     """Changes of a target that become visible together."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
-        """Make rows exist with this content (already carried, see model/row_mapping.py).
+        """Make rows exist with this content (already carried, see model/log/row_mapping.py).
 
         For segments, schemas and indexing states `used_status_last_updated` becomes
         max(now, existing + 1 ms) and never the source's value: Druid's segment cache ignores a row

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from replicator.model.notification import Condition, Notification
+from replicator.model.operations.notification import Condition, Notification
 
 
 class DeliveryState(StrEnum):

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from replicator.model.shown import escaped_json
+from replicator.model.operations.shown import escaped_json
 
 SCHEMA = "replicator.v1"
 

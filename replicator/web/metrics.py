@@ -43,7 +43,7 @@ from replicator.model.observation import (
     VersionsMissed,
     Waiting,
 )
-from replicator.model.scheduled_run import RunState
+from replicator.model.operations.scheduled_run import RunState
 from replicator.ports import Clock
 
 ENDED_RUNS = (RunState.GOOD, RunState.BAD, RunState.SKIPPED)

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from replicator.errors import ReplicatorError
-from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Gap
-from replicator.model.drill import Evidence
-from replicator.model.holds import Hold, NamedPoint
+from replicator.model.store.canary import CanarySummary
+from replicator.model.store.drill import Evidence
+from replicator.model.store.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.records.drill_record import DrillRecord

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from replicator.model.scheduled_run import RunRecord
+from replicator.model.operations.scheduled_run import RunRecord
 from replicator.services.monitoring.life import LifeSign, LifeSigns
 from replicator.services.monitoring.poller import Failure, Poller
 from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus

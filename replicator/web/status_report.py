@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from replicator.model.canary import CanarySummary
+from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows

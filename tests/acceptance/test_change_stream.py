@@ -11,8 +11,8 @@ import yaml
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
+from replicator.model.log.wire import decode
 from replicator.model.row import Kind, RowKey, Segment
-from replicator.model.wire import decode
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, connected, execute

@@ -6,8 +6,8 @@ import orjson
 import pytest
 from playwright.async_api import Browser, expect
 
+from replicator.model.operations.shown import printable
 from replicator.model.row import Segment
-from replicator.model.shown import printable
 from replicator.services.inspection.log_listing import event_json
 from tests.page.browser import DESK, PHONE, WAIT_MS, Scheme, Visit, browsing, visit
 from tests.page.figures import (

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from replicator.model.archive import pack, record_line, unpack
-from replicator.model.signature import split
+from replicator.model.operations.signature import split
+from replicator.model.store.archive import pack, record_line, unpack
 from tests.acceptance.test_cli import User, user
 from tests.servers.postgresql import connected
 

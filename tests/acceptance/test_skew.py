@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.model.payload import member
+from replicator.model.druid.payload import member
 from replicator.model.row import Kind, Row, RowKey, Rules, Segment, key_of
 from replicator.services.standby.promoter import rows_of
 from tests.acceptance.test_killed import set_up

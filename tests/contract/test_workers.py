@@ -18,9 +18,9 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.app.wiring.storages import layout, source_layout
 from replicator.errors import ConfigError, CorruptionError, TransientError
+from replicator.model.druid.load_rules import LoadRules
 from replicator.model.event import Offset, Record
-from replicator.model.load_rules import LoadRules
-from replicator.model.reading import (
+from replicator.model.log.reading import (
     AttemptEvents,
     CutClosing,
     Mapped,
@@ -29,8 +29,8 @@ from replicator.model.reading import (
     Scope,
     read,
 )
+from replicator.model.log.row_mapping import RowMapping
 from replicator.model.row import TABLES
-from replicator.model.row_mapping import RowMapping
 from replicator.ports import Workers
 from tests.builders import (
     ONE_OF_EACH,

@@ -13,7 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from tests.fuzz.mutations import bytes_of
 from tests.rings import times
 from tests.unit.control.stage import Served, served

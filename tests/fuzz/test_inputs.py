@@ -21,7 +21,16 @@ from replicator import config
 from replicator.adapters.bucket.bucket import Stat
 from replicator.adapters.bucket.receipts import METADATA, mapped, metadata_of
 from replicator.errors import ReplicatorError
-from replicator.model.archive import (
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.release import release_of
+from replicator.model.event import Offset, Record
+from replicator.model.load_spec import LocalLayout, Location, S3Layout, SourceLayout
+from replicator.model.log.row_mapping import RowMapping, check_segment
+from replicator.model.log.wire import decode
+from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
+from replicator.model.row import TABLES, Kind, Segment
+from replicator.model.store.archive import (
     HISTORY,
     Header,
     base_of,
@@ -30,17 +39,8 @@ from replicator.model.archive import (
     pack,
     unpack,
 )
-from replicator.model.archive_notes import about_name, about_of, gaps_name, gaps_of
-from replicator.model.drill import evidence_of
-from replicator.model.event import Offset, Record
-from replicator.model.load_rules import LoadRules
-from replicator.model.load_spec import LocalLayout, Location, S3Layout, SourceLayout
-from replicator.model.older_druid import OlderDruid
-from replicator.model.plan_file import Asked, PlanFile, World, plan_document, plan_of
-from replicator.model.release import release_of
-from replicator.model.row import TABLES, Kind, Segment
-from replicator.model.row_mapping import RowMapping, check_segment
-from replicator.model.wire import decode
+from replicator.model.store.archive_notes import about_name, about_of, gaps_name, gaps_of
+from replicator.model.store.drill import evidence_of
 from replicator.ports import Checked, Receipt, StoredObject
 from tests.builders import ONE_OF_EACH, TIME
 from tests.fuzz.mutations import bytes_of, document_of

@@ -25,7 +25,7 @@ from replicator.model.observation import (
     VersionsMissed,
     Waiting,
 )
-from replicator.model.scheduled_run import RunRecord, RunState
+from replicator.model.operations.scheduled_run import RunRecord, RunState
 from tests.builders import segment
 from tests.servers import fetching
 from tests.servers.fixtures import on_a_desk_only

@@ -22,6 +22,7 @@ from replicator.app.wiring.pipeline import Following
 from replicator.errors import ConfigError, TransientError
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint
+from replicator.model.log.wire import decode
 from replicator.model.observation import (
     Observation,
     Polled,
@@ -31,7 +32,6 @@ from replicator.model.observation import (
     VersionsMissed,
 )
 from replicator.model.row import RowKey, Segment, key_of
-from replicator.model.wire import decode
 from replicator.services.history.reader import History
 from replicator.services.replication import commit_follower
 from tests.integration.test_postgresql_versions import FLIP, SOURCE, rows_of, segment

@@ -16,7 +16,7 @@ from replicator.app.verbs.restoring import Place
 from replicator.app.wiring.pipeline import Allowed
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.restore_point import RestorePoint, ToOffset, ToTime
+from replicator.model.plans.restore_point import RestorePoint, ToOffset, ToTime
 from replicator.model.row import (
     CommitMetadata,
     ConfigEntry,

@@ -25,9 +25,9 @@ from replicator.app.wiring import pipeline as wiring
 from replicator.app.wiring.histories import Tools
 from replicator.model.event import Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint
+from replicator.model.log.wire import decode
 from replicator.model.observation import Observation, Polled, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Row, RowKey, Segment, key_of
-from replicator.model.wire import decode
 from replicator.ports import Chunk
 from replicator.services.history.reader import History
 from tests.rings import times

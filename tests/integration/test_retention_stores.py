@@ -11,7 +11,7 @@ import pytest
 from replicator.errors import GapError, TransientError
 from replicator.model.event import Offset
 from replicator.model.load_spec import Location
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store as OwnFiles

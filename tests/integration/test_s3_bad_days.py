@@ -24,8 +24,8 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
-from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location
+from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.ports import Clock, CopySource, Receipt
 from replicator.services.target.copier import ahead_bytes_max
 from tests.contract.storages import MIB, SIZES, Origin, checked, fresh, s3_address

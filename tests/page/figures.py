@@ -13,8 +13,8 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from replicator.model.shown import printable
-from replicator.model.words import duration_text, size_text
+from replicator.model.operations.shown import printable
+from replicator.model.operations.words import duration_text, size_text
 from tests.page.browser import WAIT_MS, Visit
 
 Document = Mapping[str, Any]

@@ -10,9 +10,14 @@ import orjson
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.model.canary import CanarySummary
 from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.drill import (
+from replicator.model.event import Offset
+from replicator.model.fingerprint import Digest
+from replicator.model.operations.pulse import Pulse
+from replicator.model.operations.schedule import Timing
+from replicator.model.operations.scheduled_run import RunRecord, RunState
+from replicator.model.store.canary import CanarySummary
+from replicator.model.store.drill import (
     Drilled,
     DrillStep,
     Evidence,
@@ -20,13 +25,8 @@ from replicator.model.drill import (
     Trial,
     evidence_json,
 )
-from replicator.model.event import Offset
-from replicator.model.fingerprint import Digest
-from replicator.model.holds import Hold, NamedPoint
-from replicator.model.pulse import Pulse
-from replicator.model.rates import Rates
-from replicator.model.schedule import Timing
-from replicator.model.scheduled_run import RunRecord, RunState
+from replicator.model.store.holds import Hold, NamedPoint
+from replicator.model.store.rates import Rates
 from replicator.ports import Freshness
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle

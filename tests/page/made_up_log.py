@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Epoch, Offset, Record
 from replicator.model.fingerprint import Digest, Fingerprint
+from replicator.model.log.wire import encode
 from replicator.model.row import Segment
-from replicator.model.wire import encode
 from replicator.ports import Span
 from tests.builders import changed, json_bytes, segment, segment_payload
 

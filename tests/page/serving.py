@@ -13,7 +13,7 @@ from replicator.control.endpoints.views import JobsQuery
 from replicator.control.problems import Problem, invalid, problem_of
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.errors import ReplicatorError
-from replicator.model.access import Principal, Role
+from replicator.model.operations.access import Principal, Role
 from replicator.page.routes import PageRoutes
 from tests.page.made_up import MadeUp
 from tests.page.made_up_log import SOURCE

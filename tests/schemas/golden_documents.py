@@ -12,7 +12,7 @@ from replicator.adapters.archive_metadata import State, state_json, state_of
 from replicator.model.checkpoint import OBJECT_MISSING, Checkpoint, Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
-from replicator.model.holds import (
+from replicator.model.store.holds import (
     Hold,
     NamedPoint,
     RestoreLease,
@@ -23,7 +23,7 @@ from replicator.model.holds import (
     point_json,
     point_of,
 )
-from replicator.model.intent import (
+from replicator.model.store.intent import (
     Intent,
     IntentDone,
     done_json,
@@ -33,7 +33,7 @@ from replicator.model.intent import (
     until_json,
     until_of,
 )
-from replicator.model.proof import Proof, proof_json, proof_of
+from replicator.model.store.proof import Proof, proof_json, proof_of
 
 TIME = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 LOG = "0f3a7c1e5b2d4968a1c0de55fade1234"

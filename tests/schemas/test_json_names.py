@@ -10,7 +10,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "replicator"
 LISTED = Path(__file__).parent / "json_names.txt"
-WRITERS = (*PACKAGE.glob("cli/**/*.py"), *PACKAGE.glob("web/*.py"), PACKAGE / "model" / "drill.py")
+WRITERS = (
+    *PACKAGE.glob("cli/**/*.py"),
+    *PACKAGE.glob("web/*.py"),
+    PACKAGE / "model/store/drill.py",
+)
 
 
 def test_each_field_is_listed_and_each_listed_one_is_there():

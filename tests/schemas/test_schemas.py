@@ -11,8 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from replicator.model.event import Event, Offset, Record, RowChanged
-from replicator.model.row import TABLES
-from replicator.model.wire import (
+from replicator.model.log.wire import (
     CHANGED_TYPE,
     CUT_CLOSED,
     EVENT_TYPES,
@@ -21,6 +20,7 @@ from replicator.model.wire import (
     encode,
     schema_name,
 )
+from replicator.model.row import TABLES
 from tests.builders import (
     ONE_OF_EACH,
     TIME,

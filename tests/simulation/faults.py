@@ -14,7 +14,7 @@ from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap, TargetState
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
-from replicator.model.renaming import Renamed
+from replicator.model.log.renaming import Renamed
 from replicator.model.row import Kind, Row
 from replicator.model.stream import Lsn, StreamPosition
 from replicator.model.versions import BinlogPosition, Places

@@ -16,9 +16,9 @@ from replicator.errors import GapError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.restore_point import ToOffset
+from replicator.model.log.row_mapping import locate
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment
-from replicator.model.row_mapping import locate
 from replicator.services.history.reader import History
 from replicator.services.restore.restorer import Restorer
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps

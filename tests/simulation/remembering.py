@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 REMEMBERED: Final = (
     "replicator.services.store.store.unpack",
-    "replicator.model.wire._parse",
-    "replicator.model.locations.segment_payload",
+    "replicator.model.log.wire._parse",
+    "replicator.model.log.locations.segment_payload",
 )
 RESULTS_MAX: Final = 1 << 14
 

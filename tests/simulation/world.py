@@ -31,12 +31,12 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY, base_offset, history_span
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest, changed, fingerprint
-from replicator.model.holds import HOLDS, file_name
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
+from replicator.model.log.reading import Recorded
+from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import (
     CutApplied,
     GapOpened,
@@ -45,10 +45,10 @@ from replicator.model.observation import (
     ScanBegun,
     VersionsMissed,
 )
-from replicator.model.reading import Recorded
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
-from replicator.model.row_mapping import RowMapping, locate
+from replicator.model.store.archive import BASES, HISTORY, base_offset, history_span
+from replicator.model.store.holds import HOLDS, file_name
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier

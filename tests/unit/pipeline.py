@@ -17,10 +17,10 @@ from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import RetrySettings
 from replicator.config.clusters.clusters import ExpirySettings
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
-from replicator.model.locations import TargetLocator
+from replicator.model.log.locations import TargetLocator
+from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.row import TABLES, Row, Segment, key_of
-from replicator.model.row_mapping import RowMapping, locate
 from replicator.ports import MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier

@@ -31,8 +31,8 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
 )
-from replicator.model.cost import SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location, is_plain
+from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
 from replicator.ports import (
     OWN_AREA,
     Checked,

@@ -9,8 +9,8 @@ import orjson
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.answer import Aggregate, Answer, Measure
-from replicator.model.interval import Interval, instant, interval_or_eternity
+from replicator.model.druid.answer import Aggregate, Answer, Measure
+from replicator.model.druid.interval import Interval, instant, interval_or_eternity
 from replicator.ports import Availability, Served
 
 PATH = "/druid/v2/sql"

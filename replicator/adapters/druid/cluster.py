@@ -10,8 +10,8 @@ import aiohttp
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.adapters.druid.status import DruidStatus
-from replicator.model.cluster_config import aliases_of
-from replicator.model.promotion import SupervisorState
+from replicator.model.druid.cluster_config import aliases_of
+from replicator.model.druid.promotion import SupervisorState
 
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
 WHOSE = "a Coordinator, an Overlord or a Router that forwards to them"

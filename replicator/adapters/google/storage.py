@@ -14,8 +14,8 @@ from replicator.adapters.transfer.http_session import HttpSession
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.errors import ConfigError
-from replicator.model.cost import SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location
+from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
 from replicator.ports import Checked, DeepStorageReader, Effective
 
 GOOGLE = "https://storage.googleapis.com"

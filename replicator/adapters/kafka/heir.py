@@ -44,7 +44,7 @@ from replicator.adapters.kafka.session import (
 from replicator.adapters.kafka.topic import TopicSettings
 from replicator.errors import RefusedError, TransientError
 from replicator.model.event import Epoch, Offset, Record
-from replicator.model.wire import document_of
+from replicator.model.log.wire import document_of
 from replicator.ports import LogState
 
 SETTLED_S = 1.0

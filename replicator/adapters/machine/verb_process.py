@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import orjson
 
-from replicator.model.job import CHANNEL
+from replicator.model.operations.job import CHANNEL
 
 TEXT_BYTES_MAX: Final = 1 << 20
 """Bytes that are kept of each of the child's two outputs: the last ones."""

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from replicator.errors import NotFoundError
-from replicator.model.answer import Aggregate, Answer, Measure, Number
-from replicator.model.interval import Interval
+from replicator.model.druid.answer import Aggregate, Answer, Measure, Number
+from replicator.model.druid.interval import Interval
 from replicator.ports import Served
 
 TIME = "__time"

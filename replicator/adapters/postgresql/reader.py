@@ -31,7 +31,7 @@ from replicator.adapters.postgresql.sql import (
     versions_sql,
 )
 from replicator.errors import CorruptionError
-from replicator.model.known_since import NEW_IN_SEGMENTS
+from replicator.model.druid.known_since import NEW_IN_SEGMENTS
 from replicator.model.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.stream import NoStream, StreamPosition

@@ -25,8 +25,8 @@ from replicator.adapters.s3.uploads import S3Uploads
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
-from replicator.model.cost import SERVER_SIDE_MIN_BYTES
 from replicator.model.load_spec import Location
+from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
 from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, StoredObject
 
 if TYPE_CHECKING:

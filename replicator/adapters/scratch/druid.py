@@ -27,7 +27,7 @@ from replicator.adapters.postgresql.session import Database, connect
 from replicator.adapters.scratch.ports import free_ports
 from replicator.adapters.scratch.process import DependentProcess
 from replicator.errors import ConfigError, TransientError
-from replicator.model.release import Release, release_of
+from replicator.model.druid.release import Release, release_of
 from replicator.ports import Availability, RunningDruid
 
 HOST = "127.0.0.1"

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from replicator.errors import ConfigError, CorruptionError
 from replicator.model.observation import FileUnsigned
-from replicator.model.signature import END_BYTES_MAX, Signature, signed, split, statement
+from replicator.model.operations.signature import END_BYTES_MAX, Signature, signed, split, statement
 from replicator.ports import DOCUMENT_BYTES_MAX, Area
 
 UNSIGNED_HINT = (

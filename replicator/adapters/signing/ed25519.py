@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from replicator.errors import ConfigError
-from replicator.model.signature import Signature, key_id_of
+from replicator.model.operations.signature import Signature, key_id_of
 
 PRIVATE_HINT = "make one with `openssl genpkey -algorithm ed25519 -out key.pem`"
 PUBLIC_HINT = "`openssl pkey -in key.pem -pubout` prints it; the line between the two dashed ones"

@@ -14,7 +14,7 @@ from replicator.adapters.sqlite.file import LogFile, SqliteSession, fsync_folder
 from replicator.adapters.sqlite.log import INSERT, SELECT, from_us, to_us
 from replicator.errors import RefusedError
 from replicator.model.event import Offset, Record
-from replicator.model.wire import document_of
+from replicator.model.log.wire import document_of
 from replicator.ports import LogState
 
 SUFFIX = ".moving"

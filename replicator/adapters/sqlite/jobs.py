@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from replicator.adapters.sqlite.control_file import ControlFile
-from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 
 COLUMNS = (
     "id, verb, request, targets, exclusive, by, state, created_at, started_at, ended_at, progress,"

@@ -13,7 +13,7 @@ from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
 from replicator.errors import ConfigError
 from replicator.model.document import time_text
-from replicator.model.notification import Condition, body_of
+from replicator.model.operations.notification import Condition, body_of
 from replicator.ports import Decision, Delivery, DeliveryState, QueueLength
 
 APPLICATION_ID: Final = 0x44524E4A

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from replicator.adapters.sqlite.control_file import ControlFile
-from replicator.model.access import AccessToken, Role
+from replicator.model.operations.access import AccessToken, Role
 
 COLUMNS = "id, name, role, targets, created_at, expires_at, revoked_at, digest"
 SELECT = f"SELECT {COLUMNS} FROM tokens"  # noqa: S608 - names of our own

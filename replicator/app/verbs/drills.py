@@ -23,9 +23,9 @@ from replicator.config import (
     Settings,
     TargetSettings,
 )
-from replicator.model.drill import AnyCut
 from replicator.model.observation import Observer
-from replicator.model.restore_point import Latest
+from replicator.model.plans.restore_point import Latest
+from replicator.model.store.drill import AnyCut
 from replicator.services.drills.driller import Driller, Rehearsal
 from replicator.services.drills.druid_trial import DruidTrial, TrialLimits
 from replicator.services.drills.schedule import DrillSchedule, Scheduled

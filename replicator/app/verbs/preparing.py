@@ -5,8 +5,8 @@ from functools import partial
 from replicator.app.application import Application
 from replicator.app.wiring.pipeline import load_rules
 from replicator.errors import CorruptionError, NotFoundError
-from replicator.model.druid_tables import TableRelease
-from replicator.model.release import release_of
+from replicator.model.druid.druid_tables import TableRelease
+from replicator.model.druid.release import release_of
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.druid_tables import tables_of_history, tables_of_source
 

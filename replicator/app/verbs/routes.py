@@ -9,7 +9,7 @@ from replicator.config import (
     S3StorageSettings,
     SourceSettings,
 )
-from replicator.model.cost import CopyRoute
+from replicator.model.plans.cost import CopyRoute
 
 
 def route(

@@ -12,13 +12,13 @@ from replicator.app.wiring.storages import layout
 from replicator.app.wiring.target import ConfiguredTarget, store_of, store_points, written_for
 from replicator.config import HistorySettings, TargetSettings, WatchSettings
 from replicator.errors import ConfigError
-from replicator.model.cost import CopyRoute
-from replicator.model.load_rules import LoadRules
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.load_spec import Layout
-from replicator.model.locations import TargetLocator
+from replicator.model.log.locations import TargetLocator
+from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Observer
-from replicator.model.older_druid import OlderDruid
-from replicator.model.row_mapping import RowMapping
+from replicator.model.plans.cost import CopyRoute
 from replicator.ports import (
     ChangeStream,
     DeepStorageReader,

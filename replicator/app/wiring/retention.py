@@ -10,8 +10,8 @@ from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import S3StorageSettings
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
-from replicator.model.holds import Hold
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.holds import Hold
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.object_locks import ObjectLocker

@@ -6,9 +6,9 @@ from replicator.app.wiring.histories import HistorySource
 from replicator.app.wiring.storages import layout
 from replicator.app.wiring.target import ConfiguredTarget, store_of
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.archive_notes import About
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
+from replicator.model.store.archive_notes import About
 from replicator.ports import Clock, Workers
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, abouts

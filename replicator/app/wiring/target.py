@@ -8,8 +8,8 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.app.wiring.storages import RealStorage
 from replicator.config import TargetSettings
-from replicator.model.archive import UNPACKED_BYTES_MAX
-from replicator.model.release import Release, release_of
+from replicator.model.druid.release import Release, release_of
+from replicator.model.store.archive import UNPACKED_BYTES_MAX
 from replicator.ports import Clock, MetadataWriter, TargetStorage
 from replicator.services.records.druid_release import remembered
 from replicator.services.store.points import StorePoints

@@ -15,7 +15,7 @@ from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
-from replicator.model.words import duration_text, size_text
+from replicator.model.operations.words import duration_text, size_text
 from replicator.services.retention.expirer import Expired
 from replicator.services.retention.planner import ExpiryPlan
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from replicator.cli.command import OpenCall, Outcome, agree
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import verb
-from replicator.model.cluster_config import Configuration
+from replicator.model.druid.cluster_config import Configuration
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]

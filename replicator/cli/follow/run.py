@@ -22,8 +22,8 @@ from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.observation import Followed
-from replicator.model.pulse import WATCH, apply_to
-from replicator.model.words import duration_text
+from replicator.model.operations.pulse import WATCH, apply_to
+from replicator.model.operations.words import duration_text
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 

@@ -19,10 +19,10 @@ from replicator.cli.terminal.typed import parse_time
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
-from replicator.model.holds import checked_name
-from replicator.model.rates import Rates
-from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
-from replicator.model.words import eta_text, size_text
+from replicator.model.operations.words import eta_text, size_text
+from replicator.model.plans.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
+from replicator.model.store.holds import checked_name
+from replicator.model.store.rates import Rates
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.store.points import StorePoints
 from replicator.services.target.copier import Uncopied

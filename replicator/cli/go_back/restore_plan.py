@@ -22,10 +22,11 @@ from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
 from replicator.config import RESTORE_VERBS
 from replicator.errors import ConfigError, RefusedError
-from replicator.model.cost import Prices
 from replicator.model.event import Offset
 from replicator.model.fingerprint import hex_digest
-from replicator.model.plan_file import (
+from replicator.model.operations.words import counted, eta_text, size_text
+from replicator.model.plans.cost import Prices
+from replicator.model.plans.plan_file import (
     Asked,
     PlanFile,
     World,
@@ -33,8 +34,7 @@ from replicator.model.plan_file import (
     plan_document,
     plan_of,
 )
-from replicator.model.restore_point import ToOffset
-from replicator.model.words import counted, eta_text, size_text
+from replicator.model.plans.restore_point import ToOffset
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied

@@ -11,8 +11,8 @@ from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import ConfigError
-from replicator.model.restore_point import RestorePoint
-from replicator.model.words import size_text
+from replicator.model.operations.words import size_text
+from replicator.model.plans.restore_point import RestorePoint
 from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
 from replicator.services.target.copier import Uncopied
 

@@ -16,9 +16,9 @@ from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
-from replicator.model.restore_point import RestorePoint, ToOffset
-from replicator.model.shown import escaped_json
-from replicator.model.undeletion import DruidCall
+from replicator.model.log.undeletion import DruidCall
+from replicator.model.operations.shown import escaped_json
+from replicator.model.plans.restore_point import RestorePoint, ToOffset
 from replicator.services.inspection.undeletion import Drop, SourcePlan
 
 OVERLORD = "http://overlord:8090"

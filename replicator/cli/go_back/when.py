@@ -15,8 +15,8 @@ from replicator.cli.terminal.typed import OFFSET_MAX, parse_offset, parse_time, 
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
-from replicator.model.holds import checked_name
-from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.store.holds import checked_name
 
 ToOffsetOption = Annotated[
     int | None,

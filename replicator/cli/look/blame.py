@@ -12,10 +12,10 @@ from replicator.cli.look.blame_summary import Summary, summary, told
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.terminal.typed import LIST_MAX, parse_interval
 from replicator.cli.verb import verb
-from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import key_of_event
+from replicator.model.log.wire import event_type
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.row import AuditRow
-from replicator.model.wire import event_type
 from replicator.services.inspection.blame import Blame, Blamed
 
 

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from replicator.app import Application
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
-from replicator.model.clocks import CLOCK_SKEW_MAX
 from replicator.model.event import Offset
 from replicator.model.observation import Observer
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
+from replicator.model.operations.words import whole_time
 from replicator.model.row import AuditRow
-from replicator.model.words import whole_time
 from replicator.services.inspection.happenings import Happening, happenings
 
 SHOWN_MAX = 5

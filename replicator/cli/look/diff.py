@@ -9,7 +9,7 @@ from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.typed import LIST_MAX, parse_offset, parse_time
 from replicator.cli.verb import verb
 from replicator.model.event import Offset
-from replicator.model.restore_point import Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Row, RowKey
 from replicator.services.inspection.difference import difference
 

@@ -16,7 +16,7 @@ from replicator.cli.terminal.typed import LIST_MAX, OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import Entry, Offset
-from replicator.model.wire import EVENT_TYPES, event_type
+from replicator.model.log.wire import EVENT_TYPES, event_type
 from replicator.services.history.datasources import is_known, nearest
 from replicator.services.history.reader import History
 from replicator.services.inspection.log_listing import (

@@ -10,7 +10,7 @@ from replicator import config
 from replicator.cli.command import OpenCall, Outcome, agree, next_command
 from replicator.cli.look.log import log
 from replicator.cli.verb import verb
-from replicator.model.words import counted
+from replicator.model.operations.words import counted
 from replicator.services.replication.log_mover import Moved
 
 app = typer.Typer(

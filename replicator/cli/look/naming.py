@@ -12,11 +12,11 @@ from replicator.cli.terminal.typed import OFFSET_MAX
 from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError
-from replicator.model.holds import NamedPoint, checked_name
-from replicator.model.restore_point import Latest
-from replicator.model.rotation import Period, Tier
-from replicator.model.schedule import checked_zone
-from replicator.model.words import counted
+from replicator.model.operations.rotation import Period, Tier
+from replicator.model.operations.schedule import checked_zone
+from replicator.model.operations.words import counted
+from replicator.model.plans.restore_point import Latest
+from replicator.model.store.holds import NamedPoint, checked_name
 from replicator.services.retention.point_rotation import Rotated, RotationRules
 
 app = typer.Typer(help="What can be restored, and cuts by a name.", invoke_without_command=True)

@@ -11,7 +11,7 @@ from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.terminal.console import good
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
-from replicator.model.words import counted
+from replicator.model.operations.words import counted
 from replicator.ports import Delivery, DeliveryState
 
 app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)

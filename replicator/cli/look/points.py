@@ -16,7 +16,7 @@ from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import GapError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
-from replicator.model.holds import NamedPoint
+from replicator.model.store.holds import NamedPoint
 from replicator.services.history.reader import History
 from replicator.services.inspection.happenings import happenings
 from replicator.services.inspection.points_report import (

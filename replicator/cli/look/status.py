@@ -14,9 +14,8 @@ from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, ReplicatorError, TransientError
-from replicator.model.canary import CanarySummary
-from replicator.model.scheduled_run import RunState
-from replicator.model.words import (
+from replicator.model.operations.scheduled_run import RunState
+from replicator.model.operations.words import (
     age_text,
     counted,
     duration_text,
@@ -25,6 +24,7 @@ from replicator.model.words import (
     size_text,
     whole_time,
 )
+from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import TargetStatus, look_at_source

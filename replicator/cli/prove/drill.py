@@ -17,10 +17,10 @@ from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import bad, good
 from replicator.cli.verb import LogId, verb
 from replicator.errors import ConfigError
-from replicator.model.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.model.fingerprint import hex_digest
-from replicator.model.restore_point import Latest
-from replicator.model.words import duration_text, size_text
+from replicator.model.operations.words import duration_text, size_text
+from replicator.model.plans.restore_point import Latest
+from replicator.model.store.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints

@@ -12,7 +12,7 @@ from replicator.cli.terminal.typed import parse_interval
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
-from replicator.model.words import size_text
+from replicator.model.operations.words import size_text
 from replicator.services.verification.repairer import Repair
 from replicator.services.verification.verifier import Damaged, Level, Verification
 

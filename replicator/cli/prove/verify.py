@@ -14,8 +14,8 @@ from replicator.config import size
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
-from replicator.model.proof import Coverage
-from replicator.model.words import counted, size_text
+from replicator.model.operations.words import counted, size_text
+from replicator.model.store.proof import Coverage
 from replicator.services.verification.proofs import COVERED_WITHIN, keep_proof
 from replicator.services.verification.query_verifier import QueryVerification
 from replicator.services.verification.verifier import Level, Verification

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from replicator.model.answer import AnswerVerdict
+from replicator.model.druid.answer import AnswerVerdict
 from replicator.services.verification.query_verifier import Disagreement, QueryVerification
 
 MEASURES_SHOWN_MAX = 5

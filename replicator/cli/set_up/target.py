@@ -11,9 +11,9 @@ from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, next_c
 from replicator.cli.terminal.console import bad, good, note
 from replicator.cli.verb import verb
 from replicator.errors import CorruptionError
-from replicator.model.cluster_config import ALIASES
-from replicator.model.shown import escaped_json
-from replicator.model.standby import REQUIREMENTS, Verdict
+from replicator.model.druid.cluster_config import ALIASES
+from replicator.model.druid.standby import REQUIREMENTS, Verdict
+from replicator.model.operations.shown import escaped_json
 from replicator.services.standby.creation import Created
 from replicator.services.store.signing import Signed, sign_all
 

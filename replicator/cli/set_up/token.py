@@ -21,8 +21,8 @@ from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.tokens import new_token
 from replicator.control.service import DATABASE, control_folder
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.access import AccessToken, Role
-from replicator.model.words import moment
+from replicator.model.operations.access import AccessToken, Role
+from replicator.model.operations.words import moment
 
 app = typer.Typer(help="Say who may use the control API.", no_args_is_help=True)
 Body = Callable[[Settings, TokenStore], Awaitable[Outcome]]

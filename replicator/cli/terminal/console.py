@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from replicator.cli.terminal import signals
-from replicator.model.shown import printable
+from replicator.model.operations.shown import printable
 
 
 class Bars(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replicator.model.shown import printable
+from replicator.model.operations.shown import printable
 
 if TYPE_CHECKING:
     import structlog

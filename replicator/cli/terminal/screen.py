@@ -54,8 +54,8 @@ from replicator.model.observation import (
     Why,
 )
 from replicator.model.observation import Progress as ProgressMade
-from replicator.model.scheduled_run import RunState
-from replicator.model.shown import printable
+from replicator.model.operations.scheduled_run import RunState
+from replicator.model.operations.shown import printable
 
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
 MISSED = (

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from replicator.config.file.yaml_file import scalar
 from replicator.errors import ConfigError
+from replicator.model.druid.interval import Interval, interval
 from replicator.model.event import Offset
-from replicator.model.interval import Interval, interval
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 """Range of accepted years: others are typing errors, and some logs cannot look them up."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from replicator.config.values import Section
-from replicator.model.cost import Prices
+from replicator.model.plans.cost import Prices
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
 

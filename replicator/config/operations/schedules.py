@@ -15,8 +15,8 @@ from replicator.config.values import (
     SomeAsTuple,
     TargetName,
 )
-from replicator.model.rotation import Period, Tier
-from replicator.model.schedule import Timing, checked_cron, checked_zone
+from replicator.model.operations.rotation import Period, Tier
+from replicator.model.operations.schedule import Timing, checked_cron, checked_zone
 
 ScheduleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Cron = Annotated[str, AfterValidator(checked_cron)]

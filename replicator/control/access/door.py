@@ -19,7 +19,7 @@ from replicator.control.problems import Problem, invalid, problem_of, reply_of
 from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBody, Route
 from replicator.control.verbs import VerbAsked
 from replicator.errors import ReplicatorError
-from replicator.model.access import Principal
+from replicator.model.operations.access import Principal
 from replicator.ports import Clock
 from replicator.web.gate import SERVER, host_is_allowed
 

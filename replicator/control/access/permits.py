@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from replicator.control.problems import Problem
-from replicator.model.access import Principal, Role
+from replicator.model.operations.access import Principal, Role
 
 
 def require(principal: Principal, targets: Sequence[str], role: Role = Role.VIEWER) -> None:

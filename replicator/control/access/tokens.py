@@ -13,7 +13,7 @@ from aiohttp import web
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.config.operations.control import ControlClientSettings
 from replicator.control.problems import Problem
-from replicator.model.access import (
+from replicator.model.operations.access import (
     SECRET_BYTES,
     AccessToken,
     Principal,

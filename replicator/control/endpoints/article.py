@@ -24,8 +24,8 @@ from replicator.control.verbs import (
     Text,
     VerbAsked,
 )
-from replicator.model.access import Role
-from replicator.model.job import Job, JobState
+from replicator.model.operations.access import Role
+from replicator.model.operations.job import Job, JobState
 
 WAIT_S = 30.0
 """Longest wait for a plan, in seconds; a larger one is asked for again."""

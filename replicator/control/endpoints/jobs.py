@@ -23,8 +23,8 @@ from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, Planned, VerbAsked, asked_of
 from replicator.errors import RefusedError
-from replicator.model.access import Role
-from replicator.model.job import AgreedPlan, Job, JobState
+from replicator.model.operations.access import Role
+from replicator.model.operations.job import AgreedPlan, Job, JobState
 from replicator.services.monitoring.poller import Poller
 
 

@@ -14,7 +14,7 @@ from replicator.control.endpoints.views import (
     TargetView,
 )
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from replicator.ports import Clock
 from replicator.services.monitoring.poller import Poller
 from replicator.web.document import SCHEMA

@@ -14,9 +14,9 @@ from replicator.control.endpoints.views import View
 from replicator.control.problems import Problem, problem_of
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.errors import ReplicatorError, TransientError
-from replicator.model.access import Role
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
+from replicator.model.operations.access import Role
 from replicator.services.inspection.chronicle import Chronicle, CutColumns, time_of
 from replicator.services.inspection.points_report import (
     CutPoint,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from replicator.control.endpoints.views import View
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from replicator.ports import Clock
 from replicator.services.schedules.states import LineState, ScheduledLine, line_states
 from replicator.web.status_json import schedules_json

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from replicator.control.routes import RequestBody
-from replicator.model.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 
 
 class View(BaseModel):

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import assert_never
 
 from replicator.errors import MalformedRowError, MisplacedError, ReplicatorError
-from replicator.model.clocks import CLOCK_SKEW_MAX
+from replicator.model.druid.payload import member
 from replicator.model.load_spec import Layout, Location
-from replicator.model.payload import member
+from replicator.model.log.row_mapping import located
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.row import TABLES, Kind
-from replicator.model.row_mapping import located
 from replicator.model.versions import BinlogPosition, Continuity, Lineage, NoVersions
 from replicator.ports import (
     CheckableLog,

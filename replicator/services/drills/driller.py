@@ -8,7 +8,20 @@ from random import Random
 from typing import TypeAlias
 
 from replicator.errors import GapError, RefusedError, ReplicatorError
-from replicator.model.drill import (
+from replicator.model.event import Offset
+from replicator.model.observation import (
+    ArchiveDamaged,
+    DrillEnded,
+    FileUnsigned,
+    ObjectCopied,
+    Observation,
+    Observer,
+    Progress,
+    Waiting,
+)
+from replicator.model.plans.plan import Estimate
+from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset
+from replicator.model.store.drill import (
     COPY,
     FINDINGS_MAX,
     LOAD,
@@ -25,19 +38,6 @@ from replicator.model.drill import (
     drawn,
     point_text,
 )
-from replicator.model.event import Offset
-from replicator.model.observation import (
-    ArchiveDamaged,
-    DrillEnded,
-    FileUnsigned,
-    ObjectCopied,
-    Observation,
-    Observer,
-    Progress,
-    Waiting,
-)
-from replicator.model.plan import Estimate
-from replicator.model.restore_point import Latest, RestorePoint, ToOffset
 from replicator.ports import Clock
 from replicator.services.drills.druid_trial import DruidTrial
 from replicator.services.records.drill_record import DrillRecord

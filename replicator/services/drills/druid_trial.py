@@ -12,11 +12,11 @@ from itertools import pairwise
 from random import Random
 
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import ROWS, Measure
-from replicator.model.drill import Trial
-from replicator.model.interval import Interval
+from replicator.model.druid.answer import ROWS, Measure
+from replicator.model.druid.interval import Interval
 from replicator.model.observation import Observer, Progress
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
+from replicator.model.store.drill import Trial
 from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
 from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from random import Random
 
 from replicator.errors import ReplicatorError
-from replicator.model.drill import DrillPoint, next_start
 from replicator.model.observation import Observer, Waiting
+from replicator.model.store.drill import DrillPoint, next_start
 from replicator.ports import Clock
 from replicator.services.drills.driller import Driller
 from replicator.services.records.drill_record import DrillRecord

@@ -1,7 +1,7 @@
 """The rule that an attempt counts only once it is closed; readers of a log decide by it alone."""
 
 from replicator.model.event import CutClosed
-from replicator.model.reading import Attempt
+from replicator.model.log.reading import Attempt
 
 
 class OpenAttempt:

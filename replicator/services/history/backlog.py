@@ -1,7 +1,7 @@
 """Reads which segments of the log one target does not have yet."""
 
-from replicator.model.backlog import Backlog
 from replicator.model.event import Offset
+from replicator.model.log.backlog import Backlog
 from replicator.services.history.reader import History
 
 NOTHING = Offset(-1)

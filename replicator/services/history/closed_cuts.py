@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import assert_never
 
 from replicator.errors import CorruptionError, GapError, RefusedError
-from replicator.model.clocks import LOG_CLOCK_SKEW_MAX
 from replicator.model.event import ClosedCut, CutClosed, Offset, Record
-from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.wire import CUT_CLOSED, decode
+from replicator.model.log.wire import CUT_CLOSED, decode
+from replicator.model.operations.clocks import LOG_CLOCK_SKEW_MAX
+from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.ports import Bases, EventLog, Span
 
 

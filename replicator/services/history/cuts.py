@@ -9,7 +9,6 @@ from typing import TypeAlias
 import numpy as np
 
 from replicator.errors import CorruptionError, GapError
-from replicator.model.archive import Base
 from replicator.model.event import ClosedCut, CutNumber, Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
@@ -18,8 +17,9 @@ from replicator.model.fingerprint import (
     hex_digest,
 )
 from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
-from replicator.model.plan import latest_per_key
-from replicator.model.reading import AttemptEvents, CutClosing, Rule
+from replicator.model.log.reading import AttemptEvents, CutClosing, Rule
+from replicator.model.plans.plan import latest_per_key
+from replicator.model.store.archive import Base
 from replicator.model.stream import StreamPosition
 from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.reader import History

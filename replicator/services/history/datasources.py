@@ -6,10 +6,10 @@ import numpy as np
 
 from replicator.errors import GapError, MalformedRowError, NotFoundError
 from replicator.model.event import Offset
-from replicator.model.reading import Recorded
-from replicator.model.restore_point import Latest
+from replicator.model.log.reading import Recorded
+from replicator.model.log.row_mapping import supervised_datasource
+from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Supervisor
-from replicator.model.row_mapping import supervised_datasource
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 

@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 
 from replicator.errors import CorruptionError, GapError
-from replicator.model.archive import Base
-from replicator.model.backlog import SegmentUpdate
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.ledger import Offsets
+from replicator.model.log.backlog import SegmentUpdate
+from replicator.model.log.peek import segment_update
+from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
+from replicator.model.log.wire import CHANGED_TYPE
 from replicator.model.observation import ArchiveDamaged, Observer
-from replicator.model.peek import segment_update
-from replicator.model.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
-from replicator.model.restore_point import RestorePoint
+from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.row import Kind, Row
-from replicator.model.wire import CHANGED_TYPE
+from replicator.model.store.archive import Base
 from replicator.ports import Bases, EventLog, Span, Workers
 from replicator.services.history.closed_cuts import ClosedCuts
 

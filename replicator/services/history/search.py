@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.log.peek import EventSubject
+from replicator.model.log.reading import Attempt
+from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.observation import Observer, Progress
-from replicator.model.peek import EventSubject
-from replicator.model.reading import Attempt
-from replicator.model.wire import CUT_CLOSED
 from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.reader import History

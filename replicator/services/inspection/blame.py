@@ -17,8 +17,7 @@ from replicator.errors import (
     NotFoundError,
     TransientError,
 )
-from replicator.model.change import Change, change
-from replicator.model.clocks import CLOCK_SKEW_MAX
+from replicator.model.druid.interval import Interval
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -30,9 +29,10 @@ from replicator.model.event import (
     RowEvent,
     key_of_event,
 )
-from replicator.model.interval import Interval
+from replicator.model.log.change import Change, change
+from replicator.model.log.peek import EventSubject, kind_of, segment_name, subject_of
 from replicator.model.observation import Observer
-from replicator.model.peek import EventSubject, kind_of, segment_name, subject_of
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.row import DEFAULT_RULES, AuditRow, Kind, Row, RowKey, Supervisor
 from replicator.ports import AuditTrail
 from replicator.services.history.datasources import ingests_into, nearest

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from replicator.errors import GapError
 from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.peek import subject_of
+from replicator.model.log.peek import subject_of
 from replicator.ports import Span
 from replicator.services.history.reader import History
 from replicator.services.history.search import Search

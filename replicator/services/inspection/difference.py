@@ -6,7 +6,7 @@ import numpy as np
 
 from replicator.model.event import ClosedCut, Entry, RowChanged, RowRemoved
 from replicator.model.ledger import Offsets, diff
-from replicator.model.reading import Recorded
+from replicator.model.log.reading import Recorded
 from replicator.model.row import Row, RowKey, key_of
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History

@@ -10,10 +10,10 @@ from functools import partial
 
 from replicator.model.event import ClosedCut, Record
 from replicator.model.fingerprint import key_hash
+from replicator.model.log.peek import EventSubject, kind_of, subject_of, summary_of
+from replicator.model.log.wire import CHANGED_TYPE
 from replicator.model.observation import Observer
-from replicator.model.peek import EventSubject, kind_of, subject_of, summary_of
 from replicator.model.row import Kind, RowKey
-from replicator.model.wire import CHANGED_TYPE
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
 from replicator.services.inspection.segment_book import BookedSegment, SegmentBook

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from replicator.model.event import CutClosed, Entry, Offset, Record, RowChanged, key_of_event
-from replicator.model.peek import segment_name, subject_of
+from replicator.model.log.peek import segment_name, subject_of
+from replicator.model.log.wire import event_type
 from replicator.model.row import Kind, datasource_of
-from replicator.model.wire import event_type
 from replicator.services.history.reader import History
 
 STEP: Final = 2_000

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.holds import Hold, NamedPoint
+from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.store.windows import Windows
 
 

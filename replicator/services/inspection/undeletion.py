@@ -11,16 +11,13 @@ import numpy as np
 import orjson
 
 from replicator.errors import MalformedRowError, NotFoundError, RefusedError
+from replicator.model.druid.interval import interval_or_eternity
+from replicator.model.druid.load_rules import drops
 from replicator.model.event import ClosedCut, Record, RowChanged
 from replicator.model.fingerprint import key_hash
-from replicator.model.interval import interval_or_eternity
 from replicator.model.ledger import Ledger, Offsets
-from replicator.model.load_rules import drops
-from replicator.model.observation import Observer
-from replicator.model.peek import EventSubject, kind_of, subject_of
-from replicator.model.restore_point import Latest, RestorePoint
-from replicator.model.row import DEFAULT_RULES, Kind, RowKey, Rules, Segment
-from replicator.model.undeletion import (
+from replicator.model.log.peek import EventSubject, kind_of, subject_of
+from replicator.model.log.undeletion import (
     DruidCall,
     OfDatasource,
     Roots,
@@ -29,6 +26,9 @@ from replicator.model.undeletion import (
     calls,
     roots_of,
 )
+from replicator.model.observation import Observer
+from replicator.model.plans.restore_point import Latest, RestorePoint
+from replicator.model.row import DEFAULT_RULES, Kind, RowKey, Rules, Segment
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.history.reader import History

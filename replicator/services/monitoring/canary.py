@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
-from replicator.model.answer import Aggregate, Measure, Number
-from replicator.model.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
-from replicator.model.interval import Interval
+from replicator.model.druid.answer import Aggregate, Measure, Number
+from replicator.model.druid.interval import Interval
 from replicator.model.observation import CanaryArrived, CanarySeen, Observer, Waiting
+from replicator.model.store.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
 from replicator.ports import Area, Clock, QueryBroker
 from replicator.services.running.pause import pause
 

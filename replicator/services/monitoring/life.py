@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from replicator.errors import ReplicatorError
-from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
+from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_of
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
 

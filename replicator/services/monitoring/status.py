@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
-from replicator.model.drill import Drilled
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.proof import PROOFS, last_good
-from replicator.model.rates import Rates
-from replicator.model.restore_point import Latest
+from replicator.model.plans.restore_point import Latest
+from replicator.model.store.drill import Drilled
+from replicator.model.store.proof import PROOFS, last_good
+from replicator.model.store.rates import Rates
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.errors import ReplicatorError
-from replicator.model.words import age_text, duration_text, moment
+from replicator.model.operations.words import age_text, duration_text, moment
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,

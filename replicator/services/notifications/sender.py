@@ -7,9 +7,9 @@ from datetime import timedelta
 from random import Random
 
 from replicator.errors import ConfigError, TransientError
-from replicator.model.notification import key_of, signed_headers
 from replicator.model.observation import NotificationSent, Observer, Waiting
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.notification import key_of, signed_headers
+from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import Caller, Clock, Delivery, Journal
 from replicator.services.running.pause import pause
 

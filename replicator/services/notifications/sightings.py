@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from replicator.model.notification import NAMED_MAX, Sighting, Topic
+from replicator.model.operations.notification import NAMED_MAX, Sighting, Topic
 from replicator.services.monitoring.poller import Poller
 from replicator.services.monitoring.status import (
     DRILL,

@@ -8,7 +8,8 @@ from random import Random
 from uuid import UUID
 
 from replicator.errors import ConfigError, TransientError
-from replicator.model.notification import (
+from replicator.model.observation import NotificationsQueued, Observer, Waiting
+from replicator.model.operations.notification import (
     TEST,
     Condition,
     Notification,
@@ -16,7 +17,6 @@ from replicator.model.notification import (
     Topic,
     judged,
 )
-from replicator.model.observation import NotificationsQueued, Observer, Waiting
 from replicator.ports import Clock, Decision, Journal, QueueLength
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.sightings import sightings

@@ -8,7 +8,7 @@ from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.checkpoint import TargetState
 from replicator.model.document import NATURAL, Shape, written
 from replicator.model.event import Epoch
-from replicator.model.holds import RESTORES, lease_of
+from replicator.model.store.holds import RESTORES, lease_of
 from replicator.ports import Area, Clock
 
 NAME = "applier.json"

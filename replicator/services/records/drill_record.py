@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
-from replicator.model.drill import (
+from replicator.model.store.drill import (
     DRILLS,
     Drilled,
     Evidence,

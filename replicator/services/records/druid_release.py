@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.document import Shape, written
-from replicator.model.release import Release, release_of
+from replicator.model.druid.release import Release, release_of
 from replicator.ports import Area
 
 NAME = "druid.json"

@@ -54,9 +54,9 @@ from replicator.model.observation import (
     TargetPaused,
     Waiting,
 )
-from replicator.model.plan import Plan, latest_per_key
-from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
+from replicator.model.plans.plan import Plan, latest_per_key
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import RowKey
 from replicator.ports import Span
 from replicator.services.history.cuts import CutReader, CutSpan

@@ -4,8 +4,8 @@ import asyncio
 from random import Random
 
 from replicator.errors import NotFoundError, TransientError
-from replicator.model.restore_point import ToOffset
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
+from replicator.model.plans.restore_point import ToOffset
 from replicator.services.running.loop import repeat
 from replicator.services.store.archivist import Archivist
 from replicator.services.target.target import Target

@@ -28,11 +28,11 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, key_hash
 from replicator.model.ledger import Folding, empty
+from replicator.model.log.reading import Recorded
+from replicator.model.log.wire import CUT_CLOSED, encode
 from replicator.model.observation import EpochAcquired, LogBegun, Observer
-from replicator.model.reading import Recorded
 from replicator.model.row import Row
 from replicator.model.stream import StreamPosition
-from replicator.model.wire import CUT_CLOSED, encode
 from replicator.ports import EventLogWriter
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History

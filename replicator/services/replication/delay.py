@@ -5,7 +5,7 @@ from datetime import timedelta
 from replicator.errors import GapError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut
-from replicator.model.restore_point import Latest, ToOffset, ToTime
+from replicator.model.plans.restore_point import Latest, ToOffset, ToTime
 from replicator.ports import Clock
 from replicator.services.history.reader import History
 

@@ -18,7 +18,7 @@ from replicator.errors import CorruptionError
 from replicator.model.event import Entry, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.observation import CutPublished, Observer, Polled, Progress
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.ports import MetadataReader, Snapshot

@@ -10,14 +10,14 @@ from replicator.errors import (
     UnreadableObjectError,
     worst_alone,
 )
-from replicator.model.cost import CopyRoute, Requests
 from replicator.model.event import Entry, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Location
+from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import Progress
-from replicator.model.rates import Rates
+from replicator.model.plans.cost import CopyRoute, Requests
 from replicator.model.row import Segment, datasource_of
-from replicator.model.row_mapping import RowMapping, check_segment, locate
+from replicator.model.store.rates import Rates
 from replicator.ports import StoredObject
 from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.rates import RateBook

@@ -9,12 +9,12 @@ from replicator.errors import ConfigError, NotFoundError, RefusedError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Epoch
 from replicator.model.ledger import Keys, Offsets, empty
-from replicator.model.plan import Estimate
-from replicator.model.reading import Mapped, Scope
-from replicator.model.renaming import Renamed, ServedRows, is_datasource
-from replicator.model.restore_point import RestorePoint
+from replicator.model.log.reading import Mapped, Scope
+from replicator.model.log.renaming import Renamed, ServedRows, is_datasource
+from replicator.model.log.row_mapping import RowMapping
+from replicator.model.plans.plan import Estimate
+from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.row import Kind
-from replicator.model.row_mapping import RowMapping
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.store.expiry_guard import ExpiryGuard

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied
-from replicator.model.plan import Estimate
-from replicator.model.restore_point import RestorePoint
+from replicator.model.plans.plan import Estimate
+from replicator.model.plans.restore_point import RestorePoint
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.restore_lease import RestoreLeases

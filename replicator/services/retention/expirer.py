@@ -17,9 +17,13 @@ from replicator.errors import (
     TransientError,
     worst_alone,
 )
-from replicator.model.archive import manifest_name
-from replicator.model.holds import HOLDS, file_name
-from replicator.model.intent import (
+from replicator.model.load_spec import Location
+from replicator.model.log.locations import NONE, LocationHashes, RemainingLocations, less
+from replicator.model.observation import Progress, Waiting
+from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.archive import manifest_name
+from replicator.model.store.holds import HOLDS, file_name
+from replicator.model.store.intent import (
     Intent,
     IntentDone,
     IntentFiles,
@@ -29,10 +33,6 @@ from replicator.model.intent import (
     lease_name,
     until_json,
 )
-from replicator.model.load_spec import Location
-from replicator.model.locations import NONE, LocationHashes, RemainingLocations, less
-from replicator.model.observation import Progress, Waiting
-from replicator.model.restore_point import ToOffset
 from replicator.ports import Area, Clock, SegmentRemover
 from replicator.services.retention.planner import (
     ExpiredFiles,

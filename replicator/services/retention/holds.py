@@ -10,9 +10,10 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY, manifest_name
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.holds import (
+from replicator.model.plans.restore_point import RestorePoint
+from replicator.model.store.archive import BASES, HISTORY, manifest_name
+from replicator.model.store.holds import (
     HOLDS,
     Hold,
     checked_name,
@@ -20,7 +21,6 @@ from replicator.model.holds import (
     hold_json,
     point_at,
 )
-from replicator.model.restore_point import RestorePoint
 from replicator.ports import Area, Clock
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog

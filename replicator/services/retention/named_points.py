@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from replicator.errors import NotFoundError, RefusedError
 from replicator.model.event import ClosedCut
-from replicator.model.holds import (
+from replicator.model.plans.restore_point import RestorePoint
+from replicator.model.store.holds import (
     POINTS,
     NamedPoint,
     checked_name,
@@ -12,7 +13,6 @@ from replicator.model.holds import (
     point_at,
     point_json,
 )
-from replicator.model.restore_point import RestorePoint
 from replicator.ports import Area, Clock
 from replicator.services.history.reader import History
 from replicator.services.store.points import StorePoints

@@ -8,7 +8,7 @@ from functools import partial
 
 from replicator.errors import MissingObjectError, NotFoundError, worst_alone
 from replicator.model.load_spec import Location
-from replicator.model.locations import RemainingLocations
+from replicator.model.log.locations import RemainingLocations
 from replicator.model.observation import Progress
 from replicator.ports import SegmentRemover
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner

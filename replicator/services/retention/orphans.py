@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from replicator.model.load_spec import Location
-from replicator.model.locations import HASH, LocationHashes, hashes, location_hash
+from replicator.model.log.locations import HASH, LocationHashes, hashes, location_hash
 from replicator.model.observation import Observer, Progress
 from replicator.ports import SegmentRemover, StoredLocation
 

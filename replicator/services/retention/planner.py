@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
-from replicator.model.archive import Base, base_folder
 from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.holds import Hold
-from replicator.model.locations import LocationHashes, less
+from replicator.model.log.locations import LocationHashes, less
 from replicator.model.observation import ArchiveDamaged
+from replicator.model.store.archive import Base, base_folder
+from replicator.model.store.holds import Hold
 from replicator.ports import SegmentRemover
 from replicator.services.retention.orphans import StorageFindings, find_orphans
 from replicator.services.retention.references import (

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from replicator.errors import GapError
-from replicator.model.holds import Hold, NamedPoint
-from replicator.model.restore_point import Latest, ToOffset
-from replicator.model.rotation import Rotating, RotationPlan, Tier, rotation
+from replicator.model.operations.rotation import Rotating, RotationPlan, Tier, rotation
+from replicator.model.plans.restore_point import Latest, ToOffset
+from replicator.model.store.holds import Hold, NamedPoint
 from replicator.ports import Clock
 from replicator.services.retention.holds import Holds
 from replicator.services.retention.named_points import Naming

@@ -5,11 +5,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from replicator.errors import CorruptionError
-from replicator.model.archive import Base, history_span
 from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
-from replicator.model.locations import HashSet, Located, LocationHashes, TargetLocator
+from replicator.model.log.locations import HashSet, Located, LocationHashes, TargetLocator
 from replicator.model.observation import ArchiveDamaged, Observer, Progress
+from replicator.model.store.archive import Base, history_span
 from replicator.ports import Workers
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.files import Files, spanned

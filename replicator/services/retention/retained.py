@@ -19,14 +19,14 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import Base
 from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
 from replicator.model.event import Offset, Record
-from replicator.model.holds import Hold
 from replicator.model.load_spec import Layout
-from replicator.model.locations import location_hash
+from replicator.model.log.locations import location_hash
+from replicator.model.log.row_mapping import located
 from replicator.model.row import Kind, Segment
-from replicator.model.row_mapping import located
+from replicator.model.store.archive import Base
+from replicator.model.store.holds import Hold
 from replicator.ports import Chunk, Snapshot
 from replicator.services.retention.references import (
     ReferencedLocations,

@@ -16,7 +16,7 @@ from replicator.model.observation import (
     StreamTold,
     Waiting,
 )
-from replicator.model.pulse import Pulse, pulse_json
+from replicator.model.operations.pulse import Pulse, pulse_json
 from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from replicator.errors import ReplicatorError, TransientError
 from replicator.model.observation import Observer, Waiting
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from replicator.errors import TransientError
 from replicator.model.observation import Observer, Waiting
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 
 _Result = TypeVar("_Result")
 

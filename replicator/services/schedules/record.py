@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
-from replicator.model.scheduled_run import FOLDER, RunRecord, run_json, run_of, run_of_name
+from replicator.model.operations.scheduled_run import (
+    FOLDER,
+    RunRecord,
+    run_json,
+    run_of,
+    run_of_name,
+)
 from replicator.ports import Area
 
 KEPT_MAX = 100

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, ReplicatorError, TransientError
-from replicator.model.notification import Sighting, Topic
 from replicator.model.observation import Observer, ScheduledRunEnded, ScheduleSeen, Waiting
-from replicator.model.schedule import Due, begins_at, due, next_due
-from replicator.model.scheduled_run import RunRecord, RunState
+from replicator.model.operations.notification import Sighting, Topic
+from replicator.model.operations.schedule import Due, begins_at, due, next_due
+from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.ports import Clock
 from replicator.services.running.pause import pause
 from replicator.services.schedules.states import (

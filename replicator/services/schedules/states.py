@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import ConfigError, TransientError
-from replicator.model.schedule import Timing, next_due
-from replicator.model.scheduled_run import RunRecord, RunState
+from replicator.model.operations.schedule import Timing, next_due
+from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.services.schedules.record import ScheduleRecord
 
 LOOKED_BACK = 20

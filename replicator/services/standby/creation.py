@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from replicator.errors import NotFoundError, RefusedError
-from replicator.model.cluster_config import COORDINATOR, aliases_of
-from replicator.model.druid_tables import TableRelease
-from replicator.model.load_rules import LoadRules, tiers
-from replicator.model.payload import parse
+from replicator.model.druid.cluster_config import COORDINATOR, aliases_of
+from replicator.model.druid.druid_tables import TableRelease
+from replicator.model.druid.load_rules import LoadRules, tiers
+from replicator.model.druid.payload import parse
+from replicator.model.druid.standby import Judged, judge
 from replicator.model.row import ConfigEntry, Kind, Rules
-from replicator.model.standby import Judged, judge
 from replicator.ports import (
     DruidCluster,
     MetadataReader,

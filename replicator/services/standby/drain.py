@@ -8,8 +8,8 @@ from typing import Protocol
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut
-from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_of
-from replicator.model.restore_point import Latest
+from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_of
+from replicator.model.plans.restore_point import Latest
 from replicator.ports import Clock, Pulses
 from replicator.services.records.missing_wait import Awaited
 from replicator.services.target.target import Target

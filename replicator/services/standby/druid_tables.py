@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from replicator.model.druid_tables import TableRelease, tables_for
+from replicator.model.druid.druid_tables import TableRelease, tables_for
 from replicator.model.event import Offset
 from replicator.model.row import Kind, Row, Segment
 from replicator.ports import Chunk, MetadataReader

@@ -24,13 +24,11 @@ from replicator.errors import (
     worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint
-from replicator.model.cluster_config import Configuration, Left, Wishes, configuration
-from replicator.model.event import Offset, RowChanged
-from replicator.model.known_since import traits, unknown_to
-from replicator.model.load_rules import LoadRules
-from replicator.model.observation import Observer, Waiting
-from replicator.model.older_druid import OlderDruid
-from replicator.model.promotion import (
+from replicator.model.druid.cluster_config import Configuration, Left, Wishes, configuration
+from replicator.model.druid.known_since import traits, unknown_to
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.promotion import (
     Await,
     Done,
     Fence,
@@ -49,7 +47,9 @@ from replicator.model.promotion import (
     next_step,
     offsets_of,
 )
-from replicator.model.reading import OfKinds
+from replicator.model.event import Offset, RowChanged
+from replicator.model.log.reading import OfKinds
+from replicator.model.observation import Observer, Waiting
 from replicator.model.row import (
     CommitMetadata,
     ConfigEntry,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replicator.model.known_since import FOLDERS_SINCE, LZ4_SINCE, RANGEABLE, Trait, traits
-from replicator.model.release import Release, release_of
+from replicator.model.druid.known_since import FOLDERS_SINCE, LZ4_SINCE, RANGEABLE, Trait, traits
+from replicator.model.druid.release import Release, release_of
+from replicator.model.druid.skew import Skewed, skewed
 from replicator.model.row import TABLES, Kind, Segment, key_of
-from replicator.model.skew import Skewed, skewed
 from replicator.ports import SourceReader, TellsRelease
 from replicator.services.standby.promoter import rows_of
 

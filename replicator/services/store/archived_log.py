@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
-from replicator.model.archive import Base, manifest_name, part_name
-from replicator.model.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.holds import HOLDS, hold_of
+from replicator.model.store.archive import Base, manifest_name, part_name
+from replicator.model.store.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
+from replicator.model.store.holds import HOLDS, hold_of
 from replicator.ports import LIST_BYTES_MAX, Area, Span
 from replicator.services.store.files import Files, MissingFileError, spanned, without_doubles
 from replicator.services.store.intents import horizon

@@ -7,7 +7,14 @@ from datetime import timedelta
 import numpy as np
 
 from replicator.errors import CorruptionError, TransientError
-from replicator.model.archive import (
+from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.ledger import Offsets
+from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.log.reading import Recorded
+from replicator.model.log.wire import CUT_CLOSED
+from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress
+from replicator.model.store.archive import (
     BASES,
     HISTORY,
     Base,
@@ -22,14 +29,7 @@ from replicator.model.archive import (
     part_name,
     record_line,
 )
-from replicator.model.archive_notes import About, about_json, about_name, gaps_json, gaps_name
-from replicator.model.checkpoint import Checkpoint, Gap
-from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.ledger import Offsets
-from replicator.model.load_spec import Layout, SourceLayout
-from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress
-from replicator.model.reading import Recorded
-from replicator.model.wire import CUT_CLOSED
+from replicator.model.store.archive_notes import About, about_json, about_name, gaps_json, gaps_name
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History

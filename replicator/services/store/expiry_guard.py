@@ -7,9 +7,9 @@ its bytes are copied again.
 """
 
 from replicator.errors import TransientError
-from replicator.model.intent import IntentFiles
 from replicator.model.ledger import Offsets
-from replicator.model.locations import HashSet, TargetLocator, among
+from replicator.model.log.locations import HashSet, TargetLocator, among
+from replicator.model.store.intent import IntentFiles
 from replicator.services.history.reader import History
 from replicator.services.store.intents import Intents
 

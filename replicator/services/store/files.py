@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from replicator.errors import CorruptionError
-from replicator.model.archive import ArchiveFile, history_span
 from replicator.model.event import Offset
+from replicator.model.store.archive import ArchiveFile, history_span
 from replicator.services.store.store import Store
 
 AHEAD_FILES = 4

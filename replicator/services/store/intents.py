@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError
 from replicator.model.event import Offset
-from replicator.model.intent import (
+from replicator.model.log.locations import LocationHashes, sorted_hashes
+from replicator.model.store.intent import (
     EXPIRY,
     Intent,
     IntentFiles,
@@ -15,7 +16,6 @@ from replicator.model.intent import (
     lease_name,
     until_of,
 )
-from replicator.model.locations import LocationHashes, sorted_hashes
 from replicator.ports import LIST_BYTES_MAX, Area, Clock
 
 

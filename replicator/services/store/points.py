@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.event import Offset
-from replicator.model.holds import (
+from replicator.model.store.holds import (
     HOLDS,
     POINTS,
     RESTORES,

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from replicator.errors import TransientError, worst_alone
 from replicator.model.event import Offset
-from replicator.model.holds import RESTORES, RestoreLease, file_name, lease_json
+from replicator.model.store.holds import RESTORES, RestoreLease, file_name, lease_json
 from replicator.ports import Area, Clock
 from replicator.services.store.points import StorePoints
 

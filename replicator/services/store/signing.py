@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from replicator.errors import CorruptionError, NotFoundError
-from replicator.model.archive import BASES, HISTORY
-from replicator.model.archive_notes import ABOUT, GAPS
-from replicator.model.drill import DRILLS
-from replicator.model.holds import HOLDS, POINTS, RESTORES
-from replicator.model.intent import EXPIRY
 from replicator.model.observation import Observer, Progress
-from replicator.model.proof import PROOFS
+from replicator.model.store.archive import BASES, HISTORY
+from replicator.model.store.archive_notes import ABOUT, GAPS
+from replicator.model.store.drill import DRILLS
+from replicator.model.store.holds import HOLDS, POINTS, RESTORES
+from replicator.model.store.intent import EXPIRY
+from replicator.model.store.proof import PROOFS
 from replicator.ports import LIST_BYTES_MAX, SignableArea
 from replicator.services.records import applier_record, druid_release
 

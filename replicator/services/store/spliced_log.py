@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError
-from replicator.model.archive import Base
 from replicator.model.event import Offset, Record
+from replicator.model.store.archive import Base
 from replicator.ports import EventLog, Span
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store

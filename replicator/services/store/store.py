@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replicator.errors import NotFoundError, worst_alone
-from replicator.model.archive import (
+from replicator.model.event import Offset
+from replicator.model.store.archive import (
     BASES,
     HISTORY,
     UNPACKED_BYTES_MAX,
@@ -16,7 +17,6 @@ from replicator.model.archive import (
     base_offset,
     unpack,
 )
-from replicator.model.event import Offset
 from replicator.ports import Area
 
 CACHE_BYTES_MAX = 32 << 20

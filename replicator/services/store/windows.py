@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.holds import Hold
+from replicator.model.store.holds import Hold
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store

@@ -34,14 +34,14 @@ from replicator.model.checkpoint import (
     PLACE_REFUSED,
     Gap,
 )
-from replicator.model.clocks import CLOCK_SKEW_MAX
-from replicator.model.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.event import Entry, Offset, RowChanged
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import Layout, Location, is_lz4
+from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import ObjectCopied, Progress
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
+from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
-from replicator.model.row_mapping import RowMapping, check_segment, locate
 from replicator.ports import (
     CopySource,
     DeepStorage,

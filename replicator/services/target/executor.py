@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from replicator.errors import CorruptionError
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import Keys, Offsets
+from replicator.model.log.renaming import Renamed, renamed
+from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress
-from replicator.model.plan import Plan
-from replicator.model.renaming import Renamed, renamed
+from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind, Row, RowKey, key_of
-from replicator.model.row_mapping import RowMapping
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
 

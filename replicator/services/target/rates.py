@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.document import Shape, written
 from replicator.model.observation import Observer, Waiting
-from replicator.model.rates import Rates
+from replicator.model.store.rates import Rates
 from replicator.ports import Area
 
 NAME = "rates.json"

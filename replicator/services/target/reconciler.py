@@ -13,11 +13,11 @@ from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
 from replicator.model.ledger import KEY, Comparison, Keys, Ledger, Offsets, total
+from replicator.model.log.reading import Mapped, Scope
+from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress
-from replicator.model.plan import Estimate, Plan
-from replicator.model.reading import Mapped, Scope
+from replicator.model.plans.plan import Estimate, Plan
 from replicator.model.row import DEFAULT_RULES, ConfigEntry, Kind, RowKey, Supervisor, key_of
-from replicator.model.row_mapping import RowMapping
 from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import ingests_into, nearest

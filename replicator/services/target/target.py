@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
+from replicator.model.log.renaming import Renamed
 from replicator.model.observation import Observer
-from replicator.model.renaming import Renamed
 from replicator.ports import Area, Clock, DeepStorage, MetadataWriter, Transaction
 from replicator.services.history.reader import History
 

@@ -9,9 +9,9 @@ import zipfile
 from collections.abc import Sequence
 
 from replicator.errors import NewerReleaseError
-from replicator.model.known_since import SINGLE_FILE
+from replicator.model.druid.known_since import SINGLE_FILE
+from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.load_spec import Location
-from replicator.model.older_druid import OlderDruid
 from replicator.ports import DeepStorageReader, StoredObject
 
 TAIL_BYTES = 256 << 10

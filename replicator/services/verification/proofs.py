@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.extent import Extent
-from replicator.model.proof import (
+from replicator.model.store.proof import (
     PROOFS,
     Coverage,
     Proof,

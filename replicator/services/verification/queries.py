@@ -6,8 +6,8 @@ from functools import partial
 from typing import TypeVar
 
 from replicator.errors import worst_alone
-from replicator.model.answer import ROWS, Answer, Measure, Number, measures
-from replicator.model.interval import Interval, stretches
+from replicator.model.druid.answer import ROWS, Answer, Measure, Number, measures
+from replicator.model.druid.interval import Interval, stretches
 from replicator.ports import QueryBroker
 from replicator.services.running.retry import Retry
 

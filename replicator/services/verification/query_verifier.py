@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 
 from replicator.errors import NotFoundError
-from replicator.model.answer import (
+from replicator.model.druid.answer import (
     Answer,
     AnswerVerdict,
     Difference,
@@ -20,10 +20,10 @@ from replicator.model.answer import (
     judge,
     unmeasured,
 )
+from replicator.model.druid.interval import Interval
 from replicator.model.extent import WHOLE, Extent
-from replicator.model.interval import Interval
 from replicator.model.observation import Observer, Progress, Waiting
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import QueryBroker
 from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together

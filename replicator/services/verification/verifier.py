@@ -21,9 +21,9 @@ from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChange
 from replicator.model.extent import WHOLE, Extent
 from replicator.model.ledger import Keys
 from replicator.model.load_spec import Location
+from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import Progress
 from replicator.model.row import Kind, RowKey, Segment, key_of
-from replicator.model.row_mapping import RowMapping, locate
 from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store

@@ -9,8 +9,8 @@ import pytest
 from replicator.adapters.druid.broker import DruidBroker
 from replicator.adapters.druid.request import DruidLogin
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import ROWS, Aggregate, Measure
-from replicator.model.interval import Interval, interval
+from replicator.model.druid.answer import ROWS, Aggregate, Measure
+from replicator.model.druid.interval import Interval, interval
 from replicator.ports import Availability, Served
 from tests.servers.fake_http import Fake, serving
 

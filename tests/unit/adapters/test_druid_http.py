@@ -10,7 +10,7 @@ from aiohttp import encode_basic_auth
 from replicator.adapters.druid.cluster import DruidAddress, DruidHttp
 from replicator.adapters.druid.request import DruidLogin
 from replicator.errors import ConfigError, TransientError
-from replicator.model.promotion import SupervisorState
+from replicator.model.druid.promotion import SupervisorState
 from tests.servers.fake_http import Fake, serving
 
 STATUS = {

@@ -26,7 +26,7 @@ from replicator.cli.terminal.typed import (
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 
 ODD = st.one_of(
     st.text(),

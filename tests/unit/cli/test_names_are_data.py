@@ -28,9 +28,9 @@ from replicator.cli.terminal.console import Paper
 from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
-from replicator.model.locations import HashSet
+from replicator.model.log.locations import HashSet
 from replicator.model.observation import Waiting
-from replicator.model.shown import escaped_json, printable
+from replicator.model.operations.shown import escaped_json, printable
 from replicator.services.schedules.record import ScheduleRecord
 from replicator.web.document import document
 

@@ -13,8 +13,8 @@ from replicator.cli.terminal.console import Paper
 from replicator.cli.verb import REMOTE
 from replicator.control.verbs import AnyJob, PauseAsked, StatusAsked, WatchAsked
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.access import Role
-from replicator.model.words import whole_time
+from replicator.model.operations.access import Role
+from replicator.model.operations.words import whole_time
 from tests.page.made_up import made_up
 from tests.page.serving import TOKEN, serving
 from tests.unit.control.stage import ended, served

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from replicator.config import LocalStorageSettings, load
-from replicator.model.standby import REQUIREMENTS
+from replicator.model.druid.standby import REQUIREMENTS
 
 COMPOSE = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -41,7 +41,7 @@ from replicator.config.values import (
     size_setting,
 )
 from replicator.errors import ConfigError
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 
 REFERENCE = Path(__file__).parents[3] / "config" / "replicator.yaml"
 SMALLEST = """\

@@ -19,7 +19,7 @@ from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
 from replicator.control.launch import Program
 from replicator.control.service import Control, control_folder
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 
 SETTINGS = """
 source:

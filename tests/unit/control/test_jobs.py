@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from replicator.errors import ConfigError
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from tests.unit.control.stage import Served, ended, served
 
 VERIFY = {"verb": "verify", "target": "standby"}

@@ -7,7 +7,7 @@ import orjson
 from openapi_spec_validator import validate
 
 from replicator.control.openapi import openapi
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from tests.control_client import client
 from tests.control_client.client.api.jobs import get_job, list_jobs, submit_job
 from tests.control_client.client.api.plans import make_plan, run_plan

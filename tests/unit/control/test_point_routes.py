@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from replicator.errors import TransientError
-from replicator.model.access import Principal, Role
+from replicator.model.operations.access import Principal, Role
 from replicator.web import notes as notes_of
 from tests.page.made_up import MadeUp, made_up
 from tests.page.serving import OPERATOR, TOKEN, serving

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 from replicator.errors import MalformedRowError
+from replicator.model.druid.load_rules import LoadRules
 from replicator.model.fingerprint import fingerprint
-from replicator.model.load_rules import LoadRules
 from replicator.model.load_spec import LocalLayout
+from replicator.model.log.row_mapping import (
+    RowMapping,
+    check_segment,
+    locate,
+    supervised_datasource,
+)
+from replicator.model.log.wire import RawRow, parse
 from replicator.model.row import TABLES, Kind, Row, Rules, Segment, key_of
-from replicator.model.row_mapping import RowMapping, check_segment, locate, supervised_datasource
-from replicator.model.wire import RawRow, parse
 from tests.builders import (
     CREATED,
     END,

@@ -8,10 +8,10 @@ from random import Random
 import pytest
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
+from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.release import Release
 from replicator.model.extent import Extent, windows
 from replicator.model.load_spec import Location
-from replicator.model.older_druid import OlderDruid
-from replicator.model.release import Release
 from replicator.services.target.zip_directory import TAIL_BYTES, fault_in_zip
 from replicator.services.verification.verifier import Level
 from tests.builders import segment

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import MalformedRowError, MisplacedError
-from replicator.model.layout_json import layout_json, layout_of
+from replicator.model.druid.payload import member
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -20,7 +20,7 @@ from replicator.model.load_spec import (
     is_plain,
     moved,
 )
-from replicator.model.payload import member
+from replicator.model.store.layout_json import layout_json, layout_of
 from tests.builders import ROOT, recorded_segments
 
 LAYOUT = LocalLayout(root=ROOT)

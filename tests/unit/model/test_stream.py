@@ -8,9 +8,9 @@ import pytest
 from replicator.errors import CorruptionError
 from replicator.model.event import CutClosed, CutNumber, Envelope, Epoch, Offset, Record
 from replicator.model.fingerprint import Digest
+from replicator.model.log.wire import decode, encode
 from replicator.model.row import Kind
 from replicator.model.stream import IDS, Lsn, Shown, StreamPosition, identity_of, lsn_of, lsn_text
-from replicator.model.wire import decode, encode
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 POSITION = StreamPosition(at=Lsn(0x16_B374_8000), identity="ab" * 16)

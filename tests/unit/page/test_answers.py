@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from replicator.errors import NotFoundError, TransientError
-from replicator.model.drill import evidence_json
 from replicator.model.row import Segment
+from replicator.model.store.drill import evidence_json
 from replicator.page.answers import (
     accidents_json,
     drills_json,

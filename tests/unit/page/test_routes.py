@@ -7,7 +7,7 @@ from hashlib import sha256
 import aiohttp
 import pytest
 
-from replicator.model.access import Principal, Role
+from replicator.model.operations.access import Principal, Role
 from replicator.page.files import STATIC, page_files
 from replicator.services.inspection.log_listing import LogFilter, event_json, newest_events
 from tests.page.made_up import MadeUp, made_up

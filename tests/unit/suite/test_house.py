@@ -12,6 +12,8 @@ SAME_NAME = {"Attempt", "Database", "Options", "Shape", "Found", "Seen"}
 """Names that two classes may have: twins of two technologies, and values of one file alone."""
 ARGUMENTS_MAX = 8
 """More of them are a noun that nobody has named."""
+FILES_MAX = 14
+"""More files in one folder, the paragraph about it among them, are two rooms."""
 
 
 def constructors() -> Iterator[tuple[str, int]]:
@@ -81,3 +83,11 @@ def test_files_of_a_store_are_read_through_its_keys_alone():
         if calls.search(path.read_text())
     }
     assert found == {"app/application.py", "app/wiring/target.py"}
+
+
+def test_a_room_holds_what_a_reader_can_see_at_once():
+    rooms = Counter(path.parent for path in PRODUCT.rglob("*.py"))
+    assert len(rooms) > 40, "this looked in the wrong place"
+    assert {
+        room.relative_to(PRODUCT): files for room, files in rooms.items() if files > FILES_MAX
+    } == {}

@@ -20,7 +20,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
 from replicator.model.observation import DrillEnded, GapOpened, Observation, Waiting
-from replicator.model.proof import proof_json
+from replicator.model.store.proof import proof_json
 from replicator.ports import CopySource, Receipt
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.records.drill_record import DrillRecord

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from replicator.model.release import table_layout
+from replicator.model.druid.release import table_layout
 
 PREFIX: Final = "druid_"
 LAYOUTS: Final = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from replicator.model.release import table_layout
+from replicator.model.druid.release import table_layout
 
 PREFIX = "druid_"
 LAYOUTS = {path.stem: path for path in Path(__file__).parent.glob("*.sql")}

@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.machine.clock import SystemClock
 from replicator.control.access.audit import AuditLog, Deed
 from replicator.control.routes import Route
-from replicator.model.access import Role, read_token
+from replicator.model.operations.access import Role, read_token
 from tests.unit.control.stage import Served, ended, served, soon
 
 VERIFY = {"verb": "verify", "target": "standby"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
-from replicator.model.access import Role
+from replicator.model.operations.access import Role
 from tests.servers.certificates import Authority
 from tests.unit.control.stage import Served, served
 

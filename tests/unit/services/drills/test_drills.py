@@ -25,7 +25,12 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.drill import (
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import Digest
+from replicator.model.load_spec import LocalLayout
+from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
+from replicator.model.plans.restore_point import Latest, ToOffset
+from replicator.model.store.drill import (
     AnyCut,
     Drilled,
     DrillPoint,
@@ -39,12 +44,7 @@ from replicator.model.drill import (
     evidence_of,
     next_start,
 )
-from replicator.model.event import CutNumber, Offset
-from replicator.model.fingerprint import Digest
-from replicator.model.holds import Hold, NamedPoint
-from replicator.model.load_spec import LocalLayout
-from replicator.model.observation import DrillEnded, Observation, Observer, Waiting
-from replicator.model.restore_point import Latest, ToOffset
+from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
 from replicator.services.drills.schedule import DrillSchedule, Scheduled
 from replicator.services.records.drill_record import DrillRecord

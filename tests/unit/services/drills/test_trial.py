@@ -8,10 +8,10 @@ import pytest
 
 from replicator.adapters.memory.broker import MemoryBroker, MemoryDatasource
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import Answer, Measure
-from replicator.model.drill import Trial
-from replicator.model.interval import Interval
+from replicator.model.druid.answer import Answer, Measure
+from replicator.model.druid.interval import Interval
 from replicator.model.observation import Observation, Progress
+from replicator.model.store.drill import Trial
 from replicator.ports import Availability, RunningDruid, Served
 from replicator.services.drills.druid_trial import READ_WAIT_S, DruidTrial, TrialLimits, Tried
 from tests.simulation.virtual_time import in_virtual_time

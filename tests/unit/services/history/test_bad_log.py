@@ -8,7 +8,7 @@ import pytest
 
 from replicator.errors import ConfigError, CorruptionError, GapError, ReplicatorError
 from replicator.model.event import Record
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
 

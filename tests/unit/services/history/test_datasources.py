@@ -6,10 +6,10 @@ import pytest
 
 from replicator.cli.look import log as listing
 from replicator.errors import NotFoundError
+from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
 from replicator.model.extent import Extent
-from replicator.model.interval import interval
-from replicator.model.restore_point import RestorePoint, ToOffset
+from replicator.model.plans.restore_point import RestorePoint, ToOffset
 from replicator.services.inspection.undeletion import Undeletion
 from replicator.services.verification.verifier import Level
 from tests.builders import segment

@@ -8,10 +8,10 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import GapError
-from replicator.model.archive import HISTORY, history_span
 from replicator.model.event import Offset, Record
-from replicator.model.reading import Recorded
-from replicator.model.restore_point import Latest, ToOffset
+from replicator.model.log.reading import Recorded
+from replicator.model.plans.restore_point import Latest, ToOffset
+from replicator.model.store.archive import HISTORY, history_span
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History

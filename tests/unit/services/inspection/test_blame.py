@@ -7,13 +7,13 @@ import pytest
 from replicator.adapters.memory.metadata import ALL_COLUMNS
 from replicator.cli.look import log as listing
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.change import ChangeKind
+from replicator.model.druid.interval import interval
 from replicator.model.event import Entry, Offset, key_of_event
-from replicator.model.interval import interval
-from replicator.model.peek import SegmentName, segment_name, subject_of
-from replicator.model.restore_point import ToOffset
+from replicator.model.log.change import ChangeKind
+from replicator.model.log.peek import SegmentName, segment_name, subject_of
+from replicator.model.log.wire import encode
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, AuditRow, Kind, RowKey, Segment, key_of
-from replicator.model.wire import encode
 from replicator.services.inspection.blame import Blame, Blamer
 from replicator.services.inspection.log_listing import LogFilter, event_json
 from replicator.services.inspection.undeletion import Undeletion

@@ -6,8 +6,8 @@ import pytest
 
 from replicator.model.event import Offset
 from replicator.model.ledger import KEY
+from replicator.model.log.wire import encode
 from replicator.model.row import key_of
-from replicator.model.wire import encode
 from replicator.ports import Span
 from replicator.services.inspection import chronicle as chronicles
 from replicator.services.inspection import segment_book

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from replicator.errors import NotFoundError, RefusedError
+from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
-from replicator.model.interval import interval
-from replicator.model.restore_point import BeforeEvent, RestorePoint, ToOffset
+from replicator.model.log.undeletion import SEGMENTS_PER_CALL_MAX, SegmentState, Timeline, calls
+from replicator.model.plans.restore_point import BeforeEvent, RestorePoint, ToOffset
 from replicator.model.row import Segment, key_of
-from replicator.model.undeletion import SEGMENTS_PER_CALL_MAX, SegmentState, Timeline, calls
 from replicator.services.inspection.undeletion import Drop, Undeletion
 from tests.builders import json_bytes, rules, segment, segment_payload
 from tests.unit.pipeline import Pipeline

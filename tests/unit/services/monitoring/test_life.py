@@ -10,7 +10,7 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
-from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
+from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.services.monitoring.life import Life
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running.heart import BEAT_S, Heart

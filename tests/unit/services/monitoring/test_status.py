@@ -10,9 +10,9 @@ from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
-from replicator.model.proof import proof_json
-from replicator.model.rates import Rates
 from replicator.model.row import Segment
+from replicator.model.store.proof import proof_json
+from replicator.model.store.rates import Rates
 from replicator.services.history.reader import History
 from replicator.services.monitoring.life import life_signs
 from replicator.services.monitoring.status import (

@@ -23,7 +23,7 @@ from replicator.adapters.webhook import HttpCaller
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import NotificationSent, NotificationsQueued, Observation, Waiting
-from replicator.model.retry import RetryPolicy
+from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import DeliveryState
 from replicator.services.monitoring.life import life_signs
 from replicator.services.monitoring.poller import Poller, Watched

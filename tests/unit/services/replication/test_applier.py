@@ -24,7 +24,7 @@ from replicator.model.event import Offset
 from replicator.model.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
-from replicator.model.restore_point import Latest, ToOffset
+from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM

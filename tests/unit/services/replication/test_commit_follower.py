@@ -13,6 +13,7 @@ from replicator.app.wiring.pipeline import Following
 from replicator.errors import TransientError
 from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint
+from replicator.model.log.wire import decode
 from replicator.model.observation import (
     Polled,
     StreamBegun,
@@ -22,7 +23,6 @@ from replicator.model.observation import (
 )
 from replicator.model.row import RowKey, Segment, key_of
 from replicator.model.stream import Lsn
-from replicator.model.wire import decode
 from replicator.services.replication import commit_follower
 from replicator.services.replication.watcher import Watcher
 from tests.builders import segment

@@ -16,10 +16,10 @@ from replicator.adapters.memory.versions import MemoryVersions, Tuple
 from replicator.errors import TransientError
 from replicator.model.event import Document, Offset, RowChanged, RowRemoved
 from replicator.model.ledger import KEY
+from replicator.model.log.wire import CUT_CLOSED, decode
 from replicator.model.observation import Polled, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind, Row, RowKey, Segment, key_of
 from replicator.model.versions import STAMPS, TRANSACTIONS_MAX, Moves, Places, Versions
-from replicator.model.wire import CUT_CLOSED, decode
 from replicator.ports import Visit
 from tests.builders import commit, json_bytes, segment, segment_payload
 from tests.rings import times

@@ -9,8 +9,8 @@ import pytest
 from replicator.errors import CorruptionError, FencedError, TransientError
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
+from replicator.model.log.wire import decode
 from replicator.model.row import Row, Segment, key_of
-from replicator.model.wire import decode
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
 from tests.unit.pipeline import HandClock, Pipeline
 

@@ -9,11 +9,11 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import ConfigError, TransientError
-from replicator.model.cost import GIB, MIB, CopyRoute, Prices, Requests
 from replicator.model.event import Offset
-from replicator.model.plan_file import Asked, PlanFile, World, plan_document, plan_of
-from replicator.model.rates import Rates
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.cost import GIB, MIB, CopyRoute, Prices, Requests
+from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
+from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.rates import Rates
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.target.rates import NAME, RateBook
 from tests.builders import segment

@@ -15,10 +15,10 @@ from replicator.errors import (
 )
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.renaming import renamed
-from replicator.model.restore_point import ToOffset
+from replicator.model.log.renaming import renamed
+from replicator.model.log.row_mapping import check_segment, located
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, key_of
-from replicator.model.row_mapping import check_segment, located
 from replicator.services.restore.renamer import Renamer
 from replicator.services.target.copier import Uncopied
 from replicator.services.verification.verifier import Level

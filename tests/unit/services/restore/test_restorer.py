@@ -11,7 +11,7 @@ from replicator.errors import GapError, NotFoundError, RefusedError, TransientEr
 from replicator.model.checkpoint import KILLED_BEFORE_COPIED, OBJECT_CHANGED
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
-from replicator.model.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, Kind, key_of
 from replicator.services.store.archived_log import archived_gaps
 from replicator.services.target.copier import Backup

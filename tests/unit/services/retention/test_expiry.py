@@ -21,9 +21,21 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.archive import BASES, HISTORY, history_name, manifest_name
 from replicator.model.event import ClosedCut, CutNumber, Offset
-from replicator.model.holds import (
+from replicator.model.load_spec import LocalLayout, Location, SourceLayout
+from replicator.model.log.locations import (
+    HashSet,
+    RemainingLocations,
+    among,
+    hashes,
+    less,
+    location_hash,
+)
+from replicator.model.log.reading import Recorded
+from replicator.model.plans.restore_point import ToOffset
+from replicator.model.row import Segment
+from replicator.model.store.archive import BASES, HISTORY, history_name, manifest_name
+from replicator.model.store.holds import (
     RESTORES,
     Hold,
     NamedPoint,
@@ -34,19 +46,7 @@ from replicator.model.holds import (
     point_at,
     point_json,
 )
-from replicator.model.intent import Intent, intent_json, intent_name
-from replicator.model.load_spec import LocalLayout, Location, SourceLayout
-from replicator.model.locations import (
-    HashSet,
-    RemainingLocations,
-    among,
-    hashes,
-    less,
-    location_hash,
-)
-from replicator.model.reading import Recorded
-from replicator.model.restore_point import ToOffset
-from replicator.model.row import Segment
+from replicator.model.store.intent import Intent, intent_json, intent_name
 from replicator.ports import CopySource
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History

@@ -8,7 +8,7 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import TransientError
 from replicator.model.event import Offset
 from replicator.model.load_spec import Location
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline, place_of
 from tests.unit.services.retention.test_expiry import CLICKS, ORDERS, WIKI, story

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from replicator.model.restore_point import ToOffset
-from replicator.model.rotation import Period, Tier
+from replicator.model.operations.rotation import Period, Tier
+from replicator.model.plans.restore_point import ToOffset
 from replicator.services.retention.named_points import Naming
 from replicator.services.retention.point_rotation import (
     REASON,

@@ -8,10 +8,16 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import NotFoundError, TransientError
-from replicator.model.notification import Topic
 from replicator.model.observation import Observation, ScheduledRunEnded, ScheduleSeen, Waiting
-from replicator.model.schedule import Timing
-from replicator.model.scheduled_run import RunState, run_json, run_name, run_of, run_of_name
+from replicator.model.operations.notification import Topic
+from replicator.model.operations.schedule import Timing
+from replicator.model.operations.scheduled_run import (
+    RunState,
+    run_json,
+    run_name,
+    run_of,
+    run_of_name,
+)
 from replicator.services.schedules.record import KEPT_MAX, ScheduleRecord
 from replicator.services.schedules.scheduler import ATTEMPTS_MAX, LEASE, RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import line_states

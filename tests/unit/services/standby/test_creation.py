@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from replicator.errors import NotFoundError, RefusedError
-from replicator.model.druid_tables import TableRelease
-from replicator.model.load_rules import LoadRules
-from replicator.model.promotion import SupervisorState
-from replicator.model.standby import REQUIREMENTS, Verdict, judge
+from replicator.model.druid.druid_tables import TableRelease
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.promotion import SupervisorState
+from replicator.model.druid.standby import REQUIREMENTS, Verdict, judge
 from replicator.ports import Obstacle
 from replicator.services.standby.creation import Created, create
 from replicator.services.standby.skew import Skew

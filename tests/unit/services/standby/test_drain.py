@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from replicator.errors import ConfigError, RefusedError, TransientError
-from replicator.model.pulse import WATCH, Pulse, apply_to, pulse_json
-from replicator.model.restore_point import Latest
+from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json
+from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Segment
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.watcher import Watcher

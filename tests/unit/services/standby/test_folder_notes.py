@@ -2,7 +2,7 @@
 
 import pytest
 
-from replicator.model.release import Release
+from replicator.model.druid.release import Release
 from replicator.services.standby.skew import folder_notes, lz4_notes
 
 

@@ -16,11 +16,10 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.cluster_config import Configuration, Wishes
-from replicator.model.load_rules import LoadRules
-from replicator.model.observation import Waiting
-from replicator.model.older_druid import OlderDruid
-from replicator.model.promotion import (
+from replicator.model.druid.cluster_config import Configuration, Wishes
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.promotion import (
     Await,
     Done,
     Fence,
@@ -31,7 +30,8 @@ from replicator.model.promotion import (
     next_step,
     offsets_of,
 )
-from replicator.model.release import Release
+from replicator.model.druid.release import Release
+from replicator.model.observation import Waiting
 from replicator.model.row import ConfigEntry, Kind, Row, RowKey, Rules, Supervisor, key_of
 from replicator.ports import Freshness
 from replicator.services.standby.promoter import (

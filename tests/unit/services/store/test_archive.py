@@ -14,28 +14,6 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.errors import CorruptionError, GapError, TransientError
-from replicator.model.archive import (
-    BASES,
-    HISTORY,
-    Base,
-    BasePart,
-    Header,
-    base_of,
-    history_name,
-    manifest,
-    manifest_name,
-    pack,
-    record_line,
-    unpack,
-)
-from replicator.model.archive_notes import (
-    About,
-    about_json,
-    about_name,
-    about_of,
-    gaps_json,
-    gaps_of,
-)
 from replicator.model.checkpoint import OBJECT_MISSING, Gap
 from replicator.model.event import (
     ClosedCut,
@@ -49,12 +27,34 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import Digest, fingerprint
 from replicator.model.load_spec import LocalLayout, S3Layout, SourceLayout
+from replicator.model.log.reading import Recorded
+from replicator.model.log.wire import encode
 from replicator.model.observation import ArchiveDamaged, BaseWritten
-from replicator.model.reading import Recorded
-from replicator.model.restore_point import BeforeEvent, Latest, ToOffset, ToTime
+from replicator.model.operations.signature import split
+from replicator.model.plans.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of
-from replicator.model.signature import split
-from replicator.model.wire import encode
+from replicator.model.store.archive import (
+    BASES,
+    HISTORY,
+    Base,
+    BasePart,
+    Header,
+    base_of,
+    history_name,
+    manifest,
+    manifest_name,
+    pack,
+    record_line,
+    unpack,
+)
+from replicator.model.store.archive_notes import (
+    About,
+    about_json,
+    about_name,
+    about_of,
+    gaps_json,
+    gaps_of,
+)
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History

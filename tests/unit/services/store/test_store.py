@@ -9,9 +9,9 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import CorruptionError
-from replicator.model.archive import BASES, HISTORY, base_of, manifest, manifest_name
 from replicator.model.event import Offset
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.archive import BASES, HISTORY, base_of, manifest, manifest_name
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store

@@ -8,7 +8,7 @@ import pytest
 from replicator.errors import CorruptionError
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import Extent
-from replicator.model.proof import Proof, coverage, last_good, proof_json, proof_of
+from replicator.model.store.proof import Proof, coverage, last_good, proof_json, proof_of
 from replicator.services.verification.proofs import KEPT_MAX, keep_proof
 from replicator.services.verification.verifier import Level
 from tests.builders import segment

@@ -7,9 +7,9 @@ import pytest
 
 from replicator.adapters.memory.broker import MemoryBroker, MemoryDatasource
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.answer import Answer, AnswerVerdict, Measure
+from replicator.model.druid.answer import Answer, AnswerVerdict, Measure
+from replicator.model.druid.interval import Interval
 from replicator.model.extent import Extent
-from replicator.model.interval import Interval
 from replicator.model.observation import Observation, Waiting
 from replicator.ports import Served
 from replicator.services.verification.query_verifier import (

@@ -6,11 +6,11 @@ import pytest
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import FencedError, NotFoundError, RefusedError, TransientError
+from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
 from replicator.model.extent import WHOLE, Extent
-from replicator.model.interval import interval
 from replicator.model.load_spec import LocalLayout, Location
-from replicator.model.restore_point import ToOffset
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment, key_of
 from replicator.ports import Receipt, StoredObject
 from replicator.services.target.copier import Backup, BytesFrom

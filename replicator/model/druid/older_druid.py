@@ -1,0 +1,159 @@
+"""What a target's Druid is given of what it is too old to read: a translation, or a refusal.
+
+Only what is exact is translated: the answers are the same, and something is slower. What is refused
+is a gap of one row, so that nothing stops the rules of a Coordinator and nothing hides the data of
+others. A target whose release is unknown gets every row unchanged.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replicator.errors import NewerReleaseError
+from replicator.model.druid.known_since import (
+    DIM_VALUE_SET,
+    FOLDERS_SINCE,
+    KNOWN,
+    LZ4_SINCE,
+    NUMBERED,
+    SINGLE_FILE,
+    TRANSLATED_RULES,
+    Fate,
+    Known,
+    Sort,
+    Trait,
+    of_rule,
+    unknown_to,
+)
+from replicator.model.druid.load_rules import parse
+from replicator.model.druid.payload import member, with_changed_member
+from replicator.model.druid.release import Release
+
+_FOLDERS = {
+    "s3_zip": ("s3", "key"),
+    "azure": ("azure", "blobPath"),
+    "google": ("google", "path"),
+}
+_VERSION = re.compile(rb'"binaryVersion"\s*:\s*(\d+)')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderDruid:
+    """Rows as one release reads them; an unknown release (None) gets every row unchanged."""
+
+    release: Release | None = None
+
+    def segment(self, payload: bytes) -> bytes:
+        """Return a segment's payload as the release reads it; the same bytes where it does.
+
+        Raises:
+            NewerReleaseError: it cannot.
+            MalformedRowError: the payload is not JSON.
+        """
+        if self.release is None:
+            return payload
+        self._require_version(payload, self.release)
+        new = self._new_shard_specs(self.release)
+        if not any(name.encode() in payload for name in new):  # most have none, and are many
+            return payload
+        return with_changed_member(payload, "shardSpec", lambda found: _shard_spec(found, new))
+
+    def load_spec(self, written: Mapping[str, Any]) -> None:
+        """Refuse the load spec of a target that the release cannot read there.
+
+        Raises:
+            NewerReleaseError: it is an lz4 container in HDFS, or a folder in a bucket.
+        """
+        if self.release is None:
+            return
+        if str(written.get("path", "")).endswith(".lz4") and self.release < LZ4_SINCE:
+            raise NewerReleaseError(
+                f"index.lz4 in HDFS is read since Druid {LZ4_SINCE.text}, and the target runs"
+                f" {self.release.text}: set deep_storage.lz4 to false, and it becomes a zip"
+            )
+        if (found := _FOLDERS.get(str(written["type"]))) is None:
+            return
+        storage, member_ = found
+        since = FOLDERS_SINCE[storage]
+        if written[member_].endswith("/") and (since is None or self.release < since):
+            raise NewerReleaseError(
+                f"folders in a deep storage of type {storage} are read"
+                f" {'by no release yet' if since is None else f'since Druid {since.text}'}, and the"
+                f" target runs {self.release.text}: set deep_storage.unpacked to false"
+            )
+
+    def files(self, names: Collection[str]) -> None:
+        """Refuse a segment that is made of files which the release cannot load.
+
+        Raises:
+            NewerReleaseError: it is one file, of version 10.
+        """
+        if self.release is None or SINGLE_FILE not in names:
+            return
+        if known := unknown_to(Trait(Sort.BINARY_VERSION, "10"), self.release):
+            raise _refused(known, self.release)
+
+    def rules(self, payload: bytes) -> bytes:
+        """Return rules as the release reads them; the same bytes where it does.
+
+        Raises:
+            NewerReleaseError: there is one that it cannot read, and without which the others would
+                say something else.
+            MalformedRowError: the payload is not a list of rules.
+        """
+        if self.release is None:
+            return payload
+        found = parse(payload)
+        read = [_rule(rule, self.release) for rule in found]
+        if read == found:
+            return payload
+        return json.dumps(read, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def _require_version(self, payload: bytes, release: Release) -> None:
+        if not any(_new_version(found, release) for found in _VERSION.findall(payload)):
+            return
+        version = member(payload, "binaryVersion")  # not one of a name within another member
+        if known := unknown_to(Trait(Sort.BINARY_VERSION, str(version)), release):
+            raise _refused(known, release)
+
+    def _new_shard_specs(self, release: Release) -> frozenset[str]:
+        return frozenset(
+            one.trait.name
+            for one in KNOWN
+            if one.trait.sort is Sort.SHARD_SPEC and release < one.since
+        )
+
+
+def _new_version(version: bytes, release: Release) -> bool:
+    return unknown_to(Trait(Sort.BINARY_VERSION, version.decode()), release) is not None
+
+
+def _shard_spec(found: Any, new: frozenset[str]) -> Any:
+    type_ = found.get("type") if isinstance(found, dict) else None
+    if not isinstance(type_, str) or type_ not in new:
+        return found
+    assert found["type"] == DIM_VALUE_SET  # noqa: S101 - a line of the table without a translation
+    return {**dict(_without(found, "partitionDimensionValues")), "type": NUMBERED}
+
+
+def _rule(rule: dict[str, Any], release: Release) -> dict[str, Any]:
+    known = unknown_to(of_rule(rule), release)
+    if known is None:
+        return rule
+    if known.fate is not Fate.TRANSLATED:
+        raise _refused(known, release)
+    older = dict(_without(rule, "matcher", "onCannotMatch"))
+    return {**older, "type": TRANSLATED_RULES[rule["type"]]}
+
+
+def _without(found: Mapping[str, Any], *names: str) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in found.items() if name not in names)
+
+
+def _refused(known: Known, release: Release) -> NewerReleaseError:
+    return NewerReleaseError(
+        f"{known.trait.text} is read since Druid {known.since.text}, and the target runs"
+        f" {release.text}: {known.effect}"
+    )

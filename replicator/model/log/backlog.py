@@ -1,0 +1,126 @@
+"""Segments that a log speaks of and a target does not have yet, in 52 bytes a segment.
+
+Only those that came after the target's cut: the bytes of all others were copied before their row
+was written. Where a move task gave one of those another place it is copied again, but what a kill
+could delete there is what the target has. Bytes count as copied with the cut and not before.
+
+Like a ledger it holds no contents, and of each segment only the last word. An attempt that was
+never closed counts as well: what it says was so at the source, and errs towards the earlier kill.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.model.event import Offset
+from replicator.model.fingerprint import key_hash
+from replicator.model.ledger import KEY
+from replicator.model.log.kill_margin import UNKNOWN, USED, kill_margins_ms
+from replicator.model.row import Kind, RowKey
+
+MERGE_MIN = 1 << 16
+"""Fewer new words than this wait for more: each merge sorts all segments once."""
+
+_ROW = np.dtype(
+    [
+        ("key", KEY),
+        ("born", np.int64),  # offset of the event that made the row; -1: it was there before
+        ("offset", np.int64),
+        ("unused_since_ms", np.int64),
+        ("size_bytes", np.int64),  # -1: the row is gone
+        ("datasource", np.int32),
+    ]
+)
+_GONE = _KNOWN = -1
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class SegmentUpdate(NamedTuple):
+    """What one event says of a segment; a tuple, because millions of them are made."""
+
+    id: str
+    datasource: str
+    """'' when the row is gone."""
+    is_new: bool
+    """Whether there was no such row in the cut before."""
+    used: bool
+    used_status_last_updated: str | None
+    size_bytes: int | None
+    """Unpacked size of the segment's bytes; None if the row is gone."""
+
+
+class Backlog:
+    """Takes words in the order of the log, and forgets what the target has reached."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {}
+        self._rows: NDArray[np.void] = np.empty(0, _ROW)
+        self._waiting: list[NDArray[np.void]] = []
+
+    def add(self, words: Iterable[tuple[Offset, SegmentUpdate]]) -> None:
+        """Take further words; their offsets ascend."""
+        rows: list[tuple[bytes, int, int, int, int, int]] = []
+        for offset, word in words:
+            key = key_hash(RowKey(Kind.SEGMENT, word.id))
+            born = offset if word.is_new else _KNOWN
+            size_bytes = _GONE if word.size_bytes is None else word.size_bytes
+            datasource = self._names.setdefault(word.datasource, len(self._names))
+            rows.append((key, born, offset, _since_ms(word), size_bytes, datasource))
+        self._waiting.append(np.array(rows, _ROW))
+        if sum(map(len, self._waiting)) >= max(MERGE_MIN, len(self._rows) // 2):
+            self._merge()
+
+    def reach(self, offset: Offset) -> None:
+        """Forget the segments that came at or before an offset: the target has them now."""
+        self._merge()
+        if len(self._rows) and int(self._rows["born"].min()) <= offset:
+            self._rows = self._rows[self._rows["born"] > offset]
+
+    def pending(self) -> tuple[int, int]:
+        """Return how many segments wait, and their bytes, unpacked."""
+        self._merge()
+        return len(self._rows), int(self._rows["size_bytes"].sum())
+
+    def kill_margins(self, now: datetime, buffer: timedelta) -> Mapping[str, timedelta]:
+        """Return for each datasource the time until a kill could delete bytes not copied yet."""
+        self._merge()
+        margins = kill_margins_ms(
+            self._rows["unused_since_ms"],
+            now_ms=(now - _EPOCH_START) // _MILLISECOND,
+            buffer_ms=buffer // _MILLISECOND,
+        )
+        smallest = np.full(len(self._names), USED, np.int64)
+        np.minimum.at(smallest, self._rows["datasource"], margins)
+        return {
+            name: int(smallest[index]) * _MILLISECOND
+            for name, index in self._names.items()
+            if smallest[index] != USED
+        }
+
+    def _merge(self) -> None:
+        if not self._waiting:
+            return
+        rows = np.concatenate([self._rows, *self._waiting])
+        self._waiting = []
+        if not len(rows):
+            return
+        rows = rows[np.lexsort((rows["offset"], rows["key"]))]
+        differs = rows["key"][1:] != rows["key"][:-1]
+        first, last = np.concatenate([[True], differs]), np.concatenate([differs, [True]])
+        found = rows[last]
+        found["born"] = np.maximum.reduceat(rows["born"], np.flatnonzero(first))
+        self._rows = found[(found["size_bytes"] != _GONE) & (found["born"] != _KNOWN)]
+
+
+def _since_ms(word: SegmentUpdate) -> int:
+    if word.used:
+        return USED
+    try:
+        since = datetime.fromisoformat(word.used_status_last_updated or "")
+    except ValueError:
+        return UNKNOWN
+    return UNKNOWN if since.tzinfo is None else (since - _EPOCH_START) // _MILLISECOND

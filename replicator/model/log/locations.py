@@ -1,0 +1,152 @@
+"""Places of a target's storage as 16 bytes each, and which of them records ask for.
+
+References are counted by place and not by segment: several rows can share one object. Five million
+places are 80 MB, and no name of one is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replicator.errors import MalformedRowError
+from replicator.model.event import Offset, Record
+from replicator.model.ledger import Mask
+from replicator.model.load_spec import Layout, Location
+from replicator.model.log.row_mapping import located
+from replicator.model.log.wire import segment_payload
+
+HASH_BYTES = 16
+"""Length of a hash: two of ten million locations collide once in 10^24 storages."""
+HASH = np.dtype(f"S{HASH_BYTES}")
+LocationHashes = NDArray[np.bytes_]
+"""Hashes, ascending, each once."""
+MERGE_MIN = 1 << 17
+"""Fewer new places than this wait for more: each merge sorts all of them once."""
+NONE: LocationHashes = np.empty(0, HASH)
+
+
+def location_hash(location: Location) -> bytes:
+    """Return what stands for a place: the head of its SHA-256."""
+    return sha256(location.encode()).digest()[:HASH_BYTES]
+
+
+def hashes(locations: Iterable[Location]) -> LocationHashes:
+    """Return the hashes of some places in their order."""
+    return np.frombuffer(b"".join(map(location_hash, locations)), HASH)
+
+
+def sorted_hashes(data: bytes | bytearray) -> LocationHashes:
+    """Return hashes that stand one after the other, ascending and each once."""
+    found: LocationHashes = np.unique(np.frombuffer(bytes(data), HASH))
+    return found
+
+
+def among(wanted: LocationHashes, known: LocationHashes) -> Mask:
+    """Return which of some hashes are among the known ones, which ascend."""
+    at = np.searchsorted(known, wanted)
+    found = np.zeros(len(wanted), np.bool_)
+    inside = at < len(known)
+    found[inside] = known[at[inside]] == wanted[inside]
+    return found
+
+
+def less(wanted: LocationHashes, others: LocationHashes) -> LocationHashes:
+    """Return the places that are not among the others."""
+    return wanted[~among(wanted, others)] if len(wanted) else wanted
+
+
+class HashSet:
+    """Takes hashes in any order, as often as they come."""
+
+    def __init__(self) -> None:
+        self._hashes, self._waiting = NONE, bytearray()
+
+    def add(self, data: bytes) -> None:
+        """Take hashes that stand one after the other."""
+        self._waiting += data
+        if len(self._waiting) >= HASH_BYTES * max(MERGE_MIN, len(self._hashes) // 2):
+            self._merge()
+
+    def hashes(self) -> LocationHashes:
+        """Return all of them."""
+        if self._waiting:
+            self._merge()
+        return self._hashes
+
+    def _merge(self) -> None:
+        waiting, self._waiting = self._waiting, bytearray()
+        found = np.concatenate([self._hashes, np.frombuffer(waiting, HASH)])
+        self._hashes = np.unique(found)
+
+
+class RemainingLocations:
+    """Places that are still to be done, each once."""
+
+    def __init__(self, wanted: LocationHashes) -> None:
+        self._hashes, self._open = wanted, np.ones(len(wanted), np.bool_)
+
+    def take(self, locations: Sequence[Location]) -> list[Location]:
+        """Return those of some places that were still to be done, and take them off."""
+        found = dict.fromkeys(locations)
+        wanted = hashes(found)
+        known = among(wanted, self._hashes)
+        at = np.searchsorted(self._hashes, wanted[known])
+        fresh = self._open[at]
+        self._open[at] = False
+        named = [one for one, is_known in zip(found, known.tolist(), strict=True) if is_known]
+        return [one for one, is_fresh in zip(named, fresh.tolist(), strict=True) if is_fresh]
+
+
+class Located(NamedTuple):
+    """Where some records want bytes to be."""
+
+    hashes: bytes
+    """Hashes of the records' locations, unordered and repeated."""
+    unlocated: tuple[Offset, ...]
+    """Records whose load spec leads to no place by the present configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetLocator:
+    """The rule by which a record of the source names a place of the target; it can be pickled."""
+
+    source: Layout
+    target: Layout
+
+    def location(self, record: Record) -> Location | None:
+        """Return the place that a record's segment needs, None when it needs none.
+
+        Raises:
+            MalformedRowError: its load spec leads nowhere.
+        """
+        payload = segment_payload(record)
+        location = None if payload is None else located(payload, self.source)
+        return None if location is None else self.target.place(location)
+
+    def located_hashes(self, records: Sequence[Record]) -> Located:
+        """Return the places of some records as hashes."""
+        found, unlocated = bytearray(), list[Offset]()
+        for record in records:
+            try:
+                location = self.location(record)
+            except MalformedRowError:
+                unlocated.append(record.offset)
+            else:
+                found += b"" if location is None else location_hash(location)
+        return Located(bytes(found), tuple(unlocated))
+
+    def named(self, records: Sequence[Record]) -> list[Location]:
+        """Return the places of some records by their names."""
+        found: dict[Location, None] = {}
+        for record in records:
+            try:
+                location = self.location(record)
+            except MalformedRowError:
+                continue
+            if location is not None:
+                found[location] = None
+        return list(found)

@@ -1,0 +1,193 @@
+"""What a record says at a glance: found by its text, at a sixth of the price of decoding it.
+
+It serves summaries, estimates and margins; nothing is restored or compared by it.
+"""
+
+import re
+from typing import NamedTuple
+
+import orjson
+
+from replicator.errors import CorruptionError
+from replicator.model.druid.interval import ETERNITY, Interval, interval
+from replicator.model.event import CutNumber, Epoch, Record
+from replicator.model.log.backlog import SegmentUpdate
+from replicator.model.log.wire import CHANGED_TYPE, REMOVED_TYPE
+from replicator.model.row import Kind
+
+_CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
+_REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
+
+# In a record a payload is a JSON text within a JSON text, so its quotes are escaped.
+_DATASOURCE = re.compile(rb'"datasource":("[^"\\]*(?:\\.[^"\\]*)*")')
+_SIZE_NAME = rb"\"size\""
+_SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d+)")
+_TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
+_SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
+_USED = re.compile(rb'"used":(true|false)')
+_USED_SINCE = re.compile(rb'"used_status_last_updated":"([^"\\]*)"')
+_NEW = b'"previous":null'
+
+
+class EventSummary(NamedTuple):
+    """What a summary needs of a changed row."""
+
+    kind: Kind
+    datasource: str | None
+    size_bytes: int | None
+    """Unpacked size of a segment's bytes; None if it has none."""
+
+
+def summary_of(record: Record) -> EventSummary:
+    """Return what a summary needs of a changed row, at a sixth of the price of `decode`.
+
+    All of it is found by its text: an estimate and no more.
+    """
+    kind, data = _CHANGED[record.type], record.data
+    named = _DATASOURCE.search(data)
+    size_bytes = None
+    if kind is Kind.SEGMENT and not (b"tombstone" in data and _TOMBSTONE.search(data)):
+        size = _SIZE.match(data, max(0, data.rfind(_SIZE_NAME)))
+        size_bytes = int(size[1]) if size else None
+    datasource = orjson.loads(named[1]) if named else None
+    return EventSummary(kind=kind, datasource=datasource, size_bytes=size_bytes)
+
+
+def segment_update(record: Record) -> SegmentUpdate | None:
+    """Return what a record says of a segment with bytes, None when it speaks of something else.
+
+    Found by its text, as by `glance`.
+
+    Raises:
+        CorruptionError: the record is not what its type says.
+    """
+    if _REMOVED.get(record.type) is Kind.SEGMENT:
+        return SegmentUpdate(
+            id=orjson.loads(_text(_SUBJECT, record)),
+            datasource="",
+            is_new=False,
+            used=False,
+            used_status_last_updated=None,
+            size_bytes=None,
+        )
+    if _CHANGED.get(record.type) is not Kind.SEGMENT:
+        return None
+    seen, since = summary_of(record), _USED_SINCE.search(record.data)
+    if seen.size_bytes is None and _TOMBSTONE.search(record.data):
+        return None
+    return SegmentUpdate(
+        id=orjson.loads(_text(_SUBJECT, record)),
+        datasource=seen.datasource or "",
+        is_new=_NEW in record.data,
+        used=_text(_USED, record) == b"true",
+        used_status_last_updated=since[1].decode() if since else None,
+        size_bytes=seen.size_bytes or 0,
+    )
+
+
+def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
+    if (found := pattern.search(record.data)) is None:
+        raise CorruptionError(f"the event at offset {record.offset} of the log cannot be read")
+    return found[1]
+
+
+# Unescaped quotes are the document's own: those of payloads are within a JSON text.
+_ATTEMPT = re.compile(rb'"cut":(\d+),"epoch":(\d+),"data":')
+_INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
+_PLACE = re.compile(rf"_(?=({_INSTANT})_({_INSTANT})_(.+))", re.DOTALL | re.ASCII)
+"""Looks ahead, so that places that overlap are all found."""
+_VERSION = re.compile(rf"{_INSTANT}(_\d+)?", re.ASCII)
+"""A version as Druid writes it, followed by a partition number."""
+
+
+class EventSubject(NamedTuple):
+    """What the text of an event says."""
+
+    kind: Kind
+    key: str
+    is_removal: bool
+    datasource: str | None
+    """Datasource of a segment; None if a removed segment's id does not tell."""
+    used: bool | None
+    """Whether a changed segment is used; None for other events."""
+    epoch: Epoch
+    cut: CutNumber
+
+    def is_of(self, datasource: str) -> bool:
+        """Return whether a segment is, or could be, one of this datasource."""
+        if self.datasource is not None:
+            return self.datasource == datasource
+        return self.key.startswith(f"{datasource}_")
+
+    @property
+    def interval(self) -> Interval:
+        """The segment's, all of time when its id does not tell."""
+        found = segment_name(self.key)
+        return ETERNITY if found is None else found.interval
+
+
+class SegmentName(NamedTuple):
+    """What the id of a segment says of it, also when its row is gone."""
+
+    datasource: str
+    interval: Interval
+
+
+def subject_of(record: Record) -> EventSubject | None:
+    """Return what a record speaks of; None when it closes a cut or is not written by this tool."""
+    kind = kind_of(record)
+    subject, attempt = _SUBJECT.search(record.data), _ATTEMPT.search(record.data)
+    if kind is None or subject is None or attempt is None:
+        return None
+    is_removal = record.type in _REMOVED
+    key = orjson.loads(subject[1])
+    is_segment = kind is Kind.SEGMENT and not is_removal
+    used = _USED.search(record.data) if is_segment else None
+    return EventSubject(
+        kind=kind,
+        key=key,
+        datasource=_datasource(record, key) if kind is Kind.SEGMENT else None,
+        is_removal=is_removal,
+        used=None if used is None else used[1] == b"true",
+        epoch=Epoch(int(attempt[2])),
+        cut=CutNumber(int(attempt[1])),
+    )
+
+
+def segment_name(id_: str) -> SegmentName | None:
+    """Return what a segment's id says, None when it is not like one of Druid's.
+
+    An id is `<datasource>_<start>_<end>_<version>[_<partition>]` (Druid's SegmentId). A datasource
+    may itself end like an id, and a version is an instant like the others, so the rightmost
+    place is taken after which nothing but a version is left.
+    """
+    matches = [
+        (SegmentName(id_[: found.start()], ends), found[3])
+        for found in _PLACE.finditer(id_)
+        if (ends := _ends(found[1], found[2])) is not None
+    ]
+    if not matches:
+        return None
+    exact = [name for name, rest in matches if _VERSION.fullmatch(rest)]
+    return exact[-1] if exact else matches[-1][0]
+
+
+def _ends(start: str, end: str) -> Interval | None:
+    try:
+        return interval(start, end)
+    except ValueError:
+        return None
+
+
+def _datasource(record: Record, key: str) -> str | None:
+    """Return whose a segment is: its row says so, where that is gone its id."""
+    if (named := _DATASOURCE.search(record.data)) is not None:
+        found: str = orjson.loads(named[1])
+        return found
+    name = segment_name(key)
+    return None if name is None else name.datasource
+
+
+def kind_of(record: Record) -> Kind | None:
+    """Return the kind of row that a record speaks of, None when it closes a cut."""
+    return _CHANGED.get(record.type) or _REMOVED.get(record.type)

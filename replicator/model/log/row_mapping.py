@@ -1,0 +1,198 @@
+"""What a target holds of a source's row: the bytes' new place, supervisors asleep, no more.
+
+A standby that ran the source's supervisors, compaction or host lists would diverge or do harm, so
+control rows are carried by rule: supervisors suspended, load rules without those that drop, config
+entries by name only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from operator import attrgetter
+from typing import Any, assert_never
+
+from replicator.errors import MalformedRowError
+from replicator.model.druid.load_rules import LoadRules
+from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.payload import member, parse, with_changed_member, with_member
+from replicator.model.fingerprint import (
+    NULL,
+    UNIT,
+    Fingerprint,
+    fingerprint,
+    fingerprint_of,
+    text_columns,
+)
+from replicator.model.load_spec import Layout, Location, moved
+from replicator.model.log.wire import RawRow
+from replicator.model.row import (
+    KIND_OF,
+    TERMINATED_SUPERVISOR,
+    AuditRow,
+    CommitMetadata,
+    ConfigEntry,
+    IndexingState,
+    Kind,
+    Row,
+    Rules,
+    Segment,
+    SegmentSchema,
+    Supervisor,
+    TableDefinition,
+)
+
+_COLUMNS = attrgetter(*text_columns(Kind.SEGMENT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowMapping:
+    """The rule by which one source's rows become one target's rows."""
+
+    source: Layout
+    target: Layout
+    config_names: frozenset[str]
+    """Names of the `druid_config` entries that are replicated; `*`, `?` and `[…]` as in a shell."""
+    columns: Mapping[Kind, frozenset[str]]
+    """The columns by which rows are compared: those that the target has and does not own."""
+    load_rules: LoadRules = field(default_factory=LoadRules)
+    druid: OlderDruid = field(default_factory=OlderDruid)
+    """The release of the target's Druid, and which rows it can read."""
+
+    def mapped(self, row: Row) -> Row | None:
+        """Return the row as the target should hold it, None when it is not carried at all.
+
+        Raises:
+            MalformedRowError: it cannot be carried; a gap must be recorded.
+        """
+        match row:
+            case Segment():
+                return self._segment(row)
+            case Supervisor():
+                return _suspended(row)
+            case ConfigEntry():
+                return row if self.carries(row.name) else None
+            case SegmentSchema() | IndexingState() | TableDefinition() | AuditRow():
+                return row if KIND_OF[type(row)] in self.columns else None
+            case Rules():
+                payload = self.druid.rules(self.load_rules.mapped(row.payload))
+                return row if payload is row.payload else replace(row, payload=payload)
+            case CommitMetadata():
+                return row
+        assert_never(row)
+
+    def carries(self, name: str) -> bool:
+        """Return whether an entry of `druid_config` is carried."""
+        return any(fnmatchcase(name, pattern) for pattern in self.config_names)
+
+    def placed(self, segment: Segment, location: Location) -> Location:
+        """Return where the target keeps the bytes that are at a place of the source.
+
+        Raises:
+            MalformedRowError: as for `carried`.
+        """
+        self.druid.segment(segment.payload)
+        place = self.target.place(location)
+        self.druid.load_spec(self.target.load_spec(place))
+        return place
+
+    def fingerprint(self, told: RawRow) -> Fingerprint | None:
+        """Return what the target's own scan must say of a source's row, None: it is not carried.
+
+        Raises:
+            MalformedRowError: as for `carried`.
+        """
+        kind = told.key.kind
+        if kind is Kind.SEGMENT:  # by far the most, and no segment need be made
+            payload = self._moved(told.columns["payload"])
+            return fingerprint_of(kind, told.columns, columns=self.columns[kind], payload=payload)
+        mapped = self.mapped(told.row())
+        return None if mapped is None else fingerprint(mapped, columns=self.columns[kind])
+
+    def _segment(self, segment: Segment) -> Segment:
+        payload = self._moved(segment.payload)
+        return segment if payload is segment.payload else replace(segment, payload=payload)
+
+    def _moved(self, payload: bytes) -> bytes:
+        return with_changed_member(self.druid.segment(payload), "loadSpec", self._load_spec)
+
+    def _load_spec(self, found: Any) -> Any:
+        location = _place(found, self.source)
+        if location is None:
+            return found
+        written = moved(found, location, self.target)
+        self.druid.load_spec(written)
+        return written
+
+
+def locate(segment: Segment, layout: Layout) -> Location | None:
+    """Return where the segment's bytes are, None for a tombstone.
+
+    Raises:
+        MalformedRowError: there is no load spec, or this storage cannot read it.
+    """
+    return located(segment.payload, layout)
+
+
+def located(payload: bytes, layout: Layout) -> Location | None:
+    """Return where the bytes of a segment with this payload are, as `locate` does."""
+    return _place(member(payload, "loadSpec"), layout)
+
+
+def check_segment(segment: Segment) -> int:
+    """Refuse a row whose columns and payload tell two stories; return the payload's `size`.
+
+    That is the number of bytes of the segment unpacked (CompressionUtils.zip returns it), 0 when
+    the payload has none.
+
+    Raises:
+        MalformedRowError: the payload is not JSON, or id, datasource, interval or version differ.
+    """
+    texts = "".join([value for value in _COLUMNS(segment) if isinstance(value, str)])
+    if UNIT in texts or NULL in texts:
+        raise MalformedRowError("a column holds a control character (0x1e or 0x1f)")
+    payload = parse(segment.payload)
+    told: dict[str, Any] = {
+        "dataSource": segment.datasource,
+        "interval": f"{segment.start}/{segment.end}",
+        "version": segment.version,
+    }
+    if "identifier" in payload:
+        told["identifier"] = segment.id
+    for name, column in told.items():
+        if payload.get(name) != column:
+            raise MalformedRowError(
+                f"its payload says {name} {payload.get(name)!r}, its columns say {column!r}"
+            )
+    if not _instant(segment.start) < _instant(segment.end):
+        raise MalformedRowError(f"its interval {segment.start}/{segment.end} is empty")
+    size = payload.get("size", 0)
+    return size if isinstance(size, int) else 0
+
+
+def supervised_datasource(supervisor: Supervisor) -> str | None:
+    """Return the datasource that a supervisor ingests into, None when its spec names none."""
+    spec = parse(supervisor.payload).get("spec")
+    schema = spec.get("dataSchema") if isinstance(spec, dict) else None
+    name = schema.get("dataSource") if isinstance(schema, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _place(load_spec: Any, layout: Layout) -> Location | None:
+    if not isinstance(load_spec, dict):
+        raise MalformedRowError("its payload has no load spec")
+    return layout.locate(load_spec)
+
+
+def _suspended(supervisor: Supervisor) -> Supervisor:
+    if member(supervisor.payload, "type") == TERMINATED_SUPERVISOR:
+        return supervisor
+    return replace(supervisor, payload=with_member(supervisor.payload, "suspended", True))  # noqa: FBT003 - a JSON value
+
+
+def _instant(text: str) -> tuple[int, str]:
+    """Return what orders instants: a half-open interval of Druid ends in the year 146140482."""
+    year, _, rest = text[1:].partition("-")
+    try:
+        return int(text[:1] + year), rest
+    except ValueError:
+        raise MalformedRowError(f"its interval has the instant {text!r}") from None

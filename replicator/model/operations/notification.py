@@ -1,0 +1,187 @@
+"""Notifications: what is told to the operators' own addresses, once for each change.
+
+A watch looks at promises, gaps, drills and jobs again and again. `judged` compares a look with what
+was told before and says whether that is to be told, so that neither a restart nor a second process
+tells anything twice, and a promise that flaps tells nothing.
+
+The signature is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com), whose libraries
+check it in many languages.
+"""
+
+import hmac
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from replicator.errors import ConfigError
+
+SCHEMA = "replicator.notification.v1"
+TEXT_MAX = 500
+"""Characters of a summary, and of each detail."""
+NAMED_MAX = 10
+"""Gaps or jobs that one notification names; it counts all of them."""
+KEY_BYTES_MIN = 16
+_BASE64 = "whsec_"
+
+
+class Topic(StrEnum):
+    """What a notification is about; webhooks choose by it."""
+
+    PROMISE = "promise"
+    GAP = "gap"
+    DRILL = "drill"
+    JOB = "job"
+    STATUS = "status"
+
+
+BAD_AND_GOOD: Mapping[Topic, tuple[str, str]] = {
+    Topic.PROMISE: ("promise.broken", "promise.kept"),
+    Topic.GAP: ("gap.opened", "gap.closed"),
+    Topic.DRILL: ("drill.failed", "drill.succeeded"),
+    Topic.JOB: ("job.failed", "job.succeeded"),
+    Topic.STATUS: ("status.lost", "status.found"),
+}
+"""Types of the notifications of each topic: when it turns bad, and when it is good again."""
+TEST = "test"
+"""Type of what an operator sends by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One thing as a look has found it."""
+
+    topic: Topic
+    target: str | None
+    name: str
+    """Of the promise, the job and so on: together with topic and target it names one condition."""
+    is_bad: bool
+    mark: int = 0
+    """Grows with each new occurrence of something bad, like a further gap; 0: there are none."""
+    summary: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """Name of its condition."""
+        return f"{self.topic}/{self.target or ''}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What is remembered of a subject."""
+
+    subject: str
+    is_bad: bool
+    """As it was seen last."""
+    since: datetime
+    told_bad: bool = False
+    """Whether the last notification said that it is bad; none was: it is good."""
+    told_mark: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """One thing that is to be told."""
+
+    id: str
+    """Unique; the receiver sees it again when a notification is repeated."""
+    type: str
+    at: datetime
+    source: str
+    target: str | None
+    name: str
+    summary: str
+    details: Mapping[str, Any]
+
+    @property
+    def topic(self) -> str:
+        """What webhooks choose by."""
+        return self.type.partition(".")[0]
+
+
+def judged(
+    before: Condition | None, sighting: Sighting, *, now: datetime, settle: timedelta
+) -> tuple[Condition, str | None]:
+    """Return what is to be remembered, and the type of the notification if there is one.
+
+    Laws (tests/unit/model/operations/test_notification.py): what is told alternates between bad
+    and good, but for new occurrences; a look that is repeated tells nothing; what lasts for less
+    than `settle` tells nothing.
+
+    Args:
+        before: What was remembered; None: nothing, and nothing bad was told.
+        sighting: What the look has found.
+        now: When.
+        settle: How long it must be so before it is told.
+    """
+    is_bad = sighting.is_bad
+    if before is None:
+        before = Condition(subject=sighting.subject, is_bad=is_bad, since=now)
+    since = before.since if before.is_bad is is_bad else now
+    after = replace(before, is_bad=is_bad, since=since)
+    bad, good = BAD_AND_GOOD[sighting.topic]
+    if now - since < settle:
+        return after, None
+    if is_bad and (not before.told_bad or sighting.mark > before.told_mark):
+        return replace(after, told_bad=True, told_mark=max(sighting.mark, before.told_mark)), bad
+    if not is_bad and before.told_bad:
+        return replace(after, told_bad=False), good
+    return after, None
+
+
+def body_of(notification: Notification) -> bytes:
+    """Return a notification as it is sent; members are only added."""
+    return orjson.dumps(
+        {
+            "schema": SCHEMA,
+            "id": notification.id,
+            "type": notification.type,
+            "timestamp": notification.at,
+            "source": notification.source,
+            "target": notification.target,
+            "name": notification.name,
+            "summary": notification.summary[:TEXT_MAX],
+            "details": notification.details,
+        },
+        default=str,
+    )
+
+
+def key_of(secret: str) -> bytes:
+    """Return the key that a secret stands for: base64 after `whsec_`, else its own bytes.
+
+    Raises:
+        ConfigError: it is too short to protect anything, or no base64.
+    """
+    try:
+        plain = not secret.startswith(_BASE64)
+        key = secret.encode() if plain else b64decode(secret[len(_BASE64) :], validate=True)
+    except Base64Error:
+        raise ConfigError("the secret of a webhook is no base64 after `whsec_`") from None
+    if len(key) < KEY_BYTES_MIN:
+        raise ConfigError(
+            f"the secret of a webhook has {len(key)} bytes, and needs {KEY_BYTES_MIN} at least",
+            hint="make one: `openssl rand -base64 32`",
+        )
+    return key
+
+
+def signed_headers(key: bytes, id_: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return the headers that show who has sent a body, and when.
+
+    The receiver computes the same over `id.timestamp.body` and refuses an old timestamp.
+    """
+    timestamp = str(int(at.timestamp()))
+    signed = hmac.new(key, b".".join([id_.encode(), timestamp.encode(), body]), sha256)
+    return {
+        "webhook-id": id_,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{b64encode(signed.digest()).decode()}",
+    }
