@@ -9,6 +9,7 @@ of a document is used before that.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
 
 import orjson
@@ -141,6 +142,7 @@ def written(members: Mapping[str, Any], format_: int | None = 1) -> bytes:
     return orjson.dumps(dict(members) if format_ is None else {"format": format_, **members})
 
 
+@lru_cache(maxsize=64)
 def time_text(time: datetime) -> str:
     """Return a time as it stands in events, histories and most documents."""
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -34,8 +34,9 @@ T = TypeVar("T", bound=np.generic)
 
 FOLD_MIN = 1 << 16
 """Fewer changes than this wait for more: each fold copies the whole ledger once."""
-RECENT_MAX = 1 << 12
-"""Changes that may wait where single rows are asked for: some 300 bytes each."""
+RECENT_MAX, RECENT_SHARE = 1 << 12, 64
+"""Changes that may wait where single rows are asked for, or one for so many rows: 300 bytes each,
+so 5 bytes a row. With fewer a busy stream copies a ledger of millions every few seconds."""
 BLOCK_ROWS = 1 << 16
 """Rows that are computed with at once, so that what is only needed on the way stays small."""
 _NO_MARK = bytes(FINGERPRINT_BYTES)
@@ -267,7 +268,7 @@ class Folding:
         return Standings(known=known, marks=marks, offsets=offsets)
 
     def _look_through(self) -> None:
-        if self._closed > RECENT_MAX:
+        if self._closed > max(RECENT_MAX, len(self._ledger) // RECENT_SHARE):
             self._fold()
         keys, marks = memoryview(self._keys), memoryview(self._marks)
         for at in range(self._looked, self._closed):

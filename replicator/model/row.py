@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
@@ -198,7 +199,7 @@ Row: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """How one kind of row is stored.
 
@@ -229,12 +230,12 @@ class Table:
     always_there: bool = True
     source_only: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """All known columns in the order of the row's fields, the payload last."""
         return tuple(spec.name for spec in fields(self.row_type) if spec.name != "extras")
 
-    @property
+    @cached_property
     def in_bytes(self) -> tuple[str, ...]:
         """All columns of bytes, the payload last."""
         return (*sorted(self.blobs), self.payload)

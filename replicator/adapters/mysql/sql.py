@@ -10,6 +10,7 @@ hexadecimal literals, so that no mode of the server decides what a backslash mea
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
@@ -40,7 +41,7 @@ ORDER BY tables.TABLE_NAME, columns.ORDINAL_POSITION
 """A role sees the tables only that it has some privilege for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """One table as one database has it."""
 
@@ -55,22 +56,22 @@ class Shape:
         """Return its name for a statement."""
         return quoted(self.name)
 
-    @property
+    @cached_property
     def extras(self) -> tuple[str, ...]:
         """Columns this release does not know, sorted as the fingerprint wants them."""
         return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
 
-    @property
+    @cached_property
     def known(self) -> tuple[str, ...]:
         """Columns that fill a row's fields, in the order of the fields."""
         return tuple(name for name in self.table.columns if name in self.types)
 
-    @property
+    @cached_property
     def compared(self) -> frozenset[str]:
         """Columns by which a target's rows are compared with carried ones."""
         return frozenset(self.types) - self.table.local - self.table.target_owned
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """Columns that an upsert takes from a row, the unknown ones last."""
         known = tuple(name for name in self.known if name not in self.table.target_owned)

@@ -16,6 +16,7 @@ from datetime import UTC
 from typing import Final, Unpack
 
 from replicator.adapters.postgresql.pgoutput import (
+    OF_ROWS,
     Begin,
     Commit,
     CopiedFields,
@@ -332,6 +333,8 @@ class _Teller:
         """Take the next bytes of the read."""
         for field in self._fields.take(data):
             self.messages += 1
+            if self._is_known and field[:1] in OF_ROWS:
+                continue  # the log has it; the slot moves more rarely than it is read
             if (message := message_of(field)) is not None:
                 await self._tell(message)
 
@@ -351,12 +354,10 @@ class _Teller:
                     await self._visitor.end(end)
             case Relation():
                 self._rows.describe(message)
-            case Insert() | Update() | Delete() | Truncate() if not self._is_known:
+            case Insert() | Update() | Delete() | Truncate():
                 self._changes += self._rows.changes(message)
                 if len(self._changes) >= CHANGES_MAX:
                     await self._flush()
-            case _:
-                pass  # the log has it
 
     async def _begin(self, begin: Begin) -> None:
         self._is_known = self._since.has(begin.place, begin.transaction)

@@ -95,6 +95,8 @@ class Truncate:
 
 
 Message: TypeAlias = Begin | Commit | Relation | Insert | Update | Delete | Truncate
+OF_ROWS: Final = frozenset({b"I", b"U", b"D", b"T"})
+"""Kinds of the messages that say something about rows."""
 
 
 def message_of(data: bytes) -> Message | None:
@@ -188,18 +190,27 @@ class _Body:
     def row(self, *kinds: bytes) -> list[Value]:
         if (kind := self._take(1)) not in kinds:
             raise ValueError(f"a row is of the kind {kind!r}")
-        return [self._value() for _ in range(self.number(2))]
-
-    def _value(self) -> Value:
-        match self._take(1):
-            case b"n":
-                return None
-            case b"u":
-                return UNCHANGED
-            case b"t":
-                return self._take(self.number(4))
-            case kind:
-                raise ValueError(f"a value is of the kind {kind!r}")
+        values = list[Value]()
+        count = self.number(2)
+        data, at = self._data, self._at  # a row has a dozen values, and each costs its calls
+        for _ in range(count):
+            match data[at]:
+                case 0x74:  # t, and its length
+                    end = at + 5 + int.from_bytes(data[at + 1 : at + 5])
+                    values.append(data[at + 5 : end])
+                    at = end
+                case 0x6E:  # n
+                    values.append(None)
+                    at += 1
+                case 0x75:  # u
+                    values.append(UNCHANGED)
+                    at += 1
+                case other:
+                    raise ValueError(f"a value is of the kind {chr(other)!r}")
+        if at > len(data):
+            raise ValueError("it is cut short")
+        self._at = at
+        return values
 
     def _take(self, size: int) -> bytes:
         found = self._data[self._at : self._at + size]

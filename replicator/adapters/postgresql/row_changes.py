@@ -1,8 +1,9 @@
 """What the messages of a change stream say of Druid's rows."""
 
+from binascii import unhexlify
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from replicator.adapters.postgresql.pgoutput import (
     UNCHANGED,
@@ -14,12 +15,9 @@ from replicator.adapters.postgresql.pgoutput import (
     Value,
 )
 from replicator.adapters.postgresql.sql import Shape
-from replicator.errors import BrokenStreamError
-from replicator.model.row import RowKey
+from replicator.errors import BrokenStreamError, CorruptionError
+from replicator.model.row import Kind, RowKey
 from replicator.model.stream import RowChange, RowPut
-
-_BOOLEANS: Final[Mapping[str, str]] = {"t": "true", "f": "false"}
-"""What a cast to text makes of them."""
 
 
 class RowChanges:
@@ -28,7 +26,7 @@ class RowChanges:
     def __init__(self, shapes: Mapping[int, Shape]) -> None:
         """Take the tables by their oids; no other table may occur."""
         self._shapes = shapes
-        self._columns: dict[int, tuple[str, ...]] = {}
+        self._readings: dict[int, _Reading] = {}
 
     def describe(self, relation: Relation) -> None:
         """Take what a table looks like from now on.
@@ -39,7 +37,7 @@ class RowChanges:
         shape = self._shape(relation.oid)
         if set(relation.columns) != shape.types.keys():
             raise BrokenStreamError(f"{shape.relation} had other columns for a while")
-        self._columns[relation.oid] = relation.columns
+        self._readings[relation.oid] = _reading_of(shape, relation.columns)
 
     def changes(self, message: Insert | Update | Delete | Truncate) -> Iterator[RowChange]:
         """Yield what a message changes.
@@ -79,26 +77,25 @@ class RowChanges:
         return replace(put, former_key=former)
 
     def _put(self, oid: int, values: Sequence[Value]) -> RowPut:
-        shape, table = self._shape(oid), self._shape(oid).table
-        told = dict(zip(self._columns[oid], values, strict=True))
-        unchanged = frozenset(
-            name for name, value in told.items() if value is UNCHANGED and name not in table.local
+        reading = self._reading(oid, values)
+        columns, extras, unchanged = dict[str, Any](), dict[str, str](), list[str]()
+        for place, name, read, absent in reading.known:
+            value = values[place]
+            if isinstance(value, bytes):
+                columns[name] = read(value)
+            elif value is None:
+                columns[name] = absent
+            else:
+                unchanged.append(name)
+        for place, name, read in reading.extras:
+            value = values[place]
+            if isinstance(value, bytes):
+                extras[name] = read(value)
+            elif value is UNCHANGED:
+                unchanged.append(name)
+        return RowPut(
+            kind=reading.kind, columns=columns, extras=extras, unchanged=frozenset(unchanged)
         )
-        columns = {
-            name: _typed(shape.types[name], told[name])
-            for name in shape.known
-            if name not in unchanged
-        }
-        if table.absent is not None:
-            for name in table.in_bytes:
-                if name in columns and columns[name] is None:
-                    columns[name] = table.absent
-        extras = {
-            name: _as_text(shape.types[name], value)
-            for name in shape.extras
-            if isinstance(value := told[name], bytes)
-        }
-        return RowPut(kind=table.kind, columns=columns, extras=extras, unchanged=unchanged)
 
     def _key(self, oid: int, old: Sequence[Value], what: str) -> RowKey:
         shape, table = self._shape(oid), self._shape(oid).table
@@ -106,7 +103,7 @@ class RowChanges:
             raise BrokenStreamError(
                 f"a row of {shape.relation} was {what}: an older one may count again"
             )
-        told = dict(zip(self._columns[oid], old, strict=True))
+        told = dict(zip(self._reading(oid, old).columns, old, strict=True))
         key = {name: value for name in table.key if isinstance(value := told[name], bytes)}
         if len(key) < len(table.key):
             raise BrokenStreamError(
@@ -116,30 +113,76 @@ class RowChanges:
             table.kind, table.key_text({name: value.decode() for name, value in key.items()})
         )
 
+    def _reading(self, oid: int, values: Sequence[Value]) -> "_Reading":
+        reading = self._readings[oid]
+        if len(values) != len(reading.columns):
+            raise CorruptionError("a row of the change stream has other columns than its table")
+        return reading
+
     def _shape(self, oid: int) -> Shape:
         if (shape := self._shapes.get(oid)) is None:
             raise BrokenStreamError(f"a table with the oid {oid} had the place of one of Druid's")
         return shape
 
 
-def _typed(type_: str, value: Value) -> Any:
-    if not isinstance(value, bytes):
-        return None
-    text = value.decode()
-    if (reading := _READ.get(type_)) is not None:
-        return reading(text)
-    return text
+class _Known(NamedTuple):
+    """A column that fills a field of the row."""
+
+    place: int
+    name: str
+    read: Callable[[bytes], Any]
+    absent: bytes | None
+    """What NULL means."""
 
 
-def _as_text(type_: str, value: bytes) -> str:
-    text = value.decode()
-    return _BOOLEANS[text] if type_ == "boolean" else text
+class _Extra(NamedTuple):
+    """A column that this release does not know."""
+
+    place: int
+    name: str
+    read: Callable[[bytes], str]
 
 
-_READ: Final[Mapping[str, Callable[[str], Any]]] = {
-    "boolean": lambda text: text == "t",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How the values of one table's rows are read; made once, for each row has a dozen."""
+
+    kind: Kind
+    columns: tuple[str, ...]
+    known: tuple[_Known, ...]
+    extras: tuple[_Extra, ...]
+
+
+def _reading_of(shape: Shape, columns: tuple[str, ...]) -> _Reading:
+    table, places = shape.table, {name: place for place, name in enumerate(columns)}
+    return _Reading(
+        kind=table.kind,
+        columns=columns,
+        known=tuple(
+            _Known(
+                places[name],
+                name,
+                _READ.get(shape.types[name], bytes.decode),
+                table.absent if name in table.in_bytes else None,
+            )
+            for name in shape.known
+        ),
+        extras=tuple(
+            _Extra(places[name], name, _TEXT.get(shape.types[name], bytes.decode))
+            for name in shape.extras
+        ),
+    )
+
+
+_READ: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "boolean": lambda value: value == b"t",
     "smallint": int,
     "integer": int,
     "bigint": int,
-    "bytea": lambda text: bytes.fromhex(text.removeprefix("\\x")),
+    "bytea": lambda value: unhexlify(value[2:]),
 }
+"""What makes a field's value of a value's text form; all others are texts."""
+_TEXT: Final[Mapping[str, Callable[[bytes], str]]] = {
+    "boolean": lambda value: "true" if value == b"t" else "false"
+}
+"""What makes the text of it that a cast makes, where the text form is another."""

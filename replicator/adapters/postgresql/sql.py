@@ -7,6 +7,7 @@ hashes (tests/integration/test_postgresql.py compares them over random rows in e
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
@@ -39,7 +40,7 @@ ORDER BY class.relname, attribute.attnum
 count: a ctid names a row of a view or of a partitioned table not at all or not uniquely."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """One table as one database has it."""
 
@@ -51,22 +52,22 @@ class Shape:
     types: Mapping[str, str]
     """SQL type of each column, without its length."""
 
-    @property
+    @cached_property
     def extras(self) -> tuple[str, ...]:
         """Columns this release does not know, sorted as the fingerprint wants them."""
         return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
 
-    @property
+    @cached_property
     def known(self) -> tuple[str, ...]:
         """Columns that fill a row's fields, in the order of the fields."""
         return tuple(name for name in self.table.columns if name in self.types)
 
-    @property
+    @cached_property
     def compared(self) -> frozenset[str]:
         """Columns by which a target's rows are compared with carried ones."""
         return frozenset(self.types) - self.table.local - self.table.target_owned
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """Columns that an upsert takes from a row, the unknown ones last."""
         known = tuple(name for name in self.known if name not in self.table.target_owned)

@@ -36,10 +36,17 @@ from replicator.model.stream import (
 )
 from replicator.ports import ChangeStream, StreamRead
 from replicator.services.history.reader import History
-from replicator.services.replication.cut_writer import CutWriter, LastWord, OpenCuts
+from replicator.services.replication.cut_writer import (
+    CutWriter,
+    LastWord,
+    OpenCuts,
+    PublishedCut,
+)
 
 CONFIRM_S = 0.25
 """Seconds between two moves of the slot: each reads the source's WAL since the last checkpoint."""
+UNSENT_S = 0.1
+"""Seconds that a told commit waits for the rest of its read before it is appended without it."""
 BROKEN_FIRST_S, BROKEN_MAX_S = 10.0, 3600.0
 """Seconds after a break in which the source is polled; they double with each break that follows."""
 SETTLED_S = 600.0
@@ -116,7 +123,8 @@ class CommitFollower:
             await self.guard()
         read_s = _now_s() - now_s
         # a source that is slow to answer is not asked all the time
-        return max(self._limits.read_interval_s, read_s / 2) if read.is_whole else 0.0
+        pause_s = max(self._limits.read_interval_s - read_s, read_s / 2)
+        return pause_s if read.is_whole else 0.0
 
     async def guard(self) -> None:
         """Drop the stream if the source keeps too much for it: its disk is worth more."""
@@ -165,33 +173,26 @@ class CommitFollower:
     async def _follow(
         self, position: StreamPosition, *, until: Lsn | None = None
     ) -> "tuple[StreamRead, _Commits]":
-        started_s = _now_s()
-        async with self._writer.cuts(rows_recur=True) as cuts:
-            commits = _Commits(position, cuts, self._history)
-            read = await self._stream.read(position, commits, until=until)
-            is_idle = self._writer.quiet_s >= self._limits.idle_cut_interval_s
-            is_past = not read.is_whole and read.until > position.at
-            if not commits.closed and (is_past or (is_idle and read.is_whole)):
-                # a read that is not whole has told what the last cut's snapshot shows already
-                cuts.begin(read.at if read.is_whole else self._writer.source_time or read.at)
-                await cuts.close(distrusts_versions=False, stream=position.moved(read.until))
-            await cuts.flush()
-        read_s = _now_s() - started_s
+        started_s, written = _now_s(), list[PublishedCut]()
+        try:
+            async with self._writer.cuts(rows_recur=True) as cuts:
+                written = cuts.written
+                commits = _Commits(position, cuts, self._history)
+                read = await self._stream.read(position, commits, until=until)
+                is_idle = self._writer.quiet_s >= self._limits.idle_cut_interval_s
+                is_past = not read.is_whole and read.until > position.at
+                if not commits.closed and (is_past or (is_idle and read.is_whole)):
+                    # a read that is not whole has told what the last cut's snapshot shows already
+                    cuts.begin(read.at if read.is_whole else self._writer.source_time or read.at)
+                    await cuts.close(distrusts_versions=False, stream=position.moved(read.until))
+                await cuts.flush()
+        finally:  # what was appended before the stream broke is in the log as well
+            read_s = _now_s() - started_s
+            for cut in written:
+                self._observer(_published(cut, read_s))
         self._observer(
             StreamTold(messages=read.messages, retained_bytes=read.retained_bytes, read_s=read_s)
         )
-        for cut, types in cuts.written:
-            closed = cut.closed
-            self._observer(
-                CutPublished(
-                    cut=closed.cut,
-                    offset=cut.offset,
-                    events=closed.count,
-                    types=types,
-                    scanned_rows=0,
-                    poll_s=read_s,
-                )
-            )
         return read, commits
 
     async def _confirm(self, position: StreamPosition, *, at_once: bool) -> None:
@@ -256,6 +257,8 @@ class _Commits:
         if self._commit is None:
             await self._cuts.close(distrusts_versions=False, stream=self._position.moved(at))
             self.closed += 1
+            if self._cuts.unsent_s > UNSENT_S:
+                await self._cuts.flush()
         self._commit = None
 
     def _events(self, change: RowChange, rows: dict[Offset, Row]) -> Iterator[RowEvent]:
@@ -312,6 +315,18 @@ class _Commits:
                 if not isinstance(entry.event, RowChanged):
                     raise CorruptionError(f"the event at offset {entry.offset} is not of a row")
                 rows[entry.offset] = entry.event.row
+
+
+def _published(written: PublishedCut, read_s: float) -> CutPublished:
+    closed = written.cut.closed
+    return CutPublished(
+        cut=closed.cut,
+        offset=written.cut.offset,
+        events=closed.count,
+        types=written.types,
+        scanned_rows=0,
+        poll_s=read_s,
+    )
 
 
 def _needs_former(change: RowChange) -> bool:

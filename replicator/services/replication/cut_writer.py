@@ -218,7 +218,7 @@ class OpenCuts:
         self._last, self._time = reader.last, reader.source_time
         self._sum = int(known.digest)
         self._unsent: list[Document] = []
-        self._unsent_bytes = 0
+        self._unsent_bytes, self._unsent_since_s = 0, 0.0
         self._unsent_marks: list[_Mark | _Closing] = []
         self._last_words: dict[bytes, LastWord | None] = {}
 
@@ -263,6 +263,11 @@ class OpenCuts:
     def digest(self) -> Digest:
         """Of the inventory after all events that were taken."""
         return Digest(self._sum % DIGEST_MODULUS)
+
+    @property
+    def unsent_s(self) -> float:
+        """Seconds since the oldest event that was taken and is not appended; 0 without one."""
+        return asyncio.get_running_loop().time() - self._unsent_since_s if self._unsent else 0.0
 
     @property
     def count(self) -> int:
@@ -320,6 +325,8 @@ class OpenCuts:
                 self.written.append(PublishedCut(ClosedCut(offset=offset, closed=closed), types))
 
     def _take(self, document: Document) -> None:
+        if not self._unsent:
+            self._unsent_since_s = asyncio.get_running_loop().time()
         self._unsent.append(document)
         self._unsent_bytes += len(document.data)
 

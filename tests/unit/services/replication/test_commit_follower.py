@@ -15,6 +15,7 @@ from replicator.model.event import CutClosed, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint
 from replicator.model.log.wire import decode
 from replicator.model.observation import (
+    CutPublished,
     Polled,
     StreamBegun,
     StreamDropped,
@@ -25,7 +26,7 @@ from replicator.model.row import RowKey, Segment, key_of
 from replicator.model.stream import Lsn
 from replicator.services.replication import commit_follower
 from replicator.services.replication.watcher import Watcher
-from tests.builders import segment
+from tests.builders import segment, supervisor
 from tests.rings import times
 from tests.unit.pipeline import RETRIES, SOURCE, Pipeline
 from tests.wiring import watch_settings
@@ -227,6 +228,23 @@ async def test_many_commits_are_read_in_parts(monkeypatch: pytest.MonkeyPatch):
         pipeline.publish(segment(f"new{number}"))
         pipeline.stream.look()
     assert await pipeline.look() == 10
+
+
+@pytest.mark.parametrize("waits_s", [-1.0, 3600.0])
+async def test_a_read_that_takes_long_does_not_keep_its_commits_from_the_log(
+    waits_s: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(commit_follower, "UNSENT_S", waits_s)
+    pipeline = await following()
+    published = sum(isinstance(one, CutPublished) for one in pipeline.seen)
+    pipeline.source.rows[key_of(supervisor())] = supervisor()
+    pipeline.stream.look()
+    mark(pipeline, "a")
+    del pipeline.source.rows[key_of(supervisor())]  # of this the stream does not tell enough
+    pipeline.stream.look()
+    cuts = await pipeline.look()
+    assert cuts == (3 if waits_s < 0 else 1)  # the last is that of the poll
+    assert sum(isinstance(one, CutPublished) for one in pipeline.seen) == published + cuts
 
 
 async def anything(pipeline: Followed, rng: Random) -> None:
