@@ -26,7 +26,7 @@ class RowChanges:
     def __init__(self, shapes: Mapping[int, Shape]) -> None:
         """Take the tables by their oids; no other table may occur."""
         self._shapes = shapes
-        self._readings: dict[int, _Reading] = {}
+        self._plans: dict[int, _TablePlan] = {}
 
     def describe(self, relation: Relation) -> None:
         """Take what a table looks like from now on.
@@ -37,7 +37,7 @@ class RowChanges:
         shape = self._shape(relation.oid)
         if set(relation.columns) != shape.types.keys():
             raise BrokenStreamError(f"{shape.relation} had other columns for a while")
-        self._readings[relation.oid] = _reading_of(shape, relation.columns)
+        self._plans[relation.oid] = _plan_of(shape, relation.columns)
 
     def changes(self, message: Insert | Update | Delete | Truncate) -> Iterator[RowChange]:
         """Yield what a message changes.
@@ -77,9 +77,9 @@ class RowChanges:
         return replace(put, former_key=former)
 
     def _put(self, oid: int, values: Sequence[Value]) -> RowPut:
-        reading = self._reading(oid, values)
+        plan = self._plan(oid, values)
         columns, extras, unchanged = dict[str, Any](), dict[str, str](), list[str]()
-        for place, name, read, absent in reading.known:
+        for place, name, read, absent in plan.known:
             value = values[place]
             if isinstance(value, bytes):
                 columns[name] = read(value)
@@ -87,14 +87,14 @@ class RowChanges:
                 columns[name] = absent
             else:
                 unchanged.append(name)
-        for place, name, read in reading.extras:
+        for place, name, read in plan.extras:
             value = values[place]
             if isinstance(value, bytes):
                 extras[name] = read(value)
             elif value is UNCHANGED:
                 unchanged.append(name)
         return RowPut(
-            kind=reading.kind, columns=columns, extras=extras, unchanged=frozenset(unchanged)
+            kind=plan.kind, columns=columns, extras=extras, unchanged=frozenset(unchanged)
         )
 
     def _key(self, oid: int, old: Sequence[Value], what: str) -> RowKey:
@@ -103,7 +103,7 @@ class RowChanges:
             raise BrokenStreamError(
                 f"a row of {shape.relation} was {what}: an older one may count again"
             )
-        told = dict(zip(self._reading(oid, old).columns, old, strict=True))
+        told = dict(zip(self._plan(oid, old).columns, old, strict=True))
         key = {name: value for name in table.key if isinstance(value := told[name], bytes)}
         if len(key) < len(table.key):
             raise BrokenStreamError(
@@ -113,11 +113,11 @@ class RowChanges:
             table.kind, table.key_text({name: value.decode() for name, value in key.items()})
         )
 
-    def _reading(self, oid: int, values: Sequence[Value]) -> "_Reading":
-        reading = self._readings[oid]
-        if len(values) != len(reading.columns):
+    def _plan(self, oid: int, values: Sequence[Value]) -> "_TablePlan":
+        plan = self._plans[oid]
+        if len(values) != len(plan.columns):
             raise CorruptionError("a row of the change stream has other columns than its table")
-        return reading
+        return plan
 
     def _shape(self, oid: int) -> Shape:
         if (shape := self._shapes.get(oid)) is None:
@@ -125,7 +125,7 @@ class RowChanges:
         return shape
 
 
-class _Known(NamedTuple):
+class _FieldColumn(NamedTuple):
     """A column that fills a field of the row."""
 
     place: int
@@ -135,7 +135,7 @@ class _Known(NamedTuple):
     """What NULL means."""
 
 
-class _Extra(NamedTuple):
+class _ExtraColumn(NamedTuple):
     """A column that this release does not know."""
 
     place: int
@@ -144,22 +144,22 @@ class _Extra(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Reading:
+class _TablePlan:
     """How the values of one table's rows are read; made once, for each row has a dozen."""
 
     kind: Kind
     columns: tuple[str, ...]
-    known: tuple[_Known, ...]
-    extras: tuple[_Extra, ...]
+    known: tuple[_FieldColumn, ...]
+    extras: tuple[_ExtraColumn, ...]
 
 
-def _reading_of(shape: Shape, columns: tuple[str, ...]) -> _Reading:
+def _plan_of(shape: Shape, columns: tuple[str, ...]) -> _TablePlan:
     table, places = shape.table, {name: place for place, name in enumerate(columns)}
-    return _Reading(
+    return _TablePlan(
         kind=table.kind,
         columns=columns,
         known=tuple(
-            _Known(
+            _FieldColumn(
                 places[name],
                 name,
                 _READ.get(shape.types[name], bytes.decode),
@@ -168,7 +168,7 @@ def _reading_of(shape: Shape, columns: tuple[str, ...]) -> _Reading:
             for name in shape.known
         ),
         extras=tuple(
-            _Extra(places[name], name, _TEXT.get(shape.types[name], bytes.decode))
+            _ExtraColumn(places[name], name, _TEXT.get(shape.types[name], bytes.decode))
             for name in shape.extras
         ),
     )
