@@ -15,15 +15,9 @@ from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.screen import Screen
-from replicator.control.verbs import (
-    AnyJob,
-    AnyPlan,
-    Argument,
-    Flag,
-    Planned,
-    RestoreAsked,
-    VerbAsked,
-)
+from replicator.control.asked.planned import Planned, RestoreAsked
+from replicator.control.asked.verb_asked import Argument, Flag, VerbAsked
+from replicator.control.asked.verbs import AnyJob, AnyPlan
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Progress
 from replicator.model.operations.shown import escaped_json

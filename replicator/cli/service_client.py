@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import orjson
 
 from replicator import errors
-from replicator.control.verbs import VerbAsked
+from replicator.control.asked.verb_asked import VerbAsked
 from replicator.errors import (
     ConfigError,
     NotFoundError,

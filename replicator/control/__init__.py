@@ -2,10 +2,11 @@
 
 Two doors lead in here, for the rooms above:
 
-- **Jobs** (`jobs.py`). `Control.jobs.submit(Order(asked=VerifyAsked(target="standby"), by="…"))`
+- **Jobs** (`work/jobs.py`).
+  `Control.jobs.submit(Order(asked=VerifyAsked(target="standby"), by="…"))`
   makes a job of one verb and returns it; `ended(id, within_s)` waits for it, `answer(id)` gives the
   verb's document, `cancel(id)` ends it, `subscribe(told)` hears of each job that has ended. The
-  typed requests are in `verbs.py`. What a `Planned` request changes must be agreed to: over HTTP by
+  typed requests are in `asked`. What a `Planned` request changes must be agreed to: over HTTP by
   the digest of a plan; an order with `agreed=True` says that the configuration itself did.
 - **Routes** (`routes.py`). A `Route` names method, path, role and the types of what goes in and
   comes out; the routing, the checks and the OpenAPI document are made of that table alone.

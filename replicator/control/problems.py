@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from replicator.control.jobs import BusyError, FullError, KeyReusedError
+from replicator.control.work.refusals import BusyError, FullError, KeyReusedError
 from replicator.errors import (
     ConfigError,
     NotFoundError,

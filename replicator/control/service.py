@@ -31,11 +31,11 @@ from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.looks import LookRoutes
 from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.schedules import ScheduleRoutes
-from replicator.control.jobs import Jobs
-from replicator.control.launch import Program
 from replicator.control.openapi import openapi
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
+from replicator.control.work.jobs import Jobs
+from replicator.control.work.launch import Program
 from replicator.errors import ConfigError
 from replicator.model.operations.access import Role
 from replicator.web.gate import GateLimits

@@ -9,8 +9,8 @@ import yaml
 
 from replicator.app import Application
 from replicator.config import load
-from replicator.control.launch import Program
-from replicator.control.schedule_runs import ScheduleRuns
+from replicator.control.work.launch import Program
+from replicator.control.work.schedule_runs import ScheduleRuns
 from replicator.services.schedules.scheduler import RunEnd
 from tests.acceptance.test_cli import User
 from tests.acceptance.test_monitoring import FAST, line

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from replicator.errors import TransientError
 from replicator.model.operations.job import CHANNEL
 
 TEXT_BYTES_MAX: Final = 1 << 20
@@ -66,15 +67,11 @@ class VerbProcess:
         """Run the verb to its end; `told` gets each progress that it tells.
 
         A cancelled caller leaves no process behind.
+
+        Raises:
+            TransientError: this machine cannot start it: too many processes or open files.
         """
-        reading, writing = os.pipe()
-        try:
-            process = await self._start(writing)
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
+        process, reading = await self._begun()
         self._process = process
         try:
             async with asyncio.TaskGroup() as group:
@@ -99,6 +96,23 @@ class VerbProcess:
     def kill(self) -> None:
         """End it at once."""
         self._signal(signal.SIGKILL)
+
+    async def _begun(self) -> tuple[asyncio.subprocess.Process, int]:
+        """Start it, and return it with the pipe on which it tells."""
+        try:
+            reading, writing = os.pipe()
+            try:
+                return await self._start(writing), reading
+            except BaseException:
+                os.close(reading)
+                raise
+            finally:
+                os.close(writing)
+        except OSError as exc:
+            raise TransientError(
+                f"the process of the verb cannot be started: {exc}",
+                hint="see what else runs here, and how many processes and files it may have",
+            ) from exc
 
     async def _start(self, writing: int) -> asyncio.subprocess.Process:
         # Modules are found where this process finds them, and never in the current folder alone.

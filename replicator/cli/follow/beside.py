@@ -7,7 +7,7 @@ from replicator.cli.command import OpenCall
 from replicator.services.running.supervisor import Service
 
 if TYPE_CHECKING:
-    from replicator.control.jobs import Jobs
+    from replicator.control.work.jobs import Jobs
     from replicator.services.schedules.scheduler import Scheduler
 
 # The control API takes a while to import: most runs do without.
@@ -21,8 +21,8 @@ def scheduled(call: OpenCall, targets: Sequence[str], jobs: "Jobs | None") -> "S
     application, typed = call.application, call.typed
     if not application.settings.schedules:
         return None
-    from replicator.control.launch import Program  # noqa: PLC0415 - see above
-    from replicator.control.schedule_runs import ScheduleRuns  # noqa: PLC0415 - see above
+    from replicator.control.work.launch import Program  # noqa: PLC0415 - see above
+    from replicator.control.work.schedule_runs import ScheduleRuns  # noqa: PLC0415 - see above
 
     program = Program(
         config_path=typed.config_path.absolute(),
@@ -49,7 +49,7 @@ def notified(
     if scheduler is not None:
         watch.watch_too(scheduler.sightings)
     if jobs is not None:
-        from replicator.control.job_news import JobNews  # noqa: PLC0415 - see above
+        from replicator.control.work.job_news import JobNews  # noqa: PLC0415 - see above
 
         news = JobNews()
         jobs.subscribe(news.hear)

@@ -28,8 +28,8 @@ from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
 if TYPE_CHECKING:
-    from replicator.control.jobs import Jobs
     from replicator.control.service import Control
+    from replicator.control.work.jobs import Jobs
     from replicator.web.panorama import Panorama
 
 RUN, SERVE = "run", "serve"
@@ -249,8 +249,8 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panor
     if typed.command == RUN and (web is None or web.control is None):
         return None
     from replicator.app.panorama import panorama  # noqa: PLC0415 - most runs do without
-    from replicator.control.launch import Program  # noqa: PLC0415
     from replicator.control.service import Control, control_folder  # noqa: PLC0415
+    from replicator.control.work.launch import Program  # noqa: PLC0415
     from replicator.page.routes import PageRoutes  # noqa: PLC0415
 
     folder = control_folder(application.settings)

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 from replicator.control.access.audit import AuditLog, Deed
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.tokens import Doorkeeper
+from replicator.control.asked.verb_asked import VerbAsked
 from replicator.control.problems import Problem, invalid, problem_of, reply_of
 from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBody, Route
-from replicator.control.verbs import VerbAsked
 from replicator.errors import ReplicatorError
 from replicator.model.operations.access import Principal
 from replicator.ports import Clock

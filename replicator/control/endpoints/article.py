@@ -12,18 +12,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from replicator.config.values import DruidRelease, TargetName
+from replicator.control.asked.planned import RestoreAsked
+from replicator.control.asked.upkeep import ApplyAsked, TargetCreateAsked
+from replicator.control.asked.verb_asked import OffsetNumber, Text, VerbAsked
 from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.views import View, WaitQuery
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, RequestBody, Route
-from replicator.control.verbs import (
-    ApplyAsked,
-    OffsetNumber,
-    RestoreAsked,
-    TargetCreateAsked,
-    Text,
-    VerbAsked,
-)
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import Job, JobState
 

@@ -7,6 +7,10 @@ from http import HTTPStatus
 from replicator.config.operations.control import ControlJobsSettings
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.permits import require
+from replicator.control.asked.planned import Planned
+from replicator.control.asked.upkeep import PauseAsked
+from replicator.control.asked.verb_asked import VerbAsked
+from replicator.control.asked.verbs import AnyJob, AnyPlan, asked_of
 from replicator.control.endpoints.views import (
     JobsQuery,
     JobsView,
@@ -17,11 +21,10 @@ from replicator.control.endpoints.views import (
     TextView,
     WaitQuery,
 )
-from replicator.control.jobs import Jobs
-from replicator.control.launch import Order
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.control.verbs import AnyJob, AnyPlan, PauseAsked, Planned, VerbAsked, asked_of
+from replicator.control.work.jobs import Jobs
+from replicator.control.work.launch import Order
 from replicator.errors import RefusedError
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import AgreedPlan, Job, JobState

@@ -1,6 +1,7 @@
 """A verb in a process of its own: its document, its text, its progress, and its end with ours."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
+from replicator.errors import TransientError
 
 SETTINGS = """
 source:
@@ -23,6 +25,10 @@ log: {{type: sqlite, path: {folder}/prod.log}}
 def process(*arguments: str, bytes_max: int = 1 << 20) -> VerbProcess:
     environ = {"PATH": os.environ["PATH"], "COLUMNS": "80"}
     return VerbProcess(arguments, environ, document_bytes_max=bytes_max)
+
+
+def open_files() -> list[str]:
+    return sorted(one.name for one in Path("/proc/self/fd").iterdir())
 
 
 async def run(one: VerbProcess) -> VerbEnded:
@@ -67,3 +73,19 @@ async def test_a_process_ends_with_its_service(tmp_path: Path, how: str):
                 one.terminate()
             ended = await running
     assert (ended.code, ended.document) == (143, None)
+
+
+async def test_a_machine_that_is_short_of_files_is_told_as_such(monkeypatch: pytest.MonkeyPatch):
+    """Jobs run beside replication: what cannot be started must not end the service."""
+
+    def short(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    before = open_files()
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", short)
+    with pytest.raises(TransientError, match="Too many open files"):
+        await run(process("config", "validate"))
+    assert open_files() == before
+    monkeypatch.setattr(os, "pipe", short)
+    with pytest.raises(TransientError, match="cannot be started"):
+        await run(process("config", "validate"))

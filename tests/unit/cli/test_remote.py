@@ -11,7 +11,9 @@ from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.console import Paper
 from replicator.cli.verb import REMOTE
-from replicator.control.verbs import AnyJob, PauseAsked, StatusAsked, WatchAsked
+from replicator.control.asked.looks import StatusAsked
+from replicator.control.asked.upkeep import PauseAsked, WatchAsked
+from replicator.control.asked.verbs import AnyJob
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.access import Role
 from replicator.model.operations.words import whole_time

@@ -17,8 +17,8 @@ from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.app import Application
 from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
-from replicator.control.launch import Program
 from replicator.control.service import Control, control_folder
+from replicator.control.work.launch import Program
 from replicator.model.operations.access import Role
 
 SETTINGS = """

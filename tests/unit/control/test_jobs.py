@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from replicator.errors import ConfigError
+from replicator.adapters.machine.verb_process import VerbEnded
+from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.access import Role
 from tests.unit.control.stage import Served, ended, served
 
@@ -306,3 +307,24 @@ async def test_a_second_service_on_one_folder_is_refused(tmp_path: Path):
         with pytest.raises(ConfigError, match="another service that runs"):
             async with served(tmp_path):
                 pass
+
+
+async def test_what_the_machine_is_short_of_fails_the_job_alone(tmp_path: Path):
+    """No process can be started, then no plan written: the service goes on, and says why."""
+
+    def short(_: object) -> VerbEnded:
+        raise TransientError("the process of the verb cannot be started: no room", hint="wait")
+
+    async with served(tmp_path) as stage:
+        stage.program.says.append(short)
+        _, job = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY)
+        assert (job["state"], job["why"]) == (
+            "failed",
+            "the process of the verb cannot be started: no room",
+        )
+        assert job["document"]["error"]["type"] == "TransientError"
+        (tmp_path / "prod.log.control" / "plans").write_text("")
+        status, problem = await stage.ask("POST", "/v1/plans?wait=5", RESTORE)
+        assert (status, "write the plan of a job" in problem["detail"]) == (422, True)
+        stage.program.says.append(lambda _: ended())
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY))[1]["state"] == "done"

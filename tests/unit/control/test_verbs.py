@@ -6,18 +6,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from replicator.cli.main import VERBS
-from replicator.control.verbs import (
-    AnyJob,
-    AnyPlan,
-    Argument,
-    DrillAsked,
-    Flag,
-    HoldCreateAsked,
-    Planned,
-    RestoreAsked,
-    VerbAsked,
-    VerifyAsked,
-)
+from replicator.control.asked.kept_cuts import HoldCreateAsked
+from replicator.control.asked.planned import Planned, RestoreAsked
+from replicator.control.asked.upkeep import DrillAsked, VerifyAsked
+from replicator.control.asked.verb_asked import Argument, Flag, VerbAsked
+from replicator.control.asked.verbs import AnyJob, AnyPlan
 
 EVERY: list[type[VerbAsked]] = [
     *get_args(get_args(AnyJob)[0]),

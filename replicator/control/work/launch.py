@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from hashlib import sha256
@@ -12,7 +13,9 @@ import orjson
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
-from replicator.control.verbs import Planned, RestoreAsked, VerbAsked
+from replicator.adapters.sqlite.file import translated
+from replicator.control.asked.planned import Planned, RestoreAsked
+from replicator.control.asked.verb_asked import VerbAsked
 from replicator.model.operations.job import AgreedPlan, JobAnswer
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
@@ -100,7 +103,15 @@ class Launch:
         self._file = folder / PLANS / f"{job_id}.json"
 
     async def first(self) -> list[str]:
-        """Return the arguments of the first process."""
+        """Return the arguments of the first process.
+
+        Raises:
+            TransientError: the file that it needs cannot be written.
+        """
+        with translated(self._file, "write the plan of a job"):
+            return await self._first()
+
+    async def _first(self) -> list[str]:
         order, asked = self._order, self._order.asked
         if not isinstance(asked, Planned):
             return asked.arguments()
@@ -132,8 +143,9 @@ class Launch:
         return _with_options(asked.arguments(), "--yes")
 
     async def end(self) -> None:
-        """Remove the files that it needed."""
-        await finished(lambda: self._file.unlink(missing_ok=True))
+        """Remove the files that it needed; one that stays is written over, or never read."""
+        with suppress(OSError):
+            await finished(lambda: self._file.unlink(missing_ok=True))
 
     def _make_folder(self) -> None:
         self._file.parent.mkdir(mode=0o700, exist_ok=True)
@@ -168,9 +180,14 @@ def answer_of(ended: VerbEnded) -> JobAnswer:
 
 def error_answer(verb: str, kind: str, message: str, hint: str, ended: VerbEnded) -> JobAnswer:
     """Return an answer with an error document of the same form as the verb's own."""
-    error = {"type": kind, "message": message, "hint": hint}
-    document = {"schema": "replicator.v1", "command": verb, "error": error}
+    document = error_document(verb, kind, message, hint)
     return JobAnswer(document=document, stdout=ended.stdout, stderr=ended.stderr)
+
+
+def error_document(verb: str, kind: str, message: str, hint: str) -> Mapping[str, Any]:
+    """Return the document of a verb that has not said anything itself."""
+    error = {"type": kind, "message": message, "hint": hint}
+    return {"schema": "replicator.v1", "command": verb, "error": error}
 
 
 def _has_file(asked: VerbAsked) -> bool:

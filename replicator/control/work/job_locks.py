@@ -40,7 +40,8 @@ class JobLocks:
     async def give_back(self, id_: str, held: int) -> None:
         """Close the file and remove it; the job has no process any more."""
         os.close(held)
-        await finished(lambda: self._path(id_).unlink(missing_ok=True))
+        with suppress(OSError):  # a file without a lock says nothing, and the job is done
+            await finished(lambda: self._path(id_).unlink(missing_ok=True))
 
     async def is_let_go(self, id_: str) -> bool:
         """Wait for the end of a job's process that nobody watches; False: it still lives."""

@@ -22,17 +22,13 @@ from replicator.config.operations.schedules import (
     VerifyScheduleSettings,
 )
 from replicator.config.values import duration_setting, size_setting
-from replicator.control.jobs import BusyError, FullError, Jobs
-from replicator.control.launch import COLUMNS, Launch, Order, Program
-from replicator.control.verbs import (
-    DrillAsked,
-    ExpireAsked,
-    LockAsked,
-    PointsRotateAsked,
-    ProofLevel,
-    VerbAsked,
-    VerifyAsked,
-)
+from replicator.control.asked.kept_cuts import LockAsked, PointsRotateAsked
+from replicator.control.asked.planned import ExpireAsked
+from replicator.control.asked.upkeep import DrillAsked, VerifyAsked
+from replicator.control.asked.verb_asked import ProofLevel, VerbAsked
+from replicator.control.work.jobs import Jobs
+from replicator.control.work.launch import COLUMNS, Launch, Order, Program
+from replicator.control.work.refusals import BusyError, FullError
 from replicator.errors import RefusedError
 from replicator.model.operations.job import Job
 from replicator.services.schedules.scheduler import RunEnd, RunLine, Scheduler

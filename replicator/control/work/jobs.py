@@ -3,67 +3,27 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from secrets import token_hex
 from typing import Any, Final
 
 import structlog
 
-from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.config.operations.control import ControlJobsSettings
-from replicator.control.job_locks import JobLocks
-from replicator.control.launch import (
-    NO_DOCUMENT,
-    Launch,
-    Order,
-    Program,
-    answer_of,
-    error_answer,
-    planned,
-)
-from replicator.control.verbs import Planned
+from replicator.control.asked.planned import Planned
+from replicator.control.work.job_locks import JobLocks
+from replicator.control.work.launch import Order, Program, error_document, planned
+from replicator.control.work.live_job import LiveJob
+from replicator.control.work.processes import STOPPED, JobProcesses, outcome
+from replicator.control.work.refusals import BusyError, FullError, KeyReusedError
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
-from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobState
 from replicator.ports import Clock
 
 log = structlog.get_logger("replicator")
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
-STOPPED: Final = "the service was stopped"
 Told = Callable[[Job], None]
-
-
-class BusyError(RefusedError):
-    """Another job changes the target: its end has to be waited for."""
-
-    def __init__(self, target: str, job: Job) -> None:
-        super().__init__(
-            f"job {job.id} ({job.verb}, {job.state.value}) is changing target {target!r}",
-            hint="wait for its end, or cancel it",
-        )
-        self.job_id = job.id
-
-
-class FullError(RefusedError):
-    """As many jobs wait as may."""
-
-
-class KeyReusedError(RefusedError):
-    """The idempotency key stands for another order."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Live:
-    """A job that has not ended."""
-
-    job: Job
-    order: Order
-    ended: asyncio.Event
-    process: VerbProcess | None = None
-    ending: str = ""
-    """Why it is being ended; empty: it is not."""
-    began_at_s: float = 0.0
-    """Loop time at which its present step began."""
 
 
 class Jobs:
@@ -86,10 +46,11 @@ class Jobs:
         settings: ControlJobsSettings,
         drain_s: float,
     ) -> None:
-        self._store, self._program, self._clock = store, program, clock
+        self._store, self._clock = store, clock
         self._settings, self._drain_s = settings, drain_s
         self._locks = JobLocks(program.folder, drain_s)
-        self._live: dict[str, _Live] = {}
+        self._processes = JobProcesses(program, self._locks, drain_s)
+        self._live: dict[str, LiveJob] = {}
         self._taking = asyncio.Lock()
         self._woken = asyncio.Event()
         self._told: list[Told] = []
@@ -175,7 +136,7 @@ class Jobs:
         if live is None:
             job = await self.job(id_)
             raise RefusedError(f"job {id_} is {job.state.value} already: there is nothing to end")
-        self._end(live, f"cancelled by {by}")
+        live.end(f"cancelled by {by}", self._drain_s)
         if live.job.state is JobState.QUEUED:
             await self._close(live, replace(live.job, state=JobState.CANCELLED, why=live.ending))
         return live.job
@@ -244,7 +205,7 @@ class Jobs:
                 f"{waiting} jobs wait already", hint="try again when some of them have ended"
             )
         await self._store.add(job, key=order.key, kept_max=self._settings.kept_max)
-        self._live[job.id] = _Live(job=job, order=order, ended=asyncio.Event())
+        self._live[job.id] = LiveJob(job=job, order=order)
         self._woken.set()
         return job
 
@@ -264,79 +225,34 @@ class Jobs:
                 if live.job.exclusive:
                     raise BusyError(target, live.job)
 
-    def _due(self) -> list[_Live]:
+    def _due(self) -> list[LiveJob]:
         running = sum(live.job.state is JobState.RUNNING for live in self._live.values())
         waiting = [live for live in self._live.values() if live.job.state is JobState.QUEUED]
         return waiting[: max(0, self._settings.running_max - running)]
 
-    async def _work(self, live: _Live) -> None:
+    async def _work(self, live: LiveJob) -> None:
         try:
             await self._carry_out(live)
-        except ReplicatorError as exc:  # its own file cannot be written: others go on
-            log.error("a job was lost sight of", id=live.job.id, reason=str(exc))  # noqa: TRY400
-            self._let_go(live, replace(live.job, state=JobState.FAILED, why=str(exc)))
+        except ReplicatorError as exc:  # this machine is short of something: others go on
+            await self._failed(live, exc)
 
-    async def _carry_out(self, live: _Live) -> None:
-        await self._store.put(live.job)
-        launch = Launch(live.order, live.job.id, self._program.folder)
-        held = await self._locks.take(live.job.id)
+    async def _failed(self, live: LiveJob, error: ReplicatorError) -> None:
+        job = replace(live.job, state=JobState.FAILED, progress=None, why=str(error))
+        document = error_document(job.verb, type(error).__name__, str(error), error.hint)
         try:
-            ended, answer = await self._processes(live, launch, held)
-        finally:
-            await launch.end()
-            await self._locks.give_back(live.job.id, held)
-        await self._close(live, await self._outcome(live, ended, answer), answer)
+            await self._close(live, job, JobAnswer(document=document, stdout="", stderr=""))
+        except ReplicatorError as exc:  # the next start calls it interrupted
+            log.error("a job was lost sight of", id=job.id, reason=str(exc))  # noqa: TRY400
+            self._let_go(live, job)
 
-    async def _processes(
-        self, live: _Live, launch: Launch, held: int
-    ) -> tuple[VerbEnded, JobAnswer]:
-        ended = await self._process(live, await launch.first(), held)
-        following = None if live.ending else launch.second(ended)
-        if isinstance(following, JobAnswer):
-            return replace(ended, code=RefusedError.exit_code), following
-        if following is not None:
-            ended = await self._process(live, following, held)
-        return ended, self._said(live, ended)
-
-    async def _process(self, live: _Live, arguments: list[str], held: int) -> VerbEnded:
-        live.process = self._program.process(arguments, columns=live.order.columns, held=held)
-        live.began_at_s = asyncio.get_running_loop().time()
-        if live.ending:
-            self._end(live, live.ending)
-        return await live.process.run(lambda told: self._progress(live, told))
-
-    def _said(self, live: _Live, ended: VerbEnded) -> JobAnswer:
-        if ended.document is not None:
-            return answer_of(ended)
-        if ended.too_large:
-            return error_answer(
-                live.job.verb,
-                "RefusedError",
-                "its document is larger than web.control.jobs.answer_bytes_max",
-                "ask for less with `limit`",
-                ended,
-            )
-        return error_answer(
-            live.job.verb,
-            "TransientError",
-            live.ending or NO_DOCUMENT.format(code=ended.code),
-            "stderr says more, where there was time to; the job can be run again",
-            ended,
-        )
-
-    async def _outcome(self, live: _Live, ended: VerbEnded, answer: JobAnswer) -> Job:
-        job = replace(live.job, progress=None, exit_code=ended.code if ended.code >= 0 else None)
-        document = answer.document or {}
-        if "result" in document:
-            if live.order.planning and (found := planned(live.order, ended)) is not None:
-                await self._keep_plan(live.order, *found)
-                job = replace(job, plan=found[0])
-            return replace(job, state=JobState.DONE)
-        if live.ending == STOPPED:
-            return replace(job, state=JobState.INTERRUPTED, why=STOPPED)
-        if live.ending and ended.document is None:
-            return replace(job, state=JobState.CANCELLED, why=live.ending)
-        return replace(job, state=JobState.FAILED, why=str(document["error"]["message"]))
+    async def _carry_out(self, live: LiveJob) -> None:
+        await self._store.put(live.job)
+        ended, answer = await self._processes.run(live)
+        job = outcome(live, ended, answer)
+        if live.order.planning and (found := planned(live.order, ended)) is not None:
+            await self._keep_plan(live.order, *found)
+            job = replace(job, plan=found[0])
+        await self._close(live, job, answer)
 
     async def _keep_plan(self, order: Order, digest: str, document: Mapping[str, Any]) -> None:
         now = self._clock.now()
@@ -351,13 +267,13 @@ class Jobs:
         )
         await self._store.keep_plan(plan, forget_before=now - self._settings.plan_valid)
 
-    async def _close(self, live: _Live, job: Job, answer: JobAnswer | None = None) -> None:
+    async def _close(self, live: LiveJob, job: Job, answer: JobAnswer | None = None) -> None:
         ended = replace(job, ended_at=self._clock.now())
         await self._store.put(ended, answer)
         log.info("job ended", id=job.id, verb=job.verb, state=job.state.value, by=job.by)
         self._let_go(live, ended)
 
-    def _let_go(self, live: _Live, job: Job) -> None:
+    def _let_go(self, live: LiveJob, job: Job) -> None:
         """Tell everybody that a job has ended."""
         live.job = job
         self._live.pop(job.id, None)
@@ -366,25 +282,7 @@ class Jobs:
         for told in self._told:
             told(job)
 
-    def _progress(self, live: _Live, told: Mapping[str, Any]) -> None:
-        loop_s, before = asyncio.get_running_loop().time(), live.job.progress
-        if before is None or before.what != told["what"]:
-            live.began_at_s = loop_s
-        done, total = int(told["done"]), told["total"]
-        took_s = loop_s - live.began_at_s
-        eta_s = took_s / done * max(0, total - done) if total is not None and done else None
-        progress = JobProgress(
-            what=str(told["what"]), done=done, total=total, unit=str(told["unit"]), eta_s=eta_s
-        )
-        live.job = replace(live.job, progress=progress)
-
-    def _end(self, live: _Live, why: str) -> None:
-        live.ending = live.ending or why
-        if live.process is not None:
-            live.process.terminate()
-            asyncio.get_running_loop().call_later(self._drain_s, live.process.kill)
-
-    async def _stop(self, live: _Live) -> None:
-        self._end(live, STOPPED)
+    async def _stop(self, live: LiveJob) -> None:
+        live.end(STOPPED, self._drain_s)
         if live.job.state is JobState.QUEUED:
             await self._close(live, replace(live.job, state=JobState.INTERRUPTED, why=STOPPED))

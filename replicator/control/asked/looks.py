@@ -1,0 +1,86 @@
+"""What only looks."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from replicator.config.values import TargetName
+from replicator.control.asked.verb_asked import (
+    Argument,
+    Flag,
+    Limit,
+    OfDatasource,
+    OffsetNumber,
+    OfLog,
+    OfStore,
+    Text,
+    VerbAsked,
+    WithinInterval,
+)
+from replicator.model.operations.access import Role
+
+
+class CheckAsked(VerbAsked):
+    """Read the source and the log; write a probe to each target."""
+
+    words = ("check",)
+    verb: Literal["check"] = "check"
+
+
+class StatusAsked(VerbAsked):
+    """All that `status` says; the API's own `/v1/status` costs nothing."""
+
+    words, role = ("status",), Role.VIEWER
+    verb: Literal["status"] = "status"
+
+
+class PointsAsked(VerbAsked):
+    """All of `points`, of a store alone as well; the API's own `/v1/points` costs nothing."""
+
+    words, role = ("points",), Role.VIEWER
+    verb: Literal["points"] = "points"
+    from_store: OfStore = None
+    log_id: OfLog = None
+    limit: Annotated[Limit, Flag("--limit")] = 20
+    all_cuts: Annotated[bool, Flag("--all")] = False
+
+
+class LogAsked(VerbAsked):
+    """Events of the log."""
+
+    words, role = ("log",), Role.VIEWER
+    verb: Literal["log"] = "log"
+    start: Annotated[OffsetNumber, Flag("--from")] = 0
+    end: Annotated[OffsetNumber | None, Flag("--to")] = None
+    limit: Annotated[Limit, Flag("--limit")] = 1000
+    datasource: OfDatasource = None
+    type: Annotated[Text | None, Flag("--type")] = None
+
+
+class DiffAsked(VerbAsked):
+    """Rows that differ between two cuts: offsets, times with their zone, or `latest`."""
+
+    words, role = ("diff",), Role.VIEWER
+    verb: Literal["diff"] = "diff"
+    before: Annotated[Text, Argument()]
+    after: Annotated[Text, Argument()]
+    limit: Annotated[Limit, Flag("--limit")] = 1000
+
+
+class BlameAsked(VerbAsked):
+    """What changed a datasource or a segment, when, and who had asked for it."""
+
+    words, role = ("blame",), Role.VIEWER
+    verb: Literal["blame"] = "blame"
+    subject: Annotated[Text, Argument()] = Field(alias="name")
+    interval: WithinInterval = None
+    limit: Annotated[Limit, Flag("--limit")] = 100
+
+
+class DrillsAsked(VerbAsked):
+    """The evidence of former drills."""
+
+    words, role = ("drill", "list"), Role.VIEWER
+    verb: Literal["drill list"] = "drill list"
+    target: Annotated[TargetName | None, Argument()] = None
+    limit: Annotated[Annotated[int, Field(ge=1, le=1000)], Flag("--limit")] = 20

@@ -1,0 +1,160 @@
+"""What is planned first, then carried out by the digest of its plan."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from replicator.config.values import TargetName
+from replicator.control.asked.verb_asked import (
+    Accepting,
+    Argument,
+    AtOffset,
+    AtPoint,
+    AtTime,
+    BeforeOffset,
+    Flag,
+    OfDatasource,
+    OfLog,
+    OfStore,
+    OneTarget,
+    OnTarget,
+    ProofLevel,
+    Text,
+    VerbAsked,
+    WithinInterval,
+)
+from replicator.model.operations.access import Role
+
+
+class Planned(VerbAsked):
+    """What changes or deletes so much that somebody has to read its plan first."""
+
+    exclusive = True
+    looks: ClassVar[tuple[str, ...]] = ("--dry-run",)
+    """What makes the verb print its plan and do nothing."""
+    agreed: ClassVar[tuple[str, ...]]
+    """Members of the plan that must be the same when it is carried out, dotted."""
+
+
+class MomentAsked(Planned):
+    """Brings something back from a moment of the past, which exactly one member says."""
+
+    to_offset: AtOffset = None
+    to_time: AtTime = None
+    before: BeforeOffset = None
+    to_point: AtPoint = None
+    latest: Annotated[bool, Flag("--latest")] = False
+    ago: Annotated[Text | None, Flag("--ago")] = None
+    before_drop: Annotated[Text | None, Flag("--before-drop")] = None
+    accept_gaps: Accepting = False
+
+
+class RestoreAsked(MomentAsked):
+    """Bring a target, or one datasource of it, to an earlier cut."""
+
+    words = ("restore",)
+    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
+    verb: Literal["restore"] = "restore"
+    target: Annotated[TargetName | None, Argument()] = None
+    """The target whose bytes are used; or `from_store`."""
+    datasource: OfDatasource = None
+    into: Annotated[TargetName | None, Flag("--into")] = None
+    from_store: OfStore = None
+    log_id: OfLog = None
+    by_reference: Annotated[bool, Flag("--by-reference")] = False
+    adopt: Annotated[bool, Flag("--adopt")] = False
+    quick: bool = False
+    """Plan as `restore --dry-run` does: without the storages' answers, the time and the price."""
+
+
+class RestoreBesideAsked(MomentAsked):
+    """Restore a datasource beside the live one, by another name."""
+
+    words, agreed = ("restore",), ("plan.offset", "plan.segments", "plan.other_rows")
+    verb: Literal["restore beside"] = "restore beside"
+    target: OneTarget
+    rename: Annotated[Text, Flag("--rename")]
+    """OLD=NEW."""
+
+
+class ForgetRenamedAsked(Planned):
+    """Remove a datasource that was restored beside the live one."""
+
+    words, agreed = ("restore",), ("plan.rows_removed", "plan.original")
+    verb: Literal["forget renamed"] = "forget renamed"
+    target: OneTarget
+    datasource: Annotated[Text, Flag("--forget-renamed")]
+
+
+class RollbackAsked(Planned):
+    """Bring one datasource of a target back to what it was."""
+
+    words = ("rollback",)
+    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
+    verb: Literal["rollback"] = "rollback"
+    datasource: Annotated[Text, Argument()]
+    to: Annotated[Text, Flag("--to")]
+    """`before-drop`, `10m ago`, `latest`, a time with its zone, an offset, or a point's name."""
+    on: OnTarget
+    accept_gaps: Accepting = False
+
+
+class UndeleteAsked(Planned):
+    """Bring a datasource back on a target as it was when it last had used segments."""
+
+    words = ("undelete",)
+    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
+    verb: Literal["undelete"] = "undelete"
+    datasource: Annotated[Text, Argument()]
+    on: OnTarget
+    to_offset: AtOffset = None
+    to_time: AtTime = None
+    before: BeforeOffset = None
+    accept_gaps: Accepting = False
+
+
+class RepairAsked(Planned):
+    """Find what is wrong with a target and copy it again."""
+
+    words = ("repair",)
+    agreed = ()
+    verb: Literal["repair"] = "repair"
+    target: OneTarget
+    level: Annotated[ProofLevel, Flag("--level")] = ProofLevel.CHECKSUM
+    from_target: Annotated[TargetName | None, Flag("--from")] = None
+    datasource: OfDatasource = None
+    interval: WithinInterval = None
+    bytes_max: Annotated[Text | None, Flag("--bytes-max")] = None
+
+
+class ExpireAsked(Planned):
+    """Delete bytes and history that nothing retained needs."""
+
+    words, role = ("expire",), Role.ADMIN
+    agreed = ("plan.horizon", "plan.places", "plan.history_files", "plan.bases", "plan.holds")
+    verb: Literal["expire"] = "expire"
+    target: OneTarget
+    retention: Annotated[Text | None, Flag("--retention")] = None
+    orphans: Annotated[bool, Flag("--orphans")] = False
+
+
+class PromoteAsked(Planned):
+    """Make a target the primary, with nothing lost."""
+
+    words, role, agreed = ("promote",), Role.ADMIN, ("supervisors", "left_suspended")
+    verb: Literal["promote"] = "promote"
+    target: OneTarget
+    supervisors: Annotated[tuple[Text, ...], Flag("--supervisor")] = ()
+    drain_timeout_s: Annotated[
+        float, Field(ge=1, le=604_800, allow_inf_nan=False), Flag("--drain-timeout-s")
+    ] = 600.0
+
+
+class FailoverAsked(Planned):
+    """Make a target the primary as it is; its source is gone."""
+
+    words, role = ("failover",), Role.ADMIN
+    agreed = ("offset", "supervisors", "left_suspended")
+    verb: Literal["failover"] = "failover"
+    target: OneTarget
+    supervisors: Annotated[tuple[Text, ...], Flag("--supervisor")] = ()

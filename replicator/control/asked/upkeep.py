@@ -1,0 +1,98 @@
+"""What proves targets, makes them, and lets them follow."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from replicator.config.values import DruidRelease
+from replicator.control.asked.verb_asked import (
+    AtOffset,
+    AtPoint,
+    AtTime,
+    Flag,
+    OfDatasource,
+    OfLog,
+    OfStore,
+    OneTarget,
+    ProofLevel,
+    Text,
+    VerbAsked,
+    WithinInterval,
+)
+from replicator.model.operations.access import Role
+
+
+class VerifyAsked(VerbAsked):
+    """Compare a target with the log, or its answers with the source's."""
+
+    words = ("verify",)
+    verb: Literal["verify"] = "verify"
+    target: OneTarget
+    level: Annotated[ProofLevel, Flag("--level")] = ProofLevel.ROWS
+    subset: Annotated[str, StringConstraints(pattern=r"^[0-9.]{1,12}%$"), Flag("--subset")] = "100%"
+    rolling: Annotated[bool, Flag("--rolling")] = False
+    bytes_max: Annotated[Text | None, Flag("--bytes-max")] = None
+    from_store: OfStore = None
+    log_id: OfLog = None
+    structure: Annotated[bool, Flag("--structure")] = False
+    datasource: OfDatasource = None
+    interval: WithinInterval = None
+
+
+class DrillAsked(VerbAsked):
+    """Restore a cut from a target's store into a scratch place and verify it."""
+
+    words = ("drill",)
+    verb: Literal["drill"] = "drill"
+    target: OneTarget
+    to_offset: AtOffset = None
+    to_time: AtTime = None
+    to_point: AtPoint = None
+    random: Annotated[bool, Flag("--random")] = False
+    log_id: OfLog = None
+
+
+class TargetCreateAsked(VerbAsked):
+    """Make a target's tables and folder, and check its Druid's settings."""
+
+    words, role, exclusive = ("target", "create"), Role.ADMIN, True
+    verb: Literal["target create"] = "target create"
+    target: OneTarget
+    druid_release: Annotated[DruidRelease | None, Flag("--druid-release")] = None
+    centralized_schema: Annotated[bool, Flag("--centralized-schema")] = False
+
+
+class PauseAsked(VerbAsked):
+    """Leave a target at the cut that it is at, until it is resumed."""
+
+    words, exclusive = ("restore", "--pause", "--yes"), True
+    verb: Literal["pause"] = "pause"
+    target: OneTarget
+    to_offset: AtOffset = None
+    """The cut; default: the one that the target was last seen at."""
+
+
+class ResumeAsked(VerbAsked):
+    """Let a target follow the source again."""
+
+    words, exclusive = ("apply", "--resume", "--once"), True
+    verb: Literal["resume"] = "resume"
+    target: OneTarget
+
+
+class ApplyAsked(VerbAsked):
+    """Bring a target to what the source holds now; whoever follows already does the work."""
+
+    words, exclusive = ("apply", "--catch-up"), True
+    verb: Literal["apply"] = "apply"
+    target: OneTarget
+    timeout_s: Annotated[
+        float, Field(ge=1, le=604_800, allow_inf_nan=False), Flag("--timeout-s")
+    ] = 3600.0
+
+
+class WatchAsked(VerbAsked):
+    """Poll the source once."""
+
+    words = ("watch", "--once")
+    verb: Literal["watch"] = "watch"

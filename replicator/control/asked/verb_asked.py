@@ -1,0 +1,121 @@
+"""A request for one verb, and the command line that it makes.
+
+A request never carries arguments as they are typed: each of its members stands for one option that
+is named here, is checked before a job is made of it, and reaches the verb as one argument.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StringConstraints
+
+from replicator.config.values import TargetName
+from replicator.control.routes import RequestBody
+from replicator.model.operations.access import Role
+
+LIST_MAX = 100_000
+OFFSET_MAX = 10**18 - 1
+
+
+class Flag:
+    """Marks a member that is an option of the verb."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Argument:
+    """Marks a member that is an argument of the verb."""
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
+"""A word of an operator or a name of Druid's: no control characters, and not without an end."""
+Named = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""A name of a point or a hold."""
+TierText = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,10}=[0-9.]{1,10}[a-z]{1,2}$")]
+"""A tier of a rotation, like `day=90d`."""
+OffsetNumber = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
+Limit = Annotated[int, Field(ge=1, le=LIST_MAX)]
+LogIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+
+
+class VerbAsked(RequestBody):
+    """What one verb is asked to do."""
+
+    words: ClassVar[tuple[str, ...]]
+    """The verb as it is typed."""
+    role: ClassVar[Role] = Role.OPERATOR
+    """What is needed to ask for it."""
+    exclusive: ClassVar[bool] = False
+    """Whether it changes its targets, so that no second such job may have one of them."""
+
+    @property
+    def name(self) -> str:
+        """The verb's name, as a job has it."""
+        verb: str = getattr(self, "verb", self.words[0])
+        return verb
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The configured targets that the request names."""
+        found: list[str] = []
+        for member in ("target", "into", "on", "from_target", "from_store", "targets"):
+            value = getattr(self, member, None)
+            found += [value] if isinstance(value, str) else value or ()
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Those of them that only one exclusive job may have at a time."""
+        for member in ("into", "on", "target"):
+            if isinstance(value := getattr(self, member, None), str):
+                return (value,)
+        return self.touched
+
+    def arguments(self) -> list[str]:
+        """Return the verb with its options, then its arguments behind `--`."""
+        options, places = list[str](), list[str]()
+        for member, field in type(self).model_fields.items():
+            value = getattr(self, member)
+            for mark in field.metadata:
+                if isinstance(mark, Flag):
+                    options += _option(mark.name, value)
+                elif isinstance(mark, Argument) and value is not None:
+                    places.append(str(value))
+        return [*self.words, *options, *(["--", *places] if places else [])]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    match value:
+        case None | False:
+            return []
+        case True:
+            return [name]
+        case list() | tuple():
+            return [f"{name}={one}" for one in value]
+        case StrEnum():
+            return [f"{name}={value.value}"]
+        case _:
+            return [f"{name}={value}"]
+
+
+class ProofLevel(StrEnum):
+    """How deep a proof looks."""
+
+    ROWS = "rows"
+    EXISTS = "exists"
+    CHECKSUM = "checksum"
+    QUERY = "query"
+
+
+OneTarget = Annotated[TargetName, Argument()]
+OnTarget = Annotated[TargetName, Flag("--on")]
+AtOffset = Annotated[OffsetNumber | None, Flag("--to-offset")]
+AtTime = Annotated[Text | None, Flag("--to-time")]
+AtPoint = Annotated[Named | None, Flag("--to-point")]
+BeforeOffset = Annotated[OffsetNumber | None, Flag("--before")]
+OfDatasource = Annotated[Text | None, Flag("--datasource")]
+WithinInterval = Annotated[Text | None, Flag("--interval")]
+OfStore = Annotated[TargetName | None, Flag("--from")]
+OfLog = Annotated[LogIdText | None, Flag("--log")]
+Accepting = Annotated[bool, Flag("--accept-gaps")]

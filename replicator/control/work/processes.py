@@ -1,0 +1,91 @@
+"""Carries out a live job: its processes one after the other, and what came of them."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from replicator.adapters.machine.verb_process import VerbEnded
+from replicator.control.work.job_locks import JobLocks
+from replicator.control.work.launch import (
+    NO_DOCUMENT,
+    Launch,
+    Program,
+    answer_of,
+    error_answer,
+)
+from replicator.control.work.live_job import LiveJob
+from replicator.errors import RefusedError
+from replicator.model.operations.job import Job, JobAnswer, JobState
+
+STOPPED: Final = "the service was stopped"
+
+
+class JobProcesses:
+    """Runs the processes of jobs, each under the lock of its job.
+
+    Args:
+        program: What they run.
+        locks: Locks of the jobs that have processes.
+        drain_s: How long an ended process may take to clean up before it is killed, in seconds.
+    """
+
+    def __init__(self, program: Program, locks: JobLocks, drain_s: float) -> None:
+        self._program, self._locks, self._drain_s = program, locks, drain_s
+
+    async def run(self, live: LiveJob) -> tuple[VerbEnded, JobAnswer]:
+        """Run all processes of a job; return how the last one ended, and what was said."""
+        launch = Launch(live.order, live.job.id, self._program.folder)
+        held = await self._locks.take(live.job.id)
+        try:
+            return await self._one_after_the_other(live, launch, held)
+        finally:
+            await launch.end()
+            await self._locks.give_back(live.job.id, held)
+
+    async def _one_after_the_other(
+        self, live: LiveJob, launch: Launch, held: int
+    ) -> tuple[VerbEnded, JobAnswer]:
+        ended = await self._one(live, await launch.first(), held)
+        following = None if live.ending else launch.second(ended)
+        if isinstance(following, JobAnswer):
+            return replace(ended, code=RefusedError.exit_code), following
+        if following is not None:
+            ended = await self._one(live, following, held)
+        return ended, _said(live, ended)
+
+    async def _one(self, live: LiveJob, arguments: list[str], held: int) -> VerbEnded:
+        process = self._program.process(arguments, columns=live.order.columns, held=held)
+        live.runs_as(process, self._drain_s)
+        return await process.run(live.progress)
+
+
+def outcome(live: LiveJob, ended: VerbEnded, answer: JobAnswer) -> Job:
+    """Return what has become of a job whose processes have ended: a result counts in any case."""
+    job = replace(live.job, progress=None, exit_code=ended.code if ended.code >= 0 else None)
+    document: Any = answer.document or {}
+    if "result" in document:
+        return replace(job, state=JobState.DONE)
+    if live.ending == STOPPED:
+        return replace(job, state=JobState.INTERRUPTED, why=STOPPED)
+    if live.ending and ended.document is None:
+        return replace(job, state=JobState.CANCELLED, why=live.ending)
+    return replace(job, state=JobState.FAILED, why=str(document["error"]["message"]))
+
+
+def _said(live: LiveJob, ended: VerbEnded) -> JobAnswer:
+    if ended.document is not None:
+        return answer_of(ended)
+    if ended.too_large:
+        return error_answer(
+            live.job.verb,
+            "RefusedError",
+            "its document is larger than web.control.jobs.answer_bytes_max",
+            "ask for less with `limit`",
+            ended,
+        )
+    return error_answer(
+        live.job.verb,
+        "TransientError",
+        live.ending or NO_DOCUMENT.format(code=ended.code),
+        "stderr says more, where there was time to; the job can be run again",
+        ended,
+    )

@@ -1,0 +1,109 @@
+"""A scheduled run is a job like any other: seen, waited for, refused, cancelled, told of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from replicator.control.work import schedule_runs
+from replicator.control.work.schedule_runs import ScheduleRuns
+from replicator.services.schedules.scheduler import RunEnd, RunLine
+from tests.unit.control.stage import Served, ended, served
+
+NEVER = "0 0 1 1 *"
+SCHEDULES = {
+    "schedules.expiry": {"type": "expire", "cron": NEVER, "targets": ["vault"]},
+    "schedules.proof": {"type": "verify", "cron": NEVER, "targets": ["vault"]},
+    "targets.vault.retention": "7d",
+}
+RESUME = {"verb": "resume", "target": "vault"}
+
+
+@asynccontextmanager
+async def scheduled(folder: Path) -> AsyncIterator[tuple[Served, dict[str, RunLine]]]:
+    async with served(folder, more=SCHEDULES) as stage:
+        runs = ScheduleRuns(stage.application, stage.program, stage.control.jobs)
+        scheduler = runs.scheduler(["standby", "vault"])
+        assert scheduler is not None
+        yield stage, {line.schedule: line for line in scheduler._lines}
+
+
+async def worked(line: RunLine) -> RunEnd:
+    return await line.work()
+
+
+async def newest(stage: Served):
+    _, found = await stage.ask("GET", "/v1/jobs")
+    return found["jobs"][0]
+
+
+async def test_a_run_is_a_job_that_says_who_asked_and_needs_nobody_to_agree(tmp_path: Path):
+    async with scheduled(tmp_path) as (stage, lines):
+        end = await lines["expiry"].work()
+        job = await newest(stage)
+        assert end == RunEnd(exit_code=0, job=job["id"])
+        assert (job["by"], job["verb"], job["targets"]) == ("schedule expiry", "expire", ["vault"])
+        assert stage.program.runs[-1].arguments == ["expire", "--yes", "--", "vault"]
+        stage.program.says.append(
+            lambda _: ended(error={"type": "TransientError", "message": "away", "hint": ""}, code=8)
+        )
+        end = await lines["proof"].work()
+        assert end == RunEnd(exit_code=8, message="away", job=(await newest(stage))["id"])
+        stage.program.says.append(lambda _: ended({"good": False}, code=9))
+        end = await lines["proof"].work()
+        assert (end.exit_code, "code 9" in end.message) == (9, True)
+
+
+async def test_a_run_waits_for_the_job_that_is_changing_its_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(schedule_runs, "BUSY_S", 0.02)
+    async with scheduled(tmp_path) as (stage, lines):
+        stage.program.holds.append(True)
+        _, first = await stage.ask("POST", "/v1/jobs", RESUME)
+        expiry = asyncio.create_task(worked(lines["expiry"]))
+        await asyncio.sleep(0.2)
+        assert (await newest(stage))["id"] == first["id"], "it was not taken on beside the other"
+        stage.program.holds.append(False)
+        await stage.ask("POST", f"/v1/jobs/{first['id']}/cancel")
+        end = await expiry
+        assert (end.exit_code, end.job) == (0, (await newest(stage))["id"])
+
+
+async def test_a_job_that_changes_the_target_waits_for_a_run(tmp_path: Path):
+    async with scheduled(tmp_path) as (stage, lines):
+        stage.program.holds.append(True)
+        expiry = asyncio.create_task(worked(lines["expiry"]))
+        async with asyncio.timeout(10):
+            while not stage.program.runs:
+                await asyncio.sleep(0.01)
+        status, problem = await stage.ask("POST", "/v1/jobs", RESUME)
+        assert (status, problem["job_id"]) == (409, (await newest(stage))["id"])
+        stage.program.runs[0].may_end.set()
+        assert (await expiry).exit_code == 0
+
+
+async def test_a_run_that_somebody_cancels_is_bad_and_one_that_is_stopped_ends_its_job(
+    tmp_path: Path,
+):
+    async with scheduled(tmp_path) as (stage, lines):
+        stage.program.holds.append(True)
+        for how in ("by an operator", "by the end of its scheduler"):
+            count = len(stage.program.runs)
+            run = asyncio.create_task(worked(lines["proof"]))
+            async with asyncio.timeout(10):
+                while len(stage.program.runs) == count:
+                    await asyncio.sleep(0.01)
+            id_ = (await newest(stage))["id"]
+            if how == "by an operator":
+                await stage.ask("POST", f"/v1/jobs/{id_}/cancel")
+                end = await run
+                assert (end.exit_code, end.message) == (143, "cancelled by admin")
+                continue
+            run.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await run
+            _, job = await stage.ask("GET", f"/v1/jobs/{id_}?wait=5")
+            assert (job["state"], job["why"]) == ("cancelled", "cancelled by schedule proof")
