@@ -94,6 +94,7 @@ class StreamRetained:
     """How much the source keeps for the change stream, while it is not read."""
 
     bytes: int
+    bytes_max: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,12 @@ class StreamTold:
 
     messages: int
     """Number of messages that the source sent; 0: nothing has happened."""
+    told_until: datetime | None
+    """All that the source had committed by then is in the log; None: this read ended before."""
+    behind_bytes: int
+    """Size of the source's write-ahead log that is not told yet."""
     retained_bytes: int
+    retained_bytes_max: int
     read_s: float
     """From the question to the end of the last cut, if there was one."""
 

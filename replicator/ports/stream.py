@@ -35,6 +35,8 @@ class StreamRead:
     """Time by the source's clock, UTC: all that was committed before is told if `is_whole`."""
     is_whole: bool
     """Whether nothing was left when the source was asked."""
+    behind_bytes: int
+    """Size of the write-ahead log that the source has written and that is not told; 0 if whole."""
     messages: int
     """Number of messages that the source sent."""
     retained_bytes: int

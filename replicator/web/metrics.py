@@ -45,6 +45,7 @@ from replicator.model.observation import (
 )
 from replicator.model.operations.scheduled_run import RunState
 from replicator.ports import Clock
+from replicator.web.stream_metrics import StreamMetrics
 
 ENDED_RUNS = (RunState.GOOD, RunState.BAD, RunState.SKIPPED)
 CANARY_BUCKETS_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 21_600)
@@ -90,18 +91,7 @@ class Metrics:
             "row_versions_missed_total", "Changes that row versions did not tell and a scan found."
         )
         self._missed.labels(source)
-        self._streams = gauge(
-            "change_stream_up", "1: each commit of the source becomes a cut; 0: it is polled."
-        )
-        self._retained = gauge(
-            "change_stream_retained_bytes", "WAL that the source keeps for the change stream."
-        )
-        self._stream_ended = counter(
-            "change_stream_ended_total", "How often polls took the change stream's place."
-        )
-        self._stream_dropped = counter(
-            "change_stream_dropped_total", "Slots that were dropped because they kept too much WAL."
-        )
+        self._stream = StreamMetrics(registry, source)
         self._events = counter("events_published_total", "Events appended to the log.", "type")
         self._copied = counter(
             "objects_copied_total",
@@ -295,7 +285,9 @@ class Metrics:
             case Polled():
                 self._count_polled(observation)
             case _:
-                self._count_streamed(observation)
+                self._stream.count(observation)
+                if isinstance(observation, StreamTold):
+                    self._polled.labels(self._source).set(self._clock.now().timestamp())
 
     def _count_polled(self, observation: Polled) -> None:
         self._polls.labels(self._source).observe(observation.poll_s)
@@ -303,25 +295,6 @@ class Metrics:
         self._scanned.labels(self._source).set(observation.scanned_rows)
         self._fingerprinted.labels(self._source).inc(observation.fingerprinted_rows)
         self._full.labels(self._source).inc(observation.full)
-
-    def _count_streamed(self, observation: StreamObservation) -> None:
-        source = self._source
-        match observation:
-            case StreamBegun():
-                self._streams.labels(source).set(1)
-            case StreamEnded():
-                self._streams.labels(source).set(0)
-                self._stream_ended.labels(source).inc()
-            case StreamDropped():
-                self._stream_dropped.labels(source).inc()
-                self._retained.labels(source).set(0)
-            case StreamRetained(bytes=retained):
-                self._retained.labels(source).set(retained)
-            case StreamTold(retained_bytes=retained):
-                self._retained.labels(source).set(retained)
-                self._polled.labels(source).set(self._clock.now().timestamp())
-            case _:
-                assert_never(observation)
 
     def _count_copied(self, copied: ObjectCopied, target: str) -> None:
         if copied.reused:

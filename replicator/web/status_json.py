@@ -76,6 +76,23 @@ def _sign_json(sign: LifeSign) -> dict[str, Any]:
     }
 
 
+def stream_json(life: LifeSigns) -> dict[str, Any] | None:
+    """Return what a running watcher says of its change stream."""
+    if (stream := life.stream) is None:
+        return None
+    until = stream.told_until
+    return {
+        "up": not stream.off,
+        "since": stream.since,
+        "reason": stream.off,
+        "told_until": until,
+        "behind_seconds": None if until is None else _seconds(life.looked_at - until),
+        "behind_bytes": stream.behind_bytes,
+        "retained_bytes": stream.retained_bytes,
+        "retained_bytes_max": stream.retained_bytes_max,
+    }
+
+
 def source_json(source: SourceStatus) -> dict[str, Any]:
     """Return what is said of the source's metadata store."""
     found = source.freshness

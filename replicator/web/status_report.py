@@ -8,7 +8,13 @@ from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
-from replicator.web.status_json import life_json, schedules_json, source_json, status_json
+from replicator.web.status_json import (
+    life_json,
+    schedules_json,
+    source_json,
+    status_json,
+    stream_json,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
     """
     seen = report.seen
     return {
-        "source": source_json(seen.source),
+        "source": {**source_json(seen.source), "change_stream": stream_json(seen.life)},
         "running": life_json(seen.life),
         "polled_as_promised": not seen.is_overdue,
         **status_json(seen.log, seen.targets),

@@ -6,6 +6,7 @@ What they read is scraped from a pipeline in memory; Prometheus' own program jud
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap
+from replicator.model.event import Offset
 from replicator.model.observation import (
     ArchiveDamaged,
     CanarySeen,
@@ -22,6 +25,7 @@ from replicator.model.observation import (
     NotificationsQueued,
     ScheduledRunEnded,
     ScheduleSeen,
+    StreamObservation,
     VersionsMissed,
     Waiting,
 )
@@ -31,6 +35,12 @@ from tests.servers import fetching
 from tests.servers.fixtures import on_a_desk_only
 from tests.servers.prometheus import Promtool, Scraped
 from tests.unit.services.monitoring.test_status import unused
+from tests.unit.services.replication.test_commit_follower import (
+    RETAINED_MAX,
+    Followed,
+    following,
+    mark,
+)
 from tests.unit.web.test_web import Client, Monitored
 
 pytestmark = pytest.mark.real
@@ -200,6 +210,56 @@ async def test_notifications_that_were_given_up_fire(watched: Watched, promtool:
     for _ in range(7):
         await watched.works()
     assert promtool.firing(watched.scrapes) == {"ReplicatorNotificationsDead"}
+
+
+class Stream:
+    """A watcher that follows a change stream; the same metrics count what it observes."""
+
+    def __init__(self, followed: Followed, watched: Watched) -> None:
+        self.followed, self.watched, self.told = followed, watched, 0
+
+    async def minutes(self, count: int) -> None:
+        for _ in range(count):
+            clock = self.followed.clock
+            clock.move((self.watched.clock.now() - clock.now()).total_seconds())
+            with suppress(TransientError):
+                await self.followed.watcher.catch_up()
+            for seen in self.followed.seen[self.told :]:
+                if isinstance(seen, StreamObservation):
+                    self.watched.watcher(seen)
+            self.told = len(self.followed.seen)
+            await self.watched.works()
+
+
+@pytest.fixture
+async def stream(watched: Watched) -> Stream:
+    found = Stream(await following(), watched)
+    await found.minutes(12)
+    return found
+
+
+async def test_a_slot_that_was_dropped_by_others_fires(stream: Stream, promtool: Promtool):
+    assert promtool.firing(stream.watched.scrapes) == set()
+    await stream.followed.stream.drop()
+    await stream.minutes(13)
+    assert promtool.firing(stream.watched.scrapes) == {"ReplicatorChangeStreamOff"}
+
+
+async def test_a_log_that_takes_nothing_fires_before_the_slot_is_dropped(
+    stream: Stream, promtool: Promtool
+):
+    async def fail(documents: object) -> Offset:
+        raise TransientError("disk full")
+
+    stream.followed.watcher._writer._log.append = fail  # type: ignore[method-assign]
+    for _ in range(600 * RETAINED_MAX // (1 << 20)):
+        mark(stream.followed, "a")
+    await stream.minutes(6)
+    assert stream.followed.stream.has_slot
+    assert promtool.firing(stream.watched.scrapes) == {
+        "ReplicatorChangeStreamKeepsWal",
+        "ReplicatorChangeStreamLate",
+    }
 
 
 def test_the_rules_are_right_and_their_own_tests_pass(promtool: Promtool):

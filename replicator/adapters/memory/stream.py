@@ -119,6 +119,7 @@ class MemoryChangeStream:
             until=end if is_whole else Lsn(told[-1].place + COMMIT_BYTES),
             at=self.metadata.clock.now(),
             is_whole=is_whole,
+            behind_bytes=0 if is_whole else self.end - told[-1].place,
             messages=len(told),
             retained_bytes=self.end - self.confirmed,
         )

@@ -139,10 +139,12 @@ class PostgresqlChangeStream:
             await self._peek(session, telling, end)
             await session.execute("end the read", "ROLLBACK")
             is_whole = telling.messages < self._messages_max
+            told_until = max(since.at, end if is_whole else telling.end)
             read = StreamRead(
-                until=max(since.at, end if is_whole else telling.end),
+                until=told_until,
                 at=look.slot.asked_at,
                 is_whole=is_whole,
+                behind_bytes=0 if is_whole else max(0, flushed - told_until),
                 messages=telling.messages,
                 retained_bytes=look.slot.retained_bytes,
             )
@@ -161,6 +163,7 @@ class PostgresqlChangeStream:
             until=last.until,
             at=now["asked_at"].astimezone(UTC),
             is_whole=True,
+            behind_bytes=0,
             messages=0,
             retained_bytes=last.retained_bytes,
         )

@@ -274,11 +274,28 @@ def _run(state: LineState) -> str:
 def _source(seen: Seen) -> list[str]:
     freshness = seen.source.freshness
     if freshness is None:
-        return ["cannot be asked, see above"]
-    lines = [freshness.text if freshness.is_replica else "answers"]
+        return ["cannot be asked, see above", *_stream(seen.life)]
+    lines = [freshness.text if freshness.is_replica else "answers", *_stream(seen.life)]
     return lines + [
         f"{name} is not replicated: this tool does not know that table"
         for name in seen.source.left_behind
+    ]
+
+
+def _stream(life: LifeSigns) -> list[str]:
+    """Say how far the change stream is, and what it keeps."""
+    if (stream := life.stream) is None:
+        return []
+    kept = (
+        f"it keeps {size_text(stream.retained_bytes)} of WAL of at most"
+        f" {size_text(stream.retained_bytes_max)}"
+    )
+    if stream.off:
+        return [f"change stream: OFF since {moment(stream.since)}, see above; {kept}"]
+    told = "not read yet" if stream.told_until is None else f"read {_ago(life, stream.told_until)}"
+    left = f", {size_text(stream.behind_bytes)} to go" if stream.behind_bytes else ""
+    return [
+        f"change stream: each commit is a cut since {moment(stream.since)}, {told}{left}; {kept}"
     ]
 
 

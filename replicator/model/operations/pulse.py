@@ -17,6 +17,24 @@ def apply_to(target: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPulse:
+    """What a watcher says of the change stream that is configured for it."""
+
+    since: datetime
+    """When it began, or ended."""
+    off: str = ""
+    """Why the source is polled instead; empty: each commit becomes a cut."""
+    told_until: datetime | None = None
+    """All that the source had committed by then is in the log; None: not known yet."""
+    behind_bytes: int = 0
+    """Size of the source's write-ahead log that is not told yet."""
+    retained_bytes: int = 0
+    """Size of that which the source keeps for the stream."""
+    retained_bytes_max: int = 0
+    """At this size the watcher drops the slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
     """Who it is, and when it was last well."""
 
@@ -35,6 +53,8 @@ class Pulse:
     """Polls of the source that this process has ended."""
     waits: str = ""
     """What the process waits for, after an error that may pass; empty if it does not wait."""
+    stream: StreamPulse | None = None
+    """Of a watcher with a change stream."""
     ended_at: datetime | None = None
     """When the process ended as it was told to; None if it did not."""
 
@@ -60,6 +80,7 @@ def pulse_json(pulse: Pulse) -> bytes:
             "done_at": pulse.done_at,
             "polls": pulse.polls,
             "waits": pulse.waits,
+            "change_stream": pulse.stream,
             "ended_at": pulse.ended_at,
         }
     )
@@ -79,10 +100,24 @@ def pulse_of(data: bytes) -> Pulse | None:
             done_at=_time(found, "done_at"),
             polls=int(found.get("polls") or 0),
             waits=str(found.get("waits") or ""),
+            stream=_stream(found.get("change_stream")),
             ended_at=_time(found, "ended_at"),
         )
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _stream(found: Mapping[str, Any] | None) -> StreamPulse | None:
+    if not found:
+        return None
+    return StreamPulse(
+        since=datetime.fromisoformat(found["since"]),
+        off=str(found["off"]),
+        told_until=_time(found, "told_until"),
+        behind_bytes=int(found["behind_bytes"]),
+        retained_bytes=int(found["retained_bytes"]),
+        retained_bytes_max=int(found["retained_bytes_max"]),
+    )
 
 
 def _time(found: Mapping[str, Any], name: str) -> datetime | None:

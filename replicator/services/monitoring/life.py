@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from replicator.errors import ReplicatorError
-from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_of
+from replicator.model.operations.pulse import WATCH, Pulse, StreamPulse, apply_to, pulse_of
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
 
@@ -47,6 +47,13 @@ class LifeSigns:
     def unpolled(self) -> timedelta | None:
         """How long ago the source last answered; None if it never did."""
         return None if self.last_poll is None else self.looked_at - self.last_poll
+
+    @property
+    def stream(self) -> StreamPulse | None:
+        """What a running watcher says of its change stream; None without either."""
+        if self.watcher.pulse is None or self.watcher.life is not Life.RUNNING:
+            return None
+        return self.watcher.pulse.stream
 
     def is_overdue(self, targets: Sequence[TargetStatus]) -> bool:
         """Return whether the last poll is older than any target's promise allows.

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.errors import ReplicatorError
-from replicator.model.operations.words import age_text, duration_text, moment
+from replicator.model.operations.pulse import StreamPulse
+from replicator.model.operations.words import age_text, duration_text, moment, size_text
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,
@@ -16,6 +17,11 @@ from replicator.services.monitoring.status import (
     SourceStatus,
     TargetStatus,
 )
+
+RETAINED_SHARE = 0.5
+"""Share of `retained_bytes_max` from which on the WAL that the source keeps is a trouble."""
+STREAM_LATE = timedelta(minutes=1)
+"""How old what the log has of a change stream may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,31 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
         yield _silence(seen.life)
     if seen.source.freshness is None:
         yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
+    if (stream := seen.life.stream) is not None:
+        yield from _of_the_stream(stream, seen.life)
+
+
+def _of_the_stream(stream: StreamPulse, life: LifeSigns) -> Iterator[Trouble]:
+    if stream.off:
+        yield Trouble(
+            f"the source is polled since {moment(stream.since)}, and has a change stream:"
+            f" {stream.off}",
+            "check",
+        )
+    if stream.retained_bytes > RETAINED_SHARE * stream.retained_bytes_max:
+        yield Trouble(
+            f"the source keeps {size_text(stream.retained_bytes)} of WAL for the change stream;"
+            f" the watcher drops it at {size_text(stream.retained_bytes_max)}",
+            "check",
+        )
+    if not stream.off and stream.told_until is not None:
+        behind = life.looked_at - stream.told_until
+        if behind > STREAM_LATE:
+            yield Trouble(
+                f"the change stream is {duration_text(behind)} behind:"
+                f" {size_text(stream.behind_bytes)} of the source's WAL are to be read",
+                "check",
+            )
 
 
 def _silence(life: LifeSigns) -> Trouble:

@@ -129,7 +129,9 @@ class CommitFollower:
     async def guard(self) -> None:
         """Drop the stream if the source keeps too much for it: its disk is worth more."""
         retained = await self._stream.retained_bytes()
-        self._observer(StreamRetained(bytes=retained or 0))
+        self._observer(
+            StreamRetained(bytes=retained or 0, bytes_max=self._limits.retained_bytes_max)
+        )
         if retained is not None and retained > self._limits.retained_bytes_max:
             await self._stream.drop()
             self._observer(StreamDropped(bytes=retained, bytes_max=self._limits.retained_bytes_max))
@@ -191,7 +193,14 @@ class CommitFollower:
             for cut in written:
                 self._observer(_published(cut, read_s))
         self._observer(
-            StreamTold(messages=read.messages, retained_bytes=read.retained_bytes, read_s=read_s)
+            StreamTold(
+                messages=read.messages,
+                told_until=read.at if read.is_whole and until is None else None,
+                behind_bytes=read.behind_bytes,
+                retained_bytes=read.retained_bytes,
+                retained_bytes_max=self._limits.retained_bytes_max,
+                read_s=read_s,
+            )
         )
         return read, commits
 

@@ -1,6 +1,7 @@
 """Heartbeats: a watcher or an applier shows at intervals that it is running."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from replicator.errors import ConfigError, NotFoundError, TransientError
@@ -13,10 +14,14 @@ from replicator.model.observation import (
     Observer,
     Polled,
     Progress,
+    StreamBegun,
+    StreamDropped,
+    StreamEnded,
+    StreamRetained,
     StreamTold,
     Waiting,
 )
-from replicator.model.operations.pulse import Pulse, pulse_json
+from replicator.model.operations.pulse import Pulse, StreamPulse, pulse_json
 from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 
@@ -37,15 +42,43 @@ class Heart:
         self._pulse, self._clock, self._observer = pulse, clock, observer
         self._is_muted = False
         self._done_at, self._waits, self._polls = pulse.done_at, pulse.waits, pulse.polls
+        self._stream = pulse.stream
 
     def observe(self, observation: Observation) -> None:
         """Note from an observation whether the work goes on."""
         self._polls += isinstance(observation, Polled)
+        self._note_stream(observation)
         match observation:
             case Polled() | StreamTold() | Followed() | CutApplied() | ObjectCopied() | Progress():
                 self._done_at, self._waits = self._clock.now(), ""
             case Waiting(reason=reason):
                 self._waits = reason
+            case _:
+                pass
+
+    def _note_stream(self, observation: Observation) -> None:
+        now = self._clock.now()
+        before = self._stream or StreamPulse(since=now)
+        match observation:
+            case StreamBegun():
+                self._stream = replace(before, since=now, off="")
+            case StreamEnded(reason=reason):
+                since = before.since if before.off else now
+                self._stream = replace(before, since=since, off=reason)
+            case StreamDropped():
+                self._stream = replace(before, retained_bytes=0)
+            case StreamRetained(bytes=retained, bytes_max=bytes_max):
+                self._stream = replace(
+                    before, retained_bytes=retained, retained_bytes_max=bytes_max
+                )
+            case StreamTold():
+                self._stream = replace(
+                    before,
+                    told_until=observation.told_until or before.told_until,
+                    behind_bytes=observation.behind_bytes,
+                    retained_bytes=observation.retained_bytes,
+                    retained_bytes_max=observation.retained_bytes_max,
+                )
             case _:
                 pass
 
@@ -76,6 +109,7 @@ class Heart:
             done_at=self._done_at,
             polls=self._polls,
             waits=self._waits,
+            stream=self._stream,
         )
 
     async def _say(self, pulse: Pulse) -> None:

@@ -7,13 +7,25 @@ from datetime import timedelta
 import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
+from replicator.cli.look.status import _source
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, TransientError
-from replicator.model.observation import Followed, Muted, Observation, Polled, Waiting
+from replicator.model.observation import (
+    Followed,
+    Muted,
+    Observation,
+    Polled,
+    StreamBegun,
+    StreamEnded,
+    StreamRetained,
+    StreamTold,
+    Waiting,
+)
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.services.monitoring.life import Life
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running.heart import BEAT_S, Heart
+from replicator.web.status_json import stream_json
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 from tests.unit.services.monitoring.test_status import look, seen_of, surveyed
@@ -100,6 +112,97 @@ async def test_one_that_runs_and_cannot_poll_says_what_it_waits_for():
     beating.observe(POLLED)
     await beating.beat()
     assert not (await looked(pipeline)).is_overdue
+
+
+def read_by(pipeline: Pipeline, *, whole: bool = True, retained: int = 7 << 20) -> StreamTold:
+    return StreamTold(
+        messages=22,
+        told_until=pipeline.clock.now() if whole else None,
+        behind_bytes=0 if whole else 3 << 20,
+        retained_bytes=retained,
+        retained_bytes_max=4 << 30,
+        read_s=0.1,
+    )
+
+
+async def streamed(*told: Observation) -> tuple[Pipeline, Heart, Seen]:
+    """A minute and a half after a read of the change stream, and what was told since."""
+    pipeline, beating = await followed()
+    beating.observe(StreamBegun())
+    beating.observe(read_by(pipeline))
+    pipeline.clock.move(90)
+    for one in told or (read_by(pipeline),):
+        beating.observe(one)
+    beating.observe(POLLED)
+    await beating.beat()
+    return pipeline, beating, await looked(pipeline)
+
+
+def of_stream(seen: Seen) -> list[Trouble]:
+    return [one for one in troubles(seen) if "change stream" in one.what]
+
+
+def shown(seen: Seen) -> str:
+    """What `status` says of the source."""
+    return " ".join(_source(seen))
+
+
+async def test_a_change_stream_that_is_followed_is_told_and_no_trouble():
+    pipeline, beating, seen = await streamed()
+    assert not of_stream(seen)
+    assert (
+        "change stream: each commit is a cut since 2024-06-01T00:00:10Z, read 0.0 s ago; it keeps"
+        in shown(seen)
+    )
+    found = stream_json(seen.life)
+    assert found is not None
+    assert (found["up"], found["behind_seconds"], found["retained_bytes"]) == (True, 0.0, 7 << 20)
+    await beating.end()
+    assert stream_json((await looked(pipeline)).life) is None, (
+        "a watcher that ended follows nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "trouble"),
+    [
+        (StreamEnded(reason="there is no replication slot"), "there is no replication slot"),
+        (StreamRetained(bytes=3 << 30, bytes_max=4 << 30), "drops it at 4.0 GiB"),
+    ],
+)
+async def test_a_stream_that_is_off_or_keeps_too_much_is_a_trouble(told: Observation, trouble: str):
+    pipeline, beating, _ = await streamed()
+    beating.observe(read_by(pipeline))
+    beating.observe(told)
+    await beating.beat()
+    (found,) = of_stream(await looked(pipeline))
+    assert trouble in found.what
+    assert found.remedy == "check"
+
+
+async def test_a_stream_that_is_polled_says_since_when_and_comes_back():
+    pipeline, beating, seen = await streamed(StreamEnded(reason="a table was emptied"))
+    (found,) = of_stream(seen)
+    assert "polled since 2024-06-01T00:01:40Z" in found.what
+    assert "change stream: OFF since 2024-06-01T00:01:40Z" in shown(seen)
+    pipeline.clock.move(60)
+    beating.observe(StreamEnded(reason="there is no slot"))
+    await beating.beat()
+    seen = await looked(pipeline)
+    assert "OFF since 2024-06-01T00:01:40Z" in shown(seen), "another reason is no other beginning"
+    beating.observe(StreamBegun())
+    beating.observe(read_by(pipeline))
+    await beating.beat()
+    assert not of_stream(await looked(pipeline))
+
+
+async def test_a_stream_that_is_told_more_slowly_than_it_grows_is_a_trouble():
+    pipeline, beating, _ = await streamed()
+    pipeline.clock.move(61)
+    beating.observe(read_by(pipeline, whole=False))
+    await beating.beat()
+    (found,) = of_stream(await looked(pipeline))
+    assert "the change stream is 61 s behind: 3.0 MiB" in found.what
 
 
 async def test_without_a_word_the_log_tells_when_the_source_was_polled():
