@@ -33,6 +33,7 @@ def panorama(application: Application, poller: Poller) -> Panorama:
             source=partial(look_at_source, application.source_metadata()),
             schedules=partial(_schedules, application, sorted(poller.names)),
             retention=_retention(application),
+            archives=_archives(application),
         ),
         clock=application.clock,
         interval_s=web.status_interval_s,
@@ -47,6 +48,11 @@ async def _schedules(application: Application, names: Sequence[str]) -> Sequence
 def _retention(application: Application) -> dict[str, timedelta]:
     found = {name: one.retention for name, one in application.settings.targets.items()}
     return {name: retention for name, retention in found.items() if retention is not None}
+
+
+def _archives(application: Application) -> frozenset[str]:
+    targets = application.settings.targets.items()
+    return frozenset(name for name, one in targets if one.metadata is None)
 
 
 def _notes(application: Application, name: str) -> NotesReader:

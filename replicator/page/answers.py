@@ -11,7 +11,6 @@ from typing import Any, Final
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.event import Offset
 from replicator.model.store.drill import evidence_json
-from replicator.model.store.holds import NamedPoint
 from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
 from replicator.page.outlook import outlook
 from replicator.page.timeline import Neighbours, at_offset, at_time, timeline
@@ -136,37 +135,6 @@ def drills_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str
     }
 
 
-def points_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str, Any]:
-    """Return the named points and the holds of all stores, as `points` and `hold list` have them.
-
-    `faults` names files of points and holds that are missing or altered.
-    """
-    found = {name: panorama.notes(name) for name in _visible(panorama, targets)}
-    known = {name: notes for name, notes in found.items() if notes is not None}
-    now = panorama.clock.now()
-    return {
-        "named": [
-            {
-                **_point_json(point, name),
-                "expired": notes.windows.has_expired(point.log_id, point.offset),
-            }
-            for name, notes in known.items()
-            for point in notes.named
-        ],
-        "holds": [
-            {
-                **_point_json(hold.point, name),
-                "reason": hold.reason,
-                "until": hold.until,
-                "in_force": hold.holds_at(now),
-            }
-            for name, notes in known.items()
-            for hold in notes.holds
-        ],
-        "faults": [f"{name}: {fault}" for name, notes in known.items() for fault in notes.faults],
-    }
-
-
 def happening_json(one: Happening) -> dict[str, Any]:
     """Return what one cut did; `before_offset` is the cut to go back to."""
     return {
@@ -179,10 +147,6 @@ def happening_json(one: Happening) -> dict[str, Any]:
         "before_offset": one.after.offset if one.after else None,
         "before_time": one.after.closed.source_time if one.after else None,
     }
-
-
-def _point_json(point: NamedPoint, target: str) -> dict[str, Any]:
-    return {**asdict(point), "target": target}
 
 
 def _meant(cuts: CutColumns, *, time: datetime | None, offset: int | None) -> Neighbours | None:
@@ -221,6 +185,7 @@ def _store_json(panorama: Panorama, name: str) -> dict[str, Any]:
     notes = panorama.notes(name)
     return {
         "target": name,
+        "archive": panorama.is_archive(name),
         "looked_at": notes.looked_at if notes else None,
         "failure": _error_json(panorama.notes_failure(name)),
         "faults": list(notes.faults) if notes else [],

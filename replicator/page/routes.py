@@ -19,7 +19,6 @@ from replicator.page.answers import (
     drills_json,
     moment_json,
     overview_json,
-    points_json,
     timeline_json,
     trend_json,
 )
@@ -112,7 +111,6 @@ class PageRoutes:
             self._asked("log", "The newest events.", self._events, EventsQuery),
             self._asked("trend", "Lag of the last day.", self._trend),
             self._asked("drills", "Evidence of drills.", self._drills),
-            self._asked("points", "Named points and holds.", self._points),
         ]
 
     def _asked(
@@ -182,9 +180,6 @@ class PageRoutes:
 
     async def _trend(self, call: ApiCall) -> Mapping[str, Any]:
         return trend_json(self._panorama, call.by.targets)
-
-    async def _points(self, call: ApiCall) -> Mapping[str, Any]:
-        return points_json(self._panorama, call.by.targets)
 
     async def _drills(self, call: ApiCall) -> Mapping[str, Any]:
         return drills_json(self._panorama, call.by.targets)

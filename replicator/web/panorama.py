@@ -36,6 +36,8 @@ class Surroundings:
     """What is scheduled, and how its last runs ended: read from the targets' stores."""
     retention: Mapping[str, timedelta]
     """How long any moment can be restored, for each target of which that is said."""
+    archives: frozenset[str] = frozenset()
+    """Targets without a metadata store: nothing is restored into them, and none is promoted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +136,10 @@ class Panorama:
     def notes_failure(self, target: str) -> ReplicatorError | None:
         """Return why a target's store cannot be read at the moment; None: it can."""
         return self._notes[target].failure
+
+    def is_archive(self, target: str) -> bool:
+        """Return whether a target has no metadata store."""
+        return target in self._surroundings.archives
 
     def promised(self, target: str) -> PromisedWindow | None:
         """Return what should be restorable now; None as long as the target was never seen."""

@@ -29,7 +29,7 @@ READ = """root => {
     for (const hidden of copy.querySelectorAll(".plot, button, .sr")) hidden.remove();
     for (const one of copy.querySelectorAll("time")) {
         times.push([one.getAttribute("datetime"), one.textContent]);
-        one.textContent = `@${one.getAttribute("datetime")}`;
+        one.textContent = `@${new Date(one.getAttribute("datetime")).toISOString()}`;
     }
     const text = one => one.textContent.replaceAll(/\\s+/g, " ").trim();
     const cells = row => [...row.children].map(text);
@@ -99,7 +99,7 @@ def duration(seconds: float | None) -> str:
 
 def at(told: object) -> str:
     """Return a time as `read` has it."""
-    return f"@{told}"
+    return f"@{_time(told).isoformat(timespec='milliseconds').replace('+00:00', 'Z')}"
 
 
 async def overview_is(guest: Visit, said: Documents, *, lag_s: Mapping[str, float]) -> None:
@@ -108,11 +108,12 @@ async def overview_is(guest: Visit, said: Documents, *, lag_s: Mapping[str, floa
     await guest.page.locator(".timeline .lanes").wait_for(timeout=WAIT_MS)
     found, status = await read(guest), said.status
     restorable = {one["target"]: one for one in status["restorable"]}
-    best = max(restorable.values(), key=lambda one: (one["last"], -one["windows"]))
+    best = max(restorable.values(), key=_reach)
     assert f"Yes, you can restore to {at(best['last'])}" in found["text"]
     assert f"any moment since {at(best['first'])}" in found["text"]
-    assert found["wrong"] == [
-        [printable(one["what"]), *([one["type"]] if one["type"] else [])] for one in status["wrong"]
+    assert [_lasting(one) for one in found["wrong"]] == [
+        _lasting([printable(one["what"]), *([_short(one["type"])] if one["type"] else [])])
+        for one in status["wrong"]
     ]
     appliers = {one["target"]: one["state"] for one in status["running"]["appliers"]}
     for shown, target in zip(found["cards"], status["targets"], strict=True):
@@ -127,6 +128,21 @@ async def overview_is(guest: Visit, said: Documents, *, lag_s: Mapping[str, floa
     assert f"The log has {counted(cuts, 'cut')}, the last one taken {at(last)}" in found["text"]
     assert f"Watcher: {status['running']['watcher']['state']}." in found["text"]
     _lanes_are(found["lanes"], said)
+
+
+def _lasting(words: Sequence[str]) -> list[str]:
+    """Return words without how long something has lasted: it goes on while one looks."""
+    return [re.sub(r"[0-9.]+ (s|min|h|days)\b", "…", one) for one in words]
+
+
+def _short(typed: str) -> str:
+    """Return a command without its configuration: the page does not know what one types there."""
+    return re.sub(r" (-c|--config) \S+", "", typed)
+
+
+def _reach(one: Document) -> tuple[datetime, int, float]:
+    """Return what makes a target the better answer: how far, without holes, since when."""
+    return _time(one["last"]), -one["windows"], -_time(one["first"]).timestamp()
 
 
 def _facts(target: Document, restorable: Document | None, applier: str | None) -> dict[str, str]:

@@ -101,7 +101,7 @@ function Target({ target, restorable, store, life, may }) {
     </dl>
     ${target.paused && !target.promoted && may("operator") && html`<${Resume} target=${target} />`}
     <${Promises} target=${target} />
-    ${may("admin") && target.cut !== null && !target.promoted && html`<p class="after"><a href=${`#/promote?target=${encodeURIComponent(target.target)}`}>Promote …</a></p>`}
+    ${may("admin") && target.cut !== null && !target.promoted && !store?.archive && html`<p class="after"><a href=${`#/promote?target=${encodeURIComponent(target.target)}`}>Promote …</a></p>`}
     ${store?.failure && html`<p class="said bad">its store cannot be read: ${printable(store.failure.message)}</p>`}
     ${store?.faults.map((fault) => html`<p class="said bad">damaged: ${printable(fault)}</p>`)}
   </article>`;

@@ -31,6 +31,7 @@ const Row = ({ one, children, action }) => html`<tr><th scope="row"><${Name} of=
   <td class="nowrap"><${When} at=${one.source_time} millis /></td><td class="number">${count(one.cut)}</td><td class="number">${one.offset}</td>
   ${children}<td class="number">${action}</td></tr>`;
 
+const EVERY_MS = 15_000;
 const HEAD = ["Name", "Target", "Moment"];
 
 function Table({ label, more, rows, empty }) {
@@ -114,20 +115,26 @@ function Unmake({ wish, done, cancel }) {
         ? ": from the next expiry on it may be deleted like any other cut." : ": the cut stays as it is, and can be found by its time only."}<//></section>`;
 }
 
+const named = (points) => points.targets.flatMap((kept) => kept.named.map((one) => ({ ...one, target: kept.target })));
+
 export function PointsView({ overview, may }) {
   const [wish, setWish] = useState(null);
-  const found = useAnswer("v1/page/points", { everyMs: 15_000 });
+  const known = useAnswer("v1/points", { query: { limit: 1 }, everyMs: EVERY_MS });
+  const held = useAnswer("v1/holds", { everyMs: EVERY_MS });
+  const error = known.error ?? held.error;
   const targets = overview.stores.map((one) => one.target);
   const done = () => {
     setWish(null);
-    found.look();
+    known.look();
+    held.look();
   };
   if (wish) {
     const View = wish.way === "hold" || wish.way === "name" ? Make : Unmake;
     return html`<${View} key=${`${wish.way}${wish.of?.target}${wish.of?.name}`} overview=${overview} wish=${wish} targets=${targets} done=${done} cancel=${() => setWish(null)} />`;
   }
   return html`<div class="head"><h1>Points and holds</h1></div>
-    ${found.error && html`<${Trouble} error=${found.error} />`}
-    ${found.data && html`<${Points} points=${found.data.named} set=${setWish} may=${may} /><${Holds} holds=${found.data.holds} set=${setWish} may=${may} />`}
-    ${found.data?.faults.map((fault) => html`<p key=${fault} class="said bad">damaged: ${printable(fault)}</p>`)}`;
+    ${error && html`<${Trouble} error=${error} />`}
+    ${known.data && html`<${Points} points=${named(known.data.result)} set=${setWish} may=${may} />`}
+    ${held.data && html`<${Holds} holds=${held.data.result.holds} set=${setWish} may=${may} />`}
+    ${held.data?.result.faults.map((fault) => html`<p key=${fault} class="said bad">damaged: ${printable(fault)}</p>`)}`;
 }

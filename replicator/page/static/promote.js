@@ -63,14 +63,13 @@ function PlanStep({ flow, wish }) {
     <${Next} flow=${flow} />`;
 }
 
-export function Promote({ overview, at, may, look }) {
-  const targets = overview.stores.map((one) => one.target);
+function Wizard({ overview, at, may, look }) {
+  const targets = overview.stores.filter((one) => !one.archive).map((one) => one.target);
   const [wish, setWish] = useState({ way: "promote", target: at.query.get("target") ?? targets[0] ?? "", supervisors: "" });
   const flow = useFlow((job) => {
     look();
     location.hash = `#/promote/${job.id}?target=${encodeURIComponent(wish.target)}`;
   });
-  if (at.rest[0]) return html`<${Run} id=${at.rest[0]} title="Promotion of" into=${at.query.get("target") ?? ""} may=${may} look=${look} again="#/promote" Ended=${Primary} />`;
   if (!targets.length) return html`<section class="card"><${Empty}>There is no target that could be promoted.<//></section>`;
   return html`<section class="card restore"><div class="head"><h1 tabindex="-1" ref=${flow.title}>Promote a standby</h1><${Steps} names=${STEPS} step=${flow.step} go=${flow.to} /></div>
     ${flow.step === CHOOSE && html`<${WayStep} wish=${wish} set=${(some) => setWish({ ...wish, ...some })} targets=${targets} flow=${flow} may=${may} />`}
@@ -79,4 +78,10 @@ export function Promote({ overview, at, may, look }) {
       <strong><${Name} of=${wish.target} /></strong> becomes a primary: it follows its source no more, and ${counted(flow.plan.document.supervisors.length, "supervisor")} of its Druid ${
         flow.plan.document.supervisors.length === 1 ? "begins" : "begin"} to read. ${wish.way === "failover" ? "Make sure that the source cannot come back." : "The source stays at rest."} This cannot be taken back here.<//>`}
   </section>`;
+}
+
+export function Promote(shown) {
+  const { at, may, look } = shown;
+  if (!at.rest[0]) return html`<${Wizard} ...${shown} />`;
+  return html`<${Run} id=${at.rest[0]} title="Promotion of" into=${at.query.get("target") ?? ""} may=${may} look=${look} again="#/promote" Ended=${Primary} />`;
 }

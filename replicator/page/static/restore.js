@@ -40,12 +40,12 @@ function Accidents({ wish, set }) {
 // Whether a target moves on while its plan is read: then it has to be paused first.
 const follows = (target) => Boolean(target) && target.cut !== null && !target.paused && !target.promoted;
 
-function What({ overview, wish, set, targets }) {
+function What({ overview, wish, set, stores, standbys }) {
   const names = html`<datalist id="datasources">${overview.datasources.map((one) => html`<option key=${one.datasource} value=${one.datasource} />`)}</datalist>`;
   return html`<fieldset class="wish"><legend class="sr">What is restored</legend>
-    <${Choice} name=${wish.way === "store" ? "History and bytes of" : "From the store of"} value=${wish.target} options=${targets}
-      set=${(target) => set({ target, into: target, archived: null })} />
-    <${Choice} name="Into" value=${wish.into} options=${targets} set=${(into) => set({ into })} />
+    <${Choice} name=${wish.way === "store" ? "History and bytes of" : "From the store of"} value=${wish.target} options=${stores}
+      set=${(target) => set({ target, into: standbys.includes(target) ? target : wish.into, archived: null })} />
+    <${Choice} name="Into" value=${wish.into} options=${standbys} set=${(into) => set({ into })} />
     <label>Datasource <input list="datasources" placeholder="all of them" spellcheck=${false} value=${wish.undelete || wish.datasource} disabled=${Boolean(wish.undelete)}
       onInput=${(event) => set({ datasource: event.target.value })} />${names}</label>
   </fieldset>`;
@@ -61,7 +61,7 @@ function useChosen(wish) {
   return { chosen: { ...moment.at, warning }, error };
 }
 
-function MomentStep({ overview, wish, set, flow, may, targets }) {
+function MomentStep({ overview, wish, set, flow, may, stores, standbys }) {
   const { chosen, error } = useChosen(wish);
   // Without its log a target goes nowhere, and could not be paused either.
   const moves = !overview.log.failure && follows(overview.status?.targets.find((one) => one.target === wish.into));
@@ -69,7 +69,7 @@ function MomentStep({ overview, wish, set, flow, may, targets }) {
   return html`
     <div class="tabs" role="group" aria-label="How the moment is chosen">${WAYS.map(([way, title]) => html`<button type="button" key=${way}
       aria-pressed=${String(wish.way === way)} onClick=${() => set({ way, undelete: "" })}>${title}</button>`)}</div>
-    <${What} overview=${overview} wish=${wish} set=${set} targets=${targets} />
+    <${What} overview=${overview} wish=${wish} set=${set} stores=${stores} standbys=${standbys} />
     ${wish.way === "accident" && html`<${Accidents} wish=${wish} set=${set} />`}
     ${wish.way === "timeline" && html`<${Timeline} overview=${overview} asked=${wish.asked} onChoose=${(asked) => set({ asked })} />`}
     ${wish.way === "store" && html`<${Archived} key=${wish.target} store=${wish.target} chosen=${wish.archived} choose=${(archived) => set({ archived })} may=${may} />`}
@@ -100,20 +100,33 @@ function ConfirmStep({ flow, wish }) {
     It is paused there until it is resumed. No bytes are deleted, and the source is not touched.<//>`;
 }
 
-export function Restore({ overview, at, may, look }) {
-  const targets = overview.stores.map((one) => one.target);
-  const first = overview.outlook.best?.target ?? targets[0] ?? "";
+// The target that reaches furthest, if it can be restored into; else one that already has something.
+function firstOf(overview, standbys) {
+  const held = overview.status?.targets.filter((one) => one.cut !== null).map((one) => one.target) ?? [];
+  return [overview.outlook.best?.target, ...held].find((one) => standbys.includes(one)) ?? standbys[0] ?? "";
+}
+
+// What was planned is forgotten with the view: the next restore begins at its first step.
+function Wizard({ overview, at, may, look }) {
+  const stores = overview.stores.map((one) => one.target);
+  const standbys = overview.stores.filter((one) => !one.archive).map((one) => one.target);
+  const first = firstOf(overview, standbys);
   const way = overview.log.failure ? "store" : "accident"; // without a log nobody knows of accidents
   const [wish, setWish] = useState({ way, target: first, into: first, datasource: at.query.get("datasource") ?? "", asked: null, undelete: "", archived: null });
   const flow = useFlow((job) => {
     look();
     location.hash = `#/restore/${job.id}?into=${encodeURIComponent(wish.into)}`;
   });
-  if (at.rest[0]) return html`<${Run} id=${at.rest[0]} title="Restore of" into=${at.query.get("into") ?? ""} may=${may} look=${look} again="#/restore" />`;
-  if (!targets.length) return html`<section class="card"><${Empty}>There is no target that could be restored.<//></section>`;
+  if (!standbys.length) return html`<section class="card"><${Empty}>There is nothing to restore into: no target has a metadata store. <code>replicator drill TARGET</code> proves an archive.<//></section>`;
   return html`<section class="card restore"><div class="head"><h1 tabindex="-1" ref=${flow.title}>Restore</h1><${Steps} names=${STEPS} step=${flow.step} go=${flow.to} /></div>
-    ${flow.step === CHOOSE && html`<${MomentStep} overview=${overview} wish=${wish} set=${(some) => setWish({ ...wish, ...some })} flow=${flow} may=${may} targets=${targets} />`}
+    ${flow.step === CHOOSE && html`<${MomentStep} overview=${overview} wish=${wish} set=${(some) => setWish({ ...wish, ...some })} flow=${flow} may=${may} stores=${stores} standbys=${standbys} />`}
     ${flow.step === READ && html`<${ReadPlan} flow=${flow} />`}
     ${flow.step === CONFIRM && html`<${ConfirmStep} flow=${flow} wish=${wish} />`}
   </section>`;
+}
+
+export function Restore(shown) {
+  const { at, may, look } = shown;
+  if (!at.rest[0]) return html`<${Wizard} ...${shown} />`;
+  return html`<${Run} id=${at.rest[0]} title="Restore of" into=${at.query.get("into") ?? ""} may=${may} look=${look} again="#/restore" />`;
 }

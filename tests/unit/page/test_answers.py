@@ -14,18 +14,16 @@ from replicator.page.answers import (
     drills_json,
     moment_json,
     overview_json,
-    points_json,
     timeline_json,
     trend_json,
 )
 from replicator.page.outlook import OutlookLevel, outlook
 from replicator.services.inspection.happenings import happenings
-from replicator.services.inspection.points_report import listed_hold
 from replicator.services.monitoring.poller import Failure
 from replicator.services.monitoring.trouble import troubles
 from replicator.web.status_report import report_json
 from replicator.web.trend import SAMPLES_MAX, SHOWN_MAX, TargetSample, Trend
-from tests.page.made_up import POINTS, MadeUp, broken, canary, made_up
+from tests.page.made_up import MadeUp, broken, canary, made_up
 from tests.page.made_up_log import HOSTILE, NOW
 
 CUTS, DATASOURCES = 600, 7
@@ -109,19 +107,6 @@ async def test_what_is_promised_and_not_restorable_is_missed(made: MadeUp):
     ]
     assert lanes["standby"]["missed"] == [{"begins": time(1), "ends": time(CUTS // 20)}]
     assert time(CUTS) > promised
-
-
-async def test_points_and_holds_are_as_points_and_hold_list_have_them(made: MadeUp):
-    found = points_json(made.panorama, None)
-    notes = made.panorama.notes("standby")
-    assert notes is not None
-    assert found["holds"] == [asdict(listed_hold(one, "standby", NOW)) for one in notes.holds]
-    assert [(one["target"], one["name"], one["expired"]) for one in found["named"]] == [
-        (target, name, name == "too-old") for target in ("standby", "vault") for name in POINTS
-    ]
-    limited = points_json(made.panorama, {"vault"})
-    assert {one["target"] for one in limited["named"]} == {"vault"}
-    assert limited["holds"] == []
 
 
 async def test_the_canary_is_in_status(made: MadeUp):
