@@ -63,7 +63,10 @@ class CorruptionError(ReplicatorError):
     """Bytes, rows and log disagree: stop and keep the evidence, never retry."""
 
     exit_code = 9
-    hint = "keep the log and the target as they are and run `replicator verify --level checksum`"
+    hint = (
+        "keep the log and the target as they are and run"
+        " `replicator verify TARGET --level checksum`"
+    )
 
 
 class GapError(ReplicatorError):

@@ -355,11 +355,16 @@ class Application:
             history=self.history, trail=self.source_metadata(), observer=self.monitoring.observer()
         )
 
-    def undeletion(self) -> Undeletion:
-        """Return the service that finds out how a datasource was dropped."""
+    def undeletion(self, history: History | None = None) -> Undeletion:
+        """Return the service that finds out how a datasource was dropped.
+
+        Args:
+            history: What is read: the history in a target's store; None: the log.
+        """
         from replicator.services.inspection.undeletion import Undeletion
 
-        return Undeletion(history=self.history, observer=self.monitoring.observer())
+        observer = self.monitoring.observer()
+        return Undeletion(history=history or self.history, observer=observer)
 
     async def promoter(self, name: str) -> Promoter:
         """Return what makes a target a primary.

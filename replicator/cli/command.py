@@ -1,10 +1,10 @@
 """What all verbs share: settings, the event loop, output as text or as one document, exit codes."""
 
 import os
-import shlex
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -14,6 +14,7 @@ from rich.console import Console
 from replicator import __version__, config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.terminal import signals
+from replicator.cli.terminal.commands_said import ANY_TARGET, Said
 from replicator.cli.terminal.console import ask, paper, say
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from replicator.cli.terminal.screen import Screen
 
 _Result = TypeVar("_Result")
-DEFAULT_CONFIG = Path("replicator.yaml")
 BUG = 1
 BUG_HINT = (
     "report it to the project with the lines above, the command and the versions of Druid,"
@@ -55,11 +55,29 @@ class Call:
     config_path: Path
     overrides: tuple[str, ...] = ()
     as_json: bool = False
+    store: str | None = None
+    """The target whose store alone is asked, as `--from` names it."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def settings(self) -> Settings:
         """Return the settings that the verb works with."""
         return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
+
+    @property
+    def said(self) -> Said:
+        """What commands are said for while this call is answered."""
+        return Said(config=self.config_path, environ=self.environ, store=self.store)
+
+    def complete(self, text: str) -> str:
+        """Return a message whose commands can be typed as they are."""
+        only = self._only_target() if ANY_TARGET in text else None
+        return self.said.complete(text, target=only)
+
+    def _only_target(self) -> str | None:
+        with suppress(ReplicatorError):  # what is wrong with the settings has been said
+            targets = list(self.settings().targets)
+            return targets[0] if len(targets) == 1 else None
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +117,7 @@ def finish(call: Call, work: Callable[[], Outcome]) -> None:
     outcome = _attempted(call, work)
     print_document(call, {"result": dict(outcome.result)})
     if not call.as_json:
-        outcome.show(paper())
+        outcome.show(paper(call.complete))
     raise SystemExit(outcome.exit_code)
 
 
@@ -117,12 +135,6 @@ def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
         raise SystemExit(signals.INTERRUPTED) from None
     except Exception as exc:  # noqa: BLE001 - an unexpected error is a bug, and reported as one
         _fail_by_a_bug(call, exc)
-
-
-def next_command(verb: str, config: Path) -> str:
-    """Return a verb as it is typed next, for the same configuration."""
-    where = "" if config == DEFAULT_CONFIG else f" --config {shlex.quote(str(config))}"
-    return f"replicator {verb}{where}"
 
 
 def print_document(call: Call, content: Mapping[str, Any]) -> None:
@@ -163,7 +175,7 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
     error = {"type": type(exc).__name__, "message": str(exc), "hint": exc.hint}
     print_document(call, {"error": error})
     text = f"replicator: {exc}" + (f"\nhint: {exc.hint}" if exc.hint else "")
-    say(text)
+    say(call.complete(text))
     raise SystemExit(exc.exit_code) from exc
 
 

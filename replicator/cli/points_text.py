@@ -1,5 +1,6 @@
 """What `points` and `hold list` print, of their own look or of what a service has seen."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -7,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from replicator.cli.command import Outcome
+from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
-from replicator.model.operations.words import counted, whole_time
+from replicator.model.operations.words import counted, moment, whole_time
 from replicator.services.inspection.points_report import (
     HoldsReport,
     ListedCut,
@@ -17,9 +19,13 @@ from replicator.services.inspection.points_report import (
 )
 
 
-def points_outcome(report: PointsReport) -> Outcome:
-    """Return what `points` prints."""
-    return Outcome(result=asdict(report), show=lambda console: _show_points(console, report))
+def points_outcome(report: PointsReport, *, store: str | None = None) -> Outcome:
+    """Return what `points` prints; `store` names the target whose store alone was asked."""
+    whose = ANY_TARGET if store is None else f"--from {shlex.quote(store)} --into {ANY_TARGET}"
+    restore = f"replicator restore {whose} --to-offset OFFSET"
+    return Outcome(
+        result=asdict(report), show=lambda console: _show_points(console, report, restore)
+    )
 
 
 def holds_outcome(report: HoldsReport) -> Outcome:
@@ -35,7 +41,7 @@ def _cut_lines(cut: ListedCut) -> Iterator[str]:
         yield f"gaps: {', '.join(f'{name} {count}' for name, count in cut.gaps.items() if count)}"
 
 
-def _show_points(console: Console, report: PointsReport) -> None:
+def _show_points(console: Console, report: PointsReport, restore: str) -> None:
     if report.first is None or report.last is None:
         console.print("no cut yet")
         return
@@ -49,7 +55,9 @@ def _show_points(console: Console, report: PointsReport) -> None:
         console.print(lines[0], markup=False)
         for line in paragraphs([Paragraph("", lines[1:])], console.width):
             console.print(f"  {line}", markup=False)
-    console.print("to bring one back: `replicator restore TARGET --to-offset OFFSET`")
+    if (more := report.cuts - len(report.points)) > 0:
+        console.print(f"and {counted(more, 'cut')} without a change (--all) or older (--limit)")
+    console.print(f"to bring one back: `{restore}`")
     for target in report.targets:
         _show_target(console, target)
 
@@ -57,7 +65,7 @@ def _show_points(console: Console, report: PointsReport) -> None:
 def _show_target(console: Console, kept: TargetPoints) -> None:
     _show_windows(console, kept)
     for log_id in kept.other_logs:
-        command = f"points --from {kept.target} --log {log_id}"
+        command = f"replicator points --from {kept.target} --log {log_id}"
         console.print(f"{kept.target} keeps another log, too: `{command}`", markup=False)
     for fault in kept.faults:
         console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
@@ -77,26 +85,24 @@ def _show_windows(console: Console, kept: TargetPoints) -> None:
         console.print(f"{kept.target} keeps no history of its own yet", markup=False)
         return
     for one in kept.windows:
-        console.print(
-            f"{kept.target} alone restores every cut from {one.first.source_time.isoformat()}"
-            f" (offset {one.first.offset}) to {one.last.source_time.isoformat()}"
-            f" (offset {one.last.offset})",
-            markup=False,
-        )
+        first, last = (whole_time(cut.source_time) for cut in (one.first, one.last))
+        console.print(f"{kept.target} alone restores every cut", markup=False)
+        console.print(f"  from {first} (offset {one.first.offset})")
+        console.print(f"    to {last} (offset {one.last.offset})")
 
 
 def _show_named(console: Console, kept: TargetPoints) -> None:
     for hold in kept.held:
         console.print(
             f"{kept.target} holds {hold.name}: offset {hold.offset},"
-            f" {hold.source_time.isoformat()}, {hold.reason}",
+            f" {whole_time(hold.source_time)}, {hold.reason}",
             markup=False,
         )
     for point in kept.named:
         state = ", has expired" if point.expired else ""
         console.print(
             f"{kept.target} knows {point.name}: offset {point.offset},"
-            f" {point.source_time.isoformat()}{state}",
+            f" {whole_time(point.source_time)}{state}",
             markup=False,
         )
 
@@ -109,12 +115,12 @@ def _show_holds(console: Console, report: HoldsReport) -> None:
         return
     table = Table("name", "target", "offset", "source time", "until", "reason")
     for hold in report.holds:
-        until = "no end" if hold.until is None else hold.until.isoformat(timespec="seconds")
+        until = "no end" if hold.until is None else moment(hold.until)
         table.add_row(
             hold.name,
             hold.target,
             str(hold.offset),
-            hold.source_time.isoformat(timespec="milliseconds"),
+            whole_time(hold.source_time),
             until if hold.in_force else f"{until}, ended",
             hold.reason,
         )

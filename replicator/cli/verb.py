@@ -15,13 +15,12 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome, finish, run
+from replicator.cli.command import Call, OpenCall, Outcome, finish, run
+from replicator.cli.terminal.commands_said import CONFIG_VARIABLE, DEFAULT_CONFIG
 
 ConfigPath = Annotated[
     Path,
-    typer.Option(
-        "--config", "-c", envvar="REPLICATOR_CONFIG", help="The configuration, a YAML file."
-    ),
+    typer.Option("--config", "-c", envvar=CONFIG_VARIABLE, help="The configuration, a YAML file."),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -139,7 +138,14 @@ def _command(
         if context.invoked_subcommand is not None:
             return  # Typer calls `points`, the group, before `points create`
         overrides = tuple(set_ or ())
-        call = Call(command=command, config_path=config, overrides=overrides, as_json=as_json)
+        store = values.get("from_")
+        call = Call(
+            command=command,
+            config_path=config,
+            overrides=overrides,
+            as_json=as_json,
+            store=store if isinstance(store, str) else None,
+        )
         if service is not None:
             from replicator.cli.remote import ask_service  # noqa: PLC0415 - few calls need it
 

@@ -41,7 +41,10 @@ from replicator.config.values import (
 )
 from replicator.errors import ConfigError
 
-_STORE_HINT = "without a source only `restore --from STORE` and `points --from STORE` can be done"
+_STORE_HINT = (
+    "without a source `target create` and `check` can be done, and `points`, `restore` and `verify`"
+    " with `--from STORE`"
+)
 
 
 class WatchSettings(Section):

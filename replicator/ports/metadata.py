@@ -12,6 +12,7 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.ledger import Keys, Marks
 from replicator.model.log.renaming import Renamed
+from replicator.model.operations.words import moment
 from replicator.model.row import AuditRow, Kind, Row, RowKey
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
@@ -139,7 +140,7 @@ class Freshness:
         why = f": {self.reason}" if self.reason else ""
         return (
             "a replica that shows what was committed until"
-            f" {self.shows.isoformat(timespec='seconds')}"
+            f" {moment(self.shows)}"
             f" ({self.behind.total_seconds():.1f} s ago){why}"
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, TransientError
 from replicator.model.event import Offset
 from replicator.ports import Clock
 from replicator.services.inspection.chronicle import Chronicle
@@ -22,7 +22,11 @@ from replicator.web.status_report import StatusReport
 from replicator.web.trend import TargetSample, Trend
 
 NOTHING_READ: Final = LogStatus(
-    log_id="", records=0, last=None, first=Offset(0), unknown="it was not looked at yet"
+    log_id="",
+    records=0,
+    last=None,
+    first=Offset(0),
+    failure=TransientError("it was not looked at yet"),
 )
 
 
@@ -182,7 +186,7 @@ class Panorama:
     def _log(self) -> LogStatus:
         poller = self.poller
         if poller.log_failure is not None:
-            return replace(poller.log or NOTHING_READ, unknown=str(poller.log_failure.error))
+            return replace(poller.log or NOTHING_READ, failure=poller.log_failure.error)
         return poller.log or NOTHING_READ
 
     def _samples(self) -> dict[str, TargetSample]:

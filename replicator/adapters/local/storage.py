@@ -52,7 +52,8 @@ PROBE_BYTES = 4096
 PAGE_PLACES_MAX = 1000
 
 FOLDER_HINT = (
-    "if a disk belongs there, mount it; if there never was one, `replicator target create` makes it"
+    "if a disk belongs there, mount it; if there never was one, `replicator target create TARGET`"
+    " makes it"
 )
 
 

@@ -21,7 +21,7 @@ DENIED_HINT: Final = (
 )
 TABLE_HINT: Final = (
     "check the schema and the table prefix; Druid makes its tables when it first starts, and"
-    " `replicator target create` those of a target"
+    " `replicator target create TARGET` those of a target"
 )
 SHARED: Final = (
     "a pooler in transaction mode gives this session's server process to others in between"

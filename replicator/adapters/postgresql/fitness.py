@@ -188,6 +188,6 @@ def _behind(count: Count) -> str:
 
 def _setval(count: Count) -> str:
     return (
-        "`replicator target create` puts it forward, or as its owner:"
+        "`replicator target create TARGET` puts it forward, or as its owner:"
         f" SELECT setval('{count.sequence}', {count.largest})"
     )

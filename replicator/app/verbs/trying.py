@@ -105,7 +105,7 @@ def _only(settings: Settings) -> TargetSettings:
 def _new_folder(what: str, root: Path) -> Finding:
     above = next(one for one in root.parents if one.exists())
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-        detail = f"{root} is not there yet; `replicator target create` makes it"
+        detail = f"{root} is not there yet; `replicator target create TARGET` makes it"
         return Finding(what=what, good=True, detail=detail)
     return Finding(
         what=what,

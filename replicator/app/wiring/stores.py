@@ -78,7 +78,8 @@ async def open_store(
     if found is None:
         raise NotFoundError(
             f"target {target.name!r} keeps no history in its store",
-            hint="is its deep_storage the right one? What `replicator apply` has filled keeps one",
+            hint="is its deep_storage the right one? What `replicator apply TARGET` has filled"
+            " keeps one",
         )
     about, configured = abouts_by_log[found.log_id], layout(target.settings.deep_storage)
     if type(about.target_layout) is not type(configured):

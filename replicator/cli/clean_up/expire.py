@@ -15,7 +15,7 @@ from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
-from replicator.model.operations.words import duration_text, size_text
+from replicator.model.operations.words import counted, duration_text, size_text, whole_time
 from replicator.services.retention.expirer import Expired
 from replicator.services.retention.planner import ExpiryPlan
 
@@ -173,7 +173,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
     console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
     console.print(
-        f"  history to delete  {len(plan.expired_files.history)} files,"
+        f"  history to delete  {counted(len(plan.expired_files.history), 'file')},"
         f" {len(plan.expired_files.bases)} bases"
     )
     for hold in plan.holds:
@@ -194,26 +194,29 @@ def _show_storage(console: Console, plan: ExpiryPlan, request: _Request) -> None
     for one in found.orphans[:ORPHANS_SHOWN_MAX]:
         console.print(f"    {one.location}", markup=False)
     if found.young:
-        console.print(f"  on their way       {found.young} objects, too young to be orphans")
+        console.print(
+            f"  on their way       {counted(found.young, 'object')}, too young to be orphans"
+        )
     if found.foreign:
         console.print(
-            f"  not ours           {found.foreign} objects, {size_text(found.foreign_bytes)}: stay"
+            f"  not ours           {counted(found.foreign, 'object')},"
+            f" {size_text(found.foreign_bytes)}: stay"
         )
 
 
 def _point(cut: ClosedCut) -> str:
-    return f"{cut.closed.source_time.isoformat(timespec='milliseconds')} (offset {cut.offset})"
+    return f"{whole_time(cut.closed.source_time)} (offset {cut.offset})"
 
 
 def _show_done(console: Console, expired: Expired) -> None:
     console.print(
         good("done"),
-        f": {expired.locations} segments, {expired.orphans} orphans and"
-        f" {expired.files} files of history are gone",
+        f": {counted(expired.locations, 'segment')}, {counted(expired.orphans, 'orphan')} and"
+        f" {counted(expired.files, 'file')} of history are gone",
         sep="",
     )
     if expired.spared:
-        console.print(f"  {expired.spared} segments were asked for again meanwhile and stay")
+        console.print(f"  {counted(expired.spared, 'segment')} asked for again meanwhile: kept")
     for one in expired.locked[:LOCKED_SHOWN_MAX]:
         console.print(f"  LOCKED {one}", markup=False)
     if expired.locked:

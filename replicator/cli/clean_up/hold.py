@@ -11,6 +11,7 @@ from replicator.cli.points_text import holds_outcome
 from replicator.cli.terminal.typed import OFFSET_MAX, parse_time
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
+from replicator.model.operations.words import whole_time
 from replicator.services.inspection.points_report import HoldsReport, listed_hold
 
 app = typer.Typer(help="Keep cuts from expiring.", no_args_is_help=True)
@@ -43,7 +44,7 @@ async def create(
         result=asdict(listed_hold(hold, on, application.clock.now())),
         show=lambda console: console.print(
             f"{name} keeps the cut at offset {hold.point.offset},"
-            f" {hold.point.source_time.isoformat(timespec='milliseconds')}, on {on}",
+            f" {whole_time(hold.point.source_time)}, on {on}",
             markup=False,
         ),
     )

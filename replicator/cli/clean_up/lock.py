@@ -9,6 +9,7 @@ from replicator.cli.clean_up.expire import retention_of
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.terminal.console import good
 from replicator.cli.verb import verb
+from replicator.model.operations.words import counted, moment
 from replicator.services.retention.object_locks import Locked
 
 SHOWN_MAX = 10
@@ -40,11 +41,11 @@ async def lock(
 def _show(console: Console, locked: Locked) -> None:
     console.print(
         good("locked"),
-        f" until {locked.until.isoformat(timespec='seconds')}: {locked.locations}"
-        f" segments and {locked.files} files of history",
+        f" until {moment(locked.until)}: {locked.locations}"
+        f" segments and {counted(locked.files, 'file')} of history",
         sep="",
     )
     for one in locked.missing[:SHOWN_MAX]:
         console.print(f"  MISSING {one}", markup=False)
     if locked.missing:
-        console.print(f"  {len(locked.missing)} are not there: see `replicator verify`")
+        console.print(f"  {len(locked.missing)} are not there: see `replicator verify TARGET`")

@@ -16,6 +16,7 @@ from replicator.cli.demo.kept_page import KeptPage, end_page, keep_page
 from replicator.cli.demo.recording import Step, steps
 from replicator.cli.demo.sandbox import OTHER, SOURCE, TARGET, DemoError, Stage, stage
 from replicator.errors import ReplicatorError
+from replicator.model.operations.words import counted
 
 FOLLOW_MAX_S = 60.0
 POLL_S = 0.02
@@ -141,7 +142,8 @@ class Story:
             await self._follow(name)
         left = self._files(SOURCE, "orders")
         self._say(
-            f"The source has {left} files of `orders` left, and its metadata knows nothing of it."
+            f"The source has {counted(left, 'file')} of `orders` left, and its metadata"
+            " knows nothing of it."
             " A mirror would have followed into the abyss, and so did the standby's rows; but its"
             f" bytes stay: {self._files(TARGET, 'orders')} files of `orders` are still there."
         )
@@ -181,7 +183,7 @@ class Story:
         files = self._compare_with_recording(target)
         self._say(
             f"The digest is the one from before the accident, {self._digest[:16]}…, and"
-            f" {files} files equal, byte for byte, those that Druid once wrote."
+            f" {counted(files, 'file')} equal, byte for byte, those that Druid once wrote."
         )
 
     def _compare_with_recording(self, target: str) -> int:
@@ -210,8 +212,9 @@ class Story:
                 await asyncio.sleep(POLL_S)
         self._console.print(
             f"  [bold]{name}[/] {step.title}\n     on the standby {loop.time() - started_s:.1f} s"
-            f" later: {step.segments} segment rows written, {self._deleted(step)} removed,"
-            f" {len(step.objects_added)} segments copied"
+            f" later: {counted(step.segments, 'segment row')} written,"
+            f" {self._deleted(step)} removed,"
+            f" {counted(len(step.objects_added), 'segment')} copied"
         )
 
     async def _points(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from replicator.cli.command import OpenCall, Outcome, agree
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import verb
 from replicator.model.druid.cluster_config import Configuration
+from replicator.model.operations.words import counted, whole_time
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
@@ -120,8 +121,7 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
     console.print(
         f"{target} ",
         state,
-        f" at cut {at.cut}: offset {at.offset},"
-        f" {at.source_time.isoformat(timespec='milliseconds')}",
+        f" at cut {at.cut}: offset {at.offset}, {whole_time(at.source_time)}",
         sep="",
     )
     for one in plan.resumptions:
@@ -137,7 +137,8 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
         )
     elif plan.behind.events:
         console.print(
-            f"  lost: {plan.behind.events} changes in {plan.behind.cuts} cuts that the log holds"
+            f"  lost: {plan.behind.events} changes in {counted(plan.behind.cuts, 'cut')}"
+            " that the log holds"
             " after it; and what the source committed after its last cut"
         )
     else:

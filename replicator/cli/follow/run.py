@@ -23,7 +23,7 @@ from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.operations.pulse import WATCH, apply_to
-from replicator.model.operations.words import duration_text
+from replicator.model.operations.words import counted, duration_text
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 
@@ -190,7 +190,9 @@ async def _applied(
     }
 
     def show(console: Console) -> None:
-        console.print(f"{steps} steps, {screen.copied_objects} segments copied")
+        console.print(
+            f"{counted(steps, 'step')}, {counted(screen.copied_objects, 'segment')} copied"
+        )
         if is_empty:
             delay = application.target(target).settings.delay
             console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")

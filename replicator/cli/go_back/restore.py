@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from replicator.app import Application
 from replicator.app.verbs.preparing import prepare
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
@@ -19,7 +20,13 @@ from replicator.cli.terminal.typed import parse_time
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
-from replicator.model.operations.words import eta_text, size_text
+from replicator.model.operations.words import (
+    counted,
+    duration_text,
+    eta_text,
+    size_text,
+    whole_time,
+)
 from replicator.model.plans.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.model.store.holds import checked_name
 from replicator.model.store.rates import Rates
@@ -183,9 +190,10 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
         "bytes_copied": screen.copied_bytes,
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
+    then = after_a_pause(application, plan, request.changed)
     return Outcome(
         result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
-        show=lambda console: show_done(console, plan, request.changed, screen, missing),
+        show=lambda console: show_done(console, plan, request.changed, screen, missing, then),
         exit_code=PARTLY_DONE if missing else 0,
     )
 
@@ -307,7 +315,7 @@ def _show_plan(
     only = f", datasource {plan.datasource} only" if plan.datasource else ""
     console.print(
         f"restore {request.changed} to cut {closed.cut}: offset {plan.cut.offset},"
-        f" {closed.source_time.isoformat(timespec='milliseconds')}{only}"
+        f" {whole_time(closed.source_time)}{only}"
     )
     if plan.changes_nothing:
         for line in why_nothing(plan, request.changed):
@@ -318,10 +326,12 @@ def _show_plan(
     console.print(f"  segments to write  {estimate.segments}")
     console.print(f"  other rows         {estimate.other_rows}")
     console.print(f"  rows to remove     {estimate.removals} (their bytes stay)")
-    console.print(
-        f"  bytes              at most {size_text(estimate.size_bytes)} in {estimate.objects}"
-        f" segments, less what is there already; {eta_text(eta_s)}"
+    at_most = (
+        f"at most {size_text(estimate.size_bytes)} in {counted(estimate.objects, 'segment')}, less"
+        " what is there already"
     )
+    console.print(f"  bytes              {at_most if estimate.objects else 'none'}")
+    console.print(f"  time               {eta_text(eta_s)}")
     for name, count in sorted(estimate.by_datasource.items())[:DATASOURCES_SHOWN_MAX]:
         console.print(f"    {name}: {count}", markup=False)
     if more := len(estimate.by_datasource) - DATASOURCES_SHOWN_MAX:
@@ -336,17 +346,31 @@ def show_done(
     into: str,
     screen: Screen,
     missing: tuple[Uncopied, ...],
+    then: str,
 ) -> None:
     """Say what a restore has come to."""
     console.print(
         good("done"),
         f": {into} is at cut {plan.cut.closed.cut};"
-        f" {screen.copied_objects} segments copied ({size_text(screen.copied_bytes)}),"
+        f" {counted(screen.copied_objects, 'segment')} copied ({size_text(screen.copied_bytes)}),"
         f" {screen.reused_objects} were there",
         sep="",
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
     console.print(
-        f"  it is paused there; `replicator apply {into} --resume` follows the source again"
+        f"  it is paused there; `replicator apply {into} --resume --once` follows the source again"
     )
+    if then:
+        console.print(f"  {then}", markup=False)
+
+
+def after_a_pause(application: Application, plan: RestorePlan, into: str) -> str:
+    """Say what becomes of a delayed target once it is resumed: it never goes back by itself."""
+    delay = application.target(into).settings.delay
+    if not delay:
+        return ""
+    after, age = duration_text(delay), application.clock.now() - plan.cut.closed.source_time
+    if age < delay and plan.datasource is None:
+        return f"then it stays at this cut until that is {after} old, and follows {after} behind"
+    return f"its rows then follow {after} behind the source"

@@ -1,6 +1,7 @@
 """`restore plan` and `restore run`: a restore as a file, to be read, agreed to and carried out."""
 
 import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,23 +107,39 @@ async def run_plan(
         adopt=asked.adopt,
     )
     if _is_done(planned):
-        return _outcome(planned, asked, call.screen, (), already=True)
+        return _outcome(planned, asked, application, call.screen, (), already=True)
     if changes := found.world.changes(_world(application, place, planned)):
         raise RefusedError(
             f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
-            hint="make it again with `replicator restore plan`, and read it",
+            hint=f"make it again with `{_again(asked, file, planned)}`, and read it",
         )
     if planned.changes_nothing:
-        return _outcome(planned, asked, call.screen, (), already=True)
+        return _outcome(planned, asked, application, call.screen, (), already=True)
     if not (call.as_json or yes):
         estimate = planned.estimate
         paper().print(
             f"{file}: restore {asked.into} to cut {planned.cut.closed.cut},"
-            f" {counted(estimate.segments, 'segment')} to write, {estimate.removals} rows to remove"
+            f" {counted(estimate.segments, 'segment')} to write,"
+            f" {counted(estimate.removals, 'row')} to remove"
         )
     agree(asked.into, yes=yes, doing="a restore")
     missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
-    return _outcome(planned, asked, call.screen, missing, already=False)
+    return _outcome(planned, asked, application, call.screen, missing, already=False)
+
+
+def _again(asked: Asked, file: Path, planned: RestorePlan) -> str:
+    """Return the command that makes such a plan anew."""
+    whose = ["--from", asked.target] if asked.from_store else [asked.target]
+    options = [
+        *(["--into", asked.into] if asked.into != asked.target else []),
+        *(["--log", asked.log_id] if asked.log_id is not None else []),
+        *(["--by-reference"] if asked.by_reference else []),
+        *(["--datasource", asked.datasource] if asked.datasource is not None else []),
+        *(["--adopt"] if asked.adopt else []),
+        *(["--accept-gaps"] if asked.accept_gaps else []),
+    ]
+    point = ["--to-offset", str(planned.cut.offset), "--output", str(file)]
+    return shlex.join(["replicator", "restore", "plan", *whose, *point, *options])
 
 
 def _is_done(planned: RestorePlan) -> bool:
@@ -226,17 +243,20 @@ def _read(path: Path) -> bytes:
 def _outcome(
     planned: RestorePlan,
     asked: Asked,
+    application: Application,
     screen: Screen,
     missing: tuple[Uncopied, ...],
     *,
     already: bool,
 ) -> Outcome:
+    then = restore.after_a_pause(application, planned, asked.into)
+
     def show(console: Console) -> None:
         if already:
             for line in restore.why_nothing(planned, asked.into):
                 console.print(line, markup=False)
         else:
-            restore.show_done(console, planned, asked.into, screen, missing)
+            restore.show_done(console, planned, asked.into, screen, missing, then)
 
     return Outcome(
         result={
@@ -269,11 +289,13 @@ def _show(
             console.print(f"  {line}", markup=False)
         return
     console.print(
-        f"  rows      {estimate.segments} segments, {estimate.other_rows} others,"
+        f"  rows      {counted(estimate.segments, 'segment')}, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"
     )
     there = f", {found.there} are there" if found.looked else " at most: the target was not checked"
-    console.print(f"  bytes     {size_text(found.size_bytes)} in {found.objects} places{there}")
+    console.print(
+        f"  bytes     {size_text(found.size_bytes)} in {counted(found.objects, 'place')}{there}"
+    )
     console.print(
         f"  how       {found.server_side_objects} copied by the storage itself,"
         f" {size_text(found.streamed_bytes)} through this process"

@@ -11,7 +11,7 @@ from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import ConfigError
-from replicator.model.operations.words import size_text
+from replicator.model.operations.words import counted, size_text
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
 from replicator.services.target.copier import Uncopied
@@ -83,7 +83,7 @@ async def forget(
     plan = await renamer.plan_forget(datasource)
     text = (
         f"forget {datasource} of {target}, restored from {plan.renamed.original} at cut"
-        f" {plan.renamed.cut}: {plan.rows} rows go, their bytes stay"
+        f" {plan.renamed.cut}: {counted(plan.rows, 'row')} to remove, the bytes stay"
     )
     if not dry_run:
         agree(target, yes=yes, doing="a removal")
@@ -143,7 +143,7 @@ def _show_done(
     new = plan.renamed.datasource
     console.print(
         good("done"),
-        f": {request.into} has {new}; {screen.copied_objects} segments copied"
+        f": {request.into} has {new}; {counted(screen.copied_objects, 'segment')} copied"
         f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there",
         sep="",
     )

@@ -18,6 +18,7 @@ from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.log.undeletion import DruidCall
 from replicator.model.operations.shown import escaped_json
+from replicator.model.operations.words import counted, whole_time
 from replicator.model.plans.restore_point import RestorePoint, ToOffset
 from replicator.services.inspection.undeletion import Drop, SourcePlan
 
@@ -146,7 +147,7 @@ def _show_drop(console: Console, datasource: str, drop: Drop) -> None:
 
 def _drop_lines(datasource: str, drop: Drop) -> list[str]:
     last, first = drop.last, drop.before
-    until = f"offset {last.cut.offset}, {last.cut.closed.source_time.isoformat()}"
+    until = f"offset {last.cut.offset}, {whole_time(last.cut.closed.source_time)}"
     lines = [f"{datasource} had {last.used} used segments until cut {last.cut.closed.cut}: {until}"]
     if first.used > last.used:
         lines.append(
@@ -162,11 +163,12 @@ def _show_calls(
     """Print a shell script; what is said beside the calls are its comments."""
     said = [] if drop is None else _drop_lines(datasource, drop)
     said.append(
-        f"{plan.wanted} segments were used in cut {plan.cut.closed.cut}: {plan.used} are used now,"
+        f"used in cut {plan.cut.closed.cut}: {counted(plan.wanted, 'segment')}; used now:"
+        f" {plan.used},"
         f" {len(plan.mark_used)} can be marked used, {plan.killed_count} are gone"
     )
     said.append(
-        f"as of cut {plan.now.closed.cut}, {plan.now.closed.source_time.isoformat()};"
+        f"as of cut {plan.now.closed.cut}, {whole_time(plan.now.closed.source_time)};"
         " nothing was called: these are for the operator of the source"
     )
     if plan.mark_unused:

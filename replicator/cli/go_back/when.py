@@ -29,7 +29,7 @@ ToTimeOption = Annotated[
     typer.Option(
         "--to-time",
         help="The last cut at or before this time, with its zone: 2026-01-31T12:00:00Z,"
-        " '07:48 local', '07:48 Europe/Berlin'.",
+        " '07:48 local', '07:48 Europe/Berlin', '10 minutes ago'.",
     ),
 ]
 BeforeOption = Annotated[
@@ -42,6 +42,8 @@ ONE_OF = (
     " --before-drop"
 )
 BEFORE_DROP = "before-drop"
+AGO = " ago"
+_IN_WORDS = re.compile(r"(\d+) *(sec|seconds?|min|minutes?|hours?|days?)", re.ASCII | re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
 
 
@@ -89,12 +91,10 @@ class Moment:
             return ToOffset(offset=point.offset, log_id=point.log_id)
 
         async def before_drop() -> RestorePoint:
+            history = None
             if place.from_store:
-                raise ConfigError(
-                    "--before-drop needs the log, and --from asks the store alone",
-                    hint=f"`replicator points --from {place.target}` lists the cuts",
-                )
-            drop = await application.undeletion().dropped(self.before_drop or "")
+                history = (await application.store(place.target, log_id=place.log_id)).history
+            drop = await application.undeletion(history).dropped(self.before_drop or "")
             if drop.before.used > drop.last.used:
                 hold_still()
                 typer.echo(
@@ -139,8 +139,8 @@ def moment_of(text: str, datasource: str) -> Moment:
         return Moment(latest=True)
     if text == BEFORE_DROP:
         return Moment(before_drop=datasource)
-    if text.endswith(" ago"):
-        return Moment(ago=text.removesuffix(" ago").strip())
+    if text.endswith(AGO):
+        return Moment(ago=text.removesuffix(AGO))
     if text[:1].isdigit():
         return Moment(to_time=text)
     return Moment(to_point=text)
@@ -152,6 +152,8 @@ def time_of(text: str, now: datetime) -> datetime:
     Raises:
         ConfigError: as for `parse_time`.
     """
+    if text.strip().endswith(AGO):
+        return now - _length(text.strip().removesuffix(AGO))
     day, _, zone = text.strip().partition(" ")
     if not _TIME_OF_DAY.fullmatch(day.removesuffix("Z")) or (zone and day.endswith("Z")):
         return parse_time(text)
@@ -169,7 +171,10 @@ def time_of(text: str, now: datetime) -> datetime:
 
 
 def _length(text: str) -> timedelta:
+    """Return how long ago: a duration as everywhere, or in words like "10 minutes"."""
+    said = _IN_WORDS.fullmatch(text.strip())
     try:
-        return duration(text)
+        return duration(text.strip() if said is None else f"{said[1]}{said[2][0].lower()}")
     except ValueError as exc:
-        raise ConfigError(f"--ago {text}: {exc}") from None
+        hint = f"say {text.strip()}m for minutes" if text.strip().isdecimal() else ""
+        raise ConfigError(f"{text.strip()!r} is not how long ago: {exc}", hint=hint) from None

@@ -15,6 +15,7 @@ from replicator.cli.verb import verb
 from replicator.model.event import key_of_event
 from replicator.model.log.wire import event_type
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
+from replicator.model.operations.words import counted, whole_time
 from replicator.model.row import AuditRow
 from replicator.services.inspection.blame import Blame, Blamed
 
@@ -95,7 +96,9 @@ def _show(console: Console, name: str, found: Blame, first: Summary) -> None:
     for line in _lines(found):
         console.print(line, markup=False)
     if found.count > len(found.events):
-        console.print(f"the newest {len(found.events)} of {found.count} events (--limit)")
+        console.print(
+            f"the newest {len(found.events)} of {counted(found.count, 'event')} (--limit)"
+        )
     if found.audit_missing is not None:
         console.print(f"without the source's audit rows: {found.audit_missing}", markup=False)
     elif not found.audit:
@@ -124,4 +127,4 @@ def _audit_line(row: AuditRow) -> str:
 
 
 def _text(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return whole_time(time)

@@ -9,6 +9,7 @@ from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.typed import LIST_MAX, parse_offset, parse_time
 from replicator.cli.verb import verb
 from replicator.model.event import Offset
+from replicator.model.operations.words import counted
 from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import Row, RowKey
 from replicator.services.inspection.difference import difference
@@ -63,7 +64,9 @@ def _json(key: RowKey, row: Row | None) -> dict[str, Any]:
 def _show(
     console: Console, cuts: tuple[Offset, Offset], count: int, found: list[dict[str, Any]]
 ) -> None:
-    console.print(f"from the cut at offset {cuts[0]} to the cut at offset {cuts[1]}: {count} rows")
+    console.print(
+        f"from the cut at offset {cuts[0]} to the cut at offset {cuts[1]}: {counted(count, 'row')}"
+    )
     for row in found:
         used = {True: ", used", False: ", unused", None: ""}[row.get("used")]
         sign = "-" if row["gone"] else "+"

@@ -17,6 +17,7 @@ from replicator.cli.verb import verb
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.event import Entry, Offset
 from replicator.model.log.wire import EVENT_TYPES, event_type
+from replicator.model.operations.words import whole_time
 from replicator.services.history.datasources import is_known, nearest
 from replicator.services.history.reader import History
 from replicator.services.inspection.log_listing import (
@@ -124,4 +125,4 @@ def _show(console: Console, entry: Entry) -> None:
 
 
 def _time(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return whole_time(time)

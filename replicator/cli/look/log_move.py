@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 
 from replicator import config
-from replicator.cli.command import OpenCall, Outcome, agree, next_command
+from replicator.cli.command import OpenCall, Outcome, agree
 from replicator.cli.look.log import log
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.verb import verb
 from replicator.model.operations.words import counted
 from replicator.services.replication.log_mover import Moved
@@ -39,7 +40,8 @@ async def move(
     mover = call.application.log_mover(wanted)
     agree(call.application.source_name, yes=yes, doing="moving the log", what="source to move")
     moved = await mover.move()
-    return Outcome(result=_json(moved), show=lambda console: _show(console, moved, to))
+    said = Said(config=to, environ=call.typed.environ)
+    return Outcome(result=_json(moved), show=lambda console: _show(console, moved, said))
 
 
 def _json(moved: Moved) -> dict[str, Any]:
@@ -52,11 +54,12 @@ def _json(moved: Moved) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, moved: Moved, to: Path) -> None:
+def _show(console: Console, moved: Moved, said: Said) -> None:
     if moved.was_done:
         console.print("nothing to do: the log was moved there before")
     else:
-        said = f"{counted(moved.copied, 'record')} copied, and all of them read back"
-        console.print(f"moved: {said}; offsets {moved.first} to {moved.end - 1} are what they were")
+        copied = f"{counted(moved.copied, 'record')} copied, and all of them read back"
+        offsets = f"offsets {moved.first} to {moved.end - 1}"
+        console.print(f"moved: {copied}; {offsets} are what they were")
     console.print("next, with nothing else changed in it:")
-    console.print(f"  {next_command('run', to)}", markup=False)
+    console.print(f"  {said.command('run')}", markup=False)

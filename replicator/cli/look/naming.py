@@ -14,7 +14,7 @@ from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.operations.rotation import Period, Tier
 from replicator.model.operations.schedule import checked_zone
-from replicator.model.operations.words import counted
+from replicator.model.operations.words import counted, whole_time
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.holds import NamedPoint, checked_name
 from replicator.services.retention.point_rotation import Rotated, RotationRules
@@ -50,8 +50,7 @@ async def create(
     return Outcome(
         result=point_json(made),
         show=lambda console: console.print(
-            f"{made.name} is the cut at offset {made.offset},"
-            f" {made.source_time.isoformat(timespec='milliseconds')}",
+            f"{made.name} is the cut at offset {made.offset}, {whole_time(made.source_time)}",
             markup=False,
         ),
     )

@@ -11,7 +11,7 @@ from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.terminal.console import good
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
-from replicator.model.operations.words import counted
+from replicator.model.operations.words import counted, moment
 from replicator.ports import Delivery, DeliveryState
 
 app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)
@@ -102,7 +102,7 @@ def _show(console: Console, found: Sequence[Delivery]) -> None:
         return
     table = Table("id", "webhook", "type", "made", "state", "attempts", "why not")
     for one in found:
-        made = one.made_at.isoformat(timespec="seconds")
+        made = moment(one.made_at)
         table.add_row(
             one.id, one.webhook, one.type, made, one.state.value, str(one.attempts), one.error
         )

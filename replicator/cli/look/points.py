@@ -69,7 +69,8 @@ async def points(
             last=cut_point(cuts[-1], gaps) if cuts else None,
             points=[listed(cut_point(cut, gaps), happened.get(cut.offset, "")) for cut in shown],
             targets=[one.points for one in kept],
-        )
+        ),
+        store=from_,
     )
 
 

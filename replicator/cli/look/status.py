@@ -1,6 +1,5 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,7 +9,8 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.schedules import scheduled_lines
-from replicator.cli.command import DEFAULT_CONFIG, Call, OpenCall, Outcome
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, ReplicatorError, TransientError
@@ -27,7 +27,7 @@ from replicator.model.operations.words import (
 from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
-from replicator.services.monitoring.status import TargetStatus, look_at_source
+from replicator.services.monitoring.status import Pending, TargetStatus, look_at_source
 from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words
 from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
@@ -39,10 +39,10 @@ PROMISE_BROKEN = 10
 @verb("status")
 async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
-    found = await _look(call.application)
+    found, said = await _look(call.application), call.typed.said
     return Outcome(
-        result=report_json(found, partial(_typed, call.typed)),
-        show=lambda console: _show(console, found, call.typed),
+        result=report_json(found, partial(_typed, said)),
+        show=lambda console: _show(console, found, said),
         exit_code=_exit_code(found.seen),
     )
 
@@ -92,22 +92,17 @@ async def _canaries(application: Application, names: Sequence[str]) -> list[Cana
 def _exit_code(seen: Seen) -> int:
     if not seen.keeps_promises:
         return PROMISE_BROKEN
-    return max((error.exit_code for error in seen.failures.values()), default=0)
+    log = [] if seen.log.failure is None else [seen.log.failure]
+    return max((error.exit_code for error in [*log, *seen.failures.values()]), default=0)
 
 
-def _typed(call: Call, trouble: Trouble) -> str:
-    """Return the command with the configuration that this one was given."""
-    if not trouble.remedy:
-        return ""
-    options = (
-        "" if call.config_path == DEFAULT_CONFIG else f" -c {shlex.quote(f'{call.config_path}')}"
-    )
-    given = "" if call.environ.get("REPLICATOR_CONFIG") == str(call.config_path) else options
-    return f"replicator {trouble.remedy}{given}"
+def _typed(said: Said, trouble: Trouble) -> str:
+    """Return what is to be typed against it; empty: no command helps."""
+    return said.command(trouble.remedy) if trouble.remedy else ""
 
 
-def _show(console: Console, found: StatusReport, call: Call) -> None:
-    wrong = [line for one in found.wrong for line in _wrong(one, call)]
+def _show(console: Console, found: StatusReport, said: Said) -> None:
+    wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
         Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
@@ -118,7 +113,7 @@ def _show(console: Console, found: StatusReport, call: Call) -> None:
         *([Paragraph("canary", canaries)] if (canaries := _canary(found)) else []),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
-        *(Paragraph(one.target, _target(one)) for one in found.seen.targets),
+        *(Paragraph(one.target, _target(one, said)) for one in found.seen.targets),
     ]
     for line in paragraphs(shown, console.width):
         console.print(line, markup=False)
@@ -158,8 +153,12 @@ def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
         return f"{what}: not known to be running{why}"
     who = f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
     since = f"since {moment(pulse.since)}"
-    did = "polled" if what == "watcher" else "was up to date"
-    last = f"{did} {_ago(life, pulse.done_at)}" if pulse.done_at else f"has not {did} yet"
+    did, never = (
+        ("polled", "has not polled yet")
+        if what == "watcher"
+        else ("was up to date", "is not up to date yet")
+    )
+    last = f"{did} {_ago(life, pulse.done_at)}" if pulse.done_at else never
     waits = f", waits for {pulse.waits}" if pulse.waits else ""
     match sign.life:
         case Life.RUNNING:
@@ -181,7 +180,8 @@ def _promises(seen: Seen) -> list[str]:
     ]
     if seen.is_overdue:
         lines.insert(0, "BROKEN: no watcher polls the source")
-    lines += [f"{name}: not known" for name in sorted(seen.failures)]
+    looked_at = {one.target for one in seen.targets}
+    lines += [f"{name}: not known" for name in sorted(seen.failures.keys() - looked_at)]
     if kept:
         lines.append(f"kept by {' and '.join(kept)}")
     return lines or ["there is no target"]
@@ -191,6 +191,8 @@ def _restorable(found: StatusReport) -> list[str]:
     """Say from when to when each target's own store brings everything back."""
     lines = []
     for one in found.seen.targets:
+        if one.target in found.seen.failures:
+            continue
         kept = found.restorable.get(one.target)
         if kept is None or not kept.windows:
             lines.append(f"{one.target}: nothing yet")
@@ -212,13 +214,9 @@ def _waits(seen: Seen) -> list[str]:
         pending = found.pending
         if pending is None or not found.lag_records:
             continue
-        what = f"{counted(pending.objects, 'segment')}, {size_text(pending.size_bytes)}"
-        eta = found.catch_up
-        rate = found.rates.bytes_per_s
-        at = f" at {size_text(int(rate))}/s" if rate is not None else ""
         lines.append(
-            f"{found.target}: {counted(found.lag_records, 'record')} of the log, {what} at most:"
-            f" {eta_text(None if eta is None else eta.total_seconds())}{at}"
+            f"{found.target}: {counted(found.lag_records, 'record')} of the log"
+            f"{_bytes(pending)}: {_eta(found)}"
         )
         if found.kill_margin is not None:
             lines.append(f"{found.target}: {kill_words(found)}")
@@ -227,8 +225,26 @@ def _waits(seen: Seen) -> list[str]:
     return lines or ["nothing"]
 
 
-def _wrong(trouble: Trouble, call: Call) -> list[str]:
-    typed = _typed(call, trouble)
+def _bytes(pending: Pending) -> str:
+    if not pending.objects:
+        return ", no bytes"
+    return f", {counted(pending.objects, 'segment')}, {size_text(pending.size_bytes)} at most"
+
+
+def _eta(found: TargetStatus) -> str:
+    if (eta := found.catch_up) is None:
+        return eta_text(None)
+    rate = found.rates.bytes_per_s
+    at = f" at {size_text(int(rate))}/s" if rate is not None and _has_bytes(found) else ""
+    return f"{eta_text(eta.total_seconds())}{at}"
+
+
+def _has_bytes(found: TargetStatus) -> bool:
+    return found.pending is not None and found.pending.objects > 0
+
+
+def _wrong(trouble: Trouble, said: Said) -> list[str]:
+    typed = _typed(said, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
 
 
@@ -313,14 +329,14 @@ def _log(seen: Seen) -> str:
     )
 
 
-def _target(found: TargetStatus) -> list[str]:
+def _target(found: TargetStatus, said: Said) -> list[str]:
     checkpoint = found.checkpoint
     at = f", at cut {checkpoint.cut}" if checkpoint else ""
     lag = f", {duration_text(found.lag)} behind" if found.lag is not None else ""
     lines = [f"{_state(found)}{at}{lag}"]
     if checkpoint is not None and checkpoint.paused and not checkpoint.promoted:
-        lines.append("  to follow again, type:")
-        lines.append(f"  replicator apply {found.target} --resume --once")
+        resume = said.command(f"apply {found.target} --resume --once")
+        lines += ["  to follow again, type:", f"  {resume}"]
     if found.proved:
         ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}
         text = ", ".join(f"{level} {age_text(age)}" for level, age in ages.items())

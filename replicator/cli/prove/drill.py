@@ -18,7 +18,7 @@ from replicator.cli.terminal.console import bad, good
 from replicator.cli.verb import LogId, verb
 from replicator.errors import ConfigError
 from replicator.model.fingerprint import hex_digest
-from replicator.model.operations.words import duration_text, size_text
+from replicator.model.operations.words import counted, duration_text, moment, size_text, whole_time
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import AnyCut, DrillPoint, Evidence, evidence_json
 from replicator.services.running.pause import unless
@@ -130,15 +130,17 @@ def _show(console: Console, found: Evidence) -> None:
     if restored is not None:
         console.print(
             f"{found.target} restored to cut {restored.cut}: offset {restored.offset},"
-            f" {restored.source_time.isoformat(timespec='milliseconds')}"
+            f" {whole_time(restored.source_time)}"
         )
         console.print(
-            f"  {restored.rows} rows compared, {restored.objects} objects read and checksummed;"
+            f"  {counted(restored.rows, 'row')} compared,"
+            f" {counted(restored.objects, 'object')} read and checksummed;"
             f" the log's digest is {hex_digest(restored.digest)}"
         )
     if (trial := found.trial) is not None:
         console.print(
-            f"  Druid {trial.release} loaded {trial.segments} segments and read {trial.rows} rows"
+            f"  Druid {trial.release} loaded {counted(trial.segments, 'segment')} and read"
+            f" {counted(trial.rows, 'row')}"
         )
     for step in found.steps:
         size = "" if step.size_bytes is None else f", {size_text(step.size_bytes)}"
@@ -161,7 +163,7 @@ def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]
     for one in found:
         table.add_row(
             one.target,
-            one.started_at.isoformat(timespec="seconds"),
+            moment(one.started_at),
             duration_text(one.ended_at - one.started_at),
             one.point,
             str(one.rehearsed.offset) if one.rehearsed else "-",

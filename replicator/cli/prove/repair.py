@@ -12,7 +12,7 @@ from replicator.cli.terminal.typed import parse_interval
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
-from replicator.model.operations.words import size_text
+from replicator.model.operations.words import counted, size_text
 from replicator.services.verification.repairer import Repair
 from replicator.services.verification.verifier import Damaged, Level, Verification
 
@@ -117,16 +117,16 @@ def _done_json(done: Repair) -> dict[str, Any]:
 
 def _show_plan(console: Console, target: str, plan: Verification, origin: str) -> None:
     console.print(
-        f"{target} at cut {plan.checkpoint.cut}: {plan.objects} objects looked at,"
+        f"{target} at cut {plan.checkpoint.cut}: {counted(plan.objects, 'object')} looked at,"
         f" {size_text(plan.read_bytes)} read"
     )
     if plan.left:
-        console.print(f"  {plan.left} objects were not read: --bytes-max was reached")
+        console.print(f"  not read: {counted(plan.left, 'object')}; --bytes-max was reached")
     if plan.is_good:
         console.print("  ", good("nothing to repair"), sep="")
     _show_findings(console, plan)
     if plan.damaged:
-        console.print(f"  {plan.damaged_count} places are copied again from {origin}")
+        console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'place')}")
     if plan.rows_differ:
         console.print("  rows are made those of the cut again; a running applier pauses for it")
 
@@ -145,8 +145,8 @@ def _show_findings(console: Console, plan: Verification) -> None:
 def _show_done(console: Console, target: str, plan: Verification, done: Repair) -> None:
     console.print(
         good("done"),
-        f": {done.copied} places copied again ({size_text(done.copied_bytes)}),"
-        f" {done.vouched} receipts written, {done.rows} rows put right",
+        f": {counted(done.copied, 'place')} copied again ({size_text(done.copied_bytes)}),"
+        f" {counted(done.vouched, 'receipt')} written, {counted(done.rows, 'row')} put right",
         sep="",
     )
     if done.unproved:

@@ -196,13 +196,14 @@ def _show(
         f"{target} at cut {checkpoint.cut} (offset {checkpoint.offset}), level {found.level.value}"
     )
     console.print(
-        f"  {found.rows} rows compared, the log's digest is {hex_digest(checkpoint.digest)}"
+        f"  {counted(found.rows, 'row')} compared, the log's digest is"
+        f" {hex_digest(checkpoint.digest)}"
     )
     if found.level.is_about_objects:
         read = "read and checksummed" if found.level is Level.CHECKSUM else "seen, not read"
-        console.print(f"  {found.objects} objects, {size_text(found.size_bytes)} {read}")
+        console.print(f"  {counted(found.objects, 'object')}, {size_text(found.size_bytes)} {read}")
     if found.left:
-        console.print(f"  {found.left} objects were not read: --bytes-max was reached")
+        console.print(f"  not read: {counted(found.left, 'object')}; --bytes-max was reached")
     for finding in found.findings:
         console.print(f"  BAD {finding}", markup=False)
     for gap in found.gaps:

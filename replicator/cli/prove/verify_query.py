@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 
 from replicator.model.druid.answer import AnswerVerdict
+from replicator.model.operations.words import counted
 from replicator.services.verification.query_verifier import Disagreement, QueryVerification
 
 MEASURES_SHOWN_MAX = 5
@@ -35,7 +36,9 @@ def show_queries(console: Console, found: QueryVerification, *, paused: bool) ->
     """Print what both Brokers said."""
     counts = found.verdicts
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in AnswerVerdict)
-    console.print(f"  asked both Brokers about {len(found.datasources)} datasources: {said}")
+    console.print(
+        f"  asked both Brokers about {counted(len(found.datasources), 'datasource')}: {said}"
+    )
     for name, one in found.datasources.items():
         for count, why in (
             (one.ingesting, "intervals are being written by tasks and were not compared"),

@@ -1,13 +1,13 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.privacy import open_to_others
-from replicator.cli.command import OpenCall, Outcome, next_command
+from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
 from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
@@ -27,7 +27,7 @@ async def check(call: OpenCall) -> Outcome:
     for name in application.target_names:
         findings += await _target(application, checkup, name)
     findings += _exposed(application)
-    config = call.typed.config_path
+    said = call.typed.said
     return Outcome(
         result={
             "findings": [
@@ -41,7 +41,7 @@ async def check(call: OpenCall) -> Outcome:
                 for f in findings
             ]
         },
-        show=lambda console: _show(console, findings, config, runs=checkup is not None),
+        show=lambda console: _show(console, findings, said, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
 
@@ -75,10 +75,10 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     return [*found, *(await _releases(application, name) if has_rows else [])]
 
 
-def _show(console: Console, findings: Sequence[Finding], config: Path, *, runs: bool) -> None:
+def _show(console: Console, findings: Sequence[Finding], said: Said, *, runs: bool) -> None:
     show_findings(console, findings)
     if runs and all(one.good for one in findings):
-        console.print(f"next: {next_command('run', config)}", markup=False)
+        console.print(f"next: {said.command('run')}", markup=False)
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from replicator.app.verbs.trying import Trying
-from replicator.cli.command import Call, Outcome, next_command
+from replicator.cli.command import Call, Outcome
 from replicator.cli.set_up.interview import Interview, PasswordVariables, Question, questions
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.loop import in_loop
 from replicator.cli.verb import local_verb
 from replicator.config.file.starter import Starter
@@ -144,7 +145,8 @@ def _outcome(config: Path, answered: Starter, environ: Mapping[str, str]) -> Out
         if part is not None and "password_env" in part
     ]
     unset = [name for name in variables if name not in environ]
-    create = next_command(f"target create {answered.target_name}", config)
+    said = Said(config=config, environ=environ)
+    create = said.command(f"target create {answered.target_name}")
 
     def show(console: Console) -> None:
         console.print(f"wrote {config}")

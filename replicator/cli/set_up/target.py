@@ -7,13 +7,14 @@ import typer
 from rich.console import Console
 
 from replicator.app.verbs.preparing import prepare
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree, next_command
+from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.terminal.console import bad, good, note
 from replicator.cli.verb import verb
 from replicator.errors import CorruptionError
 from replicator.model.druid.cluster_config import ALIASES
 from replicator.model.druid.standby import REQUIREMENTS, Verdict
 from replicator.model.operations.shown import escaped_json
+from replicator.model.operations.words import counted
 from replicator.services.standby.creation import Created
 from replicator.services.store.signing import Signed, sign_all
 
@@ -44,7 +45,7 @@ async def create(
         console.print(f"{name}: {_prepared(created, druid_release, is_archive=is_archive)}")
         if not is_archive:
             _show_cluster(console, name, created)
-        console.print(f"next: {next_command('check', call.typed.config_path)}")
+        console.print(f"next: {call.typed.said.command('check')}")
 
     wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
     return Outcome(
@@ -77,7 +78,9 @@ async def sign(
 
 
 def _show_signed(console: Console, name: str, done: Signed) -> None:
-    console.print(f"{name}: {done.signed} files signed, {done.signed_before} were signed already")
+    console.print(
+        f"{name}: {counted(done.signed, 'file')} signed, {done.signed_before} signed before"
+    )
     for fault in done.refused[:SHOWN_MAX]:
         console.print(bad("BAD "), f"  {fault}", sep="")
     if (more := len(done.refused) - SHOWN_MAX) > 0:

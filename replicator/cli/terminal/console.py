@@ -1,6 +1,7 @@
 """What a verb prints for a person, and what it asks one; names are data on both ways."""
 
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -34,16 +35,23 @@ class Paper(Console):
     Styles come as `Text`, like `good` and `bad` give it.
     """
 
-    def __init__(self, *, stderr: bool = False) -> None:
+    def __init__(self, complete: Callable[[str], str] = str, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self._complete = complete
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as it is shown, also that of a table's cell."""
-        return super().render_str(printable(text), **options)
+        return super().render_str(printable(self._complete(text)), **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print strings and texts as they are shown, tables as `render_str` gives their cells."""
-        super().print(*map(_clean, objects), **options)
+        super().print(*map(self._clean, objects), **options)
+
+    def _clean(self, one: object) -> object:
+        if isinstance(one, Text):
+            one = one.copy()
+            one.plain = printable(one.plain)
+        return one
 
 
 def good(words: str) -> Text:
@@ -61,13 +69,6 @@ def bad(words: str) -> Text:
     return Text(words, style="red")
 
 
-def _clean(one: object) -> object:
-    if isinstance(one, Text):
-        one = one.copy()
-        one.plain = printable(one.plain)
-    return one
-
-
 def ask(question: str, *, hidden: bool = False) -> str:
     """Ask a person at the terminal, and return what was typed; `hidden` shows nothing of it."""
     from rich.prompt import Prompt  # noqa: PLC0415 - most verbs ask nothing
@@ -82,10 +83,14 @@ def ask(question: str, *, hidden: bool = False) -> str:
         return Paper().input()
 
 
-def paper() -> Paper:
-    """Return where the answer of a verb is printed; no bar is drawn over it."""
+def paper(complete: Callable[[str], str] = str) -> Paper:
+    """Return where the answer of a verb is printed; no bar is drawn over it.
+
+    Args:
+        complete: What makes the commands in a text such as can be typed as they are.
+    """
     hold_still()
-    return Paper()
+    return Paper(complete)
 
 
 def say(message: str) -> None:

@@ -150,7 +150,7 @@ function Restored({ job, into, may, failed }) {
   return html`<p class=${`banner ${missing.length ? "warning" : "good"}`} role="status"><strong><${Name} of=${into} /> is at cut ${count(result.cut ?? result.plan?.cut)}.</strong>
       ${" "}${result.already ? "It was there already." : `${counted(result.objects_copied, "segment")} copied, ${size(result.bytes_copied)}.`}</p>
     ${missing.map((one) => html`<p key=${one.row} class="said bad">without <${Name} of=${one.row} />: ${printable(one.detail)}</p>`)}
-    <p>It is paused there. <code>replicator apply ${printable(into)} --resume</code> has it follow the source again.</p>
+    <p>It is paused there. <code>replicator apply ${printable(into)} --resume --once</code> has it follow the source again.</p>
     <div class="next"><a class="button" href="#/overview">Overview</a>${may("operator") && html`<button type="button" onClick=${goOn}>Resume</button>`}</div>`;
 }
 

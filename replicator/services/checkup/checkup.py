@@ -3,6 +3,7 @@
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.checkpoint import TargetState
 from replicator.model.load_spec import Layout
+from replicator.model.operations.words import counted
 from replicator.model.row import Kind
 from replicator.ports import (
     CheckableLog,
@@ -79,7 +80,7 @@ class Checkup:
             return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
         except ReplicatorError as exc:
             return [failed("log", exc)]
-        detail = f"{span.end - span.first} records" + ("" if cuts else ", no closed cut yet")
+        detail = counted(span.end - span.first, "record") + ("" if cuts else ", no closed cut yet")
         return [Finding(what="log", good=True, detail=detail)]
 
     async def copies(self, trial: CopyTrial) -> list[Finding]:

@@ -56,5 +56,5 @@ def left_out(
             detail=f"it has no table {TABLES[kind].name}, so the source's {count} rows of that"
             f" table{named} are left out",
             hint="turn the feature on in the target's Druid, which makes the table, then"
-            " `replicator repair` writes them",
+            " `replicator repair TARGET` writes them",
         )

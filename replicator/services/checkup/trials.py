@@ -11,6 +11,7 @@ from replicator.model.druid.payload import member
 from replicator.model.load_spec import Layout, Location
 from replicator.model.log.row_mapping import located
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
+from replicator.model.operations.words import counted
 from replicator.model.row import TABLES, Kind
 from replicator.model.versions import BinlogPosition, Continuity, Lineage, NoVersions
 from replicator.ports import (
@@ -201,7 +202,8 @@ async def _read(
     async for piece in storage.read(location, objects[0]):
         size_bytes += len(piece)
     seen(Sample(location=location, objects=tuple(objects)))
-    return f"{len(objects)} files at {location}, {size_bytes} bytes read of the first"
+    read = counted(size_bytes, "byte")
+    return f"{counted(len(objects), 'file')} at {location}, {read} read of the first"
 
 
 def _row_versions(lineage: Continuity) -> Finding:

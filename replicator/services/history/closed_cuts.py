@@ -8,6 +8,7 @@ from replicator.errors import CorruptionError, GapError, RefusedError
 from replicator.model.event import ClosedCut, CutClosed, Offset, Record
 from replicator.model.log.wire import CUT_CLOSED, decode
 from replicator.model.operations.clocks import LOG_CLOCK_SKEW_MAX
+from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.ports import Bases, EventLog, Span
 
@@ -128,7 +129,7 @@ class ClosedCuts:
         if last is not None and time > last.closed.source_time:
             raise await self._outside(
                 span,
-                f"{time.isoformat()} is later than the last cut: what came after it is unknown",
+                f"{whole_time(time)} is later than the last cut: what came after it is unknown",
             )
         end = await self._log.offset_at(time + LOG_CLOCK_SKEW_MAX)
         return await self._last_cut(span, span.end if end is None else end, until=time)
@@ -195,8 +196,8 @@ def _words(point: RestorePoint) -> str:
         case BeforeEvent(offset=offset):
             return f"before offset {offset}"
         case ToTime(time=time):
-            return f"at or before {time.isoformat()}"
+            return f"at or before {whole_time(time)}"
 
 
 def _cut_text(cut: ClosedCut) -> str:
-    return f"offset {cut.offset} ({cut.closed.source_time.isoformat()})"
+    return f"offset {cut.offset} ({whole_time(cut.closed.source_time)})"

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from replicator.errors import GapError
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.log.peek import EventSubject
 from replicator.model.log.reading import Attempt
 from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.observation import Observer, Progress
+from replicator.model.store.archive import Base
 from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.reader import History
@@ -31,6 +33,18 @@ class Visitor(Protocol):
 
     def discard(self) -> None:
         """Forget the events seen since the last cut: their attempt was given up."""
+        ...
+
+
+class Rememberer(Visitor, Protocol):
+    """A visitor that can also begin with a base, where the log before it is gone."""
+
+    def restart(self) -> None:
+        """Forget everything: the next rows are those of a base."""
+        ...
+
+    def note(self, found: EventSubject, record: Record) -> None:
+        """Take a row of a base; its cut is closed when all were taken."""
         ...
 
 
@@ -105,6 +119,53 @@ class Search:
             self._visitor.see(found, record)
 
 
+async def begin_from_base(
+    search: Search,
+    history: History,
+    base: Base,
+    *,
+    wanted: Callable[[Record], EventSubject | None],
+    visitor: Rememberer,
+) -> None:
+    """Hand a visitor a base for all that came before it, and go on behind the base."""
+    visitor.restart()
+    async for records in history.base_records(base):
+        for record in records:
+            if (found := wanted(record)) is not None:
+                visitor.note(found, record)
+    visitor.close(base.cut)
+    search.jump(Offset(base.offset + 1))
+
+
+async def search_all(
+    history: History,
+    wanted: Callable[[Record], EventSubject | None],
+    visitor: Rememberer,
+    *,
+    observer: Observer,
+) -> None:
+    """Search as `search` does; where a store lacks records, go on from its next base.
+
+    Raises:
+        CorruptionError: a record does not match its type.
+        GapError: records are missing, and no base stands in for them.
+    """
+    span = await history.span()
+    found = Search(history, wanted, visitor, start=span.first)
+    tell = _teller(found, span.first, span.end, observer)
+    while True:
+        try:
+            await found.advance(span.end, read=tell)
+            break
+        except GapError:
+            next_ = await history.resume(found.at)
+            base = None if next_ is None else await history.base_at(next_)
+            if base is None:
+                raise
+            await begin_from_base(found, history, base, wanted=wanted, visitor=visitor)
+    visitor.discard()
+
+
 async def search(
     history: History,
     wanted: Callable[[Record], EventSubject | None],
@@ -121,12 +182,15 @@ async def search(
     span = await history.span()
     end = span.end if until is None else Offset(until + 1)
     found = Search(history, wanted, visitor, start=span.first)
+    await found.advance(end, read=_teller(found, span.first, end, observer))
+    visitor.discard()
 
+
+def _teller(found: Search, first: Offset, end: Offset, observer: Observer) -> Callable[[], None]:
     def tell() -> None:
-        done, total = found.at - span.first, end - span.first
+        done, total = found.at - first, end - first
         observer(
             Progress(what="search the log", done=min(done, total), total=total, unit="records")
         )
 
-    await found.advance(end, read=tell)
-    visitor.discard()
+    return tell

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.errors import GapError
-from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.event import ClosedCut, Offset
 from replicator.model.log.peek import subject_of
 from replicator.ports import Span
 from replicator.services.history.reader import History
-from replicator.services.history.search import Search
+from replicator.services.history.search import Search, begin_from_base
 from replicator.services.inspection.happenings import CutSummaries, Happening
 from replicator.services.inspection.segment_book import DatasourceTotals
 
@@ -148,16 +148,9 @@ class Chronicle:
         if base is None:
             search.jump(offset)
             return
-        self._summaries.restart()
-        async for records in self._history.base_records(base):
-            self._take(records)
-        self._summaries.close(base.cut)
-        search.jump(Offset(base.offset + 1))
-
-    def _take(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if (found := subject_of(record)) is not None:
-                self._summaries.note(found, record)
+        await begin_from_base(
+            search, self._history, base, wanted=subject_of, visitor=self._summaries
+        )
 
     def _closed(self, cut: ClosedCut, happening: Happening | None) -> None:
         closed = cut.closed

@@ -15,7 +15,7 @@ from replicator.model.log.wire import CHANGED_TYPE
 from replicator.model.observation import Observer
 from replicator.model.row import Kind, RowKey
 from replicator.services.history.reader import History
-from replicator.services.history.search import search
+from replicator.services.history.search import search_all
 from replicator.services.inspection.segment_book import BookedSegment, SegmentBook
 
 NAMED_MAX = 3
@@ -187,10 +187,11 @@ async def happenings(
     """Return what happened in the newest `limit` cuts with a change, the oldest first.
 
     With `datasource` only what happened to its segments. Where the log was trimmed, earlier
-    segments count as never seen.
+    segments count as never seen; a store's history begins with its first base.
 
     Raises:
         CorruptionError: a record does not match its type.
+        GapError: records are missing, and no base stands in for them.
     """
     kept = deque[Happening](maxlen=limit)
 
@@ -199,7 +200,7 @@ async def happenings(
             kept.append(happening)
 
     wanted = subject_of if datasource is None else partial(_segment_of, datasource)
-    await search(history, wanted, CutSummaries(told), observer=observer)
+    await search_all(history, wanted, CutSummaries(told), observer=observer)
     return list(kept)
 
 

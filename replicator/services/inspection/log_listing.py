@@ -7,6 +7,7 @@ from typing import Any, Final, assert_never
 from replicator.model.event import CutClosed, Entry, Offset, Record, RowChanged, key_of_event
 from replicator.model.log.peek import segment_name, subject_of
 from replicator.model.log.wire import event_type
+from replicator.model.operations.words import counted
 from replicator.model.row import Kind, datasource_of
 from replicator.services.history.reader import History
 
@@ -107,7 +108,7 @@ def detail_text(entry: Entry) -> str:
     """Return in a few words what an event says."""
     event = entry.event
     if isinstance(event, CutClosed):
-        return f"{event.count} events"
+        return counted(event.count, "event")
     if not isinstance(event, RowChanged):
         return ""
     new = "new" if event.previous is None else "changed"

@@ -4,6 +4,7 @@ On a target that is a restore of one datasource. Nothing is ever done at the sou
 gets a list of requests to Druid.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ from replicator.model.row import DEFAULT_RULES, Kind, RowKey, Rules, Segment
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.history.reader import History
-from replicator.services.history.search import search
+from replicator.services.history.search import search_all
 
 KILLED_SHOWN_MAX = 100
 FIRST = 0
@@ -94,7 +95,8 @@ class Undeletion:
             RefusedError: it has used segments now.
         """
         tide = _UsedVisitor()
-        await search(self._history, _WantedOffsets(datasource), tide, observer=self._observer)
+        wanted = _WantedOffsets(datasource)
+        await search_all(self._history, wanted, tide, observer=self._observer)
         if tide.last is None or tide.before is None:
             raise NotFoundError(
                 f"the log has no event of a used segment of a datasource {datasource!r}",
@@ -105,7 +107,8 @@ class Undeletion:
             raise RefusedError(
                 f"datasource {datasource!r} is not dropped: {used} of its segments are used",
                 hint="say to which cut: `--before` with the offset of the event that did the harm"
-                f" (`replicator blame {datasource}` names it), `--to-offset` or `--to-time`",
+                f" (`replicator blame {shlex.quote(datasource)}` names it), `--to-offset` or"
+                " `--to-time`",
             )
         return Drop(last=tide.last, before=tide.before)
 
@@ -131,7 +134,7 @@ class Undeletion:
         if not len(then):
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {datasource}` says when it had some;"
+                hint=f"`replicator blame {shlex.quote(datasource)}` says when it had some;"
                 f" {await nearest(self._history, datasource)}",
             )
         plan = SourcePlan(cut=cut, now=now, wanted=len(then))
@@ -236,6 +239,13 @@ class _UsedVisitor:
 
     def discard(self) -> None:
         self._open = {}
+
+    def restart(self) -> None:
+        self._keys.clear()
+        self.discard()
+
+    def note(self, found: EventSubject, record: Record) -> None:
+        self.see(found, record)
 
 
 def _roots(segment: Segment) -> Roots:

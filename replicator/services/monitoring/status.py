@@ -34,8 +34,13 @@ class LogStatus:
     first: Offset
     retention: timedelta | None = None
     """How long the log keeps a record; None: until an operator trims it."""
-    unknown: str = ""
-    """Why it cannot be read; empty: it can."""
+    failure: ReplicatorError | None = None
+    """Why it cannot be read; None: it can."""
+
+    @property
+    def unknown(self) -> str:
+        """Why it cannot be read, in words; empty: it can."""
+        return "" if self.failure is None else str(self.failure)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ class StatusReader:
         try:
             return await self.log()
         except ReplicatorError as exc:
-            return LogStatus(log_id="", records=0, last=None, first=Offset(0), unknown=str(exc))
+            return LogStatus(log_id="", records=0, last=None, first=Offset(0), failure=exc)
 
     async def log(self) -> LogStatus:
         """Return the state of the log; an empty one if there is no log yet."""

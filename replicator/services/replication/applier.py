@@ -55,6 +55,7 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.operations.retry import RetryPolicy
+from replicator.model.operations.words import moment, whole_time
 from replicator.model.plans.plan import Plan, latest_per_key
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import RowKey
@@ -254,7 +255,7 @@ class Applier:
         self._observer(
             TargetPaused(target=self._target.name, why=None)
             if paused_by is None
-            else TargetPaused(target=self._target.name, why=_why(paused_by, checkpoint))
+            else TargetPaused(target=self._target.name, why=self._why(paused_by, checkpoint))
         )
 
     async def apply_next(self) -> bool:
@@ -440,7 +441,7 @@ class Applier:
             Waiting(
                 what=f"copy {awaited.keys[0]}{more}",
                 reason="the bytes are missing; unless a later cut shows that they were killed, they"
-                f" are recorded as a gap at {awaited.until.isoformat(timespec='seconds')}",
+                f" are recorded as a gap at {moment(awaited.until)}",
                 delay_s=left.total_seconds(),
             )
         )
@@ -513,9 +514,22 @@ class Applier:
         what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
         raise RefusedError(
             f"target {self._target.name!r} is paused: {what} was restored to cut"
-            f" {checkpoint.cut} (offset {checkpoint.offset}, {checkpoint.source_time.isoformat()})",
-            hint="`replicator apply --resume` follows the source again and undoes the restore",
+            f" {checkpoint.cut} (offset {checkpoint.offset}, {whole_time(checkpoint.source_time)})",
+            hint=f"`replicator apply {self._target.name} --resume --once` follows the source"
+            " again and undoes the restore",
         )
+
+    def _why(self, paused_by: PausedBy, checkpoint: Checkpoint | None) -> str:
+        match paused_by:
+            case PausedBy.PROMOTED:
+                return "it was promoted and is a cluster of its own"
+            case PausedBy.AT_WORK:
+                return "a restore or a repair is running there"
+            case PausedBy.AFTER_RESTORE:
+                cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
+                resume = f"`replicator apply {self._target.name} --resume --once`"
+                return f"it is paused after a restore{cut}, until {resume}"
+        assert_never(paused_by)
 
     async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
         misplaced = [row for row in uncopied if row.misplaced]
@@ -542,18 +556,6 @@ class Applier:
                 hint="check that the source's deep storage is the right one and mounted; if"
                 " segments are really gone, raise objects_missing_max, so that they become gaps",
             )
-
-
-def _why(paused_by: PausedBy, checkpoint: Checkpoint | None) -> str:
-    match paused_by:
-        case PausedBy.PROMOTED:
-            return "it was promoted and is a cluster of its own"
-        case PausedBy.AT_WORK:
-            return "a restore or a repair is running there"
-        case PausedBy.AFTER_RESTORE:
-            cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
-            return f"it is paused after a restore{cut}, until `replicator apply --resume --once`"
-    assert_never(paused_by)
 
 
 def _require_untrimmed(span: Span) -> None:

@@ -1,5 +1,6 @@
 """Restores a datasource under another name, beside the live one; replication continues."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -94,7 +95,7 @@ class Renamer:
         if not estimate.segments:
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {datasource}` says when it had some;"
+                hint=f"`replicator blame {shlex.quote(datasource)}` says when it had some;"
                 f" {await nearest(self._history, datasource)}",
             )
         renamed = Renamed(

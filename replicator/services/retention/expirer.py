@@ -20,6 +20,7 @@ from replicator.errors import (
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import NONE, LocationHashes, RemainingLocations, less
 from replicator.model.observation import Progress, Waiting
+from replicator.model.operations.words import moment
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import manifest_name
 from replicator.model.store.holds import HOLDS, file_name
@@ -218,7 +219,7 @@ class Expirer:
         until = await self._intents.valid_until(files) + self._limits.clock_skew_max
         return FencedError(
             f"expiry {files.number} of this store is running, or died: it may delete until"
-            f" {until.isoformat(timespec='seconds')}",
+            f" {moment(until)}",
             hint="run it again when that time is over",
         )
 

@@ -11,6 +11,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import ClosedCut, Offset
+from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.store.archive import BASES, HISTORY, manifest_name
 from replicator.model.store.holds import (
@@ -68,7 +69,7 @@ class Holds:
             TransientError: something is unreachable; the same call finishes what was started.
         """
         if until is not None and until <= self._clock.now():
-            raise ConfigError(f"a hold until {until.isoformat()} would already be over")
+            raise ConfigError(f"a hold until {whole_time(until)} would already be over")
         listed = await self._listed()
         try:
             return await self._made(name, point, reason, until)

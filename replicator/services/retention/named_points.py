@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from replicator.errors import NotFoundError, RefusedError
 from replicator.model.event import ClosedCut
+from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.store.holds import (
     POINTS,
@@ -82,6 +83,6 @@ class Naming:
         if (known.log_id, known.offset) != (named.log_id, named.offset):
             raise RefusedError(
                 f"the point {named.name!r} exists on target {target!r}: offset {known.offset},"
-                f" {known.source_time.isoformat()}",
+                f" {whole_time(known.source_time)}",
                 hint="choose another name, or `replicator points remove` it first",
             )

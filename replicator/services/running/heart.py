@@ -27,6 +27,8 @@ from replicator.services.running.pause import pause
 
 BEAT_S = 5.0
 """Seconds between two heartbeats."""
+NO_LOG_YET_S = 0.5
+"""Seconds until the next try where there is no log yet: the watcher is about to make it."""
 
 
 class Heart:
@@ -85,13 +87,13 @@ class Heart:
     async def run(self, stop: asyncio.Event) -> None:
         """Write heartbeats until `stop` is set, and one more at the end."""
         while not stop.is_set():
-            await self.beat()
-            await pause(stop, BEAT_S)
+            was_said = await self.beat()
+            await pause(stop, BEAT_S if was_said else NO_LOG_YET_S)
         await self.end()
 
-    async def beat(self) -> None:
-        """Write a heartbeat."""
-        await self._say(self._now())
+    async def beat(self) -> bool:
+        """Write a heartbeat; return whether there was a log to write it beside."""
+        return await self._say(self._now())
 
     async def end(self) -> None:
         """Write a last heartbeat: the process ends as it was told to."""
@@ -112,12 +114,15 @@ class Heart:
             stream=self._stream,
         )
 
-    async def _say(self, pulse: Pulse) -> None:
+    async def _say(self, pulse: Pulse) -> bool:
         try:
             await self._pulses.beat(self._who, pulse_json(pulse))
-        except (TransientError, NotFoundError):
-            return  # the service itself reports the same log as unreachable
+        except NotFoundError:
+            return False
+        except TransientError:
+            pass  # the service itself reports the same log as unreachable
         except ConfigError as exc:
             if not self._is_muted:
                 self._is_muted = True
                 self._observer(Muted(who=self._who, reason=str(exc)))
+        return True

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.event import Offset
+from replicator.model.operations.words import whole_time
 from replicator.model.store.holds import (
     HOLDS,
     POINTS,
@@ -139,7 +140,7 @@ class StorePoints:
         bases = [base for base in await archive.offsets() if base >= bar]
         if not after and bases:
             time = (await archive.base(bases[0])).cut.closed.source_time
-            words.append(f"offset {bases[0]} ({time.isoformat()})")
+            words.append(f"offset {bases[0]} ({whole_time(time)})")
         return words or ["none"]
 
     async def _files(self, folder: str) -> list[tuple[str, bytes]]:
@@ -170,4 +171,4 @@ class StorePoints:
 
 def _words(hold: Hold) -> str:
     point = hold.point
-    return f"offset {point.offset} ({point.source_time.isoformat()}, held as {point.name})"
+    return f"offset {point.offset} ({whole_time(point.source_time)}, held as {point.name})"

@@ -1,5 +1,6 @@
 """Compares a target with one cut and plans the difference: for restore, seeding and proof alike."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -108,7 +109,8 @@ class Reconciler:
             raise NotFoundError(
                 f"datasource {datasource!r} of target {self._target.name!r} was restored under that"
                 " name and is in no cut; nothing was changed",
-                hint="`replicator restore TARGET --forget-renamed NAME` removes it",
+                hint=f"`replicator restore {self._target.name} --forget-renamed"
+                f" {shlex.quote(datasource)}` removes it",
             )
         raise NotFoundError(
             f"neither cut {cut.closed.cut} nor target {self._target.name!r} has a datasource"
@@ -298,7 +300,7 @@ def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
         raise CorruptionError(
             f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
             hint="configure the log that this target was filled from; if that log is lost,"
-            " `replicator apply TARGET --new-log` changes to this one",
+            f" `replicator apply {target} --new-log` changes to this one",
         )
 
 

@@ -347,7 +347,7 @@ def scope_of(checkpoint: Checkpoint, datasource: str | None) -> str | None:
     raise NotFoundError(
         f"only datasource {checkpoint.datasource!r} is at cut {checkpoint.cut} of this target:"
         f" nothing says what {datasource!r} should be",
-        hint="`replicator apply TARGET --resume` brings all datasources to one cut",
+        hint="`replicator apply TARGET --resume --once` brings all datasources to one cut",
     )
 
 

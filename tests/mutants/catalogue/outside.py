@@ -357,8 +357,8 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="chronicle-forgets-the-base-of-a-trimmed-log",
-        function="Chronicle._begin_from_base",
-        old="self._take(records)",
+        function="begin_from_base",
+        old="visitor.note(found, record)",
         new="pass",
         loses="Where the log was trimmed, datasources seem to have lost their segments.",
         ring="unit",

@@ -1,0 +1,48 @@
+"""Commands in what is printed: each works as it is typed, for the configuration in use."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_CONFIG = Path("replicator.yaml")
+CONFIG_VARIABLE = "REPLICATOR_CONFIG"
+ANY_TARGET = "TARGET"
+"""Stands in a message for a name that its writer does not know."""
+_NAMED = re.compile(r"`replicator ([^`]+)`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What commands are said for."""
+
+    config: Path
+    environ: Mapping[str, str]
+    store: str | None = None
+    """The target whose store alone was asked."""
+
+    def command(self, verb: str) -> str:
+        """Return a verb and its arguments as they are typed."""
+        is_found = self.config == DEFAULT_CONFIG and CONFIG_VARIABLE not in self.environ
+        if is_found or self.environ.get(CONFIG_VARIABLE) == str(self.config):
+            return f"replicator {verb}"
+        return f"replicator {verb} --config {shlex.quote(str(self.config))}"
+
+    def complete(self, text: str, *, target: str | None = None) -> str:
+        """Return a message whose commands, those in backquotes, can be typed as they are.
+
+        Args:
+            text: The message.
+            target: What `TARGET` stands for; None: for any of several.
+        """
+        return _NAMED.sub(lambda found: f"`{self.command(self._named(found[1], target))}`", text)
+
+    def _named(self, verb: str, target: str | None) -> str:
+        if verb == "points" and self.store is not None:
+            verb = f"points --from {shlex.quote(self.store)}"
+        if target is None:
+            return verb
+        return " ".join(
+            shlex.quote(target) if word == ANY_TARGET else word for word in verb.split(" ")
+        )
