@@ -108,12 +108,13 @@ def refuse_unreadable(tail: Tail, topic: str) -> None:
     if tail.is_moving:
         raise RefusedError(
             f"topic {topic} does not hold the whole log yet: it is being moved there",
-            hint="`replicator log move` again, with the configuration of the former log, ends it",
+            hint="with the former log's configuration, `replicator log move --to FILE` ends it",
         )
     if tail.moved_into is not None:
         raise ConfigError(
             f"the log in topic {topic} was moved to {tail.moved_into}",
-            hint="correct `log`; if that move was cut off, `replicator log move` again ends it",
+            hint="correct `log`; if that move was cut off, the same"
+            " `replicator log move --to FILE` ends it",
         )
 
 

@@ -11,7 +11,7 @@ from replicator.ports import DOCUMENT_BYTES_MAX, Area
 
 UNSIGNED_HINT = (
     "if it is older than the key, read the store with `signing.unsigned: accept` and sign it once"
-    " with `replicator target sign`; otherwise a stranger wrote it: take it from a copy"
+    " with `replicator target sign TARGET`; otherwise a stranger wrote it: take it from a copy"
 )
 FOREIGN_HINT = (
     "add the public half of that key to `signing.trusted_keys` if it is yours; otherwise a stranger"

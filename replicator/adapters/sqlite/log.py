@@ -269,7 +269,8 @@ class SqliteEventLog:
         if not self._is_moved_away and (into := _moved_into(connection)) is not None:
             raise ConfigError(
                 f"the log in {self._file.path} was moved to {into}",
-                hint="correct `log`; if that move was cut off, `replicator log move` again ends it",
+                hint="correct `log`; if that move was cut off, the same"
+                " `replicator log move --to FILE` ends it",
             )
 
     def _read(self, start: Offset, records_max: int) -> list[Record]:

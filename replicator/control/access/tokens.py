@@ -29,7 +29,9 @@ WINDOW_S: Final = 60.0
 """In which wrong tokens of one address are counted, in seconds."""
 ADDRESSES_MAX: Final = 10_000
 """Addresses that are remembered for it; the one that came first gives way."""
-HINT: Final = "send `Authorization: Bearer TOKEN`; `replicator token create` makes one"
+HINT: Final = (
+    "send `Authorization: Bearer TOKEN`; `replicator token create NAME --role ROLE` makes one"
+)
 
 
 class Logins:

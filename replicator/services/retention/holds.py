@@ -152,5 +152,6 @@ class Holds:
             raise RefusedError(
                 f"the hold {hold.point.name!r} exists on target {self._target!r}: offset"
                 f" {known.point.offset}, {known.reason}",
-                hint="choose another name, or `replicator hold remove` it first",
+                hint="choose another name, or first"
+                f" `replicator hold remove {hold.point.name} --on {self._target}`",
             )

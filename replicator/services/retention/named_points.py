@@ -84,5 +84,6 @@ class Naming:
             raise RefusedError(
                 f"the point {named.name!r} exists on target {target!r}: offset {known.offset},"
                 f" {whole_time(known.source_time)}",
-                hint="choose another name, or `replicator points remove` it first",
+                hint=f"choose another name, or first `replicator points remove {named.name}"
+                f" --target {target}`",
             )

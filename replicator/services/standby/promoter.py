@@ -395,7 +395,7 @@ async def refuse_moving_source(metadata: SourceReader) -> None:
         raise RefusedError(
             f"the source's supervisors {', '.join(moving)} are not suspended",
             hint="on the source: POST /druid/indexer/v1/supervisor/<id>/suspend, then run this"
-            " again; `replicator failover` is for a source that is gone",
+            " again; `replicator failover TARGET` is for a source that is gone",
         )
     if tasks := await metadata.running_tasks():
         raise RefusedError(

@@ -87,7 +87,7 @@ async def test_points_and_holds_are_printed_of_what_the_service_has_seen():
     first, *_ = texts["points"].splitlines()
     cut = made.log.closed(1)
     assert first == f"40 cuts, from {whole_time(cut.closed.source_time)} (offset {cut.offset})"
-    assert "vault alone restores every cut from" in texts["points"]
+    assert "vault alone restores every cut\n  from 20" in texts["points"]
     assert "standby knows release-41" in texts["points"]
     assert "no end" in texts["hold list"]
     assert texts["hold listvault"] == "nothing is held\n"
