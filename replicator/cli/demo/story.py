@@ -21,6 +21,8 @@ from replicator.model.operations.words import counted
 FOLLOW_MAX_S = 60.0
 POLL_S = 0.02
 ROOT_FOLDER_MODE = 0o755
+PREFIX = "druid-replicator-demo-"
+"""With which the names of folders begin that nobody has named."""
 
 
 def demo(
@@ -47,7 +49,9 @@ def demo(
 
 def _stop(directory: Path | None) -> None:
     if directory is None:
-        raise DemoError("say which one with --directory")
+        found = sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+        there = ", ".join(str(one) for one in found) or "none"
+        raise DemoError("say which one with --directory", hint=f"there is {there}")
     folder = directory.absolute()
     if not folder.exists():
         typer.echo(f"nothing is running: {folder} is gone already")
@@ -61,8 +65,18 @@ def _stop(directory: Path | None) -> None:
 
 
 def _folder(directory: Path | None) -> Path:
+    try:
+        return _made(directory)
+    except OSError as exc:
+        where = directory or tempfile.gettempdir()
+        raise DemoError(
+            f"nothing can be put in {where}: {exc.strerror}", hint="name another --directory"
+        ) from exc
+
+
+def _made(directory: Path | None) -> Path:
     if directory is None:
-        folder = Path(tempfile.mkdtemp(prefix="druid-replicator-demo-"))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     else:
         folder = directory.absolute()
         if folder.exists() and any(folder.iterdir()):

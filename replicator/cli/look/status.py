@@ -19,6 +19,7 @@ from replicator.model.operations.words import (
     age_text,
     counted,
     duration_text,
+    enumerated,
     eta_text,
     moment,
     size_text,
@@ -104,7 +105,7 @@ def _typed(said: Said, trouble: Trouble) -> str:
 def _show(console: Console, found: StatusReport, said: Said) -> None:
     wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
-        Paragraph("running", _running(found.seen.life)),
+        Paragraph("running", _running(found.seen.life, said)),
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
@@ -119,18 +120,21 @@ def _show(console: Console, found: StatusReport, said: Said) -> None:
         console.print(line, markup=False)
 
 
-def _running(life: LifeSigns) -> list[str]:
+def _running(life: LifeSigns, said: Said) -> list[str]:
     """Say who is running; appliers of the watcher's own process are told with it."""
     lines = [_sign("watcher", life.watcher, life)]
+    if life.watcher.life in {Life.STOPPED, Life.SILENT}:
+        verb = life.watcher.pulse.verb if life.watcher.pulse else "run"
+        lines += ["  to start it, type:", f"  {said.command(verb)}"]
     if life.watcher.life is not Life.RUNNING and life.last_poll is not None:
         lines.append(f"the source last answered {age_text(life.looked_at - life.last_poll)}")
     together = {name for name, one in life.appliers.items() if _is_same(one, life.watcher)}
     if together:
         applies = "applies" if life.watcher.life is Life.RUNNING else "applied"
-        lines.append(f"the same process {applies} to {' and '.join(sorted(together))}")
+        lines.append(f"the same process {applies} to {enumerated(sorted(together))}")
     never = {name for name, one in life.appliers.items() if one.pulse is None and not one.unknown}
     if never:
-        lines.append(f"no applier is known for {' and '.join(sorted(never))}")
+        lines.append(f"no applier is known for {enumerated(sorted(never))}")
     lines += [
         _sign(f"applier of {name}", one, life)
         for name, one in sorted(life.appliers.items())
@@ -183,7 +187,7 @@ def _promises(seen: Seen) -> list[str]:
     looked_at = {one.target for one in seen.targets}
     lines += [f"{name}: not known" for name in sorted(seen.failures.keys() - looked_at)]
     if kept:
-        lines.append(f"kept by {' and '.join(kept)}")
+        lines.append(f"kept by {enumerated(kept)}")
     return lines or ["there is no target"]
 
 

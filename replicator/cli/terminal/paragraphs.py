@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 WIDTH_MIN, WIDTH_MAX = 40, 110
 GAP = 2
+NAME_MAX = 14
+"""A longer name stands on a line of its own: beside it no room would be left for words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +21,12 @@ class Paragraph:
 def paragraphs(shown: Sequence[Paragraph], width: int) -> Iterator[str]:
     """Yield the lines of the paragraphs one below the other."""
     width = min(max(width, WIDTH_MIN), WIDTH_MAX)
-    indent = max(len(one.name) for one in shown) + GAP
+    indent = max((len(one.name) for one in shown if len(one.name) <= NAME_MAX), default=0) + GAP
     for one in shown:
         name = one.name
+        if len(name) > NAME_MAX:
+            yield name
+            name = ""
         for line in one.lines:
             for part in _wrapped(line, width - indent):
                 yield f"{name:<{indent}}{part}".rstrip()

@@ -144,7 +144,7 @@ def _read(path: Path) -> ParsedYaml:
     except OSError as exc:
         raise ConfigError(
             f"the configuration {path} cannot be read: {exc.strerror}",
-            hint="name it with --config; config/replicator.yaml is a commented example",
+            hint="name it with --config; `replicator init` writes a first one",
         ) from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"the configuration {path} is not UTF-8: {exc.reason}") from exc

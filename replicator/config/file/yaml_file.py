@@ -55,7 +55,7 @@ def _parsed(text: str, name: str) -> ParsedYaml:
         node = loader.get_single_node()
         if node is None:
             raise ConfigError(
-                f"{name} is empty", hint="config/replicator.yaml is a commented example"
+                f"{name} is empty", hint="move it away, then `replicator init` writes a first one"
             )
         if not isinstance(node, yaml.MappingNode):
             raise _refused(node, "a mapping of keys to values is expected here")

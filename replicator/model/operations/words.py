@@ -1,5 +1,6 @@
 """Numbers, times and durations as people read them, in the terminal and on the page."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 
@@ -43,6 +44,12 @@ def age_text(age: timedelta) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, singular or plural; the noun is a regular one."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def enumerated(names: Iterable[str]) -> str:
+    """Return names as a sentence lists them: "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def eta_text(seconds: float | None) -> str:

@@ -1,0 +1,190 @@
+"""What `status` shows of targets in any state, at any width."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from replicator.cli.look.status import _exit_code, _show
+from replicator.cli.terminal.commands_said import Said
+from replicator.cli.terminal.console import Paper
+from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import EMPTY_DIGEST
+from replicator.model.operations.pulse import Pulse
+from replicator.model.store.drill import Drilled
+from replicator.ports import Freshness
+from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
+from replicator.services.monitoring.status import (
+    LogStatus,
+    Pending,
+    Promises,
+    SourceStatus,
+    TargetStatus,
+)
+from replicator.services.monitoring.trouble import Seen
+from replicator.web.status_report import StatusReport
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+SAID = Said(config=Path("/etc/druid-replicator/production.yaml"), environ={})
+LONG = "disaster-recovery-standby-in-eu-central-1-with-a-long-name"
+CHECKPOINT = Checkpoint(
+    source="prod",
+    log_id="log",
+    offset=Offset(10),
+    cut=CutNumber(4),
+    source_time=NOW - 5 * SECOND,
+    digest=EMPTY_DIGEST,
+    paused=False,
+)
+TARGET = TargetStatus(
+    target="standby",
+    checkpoint=CHECKPOINT,
+    applied_at=NOW,
+    lag=5 * SECOND,
+    lag_records=0,
+    log_gone=False,
+    other_log=False,
+    gaps=(),
+    pending=None,
+    log_margin=None,
+    trimmed=False,
+    promises=Promises(rpo=60 * SECOND, kill_margin_min=DAY, log_margin_min=DAY),
+    looked_at=NOW,
+    drilled=Drilled(),
+)
+PULSE = Pulse(
+    verb="run", host="watcher-1.example", pid=4711, since=NOW - DAY, seen_at=NOW - SECOND,
+    every=5 * SECOND, done_at=NOW - 2 * SECOND,
+)  # fmt: skip
+STATES = {
+    "follows": TARGET,
+    "empty": replace(TARGET, checkpoint=None, lag=None),
+    "paused": replace(TARGET, checkpoint=replace(CHECKPOINT, paused=True), lag=DAY),
+    "alone": replace(TARGET, checkpoint=replace(CHECKPOINT, paused=True, datasource="orders")),
+    "promoted": replace(TARGET, checkpoint=replace(CHECKPOINT, promoted=True), lag=None),
+    "behind": replace(
+        TARGET,
+        lag=5 * DAY,
+        lag_records=70_000,
+        pending=Pending(objects=512, size_bytes=1 << 40, kill_margins={"orders": 3600 * SECOND}),
+    ),
+    "gone": replace(TARGET, log_gone=True),
+    "other": replace(TARGET, other_log=True),
+    "trimmed": replace(TARGET, trimmed=True, log_margin=-SECOND),
+    LONG: TARGET,
+}
+LOG = LogStatus(log_id="log", records=11, last=None, first=Offset(0))
+
+
+def alive(life: Life = Life.RUNNING, pulse: Pulse | None = PULSE) -> LifeSign:
+    return LifeSign(pulse=pulse, life=life)
+
+
+def report(
+    *, targets: dict[str, TargetStatus], watcher: LifeSign | None = None, log: LogStatus = LOG,
+    failures: Mapping[str, ReplicatorError] | None = None,
+) -> StatusReport:  # fmt: skip
+    sign = watcher or alive()
+    appliers = dict.fromkeys([*targets, *(failures or {})], sign)
+    last = NOW - 2 * SECOND
+    life = LifeSigns(looked_at=NOW, watcher=sign, appliers=appliers, last_poll=last)
+    freshness = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
+    seen = Seen(
+        life=life,
+        source=SourceStatus(freshness=freshness),
+        log=log,
+        targets=[replace(one, target=name) for name, one in targets.items()],
+        failures=failures or {},
+    )
+    return StatusReport(seen=seen, restorable={})
+
+
+def shown(found: StatusReport, columns: int = 80) -> list[str]:
+    paper = Paper()
+    paper.width = columns
+    with paper.capture() as captured:
+        _show(paper, found, SAID)
+    return captured.get().splitlines()
+
+
+def text(found: StatusReport) -> str:
+    return " ".join(" ".join(shown(found, 110)).split())
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_line_is_wider_than_the_screen_and_no_word_is_cut(columns: int):
+    """All states at once, a long name, and a target that cannot be looked at."""
+    broken = {"lost": TransientError("postgresql://db/lost: connection refused")}
+    everything = report(targets=STATES, failures=broken)
+    lines = shown(everything, columns)
+    words = {word for line in shown(everything, 110) for word in line.split()}
+    assert words == {word for line in lines for word in line.split()}
+    copied = ("replicator ", LONG)
+    wide = [line for line in lines if len(line) > columns]
+    assert all(any(one in line for one in copied) for line in wide), wide
+    room = max(len(line) for line in lines) - len(re.match(r" *", lines[-1])[0])  # type: ignore[index]
+    assert room > 20
+
+
+def test_one_broken_target_hides_none_of_the_others():
+    broken = {"lost": TransientError("connection refused")}
+    found = report(targets=STATES, failures=broken)
+    said = text(found)
+    assert all(name in said for name in [*STATES, *broken])
+    assert "lost cannot be looked at: connection refused" in said
+    assert "lost: not known" in said
+
+
+def test_many_names_are_listed_as_in_a_sentence():
+    said = text(report(targets=dict.fromkeys(("a", "b", "c"), TARGET)))
+    assert "the same process applies to a, b and c" in said
+    assert "kept by a, b and c" in said
+
+
+def test_a_target_whose_store_alone_is_away_is_not_said_to_keep_nothing_and_all_at_once():
+    """Its rows were seen and its store was not: each is said once."""
+    away = {"standby": TransientError("its folder is not mounted")}
+    found = report(targets={"standby": TARGET}, failures=away)
+    said = text(found)
+    assert "promises kept by standby" in said
+    assert "restore standby: not known" in said
+    assert "nothing yet" not in said
+    assert _exit_code(found.seen) == TransientError.exit_code
+
+
+def test_a_log_that_cannot_be_read_is_no_success():
+    moved = replace(LOG, log_id="", failure=ConfigError("the log was moved"))
+    found = report(targets={"standby": TARGET}, log=moved)
+    assert "the log cannot be read: the log was moved" in text(found)
+    assert _exit_code(found.seen) == ConfigError.exit_code
+
+
+def test_what_is_typed_next_names_the_configuration():
+    found = report(targets={"paused": STATES["paused"]}, watcher=alive(Life.STOPPED))
+    lines = [line.strip() for line in shown(found)]
+    config = f"--config {SAID.config}"
+    assert f"replicator run {config}" in lines
+    assert f"replicator apply paused --resume --once {config}" in lines
+
+
+def test_an_applier_that_has_just_begun_is_said_to_be_so():
+    begun = alive(pulse=replace(PULSE, done_at=None, verb="apply"))
+    found = report(targets={"standby": TARGET})
+    life = replace(found.seen.life, appliers={"standby": begun})
+    said = text(replace(found, seen=replace(found.seen, life=life)))
+    assert "is not up to date yet" in said
+
+
+def test_what_waits_without_bytes_says_so_and_no_rate():
+    waits = replace(
+        TARGET, lag_records=8, pending=Pending(objects=0, size_bytes=0, kill_margins={})
+    )
+    said = text(report(targets={"standby": waits}))
+    assert "waits standby: 8 records of the log, no bytes: how long is not known" in said
+    assert "/s" not in said
