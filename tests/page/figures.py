@@ -123,7 +123,7 @@ async def overview_is(guest: Visit, said: Documents, *, lag_s: Mapping[str, floa
         promises = {row[0]: row[1:] for row in shown["promises"]}
         _is_lag(promises["lag"][0], target["lag_seconds"], lag_s[name])
         assert {**promises, "lag": promises["lag"][1:]} == dict(_promises(target))
-    assert found["rows"] == ([_canaries(status["canaries"])] if status["canaries"] else [])
+    assert found["rows"] == ([canaries(status["canaries"])] if status["canaries"] else [])
     cuts, last = said.points["cuts"], status["log"]["last_cut_source_time"]
     assert f"The log has {counted(cuts, 'cut')}, the last one taken {at(last)}" in found["text"]
     assert f"Watcher: {status['running']['watcher']['state']}." in found["text"]
@@ -190,7 +190,8 @@ def _promises(target: Document) -> Iterator[tuple[str, list[str]]]:
         yield "drill", [shown, f"each {duration(promised)}", state("drill.promise")]
 
 
-def _canaries(canaries: Sequence[Document]) -> list[list[str]]:
+def canaries(told: Sequence[Document]) -> list[list[str]]:
+    """Return the rows of the canaries' table."""
     return [
         [
             one["target"],
@@ -200,7 +201,7 @@ def _canaries(canaries: Sequence[Document]) -> list[list[str]]:
             duration(one["waiting_s"]) if one["waiting_s"] else NOTHING,
             at(one["last_arrival_at"]) if one["last_arrival_at"] else "none yet",
         ]
-        for one in canaries
+        for one in told
     ]
 
 

@@ -48,14 +48,26 @@ class Promtool:
 
     def firing(self, scrapes: Sequence[Scraped]) -> set[str]:
         """Return the alerts that fire at the end of these scrapes."""
+        names = self.alerts()
+        counts = [f'count(ALERTS{{alertname="{name}",alertstate="firing"}})' for name in names]
+        fire = self._are_not_zero(scrapes, counts)
+        return {name for name, does in zip(names, fire, strict=True) if does}
+
+    def without_data(self, scrapes: Sequence[Scraped], expressions: Sequence[str]) -> list[str]:
+        """Return the expressions that have no sample at the end of these scrapes."""
+        has = self._are_not_zero(scrapes, [f"count({one})" for one in expressions])
+        return [one for one, does in zip(expressions, has, strict=True) if not does]
+
+    def _are_not_zero(self, scrapes: Sequence[Scraped], counts: Sequence[str]) -> list[bool]:
+        """Evaluate expressions at the end of these scrapes; none is like 0."""
         minutes = sum(one.minutes for one in scrapes)
         wanted = [
             {
-                "expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}}) or vector(0)',
+                "expr": f"{one} or vector(0)",
                 "eval_time": f"{minutes - 1}m",
                 "exp_samples": [{"labels": "{}", "value": -1}],
             }
-            for name in self.alerts()
+            for one in counts
         ]
         test = {
             "rule_files": [str(self.rules)],
@@ -75,13 +87,10 @@ class Promtool:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
-        parts = [part for part in said.split("expr: ") if "ALERTS" in part]
+        parts = [part.partition("got:")[2].strip() for part in said.split("expr: ")[1:]]
         assert len(parts) == len(wanted), said
-        return {
-            name
-            for name, part in zip(self.alerts(), parts, strict=True)
-            if "got:" in part and not part.partition("got:")[2].strip().startswith("{} 0E+00")
-        }
+        assert all(part.startswith("{} ") for part in parts), said
+        return [not part.startswith("{} 0E+00") for part in parts]
 
 
 def _series(scrapes: Sequence[Scraped]) -> list[Mapping[str, str]]:
