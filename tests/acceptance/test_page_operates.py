@@ -174,7 +174,8 @@ async def test_every_figure_is_that_of_json_and_names_and_holds_are_made_by_keyb
     assert (await operated.asked("hold", "list"))["holds"] == []
     await pressed(guest, "Forget before-lunch on standby")
     await confirmed(guest, "before-lunch", "Forget the name")
-    await expect(page.get_by_role("button", name="Forget before-lunch")).to_have_count(2)
+    left = page.get_by_role("button", name="Forget before-lunch")
+    await expect(left).to_have_count(2, timeout=WAIT_MS)
     guest.is_clean()
 
 
