@@ -31,7 +31,7 @@ from replicator.model.observation import (
     StreamEnded,
     VersionsMissed,
 )
-from replicator.model.row import RowKey, Segment, key_of
+from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.services.history.reader import History
 from replicator.services.replication import commit_follower
 from tests.integration.test_postgresql_versions import FLIP, SOURCE, rows_of, segment
@@ -67,6 +67,7 @@ class Watch:
     messages_max: int = 20_000
     retained_max: int = RETAINED_MAX
     append_bytes_max: int = 1 << 20
+    audit: bool = False
     full_scan_interval: timedelta = timedelta(days=1)
     seen: list[Observation] = field(default_factory=list)
 
@@ -83,7 +84,9 @@ class Watch:
             rng=Random(1),
             observer=lambda _: self.seen.append,
         )
-        self.stream = PostgresqlChangeStream(self.dsn, self.names, messages_max=self.messages_max)
+        self.stream = PostgresqlChangeStream(
+            self.dsn, self.names, messages_max=self.messages_max, audit=self.audit
+        )
         log = self.log.reopen()
         self.watcher = wiring.watcher(
             watch_settings(
@@ -93,7 +96,7 @@ class Watch:
                 full_scan_interval=self.full_scan_interval,
             ),
             source=SOURCE,
-            metadata=PostgresqlMetadataReader(self.dsn, stream=self.names),
+            metadata=PostgresqlMetadataReader(self.dsn, stream=self.names, audit=self.audit),
             log=log,
             history=History(log, source=SOURCE, workers=InPlaceWorkers()),
             tools=tools,
@@ -110,7 +113,7 @@ class Watch:
         await self.watcher.catch_up()
         assert self.polls == polls, self.reasons
         cuts = await self.cuts()
-        assert cuts[-1].inventory == await rows_of(self.dsn)
+        assert cuts[-1].inventory == await rows_of(self.dsn, audit=self.audit)
         return len(cuts) - before
 
     async def poll(self) -> str:
@@ -118,7 +121,8 @@ class Watch:
         polls = self.polls
         await self.watcher.catch_up()
         assert self.polls == polls + 1, self.seen[-6:]
-        assert (await self.cuts())[-1].inventory == await rows_of(self.dsn)
+        cuts = await self.cuts()
+        assert cuts[-1].inventory == await rows_of(self.dsn, audit=self.audit)
         return self.reasons[-1]
 
     async def begin(self) -> None:
@@ -321,6 +325,30 @@ async def test_a_long_history_is_read_in_parts(dsn: str):
         for number in range(30):
             await druid.execute("INSERT INTO druid_config VALUES ($1, '1')", str(number))
     assert await watch.look() == 30
+    await watch.stream.close()
+
+
+async def test_audit_rows_are_in_the_cut_of_the_commit_that_wrote_them(dsn: str):
+    """Druid writes both in one transaction, and deletes old audit rows by itself."""
+    await put(dsn, *(segment(number) for number in range(3)))
+    await execute(dsn, "ALTER PUBLICATION druid_replicator ADD TABLE druid_audit")
+    watch = Watch(dsn, audit=True)
+    await watch.begin()
+    asked = (
+        "INSERT INTO druid_audit (audit_key, type, author, comment, created_date, payload)"
+        " VALUES ('wiki', 'segment.markUnused', 'ann', 'c', '2026-01-02T00:00:00.000Z', '{}')"
+    )
+    await in_one(dsn, flip(1), asked)
+    await execute(dsn, flip(2))
+    assert await watch.look() == 2
+    both, _ = (await watch.cuts())[-2:]
+    assert both.events == 2
+    assert RowKey(Kind.AUDIT, "1") in both.inventory
+    await execute(dsn, "DELETE FROM druid_audit")
+    assert await watch.look() == 1
+    assert RowKey(Kind.AUDIT, "1") not in (await watch.cuts())[-1].inventory
+    await execute(dsn, "ALTER PUBLICATION druid_replicator DROP TABLE druid_audit")
+    assert "does not name" in await watch.poll()
     await watch.stream.close()
 
 

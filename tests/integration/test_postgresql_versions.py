@@ -118,9 +118,9 @@ class Watch:
         return rows
 
 
-async def rows_of(dsn: str) -> dict[RowKey, bytes]:
+async def rows_of(dsn: str, *, audit: bool = False) -> dict[RowKey, bytes]:
     found: list[Row] = []
-    async with PostgresqlMetadataReader(dsn).snapshot() as snapshot:
+    async with PostgresqlMetadataReader(dsn, audit=audit).snapshot() as snapshot:
         for kind in snapshot.kinds:
             chunks: list[Chunk] = []
             await snapshot.scan(kind, chunks.append)

@@ -216,10 +216,11 @@ class PostgresqlChangeStream:
     async def create(self) -> bool:
         async with connect(self._database) as session:
             slot = await slot_of(session, self._names.slot)
+            lacks = unusable(slot, self._names) if slot.is_there else unable(slot)
+            for obstacle in (*lacks, *await self._unpublished(session)):
+                raise ConfigError(f"{self._database.name}: {obstacle.what}", hint=obstacle.remedy)
             if slot.is_there:
                 return False
-            for obstacle in (*unable(slot), *await self._unpublished(session)):
-                raise ConfigError(f"{self._database.name}: {obstacle.what}", hint=obstacle.remedy)
             version = int(await session.value("ask for the version", "SHOW server_version_num"))
             failover = ", failover => true" if version >= FAILOVER_SLOTS else ""
             await session.execute(
