@@ -1,7 +1,7 @@
 """What only a real MariaDB can show: SQL against Python, the traps of MySQL, lost connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,7 +39,8 @@ from replicator.model.row import (
 from replicator.ports import Chunk, MetadataReader, MetadataWriter, Transaction
 from tests.builders import config_entry
 from tests.random_rows import random_row
-from tests.servers.mariadb import Mariadb, connected, execute, put
+from tests.servers.mariadb import Mariadb, connected, empty, execute, put
+from tests.servers.mysql_greeting import without_mariadbs_own
 from tests.servers.postgresql import Postgresql
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -383,6 +384,64 @@ async def test_rows_are_written_in_statements_that_the_server_takes(druid_dsn: s
         with pytest.raises(ConfigError, match=r"max_allowed_packet \(1048576"):
             await upsert(druid_dsn, too_large)
     assert (await of_source(druid_dsn)).keys() == set(map(key_of, rows))
+
+
+async def prepared(dsn: str) -> int:
+    """How many statements the server has prepared so far, for anybody."""
+    ((_, number),) = await execute(dsn, "SHOW GLOBAL STATUS LIKE 'Com_stmt_prepare'")
+    return int(number)
+
+
+async def prepared_for_three_batches(dsn: str) -> int:
+    """How many statements three batches of other sizes need, after a first one."""
+    rows = [replace(SEGMENT, id=f"w{n}") for n in range(26)]
+    async with writing(dsn) as transaction:
+        await transaction.upsert(rows[:5])
+        before = await prepared(dsn)
+        for start, end in ((5, 11), (11, 18), (18, 26)):
+            await transaction.upsert(rows[start:end])
+        found = await prepared(dsn) - before
+    assert (await of_source(dsn)).keys() == set(map(key_of, rows))
+    return found
+
+
+async def test_one_statement_writes_any_number_of_rows(mariadb: Mariadb, druid_dsn: str):
+    """With a binary log the server spells out the values of any other, at twice the cost."""
+    assert await prepared_for_three_batches(druid_dsn) == 3, "one each that looks what is there"
+    await empty(druid_dsn)
+    async with without_mariadbs_own(mariadb.port) as port:
+        there = druid_dsn.replace(f":{mariadb.port}/", f":{port}/")
+        assert await prepared_for_three_batches(there) == 6
+
+
+async def test_what_is_null_and_what_is_of_two_types_is_written_as_it_is(mariadb: Mariadb):
+    """Neither a column of NULLs alone nor one of two types can be sent row by row."""
+    flag, note = "ADD flag BOOLEAN", "ADD note VARCHAR(20) DEFAULT 'none'"
+    async with mariadb.altered(f"ALTER TABLE druid_segments {flag}, {note}") as dsn:
+        batches: Sequence[tuple[dict[str, str], dict[str, str]]] = (
+            ({}, {}),
+            ({"flag": "true"}, {"note": "a"}),
+            ({"flag": "false", "note": "b"}, {"flag": "0", "note": "c"}),
+            ({"flag": "1"}, {"flag": "true"}),
+        )
+        for number, (one, other) in enumerate(batches):
+            rows = (
+                replace(SEGMENT, id=f"{number}-one", extras=one),
+                replace(SEGMENT, id=f"{number}-other", extras=other),
+            )
+            await upsert(dsn, *rows)
+            await upsert(dsn, *(replace(row, version="2027") for row in rows))
+        found = await execute(dsn, "SELECT id, flag, note, version FROM druid_segments ORDER BY id")
+    assert list(found) == [
+        ("0-one", None, None, "2027"),
+        ("0-other", None, None, "2027"),
+        ("1-one", 1, None, "2027"),
+        ("1-other", None, "a", "2027"),
+        ("2-one", 0, "b", "2027"),
+        ("2-other", 0, "c", "2027"),
+        ("3-one", 1, None, "2027"),
+        ("3-other", 1, None, "2027"),
+    ]
 
 
 async def test_a_row_without_payload_stops_the_scan(mariadb: Mariadb):

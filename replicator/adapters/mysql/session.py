@@ -17,7 +17,7 @@ import asyncmy
 from asyncmy.connection import Connection, PreparedStatement
 from asyncmy.constants import CLIENT
 from asyncmy.cursors import SSCursor
-from asyncmy.errors import MySQLError
+from asyncmy.errors import MySQLError, NotSupportedError
 
 from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked, whole_sql
@@ -143,6 +143,7 @@ class Session:
         self._database = database
         self._statements: dict[str, PreparedStatement] = {}
         self._is_broken = False
+        self._takes_rows = True
         self.is_abandoned = False
         """Whether its statement was abandoned, which the server does not notice."""
         self.packet_bytes_max = 0
@@ -161,6 +162,26 @@ class Session:
         with self._translated(doing):
             async with self._in_time(), self._connection.cursor() as cursor:
                 return int(await cursor.execute(query))
+
+    async def execute_rows(self, doing: str, query: str, rows: Sequence[Sequence[object]]) -> bool:
+        """Run a statement once for each of some rows, in one exchange; False: nothing was sent.
+
+        Only MariaDB has that (COM_STMT_BULK_EXECUTE), and only for columns of one type that are
+        not NULL in each row.
+        """
+        if not self._takes_rows:
+            return False
+        with self._translated(doing):
+            async with self._in_time():
+                statement = await self._prepared(query)
+                try:
+                    await statement.execute_bulk(rows)  # type: ignore[no-untyped-call]
+                except NotSupportedError:
+                    self._takes_rows = False
+                    return False
+                except ValueError:
+                    return False
+        return True
 
     async def fetch(self, doing: str, query: str, *args: object) -> Sequence[Values]:
         """Return all rows of an answer."""

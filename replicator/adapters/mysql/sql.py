@@ -267,12 +267,21 @@ def standing_sql(shape: Shape, count: int) -> str:
     )
 
 
-def insert_sql(shape: Shape, names: Sequence[str], count: int, *, over: bool = False) -> str:
+def insert_sql(
+    shape: Shape,
+    names: Sequence[str],
+    count: int,
+    *,
+    absent: frozenset[str] = frozenset(),
+    over: bool = False,
+) -> str:
     """Return the statement that adds rows; with `over` it takes the place of those of their keys.
+
+    Columns that are `absent` are NULL in each row, and no values are given for them.
 
     MySQL wants new names for that since 8.0.20, which MariaDB does not know: both know VALUES().
     """
-    row = f"({places(len(names))})"
+    row = f"({', '.join('NULL' if one in absent else '?' for one in names)})"
     changes = ", ".join(f"{quoted(one)} = VALUES({quoted(one)})" for one in names)
     return (
         f"INSERT INTO {shape.relation} ({_list(names)})"  # noqa: S608 - quoted names

@@ -278,6 +278,15 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         tests="test_mysql.py -k computes_nothing",
     ),
     Mutant(
+        name="mysql-rows-that-cannot-go-together-are-dropped",
+        function="Session.execute_rows",
+        old="except ValueError:\n                    return False",
+        new="except ValueError:\n                    return True",
+        loses="Rows with an unknown column of two types never reach a target on MariaDB.",
+        ring="integration",
+        tests="test_mysql.py -k of_two_types",
+    ),
+    Mutant(
         name="mysql-removes-what-only-looks-alike",
         function="remove_sql",
         old=" AND {binary_sql(key)} IN ({places(count)})",
