@@ -6,14 +6,14 @@ folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothi
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.model import pages
 from replicator.model.event import Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
@@ -108,7 +108,7 @@ def fold(before: Ledger, changes: Batch) -> Ledger:
         return _first(changes, chosen)
     keys, marks, offsets = changes.keys[chosen], changes.marks[chosen], changes.offsets[chosen]
     indexes = np.searchsorted(before.keys, keys)
-    known = _same(before.keys, indexes, keys)
+    known = same_rows(before.keys, indexes, keys)
     overwritten, added, gone = known & ~removed, ~known & ~removed, known & removed
     digest = int(before.digest) + total(marks[~removed]) - total(before.marks[indexes[known]])
     inserts, deletes, updates = indexes[added], indexes[gone], indexes[overwritten]
@@ -131,7 +131,7 @@ def diff(before: Ledger, after: Ledger) -> Batch:
     Each part is sorted by key hash. A row with the same fingerprint keeps its offset.
     """
     indexes = np.searchsorted(before.keys, after.keys)
-    known = _same(before.keys, indexes, after.keys)
+    known = same_rows(before.keys, indexes, after.keys)
     same = known.copy()
     same[known] = before.marks[indexes[known]] == after.marks[known]
     stays = np.zeros(len(before), np.bool_)
@@ -143,37 +143,6 @@ def diff(before: Ledger, after: Ledger) -> Batch:
         offsets=np.concatenate([after.offsets[~same], before.offsets[gone]]),
         removed=np.concatenate([np.zeros(int((~same).sum()), np.bool_), gone[gone]]),
     )
-
-
-class Comparison:
-    """Holds a ledger against a scan of a metadata store, chunk by chunk, in two bytes a row."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._seen = np.zeros(len(ledger), np.bool_)
-        self._stale = np.zeros(len(ledger), np.bool_)
-
-    def see(self, keys: Keys, marks: Marks) -> tuple[Mask, Mask]:
-        """Take a chunk; return which of its rows the ledger does not know, and which differ."""
-        indexes = np.searchsorted(self._ledger.keys, keys)
-        known = _same(self._ledger.keys, indexes, keys)
-        stale = known.copy()
-        stale[known] = self._ledger.marks[indexes[known]] != marks[known]
-        self._seen[indexes[known]] = True
-        self._stale[indexes[stale]] = True
-        return ~known, stale
-
-    def unseen(self) -> Offsets:
-        """Return the offsets of the ledger's rows that no chunk held, in ascending order."""
-        return np.sort(self._ledger.offsets[~self._seen])
-
-    def unseen_keys(self) -> Keys:
-        """Return the key hashes of the same, in no order that means anything."""
-        return self._ledger.keys[~self._seen]
-
-    def lacking(self) -> Offsets:
-        """Return the offsets of the ledger's rows that no chunk held with the same content."""
-        return np.sort(self._ledger.offsets[~self._seen | self._stale])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +210,14 @@ class Folding:
             self._fold()
         return self._ledger
 
+    def words(self) -> tuple[Ledger, Mapping[bytes, Standing | None]]:
+        """Return the same as a ledger and the last word, by key hash, on rows it is wrong of.
+
+        None is a row that is gone. No ledger is copied for that.
+        """
+        self._look_through()
+        return self._ledger, self._recent
+
     @property
     def digest(self) -> Digest:
         """That of the ledger after all closed changes."""
@@ -256,7 +233,7 @@ class Folding:
         """Return the same of many rows."""
         self._look_through()
         places = np.searchsorted(self._ledger.keys, keys)
-        known = _same(self._ledger.keys, places, keys)
+        known = same_rows(self._ledger.keys, places, keys)
         marks, offsets = np.zeros(len(keys), MARK), np.zeros(len(keys), np.int64)
         marks[known] = self._ledger.marks[places[known]]
         offsets[known] = self._ledger.offsets[places[known]]
@@ -329,6 +306,14 @@ def items(column: NDArray[np.bytes_]) -> Iterator[bytes]:
         yield data[start : start + width]
 
 
+def same_rows(known: Keys, indexes: NDArray[np.intp], keys: Keys) -> Mask:
+    """Return for which keys the place that a search found in a ledger's column holds that key."""
+    found = np.zeros(len(keys), np.bool_)
+    inside = indexes < len(known)
+    found[inside] = known[indexes[inside]] == keys[inside]
+    return found
+
+
 class _Room(NamedTuple):
     """The columns of a ledger that is being made."""
 
@@ -338,18 +323,9 @@ class _Room(NamedTuple):
 
 
 def _room(rows: int) -> _Room:
-    """Return columns in pages of their own, which go back to the system with the ledger.
-
-    An allocator would keep them for later, in pieces that the next ledger does not fit into: after
-    some cuts a ledger took three times its size.
-    """
-    sizes = (KEY.itemsize, MARK.itemsize, np.dtype(np.int64).itemsize)
-    pages = mmap(-1, max(1, rows * sum(sizes)), flags=MAP_PRIVATE | MAP_ANONYMOUS)
-    return _Room(
-        offsets=np.frombuffer(pages, np.int64, rows),
-        marks=np.frombuffer(pages, MARK, rows, offset=rows * sizes[2]),
-        keys=np.frombuffer(pages, KEY, rows, offset=rows * (sizes[1] + sizes[2])),
-    )
+    """Return columns in pages of their own, which go back to the system with the ledger."""
+    offsets, marks, keys = pages.columns(rows, np.dtype(np.int64), MARK, KEY)
+    return _Room(keys=keys, marks=marks, offsets=offsets)
 
 
 def _first(changes: Batch, chosen: NDArray[np.intp]) -> Ledger:
@@ -369,13 +345,6 @@ def _latest_per_key(given: Keys) -> NDArray[np.intp]:
     last = np.ones(len(keys), np.bool_)
     last[:-1] = keys[1:] != keys[:-1]
     return order if last.all() else order[last]
-
-
-def _same(known: Keys, indexes: NDArray[np.intp], keys: Keys) -> Mask:
-    found = np.zeros(len(keys), np.bool_)
-    inside = indexes < len(known)
-    found[inside] = known[indexes[inside]] == keys[inside]
-    return found
 
 
 def _splice(

@@ -185,6 +185,7 @@ async def test_a_filtered_log_is_not_relied_on(mariadb_with_filters: Mariadb):
     assert found == NoVersions("the binary log is filtered: binlog_do_db or binlog_ignore_db")
 
 
+@pytest.mark.timeout(times(gate=300, long=1800))
 async def test_two_snapshots_with_nothing_between_them_are_equal(stage: Stage):
     """While others commit at any moment: what the log says is compared with the rows themselves."""
     stop, rng = asyncio.Event(), Random(19)

@@ -9,13 +9,13 @@ the same; the last audits the others.
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import assert_never
 
 import numpy as np
 
+from replicator.model.comparison import Comparison
 from replicator.model.fingerprint import Digest
-from replicator.model.ledger import KEY, Comparison, Folding, Keys, Mask, Offsets, items, total
+from replicator.model.ledger import KEY, Folding, Keys, Mask, Offsets, items, total
 from replicator.model.observation import Observer, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind
 from replicator.model.versions import (
@@ -32,6 +32,7 @@ from replicator.model.versions import (
     new_stamps,
 )
 from replicator.ports import Chunk, Snapshot
+from replicator.services.replication.handles import Handles
 
 ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF, Why.WRITTEN})
 """Reasons that stay or return: each poll would tell them again."""
@@ -44,7 +45,7 @@ class Findings:
     full: bool
     scanned: int = 0
     fingerprinted: int = 0
-    handles: dict[Kind, list[np.ndarray]] = field(default_factory=dict)
+    handles: dict[Kind, Handles] = field(default_factory=dict)
     sums: dict[Kind, int] = field(default_factory=dict)
     unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
     """Offsets, ascending, of the log's events about the rows that are gone."""
@@ -52,7 +53,7 @@ class Findings:
     @property
     def changes(self) -> int:
         """Return how many rows differ, or are gone."""
-        return sum(map(len, chain(*self.handles.values()))) + len(self.unseen)
+        return sum(map(len, self.handles.values())) + len(self.unseen)
 
     @property
     def is_empty(self) -> bool:
@@ -63,7 +64,7 @@ class Findings:
         """Take those rows of a chunk that differ."""
         self.fingerprinted += len(chunk.keys)
         if differing.any():
-            self.handles.setdefault(kind, []).append(chunk.handles[differing])
+            self.handles.setdefault(kind, Handles()).add(chunk.handles[differing])
             self.sums[kind] = self.sums.get(kind, 0) + total(chunk.marks[differing])
 
 
@@ -271,7 +272,7 @@ class Scout:
         if way.why is not Why.DUE or isinstance(way.lineage, BinlogPosition):
             self._memory = None  # before another one is made beside it
         audit = _Audit(self._memory, way.lineage)
-        comparison, findings = Comparison(known.ledger()), Findings(full=True)
+        comparison, findings = Comparison(*known.words()), Findings(full=True)
         for kind in _sorted(snapshot):
 
             def visit(chunk: Chunk, kind: Kind = kind) -> None:

@@ -12,8 +12,6 @@ import asyncio
 from dataclasses import dataclass
 from random import Random
 
-import numpy as np
-
 from replicator.errors import CorruptionError
 from replicator.model.event import Entry, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint, key_hash
@@ -195,17 +193,19 @@ class Watcher:
     async def _publish_changed(
         self, snapshot: Snapshot, kind: Kind, findings: Findings, cuts: OpenCuts
     ) -> None:
-        handles, found = np.concatenate(findings.handles.pop(kind)), 0
-        for start in range(0, len(handles), self._limits.fetch_rows_max):
-            rows = await snapshot.fetch(kind, handles[start : start + self._limits.fetch_rows_max])
+        handles = findings.handles.pop(kind)
+        total, done, found = len(handles), 0, 0
+        for some in handles.drain(self._limits.fetch_rows_max):
+            rows = await snapshot.fetch(kind, some)
+            done += len(rows)
             events = [self._changed(row) for row in sorted(rows, key=key_of)]
             found += sum(int.from_bytes(event.fingerprint) for event in events)
             await cuts.add(events)
             self._observer(
                 Progress(
                     what=f"publish {kind.value} rows",
-                    done=start + len(rows),
-                    total=len(handles),
+                    done=done,
+                    total=total,
                     unit="rows",
                 )
             )

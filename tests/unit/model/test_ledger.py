@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from replicator.model import ledger as ledgers
 from replicator.model.fingerprint import DIGEST_MODULUS
-from replicator.model.ledger import Batch, Comparison, Folding, Ledger, batch, diff, empty, fold
+from replicator.model.ledger import Batch, Folding, Ledger, batch, diff, empty, fold
 
 Content = dict[bytes, tuple[bytes, int]]
 """What a ledger should say, as a plain dict: key hash to fingerprint and offset."""
@@ -19,7 +19,6 @@ MARKS = [bytes([n]) + bytes(31) for n in range(1, 4)] + [bytes(31) + b"\1", b"\x
 keys, marks, offsets = st.sampled_from(KEYS), st.sampled_from(MARKS), st.integers(0, 99)
 contents = st.dictionaries(keys, st.tuples(marks, offsets))
 changes = st.lists(st.tuples(keys, st.none() | marks, offsets), max_size=20)
-scans = st.dictionaries(keys, marks)
 
 
 def folded(content: Content, given_changes: list[Change]) -> Content:
@@ -150,29 +149,6 @@ def test_a_row_is_found_with_all_its_zero_bytes(content: Content, key: bytes):
     assert (tuple(found) if found else None) == content.get(key)
 
 
-@given(content=contents, scan=scans, split=st.integers(0, 7))
-def test_a_comparison_agrees_with_a_dict(content: Content, scan: dict[bytes, bytes], split: int):
-    """One comparison serves the watcher, the restorer and the verifier."""
-    comparison = Comparison(ledger_of(content))
-    unknown, stale = set(), set()
-    rows = list(scan.items())
-    for chunk in (rows[:split], rows[split:]):
-        chunk_keys = np.array([key for key, _ in chunk], ledgers.KEY)
-        chunk_marks = np.array([mark for _, mark in chunk], ledgers.MARK)
-        is_unknown, is_stale = comparison.see(chunk_keys, chunk_marks)
-        unknown |= {key for (key, _), is_so in zip(chunk, is_unknown, strict=True) if is_so}
-        stale |= {key for (key, _), is_so in zip(chunk, is_stale, strict=True) if is_so}
-
-    assert unknown == scan.keys() - content.keys()
-    assert stale == {key for key in scan if key in content and content[key][0] != scan[key]}
-    assert list(comparison.unseen()) == sorted(
-        offset for key, (_, offset) in content.items() if key not in scan
-    )
-    assert list(comparison.lacking()) == sorted(
-        offset for key, (mark, offset) in content.items() if scan.get(key) != mark
-    )
-
-
 cuts = st.lists(st.tuples(changes, st.booleans()), max_size=6)
 
 
@@ -189,7 +165,19 @@ def test_only_closed_cuts_count(before: Content, given_cuts: list[tuple[list[Cha
         else:
             folding.discard()
 
+    assert said_by(folding) == expected
     assert content_of(folding.ledger()) == expected
+
+
+def said_by(folding: Folding) -> Content:
+    """What a ledger and the last words on some rows say together."""
+    ledger, later = folding.words()
+    said = content_of(ledger)
+    for key, word in later.items():
+        said.pop(key, None)
+        if word is not None:
+            said[key] = (word.fingerprint, word.offset)
+    return said
 
 
 def test_an_open_cut_waits_while_the_closed_ones_are_folded():
