@@ -9,7 +9,7 @@ from timeit import repeat
 from replicator.model.druid.payload import with_member
 from replicator.model.event import CutNumber, Envelope, Epoch, Offset, Record, RowChanged
 from replicator.model.fingerprint import fingerprint, key_hash
-from replicator.model.ledger import batch, diff, empty, fold
+from replicator.model.inventory.ledger import batch, diff, empty, fold
 from replicator.model.load_spec import LocalLayout
 from replicator.model.log.row_mapping import RowMapping, check_segment
 from replicator.model.log.wire import RawRow, decode, encode, parse

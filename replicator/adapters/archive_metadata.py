@@ -25,7 +25,7 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState, merged
 from replicator.model.document import NATURAL, Shape, Time, written
 from replicator.model.event import Epoch
 from replicator.model.fingerprint import hex_digest
-from replicator.model.ledger import Keys
+from replicator.model.inventory.ledger import Keys
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import REPLICATED, TABLES, Kind, Row, RowKey
 from replicator.model.store.archive_notes import gap_json

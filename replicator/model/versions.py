@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.model.ledger import KEY, Keys, Mask
+from replicator.model.inventory.ledger import KEY, Keys, Mask
 from replicator.model.row import Kind
 
 Places = NDArray[np.uint64]

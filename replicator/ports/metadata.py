@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
-from replicator.model.ledger import Keys, Marks
+from replicator.model.inventory.ledger import Keys, Marks
 from replicator.model.log.renaming import Renamed
 from replicator.model.operations.words import moment
 from replicator.model.row import AuditRow, Kind, Row, RowKey

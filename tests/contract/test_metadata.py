@@ -19,7 +19,7 @@ from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
-from replicator.model.ledger import KEY, items
+from replicator.model.inventory.ledger import KEY, items
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import (
     REPLICATED,

@@ -23,7 +23,7 @@ from replicator.errors import ConfigError, CorruptionError, NotFoundError, Trans
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
-from replicator.model.ledger import KEY, items
+from replicator.model.inventory.ledger import KEY, items
 from replicator.model.row import (
     TABLES,
     AuditRow,

@@ -16,7 +16,7 @@ from replicator.errors import ConfigError, FencedError, RefusedError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch, Offset
 from replicator.model.fingerprint import fingerprint, key_hash
-from replicator.model.ledger import KEY, MARK, Keys, items
+from replicator.model.inventory.ledger import KEY, MARK, Keys, items
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import (
     KIND_OF,

@@ -32,7 +32,7 @@ from replicator.adapters.mysql.sql import (
 from replicator.errors import ConfigError, CorruptionError
 from replicator.model.druid.known_since import NEW_IN_SEGMENTS
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
-from replicator.model.ledger import KEY, MARK
+from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms

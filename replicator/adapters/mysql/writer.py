@@ -50,7 +50,7 @@ from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, hex_digest
-from replicator.model.ledger import Keys, items
+from replicator.model.inventory.ledger import Keys, items
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Rules, key_of
 from replicator.model.timestamps import iso_ms, later

@@ -32,7 +32,7 @@ from replicator.adapters.postgresql.sql import (
 )
 from replicator.errors import CorruptionError
 from replicator.model.druid.known_since import NEW_IN_SEGMENTS
-from replicator.model.ledger import KEY, MARK
+from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms

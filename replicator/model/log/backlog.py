@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from replicator.model.event import Offset
 from replicator.model.fingerprint import key_hash
-from replicator.model.ledger import KEY
+from replicator.model.inventory.ledger import KEY
 from replicator.model.log.kill_margin import UNKNOWN, USED, kill_margins_ms
 from replicator.model.row import Kind, RowKey
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from replicator.errors import MalformedRowError
 from replicator.model.event import Offset, Record
-from replicator.model.ledger import Mask
+from replicator.model.inventory.ledger import Mask
 from replicator.model.load_spec import Layout, Location
 from replicator.model.log.row_mapping import located
 from replicator.model.log.wire import segment_payload

@@ -11,7 +11,7 @@ import numpy as np
 
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import Offset
-from replicator.model.ledger import Keys, Offsets
+from replicator.model.inventory.ledger import Keys, Offsets
 from replicator.model.row import Kind
 
 

@@ -16,7 +16,7 @@ from replicator.model.fingerprint import (
     Digest,
     hex_digest,
 )
-from replicator.model.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
+from replicator.model.inventory.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
 from replicator.model.log.reading import AttemptEvents, CutClosing, Rule
 from replicator.model.plans.plan import latest_per_key
 from replicator.model.store.archive import Base

@@ -9,7 +9,7 @@ import numpy as np
 
 from replicator.errors import CorruptionError, GapError
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.log.backlog import SegmentUpdate
 from replicator.model.log.peek import segment_update
 from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 
 from replicator.model.event import ClosedCut, Entry, RowChanged, RowRemoved
-from replicator.model.ledger import Offsets, diff
+from replicator.model.inventory.ledger import Offsets, diff
 from replicator.model.log.reading import Recorded
 from replicator.model.row import Row, RowKey, key_of
 from replicator.services.history.cuts import fold

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.model.ledger import KEY
+from replicator.model.inventory.ledger import KEY
 
 MERGE_MIN = 1 << 16
 """Fewer new words than this wait for more: each merge sorts all segments once."""

@@ -16,7 +16,7 @@ from replicator.model.druid.interval import interval_or_eternity
 from replicator.model.druid.load_rules import drops
 from replicator.model.event import ClosedCut, Record, RowChanged
 from replicator.model.fingerprint import key_hash
-from replicator.model.ledger import Ledger, Offsets
+from replicator.model.inventory.ledger import Ledger, Offsets
 from replicator.model.log.peek import EventSubject, kind_of, subject_of
 from replicator.model.log.undeletion import (
     DruidCall,

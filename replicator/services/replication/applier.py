@@ -45,7 +45,7 @@ from replicator.model.checkpoint import (
 )
 from replicator.model.event import ClosedCut, Epoch, Offset
 from replicator.model.fingerprint import key_hash
-from replicator.model.ledger import Offsets, items
+from replicator.model.inventory.ledger import Offsets, items
 from replicator.model.observation import (
     CutApplied,
     EpochAcquired,

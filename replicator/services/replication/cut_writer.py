@@ -27,7 +27,7 @@ from replicator.model.event import (
     key_of_event,
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, key_hash
-from replicator.model.ledger import Folding, empty
+from replicator.model.inventory.ledger import Folding, empty
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED, encode
 from replicator.model.observation import EpochAcquired, LogBegun, Observer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.model import pages
+from replicator.model.inventory import pages
 
 
 class Handles:

@@ -13,9 +13,9 @@ from typing import assert_never
 
 import numpy as np
 
-from replicator.model.comparison import Comparison
 from replicator.model.fingerprint import Digest
-from replicator.model.ledger import KEY, Folding, Keys, Mask, Offsets, items, total
+from replicator.model.inventory.comparison import Comparison
+from replicator.model.inventory.ledger import KEY, Folding, Keys, Mask, Offsets, items, total
 from replicator.model.observation import Observer, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind
 from replicator.model.versions import (

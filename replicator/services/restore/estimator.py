@@ -11,7 +11,7 @@ from replicator.errors import (
     worst_alone,
 )
 from replicator.model.event import Entry, RowChanged
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import Location
 from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import Progress

@@ -9,7 +9,7 @@ import numpy as np
 from replicator.errors import ConfigError, NotFoundError, RefusedError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Epoch
-from replicator.model.ledger import Keys, Offsets, empty
+from replicator.model.inventory.ledger import Keys, Offsets, empty
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.renaming import Renamed, ServedRows, is_datasource
 from replicator.model.log.row_mapping import RowMapping

@@ -9,7 +9,7 @@ import numpy as np
 from replicator.errors import CorruptionError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED

@@ -7,7 +7,7 @@ its bytes are copied again.
 """
 
 from replicator.errors import TransientError
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.log.locations import HashSet, TargetLocator, among
 from replicator.model.store.intent import IntentFiles
 from replicator.services.history.reader import History

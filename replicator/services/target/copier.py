@@ -35,7 +35,7 @@ from replicator.model.checkpoint import (
     Gap,
 )
 from replicator.model.event import Entry, Offset, RowChanged
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import Layout, Location, is_lz4
 from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import ObjectCopied, Progress

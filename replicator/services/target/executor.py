@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from replicator.errors import CorruptionError
 from replicator.model.event import Entry, Epoch, Offset, RowChanged, RowRemoved
-from replicator.model.ledger import Keys, Offsets
+from replicator.model.inventory.ledger import Keys, Offsets
 from replicator.model.log.renaming import Renamed, renamed
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress

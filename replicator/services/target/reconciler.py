@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
-from replicator.model.comparison import Comparison
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
-from replicator.model.ledger import KEY, Keys, Ledger, Offsets, total
+from replicator.model.inventory.comparison import Comparison
+from replicator.model.inventory.ledger import KEY, Keys, Ledger, Offsets, total
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress

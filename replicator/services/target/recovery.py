@@ -7,7 +7,7 @@ import numpy as np
 from replicator.errors import GapError
 from replicator.model.checkpoint import OBJECT_CHANGED, Gap
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.row import RowKey
 from replicator.services.target.copier import Copier, Trust, Uncopied
 

@@ -19,7 +19,7 @@ from replicator.errors import (
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChanged, RowRemoved
 from replicator.model.extent import WHOLE, Extent
-from replicator.model.ledger import Keys
+from replicator.model.inventory.ledger import Keys
 from replicator.model.load_spec import Location
 from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import Progress

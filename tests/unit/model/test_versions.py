@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model.ledger import KEY, items
+from replicator.model.inventory.ledger import KEY, items
 from replicator.model.row import Kind
 from replicator.model.versions import (
     REGION_BITS,

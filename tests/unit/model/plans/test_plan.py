@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model import ledger as ledgers
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest
+from replicator.model.inventory import ledger as ledgers
 from replicator.model.plans.plan import Plan, latest_per_key
 from replicator.model.row import Kind
 from tests.builders import TIME

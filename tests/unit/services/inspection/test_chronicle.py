@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from replicator.model.event import Offset
-from replicator.model.ledger import KEY
+from replicator.model.inventory.ledger import KEY
 from replicator.model.log.wire import encode
 from replicator.model.row import key_of
 from replicator.ports import Span

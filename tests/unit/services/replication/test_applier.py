@@ -21,7 +21,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Offset
-from replicator.model.ledger import Offsets
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.plans.restore_point import Latest, ToOffset

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model import pages
+from replicator.model.inventory import pages
 from replicator.services.replication import handles
 from replicator.services.replication.handles import Handles
 

@@ -15,7 +15,7 @@ from replicator.adapters.memory.metadata import MemoryMetadata, MemorySnapshot
 from replicator.adapters.memory.versions import MemoryVersions, Tuple
 from replicator.errors import TransientError
 from replicator.model.event import Document, Offset, RowChanged, RowRemoved
-from replicator.model.ledger import KEY
+from replicator.model.inventory.ledger import KEY
 from replicator.model.log.wire import CUT_CLOSED, decode
 from replicator.model.observation import Polled, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind, Row, RowKey, Segment, key_of

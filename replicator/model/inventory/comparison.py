@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from replicator.model.ledger import (
+from replicator.model.inventory.ledger import (
     KEY,
     Keys,
     Ledger,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model import ledger as ledgers
 from replicator.model.fingerprint import DIGEST_MODULUS
-from replicator.model.ledger import Batch, Folding, Ledger, batch, diff, empty, fold
+from replicator.model.inventory import ledger as ledgers
+from replicator.model.inventory.ledger import Batch, Folding, Ledger, batch, diff, empty, fold
 
 Content = dict[bytes, tuple[bytes, int]]
 """What a ledger should say, as a plain dict: key hash to fingerprint and offset."""

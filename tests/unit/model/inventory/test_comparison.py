@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.model import ledger as ledgers
-from replicator.model.comparison import Comparison
 from replicator.model.event import Offset
 from replicator.model.fingerprint import Fingerprint
-from replicator.model.ledger import Ledger, Standing, batch, empty, fold
+from replicator.model.inventory import ledger as ledgers
+from replicator.model.inventory.comparison import Comparison
+from replicator.model.inventory.ledger import Ledger, Standing, batch, empty, fold
 
 Content = dict[bytes, tuple[bytes, int]]
 """Key hash to fingerprint and offset."""

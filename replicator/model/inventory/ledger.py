@@ -2,7 +2,7 @@
 
 The ledger is the fold of the log. Its two laws, for ledgers `a` and `b` of the same source:
 folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothing
-(tests/unit/model/test_ledger.py). Contents stay in the log: an offset leads back to them.
+(tests/unit/model/inventory/test_ledger.py). Contents stay in the log: an offset leads back to them.
 """
 
 from array import array
@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.model import pages
 from replicator.model.event import Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
@@ -22,6 +21,7 @@ from replicator.model.fingerprint import (
     Digest,
     Fingerprint,
 )
+from replicator.model.inventory import pages
 
 KEY = np.dtype(f"S{KEY_HASH_BYTES}")
 """Fixed-width bytes; numpy compares them whole, padded with zeros, so equality is exact."""
