@@ -13,20 +13,28 @@ from typing import TYPE_CHECKING, Self
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.signing.area import SignedArea
+from replicator.adapters.signing.storage import SealedStorage
 from replicator.app.druids import canary
 from replicator.app.hearts import Hearts
 from replicator.app.logs import event_log, is_same_log, log_heir
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.signing import signatures
+from replicator.app.signing import signatures, witness
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
 from replicator.app.wiring.metadata import change_stream, metadata_reader, target_metadata
 from replicator.app.wiring.pipeline import Following
-from replicator.app.wiring.storages import Storages, layout, require_apart, source_layout
+from replicator.app.wiring.storages import (
+    RealStorage,
+    Storages,
+    layout,
+    require_apart,
+    source_layout,
+)
 from replicator.app.wiring.target import RealTarget, store_of, store_points, written_for
 from replicator.config import (
     AzureStorageSettings,
     GoogleStorageSettings,
     HdfsStorageSettings,
+    LocalStorageSettings,
     S3StorageSettings,
     SourcePostgresqlSettings,
 )
@@ -40,6 +48,8 @@ from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
     from replicator.adapters.transfer.source_storages import SourceStorages
     from replicator.app.logs import Log
@@ -57,7 +67,7 @@ if TYPE_CHECKING:
     from replicator.model.load_spec import Layout
     from replicator.model.observation import Observer
     from replicator.model.store.rates import Rates
-    from replicator.ports import Clock, DeepStorageReader, DruidCluster, TellsRelease
+    from replicator.ports import Area, Clock, DeepStorageReader, DruidCluster, TellsRelease
     from replicator.services.checkup.checkup import Checkup
     from replicator.services.checkup.copy_trial import CopyTrial
     from replicator.services.history.reader import History
@@ -114,6 +124,7 @@ class Application:
         )
         self._stack = AsyncExitStack()
         self._targets: dict[str, RealTarget] = {}
+        self._plain_storages: dict[str, RealStorage] = {}
         self._storages = Storages(
             settings.transfer, environ, self.clock, self._stack.push_async_callback
         )
@@ -612,8 +623,7 @@ class Application:
             known = ", ".join(self.target_names) or "none"
             raise NotFoundError(f"there is no target {name!r} in the configuration; it has {known}")
         if name not in self._targets:
-            settings = self.settings.targets[name]
-            storage = self._storages.target(settings.deep_storage, settings.retention)
+            settings, storage = self.settings.targets[name], self._plain_storage(name)
             observer = self.monitoring.observer(name)
             rule = signatures(name, settings.signing, self._environ, observer)
             area = SignedArea(storage.area(), rule)
@@ -621,10 +631,25 @@ class Application:
                 name=name,
                 settings=settings,
                 metadata=target_metadata(settings.metadata, area, self.clock, self._environ),
-                storage=storage,
+                storage=storage if rule is None else SealedStorage(storage, rule),
+                plain_storage=storage,
                 signatures=rule,
+                witness=witness(name, settings.signing, rule, self._witness_area),
             )
         return self._targets[name]
+
+    def _plain_storage(self, name: str) -> RealStorage:
+        if name not in self._plain_storages:
+            settings = self.settings.targets[name]
+            storage = self._storages.target(settings.deep_storage, settings.retention)
+            self._plain_storages[name] = storage
+        return self._plain_storages[name]
+
+    def _witness_area(self, place: str | Path) -> Area:
+        """Return the plain files of another target, or of a folder."""
+        if isinstance(place, str):
+            return self._plain_storage(place).area()
+        return self._storages.target(LocalStorageSettings(type="local", root=place), None).area()
 
     def source_metadata(self) -> RealSource:
         """Return the source's metadata store, read only."""

@@ -1,10 +1,13 @@
 """The keys of a target, made from its settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from replicator.adapters.signing.area import Signatures
+from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.config import SigningSettings
 from replicator.model.observation import Observer
+from replicator.ports import Area
+from replicator.services.store.witness import Witness
 
 # The library of ciphers takes a twentieth of a second to import: only where there are keys.
 
@@ -35,3 +38,22 @@ def signatures(
     ]
     accept = settings.unsigned == "accept"
     return Signatures(Ed25519Keys(private, trusted), accept_unsigned=accept, warn=observer)
+
+
+def witness(
+    target: str,
+    settings: SigningSettings | None,
+    rule: Signatures | None,
+    area: Callable[[str | Path], Area],
+) -> Witness | None:
+    """Return who remembers how far a target's store reached; None if nobody does.
+
+    Args:
+        target: Name of the target.
+        settings: Its keys, and who remembers.
+        rule: How its files are signed: what is remembered of the target is signed like them.
+        area: Returns the plain files of another target, or of a folder.
+    """
+    if settings is None or (place := settings.witness or settings.witness_folder) is None:
+        return None
+    return Witness(SignedArea(area(place), rule), target)

@@ -42,6 +42,18 @@ def alone(name: str, target: TargetSettings) -> Iterable[str]:
         yield f"targets.{name}.druid goes with targets.{name}.metadata: an archive has no Druid"
 
 
+def unwitnessed(
+    name: str, target: TargetSettings, targets: Mapping[str, TargetSettings]
+) -> Iterable[str]:
+    """Say which store cannot remember how far this target's store reached."""
+    witness = None if target.signing is None else target.signing.witness
+    if witness is not None and (witness == name or witness not in targets):
+        yield (
+            f"targets.{name}.signing.witness must be another target of this configuration, and"
+            f" {witness!r} is not"
+        )
+
+
 def reserved(name: str) -> Iterable[str]:
     """Say which names the command line could not tell from verbs."""
     if name in RESTORE_VERBS:

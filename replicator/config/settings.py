@@ -20,6 +20,7 @@ from replicator.config.checks import (
     undrilled,
     unkept,
     unschedulable_all,
+    unwitnessed,
 )
 from replicator.config.clusters.clusters import SourceSettings, Targets
 from replicator.config.clusters.drills import DrillSettings
@@ -198,6 +199,7 @@ class Settings(Section):
                 alone(name, target),
                 hasty(name, target),
                 reserved(name),
+                unwitnessed(name, target, self.targets),
                 too_strict(name, target, quiet_s),
                 undrilled(name, target),
             )

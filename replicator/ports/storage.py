@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from replicator.errors import CorruptionError
 from replicator.model.document import Natural, RelativeName
 from replicator.model.load_spec import Location
 from replicator.ports.area import Area
@@ -40,6 +42,15 @@ class TellsEffective(Protocol):
             ConfigError: there are no credentials.
             TransientError: the service that issues credentials cannot be reached.
         """
+        ...
+
+
+@runtime_checkable
+class LeadsOn(Protocol):
+    """A storage before another one, which has the bytes: its service may copy them by itself."""
+
+    def at(self, location: Location) -> "tuple[DeepStorageReader, Location]":
+        """Return the storage that has the bytes of a location, and the location there."""
         ...
 
 
@@ -153,6 +164,8 @@ class CopySource:
     """Location of the bytes in that storage."""
     objects: tuple[StoredObject, ...]
     """Objects at the location, sorted by name."""
+    expected: tuple[Checked, ...] = ()
+    """What the objects must be, where somebody vouches for that; empty: whatever they are."""
 
     @property
     def size_bytes(self) -> int:
@@ -162,8 +175,38 @@ class CopySource:
     def read(
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
-        """Yield the bytes of one of the objects, as the reader's `read` does."""
-        return self.reader.read(self.location, stored, start=start, end=end)
+        """Yield the bytes of one of the objects, as the reader's `read` does.
+
+        Raises:
+            CorruptionError: after the last byte of a whole object, which is not as expected.
+        """
+        pieces = self.reader.read(self.location, stored, start=start, end=end)
+        is_whole = start == 0 and end is None
+        return self._proved(stored, pieces) if self.expected and is_whole else pieces
+
+    def require(self, found: Checked) -> None:
+        """Refuse an object that is not as expected.
+
+        Raises:
+            CorruptionError: it has other bytes, or is not expected at all.
+        """
+        if self.expected and found not in self.expected:
+            raise CorruptionError(
+                f"{self.location}{found.name} has other bytes than its receipt says; nothing was"
+                " stored",
+                hint=f"take {self.location} from a copy of the store that it is in",
+            )
+
+    async def _proved(
+        self, stored: StoredObject, pieces: AsyncIterator[Piece]
+    ) -> AsyncIterator[Piece]:
+        digest, size_bytes = sha256(), 0
+        async for piece in pieces:
+            digest.update(piece)
+            size_bytes += len(piece)
+            yield piece
+        found = Checked(name=stored.name, size_bytes=size_bytes, sha256=digest.hexdigest())
+        self.require(found)
 
 
 class DeepStorage(DeepStorageReader, Protocol):
@@ -307,6 +350,24 @@ class SegmentReplacer(Protocol):
             MissingObjectError: the source has lost the object meanwhile.
             ConfigError, TransientError: as for `put`.
         """
+        ...
+
+
+class SealableStorage(Protocol):
+    """A storage whose locations have seals."""
+
+    async def seal(self, location: Location) -> bool:
+        """Seal what a location's receipt says; return whether it had no seal.
+
+        Raises:
+            CorruptionError: the location has a seal of something else, or an altered one.
+            ConfigError: this machine has no private key for the target.
+            TransientError: the storage is unreachable.
+        """
+        ...
+
+    def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
+        """Yield what is in the storage, as `SegmentRemover.stored_locations` does."""
         ...
 
 

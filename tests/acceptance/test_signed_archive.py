@@ -1,6 +1,13 @@
-"""A signed store, as its operators meet it: what somebody else put there is not restored."""
+"""A signed store, as its operators meet it: what somebody else put there is not restored.
+
+A folder and S3 in the gate, all storages in the long run. What is done to the store behind the
+replicator's back goes through its own storage, without keys.
+"""
 
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,14 +22,30 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from replicator import config
+from replicator.app import Application
+from replicator.model.load_spec import Location
 from replicator.model.operations.signature import split
 from replicator.model.store.archive import pack, record_line, unpack
+from replicator.model.store.seal import seal_name
+from replicator.ports import DOCUMENT_BYTES_MAX, Area, TargetStorage
 from tests.acceptance.test_cli import User, user
+from tests.acceptance.test_clouds import ENV, TARGETS, Clouds, clouds
+from tests.contract.storages import Origin
 from tests.servers.postgresql import connected
+from tests.servers.process import Ended
 
-__all__ = ["user"]
+__all__ = ["clouds", "user"]
 pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("stores"),
+]
+
+IN_GATE = {"local", "s3"}
+RESTORE = ("restore", "--from", "vault", "--into", "standby", "--latest", "--yes")
+VERIFY = ("verify", "vault", "--from", "vault", "--level", "checksum")
 
 
 def new_key(path: Path) -> str:
@@ -33,16 +56,89 @@ def new_key(path: Path) -> str:
     return b64encode(der).decode()
 
 
-def signing(user: User, **settings: Any) -> None:
-    found = yaml.safe_load(user.config.read_text())
-    found["targets"]["vault"]["signing"] = settings or None
-    user.config.write_text(yaml.safe_dump(found))
+@dataclass
+class Vault:
+    """A user with an archive `vault`, which `standby` is a witness of."""
+
+    user: User
+    storage: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self.signs()
+
+    def signs(self, **settings: Any) -> None:
+        """Configure the vault with these settings of `signing`; without any: no keys."""
+        found = yaml.safe_load(self.user.config.read_text())
+        found["targets"]["vault"] = {"deep_storage": self.storage, "kill_wait_s": 0}
+        if settings:
+            found["targets"]["vault"]["signing"] = {"witness": "standby", **settings}
+        self.user.config.write_text(yaml.safe_dump(found))
+
+    async def types(self, *args: str) -> Ended:
+        return await self.user.forks.run(
+            *args, "--config", str(self.user.config), within_s=120, env=ENV
+        )
+
+    async def is_fine(self, *args: str) -> Ended:
+        ended = await self.types(*args)
+        assert ended.code == 0, ended.out + ended.err
+        return ended
+
+    async def is_refused(self, *args: str, words: str, code: int = 9) -> None:
+        ended = await self.types(*args)
+        assert ended.code == code, ended.out + ended.err
+        assert words in ended.out + ended.err
+
+    async def cut(self, step: str) -> None:
+        await self.user.play(step)
+        await self.is_fine("watch", "--once")
+        await self.is_fine("apply", "vault", "--once")
+
+    @asynccontextmanager
+    async def behind(self) -> AsyncIterator[TargetStorage]:
+        """The storage as anybody has it who may write there."""
+        async with Application(
+            config.load(self.user.config, ENV), environ=ENV, observer=lambda _: None
+        ) as application:
+            yield application.target("vault").plain_storage
 
 
-async def cut(user: User, step: str) -> None:
-    await user.play(step)
-    assert (await user.types("watch", "--once")).code == 0
-    assert (await user.types("apply", "vault", "--once")).code == 0
+async def files_of(area: Area) -> dict[str, bytes]:
+    return {
+        name: await area.get(name, bytes_max=DOCUMENT_BYTES_MAX)
+        for name in await area.names("")
+        if not name.startswith("receipts/")
+    }
+
+
+async def put_back(area: Area, files: dict[str, bytes]) -> None:
+    for name in (await files_of(area)).keys() - files:
+        await area.delete(name)
+    for name, data in files.items():
+        await area.replace(name, data)
+
+
+async def some_place(storage: TargetStorage) -> Location:
+    pages = storage.stored_locations(lambda _: False)
+    return min([one.location async for page in pages for one in page if one.has_receipt])
+
+
+async def exchange(storage: TargetStorage, place: Location) -> None:
+    """Put other bytes of the same size there, with a right receipt."""
+    files: dict[str, bytes] = {}
+    for one in await storage.objects(place):
+        pieces = [bytes(piece) async for piece in storage.read(place, one)]
+        files[one.name] = b"".join(pieces)[::-1]
+    await storage.remove(place)
+    await storage.put(place, await Origin(files).copy_source(place))
+
+
+def forged(name: str, data: bytes) -> bytes:
+    """Return a file of the history that was written an hour later; its checksums add up."""
+    file = unpack(name, split(name, data)[0])
+    late = [one._replace(appended_at=one.appended_at + timedelta(hours=1)) for one in file.records]
+    lines = [record_line(one) for one in late]
+    return pack(file.header, lines, end=file.footer.end, last=file.footer.last)[0]
 
 
 async def datasources(dsn: str) -> set[str]:
@@ -51,76 +147,103 @@ async def datasources(dsn: str) -> set[str]:
     return {row["datasource"] for row in found}
 
 
-def forged(path: Path, area: Path) -> bytes:
-    """Return a file of the history that was written an hour later; its checksums add up."""
-    name = str(path.relative_to(area))
-    data, _ = split(name, path.read_bytes())
-    file = unpack(name, data)
-    late = [one._replace(appended_at=one.appended_at + timedelta(hours=1)) for one in file.records]
-    lines = [record_line(one) for one in late]
-    return pack(file.header, lines, end=file.footer.end, last=file.footer.last)[0]
+@pytest.mark.parametrize(
+    "where",
+    [pytest.param(one, marks=[] if one in IN_GATE else [pytest.mark.long]) for one in TARGETS],
+)
+async def test_a_store_with_a_key(user: User, request: pytest.FixtureRequest, where: str):
+    vault = Vault(user, storage_of(user, request, where))
+    await vault.cut("1-history")
+    old, new = user.folder / "old.pem", user.folder / "new.pem"
+    old_public, new_public = new_key(old), new_key(new)
+
+    await is_signed_and_sealed_once(vault, old)
+    await vault.cut("2-publish")
+    await is_signed_again_with_a_new_key(vault, old_public, new)
+    vault.signs(key_file=str(new))
+    await refuses_exchanged_bytes_until_they_are_repaired(vault)
+    await refuses_to_be_put_back(vault, new_public)
+    await is_restored_with_the_public_key_alone(vault, new_public)
+    vault.signs(key_file=str(new))
+    await is_not_believed_when_somebody_else_wrote_it(vault)
 
 
-async def test_a_store_with_a_key(user: User):
-    vault = user.folder / "vault"
-    vault.mkdir()
-    found = yaml.safe_load(user.config.read_text())
-    storage = {"type": "local", "root": str(vault)}
-    found["targets"]["vault"] = {"deep_storage": storage, "kill_wait_s": 0}
-    user.config.write_text(yaml.safe_dump(found))
-    await cut(user, "1-history")
-    old = user.folder / "old.pem"
-    old_public = new_key(old)
-
-    await a_store_begun_before_there_was_a_key(user, old)
-    await cut(user, "2-publish")
-    await is_restored_with_the_public_key_alone(user, old_public)
-    await is_signed_again_with_a_new_key(user, old_public)
-    await is_not_believed_when_somebody_else_wrote_it(user, vault / "_replicator")
+def storage_of(user: User, request: pytest.FixtureRequest, where: str) -> dict[str, Any]:
+    if where != "local":
+        clouds: Clouds = request.getfixturevalue("clouds")
+        return TARGETS[where](clouds).settings
+    root = user.folder / "vault"
+    root.mkdir()
+    return {"type": "local", "root": str(root)}
 
 
-async def a_store_begun_before_there_was_a_key(user: User, key: Path) -> None:
-    signing(user, key_file=str(key))
-    refused = await user.types("apply", "vault", "--once")
-    assert refused.code == 9, refused.err
-    assert "is not signed" in refused.err
-    assert "replicator target sign" in refused.err
-    asked = await user.types("target", "sign", "vault")
-    assert (asked.code, "--yes" in asked.err) == (4, True)
-    signed = await user.types("target", "sign", "vault", "--yes", "--json")
-    assert signed.code == 0, signed.err
+async def is_signed_and_sealed_once(vault: Vault, key: Path) -> None:
+    vault.signs(key_file=str(key))
+    await vault.is_refused("apply", "vault", "--once", words="replicator target sign")
+    await vault.is_refused("target", "sign", "vault", words="--yes", code=4)
+    signed = await vault.is_fine("target", "sign", "vault", "--yes", "--json")
     assert signed.result["signed"] > 3
+    assert signed.result["sealed"] > 3
+    again = await vault.is_fine("target", "sign", "vault", "--yes", "--json")
+    assert (again.result["signed"], again.result["sealed"]) == (0, 0)
 
 
-async def is_restored_with_the_public_key_alone(user: User, public: str) -> None:
-    signing(user, trusted_keys=[public])
-    into = ("restore", "--from", "vault", "--into", "standby", "--latest", "--yes")
-    restored = await user.types(*into)
-    assert restored.code == 0, restored.err
-    assert await datasources(user.target) == await datasources(user.source)
-    signing(user)
-    assert (await user.types("points", "--from", "vault")).code == 0, "it needs no key to be read"
+async def is_signed_again_with_a_new_key(vault: Vault, old_public: str, new: Path) -> None:
+    vault.signs(key_file=str(new))
+    await vault.is_refused("points", "--from", "vault", words="is not trusted")
+    vault.signs(key_file=str(new), trusted_keys=[old_public])
+    await vault.is_fine("target", "sign", "vault", "--yes")
+    vault.signs(key_file=str(new))
+    await vault.is_fine(*VERIFY)
+    await vault.cut("3-overwrite")
 
 
-async def is_signed_again_with_a_new_key(user: User, old_public: str) -> None:
-    new = user.folder / "new.pem"
-    new_key(new)
-    signing(user, key_file=str(new))
-    refused = await user.types("points", "--from", "vault")
-    assert (refused.code, "is not trusted" in refused.err) == (9, True), refused.err
-    signing(user, key_file=str(new), trusted_keys=[old_public])
-    assert (await user.types("target", "sign", "vault", "--yes")).code == 0
-    signing(user, key_file=str(new))
+async def refuses_exchanged_bytes_until_they_are_repaired(vault: Vault) -> None:
+    async with vault.behind() as storage:
+        place = await some_place(storage)
+        await exchange(storage, place)
+    await vault.is_refused(*VERIFY, words=f"{place} is not what its seal")
+    await vault.is_refused(*RESTORE, words=f"{place} is not what its seal")
+    async with vault.behind() as storage:
+        await storage.area().delete(seal_name(place))
+    await vault.is_refused(*RESTORE, words=f"{place} has no valid receipt")
+    assert await datasources(vault.user.target) == set()
+    await vault.is_fine("repair", "vault", "--yes")
+    await vault.is_fine(*VERIFY)
 
 
-async def is_not_believed_when_somebody_else_wrote_it(user: User, area: Path) -> None:
+async def refuses_to_be_put_back(vault: Vault, public: str) -> None:
+    async with vault.behind() as storage:
+        earlier = await files_of(storage.area())
+        await vault.cut("3b-overshadowed")
+        newest = await files_of(storage.area())
+        await put_back(storage.area(), earlier)
+    words = "put back to an earlier state"
+    vault.signs(trusted_keys=[public])
+    points = await vault.is_fine("points", "--from", "vault")
+    assert words in points.out
+    await vault.is_refused(*VERIFY, words=words)
+    await vault.is_refused(*RESTORE, words=words)
+    accepted = ("--set", "targets.vault.signing.rolled_back=accept", "--dry-run")
+    await vault.is_fine(*RESTORE[:-1], *accepted)
+    async with vault.behind() as storage:
+        await put_back(storage.area(), newest)
+
+
+async def is_restored_with_the_public_key_alone(vault: Vault, public: str) -> None:
+    vault.signs(trusted_keys=[public])
+    await vault.is_fine(*RESTORE)
+    assert await datasources(vault.user.target) == await datasources(vault.user.source)
+    vault.signs()
+    await vault.is_fine("points", "--from", "vault")  # it needs no key to be read
+
+
+async def is_not_believed_when_somebody_else_wrote_it(vault: Vault) -> None:
     """Without a key the same file is: its checksums add up."""
-    last = sorted((area / "history").rglob("*.zst"))[-1]
-    last.write_bytes(forged(last, area))
-    proving = ("verify", "vault", "--from", "vault", "--level", "checksum")
-    refused = await user.types(*proving)
-    assert refused.code in {3, 9}, refused.out + refused.err
-    assert f"{last.relative_to(area)} is not signed" in refused.out + refused.err
-    signing(user)
-    believed = await user.types(*proving)
-    assert believed.code == 0, believed.out + believed.err
+    async with vault.behind() as storage:
+        area = storage.area()
+        last = (await area.names("history/"))[-1]
+        await area.replace(last, forged(last, await area.get(last)))
+    await vault.is_refused(*VERIFY, words=f"{last} is not signed")
+    vault.signs()
+    await vault.is_fine(*VERIFY)

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from replicator.adapters.azure import AzureAddress, azure_storage
 from replicator.adapters.bucket.storage import ObjectStorage
@@ -21,6 +22,9 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.s3.service import S3Address
 from replicator.adapters.s3.storage import S3Storage
+from replicator.adapters.signing.area import Signatures
+from replicator.adapters.signing.ed25519 import Ed25519Keys
+from replicator.adapters.signing.storage import SealedStorage
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
@@ -28,11 +32,9 @@ from replicator.ports import (
     Checked,
     Clock,
     CopySource,
-    DeepStorage,
     Piece,
-    SegmentRemover,
-    SegmentReplacer,
     StoredObject,
+    TargetStorage,
 )
 from tests.servers.stores import AZURE_ACCOUNT, AZURE_KEY, S3, S3_KEY, S3_SECRET, Azure, Gcs, Hdfs
 
@@ -40,10 +42,6 @@ MIB = 1 << 20
 SIZES = Sizes(part_bytes=5 * MIB, parts_in_flight_max=3)
 PlaceBehind = Callable[[Location, Mapping[str, bytes]], Awaitable[None]]
 _numbers = count(1)
-
-
-class TargetStorage(DeepStorage, SegmentRemover, SegmentReplacer, Protocol):
-    """What every target's storage can do."""
 
 
 class CountingPace(Pace):
@@ -147,6 +145,14 @@ async def local(folder: Path, _: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
+async def sealed(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with local(folder, request) as store:
+        keys = Ed25519Keys(Ed25519PrivateKey.generate(), [])
+        rule = Signatures(keys, accept_unsigned=False, warn=lambda _: None)
+        yield replace(store, storage=SealedStorage(store.storage, rule))
+
+
+@asynccontextmanager
 async def s3(_: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     server: S3 = request.getfixturevalue("s3")
     bucket = fresh()
@@ -247,7 +253,8 @@ def _object_store(storage: ObjectStorage) -> Store:
 
 
 ALL = {
-    "memory": memory, "local": local, "s3": s3, "google": google, "azure": azure, "hdfs": hdfs,
+    "memory": memory, "local": local, "sealed": sealed,
+    "s3": s3, "google": google, "azure": azure, "hdfs": hdfs,
 }  # fmt: skip
 IN_BUCKETS = {name: ALL[name] for name in ("s3", "google", "azure", "hdfs")}
 IN_GATE = {"s3": {2}, "google": {1}, "azure": {0}, "hdfs": {0, 1}}

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -171,6 +172,22 @@ async def test_fewer_bytes_than_announced_are_refused(store: Store, data: bytes)
     with pytest.raises(CorruptionError):
         await store.storage.put(ONE, copy_source)
     assert await store.storage.receipt(ONE) is None
+
+
+@pytest.mark.parametrize("data", [b"rows" * 100, LARGE], ids=["small", "large"])
+async def test_other_bytes_than_expected_are_refused_and_not_left_there(store: Store, data: bytes):
+    """A backup's receipt says what comes; somebody has exchanged the bytes."""
+    await store.put_behind(Location("another/index/"), FILES)
+    for place, name in ((ONE, ""), (PLACE, "00000.smoosh")):
+        copy_source = await Origin({name: data[::-1]}).copy_source(place)
+        with pytest.raises(CorruptionError, match="other bytes than its receipt says"):
+            await store.storage.put(place, replace(copy_source, expected=checked({name: data})))
+        assert await store.storage.receipt(place) is None
+        with pytest.raises(MissingObjectError):
+            await store.storage.objects(place)
+        copy_source = await Origin({name: data}).copy_source(place)
+        await store.storage.put(place, replace(copy_source, expected=checked({name: data})))
+        assert await store.storage.check(place) == checked({name: data})
 
 
 async def test_the_same_bytes_again_are_fine_and_others_are_never_written_over(store: Store):

@@ -12,6 +12,8 @@ from replicator.adapters.archive_metadata import State, state_json, state_of
 from replicator.model.checkpoint import OBJECT_MISSING, Checkpoint, Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
+from replicator.model.load_spec import Location
+from replicator.model.store.head import Head, head_json, head_of
 from replicator.model.store.holds import (
     Hold,
     NamedPoint,
@@ -34,6 +36,7 @@ from replicator.model.store.intent import (
     until_of,
 )
 from replicator.model.store.proof import Proof, proof_json, proof_of
+from replicator.model.store.seal import Seal, digest_of, seal_json, seal_name, seal_of
 
 TIME = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 LOG = "0f3a7c1e5b2d4968a1c0de55fade1234"
@@ -50,6 +53,9 @@ LEASE = RestoreLease(log_id=LOG, offset=Offset(4711), valid_until=TIME)
 INTENT = Intent(
     number=3, log_id=LOG, horizon=Offset(900), before=Offset(400), valid_until=TIME, places=17
 )
+HEAD = Head(target="vault", log_id=LOG, offset=Offset(4711), cut=CutNumber(12), source_time=TIME)
+PLACE = Location("wiki/0/index.zip")
+SEAL = Seal(location=PLACE, sha256=digest_of([("", 7, "ab" * 32)]))
 PROOF = Proof(
     proved_at=TIME,
     level="checksum",
@@ -129,6 +135,8 @@ DOCUMENTS = {
         write=done_json,
         read=done_of,
     ),
+    "head.json": Golden(name=f"heads/vault/{LOG}.json", value=HEAD, write=head_json, read=head_of),
+    "seal.json": Golden(name=seal_name(PLACE), value=SEAL, write=seal_json, read=seal_of),
     "proof.json": Golden(name=PROOF.name, value=PROOF, write=proof_json, read=proof_of),
     "state.json": Golden(
         name="state/prod/00000000000000000007.json", value=STATE, write=state_json, read=state_of

@@ -38,6 +38,7 @@ from replicator.services.store.intents import Intents
 from replicator.services.store.points import StorePoints
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
+from replicator.services.store.witness import Witness
 from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.reconciler import Reconciler
 from replicator.services.verification.verifier import Verifier
@@ -78,6 +79,7 @@ class Pipeline:
     file_bytes_max: int = 5_000
     row_versions: bool = True
     backup: Backup | None = None
+    witness: Witness | None = None
 
     def __post_init__(self) -> None:
         self.source = MemoryMetadata(self.clock, target=False)
@@ -122,6 +124,7 @@ class Pipeline:
             ),
             metadata=metadata or self.target,
             storage=self.target_storage,
+            witness=self.witness,
         )
 
     def mapping(self) -> RowMapping:

@@ -254,12 +254,24 @@ class ObjectStorage(ObjectStorageReader):
             return None
         if copied is None:
             return None
-        if copied.sha256 and metadata is not None:
-            return replace(receipt, objects=(copied,))
         checked = (copied,) if copied.sha256 else await self.check(location)
+        await self._require_expected(key, contents, checked)
         receipt = replace(receipt, objects=checked)
+        if copied.sha256 and metadata is not None:
+            return receipt
         await self._receipts.keep(location, receipt)
         return receipt
+
+    async def _require_expected(
+        self, key: str, contents: Contents, checked: Sequence[Checked]
+    ) -> None:
+        """Remove a copy that is not as expected: its bytes were never read here."""
+        try:
+            for one in checked:
+                contents.copy_source.require(one)
+        except CorruptionError:
+            await self._bucket.delete(key)
+            raise
 
     async def _is_absent(self, key: str) -> bool:
         """Return whether nothing is there: the service is trusted to see to it, if it does."""

@@ -74,6 +74,12 @@ class Contents:
                 f" storage said {self.stored.size_bytes}; nothing was stored"
             )
 
+    def require_expected(self, sha256: str) -> None:
+        """Raise a CorruptionError when an object that is not packed is not what it should be."""
+        if self.stored is not None:
+            size_bytes, name = self.stored.size_bytes, self.stored.name
+            self.copy_source.require(Checked(name=name, size_bytes=size_bytes, sha256=sha256))
+
 
 class Upload(Protocol):
     """One large object on its way, part by part."""

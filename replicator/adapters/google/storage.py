@@ -12,11 +12,10 @@ from replicator.adapters.google.token import GoogleToken
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import HttpSession
 from replicator.adapters.transfer.pacing import InFlight, Pace
-from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.errors import ConfigError
 from replicator.model.load_spec import Location
 from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
-from replicator.ports import Checked, DeepStorageReader, Effective
+from replicator.ports import Checked, DeepStorageReader, Effective, LeadsOn
 
 GOOGLE = "https://storage.googleapis.com"
 
@@ -112,7 +111,7 @@ class GoogleServerCopy:
         self, reader: DeepStorageReader, location: Location
     ) -> tuple[GoogleBucket, str] | None:
         """Return the bucket of the same service that a place is in, and its key there."""
-        if isinstance(reader, SourceStorages):
+        while isinstance(reader, LeadsOn):
             reader, location = reader.at(location)
         if not isinstance(reader, ObjectStorageReader) or self._denied:
             return None

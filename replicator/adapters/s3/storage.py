@@ -23,11 +23,10 @@ from replicator.adapters.s3.service import S3Address, S3Service, s3_service
 from replicator.adapters.s3.session import EXISTS, error_code, s3_store
 from replicator.adapters.s3.uploads import S3Uploads
 from replicator.adapters.transfer.pacing import InFlight, Pace
-from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
-from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, StoredObject
+from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, LeadsOn, StoredObject
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
@@ -192,7 +191,7 @@ class S3ServerCopy:
         self, reader: DeepStorageReader, location: Location
     ) -> tuple[S3Reader | S3Storage, Location] | None:
         """Return the bucket of the same service that a place is in, None: it is elsewhere."""
-        if isinstance(reader, SourceStorages):
+        while isinstance(reader, LeadsOn):
             reader, location = reader.at(location)
         if not isinstance(reader, S3Reader | S3Storage) or self._denied:
             return None

@@ -212,7 +212,9 @@ class S3Uploads:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         contents.require_size(sending.sha256.size_bytes)
-        return sending.sha256.hexdigest()
+        checksum = sending.sha256.hexdigest()
+        contents.require_expected(checksum)  # ranges are not proved one by one
+        return checksum
 
     async def _send_ranges(
         self, group: asyncio.TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int

@@ -102,13 +102,16 @@ class Signatures:
         if not self._keys.is_valid(statement(name, data), signature):
             raise CorruptionError(f"{name} is not what key {key} signed", hint=FORGED_HINT)
 
-    def _unsigned(self, name: str) -> None:
-        if not self._accept:
-            raise CorruptionError(f"{name} is not signed", hint=UNSIGNED_HINT)
-        folder = name.partition("/")[0]
-        if folder not in self._warned:
+    def reads_unsigned(self, name: str) -> bool:
+        """Return whether what has no signature is read all the same; warn once for each folder."""
+        if self._accept and (folder := name.partition("/")[0]) not in self._warned:
             self._warned.add(folder)
             self._warn(FileUnsigned(name=name))
+        return self._accept
+
+    def _unsigned(self, name: str) -> None:
+        if not self.reads_unsigned(name):
+            raise CorruptionError(f"{name} is not signed", hint=UNSIGNED_HINT)
 
 
 class SignedArea:

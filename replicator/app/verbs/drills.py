@@ -98,6 +98,7 @@ async def _rehearsal(
     """Open a store, and create an empty cluster's metadata and deep storage to restore it to."""
     settings = application.settings.drill
     store = await application.store(name, log_id=log_id)
+    store.require_newest()
     async with (
         scratch(settings.folder, _stop_database) as folder,
         _database(folder, settings) as dsn,

@@ -22,7 +22,7 @@ async def prepare(
     target, settings = application.target(name), application.settings
     return await create(
         metadata=target.metadata,
-        storage=target.storage,
+        storage=target.plain_storage,
         druid=application.druid(name),
         source=None if settings.source is None else application.source_metadata(),
         skew=partial(application.skew, name),

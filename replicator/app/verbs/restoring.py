@@ -98,6 +98,7 @@ class Place:
         into = application.target(self.into)
         if self.from_store:
             store = await application.store(self.target, log_id=self.log_id)
+            store.require_newest()
             elsewhere = layout(store.target.settings.deep_storage) if self.by_reference else None
             return _Decided(
                 pipeline=await application.pipeline_from(store, into, elsewhere=elsewhere),

@@ -41,6 +41,7 @@ from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.intents import Intents
 from replicator.services.store.restore_lease import Keep, LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
+from replicator.services.store.witness import HeadKeeper, Witness
 from replicator.services.target.copier import Backup, BytesFrom, Copier
 from replicator.services.target.executor import Executor
 from replicator.services.target.rates import RateBook
@@ -160,6 +161,7 @@ def archivist(
     target_layout: Layout,
     history: History,
     observer: Observer,
+    witness: Witness | None,
 ) -> Archivist:
     """Return the service that writes a history to a store with segments in `target_layout`."""
     return Archivist(
@@ -172,6 +174,7 @@ def archivist(
             file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
         ),
         observer=observer,
+        heads=None if witness is None else HeadKeeper(witness, observer),
     )
 
 
@@ -360,6 +363,7 @@ class Pipeline:
             target_layout=self._mapping.target,
             history=self.target.history,
             observer=self.target.observer,
+            witness=self._configured.witness,
         )
 
     def base_writer(self, *, interval_s: float = BASE_LOOK_S) -> BaseWriter:

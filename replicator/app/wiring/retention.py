@@ -139,6 +139,7 @@ def holds(
             target_layout=layout(target.settings.deep_storage),
             history=history,
             observer=observer,
+            witness=target.witness,
         ),
         clock=tools.clock,
     )

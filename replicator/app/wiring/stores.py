@@ -1,11 +1,12 @@
 """A target's store with the history that it keeps: enough to restore from, alone."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from replicator.app.wiring.histories import HistorySource
 from replicator.app.wiring.storages import layout
 from replicator.app.wiring.target import ConfiguredTarget, store_of
-from replicator.errors import ConfigError, NotFoundError
+from replicator.errors import ConfigError, CorruptionError, NotFoundError
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.model.store.archive_notes import About
@@ -28,6 +29,22 @@ class OpenStore:
     windows: Windows
     archive: ArchivedLog
     history: History
+    lost: str | None = None
+    """What a witness says the store has lost; None: nothing, or nobody remembers."""
+
+    def require_newest(self) -> None:
+        """Refuse a store that has lost cuts, unless the operator accepts that.
+
+        Raises:
+            CorruptionError: a witness remembers a later cut than the store has.
+        """
+        signing = self.target.settings.signing
+        if self.lost is not None and signing is not None and signing.rolled_back == "refuse":
+            raise CorruptionError(
+                self.lost,
+                hint="restore from a copy of the store; what is there is still signed: to use it"
+                f" all the same, say `--set targets.{self.target.name}.signing.rolled_back=accept`",
+            )
 
     @property
     def history_source(self) -> HistorySource:
@@ -92,11 +109,32 @@ async def open_store(
     history = History(
         archive, source=about.source, workers=workers, bases=archive, observer=observer
     )
+    lost = await _lost(target, found, abouts_by_log)
+    told = (*found.faults, *map(str, faults), *([] if lost is None else [lost]))
     return OpenStore(
         target=target,
         store=files,
         about=about,
-        windows=replace(found, faults=(*found.faults, *map(str, faults))),
+        windows=replace(found, faults=told),
+        lost=lost,
         archive=archive,
         history=history,
     )
+
+
+async def _lost(target: ConfiguredTarget, found: Windows, logs: Collection[str]) -> str | None:
+    """Return what a store has lost by the memory of its witness: cuts, or a whole log.
+
+    Raises:
+        CorruptionError: what the witness remembers was altered.
+        TransientError: the witness is unreachable, so nobody knows.
+    """
+    if target.witness is None:
+        return None
+    for head in await target.witness.heads():
+        if head.log_id in logs and head.log_id != found.log_id:
+            continue  # compared when that log is asked for
+        last = found.windows[-1].last.offset if head.log_id == found.log_id else None
+        if head.is_ahead_of(last):
+            return head.lost(last)
+    return None

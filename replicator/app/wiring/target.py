@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, TypeAlias
 from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.signing.area import Signatures, SignedArea
+from replicator.adapters.signing.storage import SealedStorage
 from replicator.app.wiring.storages import RealStorage
 from replicator.config import TargetSettings
+from replicator.errors import ConfigError
 from replicator.model.druid.release import Release, release_of
 from replicator.model.store.archive import UNPACKED_BYTES_MAX
 from replicator.ports import Clock, MetadataWriter, TargetStorage
 from replicator.services.records.druid_release import remembered
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
+from replicator.services.store.witness import Witness
 
 if TYPE_CHECKING:
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
@@ -30,8 +33,11 @@ class ConfiguredTarget:
     settings: TargetSettings
     metadata: MetadataWriter
     storage: TargetStorage
+    """Where the bytes are; with keys they are believed by their seals."""
     signatures: Signatures | None = None
     """How the files of its store are signed; None: they are not."""
+    witness: Witness | None = None
+    """Who remembers how far its store reached; None: nobody does."""
 
     def area(self) -> SignedArea:
         """Return the target's own files, signed if it has keys."""
@@ -43,7 +49,20 @@ class RealTarget(ConfiguredTarget):
     """A target that stands in the configuration: it can be created and checked as well."""
 
     metadata: RealMetadata
-    storage: RealStorage
+    plain_storage: RealStorage
+    """The storage itself, which knows of no seals."""
+
+    def sealable(self) -> SealedStorage:
+        """Return the storage whose locations can be sealed.
+
+        Raises:
+            ConfigError: the target has no keys.
+        """
+        if self.signatures is None:
+            raise ConfigError(
+                "the target has no keys", hint="say `signing` for it: docs/archive.md"
+            )
+        return SealedStorage(self.plain_storage, self.signatures)
 
 
 def store_of(target: ConfiguredTarget) -> Store:

@@ -67,12 +67,14 @@ async def verify(
         interval=None if interval is None else parse_interval(interval),
     )
     queries = application.query_verifier(target) if level is Level.QUERY else None
-    if from_ is None:
+    store = None if from_ is None else await application.store(from_, log_id=log_id)
+    if store is None:
         verifier = await application.verifier(target)
     else:
-        store = await application.store(from_, log_id=log_id)
         verifier = await application.verifier_from(store, target)
     found = await verifier.verify(level, extent=extent)
+    if store is not None and store.lost is not None:
+        found.add(store.lost)
     answers = None if queries is None else await queries.verify(extent=extent)
     covered = await keep_proof(
         application.target(target).area(),

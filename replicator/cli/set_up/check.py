@@ -65,7 +65,7 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     has_rows = target.settings.metadata is not None
     source = None if settings.source is None else settings.source.name
     found = await try_target(
-        name, target.metadata, target.storage, source=source, has_rows=has_rows
+        name, target.metadata, target.plain_storage, source=source, has_rows=has_rows
     )
     if checkup is None:
         return found

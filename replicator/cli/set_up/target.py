@@ -16,7 +16,7 @@ from replicator.model.druid.standby import REQUIREMENTS, Verdict
 from replicator.model.operations.shown import escaped_json
 from replicator.model.operations.words import counted
 from replicator.services.standby.creation import Created
-from replicator.services.store.signing import Signed, sign_all
+from replicator.services.store.signing import Signed, seal_all, sign_all, sign_heads
 
 app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
 SHOWN_MAX = 20
@@ -63,27 +63,39 @@ async def sign(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Outcome:
     """Sign the files of a target's store that no key of this machine has signed yet."""
-    area = call.application.target(name).area()
+    target = call.application.target(name)
+    sealable = target.sealable()
     agree(name, yes=yes, doing="signing what is in the store")
-    done = await sign_all(area, observer=call.screen.of(name))
+    observer = call.screen.of(name)
+    files = await sign_all(target.area(), observer=observer)
+    if target.witness is not None:
+        files += await sign_heads(target.witness.area, name, observer=observer)
+    places = await seal_all(sealable, observer=observer)
+    refused = [*files.refused, *places.refused]
     return Outcome(
         result={
-            "signed": done.signed,
-            "signed_before": done.signed_before,
-            "refused": list(done.refused),
+            "signed": files.signed,
+            "signed_before": files.signed_before,
+            "sealed": places.signed,
+            "sealed_before": places.signed_before,
+            "refused": refused,
         },
-        show=lambda console: _show_signed(console, name, done),
-        exit_code=CorruptionError.exit_code if done.refused else 0,
+        show=lambda console: _show_signed(console, name, files, places),
+        exit_code=CorruptionError.exit_code if refused else 0,
     )
 
 
-def _show_signed(console: Console, name: str, done: Signed) -> None:
+def _show_signed(console: Console, name: str, files: Signed, places: Signed) -> None:
     console.print(
-        f"{name}: {counted(done.signed, 'file')} signed, {done.signed_before} signed before"
+        f"{name}: {counted(files.signed, 'file')} signed, {files.signed_before} signed before"
     )
-    for fault in done.refused[:SHOWN_MAX]:
+    console.print(
+        f"{name}: {counted(places.signed, 'place')} sealed, {places.signed_before} sealed before"
+    )
+    refused = [*files.refused, *places.refused]
+    for fault in refused[:SHOWN_MAX]:
         console.print(bad("BAD "), f"  {fault}", sep="")
-    if (more := len(done.refused) - SHOWN_MAX) > 0:
+    if (more := len(refused) - SHOWN_MAX) > 0:
         console.print(f"      and {more} more")
 
 

@@ -25,6 +25,19 @@ class SigningSettings(Section):
     unsigned: Literal["refuse", "accept"] = "refuse"
     """What to do with a file without a signature; `accept` warns, and proves nothing."""
 
+    witness: Annotated[str, Field(min_length=1)] | None = None
+    """Name of another target whose store remembers how far this one reached."""
+    witness_folder: AbsolutePath | None = None
+    """Folder that remembers it instead, on this machine or a mount; it must exist."""
+    rolled_back: Literal["refuse", "accept"] = "refuse"
+    """What restores and drills do with a store that has lost cuts which the witness remembers."""
+
+    @model_validator(mode="after")
+    def _one_witness(self) -> Self:
+        if self.witness is not None and self.witness_folder is not None:
+            raise ValueError("witness and witness_folder are both set; keep one of them")
+        return self
+
     @model_validator(mode="after")
     def _some_key(self) -> Self:
         if self.key_env is not None and self.key_file is not None:

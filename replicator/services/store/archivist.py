@@ -35,6 +35,7 @@ from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
+from replicator.services.store.witness import HeadKeeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class Archivist:
         history: The log; it may start from other targets' bases.
         limits: Sizes and intervals.
         observer: Receives written bases and damage.
+        heads: Remembers elsewhere how far the history reached; None if nobody does.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Archivist:
         history: History,
         limits: ArchiveLimits,
         observer: Observer,
+        heads: HeadKeeper | None = None,
     ) -> None:
-        self._source, self._history = source, history
+        self._source, self._history, self._heads = source, history, heads
         self._store, self._area = store, store.area
         self._source_layout, self._target_layout = source_layout, target_layout
         self._limits, self._observer = limits, observer
@@ -95,10 +98,13 @@ class Archivist:
         await self._say_what_about()
         await self._keep_gaps(cut, gaps)
         tail = await self._reached()
+        await self._compare_with_head(tail)
         if tail is None or (tail[0] <= cut.offset and not whole):
             await self.write_base(cut)
         elif tail[0] <= cut.offset:
             await self._extend(tail, cut)
+        if self._heads is not None:
+            await self._heads.reached((await self._opened()).log_id, cut)
 
     async def write_base(self, cut: ClosedCut) -> Base:
         """Write all rows of a cut as a base, unless the base exists.
@@ -230,6 +236,11 @@ class Archivist:
                 self._observer(ArchiveDamaged(reason=str(exc)))
                 return None
         return self._tail
+
+    async def _compare_with_head(self, tail: tuple[Offset, str | None] | None) -> None:
+        if self._heads is not None:
+            log_id = (await self._opened()).log_id
+            await self._heads.compare(log_id, None if tail is None else tail[0])
 
     async def _opened(self) -> ArchivedLog:
         if self._archive is None:

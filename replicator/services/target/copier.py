@@ -43,6 +43,7 @@ from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.ports import (
+    Checked,
     CopySource,
     DeepStorage,
     DeepStorageReader,
@@ -144,6 +145,12 @@ class _Copy(NamedTuple):
         """Whether a segment that was packed for its store becomes a folder again."""
         return self.target_location.endswith("/") and not self.source_location.endswith("/")
 
+    def expected(self, backed_up: Receipt) -> tuple[Checked, ...]:
+        """Return what a backup's receipt says of what is read; nothing for what is in an lz4."""
+        if self.repacks:
+            return ()
+        return backed_up.packed if self.unpacks else backed_up.objects
+
     @property
     def repacks(self) -> bool:
         """Whether a segment that was packed by lz4 becomes a zip or a folder."""
@@ -160,7 +167,7 @@ class _WatchedSource(CopySource):
         self, stored: StoredObject, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[Piece]:
         self.reads.append(stored)
-        return self.reader.read(self.location, stored, start=start, end=end)
+        return CopySource.read(self, stored, start=start, end=end)
 
     @property
     def was_read(self) -> bool:
@@ -378,8 +385,16 @@ class Copier:
         await self._require_proved()
         storage, location = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, location)
+        # The receipt is believed first: what is in a zip that somebody exchanged is not even read.
+        backed_up = await self._receipt_of_backup(copy)
+        await self._require_receipt(copy, backed_up)
         objects = tuple(await storage.objects(location, ahead=ahead))
-        copy_source = _WatchedSource(reader=storage, location=location, objects=objects)
+        copy_source = _WatchedSource(
+            reader=storage,
+            location=location,
+            objects=objects,
+            expected=() if backed_up is None else copy.expected(backed_up),
+        )
         least_bytes = copy.size_bytes if location.endswith("/") else min(copy.size_bytes, 1)
         if copy_source.size_bytes < least_bytes:
             # an unpacked segment is exactly as large as its payload says (seen with Druid 33.0.0),
@@ -389,7 +404,7 @@ class Copier:
                 f" {copy.size_bytes}"
             )
         stored = await self._target_storage.put(copy.target_location, copy_source)
-        await self._compare_receipts(copy, stored)
+        await self._require_backed_up(copy, backed_up, stored)
         self._copied_bytes += _size_bytes(stored)
         self._copied_objects += 1
         self._observer(
@@ -414,13 +429,37 @@ class Copier:
             )
         return self._source_storage, copy.source_location
 
-    async def _compare_receipts(self, copy: _Copy, stored: Receipt) -> None:
+    async def _receipt_of_backup(self, copy: _Copy) -> Receipt | None:
+        """Return the backup's receipt for a copy; None if the bytes are the source's.
+
+        Raises:
+            CorruptionError: the receipt is not that of its seal.
+        """
         if self._backup is None:
-            return
-        receipt = await self._backup.storage.receipt(copy.source_location)
-        if receipt is None or not await self._is_of(copy, receipt, stored):
+            return None
+        return await self._backup.storage.receipt(copy.source_location)
+
+    async def _require_receipt(self, copy: _Copy, backed_up: Receipt | None) -> None:
+        """Refuse bytes of a backup that no receipt proves; raise MissingObjectError without any."""
+        if self._backup is not None and backed_up is None:
+            await self._source_storage.objects(copy.source_location)
             raise CorruptionError(
-                f"the bytes of {copy.source_location} are not those of the backup's receipt"
+                f"{copy.source_location} has no valid receipt in the backup, so nothing proves its"
+                " bytes; nothing was copied",
+                hint=f"take {copy.source_location} from a copy of the backup, or restore without it"
+                " from another target",
+            )
+
+    async def _require_backed_up(
+        self, copy: _Copy, receipt: Receipt | None, stored: Receipt
+    ) -> None:
+        """Refuse bytes of a backup that are not those of its receipt, at each try again."""
+        if receipt is not None and not await self._is_of(copy, receipt, stored):
+            raise CorruptionError(
+                f"the bytes of {copy.source_location} are not those of the backup's receipt; no row"
+                " that needs them was written",
+                hint=f"take {copy.source_location} from a copy of the backup, and remove what was"
+                f" copied from it to {copy.target_location}",
             )
 
     async def _is_of(self, copy: _Copy, receipt: Receipt, stored: Receipt) -> bool:
@@ -435,12 +474,19 @@ class Copier:
         """Return whether the source's objects are still those that were copied.
 
         Equal names, sizes and tags are enough; if tags differ, the bytes decide.
+
+        Raises:
+            CorruptionError: a backup's objects are not those of its own receipt.
         """
         storage, location = self._reading(copy)
         objects = tuple(await storage.objects(location))
-        if receipt.copied_from == objects:
-            return True
-        return await storage.check(location) == receipt.source_objects
+        is_same = receipt.copied_from == objects
+        if not is_same and await storage.check(location) != receipt.source_objects:
+            return False
+        backed_up = await self._receipt_of_backup(copy)
+        await self._require_receipt(copy, backed_up)
+        await self._require_backed_up(copy, backed_up, receipt)
+        return True
 
 
 def ahead_bytes_max(target: DeepStorage, reader: DeepStorageReader, location: Location) -> int:

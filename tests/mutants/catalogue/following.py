@@ -431,12 +431,12 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="copier-believes-a-rotten-backup",
-        function="Copier._compare_receipts",
-        old="if receipt is None or not await self._is_of(copy, receipt, stored):",
-        new="if False:",
+        function="_Copy.expected",
+        old="return backed_up.packed if self.unpacks else backed_up.objects",
+        new="return ()",
         loses="A restore spreads bytes that have rotted in the backup, with good new receipts.",
         ring="unit",
-        tests="test_drills.py",
+        tests="test_sealing.py",
     ),
     Mutant(
         name="damaged-block-of-lz4-is-believed",
@@ -450,8 +450,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-adopts-what-changed",
         function="Copier._is_unchanged",
-        old="return await storage.check(location) == receipt.source_objects",
-        new="return True",
+        old="if not is_same and await storage.check(location) != receipt.source_objects:",
+        new="if False:",
         loses="A segment written again in place is served with the bytes of its predecessor.",
         ring="unit",
         tests="test_applier.py",

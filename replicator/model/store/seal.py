@@ -1,0 +1,70 @@
+"""Seals: what a signed store says of the bytes at its locations.
+
+A receipt says what was stored and is believed because it stands beside the bytes; who can write to
+the store can write both. A seal is a signed file with the digest of what the receipt says:
+
+    seals/<2 digits>/<SHA-256 of the location>.json
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Final
+
+from replicator.model.document import HEXADECIMAL, Shape, written
+from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.load_spec import Location
+
+SEALS: Final = "seals"
+_FOLDER_DIGITS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """The digest of what was stored at a location."""
+
+    location: str
+    sha256: Annotated[Digest, HEXADECIMAL]
+    """`digest_of` the objects, and of the files that were packed into them."""
+
+
+_SEAL = Shape(
+    Seal,
+    "if the bytes are right (`replicator verify --level checksum` without `signing`), remove the"
+    " seal and seal the location again with `replicator target sign`",
+)
+
+
+def seal_name(location: Location) -> str:
+    """Return the name of a location's seal."""
+    name = sha256(location.encode()).hexdigest()
+    return f"{SEALS}/{name[:_FOLDER_DIGITS]}/{name}.json"
+
+
+def digest_of(files: Iterable[tuple[str, int, str]]) -> Digest:
+    """Return the digest of files: SHA-256 over a line `<SHA-256> <size> <name>` for each.
+
+    Args:
+        files: Name, size in bytes and SHA-256 of each file, in the receipt's order.
+    """
+    digest = sha256()
+    for name, size_bytes, checksum in files:
+        digest.update(f"{checksum} {size_bytes} {name}\n".encode())
+    return Digest(int.from_bytes(digest.digest()))
+
+
+def seal_json(seal: Seal) -> bytes:
+    """Return a seal as its file holds it."""
+    return written({"location": seal.location, "sha256": hex_digest(seal.sha256)})
+
+
+def seal_of(name: str, data: bytes) -> Seal:
+    """Return the seal in a file.
+
+    Raises:
+        CorruptionError: it cannot be read, or is that of another location.
+    """
+    seal = _SEAL.read(name, data)
+    if seal_name(Location(seal.location)) != name:
+        raise _SEAL.unreadable(name, f"it is that of {seal.location!r}")
+    return seal

@@ -1,0 +1,182 @@
+"""A store that was put back to an earlier state is noticed, because a witness remembers."""
+
+from copy import deepcopy
+
+import pytest
+
+from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.adapters.signing.area import SignedArea
+from replicator.app.wiring.stores import OpenStore, open_store
+from replicator.errors import CorruptionError, TransientError
+from replicator.model.event import Offset
+from replicator.model.observation import ArchiveDamaged, Waiting
+from replicator.model.store.head import HEADS, head_name
+from replicator.ports import Area
+from replicator.services.store import witness as witnessing
+from replicator.services.store.witness import Witness
+from tests.builders import segment
+from tests.unit.adapters.test_signing import OURS, THEIRS, rule
+from tests.unit.pipeline import Pipeline
+
+HEAD = head_name("standby", "log")
+
+
+class Away(MemoryArea):
+    """An area that cannot be reached."""
+
+    async def get(self, name: str, *, bytes_max: int = 0) -> bytes:
+        del bytes_max
+        raise TransientError(f"{name} is away")
+
+    async def names(self, prefix: str) -> list[str]:
+        raise TransientError(f"{prefix} is away")
+
+
+@pytest.fixture(autouse=True)
+def each_cut_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witnessing, "REMEMBERED_EVERY_S", 0.0)
+
+
+def pipeline_with(area: Area) -> Pipeline:
+    return Pipeline(witness=Witness(SignedArea(area, rule()), "standby"))
+
+
+async def cut(pipeline: Pipeline, partition: int) -> None:
+    pipeline.publish(segment(partition=partition))
+    await pipeline.cut()
+    await pipeline.follow()
+
+
+async def opened(pipeline: Pipeline) -> OpenStore:
+    return await open_store(
+        pipeline.configured(),
+        None,
+        workers=InPlaceWorkers(),
+        clock=pipeline.clock,
+        observer=pipeline.seen.append,
+    )
+
+
+async def put_back(pipeline: Pipeline, area: MemoryArea) -> None:
+    """Two cuts, then all files of the store as they were after the first."""
+    await cut(pipeline, 0)
+    earlier = deepcopy(pipeline.area.files)
+    await cut(pipeline, 1)
+    pipeline.area.files = earlier
+    del area
+
+
+async def test_a_store_at_its_head_is_the_newest():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    await cut(pipeline, 1)
+    assert await area.names(f"{HEADS}/") == [HEAD]
+    store = await opened(pipeline)
+    assert (store.lost, store.windows.faults) == (None, ())
+
+
+async def test_heads_are_written_once_a_minute_and_the_first_new_cut_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    monkeypatch.setattr(witnessing, "REMEMBERED_EVERY_S", 60.0)
+    keeper = witnessing.HeadKeeper(
+        Witness(SignedArea(area, rule()), "standby"), pipeline.seen.append
+    )
+    await keeper.compare("log", Offset(2))
+    for partition, remembered in ((1, 2), (2, 2)):
+        pipeline.publish(segment(partition=partition))
+        await pipeline.cut()
+        newest = (await pipeline.history().cuts(Offset(0), Offset(9)))[-1]
+        await keeper.reached("log", newest)
+        (head,) = await Witness(SignedArea(area, rule()), "standby").heads()
+        assert head.cut == remembered
+
+
+async def test_a_store_that_was_put_back_is_noticed_by_its_readers():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await put_back(pipeline, area)
+    store = await opened(pipeline)
+    assert store.lost is not None
+    assert "ends at offset 1, and had cut 2 (offset 3 of log log" in store.lost
+    assert store.windows.faults == (store.lost,)
+
+
+async def test_a_whole_log_that_is_gone_is_noticed():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    head = await SignedArea(area, None).get(HEAD)
+    other = head.replace(b'"log_id":"log"', b'"log_id":"later"')
+    await SignedArea(area, rule()).replace(head_name("standby", "later"), other)
+    store = await opened(pipeline)
+    assert store.lost is not None
+    assert "has no cut of that log" in store.lost
+
+
+async def test_who_follows_the_log_says_so_and_writes_the_history_again():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await put_back(pipeline, area)
+    pipeline.seen.clear()
+    pipeline.applier = pipeline.new_applier()
+    await cut(pipeline, 2)
+    told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    assert [("ends at offset 1" in one) for one in told] == [True]
+    assert (await opened(pipeline)).lost is None
+
+
+async def test_a_restore_to_an_earlier_cut_leaves_the_head_where_it_was():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    await cut(pipeline, 1)
+    before = await area.get(HEAD)
+    first = (await pipeline.history().cuts(Offset(0), Offset(2)))[0]
+    await pipeline.archivist().cover(first, (), whole=False)
+    assert await area.get(HEAD) == before
+
+
+@pytest.mark.parametrize("harm", ["altered", "foreign", "unsigned"])
+async def test_a_head_that_somebody_else_wrote_is_not_believed(harm: str):
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    data = await SignedArea(area, None).get(HEAD)
+    match harm:
+        case "altered":
+            await area.replace(HEAD, (await area.get(HEAD)).replace(b'"cut":1', b'"cut":0'))
+        case "foreign":
+            await SignedArea(area, rule(THEIRS)).replace(HEAD, data)
+        case _:
+            await area.replace(HEAD, data)
+    with pytest.raises(CorruptionError, match=HEAD):
+        await opened(pipeline)
+    pipeline.seen.clear()
+    pipeline.applier = pipeline.new_applier()
+    await cut(pipeline, 1)
+    assert any(isinstance(one, ArchiveDamaged) for one in pipeline.seen)
+    assert (await opened(pipeline)).lost is None
+
+
+async def test_a_witness_that_is_away_stops_no_target_and_every_restore():
+    pipeline = pipeline_with(Away())
+    await cut(pipeline, 0)
+    assert pipeline.target_ids()
+    assert any(isinstance(one, Waiting) and "is away" in one.reason for one in pipeline.seen)
+    with pytest.raises(TransientError, match="is away"):
+        await opened(pipeline)
+
+
+async def test_another_target_s_head_is_none_of_this_one():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    await area.replace(head_name("other", "log"), await area.get(HEAD))
+    with pytest.raises(CorruptionError):
+        await Witness(SignedArea(area, rule(OURS)), "other").heads()
