@@ -8,16 +8,20 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.terminal.console import SHOWN, Paper
 from replicator.cli.terminal.cut_lines import CutLines
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.log_lines import logger
+from replicator.cli.terminal.pace import Paces
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
     ArchiveDamaged,
@@ -80,8 +84,14 @@ DROPPED = (
     "the source's disk is safe, and no change is lost: polls find them. When what held up the"
     " watcher is mended, `replicator stream create` starts the stream again"
 )
-LINE_EVERY = 50
-"""Steps per progress line where there is no terminal."""
+
+
+class _RateColumn(ProgressColumn):
+    """How many a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
 class Screen:
@@ -95,6 +105,7 @@ class Screen:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}  {task.fields[copied]}", markup=False),
+            _RateColumn(),
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
@@ -102,7 +113,7 @@ class Screen:
         )
         self._lines: dict[str, CutLines] = {}
         self._tasks: dict[str, TaskID] = {}
-        self._steps: dict[str, int] = {}
+        self._paces = Paces()
         self.copied_bytes = 0
         self.copied_objects = 0
         self.reused_objects = 0
@@ -195,13 +206,8 @@ class Screen:
         if self._bars:
             self._bar(made, ends=ends)
             return
-        self._steps[made.what] = step = self._steps.get(made.what, 0) + 1
-        if step % LINE_EVERY == 0:
-            logger().debug(
-                "progress", what=made.what, done=made.done, total=made.total, unit=made.unit
-            )
-        if ends:
-            self._steps.pop(made.what, None)
+        if (told := self._paces.line(made, self._progress.get_time())) is not None:
+            logger().info("progress", **told)
 
     def _bar(self, made: ProgressMade, *, ends: bool) -> None:
         if not self.is_moving:

@@ -30,7 +30,7 @@ from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, ke
 from replicator.model.inventory.ledger import Folding, empty
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED, encode
-from replicator.model.observation import EpochAcquired, LogBegun, Observer
+from replicator.model.observation import EpochAcquired, LogBegun, Observer, Progress
 from replicator.model.row import Row
 from replicator.model.stream import StreamPosition
 from replicator.ports import EventLogWriter
@@ -124,7 +124,14 @@ class CutWriter:
         """
         epoch = await self._log.acquire()
         span = await self._log.span()
-        await self._reader.fold(self.known, Recorded(), until=Offset(span.end - 1))
+        begin, end = self._reader.at, max(span.end, self._reader.at)
+
+        def seen(_: int) -> None:
+            done = self._reader.at - begin
+            told = Progress(what="read the log", done=done, total=end - begin, unit="records")
+            self._observer(told)
+
+        await self._reader.fold(self.known, Recorded(), until=Offset(span.end - 1), seen=seen)
         if self.known.ledger().digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
         self._epoch = epoch

@@ -16,7 +16,7 @@ import numpy as np
 from replicator.model.fingerprint import Digest
 from replicator.model.inventory.comparison import Comparison
 from replicator.model.inventory.ledger import KEY, Folding, Keys, Mask, Offsets, items, total
-from replicator.model.observation import Observer, ScanBegun, VersionsMissed, Why
+from replicator.model.observation import Observer, Progress, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind
 from replicator.model.versions import (
     BinlogPosition,
@@ -66,6 +66,10 @@ class Findings:
         if differing.any():
             self.handles.setdefault(kind, Handles()).add(chunk.handles[differing])
             self.sums[kind] = self.sums.get(kind, 0) + total(chunk.marks[differing])
+
+
+SHOWN_ROWS_MIN = 100_000
+"""Rows from which on a scan shows its progress: fewer take seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,8 +275,10 @@ class Scout:
         self._tell(way)
         if way.why is not Why.DUE or isinstance(way.lineage, BinlogPosition):
             self._memory = None  # before another one is made beside it
+        ledger, later = known.words()
+        total = len(ledger) or len(later) or None  # about: it is what progress is measured by
         audit = _Audit(self._memory, way.lineage)
-        comparison, findings = Comparison(*known.words()), Findings(full=True)
+        comparison, findings = Comparison(ledger, later), Findings(full=True)
         for kind in _sorted(snapshot):
 
             def visit(chunk: Chunk, kind: Kind = kind) -> None:
@@ -281,8 +287,12 @@ class Scout:
                 differing = unknown | stale
                 findings.take(kind, chunk, differing)
                 audit.see(kind, chunk, differing)
+                if findings.scanned >= SHOWN_ROWS_MIN:
+                    self._show_scan(findings.scanned, total)
 
             await snapshot.scan(kind, visit)
+        if findings.scanned >= SHOWN_ROWS_MIN:
+            self._show_scan(findings.scanned, findings.scanned)
         findings.unseen = comparison.unseen()
         missed = audit.missed(comparison.unseen_keys())
         if way.is_silent:
@@ -292,6 +302,11 @@ class Scout:
         else:
             self._pending = audit.pending()
         return findings
+
+    def _show_scan(self, done: int, total: int | None) -> None:
+        """Show how far a scan is; the first one does not know how many rows there are."""
+        total = None if total is None else max(total, done)
+        self._observer(Progress(what="scan the source", done=done, total=total, unit="rows"))
 
     def distrust(self, rows: int) -> None:
         """Trust nothing but full scans from now on: so many changes were missed."""

@@ -17,10 +17,11 @@ from replicator.errors import TransientError
 from replicator.model.event import Document, Offset, RowChanged, RowRemoved
 from replicator.model.inventory.ledger import KEY
 from replicator.model.log.wire import CUT_CLOSED, decode
-from replicator.model.observation import Polled, ScanBegun, VersionsMissed, Why
+from replicator.model.observation import Polled, Progress, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind, Row, RowKey, Segment, key_of
 from replicator.model.versions import STAMPS, TRANSACTIONS_MAX, Moves, Places, Versions
 from replicator.ports import Visit
+from replicator.services.replication import scout
 from tests.builders import commit, json_bytes, segment, segment_payload
 from tests.rings import times
 from tests.unit.pipeline import Pipeline
@@ -95,6 +96,27 @@ async def test_only_rows_with_a_new_version_are_looked_at():
     assert (pipeline.last_poll().scanned_rows, pipeline.last_poll().fingerprinted_rows) == (3, 1)
     assert not pipeline.last_poll().full
     assert pipeline.whys() == []
+
+
+async def test_a_long_scan_and_a_long_log_show_how_far_they_are(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scout, "SHOWN_ROWS_MIN", 2)
+    pipeline = Watched()
+    pipeline.source.chunk_rows = 1
+    pipeline.publish(A, B, C)
+    await pipeline.cut()
+    first = progress(pipeline, "scan the source")
+    assert first == [(2, None), (3, None), (3, 3)], "how many there are is not known before"
+    pipeline.seen.clear()
+    pipeline.publish(segment("d"))
+    pipeline.watcher = pipeline.new_watcher()
+    await pipeline.cut()
+    assert progress(pipeline, "read the log")[-1] == (4, 4)
+    assert progress(pipeline, "scan the source") == [(2, 3), (3, 3), (4, 4), (4, 4)]
+
+
+def progress(pipeline: Pipeline, what: str) -> list[tuple[int, int | None]]:
+    told = [one for one in pipeline.seen if isinstance(one, Progress) and one.what == what]
+    return [(one.done, one.total) for one in told]
 
 
 async def test_a_row_that_moved_makes_no_event():

@@ -1,0 +1,46 @@
+"""How fast a long piece of work goes, and when it will be done."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from replicator.model.observation import Progress
+from replicator.model.operations.words import duration_text
+
+LINE_EVERY_S = 60.0
+"""Seconds between two lines about one piece of work where there is no terminal."""
+
+
+@dataclass(slots=True)
+class _Pace:
+    since_s: float
+    from_done: int
+    told_s: float
+    done: int
+
+
+class Paces:
+    """Of each piece of work that is under way, by its name."""
+
+    def __init__(self) -> None:
+        self._paces: dict[str, _Pace] = {}
+
+    def line(self, made: Progress, now_s: float) -> dict[str, object] | None:
+        """Take progress; return what a line says of it, once a minute, and None in between."""
+        pace = self._paces.get(made.what)
+        if pace is None or made.done < pace.done:  # it began, or began anew
+            pace = self._paces[made.what] = _Pace(now_s, made.done, now_s, made.done)
+        pace.done = made.done
+        if made.total is not None and made.done >= made.total:
+            del self._paces[made.what]
+            return None
+        if now_s - pace.told_s < LINE_EVERY_S:
+            return None
+        pace.told_s = now_s
+        rate = (made.done - pace.from_done) / (now_s - pace.since_s)
+        told: dict[str, object] = {"what": made.what, "done": made.done, "unit": made.unit}
+        told["per_s"] = round(rate, 1)
+        if made.total is not None:
+            told["total"] = made.total
+            if rate > 0:
+                told["left"] = duration_text(timedelta(seconds=(made.total - made.done) / rate))
+        return told
