@@ -11,7 +11,7 @@ LINE_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
-class _Pace:
+class _WorkPace:
     since_s: float
     from_done: int
     told_s: float
@@ -22,13 +22,13 @@ class Paces:
     """Of each piece of work that is under way, by its name."""
 
     def __init__(self) -> None:
-        self._paces: dict[str, _Pace] = {}
+        self._paces: dict[str, _WorkPace] = {}
 
     def line(self, made: Progress, now_s: float) -> dict[str, object] | None:
         """Take progress; return what a line says of it, once a minute, and None in between."""
         pace = self._paces.get(made.what)
         if pace is None or made.done < pace.done:  # it began, or began anew
-            pace = self._paces[made.what] = _Pace(now_s, made.done, now_s, made.done)
+            pace = self._paces[made.what] = _WorkPace(now_s, made.done, now_s, made.done)
         pace.done = made.done
         if made.total is not None and made.done >= made.total:
             del self._paces[made.what]
