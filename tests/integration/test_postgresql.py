@@ -766,6 +766,27 @@ async def test_a_cancelled_scan_leaves_no_statement_behind(druid_dsn: str):
                 await asyncio.sleep(0.01)
 
 
+async def test_a_cancelled_write_does_not_wait_for_the_server(druid_dsn: str):
+    """What asyncpg has not sent to its end gets no answer: it would wait for one all the same."""
+    await put(druid_dsn, SEGMENT)
+    large = replace(SEGMENT, payload=bytes(1 << 20))
+    many = [large, *(replace(large, id=f"large_{i}") for i in range(24))]
+
+    async def write() -> None:
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert(many)
+
+    async with connected(druid_dsn) as other, other.transaction():
+        await other.execute("SELECT FROM druid_segments FOR UPDATE")
+        asking = asyncio.create_task(write())
+        await until_waiting(druid_dsn)
+        asking.cancel()
+        done, _ = await asyncio.wait({asking}, timeout=20)
+        assert done
+        assert asking.cancelled()
+    assert list(await rows_of(PostgresqlMetadataReader(druid_dsn))) == [key_of(SEGMENT)]
+
+
 async def test_a_server_that_restarts_is_found_again(postgresql: Postgresql, druid_dsn: str):
     await put(druid_dsn, SEGMENT)
     reader = PostgresqlMetadataReader(druid_dsn)

@@ -9,7 +9,15 @@ poolers refuse what they do not know of a start-up packet.
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +142,24 @@ class PostgresqlSession:
     async def execute(self, doing: str, query: str, *args: object) -> str:
         with self._translated(doing):
             return await self._connection.execute(query, *args)
+
+    async def execute_many(self, doing: str, query: str, calls: Iterable[Sequence[object]]) -> None:
+        """Run a statement with each list of arguments; one is encoded while the server works.
+
+        Whoever is cancelled here loses the connection: asyncpg's `executemany` does not hear it,
+        and then waits for the answer to a message that it never ends.
+        """
+        with self._translated(doing):
+            running = asyncio.create_task(self._connection.executemany(query, calls))
+            try:
+                await asyncio.shield(running)
+            except asyncio.CancelledError:
+                self._connection.terminate()  # it ends the wait for an answer
+                running.cancel()  # and this the wait for room to send
+                await asyncio.wait({running})
+                if not running.cancelled():
+                    running.exception()  # the lost connection: retrieved, and no news
+                raise
 
     async def fetch(self, doing: str, query: str, *args: object) -> list[asyncpg.Record]:
         with self._translated(doing):

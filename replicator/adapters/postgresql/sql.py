@@ -68,10 +68,14 @@ class Shape:
         return frozenset(self.types) - self.table.local - self.table.target_owned
 
     @cached_property
+    def written_known(self) -> tuple[str, ...]:
+        """Columns that an upsert takes from a row's fields."""
+        return tuple(name for name in self.known if name not in self.table.target_owned)
+
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """Columns that an upsert takes from a row, the unknown ones last."""
-        known = tuple(name for name in self.known if name not in self.table.target_owned)
-        return known + self.extras
+        return self.written_known + self.extras
 
     @property
     def stamped(self) -> bool:

@@ -5,9 +5,10 @@ The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the
 are there.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import chain, groupby
 from typing import Any, Final, Unpack
 
 import asyncpg
@@ -56,9 +57,14 @@ from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
 from replicator.model.timestamps import iso_ms
 from replicator.ports import Obstacle, Snapshot, Transaction
 
-BATCH_ROWS: Final = 1000
-BATCH_BYTES: Final = 4 << 20
-"""Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
+BATCH_ROWS: Final = 250
+BATCH_BYTES: Final = 64 << 10
+"""Limit for the bytes of payloads in one statement; a single larger payload goes alone.
+
+Many small statements are faster than few large ones: the next is encoded while the server works,
+and asyncpg's buffers grow by a kilobyte at a time once they are large.
+"""
+BATCH_GAPS: Final = 1000
 BATCH_KEYS: Final = 65_536
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
@@ -242,22 +248,28 @@ class PostgresqlTransaction:
         """Kinds whose sequence is known to be ahead of the rows."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
-        for batch in batches(rows, rows_max=BATCH_ROWS, bytes_max=BATCH_BYTES):
-            kind = KIND_OF[type(batch[0])]
-            shape = (await self._discovered()).get(kind)
-            if shape is None:
-                table = self._database.relation(TABLES[kind].name)
-                raise ConfigError(
-                    f"{self._database.name}: there is no table {table}"
-                    f" for {key_of(batch[0]).key!r}",
-                    hint="turn the feature on in the target's Druid, or exclude the rows",
-                )
-            self._check_extras(shape, batch)
-            await self._put_forward(kind, shape)
-            args: list[object] = [_column(batch, name) for name in shape.written]
-            if shape.stamped:
-                args.append(iso_ms(self._now))
-            await self._session.execute(f"write {shape.relation}", upsert_sql(shape), *args)
+        found = batches(rows, rows_max=BATCH_ROWS, bytes_max=BATCH_BYTES)
+        for kind, statements in groupby(found, key=lambda batch: KIND_OF[type(batch[0])]):
+            await self._write(kind, list(statements))
+
+    async def _write(self, kind: Kind, statements: Sequence[Sequence[Row]]) -> None:
+        shape = (await self._discovered()).get(kind)
+        if shape is None:
+            table = self._database.relation(TABLES[kind].name)
+            raise ConfigError(
+                f"{self._database.name}: there is no table {table}"
+                f" for {key_of(statements[0][0]).key!r}",
+                hint="turn the feature on in the target's Druid, or exclude the rows",
+            )
+        self._check_extras(shape, chain.from_iterable(statements))
+        await self._put_forward(kind, shape)
+        known, extras = shape.written_known, shape.extras
+        last = [iso_ms(self._now)] if shape.stamped else []
+        await self._session.execute_many(
+            f"write {shape.relation}",
+            upsert_sql(shape),
+            ([*_columns(batch, known, extras), *last] for batch in statements),
+        )
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
         for kind, names in by_kind(keys).items():
@@ -286,7 +298,7 @@ class PostgresqlTransaction:
         if written != "UPDATE 1":
             raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         latest = {(gap.key, gap.opened): gap for gap in gaps}
-        for batch in slices(latest.values(), BATCH_ROWS):
+        for batch in slices(latest.values(), BATCH_GAPS):
             columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
@@ -326,9 +338,10 @@ class PostgresqlTransaction:
             await put_forward(self._session, shape)
             self._put.add(kind)
 
-    def _check_extras(self, shape: Shape, rows: Sequence[Row]) -> None:
+    def _check_extras(self, shape: Shape, rows: Iterable[Row]) -> None:
+        known = set(shape.extras)
         for row in rows:
-            for name in sorted(row.extras.keys() - set(shape.extras)):
+            for name in sorted(row.extras.keys() - known):
                 raise ConfigError(
                     f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
                     f" which {key_of(row).key!r} has a value for",
@@ -337,9 +350,13 @@ class PostgresqlTransaction:
                 )
 
 
-def _column(rows: Sequence[Row], name: str) -> list[Any]:
-    known = name in TABLES[KIND_OF[type(rows[0])]].columns
-    return [getattr(row, name) if known else row.extras.get(name) for row in rows]
+def _columns(
+    rows: Sequence[Row], known: Sequence[str], extras: Sequence[str]
+) -> Generator[list[Any]]:
+    for name in known:
+        yield [getattr(row, name) for row in rows]
+    for name in extras:
+        yield [row.extras.get(name) for row in rows]
 
 
 async def _exists(session: PostgresqlSession, table: str) -> bool:

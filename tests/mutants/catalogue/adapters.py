@@ -173,6 +173,15 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         tests="test_postgresql.py -k already_so",
     ),
     Mutant(
+        name="cancelled-write-waits-for-the-server",
+        function="PostgresqlSession.execute_many",
+        old="self._connection.terminate()",
+        new="pass",
+        loses="An applier that is told to stop in a large cut hangs until the statement times out.",
+        ring="integration",
+        tests="test_postgresql.py -k cancelled_write",
+    ),
+    Mutant(
         name="target-takes-the-clock-for-later",
         function="upsert_sql",
         old="""{later_sql(f'old.{names[-1]}', _now(shape))}""",
