@@ -20,7 +20,7 @@ from replicator.control.asked.verb_asked import Argument, Flag, VerbAsked
 from replicator.control.asked.verbs import AnyJob, AnyPlan
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Progress
-from replicator.model.operations.shown import escaped_json
+from replicator.model.operations.shown import escaped_json, printable
 
 OWN: Final = frozenset({"--config", "--set", "--json", "--service"})
 """Options that stay here."""
@@ -101,7 +101,7 @@ class _RemoteCall:
             return self._shown(plan, skip="")
         shown = ""
         if not options.get("--yes") and not self._call.as_json:
-            shown = self._client.text(plan["id"])["stdout"]
+            shown = _text(self._client.text(plan["id"])["stdout"])
             sys.stdout.write(shown)
             sys.stdout.flush()
         target = asked.changed[0]
@@ -121,8 +121,8 @@ class _RemoteCall:
             data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
             sys.stdout.write(escaped_json(data.decode()))
         else:
-            sys.stdout.write(text["stdout"].removeprefix(skip))
-        sys.stderr.write(text["stderr"])
+            sys.stdout.write(_text(text["stdout"]).removeprefix(skip))
+        sys.stderr.write(_text(text["stderr"]))
         code: int = job["exit_code"]
         return code
 
@@ -169,6 +169,11 @@ def _made(asked: type[VerbAsked], values: dict[str, Any], places: list[Any]) -> 
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_input=False)[0]
         raise ConfigError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from exc
+
+
+def _text(said: str) -> str:
+    """Return what a service says as it can be shown: its words are data like a source's."""
+    return printable(said, lines=True)
 
 
 def _plain(value: Any) -> Any:

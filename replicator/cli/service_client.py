@@ -3,10 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import orjson
 
@@ -44,8 +45,14 @@ class ServiceClient:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise ConfigError(f"--service {url}: write it like https://replicator.example:9465")
+        asked = urlsplit(url)
+        if asked.scheme not in {"http", "https"} or not asked.hostname or "@" in asked.netloc:
+            raise ConfigError("--service: write it like https://replicator.example:9465")
+        if asked.scheme == "http" and not _is_of_this_machine(asked.hostname):
+            raise ConfigError(
+                f"--service {url}: the token would cross the network for everybody to read",
+                hint="write https://, or open a tunnel and use its end on this machine",
+            )
         self._url, self._token = url.rstrip("/"), token
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
 
@@ -94,7 +101,7 @@ class ServiceClient:
         data = None if body is None else orjson.dumps(body)
         request = Request(self._url + path, data, headers, method=method)  # noqa: S310 - checked
         try:
-            with urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - checked
+            with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except HTTPError as exc:
@@ -104,6 +111,23 @@ class ServiceClient:
                 f"the service at {self._url} cannot be asked: {getattr(exc, 'reason', exc)}",
                 hint="check that it runs there, and that this machine trusts its certificate",
             ) from exc
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows none: the token would go along, wherever that leads."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER: Final = build_opener(_NoRedirect)
+
+
+def _is_of_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _body(asked: VerbAsked) -> dict[str, Any]:

@@ -7,6 +7,7 @@ up is connections, lines of the log, and the trust of a browser that is led here
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,6 +20,8 @@ from aiohttp import web
 
 LINE_BYTES_MAX, FIELD_BYTES_MAX, FIELDS_MAX = 4096, 4096, 64
 """Largest request line, largest header, and most headers."""
+HANDSHAKE_S_MAX: Final = 10.0
+"""Longest handshake of TLS, in seconds."""
 SERVER: Final = "druid-replicator"
 """Instead of the versions of Python and aiohttp."""
 ALWAYS: Final = frozenset({"localhost"})
@@ -101,20 +104,24 @@ class Gate:
     def __init__(self, server: web.Server, limits: GateLimits) -> None:
         """Take the server whose requests they hand on."""
         self._server, self._limits = server, limits
-        self._open: dict[Connection, asyncio.TimerHandle] = {}
+        self._open: dict[Connection | Handshake, asyncio.TimerHandle] = {}
 
     def __call__(self) -> "Connection":
         """Return the protocol of one more connection."""
         return Connection(self, self._server, loop=asyncio.get_running_loop())
 
-    def enter(self, connection: "Connection") -> None:
+    def encrypting(self, tls: ssl.SSLContext) -> Callable[[], "Handshake"]:
+        """Return what makes the protocols of connections that are to be encrypted."""
+        return lambda: Handshake(self, tls)
+
+    def enter(self, connection: "Connection | Handshake") -> None:
         """Take note of an open connection; the oldest gives way where there are too many."""
         if len(self._open) >= self._limits.connections_max:
             next(iter(self._open)).abort()
         loop = asyncio.get_running_loop()
         self._open[connection] = loop.call_later(self._limits.connection_s_max, connection.abort)
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "Connection | Handshake") -> None:
         """Forget a connection that is closed, or will be at once."""
         if (timer := self._open.pop(connection, None)) is not None:
             timer.cancel()
@@ -123,6 +130,55 @@ class Gate:
         """Close all of them."""
         for connection in list(self._open):
             connection.abort()
+
+
+class Handshake(asyncio.Protocol):
+    """A connection that is to be encrypted; it counts from its first byte on.
+
+    A server that is given a TLS context tells nobody of connections before their handshake has
+    ended, so nobody could count those that never send a byte.
+
+    Args:
+        gate: Counts it.
+        tls: With which it is encrypted.
+    """
+
+    def __init__(self, gate: Gate, tls: ssl.SSLContext) -> None:
+        self._gate, self._tls = gate, tls
+        self._transport: asyncio.Transport | None = None
+        self._shaking: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Enter the gate, and begin."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream
+        transport.pause_reading()  # the first bytes are the handshake's
+        self._transport = transport
+        self._gate.enter(self)
+        self._shaking = asyncio.get_running_loop().create_task(self._shake(transport))
+
+    def abort(self) -> None:
+        """Close it at once."""
+        self._gate.leave(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _shake(self, transport: asyncio.Transport) -> None:
+        connection = self._gate()
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                transport,
+                connection,
+                self._tls,
+                server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_S_MAX,
+            )
+        except (OSError, EOFError):  # whoever it was did not want to, or was no client of TLS
+            transport.abort()
+            return
+        finally:
+            self._gate.leave(self)
+        if encrypted is not None:
+            connection.connection_made(encrypted)
 
 
 class Connection(web.RequestHandler):
@@ -140,11 +196,21 @@ class Connection(web.RequestHandler):
             logger=_SILENT,
         )
         self._gate = gate
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the gate."""
         super().connection_made(transport)
         self._gate.enter(self)
+        if self._early:
+            super().data_received(self._early)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes; with the end of a handshake a request can come along."""
+        if self.transport is None:
+            self._early += data
+        else:
+            super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave it."""

@@ -53,11 +53,10 @@ class Port:
         self._gate = Gate(self._runner.server, self._limits)
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                self._gate,
+                self._gate if self._tls is None else self._gate.encrypting(self._tls),
                 host.strip("[]"),
                 int(port),
                 backlog=self._limits.connections_max,
-                ssl=self._tls,
             )
         except OSError as exc:
             raise ConfigError(

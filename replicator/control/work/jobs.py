@@ -200,6 +200,7 @@ class Jobs:
             return self._same(known, job)
         self._refuse_busy(job)
         waiting = sum(live.job.state is JobState.QUEUED for live in self._live.values())
+        self._leave_places(order)
         if waiting >= self._settings.queued_max + self._settings.running_max or self._stopped:
             raise FullError(
                 f"{waiting} jobs wait already", hint="try again when some of them have ended"
@@ -225,10 +226,40 @@ class Jobs:
                 if live.job.exclusive:
                     raise BusyError(target, live.job)
 
+    def _leave_places(self, order: Order) -> None:
+        """Leave half of the places to jobs that do more than look.
+
+        Raises:
+            FullError: too many that only look wait already.
+        """
+        looks = sum(
+            live.job.state is JobState.QUEUED and live.order.only_looks
+            for live in self._live.values()
+        )
+        looks_max = (self._settings.queued_max + self._settings.running_max + 1) // 2
+        if order.only_looks and looks >= looks_max:
+            raise FullError(
+                f"{looks} jobs that only look wait already; other places are kept for operators",
+                hint="try again when some of them have ended",
+            )
+
     def _due(self) -> list[LiveJob]:
-        running = sum(live.job.state is JobState.RUNNING for live in self._live.values())
-        waiting = [live for live in self._live.values() if live.job.state is JobState.QUEUED]
-        return waiting[: max(0, self._settings.running_max - running)]
+        """Return the jobs to begin now; of several at once one is kept from those that look."""
+        running = [one for one in self._live.values() if one.job.state is JobState.RUNNING]
+        free = self._settings.running_max - len(running)
+        looks_free = max(1, self._settings.running_max - 1) - sum(
+            one.order.only_looks for one in running
+        )
+        due = list[LiveJob]()
+        for live in self._live.values():
+            if live.job.state is not JobState.QUEUED or len(due) >= free:
+                continue
+            if live.order.only_looks:
+                if looks_free <= 0:
+                    continue
+                looks_free -= 1
+            due.append(live)
+        return due
 
     async def _work(self, live: LiveJob) -> None:
         try:

@@ -16,6 +16,7 @@ from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.adapters.sqlite.file import translated
 from replicator.control.asked.planned import Planned, RestoreAsked
 from replicator.control.asked.verb_asked import VerbAsked
+from replicator.model.operations.access import Role
 from replicator.model.operations.job import AgreedPlan, JobAnswer
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
@@ -47,6 +48,11 @@ class Order:
     def verb(self) -> str:
         """The verb's name, as its job has it."""
         return f"{self.asked.name} plan" if self.planning else self.asked.name
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether a viewer may ask for it: what such ask for never holds up an operator."""
+        return self.asked.role is Role.VIEWER
 
     @property
     def exclusive(self) -> bool:

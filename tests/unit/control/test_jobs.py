@@ -99,6 +99,24 @@ async def test_more_than_may_wait_are_refused(tmp_path: Path):
         assert answers[-1][1]["type"] == "FullError"
 
 
+async def test_what_only_looks_never_holds_up_an_operator(tmp_path: Path):
+    """A viewer asks for more than there are places, and a restore runs all the same."""
+    places = {"web.control.jobs.running_max": 2, "web.control.jobs.queued_max": 4}
+    async with served(tmp_path, more=places) as stage:
+        stage.program.holds.append(True)
+        looks = [await stage.ask("POST", "/v1/jobs", {"verb": "log"}) for _ in range(9)]
+        refused = [problem["type"] for status, problem in looks if status == 429]
+        assert refused
+        assert {*refused} == {"FullError"}
+        _, urgent = await stage.ask("POST", "/v1/jobs", VERIFY)
+        await soon_running(stage, 2)
+        _, now = await stage.ask("GET", f"/v1/jobs/{urgent['id']}")
+        assert now["state"] == "running"
+        for run in stage.program.runs:
+            run.may_end.set()
+        stage.program.holds.append(False)
+
+
 async def test_what_is_asked_for_twice_by_one_key_is_one_job(tmp_path: Path):
     key = {"Idempotency-Key": "nightly-1"}
     async with served(tmp_path) as stage:

@@ -1,0 +1,85 @@
+"""A token goes to the service that was named, encrypted, and what the service says is data."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from replicator.cli.remote import _RemoteCall
+from replicator.cli.service_client import ServiceClient
+from replicator.errors import ConfigError, ReplicatorError
+
+SAID = "\x1b]0;owned\x07a \u202eb\nc\n"
+
+
+@contextmanager
+def serving(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Serve one answer to each request, and keep the tokens that came."""
+    tokens: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            tokens.append(self.headers.get("Authorization", ""))
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(b'{"stdout": "", "stderr": ""}')
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", tokens
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_token_follows_no_redirect(status: int):
+    with (
+        serving(200) as (elsewhere, stolen),
+        serving(status, f"{elsewhere}/v1") as (url, tokens),
+        pytest.raises(ReplicatorError, match=str(status)),
+    ):
+        ServiceClient(url, "drt_a_secret").text("7")
+    assert (tokens, stolen) == (["Bearer drt_a_secret"], [])
+
+
+@pytest.mark.parametrize("host", ["replicator.example:9465", "10.1.2.3", "[2001:db8::1]:9465"])
+def test_a_token_is_not_sent_where_everybody_on_the_way_can_read_it(host: str):
+    with pytest.raises(ConfigError, match="would cross the network"):
+        ServiceClient(f"http://{host}", "drt_a_secret")
+    ServiceClient(f"https://{host}", "drt_a_secret")
+
+
+@pytest.mark.parametrize("host", ["localhost:9465", "127.0.0.1:9465", "[::1]:9465"])
+def test_on_one_machine_it_may(host: str):
+    ServiceClient(f"http://{host}", "drt_a_secret")
+
+
+def test_a_login_in_the_address_is_refused_and_not_repeated():
+    with pytest.raises(ConfigError) as refused:
+        ServiceClient("https://me:hush@replicator.example", "drt_a_secret")
+    assert "hush" not in str(refused.value)
+
+
+def test_what_a_service_says_does_not_act_on_a_terminal(capsys: pytest.CaptureFixture[str]):
+    class Client:
+        def text(self, _: str) -> dict[str, str]:
+            return {"stdout": SAID, "stderr": SAID}
+
+    call = _RemoteCall.__new__(_RemoteCall)
+    call._client = Client()  # type: ignore[assignment] # what is asked of it
+    call._call = type("Call", (), {"as_json": False})()
+    job = {"id": "7", "state": "done", "document": {}, "exit_code": 0, "why": ""}
+    assert call._shown(job, skip="") == 0
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == "␛]0;owned␇a \ufffdb\nc\n"
