@@ -1,6 +1,7 @@
 """A real MariaDB's binary log tells of each write to one of Druid's tables."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from random import Random
@@ -9,6 +10,7 @@ import pytest
 
 from replicator.adapters.mysql import binlog
 from replicator.adapters.mysql.reader import MysqlMetadataReader
+from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, broken
 from replicator.ports import Chunk, Snapshot
 from tests.builders import commit, config_entry, rules, segment
@@ -177,6 +179,20 @@ async def test_why_it_cannot_be_relied_on_is_told(stage: Stage):
     assert "GRANT BINLOG MONITOR ON *.* TO" in denied.reason
 
 
+async def test_a_log_that_is_shorter_than_its_server_takes_it_for_is_not_relied_on(stage: Stage):
+    """So a full disk leaves it; a source must not stay away for that."""
+    since = await stage.position()
+    assert isinstance(since, BinlogPosition)
+    os.truncate(stage.server.data_dir / since.file, since.position - 10)
+    found = await stage.position()
+    assert isinstance(found, NoVersions)
+    assert "FLUSH BINARY LOGS" in found.reason
+    await execute(stage.dsn, "FLUSH BINARY LOGS")
+    now = await stage.position()
+    assert isinstance(now, BinlogPosition)
+    assert broken(since, now) is not None
+
+
 async def test_a_filtered_log_is_not_relied_on(mariadb_with_filters: Mariadb):
     server = mariadb_with_filters
     async with server.database() as dsn:
@@ -243,6 +259,20 @@ async def test_a_look_without_writes_reads_no_row(stage: Stage):
         scanned = await rows_read(stage) - before
     assert scanned > 5000
     assert looked < 500, "those of the catalogue, and one of each table to hold its form"
+
+
+async def test_what_is_written_is_logged_once(stage: Stage):
+    """Values of a larger prepared statement are logged as text too, and then as rows."""
+    rows = [config_entry(f"row-{number}", payload=bytes(2000)) for number in range(500)]
+    target = MysqlMetadataWriter(stage.dsn)
+    held = await target.acquire("east")
+    before = await stage.position()
+    async with target.transaction("east", held.epoch) as transaction:
+        await transaction.upsert(rows)
+    after = await stage.position()
+    assert isinstance(before, BinlogPosition)
+    assert isinstance(after, BinlogPosition)
+    assert after.position - before.position < 1.1 * sum(len(row.payload) for row in rows)
 
 
 async def rows_read(stage: Stage) -> int:

@@ -28,8 +28,15 @@ SETTINGS: Final = (
     "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
     " ('hostname', 'port', 'server_id', 'gtid_binlog_pos', 'log_slave_updates', 'wsrep_on')"
 )
-DENIED: Final = 1227
 UNREADABLE: Final = 1220
+REFUSALS: Final[Mapping[int, str]] = {
+    1227: "this user may not read the binary log: GRANT BINLOG MONITOR ON *.* TO it"
+    " (docs/mysql.md says what that saves)",
+    # a write that met a full disk leaves a file that is shorter than the server takes it for
+    UNREADABLE: "the binary log cannot be read at its own end, as after a full disk:"
+    " FLUSH BINARY LOGS begins another one",
+}
+"""Reasons by the number of the server's error."""
 FILE: Final = re.compile(r"[\w.\-]+\Z")
 TABLE: Final = re.compile(r"table_id: \d+ \((?P<name>.*)\)\Z", re.DOTALL)
 HARMLESS: Final = frozenset(
@@ -90,14 +97,12 @@ async def refusal(session: Session) -> str:
         if status is None:
             return "the server keeps no binary log: log_bin is OFF"
         await _rows(session, _events_sql(status["file"], int(status["position"]), 1))
-    except ConfigError as exc:
-        if number_of(exc.__cause__ or exc) != DENIED:
+    except (ConfigError, TransientError) as exc:
+        reason = REFUSALS.get(number_of(exc.__cause__ or exc) or 0)
+        if reason is None:
             raise
         session.mend()
-        return (
-            "this user may not read the binary log: GRANT BINLOG MONITOR ON *.* TO it"
-            " (docs/mysql.md says what that saves)"
-        )
+        return reason
     filters = [status.get(name) for name in ("binlog_do_db", "binlog_ignore_db")]
     return "the binary log is filtered: binlog_do_db or binlog_ignore_db" if any(filters) else ""
 

@@ -5,6 +5,7 @@ https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html): asyncmy'
 little apart. What has no entry is decided by its class, and the server's own words reach the user.
 """
 
+import re
 import ssl
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -34,7 +35,9 @@ UNFIT_HINT: Final = (
 )
 ENDED_HINT: Final = (
     "the server, or a proxy on the way, ended the connection: it was restarted, it was killed,"
-    " or it was idle for longer than wait_timeout. Nothing was written; the next try starts anew"
+    " it ended itself, as MariaDB does with a full disk in the middle of a rollback (its log says"
+    " so), or it was idle for longer than wait_timeout. All of a cut is there or nothing of it:"
+    " the next try looks"
 )
 READ_ONLY_HINT: Final = (
     "the server only reads: a replica, or a primary that was demoted. Name the primary in the URL,"
@@ -90,9 +93,23 @@ _large_transaction = _wrong(
 )
 _busy = _passes("the server has no connection, thread or memory to spare: see its limits")
 _full = _passes(
-    "free space on the server's disk, then run the command again",
-    words=": the disk of the server is full",
+    "free space on the server's disk, that of its binary log and of its tmpdir too, then run the"
+    " command again: nothing of the cut is there",
+    words=": a disk of the server is full",
 )
+BY_ERRNO: Final[Mapping[int, _Translation]] = {
+    28: _full,  # ENOSPC
+    122: _full,  # EDQUOT
+    30: _passes(
+        "the server's system made the disk read-only, mostly after an error of the device: see its"
+        " kernel's log, mend the disk and start the server again; nothing of the cut is there",
+        words=": a disk of the server can only be read",
+    ),
+}
+"""What the system said to the server, by Linux's numbers."""
+SYSTEMS: Final = frozenset({*range(1, 100), 1004, 1005, 1026, 1030})
+"""Errors that quote the system's: those of the servers' library for files, and of the engine."""
+ERRNO: Final = re.compile(r"(?:\bErrcode|\berrno|\berror):? (\d+)\b")
 
 BY_NUMBER: Final[Mapping[int, _Translation]] = {
     # ------------------------------------------------------------------ connections and sessions
@@ -253,10 +270,18 @@ def _ours(exc: BaseException, doing: str) -> ReplicatorError:
     cause = exc.__cause__
     if isinstance(cause, ssl.SSLError):  # asyncmy wraps what goes wrong on the way in
         return ConfigError(f"{doing}: {cause}", hint=TLS_HINT)
-    translation = BY_NUMBER.get(number_of(exc) or 0)
+    translation = BY_ERRNO.get(_errno(exc) or 0) or BY_NUMBER.get(number_of(exc) or 0)
     if translation is None:
         translation = next(ours for cls, ours in BY_CLASS if isinstance(exc, cls))
     return translation(f"{doing}: {_words(exc)}")
+
+
+def _errno(exc: BaseException) -> int | None:
+    """Return the system's number that a server's error quotes."""
+    if number_of(exc) not in SYSTEMS or len(exc.args) < 2:  # noqa: PLR2004 - number and words
+        return None
+    found = ERRNO.search(str(exc.args[1]))
+    return int(found[1]) if found else None
 
 
 def _words(exc: BaseException) -> str:

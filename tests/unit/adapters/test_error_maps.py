@@ -181,6 +181,28 @@ def test_what_mysql_says_asks_for_the_right_thing(
     assert hint in found.hint
 
 
+@pytest.mark.parametrize(
+    ("number", "words", "hint"),
+    [
+        (3, """Error writing file '/b/log.1' (Errcode: 28 "No space left on device")""", "free"),
+        (3, "Error writing file '/b/log.1' (OS errno 28 - No space left on device)", "free"),
+        (1, "Can't create/write to file '/t/ML1' (Errcode: 122 \"Disk quota exceeded\")", "free"),
+        (1026, """Error writing file 'log' (errno: 28 "No space left on device")""", "free"),
+        (1030, """Got error 28 "No space left on device" from storage engine InnoDB""", "free"),
+        (1030, "Got error 28 - 'No space left on device' from storage engine", "free"),
+        (1005, """Can't create table `d`.`t` (errno: 30 "Read-only file system")""", "read-only"),
+        (1030, """Got error 168 "Unknown error" from storage engine InnoDB""", "own words"),
+        (1105, """Somebody's words: error 28""", "own words"),
+    ],
+)
+def test_what_the_system_said_to_mysql_is_heard(number: int, words: str, hint: str):
+    """The same disk is full by many numbers: that of a file, of an engine, of a log."""
+    found = of_mysql(asyncmy.errors.InternalError(number, words))
+    assert type(found) is TransientError
+    assert words in str(found)
+    assert hint in found.hint
+
+
 def test_a_certificate_that_is_not_believed_is_named_whatever_wraps_it():
     exc = asyncmy.errors.OperationalError(2003, "Can't connect")
     exc.__cause__ = ssl.SSLCertVerificationError(1, "unable to get local issuer certificate")
