@@ -19,11 +19,11 @@ from tests.servers.kafka import Kafka
 from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Ended, Processes, Running
-from tests.servers.stores import S3, S3_KEY, S3_SECRET
+from tests.servers.stores import AZURE_KEY, S3, S3_KEY, S3_SECRET
 
 READER = "replicator_reader"
 PASSWORD = "druid"
-ENV = {"S3_ID": S3_KEY, "S3_KEY": S3_SECRET}
+ENV = {"S3_ID": S3_KEY, "S3_KEY": S3_SECRET, "AZURE_KEY": AZURE_KEY}
 Answers: TypeAlias = dict[str, Any]
 
 PER_DAY = """
@@ -74,6 +74,18 @@ class Cluster:
                     await asyncio.sleep(0.3)
         except TimeoutError:
             raise AssertionError(f"wanted {wanted}\nfound {found}") from None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A deep storage that is no folder."""
+
+    settings: Mapping[str, Any]
+    """As the replicator's configuration names it."""
+    properties: Mapping[str, str]
+    """As Druid is told."""
+    java: Sequence[str] = ()
+    """Options that its client needs of a JVM."""
 
 
 @dataclass(frozen=True)
@@ -179,23 +191,29 @@ async def cluster(
     *,
     standby: bool = False,
     in_s3: S3 | None = None,
+    stored: Stored | None = None,
     release: Release = DRUID_33,
     login: Login | None = None,
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Cluster]:
-    """Run a Druid that makes its own tables in a new database; segments in a folder, or in S3.
+    """Run a Druid that makes its own tables in a new database; segments in a folder, if not said.
 
     `more` are properties for all of its roles; `login` is asked for by basic security among them.
     """
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(database.database(None))
         root = folder / name
-        storage: dict[str, Any] = {"type": "local", "root": str(root)}
         if in_s3 is not None:
-            storage = s3_settings(in_s3, name)
-        deep_storage = root if in_s3 is None else s3_properties(in_s3, name)
+            stored = Stored(s3_settings(in_s3, name), s3_properties(in_s3, name))
+        storage = {"type": "local", "root": str(root)} if stored is None else stored.settings
         druid = Druid(
-            folder / f"{name}-druid", dsn, deep_storage, standby=standby, release=release, more=more
+            folder / f"{name}-druid",
+            dsn,
+            root if stored is None else stored.properties,
+            standby=standby,
+            release=release,
+            more=more,
+            java=() if stored is None else stored.java,
         )
         stack.callback(druid.kill)
         await druid.start()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeAlias
@@ -50,9 +50,13 @@ class Release:
     number: str
     home: str
     roles: tuple[str, ...]
+    beside: str | None = None
+    """Home of extensions that are not in the first."""
 
 
 DRUID_33 = Release("33.0.0", "druid", ("coordinator", "broker", "historical", "indexer"))
+DRUID_33_CLOUDS = replace(DRUID_33, beside="druid-clouds")
+"""With the Azure and HDFS extensions of 29: those of 33 are not there."""
 DRUID_37 = Release("37.0.0", "druid-37", ("coordinator", "historical", "indexer"))
 """Without a Broker: its SQL is not there."""
 
@@ -82,8 +86,12 @@ class Druid:
         standby: bool = False,
         release: Release = DRUID_33,
         more: Mapping[str, str] = MappingProxyType({}),
+        java: Sequence[str] = (),
     ) -> None:
-        """Take a folder as deep storage, or the properties of another one; `more` for all roles."""
+        """Take a folder as deep storage, or the properties of another one; `more` for all roles.
+
+        `java` are options of its JVM.
+        """
         self.folder = folder
         self.release = release
         self.ports = Ports(*free_ports(5))
@@ -95,6 +103,9 @@ class Druid:
             }
         self._deep_storage = deep_storage
         home = fetching.home(release.home, sources="onejvm")
+        class_path = fetching.class_path(home)
+        if release.beside is not None:
+            class_path += f":{fetching.class_path(fetching.home(release.beside))}"
         conf = folder / "conf"
         for name in ("conf", "tmp", "segment-cache", "tasks", "task-logs"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -111,7 +122,7 @@ class Druid:
                 f"-Dlog4j.configurationFile={conf / 'log4j2.xml'}",
                 *(f"--add-exports={name}=ALL-UNNAMED" for name in EXPORTED),
                 *(f"--add-opens={name}=ALL-UNNAMED" for name in OPENED),
-                *("-cp", f"{conf}:{fetching.class_path(home)}", "onejvm.OneJvm", str(conf)),
+                *(*java, "-cp", f"{conf}:{class_path}", "onejvm.OneJvm", str(conf)),
                 *(str(self.ports.zookeeper), *release.roles),
             ],
             folder / "druid.log",

@@ -268,6 +268,7 @@ def main() -> None:
     }
     if IS_LONG:
         makers["druid-37"] = lambda: home("druid-37", sources="onejvm")
+        makers["druid-clouds"] = lambda: home("druid-clouds")
     for name, make in makers.items():
         try:
             print(f"{name}: {make()}", flush=True)
