@@ -16,6 +16,7 @@ from tests.acceptance.test_repair import flip, smooshes
 from tests.acceptance.test_store_alone import archive, edited
 from tests.rings import times
 from tests.servers.postgresql import connected
+from tests.unit.control.api_page import typed
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -185,6 +186,22 @@ async def _what_nobody_needs_expires(api: Api, user: User) -> None:
     assert again["state"] == "failed", "what was agreed to is done: it is another plan now"
     assert "the plan would do something else now" in again["why"]
     assert (await api.result(verb="verify", target="standby", level="checksum"))["good"]
+
+
+@pytest.mark.long
+async def test_the_lines_of_the_page_bring_a_real_target_back(dropped: User):
+    """Gate: `tests/unit/control/test_api_page.py` types the same lines."""
+    first = (await dropped.types("points", "--json", "--all", "--limit", "100")).result["first"]
+    async with served(dropped) as api:
+        found = await typed(
+            api.url, api.token, other={"2026-01-31T12:00:00Z": first["source_time"]}
+        )
+        for one in found:
+            if "task" in one.answer:
+                _, job = await api.ask("GET", f"/v1/jobs/{one.answer['task']}?wait=60")
+                assert (job["state"], job["exit_code"]) == ("done", 0), (one.block, job)
+        assert found[-1].answer["status"]["status"] == "SUCCESS"
+        assert len(await ids(dropped.target, "orders")) == DROPPED
 
 
 KINDS: dict[str, dict[str, Any]] = {
