@@ -41,9 +41,9 @@ async def dropped(user: User) -> User:
     (user.folder / "vault").mkdir()
     edited(user, change)
     offered(user)
-    for name in ("1-history", "3-overwrite", "4c-drop", "5-accident"):
-        await user.cut(name)
-    assert (await user.types("apply", "vault", "--once")).code == 0
+    for names in (("1-history",), ("3-overwrite", "4c-drop", "5-accident")):
+        await user.cut(*names)
+        assert (await user.types("apply", "vault", "--once")).code == 0
     return user
 
 
