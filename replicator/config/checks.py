@@ -10,10 +10,7 @@ from replicator.config.clusters.storages import (
     overlap,
 )
 from replicator.config.logs import KafkaLogSettings, LogSettings
-from replicator.config.operations.schedules import ScheduleSettings
-
-LATE = 1.1
-"""Share of its interval after which a drill begins at the latest (services/drills/schedule.py)."""
+from replicator.config.operations.schedules import DrillScheduleSettings, ScheduleSettings
 
 
 def unkept(
@@ -70,13 +67,20 @@ def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[st
         )
 
 
-def undrilled(name: str, target: TargetSettings) -> Iterable[str]:
+def undrilled(
+    name: str, target: TargetSettings, schedules: Mapping[str, ScheduleSettings]
+) -> Iterable[str]:
     """Say which promise would be broken before the next drill is due."""
-    every, promise = target.drill.every, target.drill.promise
-    if every is not None and promise is not None and promise <= every * LATE:
+    promise = target.drill.promise
+    pauses = [
+        one.pause_max
+        for one in schedules.values()
+        if isinstance(one, DrillScheduleSettings) and name in (one.targets or (name,))
+    ]
+    if promise is not None and pauses and promise <= min(pauses):
         yield (
-            f"targets.{name}.drill.promise is not longer than drill.every and a tenth of it, by"
-            " which a drill may be late: each drill would come after the promise was broken"
+            f"targets.{name}.drill.promise is not longer than {min(pauses)}, the time that its"
+            " schedules may leave between two drills: each would come after it was broken"
         )
 
 

@@ -201,7 +201,7 @@ class Settings(Section):
                 reserved(name),
                 unwitnessed(name, target, self.targets),
                 too_strict(name, target, quiet_s),
-                undrilled(name, target),
+                undrilled(name, target, self.schedules),
             )
             for problem in chain(*checks):
                 raise ValueError(problem)

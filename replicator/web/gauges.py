@@ -70,6 +70,8 @@ class StatusGauges(Collector):
         labels = self._source, status.target
         if (drill := status.drilled.last_good) is not None:
             families.drilled.add_metric(labels, drill.ended_at.timestamp())
+        if (newest := status.drilled.last) is not None:
+            families.drill_good.add_metric(labels, newest.is_good)
         for level, proved_at in status.proved.items():
             families.proved.add_metric((*labels, level), proved_at.timestamp())
 
@@ -109,6 +111,9 @@ class _Families:
         )
         self.drilled = self._family(
             "drill_last_success_timestamp_seconds", "When the last good drill of its store ended."
+        )
+        self.drill_good = self._family(
+            "drill_last_good", "1: the newest drill of its store was good, 0: it was not."
         )
         self.proved = self._family(
             "verify_last_success_timestamp_seconds",

@@ -111,7 +111,6 @@ class Metrics:
         self._based = gauge(
             "last_base_timestamp_seconds", "When a target's last base was written.", "target"
         )
-        self._drills = counter("drills_total", "Drills, good or bad.", "target", "result")
         self._canary = Histogram(
             "replicator_canary_seconds",
             "From a row's first answer at the source to its first answer at the standby.",
@@ -158,8 +157,6 @@ class Metrics:
         """Return an observer that counts for a target, or the watcher, and passes on."""
         target = WATCHER if target is None else target
         self._leader.labels(self._source, target)
-        for result in ("good", "bad"):
-            self._drills.labels(self._source, target, result)
         for reason in GAP_REASONS if target else ():
             self._gaps.labels(self._source, target, reason)  # an increase is seen from 0 on alone
         self._retries.labels(self._source, target)
@@ -192,8 +189,8 @@ class Metrics:
                 self._rows.labels(self._source, target).inc(observation.rows)
             case GapOpened() | Waiting() | ArchiveDamaged() | VersionsMissed():
                 self._count_trouble(observation, target)
-            case BaseWritten() | DrillEnded():
-                self._count_kept(observation, target)
+            case BaseWritten():
+                self._based.labels(self._source, target).set(self._clock.now().timestamp())
             case NotificationSent() | NotificationsQueued() | SwitchCalled():
                 self._count_told(observation)
             case CanaryArrived() | CanarySeen() | ScheduleSeen() | ScheduledRunEnded():
@@ -204,19 +201,13 @@ class Metrics:
                 | TargetPaused()
                 | Followed()
                 | Muted()
+                | DrillEnded()
                 | ScanBegun()
                 | (FileUnsigned())
             ):
                 pass
             case _:
                 assert_never(observation)
-
-    def _count_kept(self, observation: BaseWritten | DrillEnded, target: str) -> None:
-        if isinstance(observation, BaseWritten):
-            self._based.labels(self._source, target).set(self._clock.now().timestamp())
-            return
-        result = "good" if observation.is_good else "bad"
-        self._drills.labels(self._source, target, result).inc()
 
     def _count_beside(
         self, observation: CanaryArrived | CanarySeen | ScheduleSeen | ScheduledRunEnded

@@ -76,7 +76,7 @@ async def test_a_store_is_drilled_and_its_evidence_kept(user: User, scratch: Pat
     await cleans_up_after_a_kill(user, scratch)
     assert len(evidence(vault)) == 2
     assert files(vault) == before
-    await are_due_by_schedule(user, vault, scratch)
+    await are_left_out_while_the_last_good_one_is_young(user, vault)
     await tells_what_is_lost(user, vault, scratch)
 
 
@@ -132,17 +132,15 @@ async def cleans_up_after_a_kill(user: User, scratch: Path) -> None:
     nothing_is_left(scratch)
 
 
-async def are_due_by_schedule(user: User, vault: Path, scratch: Path) -> None:
-    """`apply` drills beside following; a signal ends both."""
-    process = await user.starts("apply", "vault", "--set", "targets.vault.drill.every=1s")
-    async with asyncio.timeout(120):
-        while len(evidence(vault)) < 3:
-            await asyncio.sleep(0.1)
-    ended = await process.terminate()
-    assert ended.code == 0, ended.err
-    assert "drill passed" in ended.err
-    assert evidence(vault)[-1]["point"] == "any"
-    nothing_is_left(scratch)
+async def are_left_out_while_the_last_good_one_is_young(user: User, vault: Path) -> None:
+    """So a daily schedule drills once a week, and again the day after a failure."""
+    said = await user.types("drill", "vault", "--unless-younger", "6d", "--json")
+    assert (said.code, said.result["not_due"]) == (0, True)
+    assert said.result["last_good_drill_at"] == evidence(vault)[-1]["ended_at"]
+    assert "needs no drill" in (await user.types("drill", "vault", "--unless-younger", "6d")).out
+    wrong = await user.types("drill", "vault", "--unless-younger", "soon")
+    assert (wrong.code, "--unless-younger" in wrong.err) == (2, True)
+    assert len(evidence(vault)) == 2
 
 
 async def tells_what_is_lost(user: User, vault: Path, scratch: Path) -> None:

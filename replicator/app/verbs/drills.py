@@ -1,6 +1,6 @@
 """Drills, made from one configuration: a scratch PostgreSQL and a scratch folder for each."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +24,8 @@ from replicator.config import (
     TargetSettings,
 )
 from replicator.model.observation import Observer
-from replicator.model.plans.restore_point import Latest
-from replicator.model.store.drill import AnyCut
 from replicator.services.drills.driller import Driller, Rehearsal
 from replicator.services.drills.druid_trial import DruidTrial, TrialLimits
-from replicator.services.drills.schedule import DrillSchedule, Scheduled
 from replicator.services.records.drill_record import DrillRecord
 
 if TYPE_CHECKING:
@@ -65,30 +62,6 @@ def driller(application: Application, name: str, *, log_id: str | None = None) -
         rng=application.tools.rng,
         observer=application.monitoring.observer(name),
     )
-
-
-def schedule(application: Application, names: Iterable[str]) -> DrillSchedule | None:
-    """Return the service that drills these targets when they are due; None if none ever is.
-
-    Raises:
-        ConfigError: as for `driller`.
-    """
-    wanted = [
-        Scheduled(
-            target=name,
-            point=AnyCut() if settings.any_cut else Latest(),
-            every=settings.every,
-            again_after=settings.again_after,
-            record=record(application, name),
-            driller=driller(application, name),
-            observer=application.monitoring.observer(name),
-        )
-        for name in names
-        if (settings := application.target(name).settings.drill).every is not None
-    ]
-    if not wanted:
-        return None
-    return DrillSchedule(wanted, clock=application.clock, rng=application.tools.rng)
 
 
 @asynccontextmanager

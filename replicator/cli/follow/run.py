@@ -11,7 +11,6 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.monitoring import Lookout
-from replicator.app.verbs.drills import schedule
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.wiring.pipeline import Allowed
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
@@ -217,8 +216,6 @@ async def supervised(
     application, command = call.application, call.typed.command
     for path in open_to_others(application.settings, targets):
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
-    if services and (drills := schedule(application, targets)) is not None:
-        services["drills"] = drills
     lookout = await application.lookout(targets)
     if lookout is not None:
         services["web"] = lookout.poller

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +17,12 @@ from replicator.cli.go_back.when import ToOffsetOption, ToPointOption, ToTimeOpt
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import bad, good
 from replicator.cli.verb import LogId, verb
+from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.fingerprint import hex_digest
 from replicator.model.operations.words import counted, duration_text, moment, size_text, whole_time
 from replicator.model.plans.restore_point import Latest
-from replicator.model.store.drill import AnyCut, DrillPoint, Evidence, evidence_json
+from replicator.model.store.drill import AnyCut, Drilled, DrillPoint, Evidence, evidence_json
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints
@@ -57,9 +59,21 @@ async def drill(
     random: Annotated[
         bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
     ] = False,
+    unless_younger: Annotated[
+        str | None,
+        typer.Option(
+            "--unless-younger",
+            metavar="TIME",
+            help="Do nothing while the last good drill is younger than this, like 6d.",
+        ),
+    ] = None,
     log_id: LogId = None,
 ) -> Outcome:
     """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
+    if unless_younger is not None:
+        drilled = await record(call.application, target).drilled()
+        if drilled.keeps(_age(unless_younger), call.application.clock.now()):
+            return _not_due(target, drilled)
     point = await _point(
         call.application.points(target), to_point, to_offset, to_time, random=random
     )
@@ -114,6 +128,24 @@ async def _point(
     if random:
         raise ConfigError("--random draws a cut: it does not go with another point")
     return await wanted_point(points, name, to_offset, to_time, None)
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return duration(text)
+    except ValueError as exc:
+        raise ConfigError(f"--unless-younger: {exc}") from exc
+
+
+def _not_due(target: str, drilled: Drilled) -> Outcome:
+    assert drilled.last_good is not None  # noqa: S101 - it is young
+    ended = drilled.last_good.ended_at
+    return Outcome(
+        result={"not_due": True, "last_good_drill_at": ended},
+        show=lambda console: console.print(
+            f"{target} needs no drill: the last good one ended {whole_time(ended)}"
+        ),
+    )
 
 
 def _interrupted() -> Outcome:

@@ -1,4 +1,4 @@
-"""What can be set about drills: where they are, and how often each target is drilled."""
+"""What can be set about drills: where they are, and how old the last good one may be."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -55,11 +55,5 @@ class DrillSettings(Section):
 class TargetDrillSettings(Section):
     """The drills of one target's store."""
 
-    every: Duration | None = None
-    """Time between two good drills, by `run` and `apply`; default: only `replicator drill` does."""
-    again_after: Duration = timedelta(days=1)
-    """Time after which a drill that went wrong is tried again."""
-    any_cut: bool = True
-    """Whether a cut is drawn by chance, so that in time all history is tried; else the newest."""
     promise: Duration | None = None
-    """The promise that the last good drill is no older; default: none was made."""
+    """The promise that the last good drill is no older; default: none was made. See `schedules`."""

@@ -16,7 +16,7 @@ from replicator.config.values import (
     TargetName,
 )
 from replicator.model.operations.rotation import Period, Tier
-from replicator.model.operations.schedule import Timing, checked_cron, checked_zone
+from replicator.model.operations.schedule import Timing, checked_cron, checked_zone, longest_pause
 
 ScheduleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Cron = Annotated[str, AfterValidator(checked_cron)]
@@ -79,7 +79,14 @@ class DrillScheduleSettings(TimedSettings):
 
     type: Literal["drill"]
     any_cut: bool = True
-    """Whether a cut is drawn by chance; else the newest."""
+    """Whether a cut is drawn by chance, so that in time all history is tried; else the newest."""
+    unless_younger: Duration | None = None
+    """Leave it out while the last good drill is younger than this; default: drill each time."""
+
+    @property
+    def pause_max(self) -> timedelta:
+        """The longest time between two drills of which the first one was good."""
+        return longest_pause(self.timing) + self.jitter + (self.unless_younger or timedelta(0))
 
 
 class TierSettings(Section):

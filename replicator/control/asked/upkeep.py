@@ -49,6 +49,8 @@ class DrillAsked(VerbAsked):
     to_time: AtTime = None
     to_point: AtPoint = None
     random: Annotated[bool, Flag("--random")] = False
+    unless_younger: Annotated[Text | None, Flag("--unless-younger")] = None
+    """Leave it out while the last good drill is younger than this, like `6d`."""
     log_id: OfLog = None
 
 

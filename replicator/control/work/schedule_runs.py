@@ -124,7 +124,12 @@ def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
                 bytes_max=None if settings.bytes_max is None else size_setting(settings.bytes_max),
             )
         case DrillScheduleSettings():
-            return DrillAsked(target=target, random=settings.any_cut)
+            younger = settings.unless_younger
+            return DrillAsked(
+                target=target,
+                random=settings.any_cut,
+                unless_younger=None if younger is None else duration_setting(younger),
+            )
         case PointsScheduleSettings():
             tiers = [f"{tier.each}={duration_setting(tier.keep)}" for tier in settings.tiers]
             zone = settings.time_zone

@@ -14,6 +14,9 @@ from cronsim import CronSim, CronSimError
 
 FIELDS = 5
 """Of a cron expression: minute, hour, day of the month, month, day of the week."""
+PAUSES = 60
+"""So many pauses are compared; those of years before a leap day are among them."""
+_START = datetime(2026, 1, 1, tzinfo=UTC)
 MISSED_MAX = 1000
 """So many missed times are counted at most."""
 
@@ -71,6 +74,15 @@ def next_due(timing: Timing, after: datetime) -> datetime:
     """Return the first time after another one, in UTC."""
     zone = ZoneInfo(timing.time_zone)
     return next(CronSim(timing.cron, after.astimezone(zone))).astimezone(UTC)
+
+
+def longest_pause(timing: Timing) -> timedelta:
+    """Return the longest time between two of the next `PAUSES` times."""
+    before, longest = next_due(timing, _START), timedelta(0)
+    for _ in range(PAUSES):
+        following = next_due(timing, before)
+        longest, before = max(longest, following - before), following
+    return longest
 
 
 def due(timing: Timing, *, last: datetime, now: datetime) -> Due | None:

@@ -124,26 +124,6 @@ class Drilled:
         return self.last_good is not None and now - self.last_good.ended_at <= promise
 
 
-def next_start(
-    drilled: Drilled, *, every: timedelta, again_after: timedelta, late: float
-) -> datetime | None:
-    """Return when the next drill begins, None: at once.
-
-    Args:
-        drilled: What is known of those before.
-        every: The time between two good ones.
-        again_after: The time after a bad one.
-        late: Share of either by which it is late, so that many targets do not fall into step.
-    """
-    last, good = drilled.last, drilled.last_good
-    starts = []
-    if good is not None:
-        starts.append(good.ended_at + every * (1 + late))
-    if last is not None and not last.is_good:
-        starts.append(last.ended_at + again_after * (1 + late))
-    return max(starts, default=None)
-
-
 def drawn(windows: list[tuple[Offset, Offset]], rng: Random) -> RestorePoint:
     """Return a point within the windows, each given by its first and its last cut.
 

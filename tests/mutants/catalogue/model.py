@@ -392,15 +392,6 @@ MODEL: Final[Sequence[Mutant]] = (
         tests="test_retry.py",
     ),
     Mutant(
-        name="drill-begins-at-once-after-a-bad-one",
-        function="next_start",
-        old="starts.append(last.ended_at + again_after * (1 + late))",
-        new="pass",
-        loses="A drill that fails is begun again and again and takes the disk and the network.",
-        ring="unit",
-        tests="test_drills.py",
-    ),
-    Mutant(
         name="places-of-altered-order",
         function="HashSet._merge",
         old="self._hashes = np.unique(found)",

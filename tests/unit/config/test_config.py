@@ -410,7 +410,7 @@ def test_no_text_whatsoever_is_a_crash(text: str):
         ("targets.standby.rpo", 0, "greater than"),
         ("targets.standby.rpo", "29s", "a source without changes would break the promise"),
         ("targets.standby.rpo", 1e300, "too long"),
-        ("targets.standby.drill", {"every": "7d", "promise": "7d"}, "drill.promise is not longer"),
+        ("targets.standby.drill", {"every": "7d"}, "unknown key"),
         ("targets.standby.kill_margin_min", "30d", "not shorter than source.kill_buffer"),
         ("source.kill_buffer", "1h", "not shorter than source.kill_buffer"),
         ("web", {"listen": "9464"}, "write it as host:port"),
@@ -851,6 +851,33 @@ SHOWN_ONCE = {
     "targets.<name>.metadata.statement_timeout_s",
 }
 """A target's database is set as the source's."""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "promise", "is_kept"),
+    [
+        ({"cron": "0 6 * * 6"}, "7d", False),
+        ({"cron": "0 6 * * 6"}, "8d", True),
+        ({"cron": "0 6 * * 6", "jitter": "1d"}, "8d", False),
+        ({"cron": "0 6 * * *", "unless_younger": "6d"}, "7d", False),
+        ({"cron": "0 6 * * *", "unless_younger": "6d"}, "8d", True),
+        ({"cron": "0 6 1 * *"}, "31d", False),
+        ({"cron": "0 6 * * 6", "targets": ["other"]}, "1d", True),
+    ],
+)
+def test_a_drill_that_is_promised_is_scheduled_in_time(
+    tmp_path: Path, schedule: dict[str, Any], promise: str, is_kept: bool
+):
+    found = reference(other=True)
+    found["targets"]["standby"]["drill"] = {"promise": promise}
+    found["targets"]["other"] = {"deep_storage": {"type": "local", "root": "/other"}}
+    found["schedules"] = {"proof": {"type": "drill", **schedule}}
+    file = written(tmp_path, found)
+    if is_kept:
+        load(file, {})
+        return
+    with pytest.raises(ConfigError, match=r"drill\.promise is not longer than"):
+        load(file, {})
 
 
 def test_the_reference_names_every_setting_and_no_other():

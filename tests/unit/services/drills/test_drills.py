@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.broker import MemoryBroker
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
@@ -42,11 +41,9 @@ from replicator.model.store.drill import (
     evidence_bytes,
     evidence_name,
     evidence_of,
-    next_start,
 )
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
-from replicator.services.drills.schedule import DrillSchedule, Scheduled
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.pause import unless
@@ -137,18 +134,6 @@ class Drilling:
             verifier=scratch.verifier(),
             trial=None if self.druid is None else self.druid.trial(),
         )
-
-    def schedule(self, **options) -> DrillSchedule:
-        one = Scheduled(
-            target="vault",
-            point=Latest(),
-            every=options.pop("every", timedelta(days=7)),
-            again_after=timedelta(days=1),
-            record=self.record,
-            driller=self.driller,
-            observer=self.observe,
-        )
-        return DrillSchedule([one], clock=self.pipeline.clock, rng=Random(3))
 
 
 class RottenStorage(MemoryDeepStorage):
@@ -453,60 +438,7 @@ def test_a_promise_is_kept_by_a_good_drill_alone():
     assert Drilled().keeps(None, later)
 
 
-# ------------------------------------------------------------------------------------ the schedule
-
-
-def test_the_next_drill_begins_an_interval_after_the_last_good_one():
-    good, bad = made(), made(failure="x", days=7)
-    asked = {"every": timedelta(days=7), "again_after": timedelta(days=1)}
-    assert next_start(Drilled(), **asked, late=0.1) is None
-    begun = next_start(Drilled(last=good, last_good=good), **asked, late=0.1)
-    assert begun == good.ended_at + timedelta(days=7.7)
-    tried = next_start(Drilled(last=bad, last_good=good), **asked, late=0)
-    assert tried == good.ended_at + timedelta(days=8)
-    assert next_start(Drilled(last=bad), **asked, late=0) == bad.ended_at + timedelta(days=1)
-
-
-async def test_a_drill_starts_when_it_is_due_and_only_then():
-    drilling = await filled()
-    schedule = drilling.schedule()
-    assert await schedule.drill_what_is_due() == 1
-    assert await schedule.drill_what_is_due() == 0
-    drilling.pipeline.clock.move(7 * 86_400 - 1)
-    assert await schedule.drill_what_is_due() == 0
-    drilling.pipeline.clock.move(0.1 * 7 * 86_400 + 1)
-    assert await schedule.drill_what_is_due() == 1
-    assert len((await drilling.record.newest(9))[0]) == 2
-
-
-async def test_a_bad_drill_is_told_tried_again_and_stops_nothing():
-    drilling = await filled(bytes_max=1)
-    schedule = drilling.schedule()
-    assert await schedule.drill_what_is_due() == 1
-    drilling.pipeline.clock.move(3600)
-    assert await schedule.drill_what_is_due() == 0
-    drilling.pipeline.clock.move(86_400 * 1.1)
-    assert await schedule.drill_what_is_due() == 1
-    assert [ended.is_good for ended in ended_of(drilling)] == [False, False]
-
-
-async def test_a_drill_that_leaves_no_evidence_is_not_tried_at_every_look():
-    drilling = await filled()
-
-    async def away(prefix: str) -> list[str]:
-        raise TransientError("the store is away")
-
-    drilling.driller._record = DrillRecord(MemoryArea())
-    drilling.breaks = TransientError("no")
-    schedule = drilling.schedule()
-    assert await schedule.drill_what_is_due() == 1
-    assert await schedule.drill_what_is_due() == 0
-    drilling.pipeline.area.names = away  # type: ignore[method-assign]
-    drilling.pipeline.clock.move(86_400 * 9)
-    assert await schedule.drill_what_is_due() == 0
-    assert [seen.reason for seen in drilling.told if isinstance(seen, Waiting)] == [
-        "the store is away"
-    ]
+# ------------------------------------------------------------------------------------ its end
 
 
 async def test_a_signal_ends_a_drill_and_its_scratch():
@@ -527,7 +459,7 @@ async def test_a_signal_ends_a_drill_and_its_scratch():
         return rehearsal
 
     drilling.set_up = stuck  # type: ignore[method-assign]
-    running = asyncio.create_task(drilling.schedule().run(stop))
+    running = asyncio.create_task(unless(stop, drilling.driller.drill(Latest())))
     await begun.wait()
     assert drilling.open_places == 1
     stop.set()
