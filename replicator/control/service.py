@@ -23,7 +23,7 @@ from replicator.config import Settings
 from replicator.config.operations.control import ControlSettings
 from replicator.control.access.audit import FILE as AUDIT_FILE
 from replicator.control.access.audit import AuditLog
-from replicator.control.access.door import Door
+from replicator.control.access.door import KEPT_S_MAX, Door
 from replicator.control.access.tls import Certificates
 from replicator.control.access.tokens import Doorkeeper, Logins
 from replicator.control.endpoints.article import ArticleRoutes
@@ -31,6 +31,7 @@ from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.looks import LookRoutes
 from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.schedules import ScheduleRoutes
+from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.openapi import openapi
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
@@ -38,15 +39,18 @@ from replicator.control.work.jobs import Jobs
 from replicator.control.work.launch import Program
 from replicator.errors import ConfigError
 from replicator.model.operations.access import Role
-from replicator.web.gate import GateLimits
+from replicator.web.gate import IDLE_S_MAX, GateLimits
 from replicator.web.panorama import Panorama
 from replicator.web.port import Port
 
 log = structlog.get_logger("replicator")
 DATABASE: Final = "control.db"
 LOCK: Final = "service.lock"
-CONNECTION_S_MAX: Final = 120.0
-"""Longest life of a connection, in seconds; a request waits for half of that at most."""
+CONNECTION_S_MAX: Final = KEPT_S_MAX + IDLE_S_MAX + 2 * WAIT_S_MAX
+"""Longest life of a connection, in seconds: no request is cut off by it.
+
+The last one begins after `KEPT_S_MAX` and a pause, waits, and has as long again to send its body.
+"""
 
 
 class Control:

@@ -30,6 +30,10 @@ _SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
 _SILENT.disabled = True  # it would write a traceback for each malformed request
 
 
+IDLE_S_MAX: Final = 60.0
+"""Longest pause between two requests of one connection, in seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateLimits:
     """Limits of one port's connections."""
@@ -193,10 +197,17 @@ class Connection(web.RequestHandler):
             max_field_size=FIELD_BYTES_MAX,
             max_headers=FIELDS_MAX,
             lingering_time=0.0,
+            keepalive_timeout=IDLE_S_MAX,
             logger=_SILENT,
         )
         self._gate = gate
+        self._began_s = loop.time()
         self._early = b""
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was opened."""
+        return asyncio.get_running_loop().time() - self._began_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the gate."""

@@ -21,9 +21,11 @@ from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBo
 from replicator.errors import ReplicatorError
 from replicator.model.operations.access import Principal
 from replicator.ports import Clock
-from replicator.web.gate import SERVER, host_is_allowed
+from replicator.web.gate import SERVER, Connection, host_is_allowed
 
 log = structlog.get_logger("replicator")
+KEPT_S_MAX: Final = 60.0
+"""Age at which a connection is closed with its answer, in seconds; a client opens another one."""
 BODY_S_MAX: Final = 10.0
 """Longest wait for the whole body of a request, in seconds."""
 KEY_CHARS_MAX: Final = 200
@@ -120,6 +122,8 @@ class Door:
             for name, value in self._headers.items():
                 answer.headers.setdefault(name, value)
             answer.headers.setdefault("Cache-Control", "no-store")
+            if isinstance(request.protocol, Connection) and request.protocol.age_s > KEPT_S_MAX:
+                answer.force_close()  # before the gate would, in the middle of a later request
             return answer
 
         return finish

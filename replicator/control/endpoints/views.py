@@ -1,7 +1,7 @@
 """What the API answers: jobs, plans and what was seen, as types that the OpenAPI document shows."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -143,12 +143,20 @@ class JobsQuery(BaseModel):
     target: str | None = Field(default=None, max_length=63)
 
 
+WAIT_S_MAX: Final = 60
+"""Longest wait of one request, in seconds."""
+
+
 class WaitQuery(BaseModel):
     """How long an answer may wait for the end of its job."""
 
     model_config = ConfigDict(extra="forbid")
     wait: float = Field(
-        default=0, ge=0, le=60, allow_inf_nan=False, description="Seconds; at most wait_max_s."
+        default=0,
+        ge=0,
+        le=WAIT_S_MAX,
+        allow_inf_nan=False,
+        description="Seconds; at most wait_max_s.",
     )
 
 

@@ -32,6 +32,7 @@ class DrillAsked:
             to_offset (int | None | Unset):
             to_point (None | str | Unset):
             to_time (None | str | Unset):
+            unless_younger (None | str | Unset): Leave it out while the last good drill is younger than this, like `6d`.
             verb (Literal['drill'] | Unset):  Default: 'drill'.
      """
 
@@ -41,6 +42,7 @@ class DrillAsked:
     to_offset: int | None | Unset = UNSET
     to_point: None | str | Unset = UNSET
     to_time: None | str | Unset = UNSET
+    unless_younger: None | str | Unset = UNSET
     verb: Literal['drill'] | Unset = 'drill'
 
 
@@ -76,6 +78,12 @@ class DrillAsked:
         else:
             to_time = self.to_time
 
+        unless_younger: None | str | Unset
+        if isinstance(self.unless_younger, Unset):
+            unless_younger = UNSET
+        else:
+            unless_younger = self.unless_younger
+
         verb = self.verb
 
 
@@ -94,6 +102,8 @@ class DrillAsked:
             field_dict["to_point"] = to_point
         if to_time is not UNSET:
             field_dict["to_time"] = to_time
+        if unless_younger is not UNSET:
+            field_dict["unless_younger"] = unless_younger
         if verb is not UNSET:
             field_dict["verb"] = verb
 
@@ -148,6 +158,16 @@ class DrillAsked:
         to_time = _parse_to_time(d.pop("to_time", UNSET))
 
 
+        def _parse_unless_younger(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        unless_younger = _parse_unless_younger(d.pop("unless_younger", UNSET))
+
+
         verb = cast(Literal['drill'] | Unset , d.pop("verb", UNSET))
         if verb != 'drill'and not isinstance(verb, Unset):
             raise ValueError(f"verb must match const 'drill', got '{verb}'")
@@ -159,6 +179,7 @@ class DrillAsked:
             to_offset=to_offset,
             to_point=to_point,
             to_time=to_time,
+            unless_younger=unless_younger,
             verb=verb,
         )
 

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.control.access import door
 from replicator.control.access.audit import AuditLog, Deed
+from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.routes import Route
+from replicator.control.service import CONNECTION_S_MAX
 from replicator.model.operations.access import Role, read_token
+from replicator.web.gate import IDLE_S_MAX
 from tests.unit.control.stage import Served, ended, served, soon
 
 VERIFY = {"verb": "verify", "target": "standby"}
@@ -264,6 +268,19 @@ async def test_every_answer_forbids_what_a_page_of_ours_does_not_need(tmp_path: 
             assert stage.headers["X-Content-Type-Options"] == "nosniff"
             assert stage.headers["Cache-Control"] == "no-store"
             assert "aiohttp" not in stage.headers["Server"]
+
+
+async def test_a_connection_is_closed_with_an_answer_and_not_within_a_later_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever sends a POST on a connection that is cut off does not know whether it counted."""
+    async with served(tmp_path) as stage:
+        await stage.ask("GET", "/v1/whoami")
+        assert "Connection" not in stage.headers
+        monkeypatch.setattr(door, "KEPT_S_MAX", 0.0)
+        await stage.ask("GET", "/v1/whoami")
+        assert stage.headers["Connection"] == "close"
+    assert CONNECTION_S_MAX >= 60.0 + IDLE_S_MAX + WAIT_S_MAX + door.BODY_S_MAX
 
 
 async def test_who_watches_over_the_service_needs_no_token_but_for_metrics(tmp_path: Path):
