@@ -103,7 +103,7 @@ ATTACKING: Final[Sequence[Mutant]] = (
         new="self._settings.running_max",
         loses="A viewer's questions hold up an operator's restore.",
         ring="unit",
-        tests="control/test_jobs.py",
+        tests="test_jobs.py",
     ),
     Mutant(
         name="source-s-tables-are-locked",
