@@ -1,7 +1,9 @@
 """The page's data for 100,000 cuts and 200 datasources, and its first paint in Chromium.
 
-Goals: each answer at most 200 ms; first paint at most 1 s on two cores; a look at a log that has
-not grown reads no record, however long it is.
+Goals: each answer at most 200 ms; first paint at most 1 s on two cores, in a browser that has seen
+nothing of the page before; a look at a log that has not grown reads no record, however long it is.
+With `--demo`: from the start of `make demo KEEP=1` to a finished restore on its page, at most five
+minutes.
 """
 
 import argparse
@@ -14,10 +16,12 @@ import aiohttp
 
 from tests.page.browser import browsing, visit
 from tests.page.made_up import MadeUp, made_up
+from tests.page.newcomer import demo, restores
 from tests.page.serving import TOKEN, serving
 
 ANSWER_MS_MAX = 200.0
 PAINT_MS_MAX = 1_000.0
+RESTORE_S_MAX = 300.0
 ASKED = ("overview", "timeline?columns=300", "moment", "accidents", "trend", "drills", "log")
 REPEATS = 15
 PAINTS = 5
@@ -47,15 +51,33 @@ async def answers_ms(url: str) -> dict[str, float]:
 async def painted_ms(url: str) -> float:
     """Return the median time from the request of the page to its first content on the screen."""
     async with browsing() as browser:
-        found = list[float]()
+        found, answered = list[float](), list[float]()
         for _ in range(PAINTS):
-            guest = await visit(browser, url, TOKEN)
-            await guest.page.reload()
-            await guest.page.locator("#answer").wait_for()
-            found.append(float(await guest.page.evaluate(PAINTED)))
-            await guest.page.context.close()
-    print(f"first paint              {median(found):8.1f} ms median, {max(found):8.1f} ms at most")
+            context = await browser.new_context()  # its cache is empty
+            await context.add_init_script(f"sessionStorage.setItem('replicator.token', '{TOKEN}')")
+            page = await context.new_page()
+            await page.goto(f"{url}/page/")
+            await page.locator("#answer").wait_for()
+            answered.append(float(await page.evaluate("() => performance.now()")))
+            found.append(float(await page.evaluate(PAINTED)))
+            await context.close()
+    print(f"first paint, cold        {median(found):8.1f} ms median, {max(found):8.1f} ms at most")
+    print(f"answer shown, cold       {median(answered):8.1f} ms median, {max(answered):8.1f} ms"
+          " at most")  # fmt: skip
     return median(found)
+
+
+async def newcomer_s() -> float:
+    """Return how long somebody takes to a finished restore, the demo's own work included."""
+    began = perf_counter()
+    async with demo() as kept, browsing() as browser:
+        opened = perf_counter()
+        guest = await visit(browser, kept.url, kept.token)
+        await restores(guest)
+        ended = perf_counter()
+    print(f"a newcomer's restore     {ended - began:8.1f} s, {ended - opened:.1f} s of it on the"
+          " page")  # fmt: skip
+    return ended - began
 
 
 async def records_of_a_look(made: MadeUp) -> int:
@@ -72,6 +94,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cuts", type=int, default=100_000)
     parser.add_argument("--datasources", type=int, default=200)
+    parser.add_argument("--demo", action="store_true")
     options = parser.parse_args()
     began = perf_counter()
     made = await made_up(cuts=options.cuts, datasources=options.datasources)
@@ -81,9 +104,16 @@ async def main() -> int:
         slowest = max((await answers_ms(url)).values())
         paint = await painted_ms(url)
         records = await records_of_a_look(made)
-    good = slowest <= ANSWER_MS_MAX and paint <= PAINT_MS_MAX and records == 0
-    print("good" if good else "MISSED")
-    return 0 if good else 1
+    verdicts = {
+        f"answers within {ANSWER_MS_MAX:.0f} ms": slowest <= ANSWER_MS_MAX,
+        f"first paint within {PAINT_MS_MAX:.0f} ms": paint <= PAINT_MS_MAX,
+        "a look reads no record": records == 0,
+    }
+    if options.demo:
+        verdicts[f"a restore within {RESTORE_S_MAX:.0f} s"] = await newcomer_s() <= RESTORE_S_MAX
+    for what, kept in verdicts.items():
+        print(f"{'good  ' if kept else 'MISSED'}  {what}")
+    return 0 if all(verdicts.values()) else 1
 
 
 if __name__ == "__main__":

@@ -6,26 +6,25 @@ jobs are those of the demo.
 
 import asyncio
 import re
-import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from playwright.async_api import Browser
 
+from replicator.model.operations.access import Principal, Role
 from tests.page.browser import PHONE, Scheme, Visit, browsing, visit
 from tests.page.made_up import made_up
+from tests.page.newcomer import Demo, demo
 from tests.page.restoring import restore_by_keyboard
 from tests.page.serving import TOKEN, serving
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-BYTES_MAX = 150_000
+BYTES_MAX = 180_000
 CUTS, DATASOURCES = 100_000, 200
 SETTLED_MS = 1_500
 """Charts are drawn once their columns have come."""
 WIDE, TALL = (1280, 1080), (1280, 720)
 TARGET = "standby"
+ADMIN = Principal(name="ada", role=Role.ADMIN)
 
 
 async def main() -> None:
@@ -33,10 +32,10 @@ async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     async with browsing() as browser:
         made = await made_up(cuts=CUTS, datasources=DATASOURCES)
-        async with serving(made) as url:
+        async with serving(made, ADMIN) as url:
             await _made_up(browser, url)
-        async with _demo() as (url, token):
-            await _restore(browser, url, token)
+        async with demo() as kept:
+            await _restore(browser, kept)
     for path in sorted(IMAGES.glob("page-*.png")):
         size_bytes = path.stat().st_size
         print(f"{path.name}: {size_bytes / 1000:.0f} kB")
@@ -56,6 +55,8 @@ async def _made_up(browser: Browser, url: str) -> None:
     await shown("phone", "overview", PHONE, "light")
     await shown("datasources", "datasources", TALL, "light")
     await shown("log", "log?datasource=datasource_042", TALL, "light")
+    await shown("points", "points", TALL, "light")
+    await shown("points-phone", "points", PHONE, "dark")
     guest = await visit(browser, url, TOKEN, size=TALL)
     await guest.go("drills")
     await guest.page.locator("summary").first.click()
@@ -67,8 +68,8 @@ async def _made_up(browser: Browser, url: str) -> None:
     await taken(guest, "restore-timeline")
 
 
-async def _restore(browser: Browser, url: str, token: str) -> None:
-    guest = await visit(browser, url, token, size=(1280, 560))
+async def _restore(browser: Browser, kept: Demo) -> None:
+    guest = await visit(browser, kept.url, kept.token, size=(1280, 600))
 
     async def told(name: str) -> None:
         await taken(guest, name)
@@ -77,6 +78,10 @@ async def _restore(browser: Browser, url: str, token: str) -> None:
     await restore_by_keyboard(guest, accident=accident, target=TARGET, told=told)
     await guest.go("jobs")
     await taken(guest, "jobs")
+    await guest.go("restore")
+    await guest.page.get_by_role("button", name="From a store alone").click()
+    await guest.page.get_by_role("button", name="the newest cut").click()
+    await taken(guest, "restore-store")
 
 
 async def taken(guest: Visit, name: str) -> None:
@@ -84,31 +89,6 @@ async def taken(guest: Visit, name: str) -> None:
     await guest.page.wait_for_timeout(SETTLED_MS)
     await guest.page.screenshot(path=IMAGES / f"page-{name}.png", animations="disabled")
     guest.is_clean()
-
-
-@asynccontextmanager
-async def _demo() -> AsyncIterator[tuple[str, str]]:
-    """Run the demo, and give the address of its page and a token."""
-    with tempfile.TemporaryDirectory(prefix="page-demo-") as parent:
-        folder = f"{parent}/demo"
-        Path(parent).chmod(0o755)
-        said = await _replicator("demo", "--keep", "--directory", folder)
-        try:
-            url, token = re.search(r"(http://\S+)/page/", said), re.search(r"drt_\S+", said)
-            assert url is not None and token is not None, said  # noqa: PT018
-            yield url[1], token[0]
-        finally:
-            await _replicator("demo", "--stop", "--directory", folder)
-
-
-async def _replicator(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "replicator", *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    if process.returncode:
-        raise SystemExit(f"replicator {arguments[0]} failed:\n{out.decode()[-2000:]}")
-    return out.decode()
 
 
 if __name__ == "__main__":

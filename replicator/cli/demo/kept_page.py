@@ -42,7 +42,7 @@ async def keep_page(stage: Stage) -> KeptPage:
     """
     (port,) = free_ports(1)
     stage.add(SETTINGS.format(port=port))
-    made = await stage.ask("token", "create", TOKEN_NAME, "--role", "operator")
+    made = await stage.ask("token", "create", TOKEN_NAME, "--role", "admin")
     log = stage.folder / LOG_FILE
     with log.open("ab") as said:
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - it outlives this one

@@ -36,7 +36,7 @@ const HEAD = ["Name", "Target", "Moment"];
 
 function Table({ label, more, rows, empty }) {
   if (!rows.length) return html`<${Empty}>${empty}<//>`;
-  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table class="list"><thead><tr>
+  return html`<div class="scroll" role="region" aria-label=${label} tabindex="0"><table class="list named"><thead><tr>
     ${HEAD.map((name) => html`<th key=${name} scope="col">${name}</th>`)}<th scope="col" class="number">Cut</th><th scope="col" class="number">Offset</th>
     ${more.map((name) => html`<th key=${name} scope="col">${name}</th>`)}<th scope="col"><span class="sr">What can be done</span></th></tr></thead>
     <tbody>${rows}</tbody></table></div>`;
