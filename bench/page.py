@@ -22,7 +22,8 @@ from tests.page.serving import TOKEN, serving
 ANSWER_MS_MAX = 200.0
 PAINT_MS_MAX = 1_000.0
 RESTORE_S_MAX = 300.0
-ASKED = ("overview", "timeline?columns=300", "moment", "accidents", "trend", "drills", "log")
+PAGE = ("overview", "timeline?columns=300", "moment", "accidents", "trend", "drills", "log")
+ASKED = (*(f"page/{one}" for one in PAGE), "points", "holds")
 REPEATS = 15
 PAINTS = 5
 PAINTED = """() => performance.getEntriesByType("paint")
@@ -38,12 +39,12 @@ async def answers_ms(url: str) -> dict[str, float]:
             took, size_bytes = list[float](), 0
             for _ in range(REPEATS):
                 began = perf_counter()
-                async with session.get(f"{url}/v1/page/{path}") as answer:
+                async with session.get(f"{url}/v1/{path}") as answer:
                     size_bytes = len(await answer.read())
                     answer.raise_for_status()
                 took.append((perf_counter() - began) * 1000)
             found[path] = median(took)
-            print(f"{path:24} {found[path]:8.1f} ms median, {max(took):8.1f} ms at most,"
+            print(f"{path:25} {found[path]:8.1f} ms median, {max(took):8.1f} ms at most,"
                   f" {size_bytes / 1024:7.1f} KiB")  # fmt: skip
     return found
 

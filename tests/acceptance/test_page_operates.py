@@ -25,6 +25,7 @@ from tests.page.figures import (
     drills_are,
     log_is,
     overview_is,
+    plan_is,
     points_are,
     schedules_are,
 )
@@ -183,7 +184,12 @@ async def test_an_accident_is_undeleted_and_a_store_alone_restores(operated: Ope
     guest = await operated.guest()
     await guest.go("restore")
     await pressed(guest, "Undelete orders")
+    offset = re.search(r"offset (\d+)", await guest.text(".next"))
+    assert offset is not None
+    asked = ("orders", "--on", "standby", "--to-offset", offset[1], "--dry-run")
     await planned(guest)
+    await plan_is(guest, await operated.asked("undelete", *asked))
+    await pressed(guest, "Continue")
     await confirmed(guest, "standby", "Undelete on standby")
     await restored(guest)
     assert (await operated.asked("verify", "standby", "--level", "checksum"))["good"]
@@ -191,7 +197,7 @@ async def test_an_accident_is_undeleted_and_a_store_alone_restores(operated: Ope
     assert rows["orders"] > 0
 
     newest = (await operated.asked("points", "--from", "vault"))["last"]
-    await from_the_vault(guest, "rescue")
+    await from_the_vault(guest, "rescue", operated)
     assert (await operated.asked("verify", "rescue", "--level", "checksum"))["cut"] == newest["cut"]
     assert "orders" not in await counts(operated, "rescue")
 
@@ -202,7 +208,7 @@ async def test_an_accident_is_undeleted_and_a_store_alone_restores(operated: Ope
             part.rename(part.with_name(f"lost-{part.name}"))
     operated.service, operated.url = await serving(operated.forks, operated.config)
     again = await operated.guest()
-    await from_the_vault(again, "standby")
+    await from_the_vault(again, "standby", operated)
     assert "orders" not in await counts(operated, "standby")
 
 
@@ -271,7 +277,6 @@ async def planned(guest: Visit) -> None:
     await pressed(guest, re.compile("(Pause and plan|Make the plan)"))
     await read_plan(guest)
     assert await guest.faults() == []
-    await pressed(guest, "Continue")
 
 
 async def read_plan(guest: Visit) -> None:
@@ -301,7 +306,7 @@ async def restored(guest: Visit) -> None:
     await guest.page.get_by_text("is at cut").wait_for(timeout=2 * WAIT_MS)
 
 
-async def from_the_vault(guest: Visit, into: str) -> None:
+async def from_the_vault(guest: Visit, into: str, operated: Operated) -> None:
     await guest.go("restore")
     await pressed(guest, "From a store alone")
     store = guest.page.get_by_label("History and bytes of")
@@ -315,5 +320,9 @@ async def from_the_vault(guest: Visit, into: str) -> None:
     await pressed(guest, re.compile("the newest cut"))
     assert await guest.faults() == []
     await planned(guest)
+    newest = (await operated.asked("points", "--from", "vault"))["last"]["offset"]
+    asked = ("plan", "--from", "vault", "--into", into, "--to-offset", str(newest))
+    await plan_is(guest, await operated.asked("restore", *asked))
+    await pressed(guest, "Continue")
     await confirmed(guest, into, f"Restore {into}")
     await restored(guest)

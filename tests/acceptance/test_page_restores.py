@@ -10,6 +10,7 @@ from replicator.adapters.scratch.ports import free_ports
 from replicator.cli.demo.recording import RecordedDruid, steps
 from tests.integration.test_every_cut import settings_file
 from tests.page.browser import browsing, visit
+from tests.page.figures import plan_is
 from tests.page.restoring import restore_by_keyboard
 from tests.servers.postgresql import Postgresql, connected
 from tests.servers.process import Processes
@@ -55,6 +56,10 @@ async def test_a_dropped_datasource_is_restored_on_the_page_by_keyboard_alone(
 
             async def told(step: str) -> None:
                 found[step] = await guest.faults()
+                if step == "restore-plan":
+                    before = str(points[points.index(drop) - 1]["offset"])
+                    asked = ("restore", "plan", "standby", "--to-offset", before)
+                    await plan_is(guest, (await forks.run(*asked, "--json", *options)).result)
 
             await restore_by_keyboard(guest, accident=drop["what"], target="standby", told=told)
             assert found == {step: [] for step in found}, "axe-core examines each step"

@@ -1,6 +1,7 @@
 """A real Chromium, and what it must never do: ask elsewhere, complain, or break a policy."""
 
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ Scheme = Literal["light", "dark"]
 Visiting = Callable[[str, str], Awaitable["Visit"]]
 WAIT_MS = 60_000
 """Long, as the machine may be busy."""
+NONSENSE = re.compile(r"\[object|\bundefined\b|\bNaN\b|Invalid Date")
+"""What a page shows that looks at a document for something else."""
 GRAVE = {"serious", "critical"}
 UNDER = {"promote": "overview"}
 """Views that the navigation does not have, and what leads to them."""

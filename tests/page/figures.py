@@ -15,7 +15,7 @@ from playwright.async_api import expect
 
 from replicator.model.operations.shown import printable
 from replicator.model.operations.words import duration_text, size_text
-from tests.page.browser import WAIT_MS, Visit
+from tests.page.browser import NONSENSE, WAIT_MS, Visit
 
 Document = Mapping[str, Any]
 SLOW_S = 120.0
@@ -77,6 +77,7 @@ async def read(guest: Visit, selector: str = "main") -> dict[str, Any]:
     now: str = await guest.page.evaluate(
         "async () => new Date((await import('./words.js')).nowMs()).toISOString()"
     )
+    assert not NONSENSE.search(found["text"]), found["text"]
     for told, text in found["times"]:
         _is_shown(told, text, datetime.fromisoformat(now))
     return found
@@ -234,6 +235,31 @@ def _lanes_are(lanes: Sequence[Document], said: Documents) -> None:
             if one["target"] == name and one["restored"]
         ]
         assert any(re.search(r"rows? missing", one) for one in shown["said"]) == bool(kept["gaps"])
+
+
+async def plan_is(guest: Visit, plan: Document) -> None:
+    """Compare a plan with what `restore plan` prints, or an undelete's with its dry run."""
+    await guest.page.locator(".facts.big").wait_for(timeout=WAIT_MS)
+    found = (await read(guest))["facts"]
+    quick = plan.get("plan")
+    shown: Document = quick or plan
+    cut = shown if quick else shown["cut"]
+    segments, removed = counted(shown["segments"], "segment"), count(shown["rows_removed"])
+    places = counted(shown["objects" if quick else "objects_to_copy"], "place")
+    size = size_text(shown["bytes_at_most" if quick else "bytes_to_copy"])
+    assert found["Back to"] == (
+        f"{at(cut['source_time'])} cut {count(cut['cut'])}, offset {cut['offset']}"
+    )
+    rows = f"{segments} to write, {count(shown['other_rows'])} other rows, {removed} to remove"
+    assert found["Rows"] == rows
+    if quick or not shown["looked"]:
+        assert found["To copy"] == f"{size} in {places} at most: nobody looked"
+    else:
+        there = f"{count(shown['objects_there'])} are there already"
+        assert found["To copy"] == f"{size} in {places}; {there}"
+    if not quick:
+        reads, writes = (count(shown["requests"][one]) for one in ("get", "put"))
+        assert found["Requests"] == f"{reads} that read, {writes} that write"
 
 
 async def points_are(guest: Visit, said: Documents) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.async_api import Locator, expect
 
-from tests.page.browser import WAIT_MS, Visit
+from tests.page.browser import NONSENSE, WAIT_MS, Visit
 
 STEPS_MAX = 10
 """More steps than a restore has."""
@@ -73,6 +73,7 @@ async def restores(guest: Visit) -> str:
         if await done.count():
             break
         step = await page.locator("main").inner_text()
+        assert not NONSENSE.search(step), step
         await ready.click()
         await expect(page.locator("main")).not_to_have_text(step, timeout=WAIT_MS)
     assert await page.get_by_role("alert").all_inner_texts() == []

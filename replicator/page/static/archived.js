@@ -3,7 +3,7 @@
 import { useEffect, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { Empty, Name, Trouble, When } from "./parts.js";
-import { count, printable } from "./words.js";
+import { count, counted, printable } from "./words.js";
 import { ended, submit } from "./work.js";
 
 const LIMIT = 200;
@@ -43,10 +43,10 @@ export function Archived({ store, chosen, choose }) {
     ${kept.windows.map((one) => html`<p key=${one.first.offset} class="quiet"><${Name} of=${store} /> alone restores any moment from <${When} at=${one.first.source_time} /> to <${When} at=${one.last.source_time} />.</p>`)}
     ${kept.faults.map((fault) => html`<p key=${fault} class="said bad">damaged: ${printable(fault)}</p>`)}
     ${others.map((one) => html`<p key=${one} class="said">It keeps another log, too. <button type="button" onClick=${() => { choose(null); setLogId(one); }}>Show <code>${printable(one)}</code></button></p>`)}
-    ${found.last ? html`<ul class="accidents" aria-label="Moments">
+    ${found.last ? html`<ul class="accidents below" aria-label="Moments">
       <${Cut} one=${found.last} name="the newest cut" chosen=${chosen} choose=${choose} logId=${logId} />
       ${named.map((one) => html`<${Cut} key=${one.name} one=${one} name=${one.name} chosen=${chosen} choose=${choose} logId=${logId} />`)}
       ${found.points.toReversed().map((one) => html`<${Cut} key=${one.offset} one=${one} chosen=${chosen} choose=${choose} logId=${logId} />`)}</ul>
-      <p class="quiet small">The newest ${count(found.points.length)} cuts with a change, of ${count(found.cuts)} cuts.</p>`
+      <p class="quiet small after-list">${counted(found.points.length, "cut")} with a change, of ${count(found.cuts)}.</p>`
       : html`<${Empty}>Its store has no cut of this log.<//>`}`;
 }

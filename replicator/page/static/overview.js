@@ -110,7 +110,7 @@ function Target({ target, restorable, store, life, may }) {
 // How long rows take from their answer at the source to their answer at a standby.
 function Canaries({ canaries }) {
   return html`<section class="card"><div class="head"><h2>Canary</h2><span class="quiet">from a row's answer at the source to its answer at the standby</span></div>
-    <div class="scroll" role="region" aria-label="Canary" tabindex="0"><table class="list canary">
+    <div class="scroll" role="region" aria-label="Canary" tabindex="0"><table class="list named canary">
     <thead><tr><th scope="col">Target</th><th scope="col">Datasource</th>${["Median", "95 of 100", "99 of 100", "Rows", "Lost", "Awaited for", "Last arrival"].map((name) => html`<th key=${name} scope="col" class="number">${name}</th>`)}</tr></thead>
     <tbody>${canaries.map((one) => html`<tr key=${one.target}><th scope="row"><${Name} of=${one.target} /></th><td><${Name} of=${one.datasource} /></td>
       <td class="number">${duration(one.p50_s)}</td><td class="number">${duration(one.p95_s)}</td><td class="number">${duration(one.p99_s)}</td>

@@ -68,8 +68,8 @@ export function Choice({ name, value, options, set, none }) {
 // What a plan of a restore says, and one of an undelete, which nobody looked at the storages for.
 export function shownOf(plan) {
   const { document } = plan;
-  if (document.shown) return document.shown;
-  const found = document.plan ?? document;
+  if (!document.plan) return document.shown ?? document;
+  const found = document.plan;
   return { ...found, cut: { cut: found.cut, offset: found.offset, source_time: found.source_time },
     missing: [], missing_count: 0, bytes_to_copy: found.bytes_at_most, objects_to_copy: found.objects, looked: false, price: undefined, requests: null };
 }

@@ -24,7 +24,7 @@ function Accident({ one, wish, set }) {
       <span class="what">${printable(one.what)}</span>
       <span class="go">go back to just before, <${When} at=${one.before_time} /></span></button>
     <span class="undelete">${one.datasources.slice(0, NAMED_MAX).map((name) => html`<button type="button" key=${name}
-      aria-pressed=${String(isChosen && wish.undelete === name)} onClick=${() => set({ asked: before, undelete: name })}>Undelete <${Name} of=${name} /></button>`)}
+      aria-pressed=${String(isChosen && wish.undelete === name)} onClick=${() => set({ asked: before, undelete: name })}><span>Undelete <${Name} of=${name} /></span></button>`)}
       ${more > 0 && html`<span class="quiet">and ${counted(more, "more datasource")}</span>`}</span></li>`;
 }
 
