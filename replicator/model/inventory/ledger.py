@@ -73,7 +73,7 @@ class Ledger:
 
     def find(self, key: bytes) -> Standing | None:
         """Return what is known of the row with this key hash."""
-        index = int(np.searchsorted(self.keys, np.array(key, KEY)))
+        index = int(self.keys.searchsorted(np.array(key, KEY)))
         if index == len(self.keys) or whole(self.keys[index : index + 1]) != key:
             return None
         mark = Fingerprint(whole(self.marks[index : index + 1]))
@@ -170,6 +170,8 @@ class Folding:
         self._closed = 0
         self._recent: dict[bytes, Standing | None] = {}
         """The last word of the changes that wait, as far as they are looked through."""
+        self._asked: dict[bytes, Standing | None] = {}
+        """What the ledger said of rows that were asked for: whoever asks changes them next."""
         self._looked, self._sum = 0, int(start.digest)
 
     def add(self, key: bytes, mark: bytes | None, offset: int) -> None:
@@ -227,7 +229,13 @@ class Folding:
     def find(self, key: bytes) -> Standing | None:
         """Return what is known of a row after all closed changes."""
         self._look_through()
-        return self._recent[key] if key in self._recent else self._ledger.find(key)
+        if key in self._recent:
+            return self._recent[key]
+        found = self._ledger.find(key)
+        if len(self._asked) > RECENT_MAX:
+            self._asked.clear()
+        self._asked[key] = found
+        return found
 
     def standings(self, keys: Keys) -> Standings:
         """Return the same of many rows."""
@@ -250,7 +258,7 @@ class Folding:
         keys, marks = memoryview(self._keys), memoryview(self._marks)
         for at in range(self._looked, self._closed):
             key = bytes(keys[at * KEY.itemsize : (at + 1) * KEY.itemsize])
-            former = self._recent[key] if key in self._recent else self._ledger.find(key)
+            former = self._former(key)
             mark = Fingerprint(bytes(marks[at * MARK.itemsize : (at + 1) * MARK.itemsize]))
             gone = bool(self._removed[at])
             self._recent[key] = None if gone else Standing(mark, Offset(self._offsets[at]))
@@ -258,8 +266,15 @@ class Folding:
             self._sum -= int.from_bytes(former.fingerprint if former else b"")
         self._looked = self._closed
 
+    def _former(self, key: bytes) -> Standing | None:
+        """Return the last word on a row before the change that is looked at."""
+        if key in self._recent:
+            return self._recent[key]
+        return self._asked.pop(key) if key in self._asked else self._ledger.find(key)
+
     def _begin_anew(self) -> None:
         self._recent, self._looked, self._sum = {}, 0, int(self._ledger.digest)
+        self._asked.clear()
 
     def _fold(self) -> None:
         """Fold the closed changes; the buffers are handed over, for they may be the larger part."""

@@ -220,6 +220,22 @@ def test_an_empty_ledger_knows_nothing():
     assert len(diff(nothing, nothing).keys) == 0
 
 
+def test_what_was_asked_of_a_row_is_forgotten_with_the_ledger_that_said_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(ledgers, "FOLD_MIN", 2)
+    folding = Folding(empty())
+    assert [folding.find(key) for key in KEYS[:2]] == [None, None]
+    cut: list[Change] = [(KEYS[0], bytes([1]) * 32, 1), (KEYS[1], bytes([2]) * 32, 2)]
+    for change in cut:
+        folding.add(*change)
+    folding.close()  # folds what nobody has looked through
+    last: list[Change] = [(KEYS[0], bytes([3]) * 32, 3)]
+    folding.add(*last[0])
+    folding.close()
+    assert folding.digest == digest_of(folded(folded({}, cut), last))
+
+
 @given(before=contents, cuts=st.lists(changes, max_size=4), recent_max=st.integers(0, 12))
 def test_single_rows_are_known_without_a_fold(
     before: Content, cuts: list[list[Change]], recent_max: int
