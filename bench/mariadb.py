@@ -2,7 +2,8 @@
 
 Goals: a poll of all rows takes at most 1.3 times the bare scan, run beside it with the rows thrown
 away; a poll while nothing is written reads no row; rows are written at 0.7 of PostgreSQL's rate at
-least; the watcher needs at most 1.5 times the memory a row that it needs with PostgreSQL.
+least; the watcher needs at most 1.5 times the memory a row that it needs with PostgreSQL, in its
+first cut and in polls after ten changes, with all rows read in both.
 """
 
 import argparse
@@ -116,8 +117,14 @@ async def bare_scan_s(dsn: str) -> float:
 
 async def change(dsn: str, at: int) -> None:
     """Change ten rows at some place."""
-    ids = f"SELECT id FROM (SELECT id FROM druid_segments ORDER BY id LIMIT {at}, 10) AS some"
-    await execute(dsn, f"UPDATE druid_segments SET used = NOT used WHERE id IN ({ids})")
+    ids = f"SELECT id FROM druid_segments ORDER BY id LIMIT 10 OFFSET {at}"
+    update = "UPDATE druid_segments SET used = NOT used WHERE id IN"
+    if dsn.startswith("mysql"):
+        await execute(dsn, f"{update} (SELECT id FROM ({ids}) AS some)")
+        return
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"{update} ({ids})")
+    await connection.close()
 
 
 async def watch(dsn: str, folder: Path, rows: int) -> None:
@@ -152,20 +159,17 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
         idle = resident_bytes()
         reset_peak()
         await watcher.poll()
+        first = (peak_bytes() - idle) / rows
         reset_peak()
-        if not is_mysql:
-            await watcher.poll()
-            print((peak_bytes() - idle) / rows)
-            return
         scans, polls, quiet = list[float](), list[float](), list[float]()
         for round_ in range(ROUNDS):
             await change(dsn, 1000 * (round_ + 1))
-            scans.append(await bare_scan_s(dsn))
+            scans.append(await bare_scan_s(dsn) if is_mysql else 0)
             polls.append(await taken_s(watcher.poll))
             quiet.append(await taken_s(watcher.poll))
-        memory = (peak_bytes() - idle) / rows
+        later = (peak_bytes() - idle) / rows
     last = [one for one in seen if isinstance(one, Polled)][-1]
-    print(*(median(some) for some in (scans, polls, quiet)), last.scanned_rows, memory)
+    print(*(median(some) for some in (scans, polls, quiet)), last.scanned_rows, first, later)
 
 
 async def taken_s(what: Callable[[], Awaitable[object]]) -> float:
@@ -222,16 +226,17 @@ async def measure(args: argparse.Namespace) -> int:
         ours = await child(dsn, folder, args.rows)
         async with server(args.folder) as (other, theirs):
             await fill(theirs, args.rows, args.payload_bytes)
-            (memory,) = await child(theirs, other, args.rows)
+            *_, their_first, their_later = await child(theirs, other, args.rows)
             rate = await written(found, dsn, theirs)
-    scan_s, poll_s, quiet_s, scanned, ours_memory = ours
+    scan_s, poll_s, quiet_s, scanned, first, later = ours
     print(f"bare scan            {scan_s:8.2f} s")
     print(f"poll with 10 changes {poll_s:8.2f} s, {poll_s / scan_s:.2f} of the bare scan")
     print(f"poll with none       {quiet_s:8.2f} s, {quiet_s / scan_s:.3f}; {scanned:.0f} rows read")
-    print(f"memory               {ours_memory:8.0f} bytes a row, PostgreSQL's {memory:.0f}")
+    print(f"memory, first cut    {first:8.0f} bytes a row, PostgreSQL's {their_first:.0f}")
+    print(f"memory, later polls  {later:8.0f} bytes a row, PostgreSQL's {their_later:.0f}")
     print(f"rows are written at  {rate:8.2f} of PostgreSQL's rate")
-    good = poll_s / scan_s <= POLL_MAX and scanned == 0 and ours_memory <= MEMORY_MAX * memory
-    good &= rate >= WRITE_MIN
+    good = poll_s / scan_s <= POLL_MAX and scanned == 0 and rate >= WRITE_MIN
+    good &= first <= MEMORY_MAX * their_first and later <= MEMORY_MAX * their_later
     print("goals met" if good else "GOAL MISSED")
     return 0 if good else 1
 

@@ -7,13 +7,16 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
+from replicator.ports import Chunk
 from tests.acceptance.test_init import Newcomer, newcomer
+from tests.servers.mariadb import Mariadb, execute, put
 from tests.servers.process import PROJECT, Ended
 from tests.servers.terminal import at_terminal
 
@@ -24,6 +27,8 @@ COMMANDS_MAX = 12
 CPU_S_MAX = 180
 BEFORE = ("git clone", "cd druid-replicator")
 """What the page with the README says itself."""
+SECRET = "s3cret-w0rd"
+GRANTS = re.compile(r"## Grants\n\n```sql\n(.*?)```", re.DOTALL)
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
 
@@ -33,6 +38,38 @@ def readme() -> list[str]:
     section = rest.partition("\n## ")[0]
     lines = [line for block in BLOCK.findall(section) for line in block.splitlines()]
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
+
+
+@pytest.fixture
+async def newcomer_on_mariadb(newcomer: Newcomer, mariadb: Mariadb) -> AsyncIterator[Newcomer]:
+    """The same with a Druid's rows in a MariaDB, and an empty database there."""
+    async with mariadb.database() as source, mariadb.database(None) as target:
+        async with PostgresqlMetadataReader(newcomer.source).snapshot() as snapshot:
+            for kind in snapshot.kinds:
+                chunks: list[Chunk] = []
+                await snapshot.scan(kind, chunks.append)
+                for chunk in chunks:
+                    await put(source, *await snapshot.fetch(kind, chunk.handles))
+        yield replace(
+            newcomer,
+            source=await granted(mariadb, source, "source"),
+            target=await granted(mariadb, target, "target"),
+        )
+
+
+async def granted(server: Mariadb, dsn: str, what: str) -> str:
+    """Make a user as docs/mysql.md says, for a source or a target, and return the user's DSN."""
+    found = GRANTS.search((PROJECT / "docs" / "mysql.md").read_text())
+    assert found is not None
+    database, user = dsn.rpartition("/")[2], f"newcomer_{what}"
+    creates, *grants = [line for line in found[1].splitlines() if not line.startswith("--")]
+    (grant,) = [line for line in grants if ("INSERT" in line) == (what == "target")]
+    statements = (
+        creates.replace("'...'", f"'{SECRET}'").replace("CREATE", "CREATE OR REPLACE"),
+        grant.replace(" druid.*", f" {database}.*"),
+    )
+    await execute(dsn, *(one.replace("'replicator'", f"'{user}'") for one in statements))
+    return server.dsn_of(database, user=user, password=SECRET)
 
 
 @dataclass
@@ -75,7 +112,8 @@ def answers(who: Newcomer) -> Mapping[str, str]:
     }
 
 
-async def test_the_readme_and_what_is_printed_are_enough(newcomer: Newcomer):
+async def follows(newcomer: Newcomer) -> None:
+    """Do what the README says, and what each command says next, until a standby is verified."""
     install, folder, init, create, check, run, status, verify = readme()
     assert (install, init) == ("pip install .", "replicator init")
     assert "/var/lib/druid-replicator" in folder
@@ -107,6 +145,15 @@ async def test_the_readme_and_what_is_printed_are_enough(newcomer: Newcomer):
         ended = await running.terminate()
     assert ended.code == 0, ended.err
     assert len(reader.typed) <= COMMANDS_MAX, reader.typed
+
+
+async def test_the_readme_and_what_is_printed_are_enough(newcomer: Newcomer):
+    await follows(newcomer)
+
+
+async def test_they_are_enough_for_a_druid_on_mysql(newcomer_on_mariadb: Newcomer):
+    """Source and standby on MariaDB, by the users of docs/mysql.md."""
+    await follows(newcomer_on_mariadb)
 
 
 @pytest.mark.long

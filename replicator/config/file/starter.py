@@ -17,6 +17,8 @@ Part: TypeAlias = Mapping[str, object]
 """Keys and values of one section, as the file says them."""
 NOWHERE: Final = "/nonexistent/replicator-init"
 STORAGES: Final = "a folder, s3://bucket/prefix, gs://bucket/prefix, azure://account/container/…,"
+LINE_MAX: Final = 100
+"""Characters of a section that is written in one line."""
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
 _YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
@@ -220,6 +222,10 @@ def _shown(text: str) -> str:
 
 def _section(name: str, part: Part, indent: int) -> Iterator[str]:
     space = " " * indent
+    short = f"{space}{name}: {{{', '.join(f'{key}: {_value(one)}' for key, one in part.items())}}}"
+    if len(short) <= LINE_MAX and not part.keys() & _NOTES.keys():
+        yield short
+        return
     yield f"{space}{name}:"
     for key, value in part.items():
         note = _NOTES.get(key, "")

@@ -110,3 +110,23 @@ def test_what_is_no_place_is_refused_without_its_password(answer: str):
         with pytest.raises(ConfigError) as caught:
             read(answer)
         assert "s3cret" not in f"{caught.value}{caught.value.hint}"
+
+
+def test_a_druid_on_mysql_needs_no_more_than_twenty_lines():
+    """Two clusters in S3, with a password each; comments that are lines of their own aside."""
+    storage = "s3://{}-druid/druid/segments?region=eu-central-1"
+    text = starter(
+        source_metadata={
+            **login_of("mysql://replicator@db.east.example:3306/druid").part,
+            "password_env": "EAST_PASSWORD",
+        },
+        target_metadata={
+            **login_of("mysql://replicator@db.west.example:3306/druid").part,
+            "password_env": "WEST_PASSWORD",
+        },
+        source_storage=storage_of(storage.format("east")),
+        target_storage=storage_of(storage.format("west")),
+        log=log_of("/var/lib/druid-replicator/east.log"),
+    ).text()
+    lines = [line for line in text.splitlines() if line.partition("#")[0].strip()]
+    assert len(lines) <= 20, text
