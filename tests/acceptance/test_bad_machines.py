@@ -17,10 +17,10 @@ import yaml
 from tests.acceptance.test_killed import World, set_up
 from tests.integration.druid_on_postgresql import DruidOnPostgresql
 from tests.integration.test_every_cut import TargetState
-from tests.rings import times
+from tests.rings import IS_LONG, times
 from tests.servers.disk import Disk
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import Processes, Running
+from tests.servers.process import Processes, Running, processes
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(7200)]
@@ -30,6 +30,8 @@ HOUR_S, DAY_S = 3600, 86_400
 JUMPS_S = (HOUR_S, -HOUR_S, DAY_S, -DAY_S)
 LEASE_S = 2.0
 """Of an expiry and of a restore; whoever stands still does so for longer."""
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+"""Fakes the clock below the program (Debian: `apt install faketime`): the long run uses it."""
 CATCH_UP_S = 300.0
 TAKE_OVER_S = 450.0
 """Whoever was stopped may hold a transaction, which its server ends after 300 s."""
@@ -62,8 +64,8 @@ class BadMachine:
 
     async def starts(self) -> Running:
         config = ("--config", str(self.world.config))
-        forks = self.world.processes
-        self.running = await forks.start("run", *config, clock_file=self.clock_file)
+        clock_file = None if is_faked() else self.clock_file
+        self.running = await self.world.processes.start("run", *config, clock_file=clock_file)
         return self.running
 
     @property
@@ -102,11 +104,11 @@ class BadMachine:
     async def the_clock_jumps(self) -> None:
         """There, and back again: two jumps."""
         jump_s = self.rng.choice(JUMPS_S)
-        self.clock_file.write_text(str(jump_s))
+        self.clock_file.write_text(f"{jump_s:+d}")
         await self.acts()
         if self.rng.random() < 0.5:
             await self.catches_up()
-        self.clock_file.write_text("0")
+        self.clock_file.write_text("+0")
         await self.acts()
 
     async def the_disk_of_the_log_is_full(self) -> None:
@@ -209,9 +211,33 @@ class BadMachine:
         ]
 
 
+def is_faked() -> bool:
+    """Return whether a library fakes the clock of all processes, and not the program's own port."""
+    return IS_LONG and FAKETIME is not None
+
+
+@pytest.fixture
+def clocked(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Processes]:
+    """Start processes whose clock is wrong by what the file `clock` says."""
+    clock_file = tmp_path / "clock"
+    clock_file.write_text("+0")
+    if not is_faked():
+        yield request.getfixturevalue("forks")
+        return
+    (folder := tmp_path / "processes").mkdir()
+    # a clock that is set does not touch the monotonic one, which the event loop waits by
+    env = {
+        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock_file),
+        "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }  # fmt: skip
+    with processes(folder, env=env) as found:
+        yield found
+
+
 @pytest.fixture
 async def machine(
-    postgresql: Postgresql, tmp_path: Path, forks: Processes, disks: tuple[Disk, Disk]
+    postgresql: Postgresql, tmp_path: Path, clocked: Processes, disks: tuple[Disk, Disk]
 ) -> AsyncIterator[BadMachine]:
     log, store = disks
     async with postgresql.database() as source, postgresql.database() as target:
@@ -225,10 +251,8 @@ async def machine(
         path.write_text(yaml.safe_dump(found))
         rng = Random(20)
         druid = DruidOnPostgresql(rng, source, tmp_path / "source")
-        clock_file = tmp_path / "clock"
-        clock_file.write_text("0")
-        world = World(tmp_path, path, druid, target, forks, rng)
-        bad = BadMachine(world, log, store, clock_file, rng)
+        world = World(tmp_path, path, druid, target, clocked, rng)
+        bad = BadMachine(world, log, store, tmp_path / "clock", rng)
         yield bad
         if bad.running is not None:
             await bad.running.kill()

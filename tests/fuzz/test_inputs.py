@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from replicator import config
 from replicator.adapters.bucket.bucket import Stat
 from replicator.adapters.bucket.receipts import METADATA, mapped, metadata_of
+from replicator.adapters.postgresql.pgoutput import message_of
 from replicator.errors import ReplicatorError
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
@@ -28,6 +29,7 @@ from replicator.model.event import Offset, Record
 from replicator.model.load_spec import LocalLayout, Location, S3Layout, SourceLayout
 from replicator.model.log.row_mapping import RowMapping, check_segment
 from replicator.model.log.wire import decode
+from replicator.model.operations.scheduled_run import RunRecord, RunState, run_json, run_of
 from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
 from replicator.model.row import TABLES, Kind, Segment
 from replicator.model.store.archive import (
@@ -40,6 +42,7 @@ from replicator.model.store.archive import (
     unpack,
 )
 from replicator.model.store.archive_notes import about_name, about_of, gaps_name, gaps_of
+from replicator.model.store.canary import CanarySummary, canary_json, canary_of
 from replicator.model.store.drill import evidence_of
 from replicator.ports import Checked, Receipt, StoredObject
 from tests.builders import ONE_OF_EACH, TIME
@@ -176,6 +179,43 @@ def _plans() -> Input:
     )
 
 
+RUN = RunRecord(
+    schedule="nightly", target="standby", due=TIME, attempt=1, state=RunState.GOOD,
+    started_at=TIME, lease_until=TIME, ended_at=TIME, exit_code=0, message="done", job="7",
+    host="db1",
+)  # fmt: skip
+CANARY = CanarySummary(
+    datasource="canary", target="standby", looked_at=TIME, arrived=3, lost=0, waiting_s=0.5,
+    last_arrival_at=TIME, p50_s=0.1, p95_s=0.2, p99_s=None,
+)  # fmt: skip
+
+
+def _stream() -> list[bytes]:
+    """Return a message of each kind, as version 1 of pgoutput writes them."""
+    oid, row = (16_384).to_bytes(4), b"\0\x03t\0\0\0\x02idnu"
+    number = bytes(7) + b"\x09"
+    return [
+        b"B" + number + (830_000_000_000_000).to_bytes(8) + oid,
+        b"C\0" + number * 3,
+        b"R" + oid + b"public\0druid_segments\0d\0\x01\x01id\0" + bytes(8),
+        b"I" + oid + b"N" + row,
+        b"U" + oid + b"O" + row + b"N" + row,
+        b"D" + oid + b"K" + row,
+        b"T" + b"\0\0\0\x01\0" + oid,
+        b"M" + number,
+    ]
+
+
+def _operations() -> dict[str, Input]:
+    return {
+        "scheduled run": Input(
+            right=[run_json(RUN)], read=lambda data: run_of(RUN.name, data), names=RUN.name
+        ),
+        "canary": Input(right=[canary_json(CANARY)], read=canary_of, names="canary/latest.json"),
+        "stream message": Input(right=_stream(), read=message_of, names="change stream"),
+    }
+
+
 MAPPING = RowMapping(
     source=SourceLayout(
         main=LocalLayout(root="/var/druid/segments"),
@@ -232,6 +272,7 @@ def _inputs(folder: Path) -> dict[str, Input]:
         **_documents(),
         **_archive(),
         **_rows(),
+        **_operations(),
         "event": Input(right=events, read=_read_event, names="offset 7", share=4.0),
         "receipt": _receipts(),
         "plan": _plans(),

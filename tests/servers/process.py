@@ -204,10 +204,11 @@ async def fresh(*args: str, within_s: float = 60.0, env: Mapping[str, str] | Non
 
 
 @contextmanager
-def processes(folder: Path) -> Iterator[Processes]:
-    """Keep the forking interpreter for the length of the block."""
+def processes(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[Processes]:
+    """Keep the forking interpreter for the length of the block; `env` are further variables."""
     # threads of a library do not survive a fork
-    env = dict(os.environ) | {"OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
+    env = dict(os.environ) | dict(env or {})
+    env |= {"OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
     env.pop("REPLICATOR_CONFIG", None)
     with (folder / "parent.err").open("w") as err:
         parent = subprocess.Popen(

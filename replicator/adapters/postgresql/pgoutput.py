@@ -107,7 +107,7 @@ def message_of(data: bytes) -> Message | None:
     """
     try:
         return _message(data)
-    except (IndexError, ValueError) as exc:
+    except (IndexError, OverflowError, ValueError) as exc:
         raise CorruptionError(
             f"a message of the change stream cannot be read: {exc}",
             hint="report this with the version of PostgreSQL; nothing of it was published",

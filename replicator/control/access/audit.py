@@ -142,10 +142,14 @@ class AuditLog:
                 older = self._aside(number - 1)
                 if older.exists():
                     older.replace(self._aside(number))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(self._path, flags, 0o600)
         try:
-            os.write(descriptor, line)
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line  # a full disk has cut the last one short
+            while line:  # the rest of a line that a full disk cut short is refused by the next call
+                line = line[os.write(descriptor, line) :]
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
@@ -160,7 +164,14 @@ class AuditLog:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - limit * 4096))
             lines = file.read().splitlines()[-limit:]
-        found = [
-            orjson.loads(line) for line in lines if line.startswith(b"{") and line.endswith(b"}")
-        ]
-        return found[::-1]
+        found = [_read(line) for line in lines]
+        return [one for one in found[::-1] if one is not None]
+
+
+def _read(line: bytes) -> dict[str, object] | None:
+    """Return a line of the file; None: it was cut short."""
+    try:
+        found = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None

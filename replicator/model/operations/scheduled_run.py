@@ -106,6 +106,9 @@ def run_of(name: str, data: bytes) -> RunRecord:
     """Return the record that a document holds.
 
     Raises:
-        CorruptionError: it cannot be read.
+        CorruptionError: it cannot be read, or is that of another run.
     """
-    return _SHAPE.read(name, data)
+    record = _SHAPE.read(name, data)
+    if record.name != name:
+        raise _SHAPE.unreadable(name, f"it is that of {record.name}")
+    return record

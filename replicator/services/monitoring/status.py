@@ -10,12 +10,12 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import Drilled
-from replicator.model.store.proof import PROOFS, last_good
 from replicator.model.store.rates import Rates
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
+from replicator.services.records.proof_record import last_proved
 from replicator.services.target.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
@@ -277,7 +277,7 @@ class StatusReader:
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
         with suppress(TransientError, ConfigError):  # `drilled.unknown` reports the same store
-            known.proved = last_good(await area.names(f"{PROOFS}/"))
+            known.proved = await last_proved(area)
             known.rates = await RateBook(area, lambda _: None).rates()
 
     async def _pending(self, known: _KnownLog, reached: Offset, end: Offset) -> Pending | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.observation import Observer, Progress
+from replicator.model.operations.scheduled_run import FOLDER as SCHEDULES
 from replicator.model.store.archive import BASES, HISTORY
 from replicator.model.store.archive_notes import ABOUT, GAPS
 from replicator.model.store.drill import DRILLS
@@ -19,6 +20,7 @@ from replicator.services.records import applier_record, druid_release
 STATE = "state"
 """Folder of an archive's checkpoints."""
 FOLDERS = (
+    SCHEDULES,
     SEALS,
     ABOUT,
     BASES,

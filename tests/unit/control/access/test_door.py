@@ -1,6 +1,8 @@
 """Who gets in, who may what, and that each refusal says which member is wrong and is remembered."""
 
 import asyncio
+import errno
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from replicator.control.access.audit import AuditLog, Deed
 from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.routes import Route
 from replicator.control.service import CONNECTION_S_MAX
+from replicator.errors import TransientError
 from replicator.model.operations.access import Role, read_token
 from replicator.web.gate import IDLE_S_MAX
 from tests.unit.control.stage import Served, ended, served, soon
@@ -182,6 +185,35 @@ async def test_an_audit_log_that_is_full_is_put_aside(tmp_path: Path):
         names = {one.name: one.stat().st_size for one in folder.glob("audit*")}
         assert sorted(names) == ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2"]
         assert max(names.values()) <= 2_000
+
+
+async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with served(tmp_path) as stage:
+        await stage.ask("POST", "/v1/jobs/none/cancel")
+        deed = Deed(**{**stage.audited()[0], "at": soon(0)})
+        file = tmp_path / "own" / "audit.jsonl"
+        file.parent.mkdir()
+        audit = AuditLog(
+            file, bytes_max=100_000, areas={}, kept=timedelta(days=1), clock=SystemClock()
+        )
+        await audit.record(deed)
+        write, sizes = os.write, iter((20, None, 30))
+
+        def short(descriptor: int, data: bytes) -> int:
+            if (size := next(sizes)) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(descriptor, data[:size])
+
+        monkeypatch.setattr(os, "write", short)
+        with pytest.raises(TransientError, match=r"audit\.jsonl"):
+            await audit.record(deed)
+        monkeypatch.undo()
+        await audit.record(deed)
+        assert len(await audit.newest(9)) == 2
+        assert file.read_bytes().count(b"\n") == 3
+        await audit.close()
 
 
 WRONG: list[tuple[object, int, str | None]] = [

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.adapters.signing.area import SignedArea
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
@@ -24,8 +26,10 @@ from replicator.services.monitoring.status import (
 )
 from replicator.services.monitoring.trouble import Seen, troubles
 from replicator.services.records.drill_record import DrillRecord
+from replicator.services.records.proof_record import last_proved
 from replicator.services.target.rates import RateBook
 from tests.builders import segment
+from tests.unit.adapters.test_signing import rule
 from tests.unit.pipeline import SOURCE, Pipeline
 from tests.unit.services.drills.test_drills import made
 from tests.unit.services.verification.test_proof import PROOF
@@ -355,6 +359,19 @@ async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_stor
     pipeline.area.names = away  # type: ignore[method-assign]
     pipeline.clock.move(60)
     assert (await look(pipeline, status_reader)).proved == {"checksum": proof.proved_at}
+
+
+async def test_a_proof_that_nobody_believes_keeps_no_status_good():
+    """Its name says good; the file is none of ours, or is signed by nobody."""
+    area = MemoryArea()
+    ours = SignedArea(area, rule())
+    older = replace(PROOF, proved_at=PROOF.proved_at - timedelta(days=9))
+    await ours.create(older.name, proof_json(older))
+    await area.create(PROOF.name, proof_json(PROOF))
+    assert await last_proved(ours) == {"checksum": older.proved_at}
+    assert await last_proved(SignedArea(area, None)) == {"checksum": PROOF.proved_at}
+    await area.replace(PROOF.name, b"")
+    assert await last_proved(SignedArea(area, None)) == {"checksum": older.proved_at}
 
 
 async def test_how_long_what_waits_takes_is_told_by_what_was_measured():

@@ -1,0 +1,35 @@
+"""When a target was last proved good, by proofs that can be read."""
+
+from datetime import datetime
+
+from replicator.errors import CorruptionError, NotFoundError
+from replicator.model.store.proof import PROOFS, last_good, proof_of
+from replicator.ports import Area
+
+LOOKED_AT_MAX = 100
+"""Newest proofs that are looked at; older ones say little of today."""
+
+
+async def last_proved(area: Area) -> dict[str, datetime]:
+    """Return when each level was last proved good.
+
+    A name alone proves nothing: whoever can write to the store can make one. Of each level the
+    newest file counts that is what it is called, and that is signed where the target has keys.
+
+    Raises:
+        TransientError, ConfigError: as for `Area`.
+    """
+    found: dict[str, datetime] = {}
+    for name in reversed((await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]):
+        for level, time in last_good([name]).items():
+            if level not in found and await _is_believed(area, name):
+                found[level] = time
+    return found
+
+
+async def _is_believed(area: Area, name: str) -> bool:
+    try:
+        proof_of(name, await area.get(name))
+    except (CorruptionError, NotFoundError):
+        return False
+    return True
