@@ -937,6 +937,23 @@ async def test_a_deadlock_passes_and_nothing_is_written_after_it(druid_dsn: str)
     assert (await MysqlMetadataWriter(druid_dsn).state(SOURCE)).checkpoint is None
 
 
+async def test_a_row_that_another_session_holds_is_waited_for_and_no_longer(druid_dsn: str):
+    """A Druid that hangs in a transaction keeps a target from its cut, and loses it none."""
+    await upsert(druid_dsn, SEGMENT)
+    changed = replace(SEGMENT, used=False)
+    async with connected(druid_dsn) as connection, connection.cursor() as cursor:
+        await cursor.execute("BEGIN")
+        await cursor.execute("SELECT id FROM druid_segments FOR UPDATE")
+        with pytest.raises(TransientError) as found:
+            async with writing(druid_dsn, statement_timeout_s=1) as transaction:
+                await transaction.upsert([changed, CONFIG])
+        await cursor.execute("ROLLBACK")
+    assert "lock" in found.value.hint or "statement_timeout_s" in found.value.hint
+    assert (await of_source(druid_dsn)).keys() == {key_of(SEGMENT)}
+    await upsert(druid_dsn, changed, CONFIG)
+    assert (await of_source(druid_dsn)).keys() == {key_of(SEGMENT), key_of(CONFIG)}
+
+
 async def test_a_server_that_only_reads_says_so(mariadb: Mariadb, druid_dsn: str):
     rights = "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON {db}.* TO lim@'%'"
     async with limited(druid_dsn, mariadb, rights) as dsn:

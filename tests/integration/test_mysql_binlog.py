@@ -11,6 +11,7 @@ import pytest
 from replicator.adapters.mysql import binlog
 from replicator.adapters.mysql.reader import MysqlMetadataReader
 from replicator.adapters.mysql.writer import MysqlMetadataWriter
+from replicator.errors import ConfigError
 from replicator.model.versions import BinlogPosition, Continuity, NoVersions, broken
 from replicator.ports import Chunk, Snapshot
 from tests.builders import commit, config_entry, rules, segment
@@ -273,6 +274,27 @@ async def test_what_is_written_is_logged_once(stage: Stage):
     assert isinstance(before, BinlogPosition)
     assert isinstance(after, BinlogPosition)
     assert after.position - before.position < 1.1 * sum(len(row.payload) for row in rows)
+
+
+async def test_a_cut_that_the_binary_log_has_no_room_for_names_the_limit(stage: Stage):
+    """A first cut is one transaction of every row: nothing of it is there, and the next goes on."""
+    rows = [config_entry(f"row-{number}", payload=bytes(2000)) for number in range(500)]
+    target = MysqlMetadataWriter(stage.dsn)
+    held = await target.acquire("east")
+    ((former,),) = await execute(stage.dsn, "SELECT @@GLOBAL.max_binlog_cache_size")
+    await execute(stage.dsn, "SET GLOBAL max_binlog_cache_size = 65536")
+    try:
+        with pytest.raises(ConfigError) as found:
+            async with target.transaction("east", held.epoch) as transaction:
+                await transaction.upsert(rows)
+    finally:
+        await execute(stage.dsn, f"SET GLOBAL max_binlog_cache_size = {former}")
+    assert "max_binlog_cache_size" in found.value.hint
+    there = "SELECT COUNT(*) FROM druid_config WHERE name LIKE 'row-%'"
+    assert await execute(stage.dsn, there) == ((0,),)
+    async with target.transaction("east", held.epoch) as transaction:
+        await transaction.upsert(rows)
+    assert await execute(stage.dsn, there) == ((500,),)
 
 
 async def rows_read(stage: Stage) -> int:
