@@ -57,6 +57,8 @@ class Release:
 DRUID_33 = Release("33.0.0", "druid", ("coordinator", "broker", "historical", "indexer"))
 DRUID_33_CLOUDS = replace(DRUID_33, beside="druid-clouds")
 """With the Azure and HDFS extensions of 29: those of 33 are not there."""
+DRUID_33_SECURED = replace(DRUID_33, beside="druid-security")
+"""With basic security of 37: that of 33 is not there."""
 DRUID_37 = Release("37.0.0", "druid-37", ("coordinator", "historical", "indexer"))
 """Without a Broker: its SQL is not there."""
 

@@ -19,8 +19,8 @@ HOMES = Path(__file__).parent / "homes"
 CACHE = Path(os.environ.get("REPLICATOR_TEST_CACHE", Path.home() / ".cache" / "druid-replicator"))
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MIN = 17
-METADATA_MODULES = {"PostgresqlModule", "MysqlModule"}
-"""Classes of ours that make a type of metadata store known to Druid."""
+MODULES = {"PostgresqlModule", "MysqlModule", "CoordinatorClientModule"}
+"""Classes of ours that make something known to Druid, like a type of metadata store."""
 
 
 JAVA_HINT = (
@@ -223,7 +223,7 @@ def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None
             _run("javac", "-nowarn", "-cp", f"{lib}/*", "-d", str(classes), *map(str, ours))
             if sources == "onejvm":
                 module = services / "org.apache.druid.initialization.DruidModule"
-                names = [one.stem for one in ours if one.stem in METADATA_MODULES]
+                names = [one.stem for one in ours if one.stem in MODULES]
                 module.write_text("".join(f"onejvm.{name}\n" for name in names))
         new.chmod(0o755)
         new.rename(place)
@@ -268,7 +268,7 @@ def main() -> None:
     }
     if IS_LONG:
         makers["druid-37"] = lambda: home("druid-37", sources="onejvm")
-        makers["druid-clouds"] = lambda: home("druid-clouds")
+        makers |= {name: partial(home, name) for name in ("druid-clouds", "druid-security")}
     for name, make in makers.items():
         try:
             print(f"{name}: {make()}", flush=True)
