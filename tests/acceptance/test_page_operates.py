@@ -184,6 +184,7 @@ async def test_an_accident_is_undeleted_and_a_store_alone_restores(operated: Ope
     guest = await operated.guest()
     await guest.go("restore")
     await pressed(guest, "Undelete orders")
+    await expect(guest.page.locator(".next")).to_contain_text("offset", timeout=WAIT_MS)
     offset = re.search(r"offset (\d+)", await guest.text(".next"))
     assert offset is not None
     asked = ("orders", "--on", "standby", "--to-offset", offset[1], "--dry-run")
