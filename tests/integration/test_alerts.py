@@ -360,3 +360,34 @@ async def test_each_query_of_each_panel_has_data_of_a_pipeline_that_has_done_eve
     assert promtool.without_data(watched.scrapes, queries) == []
     gone = [one.replace("replicator_", "replicator_no_") for one in queries if " or " not in one]
     assert promtool.without_data(watched.scrapes, gone) == gone, "it would see an empty panel"
+
+
+def test_alertmanager_s_example_knows_the_alerts_and_its_own_receivers():
+    example = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    rules = [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+    routes = [example["route"], *example["route"]["routes"]]
+    receivers = {one["name"] for one in example["receivers"]}
+    assert {one["receiver"] for one in routes} == receivers
+    matched = [one["matchers"] for one in routes if "matchers" in one]
+    for inhibition in example["inhibit_rules"]:
+        matched += [inhibition["source_matchers"], inhibition["target_matchers"]]
+    for matchers in matched:
+        fits = [re.fullmatch(r'(\w+)(=~|=)"(.*)"', one) for one in matchers]
+        labels = [{"alertname": rule["alert"], **rule["labels"]} for rule in rules]
+        for fit in fits:
+            assert fit is not None, "each matcher is a label, an operator and a quoted value"
+            label, operator, value = fit.groups()
+            named = value if operator == "=~" else re.escape(value)
+            for one in _alternatives(named):
+                assert any(re.fullmatch(one, had[label]) for had in labels), one
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Return each way in which a pattern like `a(b|c)` can be met."""
+    found = re.fullmatch(r"(.*)\((.*)\)(.*)", pattern)
+    if found is None:
+        return [pattern]
+    before, within, after = found.groups()
+    return [f"{before}{one}{after}" for one in within.split("|")]
