@@ -28,6 +28,13 @@ BODIES = (
     {"verb": "log", "start": 3, "limit": 10, "datasource": "orders"},
 )
 
+LOOKS = (
+    b"/v1/jobs?limit=3",
+    b"/v1/points?limit=7&all=true&before=4711",
+    b"/v1/holds?target=standby",
+    b"/v1/page/timeline?columns=9&begins=2026-01-31T12:00:00Z",
+)
+
 
 def requests(token: str) -> list[bytes]:
     """Return requests that are good, as bytes."""
@@ -40,14 +47,21 @@ def requests(token: str) -> list[bytes]:
         + body
         for body in map(orjson.dumps, BODIES)
     ]
-    get = b"GET /v1/jobs?limit=3 HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n"
-    return [*posts, get, posts[0].replace(b"/v1/jobs", b"/druid/indexer/v1/task")]
+    looks = [
+        b"GET "
+        + path
+        + b" HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer "
+        + token.encode()
+        + b"\r\nConnection: close\r\n\r\n"
+        for path in LOOKS
+    ]
+    return [*posts, *looks, posts[0].replace(b"/v1/jobs", b"/druid/indexer/v1/task")]
 
 
 async def test_no_altered_request_is_a_bug_or_hangs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):
-    async with served(tmp_path) as stage:
+    async with served(tmp_path, page=True) as stage:
         good = requests(await stage.token(Role.ADMIN))
         port = int(stage.control.url.rpartition(":")[2])
         for number in range(times(gate=200, long=5_000)):
@@ -65,7 +79,7 @@ async def test_no_altered_request_is_a_bug_or_hangs(
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_no_request_that_the_document_allows_or_forbids_is_a_bug_or_hangs(tmp_path: Path):
-    async with served(tmp_path) as stage:
+    async with served(tmp_path, page=True) as stage:
         token = await stage.token(Role.ADMIN)
         document = orjson.loads(stage.control.document)
         await asyncio.to_thread(fuzz, document, stage, token)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from replicator.control.access.tokens import new_token
 from replicator.control.service import Control, control_folder
 from replicator.control.work.launch import Program
 from replicator.model.operations.access import Role
+from replicator.page.routes import PageRoutes
 
 SETTINGS = """
 source:
@@ -159,9 +160,16 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    folder: Path, *, more: Mapping[str, object] | None = None, routes: Sequence[Any] = ()
+    folder: Path,
+    *,
+    more: Mapping[str, object] | None = None,
+    routes: Sequence[Any] = (),
+    page: bool = False,
 ) -> AsyncIterator[Served]:
-    """Serve a configuration in `folder` until the block ends."""
+    """Serve a configuration in `folder` until the block ends.
+
+    With `page` the data of the page are served, too, and are in the document like all else.
+    """
     file = folder / "replicator.yaml"
     for name in ("source", "standby", "vault"):
         (folder / name).mkdir(exist_ok=True)
@@ -178,7 +186,9 @@ async def served(
             document_bytes_max=1 << 20,
         )
         seen = panorama(application, lookout.poller)
-        control = Control(application, lookout, seen, program, routes=routes)
+        shown = PageRoutes(seen, application.history, source="prod").routes() if page else []
+        data = [replace(one, hidden=False) for one in shown if one.role is not None]
+        control = Control(application, lookout, seen, program, routes=[*routes, *data])
         async with control:
             stop = asyncio.Event()
             running = asyncio.create_task(control.run(stop))
