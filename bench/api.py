@@ -12,6 +12,7 @@ the program's counters say how many polls there were and how long they took.
 import argparse
 import asyncio
 import re
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -50,9 +51,8 @@ WINDOWS = 4
 CHANGES_PER_S = 5.0
 LOOK_S = 0.01
 ARRIVAL_S_MAX = 60.0
-PORT = 19475
-CONTROL = f"""
-web: {{control: {{listen: "127.0.0.1:{PORT}"}}}}
+CONTROL = """
+web: {{control: {{listen: "127.0.0.1:{port}"}}}}
 """
 POLL_SUM = re.compile(r"^replicator_poll_seconds_sum\{[^}]*\} (\S+)$", re.MULTILINE)
 POLL_COUNT = re.compile(r"^replicator_poll_seconds_count\{[^}]*\} (\S+)$", re.MULTILINE)
@@ -96,9 +96,10 @@ def main() -> int:
 
 async def measured(folder: Path, seconds: float, rate: float) -> int:
     """Return 1 where a goal is missed."""
+    port = free_port()
     async with stage(folder, keep=False) as found:
         with found.config.open("a") as config:
-            config.write(CONTROL)
+            config.write(CONTROL.format(port=port))
         token = (await found.run("token", "create", "bench", "--role", "viewer")).strip()
         await found.run("target", "create", "standby")
         await found.druid.play(steps()["1-history"])
@@ -109,7 +110,7 @@ async def measured(folder: Path, seconds: float, rate: float) -> int:
         try:
             headers = {"Authorization": f"Bearer {token}"}
             async with aiohttp.ClientSession(
-                f"http://127.0.0.1:{PORT}", headers=headers
+                f"http://127.0.0.1:{port}", headers=headers
             ) as session:
                 await up(session)
                 bench = Bench(found, session)
@@ -153,6 +154,13 @@ def verdict(idle: Measured, busy: Measured) -> int:
         print(f"{'met   ' if is_met else 'MISSED'}  {goal}")
     print("PASSED" if all(goals.values()) else "MISSED")
     return 0 if all(goals.values()) else 1
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 async def up(session: aiohttp.ClientSession) -> None:
