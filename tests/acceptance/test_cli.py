@@ -161,7 +161,8 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     assert "kept by standby" in told
     assert "wrong other cannot be looked at:" in told
     assert "standby: to 2" in told
-    assert all(len(line) <= 80 for line in once.out.splitlines() if "type: " not in line)
+    assert all(len(line) <= 80 for line in once.out.splitlines() if "replicator " not in line)
+    assert f"to start it, type: replicator watch --config {user.config}" in told
     watching = await user.starts("watch")
     try:
         async with asyncio.timeout(60):
@@ -180,7 +181,7 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     assert late.code == 10, late.out
     told = " ".join(late.out.split())
     assert "wrong no watcher has polled the source since" in told
-    assert f"type: replicator watch -c {user.config}" in told
+    assert f"type: replicator watch --config {user.config}" in told
 
 
 async def test_after_an_accident_there_is_an_answer_and_what_it_says_to_type_undoes_it(user: User):

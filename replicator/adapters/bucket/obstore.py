@@ -350,7 +350,8 @@ class ObstoreBucket:
         except (PermissionDeniedError, UnauthenticatedError) as exc:
             _require_unarchived(exc, f"{self.name}: {doing}")
             raise DeniedKeyError(
-                f"{self.name}: {doing}: access denied: {brief(exc)}", hint=_denied(str(exc))
+                f"{self.name}: {doing}: access denied: {brief(exc)}",
+                hint=_denied(self.name, str(exc)),
             ) from exc
         except (BaseError, OSError, ValueError, NotImplementedError) as exc:
             if any(words in str(exc) for words in GONE):
@@ -367,7 +368,7 @@ class ObstoreBucket:
                 self._pace.refused()
             if any(words in str(exc) for words in (*SKEWED, *ENDED, *DENIED)):
                 raise ConfigError(
-                    f"{self.name}: {doing}: {brief(exc)}", hint=_denied(str(exc))
+                    f"{self.name}: {doing}: {brief(exc)}", hint=_denied(self.name, str(exc))
                 ) from exc
             raise _meant(exc, f"{self.name}: {doing}: {brief(exc)}") from exc
 
@@ -501,12 +502,12 @@ def brief(exc: BaseException) -> str:
     return f"{said}: {reason}"
 
 
-def _denied(text: str) -> str:
+def _denied(name: str, text: str) -> str:
     if any(words in text for words in SKEWED):
         return "set this machine's clock (NTP): the server refuses requests that are minutes off"
     if any(words in text for words in ENDED):
         return "the session token has ended or is another login's: give new keys with their token"
-    return (
-        "check the credentials and what they may do there (docs/storages.md#permissions); without"
-        " s3:ListBucket S3 denies also what is merely not there"
-    )
+    hint = "check the credentials and what they may do there (docs/storages.md#permissions)"
+    if name.startswith("s3:"):
+        hint += "; without s3:ListBucket S3 denies also what is merely not there"
+    return hint

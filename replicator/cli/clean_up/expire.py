@@ -174,7 +174,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
     console.print(
         f"  history to delete  {counted(len(plan.expired_files.history), 'file')},"
-        f" {len(plan.expired_files.bases)} bases"
+        f" {counted(len(plan.expired_files.bases), 'base')}"
     )
     for hold in plan.holds:
         console.print(

@@ -214,7 +214,8 @@ async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
         )
     if not (request.yes or call.as_json):
         paper().print(f"{name} has no tables of a Druid yet: they are made before all else")
-    agree(name, yes=request.yes, doing="making Druid's tables")
+    making = "empty target to make Druid's tables in"
+    agree(name, yes=request.yes, doing="making Druid's tables", what=making)
     created = await prepare(call.application, name, release=None, centralized=False)
     if (tables := created.tables) is not None and not call.as_json:
         paper().print(f"{name}: the tables of Druid {tables.release} were made: {tables.because}")

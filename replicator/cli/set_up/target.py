@@ -8,7 +8,7 @@ from rich.console import Console
 
 from replicator.app.verbs.preparing import prepare
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
-from replicator.cli.terminal.console import bad, good, note
+from replicator.cli.terminal.console import bad, good, note, paper
 from replicator.cli.verb import verb
 from replicator.errors import CorruptionError
 from replicator.model.druid.cluster_config import ALIASES
@@ -65,7 +65,12 @@ async def sign(
     """Sign the files of a target's store that no key of this machine has signed yet."""
     target = call.application.target(name)
     sealable = target.sealable()
-    agree(name, yes=yes, doing="signing what is in the store")
+    if not (yes or call.as_json):
+        paper().print(
+            f"what is in the store of {name} without a signature gets one, whoever wrote it:"
+            " only you know that no stranger could write there"
+        )
+    agree(name, yes=yes, doing="signing what is in the store", what="target to sign")
     observer = call.screen.of(name)
     files = await sign_all(target.area(), observer=observer)
     if target.witness is not None:

@@ -12,7 +12,7 @@ from replicator.model.load_spec import Layout, Location
 from replicator.model.log.row_mapping import located
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import counted
-from replicator.model.row import TABLES, Kind
+from replicator.model.row import Kind
 from replicator.model.versions import BinlogPosition, Continuity, Lineage, NoVersions
 from replicator.ports import (
     CheckableLog,
@@ -36,6 +36,19 @@ MISPLACED_HINT = (
     "name the storage that the rows name (of a folder that Druid sees at another place also"
     " root_in_load_spec), or the second one in source.other_deep_storages"
 )
+
+NOUNS = {
+    Kind.SEGMENT: "segment",
+    Kind.COMMIT: "stream offset",
+    Kind.SUPERVISOR: "supervisor",
+    Kind.RULES: "rule",
+    Kind.CONFIG: "setting",
+    Kind.SEGMENT_SCHEMA: "segment schema",
+    Kind.INDEXING_STATE: "indexing state",
+    Kind.TABLE_DEFINITION: "catalog table",
+    Kind.AUDIT: "audit row",
+}
+"""What `check` calls a row of each table."""
 
 
 async def try_source_metadata(
@@ -136,7 +149,7 @@ async def effective(what: str, storage: DeepStorageReader) -> list[Finding]:
 def _tables(kinds: frozenset[Kind], counts: Mapping[Kind, int] | None) -> str:
     if counts is None:
         return f"{len(kinds)} of Druid's tables can be read"
-    return ", ".join(f"{counts[kind]} {TABLES[kind].name}" for kind in Kind if kind in kinds)
+    return ", ".join(counted(counts[kind], NOUNS[kind]) for kind in Kind if kind in kinds)
 
 
 async def _scan(snapshot: Snapshot) -> Counter[Kind]:

@@ -22,6 +22,10 @@ NOW = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)
         ("07:59 Europe/Berlin", datetime(2026, 7, 1, 5, 59, tzinfo=UTC)),
         ("9:00 Europe/Berlin", datetime(2026, 6, 30, 7, 0, tzinfo=UTC)),
         ("23:00 UTC", datetime(2026, 6, 30, 23, 0, tzinfo=UTC)),
+        ("10m ago", datetime(2026, 7, 1, 5, 50, tzinfo=UTC)),
+        ("10 minutes ago", datetime(2026, 7, 1, 5, 50, tzinfo=UTC)),
+        ("1 Hour ago", datetime(2026, 7, 1, 5, 0, tzinfo=UTC)),
+        ("2 days ago", datetime(2026, 6, 29, 6, 0, tzinfo=UTC)),
     ],
 )
 def test_a_time_with_its_zone_is_that_time_and_one_of_day_the_last_that_was(
@@ -47,6 +51,11 @@ def test_the_local_zone_is_that_of_the_machine():
         "",
         "12:00Z UTC",
         "x y",
+        "ago",
+        " ago",
+        "ten minutes ago",
+        "10 months ago",
+        "-5m ago",
     ],
 )
 def test_what_says_no_zone_or_no_time_is_refused(text: str):
@@ -67,3 +76,9 @@ def test_what_says_no_zone_or_no_time_is_refused(text: str):
 )
 def test_rollback_reads_one_text(text: str, meant: Moment):
     assert moment_of(text, "orders") == meant
+
+
+def test_a_bare_number_of_how_long_ago_is_asked_for_its_unit():
+    with pytest.raises(ConfigError, match="'10' is not how long ago") as refused:
+        time_of("10 ago", NOW)
+    assert refused.value.hint == "say 10m for minutes"

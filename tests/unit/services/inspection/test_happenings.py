@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 
+import pytest
+
+from replicator.errors import RefusedError
 from replicator.model.row import key_of
 from replicator.services.inspection.happenings import Happening, happenings
+from replicator.services.inspection.undeletion import Undeletion
 from tests.builders import commit, rules, segment
 from tests.unit.pipeline import Pipeline
+from tests.unit.services.history.test_trimmed import alone
 
 WIKI, ORDERS = segment(), segment("orders")
 
@@ -42,6 +47,39 @@ async def test_each_cut_says_what_it_did_to_which_datasource():
         ("orders: 1 removed; rules", True),
         ("orders: 1 used again", False),
     ]
+
+
+async def begun_late() -> Pipeline:
+    """A target that began with the second cut: its store has a base of that, and what came then."""
+    pipeline = Pipeline()
+    pipeline.publish(WIKI, ORDERS, segment("orders", 1))
+    await pipeline.cut()
+    pipeline.publish(segment("orders", 2))
+    await pipeline.cut()
+    await pipeline.follow()
+    for partition in range(3):
+        row = segment("orders", partition)
+        pipeline.source.rows[key_of(row)] = replace(row, used=False)
+    await pipeline.cut()
+    await pipeline.follow()
+    return pipeline
+
+
+async def test_a_store_alone_says_what_happened_since_its_first_base():
+    pipeline = await begun_late()
+    found = await happenings(alone(pipeline.area), limit=9, observer=pipeline.seen.append)
+    assert [(one.cut.closed.cut, one.words) for one in found] == [
+        (3, "orders: 3 of 3 marked unused")
+    ]
+
+
+async def test_a_store_alone_says_how_a_datasource_was_dropped():
+    pipeline = await begun_late()
+    undeletion = Undeletion(history=alone(pipeline.area), observer=pipeline.seen.append)
+    drop = await undeletion.dropped("orders")
+    assert (drop.last.cut.closed.cut, drop.last.used) == (2, 3)
+    with pytest.raises(RefusedError, match="is not dropped"):
+        await undeletion.dropped(WIKI.datasource)
 
 
 async def test_of_one_datasource_its_segments_alone_and_the_newest():
