@@ -43,7 +43,8 @@ class Head:
 
 _HEAD = Shape(
     Head,
-    "if the store is as it should be (`replicator verify --level checksum`), remove the file: the"
+    "if the store is as it should be (`replicator verify TARGET --level checksum`), remove"
+    " the file: the"
     " next `apply` writes it again",
 )
 

@@ -30,8 +30,9 @@ class Seal:
 
 _SEAL = Shape(
     Seal,
-    "if the bytes are right (`replicator verify --level checksum` without `signing`), remove the"
-    " seal and seal the location again with `replicator target sign`",
+    "if the bytes are right (`replicator verify TARGET --level checksum` without"
+    " `signing`), remove the"
+    " seal and seal the location again with `replicator target sign TARGET`",
 )
 
 
