@@ -11,6 +11,7 @@ the program's counters say how many polls there were and how long they took.
 
 import argparse
 import asyncio
+import os
 import re
 import socket
 import sys
@@ -68,6 +69,8 @@ class Measured:
     answers: list[float] = field(default_factory=list)
     """Of each request, in seconds."""
     failed: int = 0
+    cpu_s: float = 0.0
+    """Processor time of the service's process."""
     arrivals: list[float] = field(default_factory=list)
     """Of each change, from source to target, in seconds."""
 
@@ -113,7 +116,7 @@ async def measured(folder: Path, seconds: float, rate: float) -> int:
                 f"http://127.0.0.1:{port}", headers=headers
             ) as session:
                 await up(session)
-                bench = Bench(found, session)
+                bench = Bench(found, session, process.pid)
                 await bench.window(Measured(), 2.0, None)  # it is warm then
                 for _ in range(WINDOWS):
                     await bench.window(idle, seconds / WINDOWS, None)
@@ -133,6 +136,11 @@ def verdict(idle: Measured, busy: Measured) -> int:
     print(f"answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {1000 * max(busy.answers):.0f} ms")
     print(f"polls a second: {idle.polls_per_s:.2f} without requests, {busy.polls_per_s:.2f} with")
     print(f"a poll: {idle.poll_ms:.1f} ms without requests, {busy.poll_ms:.1f} ms with them")
+    extra_s = busy.cpu_s - idle.cpu_s * busy.seconds / idle.seconds
+    print(
+        f"processor: {idle.cpu_s / idle.seconds:.2f} of a core without requests,"
+        f" {busy.cpu_s / busy.seconds:.2f} with, {1000 * extra_s / len(busy.answers):.1f} ms each"
+    )
     for name, one in (("without", idle), ("with", busy)):
         found = quantiles(one.arrivals, n=100)
         print(
@@ -154,6 +162,12 @@ def verdict(idle: Measured, busy: Measured) -> int:
         print(f"{'met   ' if is_met else 'MISSED'}  {goal}")
     print("PASSED" if all(goals.values()) else "MISSED")
     return 0 if all(goals.values()) else 1
+
+
+def used_s(pid: int) -> float:
+    """Return the processor time of a process, in seconds (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:
@@ -181,12 +195,13 @@ class Bench:
 
     found: Stage
     session: aiohttp.ClientSession
+    pid: int
     numbers: "count[int]" = field(default_factory=count)
 
     async def window(self, into: Measured, seconds: float, rate: float | None) -> None:
         """Let so much time pass, with or without requests, and add what was seen."""
         loop, before = asyncio.get_running_loop(), await counted(self.session)
-        began = loop.time()
+        began, cpu_s = loop.time(), used_s(self.pid)
         async with asyncio.TaskGroup() as group:
             changes = group.create_task(changing(self.found, seconds, self.numbers))
             if rate is not None:
@@ -196,6 +211,7 @@ class Bench:
         into.poll_seconds += after[0] - before[0]
         into.polls += after[1] - before[1]
         into.seconds += loop.time() - began
+        into.cpu_s += used_s(self.pid) - cpu_s
 
 
 async def asking(
