@@ -188,7 +188,7 @@ class BadMachine:
         await self.acts(2)
         await asyncio.sleep(LEASE_S + 1.5)
         expired = await self.world.types("expire", "standby", "--retention", "1ms", "--yes")
-        assert expired.code in {0, 3, 8}, expired.err
+        assert expired.code in {0, 3, 7, 8}, expired.err  # 7: it was slower than its own lease
         restore.signal(signal.SIGCONT)
         ended = await restore.ended(within_s=CATCH_UP_S)
         assert ended.code in {0, 3, 4, 7, 8, 11}, ended.err
