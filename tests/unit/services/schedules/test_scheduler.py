@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
-from replicator.errors import NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.observation import Observation, ScheduledRunEnded, ScheduleSeen, Waiting
 from replicator.model.operations.notification import Topic
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import (
+    RunRecord,
     RunState,
     run_json,
     run_name,
@@ -339,3 +340,14 @@ def test_a_record_is_read_as_it_was_written():
     assert name == "schedules/nightly/20261130T000000Z-012.json"
     assert run_of_name(name) == (START, 12)
     assert run_of_name("schedules/nightly/x.json") is None
+
+
+def test_the_record_of_one_run_does_not_stand_in_for_another():
+    """Whoever can write to a store could copy the record of a good run to a bad one's name."""
+    record = RunRecord(
+        schedule="nightly", target="standby", due=START, attempt=1, state=RunState.GOOD,
+        started_at=START, lease_until=START,
+    )  # fmt: skip
+    assert run_of(record.name, run_json(record)) == record
+    with pytest.raises(CorruptionError, match="it is that of"):
+        run_of(run_name("nightly", START + timedelta(days=1), 1), run_json(record))
