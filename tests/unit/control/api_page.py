@@ -31,15 +31,20 @@ class Asked:
         return json.loads(lines[0]) if lines else None
 
 
-async def typed(url: str, token: str, *, other: Mapping[str, str] | None = None) -> list[Asked]:
+async def typed(
+    url: str, token: str, *, other: Mapping[str, str] | None = None, below: str = ""
+) -> list[Asked]:
     """Type each block that asks, in the page's order; the address alone is another.
 
     Args:
         url: The service.
         token: What REPLICATOR_TOKEN holds.
+        below: Only what stands below this heading.
         other: Words of the page that no service but its own can have, and what stands for them.
     """
-    preparing, *asking = [one for one in BLOCK.findall(PAGE.read_text()) if "ask" in one]
+    text = PAGE.read_text()
+    preparing, *_ = [one for one in BLOCK.findall(text) if "ask" in one]
+    asking = [one for one in BLOCK.findall(text[text.index(below) :]) if "ask " in one]
     assert ADDRESS in preparing
     preparing = preparing.replace(ADDRESS, f"API={url}\n")
     found = list[Asked]()

@@ -23,9 +23,9 @@ async def test_each_line_that_asks_a_service_is_answered_as_the_page_shows(tmp_p
             ["restore", "run"],
             ["target", "create"],
             ["apply", "--catch-up"],
+            ["apply", "--catch-up"],
             ["restore", "plan"],
             ["restore", "run"],
-            ["apply", "--catch-up"],
         ]
-        assert found[-1].answer["status"]["status"] == "SUCCESS"
-        assert found[-1].answer["task"] == found[-2].answer["task"]
+        (state,) = (one for one in found if "status" in one.answer)
+        assert state.answer["status"]["status"] == "SUCCESS"
