@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.look.status import _source
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.observation import (
     Followed,
     Muted,
@@ -24,7 +24,8 @@ from replicator.model.observation import (
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.services.monitoring.life import Life
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
-from replicator.services.running.heart import BEAT_S, Heart
+from replicator.services.running import heart as module
+from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
 from replicator.web.status_json import stream_json
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
@@ -74,6 +75,31 @@ async def test_a_watcher_that_polls_is_running_and_nothing_is_overdue():
     assert (seen.life.watcher.life, seen.is_overdue) == (Life.RUNNING, False)
     assert seen.life.unpolled == timedelta(seconds=11)
     assert seen.life.appliers["standby"].life is Life.UNKNOWN
+
+
+class NoLogYet(MemoryEventLog):
+    """The watcher has not made the log yet."""
+
+    async def beat(self, who: str, said: bytes) -> None:
+        raise NotFoundError("there is no log yet")
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_where_there_is_no_log_yet_the_next_heartbeat_comes_soon(
+    is_there: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """Otherwise `status` would say for seconds that nothing runs, while the log is filled."""
+    (pipeline, beating), stop, paused = await followed(), asyncio.Event(), list[float]()
+
+    async def pause(_: asyncio.Event, wait_s: float) -> None:
+        paused.append(wait_s)
+        stop.set()
+
+    monkeypatch.setattr(module, "pause", pause)
+    if not is_there:
+        beating._pulses = NoLogYet(pipeline.clock, SOURCE)
+    await beating.run(stop)
+    assert paused == [BEAT_S if is_there else NO_LOG_YET_S]
 
 
 async def test_one_that_was_killed_is_silent_and_overdue_after_the_promise():
