@@ -5,6 +5,8 @@ bytes thrown away; it fetches the changed rows only; the watcher needs at most 2
 above what it needs when idle, in the first cut as well.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import sys

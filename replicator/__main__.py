@@ -1,11 +1,14 @@
 """`replicator`, and `python -m replicator`: signals first, then all the rest."""
 
+import gc
+
 from replicator.cli.terminal.signals import leave_early
 
 
 def main() -> None:
     """Run the command line; a signal while it is being imported ends it with its own code."""
     leave_early()
+    gc.disable()  # what is imported stays: looking through it again and again is a tenth of a start
     from replicator.cli.main import main as run  # noqa: PLC0415 - takes a while
 
     run()

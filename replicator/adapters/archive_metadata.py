@@ -5,14 +5,15 @@ next number has won, so the newest file is the state, and a writer whose number 
 Rows are not kept: they are in the history.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from numpy.typing import NDArray
 from pydantic import PlainValidator
 
 from replicator.errors import (
@@ -41,6 +42,9 @@ from replicator.ports import (
     Visit,
     VisitVersions,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KEPT_STATES = 8
 """Older files of the state are removed; a few stay, for those who look back."""

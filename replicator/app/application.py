@@ -14,14 +14,12 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.signing.storage import SealedStorage
-from replicator.app.druids import canary
 from replicator.app.hearts import Hearts
 from replicator.app.logs import event_log, is_same_log, log_heir
 from replicator.app.monitoring import Monitoring, promises
 from replicator.app.signing import signatures, witness
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
 from replicator.app.wiring.metadata import change_stream, metadata_reader, target_metadata
-from replicator.app.wiring.pipeline import Following
 from replicator.app.wiring.storages import (
     RealStorage,
     Storages,
@@ -42,8 +40,6 @@ from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
 from replicator.model.observation import Waiting
 from replicator.services.monitoring.life import life_signs
-from replicator.services.retention.point_rotation import PointRotation
-from replicator.services.standby.skew import lz4_notes
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
 
@@ -56,7 +52,7 @@ if TYPE_CHECKING:
     from replicator.app.monitoring import Lookout
     from replicator.app.notifications import Notifying
     from replicator.app.wiring.metadata import RealSource
-    from replicator.app.wiring.pipeline import Allowed, Pipeline
+    from replicator.app.wiring.pipeline import Allowed, Following, Pipeline
     from replicator.app.wiring.retention import Retention
     from replicator.app.wiring.stores import OpenStore
     from replicator.app.wiring.target import ConfiguredTarget
@@ -83,6 +79,7 @@ if TYPE_CHECKING:
     from replicator.services.replication.watcher import Watcher
     from replicator.services.retention.holds import Holds
     from replicator.services.retention.named_points import Naming
+    from replicator.services.retention.point_rotation import PointRotation
     from replicator.services.running.heart import Heart
     from replicator.services.standby.drain import Drain
     from replicator.services.standby.promoter import Promoter
@@ -195,6 +192,8 @@ class Application:
         )
 
     def _following(self) -> Following | None:
+        from replicator.app.wiring.pipeline import Following
+
         metadata, stream = self.settings.watched.metadata, self.change_stream()
         if not isinstance(metadata, SourcePostgresqlSettings):
             return None
@@ -291,6 +290,8 @@ class Application:
 
     async def point_rotation(self, name: str) -> PointRotation:
         """Return the service that rotates the named points in a target's store."""
+        from replicator.services.retention.point_rotation import PointRotation
+
         return PointRotation(
             self.naming([name]), await self.holds(name), self.points(name), clock=self.clock
         )
@@ -461,7 +462,7 @@ class Application:
 
     def folders(self, name: str, skew: Skew) -> Sequence[FolderNote]:
         """Return what a target's release and its setting `unpacked` mean for folders."""
-        from replicator.services.standby.skew import folder_notes
+        from replicator.services.standby.skew import folder_notes, lz4_notes
 
         storage = self.target(name).settings.deep_storage
         if isinstance(storage, HdfsStorageSettings):
@@ -554,6 +555,8 @@ class Application:
         Raises:
             ConfigError: the configuration lacks the address of a Broker.
         """
+        from replicator.app.druids import canary
+
         return canary(
             self.settings,
             {name: self.target(name).area() for name in names},

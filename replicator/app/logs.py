@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from replicator.adapters.sqlite.heir import SqliteHeir
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.config import KafkaLogSettings, LogSettings, SqliteLogSettings
 from replicator.ports import Clock
@@ -11,6 +10,7 @@ from replicator.ports import Clock
 if TYPE_CHECKING:
     from replicator.adapters.kafka.heir import KafkaHeir
     from replicator.adapters.kafka.log import KafkaEventLog
+    from replicator.adapters.sqlite.heir import SqliteHeir
 
 Log: TypeAlias = "SqliteEventLog | KafkaEventLog"
 Heir: TypeAlias = "SqliteHeir | KafkaHeir"
@@ -45,6 +45,8 @@ def log_heir(settings: LogSettings, source: str, environ: Mapping[str, str]) -> 
     """Return the log that another one is moved into; the caller closes it."""
     match settings:
         case SqliteLogSettings(path=path):
+            from replicator.adapters.sqlite.heir import SqliteHeir  # noqa: PLC0415 - rarely moved
+
             return SqliteHeir(path, source)
         case KafkaLogSettings():
             from replicator.app.kafka_logs import kafka_heir  # noqa: PLC0415 - see above

@@ -1,5 +1,6 @@
 """`replicator`: one program, one verb a file, imported when the verb is asked for."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ class Verb:
         """Import the verb and return its command."""
         module, _, attribute = self.place.partition(":")
         found = getattr(import_module(f"replicator.cli.{module}"), attribute)
+        gc.freeze()
+        gc.enable()  # `__main__` has disabled it
         if isinstance(found, typer.Typer):
             group = typer.main.get_group(found)  # also where it has one verb only
             group.name = name

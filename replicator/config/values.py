@@ -289,6 +289,7 @@ class Section(BaseModel):
     """A group of settings: strict, frozen, unknown keys are errors."""
 
     model_config = ConfigDict(
+        defer_build=True,
         strict=True,
         frozen=True,
         extra="forbid",

@@ -7,18 +7,22 @@ is the same one (`Lineage`) and no transaction since can have had that stamp (`N
 What is remembered is 24 bytes a row beside the ledger: place, stamp and key hash.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from replicator.model.arrays import np
 from replicator.model.inventory.ledger import KEY, Keys, Mask
 from replicator.model.row import Kind
 
-Places = NDArray[np.uint64]
-Stamps = NDArray[np.uint32]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Places: TypeAlias = "NDArray[np.uint64]"
+Stamps: TypeAlias = "NDArray[np.uint32]"
 
 STAMPS: Final = 1 << 32
 """Transactions after which the stamps begin again."""
@@ -68,7 +72,7 @@ class BinlogPosition:
     gtids: Mapping[int, int]
     """The last transaction's number in each domain, which only grows while the log is one log."""
 
-    def broken(self, now: "BinlogPosition") -> str | None:
+    def broken(self, now: BinlogPosition) -> str | None:
         """Return why a later position does not continue this one, in words; None: it does."""
         ours = {**self.server, "database": self.database, "binary log": self.file}
         theirs = {**now.server, "database": now.database, "binary log": now.file}
@@ -108,7 +112,7 @@ def new_stamps(before: Lineage, now: Lineage) -> NewStamps:
     return NewStamps(before.settled, now.begun)
 
 
-def broken(before: "Lineage | BinlogPosition", now: "Lineage | BinlogPosition") -> str | None:
+def broken(before: Lineage | BinlogPosition, now: Lineage | BinlogPosition) -> str | None:
     """Return why the two say nothing of each other, in words; None: they do."""
     match before, now:
         case BinlogPosition(), BinlogPosition():
@@ -159,7 +163,9 @@ class _Region(NamedTuple):
         return at, there
 
 
-_NOTHING: Final = _Region(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, KEY))
+@cache
+def _nothing() -> _Region:
+    return _Region(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, KEY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +191,7 @@ class Remembered:
         """Return the keys of the rows at some places; of no meaning where there is none."""
         found = np.zeros(len(places), KEY)
         for number, chosen in _split(places):
-            region = self._regions.get(number, _NOTHING)
+            region = self._regions.get(number, _nothing())
             at, there = region.where(_within(places[chosen]))
             found[chosen[there]] = region.keys[at[there]]
         return found
@@ -200,7 +206,7 @@ class Remembered:
             places, stamps, keys = region
             self._regions[number] = _Region(places[stays], stamps[stays], keys[stays])
         for number, chosen in _split(moves.come.places):
-            region = self._regions.get(number, _NOTHING)
+            region = self._regions.get(number, _nothing())
             places = np.concatenate([region.places, _within(moves.come.places[chosen])])
             order = np.argsort(places, kind="stable")
             self._regions[number] = _Region(
@@ -211,7 +217,7 @@ class Remembered:
         for number in [n for n, region in self._regions.items() if not len(region.places)]:
             del self._regions[number]
 
-    def look(self, new: NewStamps) -> "VersionLook":
+    def look(self, new: NewStamps) -> VersionLook:
         """Begin to hold this against a snapshot."""
         return VersionLook(self._regions, new)
 

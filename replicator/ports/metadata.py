@@ -1,12 +1,12 @@
 """Druid's metadata store, of a source and of a target."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
@@ -17,6 +17,9 @@ from replicator.model.row import AuditRow, Kind, Row, RowKey
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 from replicator.ports.obstacle import Obstacle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

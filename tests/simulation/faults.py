@@ -1,5 +1,7 @@
 """Ports that are slow and sometimes fail, before or after the deed, by the seed."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager

@@ -1,5 +1,7 @@
 """A metadata store in dicts, with the rules of the real ones: for tests and the simulation."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager

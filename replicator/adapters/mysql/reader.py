@@ -1,5 +1,7 @@
 """Druid's metadata store on MySQL or MariaDB, as a source: nothing here can write."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -177,7 +179,7 @@ def _text(value: str | bytes) -> str:
 @asynccontextmanager
 async def reading(
     session: Session, database: Database, *, chunk_rows: int, target: bool = False
-) -> AsyncGenerator["MysqlSnapshot"]:
+) -> AsyncGenerator[MysqlSnapshot]:
     """Make the block one transaction that sees one instant and cannot write.
 
     What a table looks like is asked after its beginning: a table that is altered or emptied later

@@ -1,14 +1,15 @@
 """Druid's metadata store on PostgreSQL 11 or later, as a source: nothing here can write."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, Unpack
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import asyncpg
-import numpy as np
-from numpy.typing import NDArray
 
 from replicator.adapters.postgresql.change_stream import asked_before, position_of_snapshot
 from replicator.adapters.postgresql.freshness import freshness_of
@@ -31,6 +32,7 @@ from replicator.adapters.postgresql.sql import (
     versions_sql,
 )
 from replicator.errors import CorruptionError
+from replicator.model.arrays import np
 from replicator.model.druid.known_since import NEW_IN_SEGMENTS
 from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
@@ -53,27 +55,33 @@ from replicator.ports import (
     VisitVersions,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 CHUNK_ROWS: Final = 16_384
 PLACE_BITS: Final = 16
 """Bits of a ctid that number the place within its page."""
-HANDLE = np.dtype([("block", ">u4"), ("place", ">u2")])
+HANDLE = (("block", ">u4"), ("place", ">u2"))
 """A ctid on the wire."""
-STAMP = np.dtype(">u4")
+STAMP = ">u4"
 """An xmin on the wire."""
 
 
-def _record(**fields: "np.dtype[Any]") -> "np.dtype[Any]":
+_COLUMNS = {"key": KEY, "mark": MARK, "handle": list(HANDLE), "stamp": STAMP}
+SCANNED: Final = ("key", "mark", "handle")
+SCANNED_VERSIONS: Final = (*SCANNED, "stamp")
+VERSION: Final = ("handle", "stamp")
+
+
+@cache
+def _record(columns: tuple[str, ...]) -> np.dtype[Any]:
     """Return one row in PostgreSQL's binary COPY format; all are of one size."""
     wire: list[Any] = [("fields", ">i2")]
-    for name, kind in fields.items():
-        wire += [(f"{name}_bytes", ">i4"), (name, kind)]
+    for name in columns:
+        wire += [(f"{name}_bytes", ">i4"), (name, _COLUMNS[name])]
     return np.dtype(wire)
 
 
-_CONTENTS = {"key": KEY, "mark": MARK, "handle": HANDLE}
-SCANNED = _record(**_CONTENTS)
-SCANNED_VERSIONS = _record(**_CONTENTS, stamp=STAMP)
-VERSION = _record(handle=HANDLE, stamp=STAMP)
 NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
 ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 """Disables parallel workers: nothing is computed over versions, and workers cost time to start."""
@@ -194,7 +202,7 @@ async def reading(
     chunk_rows: int,
     target: bool = False,
     stream: StreamOptions | None = None,
-) -> AsyncGenerator["PostgresqlSnapshot"]:
+) -> AsyncGenerator[PostgresqlSnapshot]:
     """Make the block one transaction that sees one instant and cannot write.
 
     The tables are locked against TRUNCATE and the like before the snapshot is taken: a table that
@@ -284,7 +292,9 @@ class PostgresqlSnapshot:
                 )
             )
 
-        await self._copy(shape, query, *args, into=take, of=_scanned(versions=versions))
+        await self._copy(
+            shape, query, *args, into=take, of=_record(SCANNED_VERSIONS if versions else SCANNED)
+        )
 
     async def written_since(self, position: BinlogPosition) -> str | None:
         del position
@@ -299,7 +309,7 @@ class PostgresqlSnapshot:
         def take(records: NDArray[Any]) -> None:
             visit(_versions(records))
 
-        await self._copy(shape, versions_sql(shape), into=take, of=VERSION)
+        await self._copy(shape, versions_sql(shape), into=take, of=_record(VERSION))
 
     async def _copy(
         self,
@@ -307,7 +317,7 @@ class PostgresqlSnapshot:
         query: str,
         *args: object,
         into: Callable[[NDArray[Any]], None],
-        of: "np.dtype[Any]",
+        of: np.dtype[Any],
     ) -> None:
         records = Records(into, shape.relation, of, rows_max=self._chunk_rows)
         await self._session.copy(f"scan {shape.relation}", query, *args, sink=records.write)
@@ -328,7 +338,7 @@ class Records:
         self,
         visit: Callable[[NDArray[Any]], None],
         relation: str,
-        record: "np.dtype[Any]",
+        record: np.dtype[Any],
         *,
         rows_max: int,
     ) -> None:
@@ -378,10 +388,6 @@ class Records:
             raise CorruptionError(f"{self._relation}: a row has no key or no payload")
 
 
-def _scanned(*, versions: bool) -> "np.dtype[Any]":
-    return SCANNED_VERSIONS if versions else SCANNED
-
-
 def _versions(records: NDArray[Any]) -> Versions:
     handles = records["handle"]
     blocks, places = handles["block"].astype(np.uint64), handles["place"].astype(np.uint64)
@@ -391,7 +397,7 @@ def _versions(records: NDArray[Any]) -> Versions:
 
 
 def _handles(places: Places) -> NDArray[Any]:
-    handles = np.empty(len(places), HANDLE)
+    handles = np.empty(len(places), list(HANDLE))
     handles["block"] = places >> np.uint64(PLACE_BITS)
     handles["place"] = places & np.uint64((1 << PLACE_BITS) - 1)
     return handles

@@ -2,19 +2,7 @@
 
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeAlias, assert_never
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.terminal.console import SHOWN, Paper
@@ -61,6 +49,9 @@ from replicator.model.observation import Progress as ProgressMade
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.shown import printable
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 NEW_LOG = "if there was one, stop now: is its volume mounted? targets of the former refuse this one"
 MISSED = (
     "this poll has found them, and every poll reads every row from now on: report it with the"
@@ -86,31 +77,13 @@ DROPPED = (
 )
 
 
-class _RateColumn(ProgressColumn):
-    """How many a second, of late."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
-
-
 class Screen:
     """An observer that shows what it observes."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Paper(stderr=True)
         self._bars = self._console.is_terminal and not quiet
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[copied]}", markup=False),
-            _RateColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._bars,
-        )
+        self._progress: Progress | None = None
         self._lines: dict[str, CutLines] = {}
         self._tasks: dict[str, TaskID] = {}
         self._paces = Paces()
@@ -121,18 +94,18 @@ class Screen:
         """Gaps that were opened."""
 
     def __enter__(self) -> Self:
-        self._progress.start()
         SHOWN.append(self)
         return self
 
     @property
     def is_moving(self) -> bool:
         """Whether bars are drawn, ten times a second, over whatever else is printed."""
-        return self._progress.live.is_started
+        return self._progress is not None and self._progress.live.is_started
 
     def hold_still(self) -> None:
         """Take the bars away until there is progress again."""
-        self._progress.stop()
+        if self._progress is not None:
+            self._progress.stop()
 
     def __exit__(
         self,
@@ -141,7 +114,7 @@ class Screen:
         traceback: TracebackType | None,
     ) -> None:
         SHOWN.remove(self)
-        self._progress.stop()
+        self.hold_still()
 
     def of(self, target: str) -> Observer:
         """Return what shows the observations of one target's services."""
@@ -206,10 +179,14 @@ class Screen:
         if self._bars:
             self._bar(made, ends=ends)
             return
-        if (told := self._paces.line(made, self._progress.get_time())) is not None:
+        if (told := self._paces.line(made, self._console.get_time())) is not None:
             logger().info("progress", **told)
 
     def _bar(self, made: ProgressMade, *, ends: bool) -> None:
+        if self._progress is None:
+            from replicator.cli.terminal.bars import bars  # noqa: PLC0415 - see there
+
+            self._progress = bars(self._console)
         if not self.is_moving:
             self._progress.start()
         copied = f"{self.copied_bytes / 1_000_000:.1f} MB copied" if self.copied_bytes else ""

@@ -5,14 +5,14 @@ folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothi
 (tests/unit/model/inventory/test_ledger.py). Contents stay in the log: an offset leads back to them.
 """
 
+from __future__ import annotations
+
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from replicator.model.arrays import np
 from replicator.model.event import Offset
 from replicator.model.fingerprint import (
     DIGEST_MODULUS,
@@ -23,14 +23,17 @@ from replicator.model.fingerprint import (
 )
 from replicator.model.inventory import pages
 
-KEY = np.dtype(f"S{KEY_HASH_BYTES}")
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEY = f"S{KEY_HASH_BYTES}"
 """Fixed-width bytes; numpy compares them whole, padded with zeros, so equality is exact."""
-MARK = np.dtype(f"S{FINGERPRINT_BYTES}")
-Keys = NDArray[np.bytes_]
-Marks = NDArray[np.bytes_]
-Offsets = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-T = TypeVar("T", bound=np.generic)
+MARK = f"S{FINGERPRINT_BYTES}"
+Keys: TypeAlias = "NDArray[np.bytes_]"
+Marks: TypeAlias = "NDArray[np.bytes_]"
+Offsets: TypeAlias = "NDArray[np.int64]"
+Mask: TypeAlias = "NDArray[np.bool_]"
+T = TypeVar("T", bound="np.generic")
 
 FOLD_MIN = 1 << 16
 """Fewer changes than this wait for more: each fold copies the whole ledger once."""
@@ -182,7 +185,7 @@ class Folding:
         self._offsets.append(offset)
 
     def extend(
-        self, keys: bytearray, marks: bytearray, removed: bytearray, offsets: "array[int]"
+        self, keys: bytearray, marks: bytearray, removed: bytearray, offsets: array[int]
     ) -> None:
         """Take changes as parallel columns, 1 in `removed` for rows that are gone."""
         self._keys += keys
@@ -257,9 +260,9 @@ class Folding:
             self._fold()
         keys, marks = memoryview(self._keys), memoryview(self._marks)
         for at in range(self._looked, self._closed):
-            key = bytes(keys[at * KEY.itemsize : (at + 1) * KEY.itemsize])
+            key = bytes(keys[at * KEY_HASH_BYTES : (at + 1) * KEY_HASH_BYTES])
             former = self._former(key)
-            mark = Fingerprint(bytes(marks[at * MARK.itemsize : (at + 1) * MARK.itemsize]))
+            mark = Fingerprint(bytes(marks[at * FINGERPRINT_BYTES : (at + 1) * FINGERPRINT_BYTES]))
             gone = bool(self._removed[at])
             self._recent[key] = None if gone else Standing(mark, Offset(self._offsets[at]))
             self._sum += int.from_bytes(b"" if gone else mark)
@@ -280,7 +283,7 @@ class Folding:
         """Fold the closed changes; the buffers are handed over, for they may be the larger part."""
         count, self._closed = self._closed, 0
         keys, marks, removed, offsets = self._keys, self._marks, self._removed, self._offsets
-        self._keys, self._marks = keys[count * KEY.itemsize :], marks[count * MARK.itemsize :]
+        self._keys, self._marks = keys[count * KEY_HASH_BYTES :], marks[count * FINGERPRINT_BYTES :]
         self._removed, self._offsets = removed[count:], offsets[count:]
         self._ledger = fold(
             self._ledger,
@@ -294,15 +297,15 @@ class Folding:
         self._begin_anew()
 
     def _cut(self, count: int) -> None:
-        del self._keys[count * KEY.itemsize :]
-        del self._marks[count * MARK.itemsize :]
+        del self._keys[count * KEY_HASH_BYTES :]
+        del self._marks[count * FINGERPRINT_BYTES :]
         del self._removed[count:]
         del self._offsets[count:]
 
 
 def total(marks: Marks) -> int:
     """Return the sum of the fingerprints as one integer, not reduced."""
-    sums = np.zeros(MARK.itemsize // 4, np.uint64)
+    sums = np.zeros(FINGERPRINT_BYTES // 4, np.uint64)
     for start in range(0, len(marks), BLOCK_ROWS):
         block = np.ascontiguousarray(marks[start : start + BLOCK_ROWS])
         sums += block.view(">u4").reshape(len(block), -1).sum(axis=0, dtype=np.uint64)
@@ -339,7 +342,7 @@ class _Room(NamedTuple):
 
 def _room(rows: int) -> _Room:
     """Return columns in pages of their own, which go back to the system with the ledger."""
-    offsets, marks, keys = pages.columns(rows, np.dtype(np.int64), MARK, KEY)
+    offsets, marks, keys = pages.columns(rows, np.dtype(np.int64), np.dtype(MARK), np.dtype(KEY))
     return _Room(keys=keys, marks=marks, offsets=offsets)
 
 

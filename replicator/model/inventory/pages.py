@@ -5,14 +5,18 @@ into: after some cuts a ledger took three times its size, and what led back to t
 cut took 25 bytes a row for as long as the process lived.
 """
 
+from __future__ import annotations
+
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from replicator.model.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def columns(rows: int, *kinds: "np.dtype[Any]") -> tuple[NDArray[Any], ...]:
+def columns(rows: int, *kinds: np.dtype[Any]) -> tuple[NDArray[Any], ...]:
     """Return one column of zeros of each type, all of them in the same pages."""
     pages = mmap(
         -1, max(1, rows * sum(kind.itemsize for kind in kinds)), flags=MAP_PRIVATE | MAP_ANONYMOUS

@@ -8,35 +8,43 @@ Like a ledger it holds no contents, and of each segment only the last word. An a
 never closed counts as well: what it says was so at the source, and errs towards the earlier kill.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from replicator.model.arrays import np
 from replicator.model.event import Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.inventory.ledger import KEY
 from replicator.model.log.kill_margin import UNKNOWN, USED, kill_margins_ms
 from replicator.model.row import Kind, RowKey
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 MERGE_MIN = 1 << 16
 """Fewer new words than this wait for more: each merge sorts all segments once."""
 
-_ROW = np.dtype(
-    [
-        ("key", KEY),
-        ("born", np.int64),  # offset of the event that made the row; -1: it was there before
-        ("offset", np.int64),
-        ("unused_since_ms", np.int64),
-        ("size_bytes", np.int64),  # -1: the row is gone
-        ("datasource", np.int32),
-    ]
-)
 _GONE = _KNOWN = -1
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+@cache
+def _row() -> np.dtype[np.void]:
+    return np.dtype(
+        [
+            ("key", KEY),
+            ("born", np.int64),  # offset of the event that made the row; -1: it was there before
+            ("offset", np.int64),
+            ("unused_since_ms", np.int64),
+            ("size_bytes", np.int64),  # -1: the row is gone
+            ("datasource", np.int32),
+        ]
+    )
 
 
 class SegmentUpdate(NamedTuple):
@@ -58,7 +66,8 @@ class Backlog:
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
-        self._rows: NDArray[np.void] = np.empty(0, _ROW)
+        self._rows: NDArray[np.void] | None = None
+        """None: no segment waits, and numpy need not be imported to say so."""
         self._waiting: list[NDArray[np.void]] = []
 
     def add(self, words: Iterable[tuple[Offset, SegmentUpdate]]) -> None:
@@ -70,24 +79,31 @@ class Backlog:
             size_bytes = _GONE if word.size_bytes is None else word.size_bytes
             datasource = self._names.setdefault(word.datasource, len(self._names))
             rows.append((key, born, offset, _since_ms(word), size_bytes, datasource))
-        self._waiting.append(np.array(rows, _ROW))
-        if sum(map(len, self._waiting)) >= max(MERGE_MIN, len(self._rows) // 2):
+        if not rows:
+            return
+        self._waiting.append(np.array(rows, _row()))
+        merged = 0 if self._rows is None else len(self._rows)
+        if sum(map(len, self._waiting)) >= max(MERGE_MIN, merged // 2):
             self._merge()
 
     def reach(self, offset: Offset) -> None:
         """Forget the segments that came at or before an offset: the target has them now."""
         self._merge()
-        if len(self._rows) and int(self._rows["born"].min()) <= offset:
-            self._rows = self._rows[self._rows["born"] > offset]
+        if self._rows is not None and int(self._rows["born"].min()) <= offset:
+            self._keep(self._rows[self._rows["born"] > offset])
 
     def pending(self) -> tuple[int, int]:
         """Return how many segments wait, and their bytes, unpacked."""
         self._merge()
+        if self._rows is None:
+            return 0, 0
         return len(self._rows), int(self._rows["size_bytes"].sum())
 
     def kill_margins(self, now: datetime, buffer: timedelta) -> Mapping[str, timedelta]:
         """Return for each datasource the time until a kill could delete bytes not copied yet."""
         self._merge()
+        if self._rows is None:
+            return {}
         margins = kill_margins_ms(
             self._rows["unused_since_ms"],
             now_ms=(now - _EPOCH_START) // _MILLISECOND,
@@ -104,16 +120,18 @@ class Backlog:
     def _merge(self) -> None:
         if not self._waiting:
             return
-        rows = np.concatenate([self._rows, *self._waiting])
+        merged = () if self._rows is None else (self._rows,)
+        rows = np.concatenate([*merged, *self._waiting])
         self._waiting = []
-        if not len(rows):
-            return
         rows = rows[np.lexsort((rows["offset"], rows["key"]))]
         differs = rows["key"][1:] != rows["key"][:-1]
         first, last = np.concatenate([[True], differs]), np.concatenate([differs, [True]])
         found = rows[last]
         found["born"] = np.maximum.reduceat(rows["born"], np.flatnonzero(first))
-        self._rows = found[(found["size_bytes"] != _GONE) & (found["born"] != _KNOWN)]
+        self._keep(found[(found["size_bytes"] != _GONE) & (found["born"] != _KNOWN)])
+
+    def _keep(self, rows: NDArray[np.void]) -> None:
+        self._rows = rows if len(rows) else None
 
 
 def _since_ms(word: SegmentUpdate) -> int:

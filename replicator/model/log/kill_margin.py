@@ -6,15 +6,19 @@ buffer, counted from `used_status_last_updated`. `durationToRetain` is about the
 and spares no segment for its age. A kill task that a user submits waits for no buffer.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
+
+from replicator.model.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 USED = 1 << 62
 """Stands for the moment at which a segment that is used was marked unused."""
 UNKNOWN = -1
 """Stands for a moment that the row does not say: releases before 28 kill without any buffer."""
 
-Milliseconds = NDArray[np.int64]
+Milliseconds: TypeAlias = "NDArray[np.int64]"
 
 
 def kill_margins_ms(unused_since_ms: Milliseconds, *, now_ms: int, buffer_ms: int) -> Milliseconds:

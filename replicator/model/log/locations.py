@@ -4,29 +4,38 @@ References are counted by place and not by segment: several rows can share one o
 places are 80 MB, and no name of one is kept.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from replicator.errors import MalformedRowError
+from replicator.model.arrays import np
 from replicator.model.event import Offset, Record
 from replicator.model.inventory.ledger import Mask
 from replicator.model.load_spec import Layout, Location
 from replicator.model.log.row_mapping import located
 from replicator.model.log.wire import segment_payload
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 HASH_BYTES = 16
 """Length of a hash: two of ten million locations collide once in 10^24 storages."""
-HASH = np.dtype(f"S{HASH_BYTES}")
-LocationHashes = NDArray[np.bytes_]
+HASH = f"S{HASH_BYTES}"
+LocationHashes: TypeAlias = "NDArray[np.bytes_]"
 """Hashes, ascending, each once."""
 MERGE_MIN = 1 << 17
 """Fewer new places than this wait for more: each merge sorts all of them once."""
-NONE: LocationHashes = np.empty(0, HASH)
+
+
+@cache
+def no_hashes() -> LocationHashes:
+    """Return no hash at all."""
+    return np.empty(0, HASH)
 
 
 def location_hash(location: Location) -> bytes:
@@ -63,7 +72,7 @@ class HashSet:
     """Takes hashes in any order, as often as they come."""
 
     def __init__(self) -> None:
-        self._hashes, self._waiting = NONE, bytearray()
+        self._hashes, self._waiting = no_hashes(), bytearray()
 
     def add(self, data: bytes) -> None:
         """Take hashes that stand one after the other."""

@@ -5,9 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
 
-import numpy as np
-
 from replicator.errors import CorruptionError, GapError
+from replicator.model.arrays import np
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.log.backlog import SegmentUpdate

@@ -18,7 +18,7 @@ from replicator.errors import (
     worst_alone,
 )
 from replicator.model.load_spec import Location
-from replicator.model.log.locations import NONE, LocationHashes, RemainingLocations, less
+from replicator.model.log.locations import LocationHashes, RemainingLocations, less, no_hashes
 from replicator.model.observation import Progress, Waiting
 from replicator.model.operations.words import moment
 from replicator.model.plans.restore_point import ToOffset
@@ -149,7 +149,7 @@ class Expirer:
                 deleted.
             TransientError: something is unreachable.
         """
-        stray = plan.storage.orphan_hashes if orphans and plan.storage is not None else NONE
+        stray = plan.storage.orphan_hashes if orphans and plan.storage is not None else no_hashes()
         unreferenced = np.union1d(plan.unreferenced, stray) if len(stray) else plan.unreferenced
         if plan.is_empty and not len(unreferenced):
             return Expired()

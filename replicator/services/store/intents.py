@@ -1,5 +1,7 @@
 """Reads the intents of expiries in one target's store, and whether they are over."""
 
+from __future__ import annotations
+
 from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError

@@ -367,8 +367,8 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="backlog-keeps-what-was-reached",
         function="Backlog.reach",
-        old='self._rows = self._rows[self._rows["born"] > offset]',
-        new='self._rows = self._rows[self._rows["born"] >= offset]',
+        old='self._keep(self._rows[self._rows["born"] > offset])',
+        new='self._keep(self._rows[self._rows["born"] >= offset])',
         loses="A target that has all is told to lack its last segment.",
         ring="unit",
         tests="test_backlog.py test_status.py",

@@ -5,7 +5,8 @@ import json
 import pytest
 from rich.progress import TimeRemainingColumn
 
-from replicator.cli.terminal import screen as screens
+from replicator.cli.terminal import bars as drawn
+from replicator.cli.terminal.console import Paper
 from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.pace import Paces
 from replicator.cli.terminal.screen import Screen
@@ -60,7 +61,7 @@ def test_a_service_logs_it(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     configure_logging("INFO", {}, as_json=True)
     with Screen(quiet=True) as screen:
         now = [0.0]
-        monkeypatch.setattr(screen._progress, "get_time", lambda: now[0])
+        monkeypatch.setattr(screen._console, "get_time", lambda: now[0])
         screen.observe(made(0))
         now[0] = 61.0
         screen.observe(made(610))
@@ -69,7 +70,6 @@ def test_a_service_logs_it(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def test_a_bar_has_the_rate():
-    with Screen(quiet=True) as screen:
-        columns = [type(one) for one in screen._progress.columns]
-    assert screens._RateColumn in columns
+    columns = [type(one) for one in drawn.bars(Paper()).columns]
+    assert drawn._RateColumn in columns
     assert TimeRemainingColumn in columns

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from replicator.model.event import Offset
-from replicator.model.inventory.ledger import KEY
+from replicator.model.fingerprint import KEY_HASH_BYTES
 from replicator.model.log.wire import encode
 from replicator.model.row import key_of
 from replicator.ports import Span
@@ -187,7 +187,7 @@ def test_a_book_says_the_same_before_and_after_its_words_are_merged(
     monkeypatch.setattr(segment_book, "MERGE_MIN", 3)
     book, plain = SegmentBook(), dict[bytes, BookedSegment]()
     for number in range(40):
-        key = bytes([number % 7]) * KEY.itemsize
+        key = bytes([number % 7]) * KEY_HASH_BYTES
         if number % 5 == 4:
             book.put(key, None)
             plain.pop(key, None)
@@ -195,7 +195,7 @@ def test_a_book_says_the_same_before_and_after_its_words_are_merged(
             plain[key] = BookedSegment(f"d{number % 3}", number % 2 == 0, number)
             book.put(key, plain[key])
         for other in range(7):
-            one = bytes([other]) * KEY.itemsize
+            one = bytes([other]) * KEY_HASH_BYTES
             assert book.get(one) == plain.get(one)
         segments = sum(one.segments for one in book.totals.values())
         size_bytes = sum(one.size_bytes for one in book.totals.values())

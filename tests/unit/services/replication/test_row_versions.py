@@ -1,5 +1,7 @@
 """A poll by row versions finds what a poll of all rows finds, and says so when it cannot."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
