@@ -130,7 +130,7 @@ async def says_what_it_can(rescuer: Rescuer) -> None:
     assert window["last"]["offset"] == max(rescuer.held)
     status = await rescuer.types("status")
     assert status.code == 2
-    assert "restore --from STORE" in status.err
+    assert "with `--from STORE`" in status.err
 
 
 async def refuses_the_rest(rescuer: Rescuer) -> None:
