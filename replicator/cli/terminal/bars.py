@@ -1,6 +1,5 @@
 """The progress bars of a terminal; imported with the first progress, which `status` never makes."""
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,6 +11,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from replicator.cli.terminal.console import Paper
+
 
 class _RateColumn(ProgressColumn):
     """How many a second, of late."""
@@ -21,7 +22,7 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")
 
 
-def bars(console: Console) -> Progress:
+def bars(console: Paper) -> Progress:
     """Return bars that are not drawn yet."""
     return Progress(
         TextColumn("{task.description}", markup=False),

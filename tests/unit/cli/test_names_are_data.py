@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 import numpy as np
 import pytest
 import structlog
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -96,6 +97,8 @@ def _mapping(key: Any, value: Any = int, *, absent: bool) -> dict[Any, Any]:
     }
 
 
+ARRAYS = {"NDArray": NDArray, "np": np}
+"""Names of types of arrays that `replicator/model/arrays.py` leaves to annotations."""
 DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}
 """What verbs look for in a document of theirs that they show."""
 PLAIN: Mapping[Any, Any] = {
@@ -124,7 +127,7 @@ def _plain(kind: Any, *, absent: bool) -> Any:
         return PLAIN[kind]
     if issubclass(kind, Enum):
         return next(iter(kind))
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(kind, localns=ARRAYS, include_extras=True)
     if dataclasses.is_dataclass(kind):
         names = [one.name for one in dataclasses.fields(kind) if one.init]
     else:
@@ -137,7 +140,7 @@ def printed(show: Callable[..., Any], *, absent: bool) -> str:
     paper = Paper()
     paper.file = io.StringIO()
     paper._width = 5000
-    hints = get_type_hints(show, include_extras=True)
+    hints = get_type_hints(show, localns=ARRAYS, include_extras=True)
     given = {
         name: paper if kind is Console else made(kind, absent=absent)
         for name, kind in hints.items()
