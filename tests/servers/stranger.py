@@ -19,7 +19,7 @@ FLAGS = ("-I", "-S")
 PROBE = r"""
 import json, os, socket, struct, sys
 
-given = json.loads(sys.argv[1])
+given = json.load(sys.stdin)
 got = {}
 
 def tries(what, call):
@@ -89,15 +89,21 @@ def gets(
         "pids": list(pids),
         "ports": list(ports),
     }
-    ended = _as_stranger(str(python), *FLAGS, "-c", PROBE, json.dumps(given))
+    ended = _as_stranger(str(python), *FLAGS, "-c", PROBE, told=json.dumps(given))
     assert ended.returncode == 0, ended.stderr
     got: dict[str, Any] = json.loads(ended.stdout)
     return got
 
 
-def _as_stranger(*command: str) -> "subprocess.CompletedProcess[str]":
+def _as_stranger(*command: str, told: str = "") -> "subprocess.CompletedProcess[str]":
+    """Run a command as another user; what it is told may be longer than an argument can be."""
     setpriv = shutil.which("setpriv") or "setpriv"
     user = (f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups")
     return subprocess.run(
-        tied(setpriv, *user, "--", *command), capture_output=True, text=True, check=False, cwd="/"
+        tied(setpriv, *user, "--", *command),
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
     )
