@@ -130,7 +130,6 @@ BAD_RUN = RunRecord(
 )
 COUNTED_FAULTS: dict[str, Callable[[Watched], None]] = {
     "ReplicatorRowVersionsMissed": lambda w: w.watcher(VersionsMissed(rows=3)),
-    "ReplicatorDrillFailed": lambda w: w.observe(DrillEnded(evidence=None, failure="disk full")),
     "ReplicatorGap": lambda w: w.observe(GapOpened(gap=GAP)),
     "ReplicatorScheduleFailed": lambda w: w.watcher(
         ScheduledRunEnded(kind="expire", record=BAD_RUN)
@@ -145,6 +144,18 @@ async def test_what_happens_once_fires(watched: Watched, promtool: Promtool, ale
     for _ in range(3):
         await watched.works()
     assert promtool.firing(watched.scrapes) == {alert}
+
+
+async def test_a_failed_drill_fires_until_a_good_one(watched: Watched, promtool: Promtool):
+    """Whoever ran it: the store's newest drill says so."""
+    drills = DrillRecord(watched.monitored.area)
+    await drills.keep(made(failure="the disk is full"))
+    for _ in range(2):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorDrillFailed"}
+    await drills.keep(made(days=1))
+    await watched.works()
+    assert promtool.firing(watched.scrapes) == set()
 
 
 async def test_a_source_that_does_not_answer_fires_and_breaks_the_promise(
