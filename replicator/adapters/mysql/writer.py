@@ -347,13 +347,14 @@ class MysqlTransaction:
 
     async def _put(self, shape: Shape, rows: Sequence[Row]) -> None:
         """Make rows of a table without history exist."""
-        found = await self._standing(shape, rows)
+        keys = [key_of(row).key for row in rows]
+        found = await self._standing(shape, keys)
         names = [*shape.written, *([USED_STATUS] if shape.moves_on else [])]
         now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
         new: list[list[object]] = []
         changed: list[list[object]] = []
-        for row in rows:
-            former = found.get(key_of(row).key)
+        for key, row in zip(keys, rows, strict=True):
+            former = found.get(key)
             if former is not None and former.mark == fingerprint(row, columns=compared):
                 continue
             values = values_of(row)
@@ -368,10 +369,11 @@ class MysqlTransaction:
 
         As SQLMetadataSupervisorManager and SQLMetadataRuleManager do.
         """
-        found = await self._standing(shape, rows)
+        keys = [key_of(row).key for row in rows]
+        found = await self._standing(shape, keys)
         now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
-        for row in rows:
-            former = found.get(key_of(row).key)
+        for key, row in zip(keys, rows, strict=True):
+            former = found.get(key)
             if former is not None and former.mark == fingerprint(row, columns=compared):
                 continue
             values = values_of(row)
@@ -398,13 +400,12 @@ class MysqlTransaction:
             version = later(version, now)
         return f"{row.datasource}_{version}", version
 
-    async def _standing(self, shape: Shape, rows: Sequence[Row]) -> Mapping[str, "_Former"]:
-        """Return what is there of some rows.
+    async def _standing(self, shape: Shape, keys: Sequence[str]) -> Mapping[str, "_Former"]:
+        """Return what is there of rows with some keys.
 
         Raises:
             ConfigError: the table takes a key for another one that is there.
         """
-        keys = [key_of(row).key for row in rows]
         found = await self._session.fetch(
             f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
         )
@@ -423,12 +424,14 @@ class MysqlTransaction:
         if not rows:
             return
         doing = f"write {shape.relation}"
-        self._session.expect_room(doing, max(map(_size, rows)))
+        if len(rows) == 1 or shape.extras:
+            # a batch of several is bounded by its payloads, and only unknown columns are as large
+            self._session.expect_room(doing, max(map(_size, rows)))
         absent = frozenset(
             name for at, name in enumerate(names) if all(values[at] is None for values in rows)
         )
         given = [at for at, name in enumerate(names) if name not in absent]
-        cells = [[values[at] for at in given] for values in rows]
+        cells = [[values[at] for at in given] for values in rows] if absent else rows
         # a MariaDB with a binary log spells the values of any other statement out, as text
         query = insert_sql(shape, names, 1, absent=absent, over=over)
         if await self._session.execute_rows(doing, query, cells):
