@@ -19,6 +19,8 @@ LOOK_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ApplierNote:
     epoch: Annotated[Epoch, NATURAL]
+    lasts: bool = True
+    """Whether the applier goes on until it is stopped; one of `apply --once` ends by itself."""
 
 
 _NOTE = Shape(_ApplierNote, "remove it, the next applier writes it again", formats=None)
@@ -40,26 +42,28 @@ class ApplierRecord:
 
     Restores, repairs and promotions take epochs too and leave no such record, so an epoch newer
     than the newest applier's belongs to one of them. A restore and a repair hold a lease from
-    before they take their epoch until after they have written.
+    before they take their epoch until after they have written. An applier that ends by itself says
+    so: `apply --resume --once` is typed beside a `run` that may not have noticed the restore yet.
     """
 
     def __init__(self, area: Area, clock: Clock) -> None:
         self._area, self._clock = area, clock
 
-    async def take(self, epoch: Epoch) -> None:
-        """Record that an applier has this epoch.
+    async def take(self, epoch: Epoch, *, lasts: bool) -> None:
+        """Record that an applier has this epoch, and whether it goes on until it is stopped.
 
         Raises:
             TransientError, ConfigError: as for `Area`.
         """
-        await self._area.replace(NAME, written({"epoch": epoch}, None))
+        await self._area.replace(NAME, written({"epoch": epoch, "lasts": lasts}, None))
 
     async def was_taken(self, epoch: Epoch) -> bool:
-        """Return whether an applier has this epoch."""
+        """Return whether an applier that goes on has this epoch."""
         try:
-            return _NOTE.read(NAME, await self._area.get(NAME)).epoch == epoch
+            note = _NOTE.read(NAME, await self._area.get(NAME))
         except (NotFoundError, CorruptionError):  # no record: the epoch is not an applier's
             return False
+        return note.lasts and note.epoch == epoch
 
     async def paused_by(self, state: TargetState) -> PausedBy | None:
         """Return why a target must not be written to; None if it may be."""

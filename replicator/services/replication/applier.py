@@ -181,6 +181,7 @@ class Applier:
         self._group = _CutGroup()
         self._early = deque[CutSpan]()
         self._told_until: datetime | None = None
+        self._lasts = False
         self.awaited: Awaited | None = None
         """Rows and deadline that the last `apply_next` waits for; None if it does not wait."""
 
@@ -191,8 +192,9 @@ class Applier:
         state and continues once the pause is over. A promoted target ends the loop.
 
         Raises:
-            FencedError: another applier has taken over.
+            FencedError: another applier that goes on has taken over.
         """
+        self._lasts = True
         await repeat(
             self._step_and_tell,
             stop,
@@ -285,7 +287,7 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
         state = await self._target.acquire()
-        await self._record.take(state.epoch)
+        await self._record.take(state.epoch, lasts=self._lasts)
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()

@@ -762,7 +762,7 @@ class Following:
 
     async def leads(self) -> None:
         """Wait until it has taken the target."""
-        note = json_bytes({"epoch": self.epoch + 1})
+        note = json_bytes({"epoch": self.epoch + 1, "lasts": True})
         await self.until(lambda: self.pipeline.area.files.get(NAME_OF_HELM) == note)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
@@ -850,12 +850,29 @@ async def test_an_applier_that_took_over_ends_the_former_one():
     pipeline = await seeded()
     following = Following(pipeline, pipeline.new_applier())
     await following.leads()
-    pipeline.applier = pipeline.new_applier()
-    await pipeline.follow()
+    newer = Following(pipeline, pipeline.new_applier())
+    await newer.leads()
     pipeline.publish(segment("next"))
     await pipeline.cut()
     with pytest.raises(FencedError, match="another applier has taken over target 'standby'"):
         await following.task
+    await newer.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_applier_that_resumes_a_target_and_ends_takes_it_from_nobody():
+    """The source is quiet: who follows hears of the restore and its end with the next cut."""
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    await restored(pipeline)
+    once = pipeline.new_applier(resume=True)
+    while await once.apply_next():
+        pass
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    await following.until(lambda: segment("next").id in pipeline.target_ids())
+    await following.end()
 
 
 @pytest.mark.usefixtures("looks_at_once")
