@@ -133,10 +133,9 @@ def _coverage_json(covered: Coverage) -> dict[str, Any]:
 
 def _show_coverage(console: Console, covered: Coverage, level: Level) -> None:
     if level is Level.CHECKSUM:
-        console.print(
-            f"  {covered.share:.0%} of the bytes were read and found good in the last"
-            f" {counted(COVERED_WITHIN.days, 'day')}"
-        )
+        days = counted(COVERED_WITHIN.days, "day")
+        when = "since damage was found" if covered.is_cut_short else f"in the last {days}"
+        console.print(f"  {covered.share:.0%} of the bytes were read and found good {when}")
     for fault in covered.faults:
         console.print(f"  DAMAGED {fault}", markup=False)
 

@@ -18,6 +18,8 @@ _NAME = re.compile(
     rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
 )
 CHECKSUM = "checksum"
+_INCLUDED = {"exists": {"rows"}, CHECKSUM: {"rows", "exists"}, "query": {"rows"}}
+"""Levels that a deeper one looks at as well."""
 SHARE_MIN = 1e-15
 """A smaller share of a target is no object."""
 
@@ -46,6 +48,12 @@ class Proof:
     def good(self) -> bool:
         """Whether nothing was wrong."""
         return self.findings == 0
+
+    def clears(self, bad: "Proof") -> bool:
+        """Return whether all that an earlier, bad proof looked at is good by this one."""
+        is_whole = self.share >= 1 or (self.window, self.share) == (bad.window, bad.share)
+        as_wide = is_whole and not (self.partial or self.left)
+        return self.good and as_wide and _reaches(self.level, bad.level)
 
     @property
     def name(self) -> str:
@@ -86,12 +94,32 @@ def last_good(names: Iterable[str]) -> dict[str, datetime]:
     return found
 
 
+def bad_names(names: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Return the files of bad proofs, the newest first, each with those that may clear it."""
+    told = [(name, match) for name in sorted(names) if (match := _NAME.fullmatch(name))]
+    return [
+        (name, [later for later, other in told[at + 1 :] if _may_clear(match, other)])
+        for at, (name, match) in reversed(list(enumerate(told)))
+        if match["verdict"] == "bad"
+    ]
+
+
+def _may_clear(bad: re.Match[str], other: re.Match[str]) -> bool:
+    return other["verdict"] == "good" and _reaches(other["level"], bad["level"])
+
+
+def _reaches(level: str, other: str) -> bool:
+    return level == other or other in _INCLUDED.get(level, set())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """How much of a target's bytes was read and found good lately."""
 
     share: float
     since: datetime
+    is_cut_short: bool = False
+    """Whether damage was found within the time asked about; only proofs after that count."""
     faults: tuple[str, ...] = ()
     """Messages for proofs that could not be read."""
 
@@ -100,9 +128,12 @@ def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Co
     """Return which share of the objects good checksum proofs have covered.
 
     All of them by a whole proof, or one window after the other by rolling ones; what was drawn by
-    chance, or broken off because the bytes were used up, does not count.
+    chance, or broken off because the bytes were used up, does not count. What found damage says
+    that the proofs before it hold no more.
     """
-    since = now - within
+    proofs, begin = list(proofs), now - within
+    damaged = [one.proved_at for one in proofs if one.level == CHECKSUM and not one.good]
+    since = max([begin, *damaged])
     seen: dict[int, set[int]] = {}
     for proof in proofs:
         counts = proof.level == CHECKSUM and proof.good and not (proof.left or proof.partial)
@@ -110,4 +141,4 @@ def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Co
             of = windows(proof.share)
             seen.setdefault(of, set()).add((proof.window or 0) % of)
     share = max((len(found) / of for of, found in seen.items()), default=0.0)
-    return Coverage(share=share, since=since)
+    return Coverage(share=share, since=since, is_cut_short=since > begin)

@@ -10,12 +10,13 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import Drilled
+from replicator.model.store.proof import Proof
 from replicator.model.store.rates import Rates
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
-from replicator.services.records.proof_record import last_proved
+from replicator.services.records.proof_record import known_bad, last_proved
 from replicator.services.target.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
@@ -121,6 +122,8 @@ class TargetStatus:
     drilled: Drilled
     proved: Mapping[str, datetime] = field(default_factory=dict)
     """When each level of `verify` was last good for the whole target."""
+    known_bad: Proof | None = None
+    """What a `verify` found wrong, and no later one found good."""
     rates: Rates = field(default_factory=Rates)
     """How fast it was filled until now."""
 
@@ -183,6 +186,7 @@ class _KnownLog:
     """When the first record from `needed` on was appended."""
     drilled: Drilled = field(default_factory=Drilled)
     proved: Mapping[str, datetime] = field(default_factory=dict)
+    known_bad: Proof | None = None
     rates: Rates = field(default_factory=Rates)
     store_seen_at: datetime | None = None
 
@@ -264,6 +268,7 @@ class StatusReader:
             looked_at=self.clock.now(),
             drilled=known.drilled,
             proved=known.proved,
+            known_bad=known.known_bad,
             rates=known.rates,
         )
 
@@ -278,6 +283,7 @@ class StatusReader:
             known.drilled = found
         with suppress(TransientError, ConfigError):  # `drilled.unknown` reports the same store
             known.proved = await last_proved(area)
+            known.known_bad = await known_bad(area)
             known.rates = await RateBook(area, lambda _: None).rates()
 
     async def _pending(self, known: _KnownLog, reached: Offset, end: Offset) -> Pending | None:

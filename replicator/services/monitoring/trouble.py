@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from replicator.errors import ReplicatorError
 from replicator.model.operations.pulse import StreamPulse
-from replicator.model.operations.words import age_text, duration_text, moment, size_text
+from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,
@@ -18,6 +18,8 @@ from replicator.services.monitoring.status import (
     TargetStatus,
 )
 
+MENDABLE = frozenset({"exists", "checksum"})
+"""Levels of `verify` whose findings a repair can mend."""
 RETAINED_SHARE = 0.5
 """Share of `retained_bytes_max` from which on the WAL that the source keeps is a trouble."""
 STREAM_LATE = timedelta(minutes=1)
@@ -142,6 +144,14 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
             f"{name}: a good drill each {duration_text(promises.drill)} is promised, and"
             f" {drill_words(found)}",
             f"drill {name}",
+        )
+    elif found.drilled.last is not None and not found.drilled.last.is_good:
+        yield Trouble(f"{name}: its newest drill failed", f"drill list {name}")
+    if (bad := found.known_bad) is not None:
+        yield Trouble(
+            f"{name}: `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
+            f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again",
+            f"repair {name}" if bad.level in MENDABLE else f"verify {name} --level {bad.level}",
         )
     if found.gaps:
         rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"

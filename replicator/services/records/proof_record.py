@@ -1,9 +1,9 @@
-"""When a target was last proved good, by proofs that can be read."""
+"""When a target was last proved good, and what is known to be bad, by proofs that can be read."""
 
 from datetime import datetime
 
 from replicator.errors import CorruptionError, NotFoundError
-from replicator.model.store.proof import PROOFS, last_good, proof_of
+from replicator.model.store.proof import PROOFS, Proof, bad_names, last_good, proof_of
 from replicator.ports import Area
 
 LOOKED_AT_MAX = 100
@@ -27,9 +27,30 @@ async def last_proved(area: Area) -> dict[str, datetime]:
     return found
 
 
+async def known_bad(area: Area) -> Proof | None:
+    """Return the newest bad proof that no later one, at least as wide, has cleared.
+
+    Only bad proofs and what may clear them are read: of a target that was never bad, none.
+
+    Raises:
+        TransientError, ConfigError: as for `Area`.
+    """
+    names = (await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]
+    for name, later in bad_names(names):
+        if (bad := await _read(area, name)) is None:
+            continue
+        clearing = [await _read(area, one) for one in reversed(later)]
+        if not any(one is not None and one.clears(bad) for one in clearing):
+            return bad
+    return None
+
+
 async def _is_believed(area: Area, name: str) -> bool:
+    return await _read(area, name) is not None
+
+
+async def _read(area: Area, name: str) -> Proof | None:
     try:
-        proof_of(name, await area.get(name))
+        return proof_of(name, await area.get(name))
     except (CorruptionError, NotFoundError):
-        return False
-    return True
+        return None

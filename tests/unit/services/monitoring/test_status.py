@@ -420,3 +420,21 @@ async def test_a_new_log_is_told_of_once():
     pipeline.publish(segment())
     await pipeline.cut()
     assert [one for one in pipeline.seen if isinstance(one, LogBegun)] == [LogBegun(log_id="log")]
+
+
+async def test_what_a_verification_found_is_wrong_until_one_finds_it_good():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    bad = replace(PROOF, findings=2)
+    await pipeline.area.create(bad.name, proof_json(bad))
+    log = await surveyed(pipeline).log()
+    seen = await seen_of(pipeline, await look(pipeline), log=log)
+    (said,) = [one for one in troubles(seen) if "verify" in one.what]
+    assert "found 2 differences at level checksum" in said.what
+    assert said.remedy == "repair standby"
+    good = replace(PROOF, proved_at=PROOF.proved_at + timedelta(seconds=1))
+    await pipeline.area.create(good.name, proof_json(good))
+    seen = await seen_of(pipeline, await look(pipeline), log=log)
+    assert not [one for one in troubles(seen) if "verify" in one.what]

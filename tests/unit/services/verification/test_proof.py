@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from replicator.errors import CorruptionError
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import Extent
 from replicator.model.store.proof import Proof, coverage, last_good, proof_json, proof_of
+from replicator.services.records.proof_record import known_bad
 from replicator.services.verification.proofs import KEPT_MAX, keep_proof
 from replicator.services.verification.verifier import Level
 from tests.builders import segment
@@ -58,6 +60,51 @@ def test_what_proves_less_does_not_count():
     assert share(replace(PROOF, level="exists")) == 0.0
     assert share(replace(PROOF, proved_at=NOW - timedelta(days=31))) == 0.0
     assert share(replace(PROOF, share=1.0, window=None)) == 1.0
+
+
+def test_damage_says_that_earlier_proofs_hold_no_more():
+    whole = replace(PROOF, share=1.0, window=None)
+    bad = replace(whole, proved_at=NOW - timedelta(hours=1), findings=2)
+    found = coverage(
+        [replace(whole, proved_at=NOW - timedelta(days=1)), bad], now=NOW, within=MONTH
+    )
+    assert (found.share, found.since, found.is_cut_short) == (0.0, bad.proved_at, True)
+    assert share(bad, whole) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("later", "is_cleared"),
+    [
+        ({"share": 1.0, "window": None}, True),
+        ({"window": 0}, True),
+        ({"window": 1}, False),
+        ({"window": None}, False),
+        ({"share": 1.0, "window": None, "left": 1}, False),
+        ({"share": 1.0, "window": None, "level": "exists"}, False),
+        ({"share": 1.0, "window": None, "partial": True}, False),
+        ({"share": 1.0, "window": None, "findings": 1}, False),
+    ],
+)
+async def test_what_was_bad_stays_so_until_a_later_proof_has_looked_at_all_of_it(
+    later: dict[str, Any], *, is_cleared: bool
+):
+    area = Pipeline().area
+    bad = replace(PROOF, findings=2)
+    for proof in (bad, replace(PROOF, proved_at=NOW + timedelta(hours=1), **later)):
+        await area.create(proof.name, proof_json(proof))
+    found = await known_bad(area)
+    assert (found is None) == is_cleared
+
+
+async def test_a_deeper_level_clears_what_a_level_within_it_found():
+    area, whole = Pipeline().area, replace(PROOF, share=1.0, window=None)
+    assert await known_bad(area) is None
+    bad = replace(whole, level="exists", findings=1)
+    await area.create(bad.name, proof_json(bad))
+    assert await known_bad(area) == bad
+    good = replace(whole, proved_at=NOW + timedelta(hours=1))
+    await area.create(good.name, proof_json(good))
+    assert await known_bad(area) is None
 
 
 def test_names_say_when_a_level_was_last_good():
