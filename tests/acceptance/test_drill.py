@@ -57,7 +57,9 @@ async def replicates(user: User) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    found = [path for path in folder.rglob("*") if path.is_file() and "drills" not in path.parts]
+    """Return what a drill may not change; the lease of one that was killed ends by itself."""
+    own = {"drills", "restores"}
+    found = [path for path in folder.rglob("*") if path.is_file() and not own & set(path.parts)]
     return {str(path): path.read_bytes() for path in found}
 
 

@@ -5,9 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from replicator.adapters.machine.clock import SystemClock
-from tests.page.browser import browsing, visit
+from tests.page.browser import WAIT_MS, browsing, visit
 from tests.page.newcomer import LOST, demo, replicator, restores
 
 pytestmark = [
@@ -42,4 +43,4 @@ async def test_the_readme_leads_to_a_page_with_a_finished_restore():
         assert f'"cut":{cut[1]},' in found.replace(" ", "")
         assert '"good":true' in found.replace(" ", "")
         await guest.go("log")
-        assert LOST in await guest.text("main")
+        await expect(guest.page.locator("main")).to_contain_text(LOST, timeout=WAIT_MS)
