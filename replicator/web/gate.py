@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import orjson
 import structlog
 from aiohttp import web
 
@@ -100,6 +101,28 @@ def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web
     text = f"{status.phrase}: {more}\n" if more else f"{status.phrase}\n"
     headers = {"Server": SERVER} | ({"Allow": allow} if allow else {})
     return web.Response(status=status, text=text, headers=headers)
+
+
+def problem(status: HTTPStatus) -> web.Response:
+    """Return what no route could answer, as the control API tells of problems (RFC 9457)."""
+    detail = (
+        "it is no request, or one of its lines is longer than"
+        f" {LINE_BYTES_MAX} bytes, or it has more than {FIELDS_MAX} headers"
+        if status is HTTPStatus.BAD_REQUEST
+        else status.phrase
+    )
+    told_of = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+    }
+    return web.Response(
+        status=status,
+        body=orjson.dumps(told_of),
+        content_type="application/problem+json",
+        headers={"Server": SERVER},
+    )
 
 
 class Gate:
@@ -247,6 +270,6 @@ class Connection(web.RequestHandler):
             log.error("a request could not be answered", path=request.path, reason=repr(exc))
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
-        answer = told(HTTPStatus(status))
+        answer = problem(HTTPStatus(status))
         answer.force_close()
         return answer

@@ -85,6 +85,7 @@ async def test_each_request_has_its_answer_and_nothing_is_logged(
     assert b"Python" not in answer
     assert b"Server: druid-replicator\r\n" in answer
     assert b"Traceback" not in answer
+    assert (status == 400) == (b"\r\nContent-Type: application/problem+json\r\n" in answer)
     assert (out, err, caplog.records) == ("", "", [])
 
 
