@@ -57,6 +57,7 @@ async def sung(source: Cluster, standby: Cluster) -> float:
     await source.client.load("canary", [{"__time": now, "page": "tweet", "n": 1}], append=True)
     async with asyncio.TaskGroup() as group:
         here, there = (group.create_task(until(one, now)) for one in (source, standby))
+    await asyncio.sleep(4 * LOOK_S)  # rows that come between two looks are one to the canary
     return there.result() - here.result()
 
 
