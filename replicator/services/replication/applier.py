@@ -182,6 +182,8 @@ class Applier:
         self._early = deque[CutSpan]()
         self._told_until: datetime | None = None
         self._lasts = False
+        self._led: Epoch | None = None
+        """Newest epoch that it has taken."""
         self.awaited: Awaited | None = None
         """Rows and deadline that the last `apply_next` waits for; None if it does not wait."""
 
@@ -227,11 +229,16 @@ class Applier:
         """Return why this applier does not lead now; report when the reason changes.
 
         Only a target whose checkpoint is paused holds back an applier that starts.
+
+        Raises:
+            FencedError: another applier that goes on has taken over.
         """
         state = await self._target.state()
         is_paused = state.checkpoint is not None and state.checkpoint.paused
         if not self._is_paused and (self._options.resume or not is_paused):
             return None
+        if self._is_paused and self._led not in (None, state.epoch):
+            await self._refuse_taken(state.epoch)  # who took over may have recorded that by now
         paused_by = await self._record.paused_by(state)
         self._tell(paused_by, state.checkpoint)
         self._is_paused = paused_by is not None
@@ -244,11 +251,14 @@ class Applier:
             FencedError: another applier has taken over.
         """
         state = await self._target.state()
-        if await self._record.was_taken(state.epoch):
-            raise FencedError(
-                f"another applier has taken over target {self._target.name!r}: epoch {state.epoch}"
-            )
+        await self._refuse_taken(state.epoch)
         self._is_paused = True
+
+    async def _refuse_taken(self, epoch: Epoch) -> None:
+        if await self._record.was_taken(epoch):
+            raise FencedError(
+                f"another applier has taken over target {self._target.name!r}: epoch {epoch}"
+            )
 
     def _tell(self, paused_by: PausedBy | None, checkpoint: Checkpoint | None) -> None:
         if paused_by is self._reported_pause:
@@ -288,6 +298,7 @@ class Applier:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
         state = await self._target.acquire()
         await self._record.take(state.epoch, lasts=self._lasts)
+        self._led = state.epoch
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()

@@ -20,7 +20,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.event import Offset
+from replicator.model.event import Epoch, Offset
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
@@ -28,6 +28,7 @@ from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
+from replicator.services.records.applier_record import ApplierRecord
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
@@ -857,6 +858,30 @@ async def test_an_applier_that_took_over_ends_the_former_one():
     with pytest.raises(FencedError, match="another applier has taken over target 'standby'"):
         await following.task
     await newer.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_one_that_took_over_may_record_it_only_after_the_former_has_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The former looks for a pause then, finds none, and must not take the target back."""
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    held = await pipeline.target.acquire(SOURCE)
+    looked = ApplierRecord.was_taken
+
+    async def looks_too_early(record: ApplierRecord, epoch: Epoch) -> bool:
+        found = await looked(record, epoch)
+        await record.take(held.epoch, lasts=True)
+        return found
+
+    monkeypatch.setattr(ApplierRecord, "was_taken", looks_too_early)
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    with pytest.raises(FencedError, match="another applier has taken over target 'standby'"):
+        await following.task
+    assert pipeline.target.sources[SOURCE].epoch == held.epoch
 
 
 @pytest.mark.usefixtures("looks_at_once")
