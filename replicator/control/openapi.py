@@ -8,8 +8,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from replicator import __version__
-from replicator.control.problems import MEDIA_TYPE, ProblemDocument
+from replicator.control.problems import ProblemDocument
 from replicator.control.routes import IDEMPOTENCY_KEY, NoParameters, Route, RouteTable
+from replicator.web.gate import PROBLEM_TYPE
 
 REFERENCE: Final = "#/components/schemas/{model}"
 TITLE: Final = "druid-replicator"
@@ -124,7 +125,7 @@ def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
         if kind is not None:
             schema = schemas.of("serialization", kind)
             found[str(status.value)]["content"] = {"application/json": {"schema": schema}}
-    problem = {MEDIA_TYPE: {"schema": schemas.of("serialization", ProblemDocument)}}
+    problem = {PROBLEM_TYPE: {"schema": schemas.of("serialization", ProblemDocument)}}
     for status in _refusals(route):
         found.setdefault(str(status.value), {"description": status.phrase, "content": problem})
     found["default"] = {"description": "A problem document.", "content": problem}

@@ -16,8 +16,8 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
+from replicator.web.gate import PROBLEM_TYPE
 
-MEDIA_TYPE = "application/problem+json"
 FAULTS_MAX = 20
 
 
@@ -73,7 +73,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         )
         body = orjson.dumps(document.model_dump(exclude_none=True), option=orjson.OPT_INDENT_2)
         return web.Response(
-            body=body, status=self.status, content_type=MEDIA_TYPE, headers=self.headers
+            body=body, status=self.status, content_type=PROBLEM_TYPE, headers=self.headers
         )
 
 

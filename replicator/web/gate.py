@@ -25,6 +25,8 @@ HANDSHAKE_S_MAX: Final = 10.0
 """Longest handshake of TLS, in seconds."""
 SERVER: Final = "druid-replicator"
 """Instead of the versions of Python and aiohttp."""
+PROBLEM_TYPE: Final = "application/problem+json"
+"""Media type of a problem document (RFC 9457)."""
 ALWAYS: Final = frozenset({"localhost"})
 log = structlog.get_logger("replicator")
 _SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
@@ -120,7 +122,7 @@ def problem(status: HTTPStatus) -> web.Response:
     return web.Response(
         status=status,
         body=orjson.dumps(told_of),
-        content_type="application/problem+json",
+        content_type=PROBLEM_TYPE,
         headers={"Server": SERVER},
     )
 
