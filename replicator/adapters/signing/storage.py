@@ -21,9 +21,8 @@ from replicator.ports import (
 )
 
 HINT = (
-    "the bytes or their receipt were exchanged: `replicator repair TARGET` copies them"
-    " again, or take them"
-    " from a copy of this store"
+    "the bytes or their receipt were exchanged: `replicator repair TARGET` copies them again,"
+    " or take them from a copy of this store"
 )
 
 

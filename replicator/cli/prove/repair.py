@@ -13,8 +13,9 @@ from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.operations.words import counted, size_text
+from replicator.model.store.proof import Level
 from replicator.services.verification.repairer import Repair
-from replicator.services.verification.verifier import Damaged, Level, Verification
+from replicator.services.verification.verifier import Damaged, Verification
 
 PARTLY_DONE = 3
 SHOWN_MAX = 20

@@ -15,10 +15,10 @@ from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
 from replicator.model.operations.words import counted, size_text
-from replicator.model.store.proof import Coverage
+from replicator.model.store.proof import Coverage, Level
 from replicator.services.verification.proofs import COVERED_WITHIN, keep_proof
 from replicator.services.verification.query_verifier import QueryVerification
-from replicator.services.verification.verifier import Level, Verification
+from replicator.services.verification.verifier import Verification
 
 SHARE_MIN = 1e-6
 FAILED = 9

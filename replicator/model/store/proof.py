@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Annotated
 
 from pydantic import Field
@@ -17,11 +18,35 @@ _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = re.compile(
     rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
 )
-CHECKSUM = "checksum"
-_INCLUDED = {"exists": {"rows"}, CHECKSUM: {"rows", "exists"}, "query": {"rows"}}
-"""Levels that a deeper one looks at as well."""
 SHARE_MIN = 1e-15
 """A smaller share of a target is no object."""
+
+
+class Level(Enum):
+    """How deep a verification goes; each level includes those before it.
+
+    `query` includes the rows only: two Brokers read the bytes anyway.
+    """
+
+    ROWS = "rows"
+    EXISTS = "exists"
+    CHECKSUM = "checksum"
+    QUERY = "query"
+
+    @property
+    def is_about_objects(self) -> bool:
+        """Whether the deep storage is examined."""
+        return self in {Level.EXISTS, Level.CHECKSUM}
+
+
+CHECKSUM = Level.CHECKSUM.value
+_INCLUDED = {
+    Level.EXISTS.value: {Level.ROWS.value},
+    CHECKSUM: {Level.ROWS.value, Level.EXISTS.value},
+    Level.QUERY.value: {Level.ROWS.value},
+}
+"""Levels that a deeper one looks at as well."""
+OF_OBJECTS = frozenset(one.value for one in Level if one.is_about_objects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,12 +38,13 @@ from replicator.model.store.drill import (
     drawn,
     point_text,
 )
+from replicator.model.store.proof import Level
 from replicator.ports import Clock
 from replicator.services.drills.druid_trial import DruidTrial
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.store.windows import Windows
-from replicator.services.verification.verifier import Level, Verifier
+from replicator.services.verification.verifier import Verifier
 
 ROW_BYTES = 4 << 10
 """Bytes of disk that a row takes in the scratch database with its indexes, roughly."""

@@ -16,7 +16,7 @@ from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReade
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
-from replicator.services.records.proof_record import known_bad, last_proved
+from replicator.services.records.proof_record import last_proved
 from replicator.services.target.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
@@ -282,8 +282,8 @@ class StatusReader:
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
         with suppress(TransientError, ConfigError):  # `drilled.unknown` reports the same store
-            known.proved = await last_proved(area)
-            known.known_bad = await known_bad(area)
+            told = await last_proved(area)
+            known.proved, known.known_bad = told.good_at, told.bad
             known.rates = await RateBook(area, lambda _: None).rates()
 
     async def _pending(self, known: _KnownLog, reached: Offset, end: Offset) -> Pending | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from replicator.errors import ReplicatorError
 from replicator.model.operations.pulse import StreamPulse
 from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
+from replicator.model.store.proof import OF_OBJECTS
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,
@@ -18,8 +19,6 @@ from replicator.services.monitoring.status import (
     TargetStatus,
 )
 
-MENDABLE = frozenset({"exists", "checksum"})
-"""Levels of `verify` whose findings a repair can mend."""
 RETAINED_SHARE = 0.5
 """Share of `retained_bytes_max` from which on the WAL that the source keeps is a trouble."""
 STREAM_LATE = timedelta(minutes=1)
@@ -151,7 +150,7 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
         yield Trouble(
             f"{name}: `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
             f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again",
-            f"repair {name}" if bad.level in MENDABLE else f"verify {name} --level {bad.level}",
+            f"repair {name}" if bad.level in OF_OBJECTS else f"verify {name} --level {bad.level}",
         )
     if found.gaps:
         rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"

@@ -1,5 +1,7 @@
 """When a target was last proved good, and what is known to be bad, by proofs that can be read."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import CorruptionError, NotFoundError
@@ -10,8 +12,18 @@ LOOKED_AT_MAX = 100
 """Newest proofs that are looked at; older ones say little of today."""
 
 
-async def last_proved(area: Area) -> dict[str, datetime]:
-    """Return when each level was last proved good.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """What the newest proofs of a target say together."""
+
+    good_at: dict[str, datetime]
+    """When each level was last proved good."""
+    bad: Proof | None
+    """The newest bad proof that no later one, at least as wide, has cleared."""
+
+
+async def last_proved(area: Area) -> Proved:
+    """Return what was last proved of a target.
 
     A name alone proves nothing: whoever can write to the store can make one. Of each level the
     newest file counts that is what it is called, and that is signed where the target has keys.
@@ -19,37 +31,34 @@ async def last_proved(area: Area) -> dict[str, datetime]:
     Raises:
         TransientError, ConfigError: as for `Area`.
     """
-    found: dict[str, datetime] = {}
-    for name in reversed((await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]):
-        for level, time in last_good([name]).items():
-            if level not in found and await _is_believed(area, name):
-                found[level] = time
-    return found
-
-
-async def known_bad(area: Area) -> Proof | None:
-    """Return the newest bad proof that no later one, at least as wide, has cleared.
-
-    Only bad proofs and what may clear them are read: of a target that was never bad, none.
-
-    Raises:
-        TransientError, ConfigError: as for `Area`.
-    """
     names = (await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]
+    good_at: dict[str, datetime] = {}
+    for name in reversed(names):
+        for level, time in last_good([name]).items():
+            if level not in good_at and await _read(area, name) is not None:
+                good_at[level] = time
+    return Proved(good_at=good_at, bad=await _not_cleared(area, names))
+
+
+async def _not_cleared(area: Area, names: Sequence[str]) -> Proof | None:
+    """Read the bad proofs and what may clear them: of a target that was never bad, none."""
     for name, later in bad_names(names):
-        if (bad := await _read(area, name)) is None:
-            continue
-        clearing = [await _read(area, one) for one in reversed(later)]
-        if not any(one is not None and one.clears(bad) for one in clearing):
+        bad = await _read(area, name)
+        if bad is not None and not await _is_cleared(area, bad, later):
             return bad
     return None
 
 
-async def _is_believed(area: Area, name: str) -> bool:
-    return await _read(area, name) is not None
+async def _is_cleared(area: Area, bad: Proof, later: Sequence[str]) -> bool:
+    for name in reversed(later):
+        proof = await _read(area, name)
+        if proof is not None and proof.clears(bad):
+            return True
+    return False
 
 
 async def _read(area: Area, name: str) -> Proof | None:
+    """Return a proof; None if it is gone, or nobody believes it."""
     try:
         return proof_of(name, await area.get(name))
     except (CorruptionError, NotFoundError):

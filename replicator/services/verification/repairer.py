@@ -20,6 +20,7 @@ from replicator.model.checkpoint import Checkpoint, TargetState
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location, is_lz4
 from replicator.model.observation import ObjectCopied, Progress
+from replicator.model.store.proof import Level
 from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, SegmentReplacer
 from replicator.services.running.retry import Retry
 from replicator.services.store.restore_lease import RestoreLeases
@@ -36,7 +37,6 @@ from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
 from replicator.services.verification.verifier import (
     Damaged,
-    Level,
     Verification,
     Verifier,
 )

@@ -1,7 +1,6 @@
 """Proves that a target matches its checkpoint: first rows, then objects, then bytes."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 from random import Random
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from replicator.model.load_spec import Location
 from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import Progress
 from replicator.model.row import Kind, RowKey, Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
@@ -49,23 +49,6 @@ class Damaged:
     end: str
     """End of the interval of the first segment with this location, as Druid writes it."""
     reason: str
-
-
-class Level(Enum):
-    """How deep a verification goes; each level includes those before it.
-
-    `query` includes the rows only: two Brokers read the bytes anyway.
-    """
-
-    ROWS = "rows"
-    EXISTS = "exists"
-    CHECKSUM = "checksum"
-    QUERY = "query"
-
-    @property
-    def is_about_objects(self) -> bool:
-        """Whether the deep storage is examined."""
-        return self in {Level.EXISTS, Level.CHECKSUM}
 
 
 @dataclass(slots=True, kw_only=True)

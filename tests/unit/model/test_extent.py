@@ -12,8 +12,8 @@ from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.druid.release import Release
 from replicator.model.extent import Extent, windows
 from replicator.model.load_spec import Location
+from replicator.model.store.proof import Level
 from replicator.services.target.zip_directory import TAIL_BYTES, fault_in_zip
-from replicator.services.verification.verifier import Level
 from tests.builders import segment
 from tests.unit.pipeline import SIZE_BYTES, Pipeline
 

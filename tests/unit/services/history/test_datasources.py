@@ -10,8 +10,8 @@ from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
 from replicator.model.extent import Extent
 from replicator.model.plans.restore_point import RestorePoint, ToOffset
+from replicator.model.store.proof import Level
 from replicator.services.inspection.undeletion import Undeletion
-from replicator.services.verification.verifier import Level
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
 from tests.unit.services.inspection.test_blame import blamer

@@ -14,10 +14,10 @@ from replicator.model.log.peek import SegmentName, segment_name, subject_of
 from replicator.model.log.wire import encode
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, AuditRow, Kind, RowKey, Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.services.inspection.blame import Blame, Blamer
 from replicator.services.inspection.log_listing import LogFilter, event_json
 from replicator.services.inspection.undeletion import Undeletion
-from replicator.services.verification.verifier import Level
 from tests.builders import (
     ONE_OF_EACH,
     VERSION,

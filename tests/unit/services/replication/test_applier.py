@@ -26,6 +26,7 @@ from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.model.store.proof import Level
 from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
 from replicator.services.records.applier_record import ApplierRecord
@@ -34,7 +35,6 @@ from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.target.copier import Backup
-from replicator.services.verification.verifier import Level
 from tests.builders import (
     ROOT,
     commit,

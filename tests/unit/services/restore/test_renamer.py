@@ -19,9 +19,9 @@ from replicator.model.log.renaming import renamed
 from replicator.model.log.row_mapping import check_segment, located
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.services.restore.renamer import Renamer
 from replicator.services.target.copier import Uncopied
-from replicator.services.verification.verifier import Level
 from tests.builders import VERSION, commit, rules, segment, segment_payload, supervisor
 from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of
 from tests.unit.services.verification.test_repairer import killed_after, repair

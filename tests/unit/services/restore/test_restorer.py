@@ -13,9 +13,9 @@ from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.row import CommitMetadata, Kind, key_of
+from replicator.model.store.proof import Level
 from replicator.services.store.archived_log import archived_gaps
 from replicator.services.target.copier import Backup
-from replicator.services.verification.verifier import Level
 from tests.builders import commit, config_entry, rules, segment, supervisor
 from tests.unit.pipeline import SIZE_BYTES, SOURCE, TARGET_ROOT, Pipeline, place_of
 

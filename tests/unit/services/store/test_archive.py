@@ -55,6 +55,7 @@ from replicator.model.store.archive_notes import (
     gaps_json,
     gaps_of,
 )
+from replicator.model.store.proof import Level
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -62,7 +63,6 @@ from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
-from replicator.services.verification.verifier import Level
 from tests.builders import segment
 from tests.unit.adapters.test_signing import rule as signing_rule
 from tests.unit.pipeline import SOURCE, Pipeline, place_of

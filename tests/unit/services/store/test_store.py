@@ -12,11 +12,11 @@ from replicator.errors import CorruptionError
 from replicator.model.event import Offset
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import BASES, HISTORY, base_of, manifest, manifest_name
+from replicator.model.store.proof import Level
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
-from replicator.services.verification.verifier import Level
 from tests.unit.pipeline import Pipeline
 from tests.unit.services.retention.test_expiry import story
 

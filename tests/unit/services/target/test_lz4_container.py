@@ -11,8 +11,8 @@ from replicator.errors import UnreadableObjectError
 from replicator.model.checkpoint import OBJECT_UNREADABLE
 from replicator.model.load_spec import Location
 from replicator.model.row import Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.services.target.lz4_container import LZ4_RATIO_MAX, Lz4Container
-from replicator.services.verification.verifier import Level
 from tests.builders import DATA, ROOT, json_bytes, segment, segment_payload
 from tests.lz4 import END, block, container
 from tests.unit.pipeline import SOURCE, Pipeline

@@ -9,10 +9,9 @@ import pytest
 from replicator.errors import CorruptionError
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import Extent
-from replicator.model.store.proof import Proof, coverage, last_good, proof_json, proof_of
-from replicator.services.records.proof_record import known_bad
+from replicator.model.store.proof import Level, Proof, coverage, last_good, proof_json, proof_of
+from replicator.services.records.proof_record import last_proved
 from replicator.services.verification.proofs import KEPT_MAX, keep_proof
-from replicator.services.verification.verifier import Level
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
 
@@ -92,19 +91,19 @@ async def test_what_was_bad_stays_so_until_a_later_proof_has_looked_at_all_of_it
     bad = replace(PROOF, findings=2)
     for proof in (bad, replace(PROOF, proved_at=NOW + timedelta(hours=1), **later)):
         await area.create(proof.name, proof_json(proof))
-    found = await known_bad(area)
+    found = (await last_proved(area)).bad
     assert (found is None) == is_cleared
 
 
 async def test_a_deeper_level_clears_what_a_level_within_it_found():
     area, whole = Pipeline().area, replace(PROOF, share=1.0, window=None)
-    assert await known_bad(area) is None
+    assert (await last_proved(area)).bad is None
     bad = replace(whole, level="exists", findings=1)
     await area.create(bad.name, proof_json(bad))
-    assert await known_bad(area) == bad
+    assert (await last_proved(area)).bad == bad
     good = replace(whole, proved_at=NOW + timedelta(hours=1))
     await area.create(good.name, proof_json(good))
-    assert await known_bad(area) is None
+    assert (await last_proved(area)).bad is None
 
 
 def test_names_say_when_a_level_was_last_good():

@@ -12,10 +12,11 @@ from replicator.model.extent import WHOLE, Extent
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.ports import Receipt, StoredObject
 from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.verification.repairer import Repair, Repairer
-from replicator.services.verification.verifier import Level, Verification
+from replicator.services.verification.verifier import Verification
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of
 
