@@ -20,6 +20,7 @@ from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import RefusedError, ReplicatorError, worst
+from replicator.model.operations.job import ASKED_AT
 from replicator.web.document import document
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Call:
     as_json: bool = False
     store: str | None = None
     """The target whose store alone is asked, as `--from` names it."""
+    service: str | None = None
+    """The service that is asked, as it was typed; empty: the environment names it."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def settings(self) -> Settings:
@@ -66,7 +69,10 @@ class Call:
     @property
     def said(self) -> Said:
         """What commands are said for while this call is answered."""
-        return Said(config=self.config_path, environ=self.environ, store=self.store)
+        asked_at = self.environ.get(ASKED_AT) if self.service is None else self.service
+        return Said(
+            config=self.config_path, environ=self.environ, store=self.store, service=asked_at
+        )
 
     def complete(self, text: str) -> str:
         """Return a message whose commands can be typed as they are."""

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn, get_args
+from typing import Any, Final, NoReturn
 
 import orjson
 import typer
@@ -16,19 +16,15 @@ from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.screen import Screen
 from replicator.control.asked.planned import Planned, RestoreAsked
-from replicator.control.asked.verb_asked import Argument, Flag, VerbAsked
-from replicator.control.asked.verbs import AnyJob, AnyPlan
+from replicator.control.asked.verb_asked import Argument, VerbAsked
+from replicator.control.asked.verbs import fits, fixed_of, flags_of, forms_of, known_of
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Progress
 from replicator.model.operations.shown import escaped_json, printable
 
-OWN: Final = frozenset({"--config", "--set", "--json", "--service"})
+OWN: Final = frozenset({"--config", "--json", "--service"})
 """Options that stay here."""
-AGREEING: Final = frozenset({"--yes", "--dry-run"})
-EVERY: Final[tuple[type[VerbAsked], ...]] = (
-    *get_args(get_args(AnyJob)[0]),
-    *get_args(get_args(AnyPlan)[0]),
-)
+HERE: Final = "type it on the machine of the service, without --service and REPLICATOR_SERVICE"
 DOING: Final = {"expire": "an expiry", "repair": "a repair", "promote": "a promotion"}
 
 
@@ -70,11 +66,12 @@ class _RemoteCall:
 
     def __init__(self, call: Call, typed: _Typed, url: str) -> None:
         self._call, self._typed = call, typed
-        self._client = ServiceClient(url, _token(call.environ))
+        self._asked = request(call.command, typed.options, typed.places)
+        self._client = ServiceClient(url, _token(call.environ), call.service or "")
 
     def done(self) -> int:
         """Do it, and return the exit code."""
-        asked = request(self._call.command, self._typed.options, self._typed.places)
+        asked = self._asked
         columns = paper().width
         with Screen(quiet=self._call.as_json) as screen:
 
@@ -133,24 +130,32 @@ def request(command: str, options: Mapping[str, Any], places: list[Any]) -> Verb
     Raises:
         ConfigError: a service cannot be asked for it.
     """
-    words = command.split()
-    known = [one for one in EVERY if [w for w in one.words if not w.startswith("-")] == words]
+    if "--set" in options:
+        raise ConfigError(
+            "--set overrules the configuration of this machine, and the service has its own",
+            hint=HERE,
+        )
+    known = list(forms_of(command.split()))
     for asked in known:
-        flags = {
-            mark.name: name
-            for name, field in asked.model_fields.items()
-            for mark in field.metadata
-            if isinstance(mark, Flag)
-        }
-        fixed = {word for word in asked.words if word.startswith("-")}
-        agreeing = AGREEING if issubclass(asked, Planned) else frozenset[str]()
-        if fixed <= options.keys() and options.keys() <= flags.keys() | fixed | agreeing:
+        if fits(asked, options):
+            flags = flags_of(asked)
             values = {flags[name]: value for name, value in options.items() if name in flags}
             return _made(asked, values, places)
-    raise ConfigError(
-        f"a service cannot be asked for `{command}` with {', '.join(sorted(options)) or 'nothing'}",
-        hint="type it without --service on the machine of the service",
-    )
+    raise _not_asked_for(command, options, known)
+
+
+def _not_asked_for(
+    command: str, options: Mapping[str, Any], known: list[type[VerbAsked]]
+) -> ConfigError:
+    """Return what refuses a command line that no request stands for: which options, and why."""
+    strange = options.keys() - {name for asked in known for name in known_of(asked)}
+    if strange:
+        named = f"with {', '.join(sorted(strange))}"
+    else:
+        named = f"with {' '.join(sorted(options))} alone" if options else "alone"
+    forms = [" ".join(sorted(fixed)) for asked in known if (fixed := fixed_of(asked))]
+    ways = "" if strange or not forms else f"say {', or '.join(forms)}; or "
+    return ConfigError(f"a service cannot be asked for `{command}` {named}", hint=f"{ways}{HERE}")
 
 
 def _made(asked: type[VerbAsked], values: dict[str, Any], places: list[Any]) -> VerbAsked:

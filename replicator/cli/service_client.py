@@ -39,12 +39,13 @@ class ServiceClient:
     Args:
         url: Where it listens.
         token: Who asks.
+        named: How the service is named in commands that it prints; empty: not at all.
 
     Raises:
         ConfigError: the URL is none.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, named: str = "") -> None:
         asked = urlsplit(url)
         if asked.scheme not in {"http", "https"} or not asked.hostname or "@" in asked.netloc:
             raise ConfigError("--service: write it like https://replicator.example:9465")
@@ -53,7 +54,7 @@ class ServiceClient:
                 f"--service {url}: the token would cross the network for everybody to read",
                 hint="write https://, or open a tunnel and use its end on this machine",
             )
-        self._url, self._token = url.rstrip("/"), token
+        self._url, self._token, self._named = url.rstrip("/"), token, named
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
 
     def job(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
@@ -78,8 +79,8 @@ class ServiceClient:
         return self._asked("GET", f"/v1/jobs/{job_id}/text")
 
     def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
-        width = min(max(columns, 40), 1000)
-        return self._asked("POST", f"/v1/{what}?columns={width}", body)
+        shown = {"columns": min(max(columns, 40), 1000), "service": self._named}
+        return self._asked("POST", f"/v1/{what}?{urlencode(shown)}", body)
 
     def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -145,6 +145,7 @@ def _command(
             overrides=overrides,
             as_json=as_json,
             store=store if isinstance(store, str) else None,
+            service=None if service is None else _named(context, service),
         )
         if service is not None:
             from replicator.cli.remote import ask_service  # noqa: PLC0415 - few calls need it
@@ -163,6 +164,12 @@ def _command(
     typed.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
     typed.__annotations__ = {one.name: one.annotation for one in parameters}
     return typed
+
+
+def _named(context: typer.Context, service: str) -> str:
+    """Return how a service has to be named again; empty: the environment does."""
+    source = context.get_parameter_source("service")
+    return "" if source is not None and source.name == "ENVIRONMENT" else service
 
 
 def _options(parameter: Parameter) -> Iterator[Parameter]:

@@ -94,7 +94,7 @@ class Control:
         )
         self._certificates = None if control.tls is None else Certificates(control.tls)
         looks = LookRoutes(
-            poller=lookout.poller,
+            panorama=panorama,
             targets=settings.targets,
             audit=self.audit,
             clock=application.clock,

@@ -33,7 +33,7 @@ def overview_json(panorama: Panorama, targets: Collection[str] | None) -> dict[s
     return {
         "now": panorama.clock.now(),
         "outlook": asdict(answer),
-        "status": None if report is None else report_json(report, _typed),
+        "status": None if report is None else report_json(report, Trouble.typed),
         "log": _log_json(panorama),
         "stores": [_store_json(panorama, name) for name in _visible(panorama, targets)],
         "datasources": _datasources_json(panorama) if targets is None else [],
@@ -163,10 +163,6 @@ def _visible(panorama: Panorama, targets: Collection[str] | None) -> list[str]:
 
 def _limited(report: StatusReport | None, targets: Collection[str] | None) -> StatusReport | None:
     return report if report is None or targets is None else report.of(targets)
-
-
-def _typed(trouble: Trouble) -> str:
-    return f"replicator {trouble.remedy}" if trouble.remedy else ""
 
 
 def _log_json(panorama: Panorama) -> dict[str, Any]:

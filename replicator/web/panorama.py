@@ -21,6 +21,8 @@ from replicator.web.notes import NotesReader, StoreNotes
 from replicator.web.status_report import StatusReport
 from replicator.web.trend import TargetSample, Trend
 
+SETTLED_S_MAX: Final = 5.0
+"""Longest wait for a look at what a job of this service has just changed, in seconds."""
 NOTHING_READ: Final = LogStatus(
     log_id="",
     records=0,
@@ -101,7 +103,7 @@ class Panorama:
         self._settled.clear()
         self._wanted.set()
 
-    async def settled(self, within_s: float) -> None:
+    async def settled(self, within_s: float = SETTLED_S_MAX) -> None:
         """Wait until all that this service has changed was looked at, or for so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -116,7 +118,10 @@ class Panorama:
 
     async def look(self) -> None:
         """Look once, and read at most `records_per_look_max` records of the log."""
+        is_wanted = self._wanted.is_set()
         self._wanted.clear()
+        if is_wanted:
+            await self.poller.look()
         log = self._log
         self._source = await self._surroundings.source()
         self._life = await self._surroundings.life(log)
@@ -180,6 +185,7 @@ class Panorama:
             restorable={name: one.windows for name, one in known.items()},
             schedules=self._schedules,
             canaries=[one.canary for one in known.values() if one.canary is not None],
+            away_since={name: failure.since for name, failure in poller.failures.items()},
         )
 
     @property

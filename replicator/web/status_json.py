@@ -25,10 +25,7 @@ def lookout_json(poller: Poller) -> dict[str, Any]:
     return {
         "result": {
             "log": log_json(poller.log),
-            "targets": [
-                {**target_json(seen.status), "looked_at": seen.at}
-                for _, seen in sorted(poller.seen.items())
-            ],
+            "targets": [target_json(seen.status) for _, seen in sorted(poller.seen.items())],
             "failures": [
                 {"what": what, **failure_json(failure)}
                 for what, failure in sorted(failures.items())
@@ -123,6 +120,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
     drilled = found.drilled
     return {
         "target": found.target,
+        "looked_at": found.looked_at,
         "cut": checkpoint.cut if checkpoint else None,
         "offset": checkpoint.offset if checkpoint else None,
         "source_time": checkpoint.source_time if checkpoint else None,

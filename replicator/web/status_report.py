@@ -1,7 +1,8 @@
 """All that `status` says, as one document: what is running, promised, restorable and wrong."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from replicator.model.store.canary import CanarySummary
@@ -28,6 +29,8 @@ class StatusReport:
     """What is scheduled for them."""
     canaries: Sequence[CanarySummary] = ()
     """What the canary has shown of them."""
+    away_since: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when targets cannot be looked at; empty: this is the only look."""
 
     @property
     def wrong(self) -> Sequence[Trouble]:
@@ -54,6 +57,7 @@ class StatusReport:
             restorable=restorable,
             schedules=schedules,
             canaries=[one for one in self.canaries if one.target in targets],
+            away_since={name: at for name, at in self.away_since.items() if name in targets},
         )
 
 
@@ -73,6 +77,7 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
         "failures": [
             {
                 "what": f"target {name}",
+                "since": report.away_since.get(name),
                 "type": type(error).__name__,
                 "message": str(error),
                 "hint": error.hint,

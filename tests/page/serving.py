@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 from aiohttp import web
 from pydantic import ValidationError
 
+from replicator.control.access.audit import AuditLog
 from replicator.control.access.door import HEADERS, response
+from replicator.control.endpoints.looks import LookRoutes
 from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.views import JobsQuery
 from replicator.control.problems import Problem, invalid, problem_of
@@ -80,7 +84,13 @@ async def _answer(request: web.Request, route: Route, principal: Principal) -> w
 async def serving(made: MadeUp, principal: Principal = OPERATOR) -> AsyncIterator[str]:
     """Serve the page over a state; give its address."""
     page = PageRoutes(made.panorama, made.history, source=SOURCE).routes()
-    routes = [*page, *PointRoutes(made.panorama).routes(), NO_JOBS]
+    looks = LookRoutes(
+        panorama=made.panorama,
+        targets={},
+        audit=AuditLog(Path("none"), bytes_max=1, kept=timedelta(1), clock=made.clock, areas={}),
+        clock=made.clock,
+    )
+    routes = [*page, *looks.routes(), *PointRoutes(made.panorama).routes(), NO_JOBS]
     runner = web.AppRunner(application(routes, principal), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -21,9 +21,13 @@ class Said:
     environ: Mapping[str, str]
     store: str | None = None
     """The target whose store alone was asked."""
+    service: str | None = None
+    """Where a service is asked; empty: as the environment says; None: there is none."""
 
     def command(self, verb: str) -> str:
         """Return a verb and its arguments as they are typed."""
+        if self.service is not None and _from_afar(verb):
+            return f"replicator {verb}{f' --service {self.service}' if self.service else ''}"
         is_found = self.config == DEFAULT_CONFIG and CONFIG_VARIABLE not in self.environ
         if is_found or self.environ.get(CONFIG_VARIABLE) == str(self.config):
             return f"replicator {verb}"
@@ -46,3 +50,9 @@ class Said:
         return " ".join(
             shlex.quote(target) if word == ANY_TARGET else word for word in verb.split(" ")
         )
+
+
+def _from_afar(verb: str) -> bool:
+    from replicator.control.asked.verbs import may_be_asked  # noqa: PLC0415 - few calls need it
+
+    return may_be_asked(verb.split())

@@ -19,6 +19,7 @@ from replicator.control.asked.verb_asked import (
     OneTarget,
     OnTarget,
     ProofLevel,
+    ShareText,
     Text,
     VerbAsked,
     WithinInterval,
@@ -121,6 +122,7 @@ class RepairAsked(Planned):
     verb: Literal["repair"] = "repair"
     target: OneTarget
     level: Annotated[ProofLevel, Flag("--level")] = ProofLevel.CHECKSUM
+    subset: ShareText = "100%"
     from_target: Annotated[TargetName | None, Flag("--from")] = None
     datasource: OfDatasource = None
     interval: WithinInterval = None

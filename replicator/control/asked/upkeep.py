@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from replicator.config.values import DruidRelease
 from replicator.control.asked.verb_asked import (
@@ -15,6 +15,7 @@ from replicator.control.asked.verb_asked import (
     OfStore,
     OneTarget,
     ProofLevel,
+    ShareText,
     Text,
     VerbAsked,
     WithinInterval,
@@ -29,7 +30,7 @@ class VerifyAsked(VerbAsked):
     verb: Literal["verify"] = "verify"
     target: OneTarget
     level: Annotated[ProofLevel, Flag("--level")] = ProofLevel.ROWS
-    subset: Annotated[str, StringConstraints(pattern=r"^[0-9.]{1,12}%$"), Flag("--subset")] = "100%"
+    subset: ShareText = "100%"
     rolling: Annotated[bool, Flag("--rolling")] = False
     bytes_max: Annotated[Text | None, Flag("--bytes-max")] = None
     from_store: OfStore = None

@@ -108,6 +108,7 @@ class ProofLevel(StrEnum):
     QUERY = "query"
 
 
+ShareText = Annotated[str, StringConstraints(pattern=r"^[0-9.]{1,12}%$"), Flag("--subset")]
 OneTarget = Annotated[TargetName, Argument()]
 OnTarget = Annotated[TargetName, Flag("--on")]
 AtOffset = Annotated[OffsetNumber | None, Flag("--to-offset")]

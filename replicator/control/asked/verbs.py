@@ -1,7 +1,7 @@
 """The two unions of all requests: what is done at once, and what is planned first."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeAlias, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -26,6 +26,7 @@ from replicator.control.asked.planned import (
     ExpireAsked,
     FailoverAsked,
     ForgetRenamedAsked,
+    Planned,
     PromoteAsked,
     RepairAsked,
     RestoreAsked,
@@ -42,7 +43,7 @@ from replicator.control.asked.upkeep import (
     VerifyAsked,
     WatchAsked,
 )
-from replicator.control.asked.verb_asked import VerbAsked
+from replicator.control.asked.verb_asked import Flag, VerbAsked
 from replicator.errors import RefusedError
 
 AnyJob: TypeAlias = Annotated[
@@ -82,6 +83,16 @@ AnyPlan: TypeAlias = Annotated[
     Field(discriminator="verb"),
 ]
 """What is planned first, then carried out by the plan's digest."""
+EVERY: Final[tuple[type[VerbAsked], ...]] = (
+    *get_args(get_args(AnyJob)[0]),
+    *get_args(get_args(AnyPlan)[0]),
+)
+AGREEING: Final = frozenset({"--yes", "--dry-run"})
+"""Options that stand for the two calls of what is planned."""
+_LOOKED_UP: Final = ("hold", "list")
+"""A verb that a service is asked for without a job."""
+_OF_FILES: Final = (("restore", "plan"), ("restore", "run"))
+"""Verbs of files on the machine where they are typed."""
 _ANY: TypeAdapter[VerbAsked] = TypeAdapter(Annotated[AnyJob | AnyPlan, Field(discriminator="verb")])
 
 
@@ -98,3 +109,47 @@ def asked_of(verb: str, request: Mapping[str, Any]) -> VerbAsked:
             f"what {verb!r} was asked for is not known to this release",
             hint="ask for it anew",
         ) from exc
+
+
+def flags_of(asked: type[VerbAsked]) -> dict[str, str]:
+    """Return the member behind each option of a verb."""
+    return {
+        mark.name: name
+        for name, field in asked.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Flag)
+    }
+
+
+def fixed_of(asked: type[VerbAsked]) -> frozenset[str]:
+    """Return the options without which a verb is another one, as `--pause` of `restore`."""
+    return frozenset(word for word in asked.words if word.startswith("-"))
+
+
+def known_of(asked: type[VerbAsked]) -> frozenset[str]:
+    """Return all options that a service can be asked for with a verb."""
+    agreeing = AGREEING if issubclass(asked, Planned) else frozenset[str]()
+    return frozenset(flags_of(asked)) | fixed_of(asked) | agreeing
+
+
+def forms_of(words: Sequence[str]) -> Iterator[type[VerbAsked]]:
+    """Yield the requests that stand for a verb as it is typed."""
+    for asked in EVERY:
+        if [word for word in asked.words if not word.startswith("-")] == list(words):
+            yield asked
+
+
+def fits(asked: type[VerbAsked], options: Collection[str]) -> bool:
+    """Return whether a verb with these options is that request."""
+    return fixed_of(asked) <= set(options) <= known_of(asked)
+
+
+def may_be_asked(typed: Sequence[str]) -> bool:
+    """Return whether a service can be asked for a command line, without its program's name."""
+    options = {word.partition("=")[0] for word in typed if word.startswith("--")}
+    if tuple(typed[:2]) in _OF_FILES:
+        return False
+    if tuple(typed[:2]) == _LOOKED_UP:
+        return True
+    forms = list(forms_of(typed[:2])) or list(forms_of(typed[:1]))
+    return any(fits(one, options) for one in forms)

@@ -24,7 +24,7 @@ from replicator.control.endpoints.views import (
 from replicator.control.problems import Problem
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.control.work.jobs import Jobs
-from replicator.control.work.launch import Order
+from replicator.control.work.launch import Order, Terminal
 from replicator.errors import RefusedError
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import AgreedPlan, Job, JobState
@@ -305,5 +305,10 @@ class JobRoutes:
 
 
 def _order(call: ApiCall, asked: VerbAsked) -> Order:
-    columns = call.queried(SubmitQuery).columns
-    return Order(asked=asked, by=call.by.name, key=call.key, columns=columns)
+    query = call.queried(SubmitQuery)
+    return Order(
+        asked=asked,
+        by=call.by.name,
+        key=call.key,
+        terminal=Terminal(columns=query.columns, service=query.service),
+    )

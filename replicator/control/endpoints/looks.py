@@ -14,18 +14,20 @@ from replicator.control.endpoints.views import (
     TargetView,
 )
 from replicator.control.routes import ApiCall, Reply, Route
+from replicator.errors import TransientError
 from replicator.model.operations.access import Role
 from replicator.ports import Clock
-from replicator.services.monitoring.poller import Poller
-from replicator.web.document import SCHEMA
-from replicator.web.status_json import failure_json, lookout_json, target_json
+from replicator.services.monitoring.trouble import Trouble
+from replicator.web.panorama import Panorama
+from replicator.web.status_json import failure_json, target_json
+from replicator.web.status_report import report_json
 
 
 class LookRoutes:
     """Status, targets, and who asked for what.
 
     Args:
-        poller: Has looked at log and targets.
+        panorama: Has looked at everything.
         targets: The configured ones.
         audit: Remembers who asked for what.
         clock: Stamps the documents.
@@ -34,12 +36,13 @@ class LookRoutes:
     def __init__(
         self,
         *,
-        poller: Poller,
+        panorama: Panorama,
         targets: Mapping[str, TargetSettings],
         audit: AuditLog,
         clock: Clock,
     ) -> None:
-        self._poller, self._targets = poller, targets
+        self._panorama, self._poller = panorama, panorama.poller
+        self._targets = targets
         self._audit, self._clock = audit, clock
 
     def routes(self) -> Iterator[Route]:
@@ -48,7 +51,7 @@ class LookRoutes:
             method="GET",
             path="/v1/status",
             operation="get_status",
-            summary="What was seen last of the log and the targets.",
+            summary="What `status --json` says, of what was seen last.",
             handler=self._status,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: StatusView},
@@ -95,24 +98,22 @@ class LookRoutes:
         )
 
     async def _status(self, call: ApiCall) -> Reply:
-        content = lookout_json(self._poller)
-        result = content.get("result")
-        if result is not None:
-            may = call.by.may_touch
-            result["targets"] = [one for one in result["targets"] if may([one["target"]])]
-            result["failures"] = [
-                one
-                for one in result["failures"]
-                if one["what"] == "log" or may([one["what"].removeprefix("target ")])
-            ]
-        found = {"schema": SCHEMA, "command": "status", "generated_at": self._clock.now()}
-        return Reply(content=StatusView.model_validate({**found, **content}))
+        await self._panorama.settled()
+        if (report := self._panorama.report) is None:
+            raise TransientError(
+                "log and targets were not looked at yet", hint="ask again in a few seconds"
+            )
+        mine = report if call.by.targets is None else report.of(call.by.targets)
+        result = report_json(mine, Trouble.typed)
+        return Reply(content=StatusView(generated_at=self._clock.now(), result=result))
 
     async def _list(self, call: ApiCall) -> Reply:
+        await self._panorama.settled()
         names = [name for name in sorted(self._targets) if call.by.may_touch([name])]
         return Reply(content=TargetsView(targets=[self._view(name) for name in names]))
 
     async def _target(self, call: ApiCall) -> Reply:
+        await self._panorama.settled()
         return Reply(content=self._view(call.path["target"]))
 
     async def _whoami(self, call: ApiCall) -> Reply:
@@ -131,6 +132,6 @@ class LookRoutes:
         return TargetView(
             name=name,
             has_metadata=self._targets[name].metadata is not None,
-            seen=None if seen is None else {**target_json(seen.status), "looked_at": seen.at},
+            seen=None if seen is None else target_json(seen.status),
             failure=None if failure is None else failure_json(failure),
         )

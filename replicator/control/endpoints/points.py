@@ -35,8 +35,6 @@ from replicator.web.panorama import Panorama
 
 CUTS_MAX: Final = 1_000
 """Cuts of one answer."""
-SETTLED_S_MAX: Final = 5.0
-"""Longest wait for a look at what a job of this service has just changed, in seconds."""
 OFFSET_MAX: Final = 10**18 - 1
 
 
@@ -120,7 +118,7 @@ class PointRoutes:
 
     async def _points(self, call: ApiCall) -> Reply:
         query = call.queried(PointsQuery)
-        await self._panorama.settled(SETTLED_S_MAX)
+        await self._panorama.settled()
         chronicle = self._read_log()
         notes = self._notes([name for name in self._panorama.targets if call.by.may_touch([name])])
         gaps = {name: one.gaps for name, one in notes.items()}
@@ -150,7 +148,7 @@ class PointRoutes:
         if target is not None:
             require(call.by, [target])
             refuse_unknown([target], self._panorama.targets)
-        await self._panorama.settled(SETTLED_S_MAX)
+        await self._panorama.settled()
         names = [name for name in self._panorama.targets if call.by.may_touch([name])]
         notes = self._notes(names if target is None else [target])
         now = self._clock.now()

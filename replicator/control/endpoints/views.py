@@ -1,12 +1,13 @@
 """What the API answers: jobs, plans and what was seen, as types that the OpenAPI document shows."""
 
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from replicator.control.routes import RequestBody
 from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.web.document import SCHEMA
 
 
 class View(BaseModel):
@@ -160,11 +161,21 @@ class WaitQuery(BaseModel):
     )
 
 
+ServiceNamed = Annotated[
+    str, StringConstraints(max_length=300, pattern=r"^(https?://[A-Za-z0-9.:/_\[\]-]+)?$")
+]
+
+
 class SubmitQuery(WaitQuery):
     """How a job is taken on."""
 
     columns: int = Field(
         default=120, ge=40, le=1000, description="Width of the terminal that its text is for."
+    )
+    service: ServiceNamed | None = Field(
+        default=None,
+        description="How commands in its text name this service, with `--service`; empty: not at"
+        " all. Default: they are for the service's own machine.",
     )
 
 
@@ -178,12 +189,12 @@ class PrincipalView(View):
 
 
 class StatusView(View):
-    """The document of `/status.json`: what the service has seen last, at no cost."""
+    """The document of `status --json`, of what the service has seen last, at no cost."""
 
-    model_config = ConfigDict(extra="allow")
-    schema_: str = Field(alias="schema")
-    command: str
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    command: str = "status"
     generated_at: datetime
+    result: dict[str, Any]
 
 
 class TargetView(View):

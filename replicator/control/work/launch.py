@@ -17,12 +17,32 @@ from replicator.adapters.sqlite.file import translated
 from replicator.control.asked.planned import Planned, RestoreAsked
 from replicator.control.asked.verb_asked import VerbAsked
 from replicator.model.operations.access import Role
-from replicator.model.operations.job import AgreedPlan, JobAnswer
+from replicator.model.operations.job import ASKED_AT, AgreedPlan, JobAnswer
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
 PLANS = "plans"
 COLUMNS = 120
 """Width of a job's text, where whoever asked for it did not say theirs."""
+ASKING = frozenset({"REPLICATOR_SERVICE", "REPLICATOR_TOKEN", "REPLICATOR_TOKEN_FILE"})
+"""Variables that a job's process does not get: it would ask the service that it works for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """Whom a job's text is for."""
+
+    columns: int = COLUMNS
+    service: str | None = None
+    """How commands name the service; empty: not at all; None: they are for its own machine."""
+
+    def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables of a process that writes for it."""
+        kept = {name: one for name, one in environ.items() if name not in ASKING}
+        asked = {} if self.service is None else {ASKED_AT: self.service}
+        return {**kept, **asked, "COLUMNS": str(self.columns), "NO_COLOR": "1"}
+
+
+HERE = Terminal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +61,7 @@ class Order:
     """What its owner calls it: the same order twice by one name is one job."""
     again: str | None = None
     """The job of which this is another run."""
-    columns: int = COLUMNS
-    """Width of the terminal that its text is for."""
+    terminal: Terminal = HERE
 
     @property
     def verb(self) -> str:
@@ -83,13 +102,15 @@ class Program:
     folder: Path
     document_bytes_max: int
 
-    def process(self, arguments: Sequence[str], *, columns: int, held: int | None) -> VerbProcess:
+    def process(
+        self, arguments: Sequence[str], *, terminal: Terminal, held: int | None
+    ) -> VerbProcess:
         """Return one run of the program, which keeps the file `held` open if there is one."""
         at = arguments.index("--") if "--" in arguments else len(arguments)
         common = [f"--config={self.config_path}", *(f"--set={one}" for one in self.overrides)]
         return VerbProcess(
             [*arguments[:at], *common, *arguments[at:]],
-            {**self.environ, "COLUMNS": str(columns), "NO_COLOR": "1"},
+            terminal.environ(self.environ),
             document_bytes_max=self.document_bytes_max,
             held=held,
         )

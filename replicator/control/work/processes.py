@@ -53,7 +53,7 @@ class JobProcesses:
         return ended, _said(live, ended)
 
     async def _one(self, live: LiveJob, arguments: list[str], held: int) -> VerbEnded:
-        process = self._program.process(arguments, columns=live.order.columns, held=held)
+        process = self._program.process(arguments, terminal=live.order.terminal, held=held)
         live.runs_as(process, self._drain_s)
         return await process.run(live.progress)
 

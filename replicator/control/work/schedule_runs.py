@@ -27,7 +27,7 @@ from replicator.control.asked.planned import ExpireAsked
 from replicator.control.asked.upkeep import DrillAsked, VerifyAsked
 from replicator.control.asked.verb_asked import ProofLevel, VerbAsked
 from replicator.control.work.jobs import Jobs
-from replicator.control.work.launch import COLUMNS, Launch, Order, Program
+from replicator.control.work.launch import HERE, Launch, Order, Program
 from replicator.control.work.refusals import BusyError, FullError
 from replicator.errors import RefusedError
 from replicator.model.operations.job import Job
@@ -80,7 +80,7 @@ class ScheduleRuns:
         if self._jobs is not None:
             return await self._as_job(order, self._jobs)
         arguments = await Launch(order, "schedule", self._program.folder).first()
-        process = self._program.process(arguments, columns=COLUMNS, held=None)
+        process = self._program.process(arguments, terminal=HERE, held=None)
         ended = await process.run(lambda _: None)
         return RunEnd(exit_code=ended.code, message=_message(ended))
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+ASKED_AT: Final = "REPLICATOR_ASKED_AT"
+"""Variable of a job's process: how whoever asked for it from a terminal names the service."""
 CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
 """Environment variable with the descriptor of the pipe through which a job reports."""
 

@@ -55,6 +55,7 @@ class Poller:
         self._targets = targets
         self._clock = clock
         self._interval_s = interval_s
+        self._looking = asyncio.Lock()
         self.log: LogStatus | None = None
         self.log_failure: Failure | None = None
         self.seen: dict[str, Seen] = {}
@@ -73,7 +74,11 @@ class Poller:
             await pause(stop, self._interval_s)
 
     async def look(self) -> None:
-        """Look once at everything that can be reached."""
+        """Look once at everything that can be reached; of two at a time the second one waits."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             self.log = await self._status_reader.log()
             if self._read_life is not None:

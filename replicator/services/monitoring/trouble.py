@@ -33,6 +33,10 @@ class Trouble:
     remedy: str = ""
     """A verb with its arguments; empty: no command does it."""
 
+    def typed(self) -> str:
+        """Return what is typed against it, for any configuration; empty: no command helps."""
+        return f"replicator {self.remedy}" if self.remedy else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:

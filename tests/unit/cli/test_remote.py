@@ -6,14 +6,16 @@ from typing import Any, get_args
 
 import pytest
 
-from replicator.cli.remote import EVERY, request
+from replicator.cli.remote import request
 from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
 from replicator.cli.verb import REMOTE
 from replicator.control.asked.looks import StatusAsked
 from replicator.control.asked.upkeep import PauseAsked, WatchAsked
-from replicator.control.asked.verbs import AnyJob
+from replicator.control.asked.verbs import EVERY, AnyJob
+from replicator.control.work.launch import HERE, Terminal
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.access import Role
 from replicator.model.operations.words import whole_time
@@ -48,8 +50,49 @@ def test_what_is_typed_is_the_request_of_its_verb(
     [("apply", {}), ("apply", {"--once": True}), ("restore", {"--pause": True}), ("run", {})],
 )
 def test_what_a_service_is_not_asked_for_is_refused_here(command: str, options: dict[str, Any]):
-    with pytest.raises(ConfigError, match="a service cannot be asked for"):
+    with pytest.raises(ConfigError, match="a service cannot be asked for") as refused:
         request(command, options, ["standby"])
+    assert "on the machine of the service" in refused.value.hint
+
+
+def test_what_is_refused_is_named_with_what_can_be_asked_for():
+    for options, words, hint in (
+        ({"--new-log": True, "--once": True}, "`apply` with --new-log", "type it on"),
+        ({}, "`apply` alone", "say --once --resume, or --catch-up; or type it on"),
+        ({"--once": True}, "`apply` with --once alone", "say --once --resume, or --catch-up"),
+    ):
+        with pytest.raises(ConfigError, match=f"{words}$") as refused:
+            request("apply", options, ["standby"])
+        assert refused.value.hint.startswith(hint)
+    with pytest.raises(ConfigError, match="--set overrules the configuration of this machine"):
+        request("status", {"--set": ["drain_s=1"]}, [])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("apply standby --resume --once", "apply standby --resume --once --service https://a:1"),
+        ("drill standby", "drill standby --service https://a:1"),
+        ("drill list", "drill list --service https://a:1"),
+        ("hold list", "hold list --service https://a:1"),
+        ("apply standby --new-log", "apply standby --new-log --config /etc/r.yaml"),
+        ("apply standby --once", "apply standby --once --config /etc/r.yaml"),
+        ("run", "run --config /etc/r.yaml"),
+        ("restore run a.json", "restore run a.json --config /etc/r.yaml"),
+    ],
+)
+def test_a_command_that_is_printed_far_away_names_the_service_that_can_do_it(typed: str, said: str):
+    told = Said(config=Path("/etc/r.yaml"), environ={}, service="https://a:1")
+    assert told.complete(f"type `replicator {typed}`") == f"type `replicator {said}`"
+    known = Said(config=Path("/etc/r.yaml"), environ={}, service="")
+    assert known.command(typed) == f"replicator {said}".removesuffix(" --service https://a:1")
+
+
+def test_a_job_never_asks_the_service_that_it_works_for():
+    environ = {"REPLICATOR_SERVICE": "http://localhost:1", "REPLICATOR_TOKEN": "t", "HOME": "/"}
+    assert HERE.environ(environ) == {"HOME": "/", "COLUMNS": "120", "NO_COLOR": "1"}
+    asked_at = Terminal(columns=80, service="https://a:1").environ({})
+    assert asked_at == {"REPLICATOR_ASKED_AT": "https://a:1", "COLUMNS": "80", "NO_COLOR": "1"}
 
 
 def test_each_verb_that_a_service_does_takes_the_option():

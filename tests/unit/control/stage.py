@@ -18,7 +18,7 @@ from replicator.app import Application
 from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
 from replicator.control.service import Control, control_folder
-from replicator.control.work.launch import Program
+from replicator.control.work.launch import Program, Terminal
 from replicator.model.operations.access import Role
 from replicator.page.routes import PageRoutes
 
@@ -87,7 +87,7 @@ class Scripted(Program):
     """Whether the next process waits until the test lets it end."""
     told: list[Mapping[str, Any]] = field(default_factory=list)
 
-    def process(self, arguments: Sequence[str], *, columns: int, held: int | None):
+    def process(self, arguments: Sequence[str], *, terminal: Terminal, held: int | None):
         made = ScriptedProcess(list(arguments), self.says[-1], asyncio.Event(), self.told)
         if not self.holds[-1]:
             made.may_end.set()

@@ -8,8 +8,10 @@ import pytest
 
 from replicator.errors import TransientError
 from replicator.model.operations.access import Principal, Role
+from replicator.services.monitoring.poller import Failure
 from replicator.web import notes as notes_of
-from tests.page.made_up import MadeUp, made_up
+from tests.page.made_up import MadeUp, broken, documents, made_up
+from tests.page.made_up_log import NOW
 from tests.page.serving import OPERATOR, TOKEN, serving
 
 LIMITED = Principal(name="eve", role=Role.VIEWER, targets=frozenset({"standby"}))
@@ -146,3 +148,20 @@ async def test_what_this_service_changed_is_looked_at_before_the_answer(
         made.panorama.refresh(["standby"])  # whose store is empty in truth
         assert (await asked(made, "holds"))[1]["result"]["holds"] == []
         stop.set()
+
+
+async def test_status_is_the_document_that_the_page_shows_and_the_command_line_prints():
+    made = await made_up(cuts=40, datasources=3)
+    status, found = await asked(made, "status")
+    assert (status, found["schema"], found["command"]) == (200, "replicator.v1", "status")
+    assert found["result"] == documents(made).status
+    _, page = await asked(made, "page/overview")
+    assert page["status"] == found["result"]
+    status, found = await asked(made, "status", principal=LIMITED)
+    assert [one["target"] for one in found["result"]["targets"]] == ["standby"]
+    broken(made.panorama, Failure(since=NOW, error=TransientError("it is away", hint="wait")))
+    _, found = await asked(made, "status")
+    (failure,) = found["result"]["failures"]
+    assert failure["what"] == "target vault"
+    assert failure["since"] == NOW.isoformat().replace("+00:00", "Z")
+    assert "vault cannot be looked at: it is away" in str(found["result"]["wrong"])

@@ -69,6 +69,7 @@ from .schedule_view_last_type_0 import ScheduleViewLastType0
 from .schedules_view import SchedulesView
 from .status_asked import StatusAsked
 from .status_view import StatusView
+from .status_view_result import StatusViewResult
 from .submit_query import SubmitQuery
 from .target_create_asked import TargetCreateAsked
 from .target_points import TargetPoints
@@ -158,6 +159,7 @@ __all__ = (
     "ScheduleViewLastType0",
     "StatusAsked",
     "StatusView",
+    "StatusViewResult",
     "SubmitQuery",
     "TargetCreateAsked",
     "TargetPoints",

@@ -33,6 +33,7 @@ class RepairAsked:
             from_target (None | str | Unset):
             interval (None | str | Unset):
             level (ProofLevel | Unset): How deep a proof looks.
+            subset (str | Unset):  Default: '100%'.
             verb (Literal['repair'] | Unset):  Default: 'repair'.
      """
 
@@ -42,6 +43,7 @@ class RepairAsked:
     from_target: None | str | Unset = UNSET
     interval: None | str | Unset = UNSET
     level: ProofLevel | Unset = UNSET
+    subset: str | Unset = '100%'
     verb: Literal['repair'] | Unset = 'repair'
 
 
@@ -80,6 +82,8 @@ class RepairAsked:
             level = self.level.value
 
 
+        subset = self.subset
+
         verb = self.verb
 
 
@@ -98,6 +102,8 @@ class RepairAsked:
             field_dict["interval"] = interval
         if level is not UNSET:
             field_dict["level"] = level
+        if subset is not UNSET:
+            field_dict["subset"] = subset
         if verb is not UNSET:
             field_dict["verb"] = verb
 
@@ -160,6 +166,8 @@ class RepairAsked:
 
 
 
+        subset = d.pop("subset", UNSET)
+
         verb = cast(Literal['repair'] | Unset , d.pop("verb", UNSET))
         if verb != 'repair'and not isinstance(verb, Unset):
             raise ValueError(f"verb must match const 'repair', got '{verb}'")
@@ -171,6 +179,7 @@ class RepairAsked:
             from_target=from_target,
             interval=interval,
             level=level,
+            subset=subset,
             verb=verb,
         )
 

@@ -8,9 +8,12 @@ from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
+from ..types import UNSET, Unset
 from typing import cast
 import datetime
 
+if TYPE_CHECKING:
+  from ..models.status_view_result import StatusViewResult
 
 
 
@@ -22,17 +25,19 @@ T = TypeVar("T", bound="StatusView")
 
 @_attrs_define
 class StatusView:
-    """ The document of `/status.json`: what the service has seen last, at no cost.
+    """ The document of `status --json`, of what the service has seen last, at no cost.
 
         Attributes:
-            command (str):
             generated_at (datetime.datetime):
-            schema (str):
+            result (StatusViewResult):
+            command (str | Unset):  Default: 'status'.
+            schema (str | Unset):  Default: 'replicator.v1'.
      """
 
-    command: str
     generated_at: datetime.datetime
-    schema: str
+    result: StatusViewResult
+    command: str | Unset = 'status'
+    schema: str | Unset = 'replicator.v1'
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
 
@@ -40,9 +45,12 @@ class StatusView:
 
 
     def to_dict(self) -> dict[str, Any]:
-        command = self.command
-
+        from ..models.status_view_result import StatusViewResult # noqa: PLC0415
         generated_at = self.generated_at.isoformat()
+
+        result = self.result.to_dict()
+
+        command = self.command
 
         schema = self.schema
 
@@ -50,10 +58,13 @@ class StatusView:
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({
-            "command": command,
             "generated_at": generated_at,
-            "schema": schema,
+            "result": result,
         })
+        if command is not UNSET:
+            field_dict["command"] = command
+        if schema is not UNSET:
+            field_dict["schema"] = schema
 
         return field_dict
 
@@ -61,19 +72,26 @@ class StatusView:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.status_view_result import StatusViewResult # noqa: PLC0415
         d = dict(src_dict)
-        command = d.pop("command")
-
         generated_at = datetime.datetime.fromisoformat(d.pop("generated_at"))
 
 
 
 
-        schema = d.pop("schema")
+        result = StatusViewResult.from_dict(d.pop("result"))
+
+
+
+
+        command = d.pop("command", UNSET)
+
+        schema = d.pop("schema", UNSET)
 
         status_view = cls(
-            command=command,
             generated_at=generated_at,
+            result=result,
+            command=command,
             schema=schema,
         )
 

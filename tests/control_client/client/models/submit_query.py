@@ -9,6 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 from ..types import UNSET, Unset
+from typing import cast
 
 
 
@@ -25,10 +26,13 @@ class SubmitQuery:
 
         Attributes:
             columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+            service (None | str | Unset): How commands in its text name this service, with `--service`; empty: not at all.
+                Default: they are for the service's own machine.
             wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
      """
 
     columns: int | Unset = 120
+    service: None | str | Unset = UNSET
     wait: float | Unset = 0.0
 
 
@@ -37,6 +41,12 @@ class SubmitQuery:
 
     def to_dict(self) -> dict[str, Any]:
         columns = self.columns
+
+        service: None | str | Unset
+        if isinstance(self.service, Unset):
+            service = UNSET
+        else:
+            service = self.service
 
         wait = self.wait
 
@@ -47,6 +57,8 @@ class SubmitQuery:
         })
         if columns is not UNSET:
             field_dict["columns"] = columns
+        if service is not UNSET:
+            field_dict["service"] = service
         if wait is not UNSET:
             field_dict["wait"] = wait
 
@@ -59,10 +71,21 @@ class SubmitQuery:
         d = dict(src_dict)
         columns = d.pop("columns", UNSET)
 
+        def _parse_service(data: object) -> None | str | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(None | str | Unset, data)
+
+        service = _parse_service(d.pop("service", UNSET))
+
+
         wait = d.pop("wait", UNSET)
 
         submit_query = cls(
             columns=columns,
+            service=service,
             wait=wait,
         )
 

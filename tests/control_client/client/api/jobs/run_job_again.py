@@ -20,6 +20,7 @@ def _get_kwargs(
     *,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> dict[str, Any]:
@@ -36,6 +37,13 @@ def _get_kwargs(
     params["wait"] = wait
 
     params["columns"] = columns
+
+    json_service: None | str | Unset
+    if isinstance(service, Unset):
+        json_service = UNSET
+    else:
+        json_service = service
+    params["service"] = json_service
 
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
@@ -126,6 +134,7 @@ def sync_detailed(
     client: AuthenticatedClient,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -135,6 +144,8 @@ def sync_detailed(
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -150,6 +161,7 @@ def sync_detailed(
         id=id,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -166,6 +178,7 @@ def sync(
     client: AuthenticatedClient,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -175,6 +188,8 @@ def sync(
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -191,6 +206,7 @@ def sync(
 client=client,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     ).parsed
@@ -201,6 +217,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -210,6 +227,8 @@ async def asyncio_detailed(
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -225,6 +244,7 @@ async def asyncio_detailed(
         id=id,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -241,6 +261,7 @@ async def asyncio(
     client: AuthenticatedClient,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -250,6 +271,8 @@ async def asyncio(
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -266,6 +289,7 @@ async def asyncio(
 client=client,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )).parsed

@@ -40,6 +40,7 @@ def _get_kwargs(
     body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> dict[str, Any]:
@@ -56,6 +57,13 @@ def _get_kwargs(
     params["wait"] = wait
 
     params["columns"] = columns
+
+    json_service: None | str | Unset
+    if isinstance(service, Unset):
+        json_service = UNSET
+    else:
+        json_service = service
+    params["service"] = json_service
 
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
@@ -204,6 +212,7 @@ def sync_detailed(
     body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -212,6 +221,8 @@ def sync_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
@@ -231,6 +242,7 @@ def sync_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -247,6 +259,7 @@ def sync(
     body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -255,6 +268,8 @@ def sync(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
@@ -275,6 +290,7 @@ def sync(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     ).parsed
@@ -285,6 +301,7 @@ async def asyncio_detailed(
     body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -293,6 +310,8 @@ async def asyncio_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
@@ -312,6 +331,7 @@ async def asyncio_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -328,6 +348,7 @@ async def asyncio(
     body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -336,6 +357,8 @@ async def asyncio(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
@@ -356,6 +379,7 @@ async def asyncio(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )).parsed

@@ -30,6 +30,7 @@ def _get_kwargs(
     body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> dict[str, Any]:
@@ -46,6 +47,13 @@ def _get_kwargs(
     params["wait"] = wait
 
     params["columns"] = columns
+
+    json_service: None | str | Unset
+    if isinstance(service, Unset):
+        json_service = UNSET
+    else:
+        json_service = service
+    params["service"] = json_service
 
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
@@ -172,6 +180,7 @@ def sync_detailed(
     body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | PlanView | ProblemDocument]:
@@ -180,6 +189,8 @@ def sync_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -197,6 +208,7 @@ def sync_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -213,6 +225,7 @@ def sync(
     body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | PlanView | ProblemDocument | None:
@@ -221,6 +234,8 @@ def sync(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -239,6 +254,7 @@ def sync(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     ).parsed
@@ -249,6 +265,7 @@ async def asyncio_detailed(
     body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | PlanView | ProblemDocument]:
@@ -257,6 +274,8 @@ async def asyncio_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -274,6 +293,7 @@ async def asyncio_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -290,6 +310,7 @@ async def asyncio(
     body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | PlanView | ProblemDocument | None:
@@ -298,6 +319,8 @@ async def asyncio(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -316,6 +339,7 @@ async def asyncio(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )).parsed

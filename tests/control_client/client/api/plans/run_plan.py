@@ -21,6 +21,7 @@ def _get_kwargs(
     body: RunAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> dict[str, Any]:
@@ -37,6 +38,13 @@ def _get_kwargs(
     params["wait"] = wait
 
     params["columns"] = columns
+
+    json_service: None | str | Unset
+    if isinstance(service, Unset):
+        json_service = UNSET
+    else:
+        json_service = service
+    params["service"] = json_service
 
 
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
@@ -144,6 +152,7 @@ def sync_detailed(
     body: RunAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -152,6 +161,8 @@ def sync_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (RunAsked): Which plan is to be carried out.
 
@@ -168,6 +179,7 @@ def sync_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -184,6 +196,7 @@ def sync(
     body: RunAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -192,6 +205,8 @@ def sync(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (RunAsked): Which plan is to be carried out.
 
@@ -209,6 +224,7 @@ def sync(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     ).parsed
@@ -219,6 +235,7 @@ async def asyncio_detailed(
     body: RunAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
@@ -227,6 +244,8 @@ async def asyncio_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (RunAsked): Which plan is to be carried out.
 
@@ -243,6 +262,7 @@ async def asyncio_detailed(
         body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )
@@ -259,6 +279,7 @@ async def asyncio(
     body: RunAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
+    service: None | str | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
@@ -267,6 +288,8 @@ async def asyncio(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         columns (int | Unset): Width of the terminal that its text is for. Default: 120.
+        service (None | str | Unset): How commands in its text name this service, with
+            `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (RunAsked): Which plan is to be carried out.
 
@@ -284,6 +307,7 @@ async def asyncio(
 body=body,
 wait=wait,
 columns=columns,
+service=service,
 idempotency_key=idempotency_key,
 
     )).parsed
