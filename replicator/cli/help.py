@@ -7,6 +7,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+
 SET_UP, FOLLOW, LOOK = "Set up", "Run", "Look"
 GO_BACK, PROVE, CLEAN_UP, TAKE_OVER = "Go back", "Prove", "Clean up", "Take over"
 LAST: Final = ("config", "set_", "as_json", "yes")
@@ -63,18 +65,50 @@ _DATASOURCE: Final = re.compile(rb'"datasource":"([^"\\]+)"')
 
 def dressed(command: Any, verb: str) -> Any:
     """Return a command with options in order, flags without a value, examples and completion."""
-    for one in getattr(command, "commands", {}).values():
+    for name, one in getattr(command, "commands", {}).items():
         dressed(one, verb)
+        if is_itself(name):
+            one.context_class = _Itself
     if examples := EXAMPLES.get(verb):
         command.epilog = "\n\n".join(["Examples:", *(f"  replicator {line}" for line in examples)])
     command.params.sort(key=_order)
     command.get_help_option = _bare(command.get_help_option)
+    _mend_usage(command)
     for param in without_values(command.params):
         if param.name in TARGETS or (param.name == "name" and verb in {"target", "apply"}):
             param._custom_shell_complete = _completing(target_names)
         elif param.name in DATASOURCES or (param.name == "name" and verb == "blame"):
             param._custom_shell_complete = _completing(datasource_names)
     return command
+
+
+class _Itself(typer.Context):
+    """Of a group's own work, which no word of the command line names: `restore` without `plan`."""
+
+    @property
+    def command_path(self) -> str:
+        """What was typed: the group alone."""
+        return super().command_path if self.parent is None else self.parent.command_path
+
+
+def is_itself(name: str) -> bool:
+    """Return whether a command of a group is the group's own work: its name stands for a target."""
+    return name.strip("<>").isupper()
+
+
+def _mend_usage(command: Any) -> None:
+    """Let the usage line be what can be typed: TARGET, and a group that works alone with none."""
+    if getattr(command, "invoke_without_command", False):
+        command.subcommand_metavar = "[COMMAND] [ARGS]..."
+    for param in command.params:
+        if param.param_type_name == "argument" and param.metavar is None:
+            param.metavar = str(param.name).strip("_").upper()
+    command.collect_usage_pieces = _bare_names(command.collect_usage_pieces)
+
+
+def _bare_names(pieces: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """Let a usage line name a required argument without braces, as usage lines of the field do."""
+    return lambda context: [piece.strip("{}") for piece in pieces(context)]
 
 
 def without_values(params: Sequence[Any]) -> Sequence[Any]:

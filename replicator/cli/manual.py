@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import typer
 
-from replicator.cli.help import EXAMPLES
+from replicator.cli.help import EXAMPLES, is_itself
 from replicator.cli.main import VERBS, app
 
 PROGRAM: Final = "replicator"
@@ -39,12 +39,12 @@ def _of_verb(spoken: str, command: Any, verb: str) -> Mapping[str, str]:
 def _below(command: Any) -> dict[str, Any]:
     """Return the verbs below a verb; of `restore` one is the verb itself, with its argument."""
     found: dict[str, Any] = getattr(command, "commands", {})
-    return {name: one for name, one in found.items() if not name.isupper()}
+    return {name: one for name, one in found.items() if not is_itself(name)}
 
 
 def _itself(command: Any) -> Any:
     found = getattr(command, "commands", {})
-    return next((one for name, one in found.items() if name.isupper()), command)
+    return next((one for name, one in found.items() if is_itself(name)), command)
 
 
 def _page(spoken: str, lines: Iterator[str]) -> str:

@@ -36,7 +36,7 @@ async def list_(
 async def resend(
     call: OpenCall,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="ID…", help="Notifications; default: all dead.")
+        list[str] | None, typer.Argument(metavar="ID", help="Notifications; default: all dead.")
     ] = None,
 ) -> Outcome:
     """Let dead notifications be delivered again, by the process that runs."""

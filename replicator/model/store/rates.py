@@ -37,6 +37,11 @@ class Rates:
             found += work / per_s if work and per_s else 0.0
         return found
 
+    def plus(self, other: "Rates") -> "Rates":
+        """Return both together, each counting the same."""
+        mine, theirs = asdict(self), asdict(other)
+        return Rates(**{name: value + theirs[name] for name, value in mine.items()})
+
     def after(self, newer: "Rates") -> "Rates":
         """Return both together, of which the newer counts more."""
         return Rates(

@@ -1,7 +1,8 @@
 """Records the throughput of copies to a target in its area; a plan's ETA is based on it."""
 
 import asyncio
-from dataclasses import asdict, replace
+from contextlib import suppress
+from dataclasses import asdict
 
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.document import Shape, written
@@ -11,8 +12,9 @@ from replicator.ports import Area
 
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05
-"""Seconds below which a measurement is ignored."""
+"""A shorter measurement is mostly overhead: it counts while there is no longer one."""
 SAVED_EVERY_S = 600.0
+COPIES, ROWS = "copies", "rows"
 _RATES = Shape(Rates, "remove it, it is measured again", formats=None)
 
 
@@ -22,7 +24,8 @@ class RateBook:
     def __init__(self, area: Area, observer: Observer) -> None:
         self._area, self._observer = area, observer
         self._new = Rates()
-        self._saved_at: float | None = None
+        self._saved_at: dict[str, float] = {}
+        self._measured: set[str] = set()
 
     async def rates(self) -> Rates:
         """Return the throughput so far; none if it cannot be read."""
@@ -33,27 +36,32 @@ class RateBook:
 
     async def copied(self, size_bytes: int, objects: int, seconds: float) -> None:
         """Record that bytes were copied."""
-        if objects and seconds >= MEASURED_MIN_S:
-            self._new = replace(
-                self._new,
-                copied_bytes=self._new.copied_bytes + size_bytes,
-                copied_objects=self._new.copied_objects + objects,
-                copy_s=self._new.copy_s + seconds,
-            )
-            await self._keep_now_and_then()
+        if objects and (seconds >= MEASURED_MIN_S or await self._is_first(COPIES)):
+            new = Rates(copied_bytes=size_bytes, copied_objects=objects, copy_s=seconds)
+            await self._add(COPIES, new)
 
     async def wrote(self, rows: int, seconds: float) -> None:
         """Record that rows were written."""
-        if rows and seconds >= MEASURED_MIN_S:
-            self._new = replace(
-                self._new, rows=self._new.rows + rows, rows_s=self._new.rows_s + seconds
-            )
-            await self._keep_now_and_then()
+        if rows and (seconds >= MEASURED_MIN_S or await self._is_first(ROWS)):
+            await self._add(ROWS, Rates(rows=rows, rows_s=seconds))
 
-    async def _keep_now_and_then(self) -> None:
+    async def _is_first(self, kind: str) -> bool:
+        """Return whether nothing of that kind was ever measured; one look a start."""
+        if kind in self._measured:
+            return False
+        self._measured.add(kind)
+        with suppress(TransientError):
+            known = await self.rates()
+            return not (known.copy_s if kind == COPIES else known.rows_s)
+        return False
+
+    async def _add(self, kind: str, new: Rates) -> None:
+        """Add a measurement; of each kind the first one is written at once, for the next start."""
+        self._measured.add(kind)
+        self._new = self._new.plus(new)
         now = asyncio.get_running_loop().time()
-        if self._saved_at is None or now - self._saved_at >= SAVED_EVERY_S:
-            self._saved_at = now
+        if now - self._saved_at.get(kind, -SAVED_EVERY_S) >= SAVED_EVERY_S:
+            self._saved_at[kind] = now
             await self.keep()
 
     async def keep(self) -> None:

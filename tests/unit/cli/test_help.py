@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from replicator.cli.help import EXAMPLES, datasource_names, target_names
 from replicator.cli.main import VERBS, app, hoisted
+from replicator.cli.manual import pages
 
 CONFIG = """\
 source: {name: prod}
@@ -49,6 +50,28 @@ def test_help_of_a_verb_shows_them_and_no_flag_wants_a_value(verb: str):
     assert "<bool>" not in said.output
     for line in EXAMPLES[verb]:
         assert f"replicator {line}" in said.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "usage"),
+    [
+        ("restore", "restore [OPTIONS] [TARGET]"),
+        ("drill vault", "drill [OPTIONS] TARGET"),
+        ("hold create", "hold create [OPTIONS] NAME"),
+        ("notifications resend", "notifications resend [OPTIONS] [ID]..."),
+        ("points", "points [OPTIONS] [COMMAND] [ARGS]..."),
+    ],
+)
+def test_a_usage_line_is_what_can_be_typed(typed: str, usage: str):
+    said = CliRunner().invoke(app, [*typed.split(), "--help"], env={"COLUMNS": "200"})
+    assert f"replicator {usage} " in said.output
+
+
+def test_no_usage_line_names_a_thing_twice():
+    for page in pages().values():
+        usage = page.partition(".SH SYNOPSIS\n.B ")[2].partition("\n")[0]
+        words = [word.strip("[].").lower() for word in usage.split()]
+        assert len(words) == len(set(words)), usage
 
 
 @pytest.mark.parametrize("line", [line for lines in EXAMPLES.values() for line in lines])

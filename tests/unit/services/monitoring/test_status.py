@@ -376,8 +376,9 @@ async def test_a_proof_that_nobody_believes_keeps_no_status_good():
 
 async def test_how_long_what_waits_takes_is_told_by_what_was_measured():
     pipeline = await pipeline_behind(segment("wiki"), segment("wiki", 1))
+    await pipeline.area.replace("rates.json", b"{")  # the first cut was measured
     found = await look(pipeline)
-    assert (found.rates, found.catch_up) == (Rates(), None), "nothing was measured yet"
+    assert (found.rates, found.catch_up) == (Rates(), None), "nothing is known"
     book = RateBook(pipeline.area, lambda _: None)
     await book.copied(1967, 1, 0.5)
     await book.wrote(30, 10.0)

@@ -183,6 +183,20 @@ async def test_rates_are_kept_and_the_newer_count_more():
     assert (await RateBook(area, lambda _: None).rates()) == Rates()
 
 
+async def test_short_work_is_measured_while_there_is_nothing_longer():
+    area = MemoryArea()
+    book = RateBook(area, lambda _: None)
+    await book.copied(1000, 1, 0.01)
+    await book.wrote(100, 0.02)
+    kept = await RateBook(area, lambda _: None).rates()
+    assert kept.seconds(size_bytes=1000, rows=100) == pytest.approx(0.03), "without `keep`, too"
+    await book.wrote(1, 0.04)
+    await RateBook(area, lambda _: None).wrote(1, 0.04)
+    assert await book.rates() == kept, "a second short one is overhead"
+    await book.wrote(1000, 1.0)
+    assert (await book.rates()).rows_per_s == pytest.approx(1000, rel=0.1)
+
+
 async def story() -> Pipeline:
     """Applied: wiki's two segments and orders. Then the target loses one, and one everybody."""
     pipeline = Pipeline()
