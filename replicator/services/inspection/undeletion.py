@@ -100,8 +100,7 @@ class Undeletion:
         if tide.last is None or tide.before is None:
             raise NotFoundError(
                 f"the log has no event of a used segment of a datasource {datasource!r}",
-                hint=f"{await nearest(self._history, datasource)};"
-                " when the log was trimmed say to which cut: `--to-offset` or `--to-time`",
+                hint=await nearest(self._history, datasource) + await self._if_trimmed(),
             )
         if used := tide.used or await self._used(datasource):
             raise RefusedError(
@@ -111,6 +110,11 @@ class Undeletion:
                 " `--to-time`",
             )
         return Drop(last=tide.last, before=tide.before)
+
+    async def _if_trimmed(self) -> str:
+        if (await self._history.span()).first == FIRST:
+            return ""
+        return "; the log was trimmed: say to which cut with `--to-offset` or `--to-time`"
 
     async def _used(self, datasource: str) -> int:
         """Return how many segments are used now, including rows that a trimmed log lacks."""

@@ -1,5 +1,6 @@
 """A datasource that nobody knows is refused with the nearest name, before anything is changed."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ from replicator.errors import NotFoundError
 from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
 from replicator.model.extent import Extent
-from replicator.model.plans.restore_point import RestorePoint, ToOffset
+from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset
 from replicator.model.store.proof import Level
 from replicator.services.inspection.undeletion import Undeletion
 from tests.builders import segment
@@ -46,6 +47,44 @@ async def test_each_verb_refuses_a_misspelt_datasource_and_names_the_nearest():
             await work
         assert "did you mean 'wiki'?" in refused.value.hint
     assert await pipeline.target.state(SOURCE) == was
+
+
+async def test_each_verb_knows_a_datasource_that_was_dropped_and_says_when():
+    """Its rows are gone from the last cut: marked unused in cut 3, killed in cut 4."""
+    pipeline = await filled()
+    wiki = segment("wiki")
+    pipeline.publish(replace(wiki, used=False))
+    await pipeline.cut()
+    pipeline.kill(wiki)
+    await pipeline.cut()
+    await pipeline.follow()
+    undeletion = Undeletion(history=pipeline.history(), observer=pipeline.seen.append)
+    last: RestorePoint = Latest()
+    for work in (
+        pipeline.restorer().plan(last, datasource="wikki", adopt=False),
+        pipeline.restorer().plan(last, datasource="wiki", adopt=False),
+        undeletion.dropped("wikki"),
+        undeletion.on_source("wiki", last),
+        blamer(pipeline).blame("wikki", interval=None, limit=5),
+        listing._require_known(pipeline.history(), "wikki"),
+    ):
+        with pytest.raises(NotFoundError) as refused:
+            await work
+        said = refused.value.hint
+        assert "'wiki' was dropped in cut 3 (2024-06-01T00:00:30Z)" in said, said
+        assert "its last cut with used segments is cut 2 (2024-06-01T00:00:20Z)" in said
+        assert "`--to-offset 4`" in said
+    with pytest.raises(NotFoundError) as unknown:
+        await undeletion.dropped("nosuch")
+    assert "the last cut has clicks, orders; dropped before it: wiki" in unknown.value.hint
+
+
+async def test_a_datasource_that_came_later_is_said_to_have_come_later():
+    pipeline = await filled()
+    undeletion = Undeletion(history=pipeline.history(), observer=pipeline.seen.append)
+    with pytest.raises(NotFoundError) as refused:
+        await undeletion.on_source("clicks", FIRST)
+    assert "'clicks' has had used segments since cut 2" in refused.value.hint
 
 
 async def test_where_no_name_is_near_those_that_there_are_are_told():
