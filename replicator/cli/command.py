@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -48,12 +49,23 @@ class Outcome:
     exit_code: int = 0
 
 
+class Changes(Enum):
+    """From when on a verb may have changed something; an interruption before that says so."""
+
+    NEVER = auto()
+    """It only looks."""
+    ONCE_AGREED = auto()
+    """Once the operator has agreed: see `agree`."""
+    AT_ONCE = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """How a verb was called."""
 
     command: str
     config_path: Path
+    changes: Changes = Changes.AT_ONCE
     overrides: tuple[str, ...] = ()
     as_json: bool = False
     store: str | None = None
@@ -118,7 +130,7 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
 
 def finish(call: Call, work: Callable[[], Outcome]) -> None:
     """Do the work, print what came of it, and exit."""
-    signals.begin()
+    _begin(call)
     job_channel()  # from here on this process ends with the service that has started it
     outcome = _attempted(call, work)
     print_document(call, {"result": dict(outcome.result)})
@@ -137,8 +149,11 @@ def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
             _fail_by_a_bug(call, group)
         _fail(call, failure)
     except KeyboardInterrupt:
-        say("replicator: interrupted; the next start goes on from here")
+        say(f"replicator: interrupted; {signals.WORK.left}")
         raise SystemExit(signals.INTERRUPTED) from None
+    except signals.Unanswered as exc:
+        say(f"\nreplicator: {exc.said} at the question; {signals.WORK.left}")
+        raise SystemExit(exc.exit_code) from None
     except Exception as exc:  # noqa: BLE001 - an unexpected error is a bug, and reported as one
         _fail_by_a_bug(call, exc)
 
@@ -157,24 +172,46 @@ def print_document(call: Call, content: Mapping[str, Any]) -> None:
 
 def attempt(call: Call, work: Callable[[], int]) -> NoReturn:
     """Do work that prints its own outcome, and exit with the code that it gives."""
-    signals.begin()
+    _begin(call)
     raise SystemExit(_attempted(call, work))
 
 
-def agree(target: str, *, yes: bool, doing: str, what: str = "target to change") -> None:
+def _begin(call: Call) -> None:
+    is_begun = call.changes is Changes.AT_ONCE
+    signals.WORK.so_far = None if is_begun else signals.NOTHING_CHANGED
+    signals.begin()
+
+
+def agree(
+    target: str,
+    *,
+    yes: bool,
+    doing: str,
+    what: str = "target to change",
+    so_far: str = signals.NOTHING_CHANGED,
+) -> None:
     """Go on only if the operator agrees: by `--yes`, or by typing the name of what is changed.
+
+    From then on an interruption says that work was begun.
+
+    Args:
+        target: Name of what is changed.
+        yes: Whether the operator has agreed already.
+        doing: What is to be done, as a noun.
+        what: What the name is the name of.
+        so_far: What has been done, said to whoever does not agree.
 
     Raises:
         RefusedError: the operator did not agree.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError(f"nothing was changed: {doing} needs --yes where no terminal can ask")
-    question = f"Type the name of the {what} ({target})"
-    typed = ask(question)
-    if typed != target:
-        raise RefusedError(f"nothing was changed: {typed!r} is not {target!r}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RefusedError(f"{so_far}: {doing} needs --yes where no terminal can ask")
+        signals.WORK.so_far = so_far
+        typed = ask(f"Type the name of the {what} ({target})")
+        if typed != target:
+            raise RefusedError(f"{so_far}: {typed!r} is not {target!r}")
+    signals.WORK.so_far = None
 
 
 def _fail(call: Call, exc: ReplicatorError) -> NoReturn:

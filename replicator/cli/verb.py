@@ -15,7 +15,7 @@ from typing import Annotated, Concatenate, ParamSpec
 
 import typer
 
-from replicator.cli.command import Call, OpenCall, Outcome, finish, run
+from replicator.cli.command import Call, Changes, OpenCall, Outcome, finish, run
 from replicator.cli.terminal.commands_said import CONFIG_VARIABLE, DEFAULT_CONFIG
 
 ConfigPath = Annotated[
@@ -83,36 +83,49 @@ _Own = ParamSpec("_Own")
 
 
 def verb(
-    command: str, *, json: bool = True
+    command: str, *, json: bool = True, changes: Changes = Changes.AT_ONCE
 ) -> Callable[[Callable[Concatenate[OpenCall, _Own], Awaitable[Outcome]]], Callable[..., None]]:
     """Make a command of a coroutine function that works with the configured application.
 
     Args:
         command: The verb as users type it, like `points create`; JSON documents name it.
         json: Whether the verb takes `--json`.
+        changes: From when on it may have changed something.
     """
 
     def decorate(
         body: Callable[Concatenate[OpenCall, _Own], Awaitable[Outcome]],
     ) -> Callable[..., None]:
         work: Callable[..., Awaitable[Outcome]] = body
-        return _command(command, work, lambda call, own: run(call, partial(work, **own)), json=json)
+        return _command(
+            command,
+            work,
+            lambda call, own: run(call, partial(work, **own)),
+            json=json,
+            changes=changes,
+        )
 
     return decorate
 
 
 def local_verb(
-    command: str,
+    command: str, *, changes: Changes = Changes.AT_ONCE
 ) -> Callable[[Callable[Concatenate[Call, _Own], Outcome]], Callable[..., None]]:
     """Make a command of a function that needs no application, at most the configuration.
 
     Args:
         command: The verb as users type it; JSON documents name it.
+        changes: From when on it may have changed something.
     """
 
     def decorate(body: Callable[Concatenate[Call, _Own], Outcome]) -> Callable[..., None]:
         work: Callable[..., Outcome] = body
-        return _command(command, work, lambda call, own: finish(call, partial(work, call, **own)))
+        return _command(
+            command,
+            work,
+            lambda call, own: finish(call, partial(work, call, **own)),
+            changes=changes,
+        )
 
     return decorate
 
@@ -123,6 +136,7 @@ def _command(
     called: Callable[[Call, Mapping[str, object]], None],
     *,
     json: bool = True,
+    changes: Changes,
 ) -> Callable[..., None]:
     """Return the function that Typer calls, with a signature that lists every option."""
     _, *own = signature(body, eval_str=True).parameters.values()
@@ -142,6 +156,7 @@ def _command(
         call = Call(
             command=command,
             config_path=config,
+            changes=changes,
             overrides=overrides,
             as_json=as_json,
             store=store if isinstance(store, str) else None,

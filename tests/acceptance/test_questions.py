@@ -142,7 +142,9 @@ async def test_ctrl_c_at_the_question_changes_nothing_and_no_color_means_none(pr
     screens = await each_is_asked(prepared, 80, answer, wanted=130, environ={"NO_COLOR": "1"})
     for verb, terminal in screens.items():
         assert not COLOUR.search(terminal.raw), (verb, COLOUR.search(terminal.raw))
-        assert "interrupted" in terminal.text, verb
+        done = "deleted" if verb == "expire" else "changed"
+        assert f"interrupted at the question; nothing was {done}" in terminal.text, verb
+        assert "goes on" not in terminal.text, verb
     assert await all_there_is(prepared) == before
 
 
@@ -177,6 +179,10 @@ async def test_a_rescue_asks_before_it_makes_tables_and_before_it_writes_rows(
             assert "━" not in "\n".join(terminal.lines)
             terminal.types(CTRL_C)
             assert await terminal.ended() == 130, terminal.lines
+            left = (
+                "at the question; the tables of Druid were made in rescue, and no row was written"
+            )
+            assert left in terminal.text
         assert not await ids(empty, "orders")
         listed = await user.forks.run("points", "--from", "vault", "--config", str(config))
         assert "orders: 6 of 7 marked unused" in listed.out, listed.out

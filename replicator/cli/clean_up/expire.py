@@ -1,6 +1,5 @@
 """`expire`: the plan first, then what no point needs any more is deleted."""
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -9,8 +8,8 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.cli.command import OpenCall, Outcome
-from replicator.cli.terminal.console import ask, good, paper
+from replicator.cli.command import Changes, OpenCall, Outcome, agree
+from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
@@ -34,7 +33,7 @@ class _Request:
     yes: bool
 
 
-@verb("expire")
+@verb("expire", changes=Changes.ONCE_AGREED)
 async def expire(
     call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target whose store is cleared.")],
@@ -78,7 +77,13 @@ async def _carry_out(call: OpenCall, request: _Request) -> Outcome:
     strays = request.orphans and plan.storage is not None and plan.storage.orphans
     if request.dry_run or (plan.is_empty and not strays):
         return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
-    _agree(request)
+    agree(
+        request.target,
+        yes=request.yes,
+        doing="an expiry",
+        what="target that loses them",
+        so_far="nothing was deleted",
+    )
     expired = await retention.expirer().carry_out(plan, orphans=request.orphans)
     return Outcome(
         result={"plan": _plan_json(plan), "done": True, **_expired_json(expired)},
@@ -107,18 +112,6 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
             hint="set it, or say --retention 30d",
         )
     return found
-
-
-def _agree(request: _Request) -> None:
-    """Go on only if the operator agrees."""
-    if request.yes:
-        return
-    if not sys.stdin.isatty():
-        raise RefusedError("nothing was deleted: this needs --yes where no terminal can ask")
-    question = f"Type the name of the target that loses them ({request.target})"
-    typed = ask(question)
-    if typed != request.target:
-        raise RefusedError(f"nothing was deleted: {typed!r} is not {request.target!r}")
 
 
 def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:

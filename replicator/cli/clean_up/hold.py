@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.points_text import holds_outcome
 from replicator.cli.terminal.typed import OFFSET_MAX, parse_time
@@ -51,7 +51,7 @@ async def create(
 
 
 @app.command("list")
-@verb("hold list")
+@verb("hold list", changes=Changes.NEVER)
 async def list_(
     call: OpenCall,
     on: Annotated[str | None, typer.Option("--on", metavar="TARGET")] = None,

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.command import Changes, OpenCall, Outcome, agree
+from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import verb
 from replicator.model.druid.cluster_config import Configuration
@@ -29,7 +30,7 @@ def _number(value: float) -> float:
     return value
 
 
-@verb("promote")
+@verb("promote", changes=Changes.ONCE_AGREED)
 async def promote(
     call: OpenCall,
     target: Target,
@@ -64,11 +65,12 @@ async def promote(
             await refuse_moving_source(application.source_metadata())
     plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
     if not dry_run:
+        signals.WORK.so_far = None  # also of one that was agreed to before, and goes on
         plan = await promoter.execute(plan)
     return _outcome(target, plan, done=not dry_run)
 
 
-@verb("failover")
+@verb("failover", changes=Changes.ONCE_AGREED)
 async def failover(
     call: OpenCall,
     target: Target,

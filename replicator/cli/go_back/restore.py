@@ -9,13 +9,14 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.verbs.preparing import prepare
 from replicator.app.verbs.restoring import Place
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back.restore_rename import RenameWish, forget, names, rename
 from replicator.cli.go_back.when import (
     Moment,
 )
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
+from replicator.cli.terminal.signals import NOTHING_CHANGED
 from replicator.cli.terminal.typed import parse_time
 from replicator.cli.verb import FromStore, LogId, verb
 from replicator.errors import ConfigError, RefusedError
@@ -110,7 +111,7 @@ class RestoreRequest:
         return self.place.into
 
 
-@verb("restore")
+@verb("restore", changes=Changes.ONCE_AGREED)
 async def restore(
     call: OpenCall,
     whose: PlaceOptions,
@@ -167,7 +168,7 @@ async def restore(
 async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     """Show what a restore would do, ask, and do it."""
     application, screen = call.application, call.screen
-    await _make_tables(call, request)
+    so_far = await _make_tables(call, request)
     restorer = await request.place.restorer(application)
     plan = await restorer.plan(
         request.point,
@@ -183,7 +184,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
         return Outcome(result=planned, show=lambda _: None)
     if plan.changes_nothing:
         return _nothing_to_do(plan, eta_s)
-    agree(request.changed, yes=request.yes, doing="a restore")
+    agree(request.changed, yes=request.yes, doing="a restore", so_far=so_far)
     missing = await restorer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
@@ -198,15 +199,18 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     )
 
 
-async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
+async def _make_tables(call: OpenCall, request: RestoreRequest) -> str:
     """Make the tables of an empty target that a store is restored into, by what the store holds.
+
+    Returns:
+        What was done, for whoever does not agree to more.
 
     Raises:
         RefusedError: there are none, and the operator did not agree to create them.
     """
     name, target = request.changed, call.application.target(request.changed)
     if not request.place.from_store or await target.metadata.is_made():
-        return
+        return NOTHING_CHANGED
     if request.dry_run:
         raise RefusedError(
             f"target {name!r} has no tables of a Druid, and a plan compares its rows",
@@ -219,6 +223,7 @@ async def _make_tables(call: OpenCall, request: RestoreRequest) -> None:
     created = await prepare(call.application, name, release=None, centralized=False)
     if (tables := created.tables) is not None and not call.as_json:
         paper().print(f"{name}: the tables of Druid {tables.release} were made: {tables.because}")
+    return f"the tables of Druid were made in {name}, and no row was written"
 
 
 def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back import restore
 from replicator.cli.go_back.when import (
     Moment,
@@ -43,7 +43,7 @@ from replicator.services.target.copier import Uncopied
 SHOWN_MAX = 20
 
 
-@verb("restore plan")
+@verb("restore plan", changes=Changes.NEVER)
 async def plan(
     call: OpenCall,
     whose: restore.PlaceOptions,
@@ -83,7 +83,7 @@ async def plan(
     )
 
 
-@verb("restore run")
+@verb("restore run", changes=Changes.ONCE_AGREED)
 async def run_plan(
     call: OpenCall,
     file: Annotated[Path, typer.Argument(help="What `restore plan` has written.")],

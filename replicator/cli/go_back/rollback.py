@@ -6,14 +6,14 @@ import typer
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
 from replicator.cli.go_back.when import moment_of
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 
 
-@verb("rollback")
+@verb("rollback", changes=Changes.ONCE_AGREED)
 async def rollback(
     call: OpenCall,
     datasource: Annotated[str, typer.Argument(help="The datasource.")],

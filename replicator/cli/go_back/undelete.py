@@ -10,7 +10,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import RestoreRequest, carry_out, restore_point
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX
@@ -29,7 +29,7 @@ REFUSED = (
 )
 
 
-@verb("undelete")
+@verb("undelete", changes=Changes.ONCE_AGREED)
 async def undelete(
     call: OpenCall,
     datasource: Annotated[str, typer.Argument(help="The datasource that was dropped.")],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.look.blame_summary import Summary, summary, told
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.terminal.typed import LIST_MAX, parse_interval
@@ -20,7 +20,7 @@ from replicator.model.row import AuditRow
 from replicator.services.inspection.blame import Blame, Blamed
 
 
-@verb("blame")
+@verb("blame", changes=Changes.NEVER)
 async def blame(
     call: OpenCall,
     name: Annotated[str, typer.Argument(help="A segment's id, or a datasource.")],

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.typed import LIST_MAX, parse_offset, parse_time
 from replicator.cli.verb import verb
 from replicator.model.event import Offset
@@ -17,7 +17,7 @@ from replicator.services.inspection.difference import difference
 POINT_HELP = "An offset, a time with its zone, or `latest`."
 
 
-@verb("diff")
+@verb("diff", changes=Changes.NEVER)
 async def diff(
     call: OpenCall,
     before: Annotated[str, typer.Argument(help=POINT_HELP)],

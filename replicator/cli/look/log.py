@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import LIST_MAX, OFFSET_MAX
 from replicator.cli.verb import verb
@@ -30,7 +30,7 @@ from replicator.services.inspection.log_listing import (
 FOLLOW_INTERVAL_S = 1.0
 
 
-@verb("log")
+@verb("log", changes=Changes.NEVER)
 async def log(
     call: OpenCall,
     start: Annotated[int, typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset.")] = 0,

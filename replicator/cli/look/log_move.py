@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from replicator import config
-from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.look.log import log
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.verb import verb
@@ -21,7 +21,7 @@ app.callback()(log)
 
 
 @app.command("move")
-@verb("log move")
+@verb("log move", changes=Changes.ONCE_AGREED)
 async def move(
     call: OpenCall,
     to: Annotated[

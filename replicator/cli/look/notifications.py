@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome
+from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
 from replicator.cli.terminal.console import good
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
@@ -18,7 +18,7 @@ app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help
 
 
 @app.command("list")
-@verb("notifications list")
+@verb("notifications list", changes=Changes.NEVER)
 async def list_(
     call: OpenCall,
     state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,

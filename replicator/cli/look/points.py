@@ -8,7 +8,7 @@ import typer
 from replicator.app import Application
 from replicator.app.wiring.stores import OpenStore
 from replicator.app.wiring.target import store_of
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.points_text import points_outcome
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.terminal.typed import LIST_MAX
@@ -38,7 +38,7 @@ class _Kept:
     points: TargetPoints
 
 
-@verb("points")
+@verb("points", changes=Changes.NEVER)
 async def points(
     call: OpenCall,
     from_: FromStore = None,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.schedules import scheduled_lines
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
@@ -37,7 +37,7 @@ from replicator.web.status_report import StatusReport, report_json
 PROMISE_BROKEN = 10
 
 
-@verb("status")
+@verb("status", changes=Changes.NEVER)
 async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
     found, said = await _look(call.application), call.typed.said

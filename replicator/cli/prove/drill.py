@@ -11,7 +11,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from replicator.app.verbs.drills import driller, record
-from replicator.cli.command import OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.go_back.when import ToOffsetOption, ToPointOption, ToTimeOption
 from replicator.cli.terminal import signals
@@ -91,7 +91,7 @@ async def drill(
 
 
 @app.command("list")
-@verb("drill list")
+@verb("drill list", changes=Changes.NEVER)
 async def list_(
     call: OpenCall,
     target: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from replicator.cli.command import OpenCall, Outcome, agree
+from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.prove.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.typed import parse_interval
@@ -21,7 +21,7 @@ PARTLY_DONE = 3
 SHOWN_MAX = 20
 
 
-@verb("repair")
+@verb("repair", changes=Changes.ONCE_AGREED)
 async def repair(
     call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],

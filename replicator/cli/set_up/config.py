@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from replicator import config as configuration
-from replicator.cli.command import Call, Outcome
+from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.cli.verb import local_verb
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="Look at the configuration without doing anything.", no_a
 
 
 @app.command()
-@local_verb("config validate")
+@local_verb("config validate", changes=Changes.NEVER)
 def validate(call: Call) -> Outcome:
     """Read the configuration strictly and say what is wrong with it."""
     settings = call.settings()
@@ -29,7 +29,7 @@ def validate(call: Call) -> Outcome:
 
 
 @app.command("print")
-@local_verb("config print")
+@local_verb("config print", changes=Changes.NEVER)
 def print_(call: Call) -> Outcome:
     """Print every setting with its value and where it comes from; secrets are not part of it."""
     overrides = parse_overrides(call.overrides)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from replicator.app.verbs.trying import Trying
-from replicator.cli.command import Call, Outcome
+from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.set_up.interview import Interview, PasswordVariables, Question, questions
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.loop import in_loop
@@ -23,7 +23,7 @@ Five questions; each answer is tried at once, and nothing is written before the 
 """
 
 
-@local_verb("init")
+@local_verb("init", changes=Changes.NEVER)
 def init(
     call: Call,
     source_metadata: Annotated[

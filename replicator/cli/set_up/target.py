@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from replicator.app.verbs.preparing import prepare
-from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.terminal.console import bad, good, note, paper
 from replicator.cli.verb import verb
 from replicator.errors import CorruptionError
@@ -56,7 +56,7 @@ async def create(
 
 
 @app.command("sign")
-@verb("target sign")
+@verb("target sign", changes=Changes.ONCE_AGREED)
 async def sign(
     call: OpenCall,
     name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],

@@ -11,7 +11,7 @@ from rich.table import Table
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
-from replicator.cli.command import Call, Outcome
+from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.terminal.loop import in_loop
 from replicator.cli.terminal.typed import parse_time
 from replicator.cli.verb import local_verb
@@ -64,7 +64,7 @@ def create(
 
 
 @app.command("list")
-@local_verb("token list")
+@local_verb("token list", changes=Changes.NEVER)
 def list_(call: Call) -> Outcome:
     """List the tokens, those that open nothing any more as well."""
 

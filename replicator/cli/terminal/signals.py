@@ -11,7 +11,9 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
+from typing import Final
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -21,6 +23,42 @@ CLEANING_UP_S = 60.0
 """Seconds that a verb has to clean up after a signal; a following verb has `drain_s` instead."""
 FOLLOWING = frozenset({"run", "watch", "apply", "serve"})
 """Verbs that go on until they are told to stop."""
+
+
+NOTHING_CHANGED: Final = "nothing was changed"
+
+
+@dataclass(slots=True)
+class Work:
+    """What this process has changed so far, for whoever ends it."""
+
+    so_far: str | None = None
+    """What has been done; None while work is in hand, before the operator agrees: nothing."""
+
+    @property
+    def left(self) -> str:
+        """Say what a signal leaves behind."""
+        if self.so_far is not None:
+            return self.so_far
+        if FOLLOWING.isdisjoint(sys.argv[1:2]):
+            return "type the same command again: it goes on from here"
+        return "the next start goes on from here"
+
+
+WORK: Final = Work()
+
+
+class Unanswered(BaseException):
+    """A signal came instead of an answer to a question."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+    @property
+    def said(self) -> str:
+        """Say which signal it was."""
+        return "interrupted" if self.exit_code == INTERRUPTED else "terminated"
 
 
 def terminated_code(args: Sequence[str]) -> int:
@@ -43,7 +81,7 @@ def begin() -> None:
 
 @contextmanager
 def at_a_question() -> Generator[Callable[[int], None]]:
-    """Let a signal end the wait for an answer, in which no event loop hears of one.
+    """Let a signal end the wait for an answer, in which no event loop hears of one: `Unanswered`.
 
     The loop's own handlers only take note and go on when the call returns: an operator who pressed
     Ctrl-C would have had to press it twice, and SIGTERM would have waited for an answer.
@@ -58,6 +96,10 @@ def at_a_question() -> Generator[Callable[[int], None]]:
     begin()
     try:
         yield lambda file: _wait(file, woken)
+    except KeyboardInterrupt:
+        raise Unanswered(INTERRUPTED) from None
+    except SystemExit as exc:
+        raise Unanswered(int(exc.code or 0)) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -74,7 +116,7 @@ def _wait(file: int, woken: int) -> None:
 
 def say_terminated() -> None:
     """Say how a verb ended that was in the middle of its work."""
-    print("replicator: terminated; the next start goes on from here", file=sys.stderr)  # noqa: T201
+    print(f"replicator: terminated; {WORK.left}", file=sys.stderr)  # noqa: T201
 
 
 def end_within(seconds: float) -> None:
@@ -89,7 +131,7 @@ def end_within(seconds: float) -> None:
 
 def _give_up(seconds: float) -> None:
     said = f"replicator: something did not return within {seconds:g} s after the signal to stop;"
-    os.write(2, f"{said} it was left, and the next start goes on from here\n".encode())
+    os.write(2, f"{said} it was left, and {WORK.left}\n".encode())
     os._exit(TERMINATED)
 
 

@@ -75,9 +75,11 @@ finish(call, lambda: in_loop(within))
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ids=["ctrl-c", "sigterm"],
 )
-def test_one_signal_at_a_question_is_enough(number: int, code: int):
+def test_one_signal_at_a_question_is_enough(number: int, code: int, word: str):
     """The loop in which it is asked hears of no signal until there is an answer."""
     ours, theirs = pty.openpty()
     asking = subprocess.Popen(
@@ -90,6 +92,8 @@ def test_one_signal_at_a_question_is_enough(number: int, code: int):
             seen += os.read(ours, 4096)
         asking.send_signal(number)
         assert asking.wait(60) == code
+        said = os.read(ours, 4096).decode()
+        assert f"{word} at the question; nothing was changed" in said
     finally:
         asking.kill()
         asking.wait()

@@ -78,10 +78,9 @@ def test_a_signal_that_another_thread_gets_ends_a_question():
     def interrupt() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-    with signals.at_a_question() as wait:
-        threading.Timer(0.1, interrupt).start()
-        with pytest.raises(KeyboardInterrupt):
-            wait(reader)
+    threading.Timer(0.1, interrupt).start()
+    with pytest.raises(signals.Unanswered, match="130"), signals.at_a_question() as wait:
+        wait(reader)
     os.close(reader)
     os.close(writer)
 
