@@ -83,7 +83,11 @@ class Call:
         """What commands are said for while this call is answered."""
         asked_at = self.environ.get(ASKED_AT) if self.service is None else self.service
         return Said(
-            config=self.config_path, environ=self.environ, store=self.store, service=asked_at
+            config=self.config_path,
+            environ=self.environ,
+            store=self.store,
+            overrides=self.overrides,
+            service=asked_at,
         )
 
     def complete(self, text: str) -> str:

@@ -514,7 +514,7 @@ async def test_the_sources_operator_gets_a_list_of_calls_and_nothing_is_called(u
     partly = await user.types("undelete", "orders", "--on-source", "--json")
     assert (partly.code, partly.result["killed"]) == (3, [victim])
     assert partly.result["restores"] == [
-        "replicator restore standby --datasource orders --to-offset 19"
+        f"replicator rollback orders --on standby --to 19 --config {user.config}"
     ]
 
 

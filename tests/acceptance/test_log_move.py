@@ -33,6 +33,9 @@ async def test_targets_go_on_from_kafka_and_every_point_stays(user: User, kafka_
     assert f"replicator run --config {moved.config}" in done.out
     left = await user.types("watch", "--once")
     assert (left.code, "was moved to Kafka's topic" in left.err) == (2, True)
+    seen = await user.types("status")
+    assert "was moved to Kafka's topic" in seen.out
+    assert "replicator run" not in seen.out, "the former configuration can start nothing"
 
     held.append(await cut(moved, "3-overwrite", copied_max=8))
     after = await points(moved)

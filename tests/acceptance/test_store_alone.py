@@ -111,6 +111,8 @@ async def makes_what_is_missing(rescuer: Rescuer, offset: int) -> None:
     unasked = await rescuer.types(*RESTORE, "--to-offset", str(offset))
     assert (unasked.code, "needs --yes" in unasked.err) == (4, True)
     made = await rescuer.restores(offset)
+    assert "no log, so there is nothing that it could follow" in made.out
+    assert "--resume" not in made.out
     assert made.code == 0, made.err
     assert "the tables of Druid 33 were made: the rows in the store of vault" in made.out
     await rescuer.has(offset)

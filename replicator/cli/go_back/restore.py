@@ -1,5 +1,6 @@
 """`restore`: the plan first, then the deed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from replicator.app import Application
 from replicator.app.verbs.preparing import prepare
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
+from replicator.cli.go_back.commands import goes_on
 from replicator.cli.go_back.restore_rename import RenameWish, forget, names, rename
 from replicator.cli.go_back.when import (
     Moment,
@@ -191,7 +193,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
         "bytes_copied": screen.copied_bytes,
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
-    then = after_a_pause(application, plan, request.changed)
+    then = await after_a_pause(application, plan, request.changed)
     return Outcome(
         result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
         show=lambda console: show_done(console, plan, request.changed, screen, missing, then),
@@ -352,7 +354,7 @@ def show_done(
     into: str,
     screen: Screen,
     missing: tuple[Uncopied, ...],
-    then: str,
+    then: Sequence[str],
 ) -> None:
     """Say what a restore has come to."""
     console.print(
@@ -364,14 +366,20 @@ def show_done(
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
-    console.print(
-        f"  it is paused there; `replicator apply {into} --resume --once` follows the source again"
-    )
-    if then:
-        console.print(f"  {then}", markup=False)
+    for line in then:
+        console.print(f"  {line}", markup=False)
 
 
-def after_a_pause(application: Application, plan: RestorePlan, into: str) -> str:
+async def after_a_pause(application: Application, plan: RestorePlan, into: str) -> Sequence[str]:
+    """Say how a target goes on that was restored."""
+    log_id = plan.reconciliation.plan.checkpoint.log_id
+    lines = [f"it is paused there; {await goes_on(application, into, log_id)}"]
+    if application.settings.log is not None and (delayed := _delayed(application, plan, into)):
+        lines.append(delayed)
+    return lines
+
+
+def _delayed(application: Application, plan: RestorePlan, into: str) -> str:
     """Say what becomes of a delayed target once it is resumed: it never goes back by itself."""
     delay = application.target(into).settings.delay
     if not delay:

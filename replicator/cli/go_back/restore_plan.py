@@ -107,14 +107,14 @@ async def run_plan(
         adopt=asked.adopt,
     )
     if _is_done(planned):
-        return _outcome(planned, asked, application, call.screen, (), already=True)
+        return await _outcome(planned, asked, application, call.screen, (), already=True)
     if changes := found.world.changes(_world(application, place, planned)):
         raise RefusedError(
             f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
             hint=f"make it again with `{_again(asked, file, planned)}`, and read it",
         )
     if planned.changes_nothing:
-        return _outcome(planned, asked, application, call.screen, (), already=True)
+        return await _outcome(planned, asked, application, call.screen, (), already=True)
     if not (call.as_json or yes):
         estimate = planned.estimate
         paper().print(
@@ -124,7 +124,7 @@ async def run_plan(
         )
     agree(asked.into, yes=yes, doing="a restore")
     missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
-    return _outcome(planned, asked, application, call.screen, missing, already=False)
+    return await _outcome(planned, asked, application, call.screen, missing, already=False)
 
 
 def _again(asked: Asked, file: Path, planned: RestorePlan) -> str:
@@ -240,7 +240,7 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
-def _outcome(
+async def _outcome(
     planned: RestorePlan,
     asked: Asked,
     application: Application,
@@ -249,7 +249,7 @@ def _outcome(
     *,
     already: bool,
 ) -> Outcome:
-    then = restore.after_a_pause(application, planned, asked.into)
+    then = () if already else await restore.after_a_pause(application, planned, asked.into)
 
     def show(console: Console) -> None:
         if already:
@@ -312,7 +312,9 @@ def _show(
         console.print(f"  and {found.missing_count - SHOWN_MAX} more")
     for gap in estimate.missing[:SHOWN_MAX]:
         console.print(f"  KNOWN GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
-    console.print(f"  `replicator restore run {path}` carries it out", markup=False)
+    console.print(
+        f"  `replicator restore run {shlex.quote(str(path))}` carries it out", markup=False
+    )
 
 
 RESTORE = "TARGET"

@@ -1,5 +1,6 @@
 """`restore --rename`: a datasource as it was, beside the live one; and its removal."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,7 +152,7 @@ def _show_done(
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
     console.print(
         f"  it is in no cut and does not change; `replicator restore {request.into}"
-        f" --forget-renamed {new}` removes it. Never let Druid kill it: its bytes are those of"
-        f" {plan.renamed.original}",
+        f" --forget-renamed {shlex.quote(new)}` removes it. Never let Druid kill it: its bytes are"
+        f" those of {plan.renamed.original}",
         markup=False,
     )

@@ -11,7 +11,9 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
+from replicator.cli.go_back.commands import way_back
 from replicator.cli.go_back.restore import RestoreRequest, carry_out, restore_point
+from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX
 from replicator.cli.verb import verb
@@ -61,7 +63,7 @@ async def undelete(
     point = _point(drop, to_offset, to_time, before)
     if on is None:
         plan = await application.undeletion().on_source(datasource, point)
-        return _on_source(application, datasource, drop, plan)
+        return _on_source(application, datasource, drop, plan, call.typed.said)
     if drop is not None and not call.as_json:
         _show_drop(paper(), datasource, drop)
     request = RestoreRequest(
@@ -85,11 +87,10 @@ def _point(
 
 
 def _on_source(
-    application: Application, datasource: str, drop: Drop | None, plan: SourcePlan
+    application: Application, datasource: str, drop: Drop | None, plan: SourcePlan, said: Said
 ) -> Outcome:
     restores = [
-        f"replicator restore {name} --datasource {shlex.quote(datasource)}"
-        f" --to-offset {plan.cut.offset}"
+        said.command(way_back(application.settings, name, datasource, plan.cut.offset))
         for name in application.target_names
     ]
 

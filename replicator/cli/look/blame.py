@@ -35,7 +35,13 @@ async def blame(
     """Show the events that changed a segment or a datasource, the newest last."""
     within = None if interval is None else parse_interval(interval)
     found = await call.application.blamer().blame(name, interval=within, limit=limit)
-    first = await summary(call.application, found.datasource, found.audit, call.screen.observe)
+    first = await summary(
+        call.application,
+        found.datasource,
+        found.audit,
+        said=call.typed.said,
+        observer=call.screen.observe,
+    )
     said = {"summary": list(first.lines), "undo": list(first.undo)}
     return Outcome(
         result={"name": name, "interval": interval, **said, **_json(found)},

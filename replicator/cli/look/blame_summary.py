@@ -1,11 +1,12 @@
 """What `blame` answers first: what happened, by whom, where the bytes are, what undoes it."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.app import Application
+from replicator.cli.go_back.commands import way_back
+from replicator.cli.terminal.commands_said import Said
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.event import Offset
 from replicator.model.observation import Observer
@@ -29,15 +30,20 @@ class Summary:
 
 
 async def summary(
-    application: Application, datasource: str, audit: Sequence[AuditRow], observer: Observer
+    application: Application,
+    datasource: str,
+    audit: Sequence[AuditRow],
+    *,
+    said: Said,
+    observer: Observer,
 ) -> Summary:
     """Say what happened last to the segments of a datasource, and what brings them back."""
     history = application.history
     found = await happenings(history, limit=CUTS_MAX, observer=observer, datasource=datasource)
     harm = [one for one in found if one.does_harm][-SHOWN_MAX:]
     if not harm:
-        said = [f"{datasource}: none of its segments was marked unused or removed"]
-        return Summary(lines=said, undo=())
+        nothing = f"{datasource}: none of its segments was marked unused or removed"
+        return Summary(lines=[nothing], undo=())
     lines = [_line(one, audit) for one in harm]
     wanted = await _cut_to_go_back_to(application, datasource, harm)
     if wanted is None:
@@ -46,7 +52,8 @@ async def summary(
     where = f"its bytes are on {' and '.join(held)}" if held else "no target's store has its bytes"
     lines.append(f"{where}, as they were at offset {wanted}")
     lines += [f"{name} cannot be asked: {why}" for name, why in missing.items()]
-    return Summary(lines=lines, undo=_undo(application, datasource, wanted, held))
+    undo = _undo(application, datasource, wanted, held)
+    return Summary(lines=lines, undo=[said.command(one) for one in undo])
 
 
 def _line(one: Happening, audit: Sequence[AuditRow]) -> str:
@@ -99,14 +106,10 @@ async def _holders(application: Application, offset: Offset) -> tuple[list[str],
 def _undo(
     application: Application, datasource: str, offset: Offset, held: Sequence[str]
 ) -> list[str]:
-    targets, name = application.settings.targets, shlex.quote(datasource)
+    """Return the verbs that bring it back, where it is easiest."""
+    targets = application.settings.targets
     in_place = [one for one in held if targets[one].metadata is not None]
-    if in_place:
-        return [f"replicator rollback {name} --on {one} --to {offset}" for one in in_place]
-    return [
-        f"replicator restore --from {one} --into TARGET --datasource {name} --to-offset {offset}"
-        for one in held
-    ]
+    return [way_back(application.settings, one, datasource, offset) for one in in_place or held]
 
 
 def told(found: Summary) -> list[str]:

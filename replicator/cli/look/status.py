@@ -105,7 +105,7 @@ def _typed(said: Said, trouble: Trouble) -> str:
 def _show(console: Console, found: StatusReport, said: Said) -> None:
     wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
-        Paragraph("running", _running(found.seen.life, said)),
+        Paragraph("running", _running(found.seen, said)),
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
@@ -120,10 +120,11 @@ def _show(console: Console, found: StatusReport, said: Said) -> None:
         console.print(line, markup=False)
 
 
-def _running(life: LifeSigns, said: Said) -> list[str]:
+def _running(seen: Seen, said: Said) -> list[str]:
     """Say who is running; appliers of the watcher's own process are told with it."""
+    life = seen.life
     lines = [_sign("watcher", life.watcher, life)]
-    if life.watcher.life in {Life.STOPPED, Life.SILENT}:
+    if life.watcher.life in {Life.STOPPED, Life.SILENT} and seen.may_start:
         verb = life.watcher.pulse.verb if life.watcher.pulse else "run"
         lines += ["  to start it, type:", f"  {said.command(verb)}"]
     if life.watcher.life is not Life.RUNNING and life.last_poll is not None:

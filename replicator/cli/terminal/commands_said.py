@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ class Said:
     environ: Mapping[str, str]
     store: str | None = None
     """The target whose store alone was asked."""
+    overrides: Sequence[str] = ()
+    """Settings that were overruled by `--set`."""
     service: str | None = None
     """Where a service is asked; empty: as the environment says; None: there is none."""
 
@@ -30,8 +32,12 @@ class Said:
             return f"replicator {verb}{f' --service {self.service}' if self.service else ''}"
         is_found = self.config == DEFAULT_CONFIG and CONFIG_VARIABLE not in self.environ
         if is_found or self.environ.get(CONFIG_VARIABLE) == str(self.config):
-            return f"replicator {verb}"
-        return f"replicator {verb} --config {shlex.quote(str(self.config))}"
+            return f"replicator {verb}{self._overruled}"
+        return f"replicator {verb} --config {shlex.quote(str(self.config))}{self._overruled}"
+
+    @property
+    def _overruled(self) -> str:
+        return "".join(f" --set {shlex.quote(one)}" for one in self.overrides)
 
     def complete(self, text: str, *, target: str | None = None) -> str:
         """Return a message whose commands, those in backquotes, can be typed as they are.
@@ -43,8 +49,9 @@ class Said:
         return _NAMED.sub(lambda found: f"`{self.command(self._named(found[1], target))}`", text)
 
     def _named(self, verb: str, target: str | None) -> str:
-        if verb == "points" and self.store is not None:
-            verb = f"points --from {shlex.quote(self.store)}"
+        is_of_a_store = verb == "points" or verb.startswith("verify ")
+        if self.store is not None and is_of_a_store and "--from" not in verb:
+            verb = f"{verb} --from {shlex.quote(self.store)}"
         if target is None:
             return verb
         return " ".join(

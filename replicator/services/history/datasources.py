@@ -75,7 +75,7 @@ def _listed(names: frozenset[str]) -> str:
 
 async def _ever(history: History) -> frozenset[str]:
     """Return the datasources of all segments that the history has ever had."""
-    names = _Names()
+    names = _EverNamed()
     try:
         await search_all(history, _segment, names, observer=_unseen)
     except GapError:  # what was trimmed and is in no store cannot be named
@@ -120,7 +120,7 @@ def _segment_of(name: str, record: Record) -> EventSubject | None:
     return found if found is not None and found.is_of(name) else None
 
 
-class _Names:
+class _EverNamed:
     """A `Rememberer` that collects the datasources of all segments."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ConfigError, ReplicatorError
 from replicator.model.operations.pulse import StreamPulse
 from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
 from replicator.model.store.proof import OF_OBJECTS
@@ -55,6 +55,11 @@ class Seen:
         return self.life.is_overdue(self.targets)
 
     @property
+    def may_start(self) -> bool:
+        """Whether a start of the watcher can go well: a log that was moved away refuses it."""
+        return not isinstance(self.log.failure, ConfigError)
+
+    @property
     def keeps_promises(self) -> bool:
         """Whether all promises are kept, as far as targets could be looked at."""
         return not self.is_overdue and all(found.keeps_promise for found in self.targets)
@@ -69,7 +74,7 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
     if seen.log.unknown:
         yield Trouble(f"the log cannot be read: {seen.log.unknown}", "check")
     if seen.is_overdue:
-        yield _silence(seen.life)
+        yield _silence(seen)
     if seen.source.freshness is None:
         yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
     if (stream := seen.life.stream) is not None:
@@ -99,8 +104,9 @@ def _of_the_stream(stream: StreamPulse, life: LifeSigns) -> Iterator[Trouble]:
             )
 
 
-def _silence(life: LifeSigns) -> Trouble:
+def _silence(seen: Seen) -> Trouble:
     """Say since when the source is not polled, and what became of the watcher."""
+    life = seen.life
     polled = life.last_poll
     since = (
         "no watcher has ever polled the source"
@@ -108,6 +114,8 @@ def _silence(life: LifeSigns) -> Trouble:
         else f"no watcher has polled the source since {moment(polled)}, {_ago(life, polled)}"
     )
     pulse, verb = life.watcher.pulse, "run"
+    if not seen.may_start:
+        return Trouble(since)
     if pulse is None:
         return Trouble(since, verb)
     if life.watcher.life is Life.RUNNING:
@@ -116,8 +124,8 @@ def _silence(life: LifeSigns) -> Trouble:
     verb = pulse.verb
     if pulse.ended_at is not None:
         return Trouble(f"{since}; {_who(life.watcher)} was stopped then", verb)
-    seen = f"{_ago(life, pulse.seen_at)} for the last time"
-    return Trouble(f"{since}; {_who(life.watcher)} was seen {seen}", verb)
+    last = f"{_ago(life, pulse.seen_at)} for the last time"
+    return Trouble(f"{since}; {_who(life.watcher)} was seen {last}", verb)
 
 
 def _failures(seen: Seen) -> Iterator[Trouble]:
@@ -184,7 +192,9 @@ def sign_remedy(sign: LifeSign, target: str) -> str:
 
 
 def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
-    name, over = found.target, f"apply {found.target} --new-log"
+    is_paused = found.checkpoint is not None and found.checkpoint.paused
+    name = found.target
+    over = f"apply {name} --resume --new-log" if is_paused else f"apply {name} --new-log"
     if found.log_gone:
         yield Trouble(
             f"{name}: the log that it follows is not there: is its volume mounted? if it is lost,"

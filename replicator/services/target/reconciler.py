@@ -298,10 +298,15 @@ def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
         CorruptionError: the target follows another log.
     """
     if checkpoint.log_id != log_id:
+        over = (
+            f"`replicator apply {target} --resume --new-log`"
+            if checkpoint.paused
+            else f"`replicator apply {target} --new-log`"
+        )
         raise CorruptionError(
             f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
             hint="configure the log that this target was filled from; if that log is lost,"
-            f" `replicator apply {target} --new-log` changes to this one",
+            f" {over} changes to this one",
         )
 
 

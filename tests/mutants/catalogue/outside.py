@@ -120,8 +120,8 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
         name="nobody-has-to-agree",
         function="agree",
-        old="if yes:",
-        new="if True:",
+        old="if not yes:",
+        new="if False:",
         loses="A restore in place begins without a word from anybody.",
         ring="unit",
         tests="test_frame.py",

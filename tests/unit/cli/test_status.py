@@ -160,8 +160,9 @@ def test_a_target_whose_store_alone_is_away_is_not_said_to_keep_nothing_and_all_
 
 def test_a_log_that_cannot_be_read_is_no_success():
     moved = replace(LOG, log_id="", failure=ConfigError("the log was moved"))
-    found = report(targets={"standby": TARGET}, log=moved)
+    found = report(targets={"standby": TARGET}, log=moved, watcher=alive(Life.STOPPED))
     assert "the log cannot be read: the log was moved" in text(found)
+    assert "replicator run" not in text(found), "it would be refused"
     assert _exit_code(found.seen) == ConfigError.exit_code
 
 

@@ -1,0 +1,44 @@
+"""Which command brings something back, or goes on after that: what fits the configured targets."""
+
+import shlex
+
+from replicator.app import Application
+from replicator.cli.terminal.commands_said import ANY_TARGET
+from replicator.config import Settings
+from replicator.errors import ReplicatorError
+from replicator.model.event import Offset
+
+
+def way_back(settings: Settings, target: str, datasource: str, offset: Offset) -> str:
+    """Return the verb that restores one datasource with the bytes of a target, in a cluster.
+
+    A target with rows is restored in place; an archive has none, and is restored into another one.
+    Without a log a target's own store has the history.
+    """
+    name, has_rows = shlex.quote(datasource), settings.targets[target].metadata is not None
+    if has_rows and settings.log is not None:
+        return f"rollback {name} --on {target} --to {offset}"
+    into = target if has_rows else _only_cluster(settings)
+    return f"restore --from {target} --into {into} --datasource {name} --to-offset {offset}"
+
+
+def _only_cluster(settings: Settings) -> str:
+    found = [name for name, one in settings.targets.items() if one.metadata is not None]
+    return found[0] if len(found) == 1 else ANY_TARGET
+
+
+async def goes_on(application: Application, target: str, log_id: str) -> str:
+    """Say how a target that was restored to a cut of a log follows the source again.
+
+    A store alone restores without any log, and a log that is lost was perhaps replaced.
+    """
+    if application.settings.log is None:
+        return "this configuration has no log, so there is nothing that it could follow"
+    try:
+        is_of_it = (await application.history.span()).log_id == log_id
+    except ReplicatorError as exc:
+        return f"the log cannot be read now, so what it follows is not known: {exc}"
+    if not is_of_it:
+        over = f"`replicator apply {target} --resume --new-log --once`"
+        return f"its log is not the configured one: {over} goes over to that"
+    return f"`replicator apply {target} --resume --once` follows the source again"
