@@ -436,11 +436,13 @@ async def test_a_replica_is_read_by_versions_and_its_promotion_is_noticed(
             await put(primary, segment(1, size=2))
             await until_same(primary, there)
             assert await watch.by_versions() == 1
-            await execute(there, "SELECT pg_promote()")
-            await execute(there, "CHECKPOINT")
+            await execute(primary, "CREATE TABLE dirty AS SELECT generate_series(1, 100000)")
+            await until_same(primary, there)
+            await execute(there, "SELECT pg_promote()")  # its checkpoint takes minutes from here
             await put(there, segment(1, size=3))
             why = await watch.by_rows()
             assert (why.why, "timeline was 1 and is 2" in why.detail) == (Why.BROKEN, True)
+            await execute(there, "CHECKPOINT")  # from here on the control file says it as well
             await put(there, replace(segment(1), used=False))
             assert await watch.by_versions() == 1
 

@@ -20,7 +20,8 @@ from replicator.model.versions import Lineage, NoVersions
 
 SERVER: Final = """
 SELECT (SELECT system_identifier FROM pg_control_system())::text AS "system identifier",
-       (SELECT timeline_id FROM pg_control_checkpoint())::text AS "timeline",
+       greatest((SELECT timeline_id FROM pg_control_checkpoint()),
+                (SELECT min_recovery_end_timeline FROM pg_control_recovery()))::text AS "timeline",
        pg_postmaster_start_time()::text AS "start",
        coalesce((SELECT stats_reset FROM pg_stat_bgwriter)::text, 'unknown') AS "last crash",
        (SELECT oid FROM pg_database WHERE datname = current_database())::text AS "database oid"
@@ -28,11 +29,12 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS "system iden
 """What makes transaction ids begin again, each seen by one of these at least:
 
 another server, `initdb` or pg_upgrade: the system identifier. A backup that was restored and went
-on, and a replica that was promoted: the timeline. A disk that was put back to a snapshot keeps
-both: the start. A crash loses what `synchronous_commit = off` had shown and not yet written, and
-the next transaction gets its id, without a new start of the postmaster: a server that did not shut
-down cleanly begins its statistics anew, and says when. A database that was dropped and filled again
-from a dump: its oid.
+on, and a replica that was promoted: the timeline. The last checkpoint's is the former one until a
+first checkpoint has ended, minutes after the promotion; until then the recovery's says the new one,
+and afterwards it is 0. A disk that was put back to a snapshot keeps both: the start. A crash loses
+what `synchronous_commit = off` had shown and not yet written, and the next transaction gets its id,
+without a new start of the postmaster: a server that did not shut down cleanly begins its statistics
+anew, and says when. A database that was dropped and filled again from a dump: its oid.
 """
 TABLES: Final = """
 SELECT class.relname AS name, class.oid::text AS "oid",
