@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from replicator import __version__
 from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import Settings, TargetSettings, WebSettings
-from replicator.model.observation import Observer
+from replicator.model.observation import Observation, Observer
 from replicator.ports import Clock
 from replicator.services.history.reader import History
 from replicator.services.monitoring.life import LifeSigns
@@ -44,14 +44,38 @@ class Monitoring:
         self._settings = settings
         self._clock = clock
         self._observer, self._observers = observer, observers
-        self._metrics = _metrics(settings, clock) if settings.web else None
+        self._observed: list[str | None] = []
+        """Targets whose observers were asked for, and None for the watcher."""
+        self._metrics: Metrics | None = None
+        """None until something is counted or somebody can ask for it: most verbs do neither."""
 
     def observer(self, target: str | None = None) -> Observer:
         """Return the observer of a target's services, or of the watcher."""
         told = self._observer
         if target is not None and self._observers is not None:
             told = self._observers(target)
-        return told if self._metrics is None else self._metrics.observer(target, told)
+        return told if self._settings.web is None else self._counted(target, told)
+
+    def _counted(self, target: str | None, then: Observer) -> Observer:
+        self._observed.append(target)
+        if self._metrics is not None:
+            self._metrics.begin(target)
+
+        def observe(observation: Observation) -> None:
+            self._counters().count(observation, target)
+            then(observation)
+
+        return observe
+
+    def _counters(self) -> "Metrics":
+        if self._metrics is None:
+            from replicator.web.metrics import Metrics  # noqa: PLC0415 - see above
+
+            source = self._settings.watched.name
+            self._metrics = Metrics(source=source, version=__version__, clock=self._clock)
+            for target in self._observed:
+                self._metrics.begin(target)
+        return self._metrics
 
     def status_reader(
         self, history: History, *, records_per_look_max: int | None = None
@@ -95,7 +119,7 @@ class Monitoring:
     def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
         """Return what looks at these targets, and tells of them; None when it is not configured."""
         web = self._settings.web
-        if web is None or self._metrics is None:
+        if web is None:
             return None
         poller = self.poller(history, targets, interval_s=web.status_interval_s)
         from replicator.web.gauges import StatusGauges  # noqa: PLC0415 - see above
@@ -107,7 +131,7 @@ class Monitoring:
             clock=self._clock,
             datasources_max=web.datasources_max,
         )
-        registry = self._metrics.registry
+        registry = self._counters().registry
         registry.register(gauges)
         telling = Telling(registry=registry, poller=poller, clock=self._clock)
         return Lookout(poller=poller, registry=registry, telling=telling)
@@ -132,12 +156,6 @@ class Lookout:
     registry: "CollectorRegistry"
     """Metrics of this process; who counts further things registers them here."""
     telling: "Telling"
-
-
-def _metrics(settings: Settings, clock: Clock) -> "Metrics":
-    from replicator.web.metrics import Metrics  # noqa: PLC0415 - see above
-
-    return Metrics(source=settings.watched.name, version=__version__, clock=clock)
 
 
 def promises(settings: TargetSettings) -> Promises:

@@ -86,7 +86,7 @@ class WatchSettings(Section):
     They may quote whole supervisor specs, and stay in the log and in stores when Druid removes
     them. Each takes 56 bytes of the watcher's memory while Druid has it.
     """
-    retry: RetrySettings = RetrySettings()
+    retry: RetrySettings = RetrySettings.defaults()
     """When to try a poll again."""
 
 
@@ -114,7 +114,7 @@ class QueriesSettings(Section):
     """Time between two such looks, in seconds; lag and load time of a standby are shorter."""
     suspects_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Differing intervals after which no further ones are looked for."""
-    retry: QueryRetrySettings = QueryRetrySettings()
+    retry: QueryRetrySettings = QueryRetrySettings.defaults()
     """When to ask again after a query that failed in a way that may pass."""
 
 
@@ -125,9 +125,9 @@ class Settings(Section):
     """The cluster that is watched; without it only what targets keep themselves can be restored."""
     log: LogSettings | None = None
     """Log that keeps the history; it is required with `source`."""
-    watch: WatchSettings = WatchSettings()
+    watch: WatchSettings = WatchSettings.defaults()
     """How the source is polled."""
-    transfer: TransferSettings = TransferSettings()
+    transfer: TransferSettings = TransferSettings.defaults()
     """How bytes are copied."""
     log_workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Processes that read the log when all of it is needed: a restore, a proof, a watcher's start.
@@ -135,13 +135,13 @@ class Settings(Section):
     They live only as long as that takes, and only for more than some ten thousand events. Each
     holds about 60 MB; 1 is this process alone.
     """
-    queries: QueriesSettings = QueriesSettings()
+    queries: QueriesSettings = QueriesSettings.defaults()
     """How the answers of two Brokers are compared."""
     prices: PricesSettings | None = None
     """Prices of requests and bytes; default: `restore plan` shows no price."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
-    drill: DrillSettings = DrillSettings()
+    drill: DrillSettings = DrillSettings.defaults()
     """Place and limits of drills."""
     canary: CanarySettings | None = None
     """A tiny datasource whose rows show the lag that users meet; default: none."""

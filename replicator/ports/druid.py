@@ -1,13 +1,16 @@
 """Druid itself, by its HTTP APIs."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from replicator.model.druid.answer import Answer, Measure
-from replicator.model.druid.interval import Interval
-from replicator.model.druid.promotion import SupervisorState
+if TYPE_CHECKING:  # every verb imports the ports, and few of them speak with a Druid
+    from replicator.model.druid.answer import Answer, Measure
+    from replicator.model.druid.interval import Interval
+    from replicator.model.druid.promotion import SupervisorState
 
 
 class TellsRelease(Protocol):

@@ -155,18 +155,26 @@ class Metrics:
 
     def observer(self, target: str | None, then: Observer) -> Observer:
         """Return an observer that counts for a target, or the watcher, and passes on."""
-        target = WATCHER if target is None else target
-        self._leader.labels(self._source, target)
-        for reason in GAP_REASONS if target else ():
-            self._gaps.labels(self._source, target, reason)  # an increase is seen from 0 on alone
-        self._retries.labels(self._source, target)
-        self._damaged.labels(self._source, target)
+        self.begin(target)
 
         def observe(observation: Observation) -> None:
-            self._count(observation, target)
+            self.count(observation, target)
             then(observation)
 
         return observe
+
+    def begin(self, target: str | None) -> None:
+        """Set the counters of a target, or the watcher, to 0: else nothing is seen to increase."""
+        target = WATCHER if target is None else target
+        self._leader.labels(self._source, target)
+        for reason in GAP_REASONS if target else ():
+            self._gaps.labels(self._source, target, reason)
+        self._retries.labels(self._source, target)
+        self._damaged.labels(self._source, target)
+
+    def count(self, observation: Observation, target: str | None) -> None:
+        """Count what happened to a target, or to the watcher."""
+        self._count(observation, WATCHER if target is None else target)
 
     def _count(self, observation: Observation, target: str) -> None:  # noqa: C901 - a case each
         match observation:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import asyncpg
 
-from replicator.adapters.postgresql.change_stream import asked_before, position_of_snapshot
 from replicator.adapters.postgresql.freshness import freshness_of
 from replicator.adapters.postgresql.lineage import lineage_of, server_of
 from replicator.adapters.postgresql.session import (
@@ -21,7 +20,6 @@ from replicator.adapters.postgresql.session import (
     connect,
     discover,
 )
-from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.adapters.postgresql.sql import (
     Chosen,
     Shape,
@@ -57,6 +55,11 @@ from replicator.ports import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from replicator.adapters.postgresql.change_stream import Before
+    from replicator.adapters.postgresql.slot import StreamOptions
+
+# The change stream's protocol is imported by those who have a stream: few sources do.
 
 CHUNK_ROWS: Final = 16_384
 PLACE_BITS: Final = 16
@@ -212,7 +215,7 @@ async def reading(
     freshness = await freshness_of(session)
     shapes = await discover(session, database)
     server = NoVersions("of a target") if target else await server_of(session, shapes)
-    before = None if stream is None else await asked_before(session, stream)
+    before = None if stream is None else await _asked_before(session, stream)
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
         "begin",
@@ -221,6 +224,10 @@ async def reading(
     )
     position: StreamPosition | NoStream = NO_STREAM
     if stream is not None and before is not None:
+        from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+            position_of_snapshot,
+        )
+
         position = await position_of_snapshot(session, before, database, stream, shapes)
     yield PostgresqlSnapshot(
         session,
@@ -232,6 +239,14 @@ async def reading(
         target=target,
     )
     await session.execute("end the snapshot", "ROLLBACK")
+
+
+async def _asked_before(session: PostgresqlSession, stream: StreamOptions) -> Before:
+    from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+        asked_before,
+    )
+
+    return await asked_before(session, stream)
 
 
 class PostgresqlSnapshot:

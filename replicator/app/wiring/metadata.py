@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
-from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
-from replicator.adapters.postgresql.slot import StreamOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.app.wiring.target import RealMetadata
 from replicator.config import (
@@ -22,11 +20,14 @@ if TYPE_CHECKING:
     from replicator.adapters.mysql.reader import MysqlMetadataReader
     from replicator.adapters.mysql.session import Options as MysqlOptions
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
+    from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
+    from replicator.adapters.postgresql.slot import StreamOptions
 
 RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
 
-# MySQL's client brings a library of ciphers; it is imported only where it is used.
+# MySQL's client brings a library of ciphers, and a change stream its protocol; both are imported
+# only where they are used.
 
 
 def metadata_reader(
@@ -50,10 +51,14 @@ def metadata_reader(
 
 def change_stream(
     settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
-) -> PostgresqlChangeStream | None:
+) -> "PostgresqlChangeStream | None":
     """Return a source's change stream; None if none is configured."""
     if not isinstance(settings, PostgresqlSettings) or (names := _stream(settings)) is None:
         return None
+    from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+        PostgresqlChangeStream,
+    )
+
     options = _postgresql(settings, environ) | {"audit": audit}
     return PostgresqlChangeStream(settings.url, names, **options)
 
@@ -83,9 +88,11 @@ def metadata_writer(
             return MysqlMetadataWriter(settings.url, **_mysql(settings, environ))
 
 
-def _stream(settings: PostgresqlSettings) -> StreamOptions | None:
+def _stream(settings: PostgresqlSettings) -> "StreamOptions | None":
     if not isinstance(settings, SourcePostgresqlSettings) or settings.change_stream is None:
         return None
+    from replicator.adapters.postgresql.slot import StreamOptions  # noqa: PLC0415 - see above
+
     stream = settings.change_stream
     return StreamOptions(slot=stream.slot, publication=stream.publication)
 

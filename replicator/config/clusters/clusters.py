@@ -235,9 +235,9 @@ class TargetSettings(Section):
     Only lookups by default: compaction would write new versions here, and the Coordinator's
     dynamic configuration names hosts of the source.
     """
-    load_rules: LoadRulesSettings = LoadRulesSettings()
+    load_rules: LoadRulesSettings = LoadRulesSettings.defaults()
     """How the source's load rules become the target's."""
-    promotion: PromotionSettings = PromotionSettings()
+    promotion: PromotionSettings = PromotionSettings.defaults()
     """Parts of the source's configuration that `promote` and `failover` take over."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
     """Segments copied at once; about where one disk or one network link is busy."""
@@ -255,17 +255,17 @@ class TargetSettings(Section):
     """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
     rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Rows written in one statement; a cut is one transaction, however many it takes."""
-    history: HistorySettings = HistorySettings()
+    history: HistorySettings = HistorySettings.defaults()
     """How its own history is kept."""
     signing: SigningSettings | None = None
     """Keys that sign the files of its store; default: nothing is signed (docs/archive.md)."""
-    drill: TargetDrillSettings = TargetDrillSettings()
+    drill: TargetDrillSettings = TargetDrillSettings.defaults()
     """How often a drill proves that the store alone is enough; see `replicator drill`."""
-    retry: RetrySettings = RetrySettings()
+    retry: RetrySettings = RetrySettings.defaults()
     """When to try a copy or a transaction again."""
     retention: Duration | None = None
     """Length of the window in which any point can be restored; default: all, nothing expires."""
-    expiry: ExpirySettings = ExpirySettings()
+    expiry: ExpirySettings = ExpirySettings.defaults()
     """How history and bytes expire."""
     delay: Delay = timedelta(0)
     """How far its rows stay behind the source on purpose; default: not at all.

@@ -81,7 +81,7 @@ class ControlSettings(Section):
         Mapping[ClientName, ControlClientSettings], BeforeValidator(nothing_is_empty)
     ] = {}
     """Who may come with a client certificate, by its common name or one of its DNS names."""
-    jobs: ControlJobsSettings = ControlJobsSettings()
+    jobs: ControlJobsSettings = ControlJobsSettings.defaults()
     """How much work the service takes on."""
     body_bytes_max: Annotated[Size, Field(ge=1024, le=16 << 20)] = 64 << 10
     """Largest body of a request."""

@@ -128,7 +128,7 @@ class NotificationsSettings(Section):
     """Notifications that wait for one webhook; of more, the oldest are given up."""
     kept_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Delivered and dead notifications of each webhook that are kept for operators."""
-    retry: NotificationRetrySettings = NotificationRetrySettings()
+    retry: NotificationRetrySettings = NotificationRetrySettings.defaults()
     """When a notification is sent again."""
     webhooks: Mapping[WebhookName, WebhookSettings] = {}
     """The receivers, by their names."""

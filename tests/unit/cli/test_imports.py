@@ -10,6 +10,12 @@ import pytest
 
 CLIENTS = frozenset({"aioboto3", "aiohttp", "aiokafka", "asyncmy", "google", "obstore"})
 HEAVY = CLIENTS | {"cryptography", "numpy", "prometheus_client", "rich.progress"}
+NOT_BY_STATUS = {
+    "replicator.app.wiring.pipeline",
+    "replicator.web.metrics",
+    "replicator.adapters.postgresql.pgoutput",
+    "replicator.model.druid.promotion",
+}
 STATUS = (
     "replicator.cli.look.status",
     "replicator.app.wiring.metadata",
@@ -17,6 +23,21 @@ STATUS = (
     "replicator.cli.terminal.screen",
 )
 """What `status` imports of a source on PostgreSQL, a standby there and an archive."""
+MADE = (
+    "from replicator.app import Application;"
+    " from replicator.config.file.loading import settings_of;"
+    " made = Application(settings_of({values}, 'it'), {{}}, print);"
+    " made.monitoring.observer('standby'); made.status_reader();"
+)
+WATCHED = {
+    "source": {
+        "name": "production",
+        "metadata": {"type": "postgresql", "url": "postgresql://reader@localhost/druid"},
+        "deep_storage": {"type": "local", "root": "/var/druid/segments"},
+    },
+    "log": {"type": "sqlite", "path": "/var/replicator/log.sqlite"},
+    "web": {"listen": "127.0.0.1:9187"},
+}
 VALIDATE = ("replicator.cli.set_up.config",)
 HELP = ("replicator.cli.main",)
 
@@ -24,7 +45,7 @@ HELP = ("replicator.cli.main",)
 @pytest.mark.parametrize(
     ("modules", "barred"),
     [
-        (STATUS, HEAVY | {"replicator.app.wiring.pipeline", "replicator.web.metrics"}),
+        (STATUS, HEAVY | NOT_BY_STATUS),
         (VALIDATE, HEAVY | {"asyncio", "asyncpg", "replicator.app", "replicator.services"}),
         (HELP, HEAVY | {"asyncio", "asyncpg", "pydantic", "yaml", "replicator.config"}),
     ],
@@ -36,3 +57,11 @@ def test_a_start_imports_nothing_heavy(modules: tuple[str, ...], barred: frozens
     imported = set(done.stdout.split())
     assert set(modules) <= imported
     assert imported & barred == set()
+
+
+def test_an_application_with_a_port_counts_nothing_until_something_happens():
+    """Prometheus' library is for those who count and are asked; `status` is neither."""
+    code = MADE.format(values=WATCHED) + " import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"replicator.app.monitoring"} <= (imported := set(done.stdout.split()))
+    assert imported & {"prometheus_client", "replicator.web.metrics"} == set()

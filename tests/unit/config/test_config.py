@@ -34,6 +34,7 @@ from replicator.config.clusters.storages import overlap
 from replicator.config.file.keys import all_keys
 from replicator.config.file.yaml_file import parse, scalar
 from replicator.config.values import (
+    Section,
     duration,
     duration_setting,
     postgresql_hosts,
@@ -932,3 +933,23 @@ def _described(one: type) -> Iterator[str]:
 def test_a_standby_gets_no_rules_that_drop_unless_it_is_said(file: Path):
     standby = load(file, {}).targets["standby"]
     assert not load_rules(standby).with_drops
+
+
+def _sections(above: type[Section] = Section) -> Iterator[type[Section]]:
+    for one in above.__subclasses__():
+        yield one
+        yield from _sections(one)
+
+
+DEFAULTS = [
+    field.default
+    for section in _sections()
+    for field in section.model_fields.values()
+    if isinstance(field.default, Section)
+]
+
+
+@pytest.mark.parametrize("default", DEFAULTS, ids=lambda one: type(one).__name__)
+def test_a_section_that_is_left_out_is_as_an_empty_one(default: Section):
+    """Defaults are made without validation, so they are held against the validated ones."""
+    assert default == type(default).model_validate({})
