@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from replicator.services.retention.named_points import Naming
     from replicator.services.retention.point_rotation import PointRotation
     from replicator.services.running.heart import Heart
+    from replicator.services.running.turn import Turn
     from replicator.services.standby.drain import Drain
     from replicator.services.standby.promoter import Promoter
     from replicator.services.standby.skew import FolderNote, Skew
@@ -211,6 +212,12 @@ class Application:
         From then on the work of that service shows in its heartbeats.
         """
         return self.hearts.heart(self._log, who, verb)
+
+    def turn(self, who: Sequence[str], waits_for: Callable[[str], None]) -> Turn:
+        """Return what waits until nobody else does the work of these, named as for `heart`."""
+        from replicator.services.running.turn import Turn
+
+        return Turn(self._log, who, waits_for=waits_for)
 
     async def applier(self, name: str, allowed: Allowed) -> Applier:
         """Return the applier of one target."""

@@ -67,6 +67,13 @@ CatchUpTimeout = Annotated[
     float,
     typer.Option("--timeout-s", min=1, max=604_800, help="Longest wait of --catch-up."),
 ]
+Passive = Annotated[
+    bool,
+    typer.Option(
+        "--passive",
+        help="Wait until no other process does this work, then begin: for a second machine.",
+    ),
+]
 NewLog = Annotated[
     bool,
     typer.Option(
@@ -74,6 +81,21 @@ NewLog = Annotated[
         help="The log that the target followed is lost: go over to the configured one.",
     ),
 ]
+
+
+async def _turn_comes(application: Application, names: Sequence[str]) -> bool:
+    """Wait until no other process does this work; return False if a signal comes first."""
+
+    def waits_for(other: str) -> None:
+        logger().info("passive: begins when the other is not heard any more", other=other)
+
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    turn = application.turn([WATCH, *map(apply_to, names)], waits_for)
+    if not await turn.comes(stop):
+        return False
+    logger().info("no other process is heard: this one begins")
+    return True
 
 
 @verb(RUN, json=False)
@@ -86,10 +108,13 @@ async def run(
     adopt: Adopt = False,
     new_log: NewLog = False,
     trust_row_versions: TrustVersions = False,
+    passive: Passive = False,
 ) -> Outcome:
     """Watch the source and keep every target up with it, in one process."""
     application = call.application
     names = target or application.target_names
+    if passive and not await _turn_comes(application, names):
+        return _done({}, "stopped before it had anything to do; nothing was changed")
     watcher = application.watcher(trust_versions=trust_row_versions)
     services: dict[str, Service] = {"watch": watcher}
     services["heart"] = application.heart(WATCH, "run")

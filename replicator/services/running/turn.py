@@ -1,0 +1,88 @@
+"""A passive process waits until no other does its work: `run --passive` on a second machine.
+
+Heartbeats decide only when it begins. What keeps two writers apart are the epochs of log and
+targets, as ever: a process that begins too early shuts out the other one and does no harm.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from replicator.errors import NotFoundError, TransientError
+from replicator.model.operations.pulse import Pulse, pulse_of
+from replicator.ports import Pulses
+from replicator.services.running.heart import BEAT_S
+from replicator.services.running.pause import pause
+
+SILENT_MAX_S = 3 * BEAT_S
+"""Seconds without a new heartbeat after which another process counts as gone."""
+LOOK_S = 1.0
+"""Seconds between two looks for new heartbeats."""
+
+
+class Turn:
+    """Looks for heartbeats of others, by its own clock alone: those of two machines differ.
+
+    A heartbeat is new when it differs from the one before, whatever time it says. One that says
+    that its process has ended waits like any other: a verb that was typed beside a `run` leaves
+    such a word, and the next heartbeat of the `run` follows.
+    """
+
+    def __init__(
+        self, pulses: Pulses, who: Sequence[str], *, waits_for: Callable[[str], None]
+    ) -> None:
+        """Take whose heartbeats count, and who is told once for whom it waits."""
+        self._pulses, self._who, self._waits_for = pulses, who, waits_for
+        self._said: dict[str, bytes | None] = {}
+        self._told = ""
+
+    async def comes(self, stop: asyncio.Event) -> bool:
+        """Wait until nobody else is heard; return False if `stop` was set first.
+
+        Raises:
+            ConfigError: the log denies heartbeats, or was moved away.
+        """
+        clock = asyncio.get_running_loop().time
+        heard_at = clock()
+        if not await self._is_anybody():
+            return not stop.is_set()
+        while not stop.is_set():
+            await pause(stop, LOOK_S)
+            if await self._is_news():
+                heard_at = clock()
+            elif clock() - heard_at >= SILENT_MAX_S:
+                return True
+        return False
+
+    async def _is_anybody(self) -> bool:
+        """Return whether a process was ever heard; a log that is away may be another's, too."""
+        try:
+            for who in self._who:
+                self._said[who] = await self._pulses.heard(who)
+        except NotFoundError:
+            return False
+        except TransientError as exc:
+            self._tell(str(exc))
+            return True
+        return any(said is not None for said in self._said.values())
+
+    async def _is_news(self) -> bool:
+        """Return whether a heartbeat came since the last look, or cannot be looked for."""
+        try:
+            said = {who: await self._pulses.heard(who) for who in self._who}
+        except (NotFoundError, TransientError) as exc:
+            self._tell(str(exc))
+            return True
+        new = [who for who, data in said.items() if data != self._said.get(who)]
+        self._said = dict(said)
+        if new and (data := said[new[0]]) is not None and (pulse := pulse_of(data)) is not None:
+            self._tell(_words(pulse))
+        return bool(new)
+
+    def _tell(self, who: str) -> None:
+        if who != self._told:
+            self._told = who
+            self._waits_for(who)
+
+
+def _words(pulse: Pulse) -> str:
+    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
