@@ -1,19 +1,19 @@
 """What `points` and `hold list` print, of their own look or of what a service has seen."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
 
 from replicator.cli.command import Outcome
 from replicator.cli.terminal.commands_said import ANY_TARGET
-from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
+from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
 from replicator.model.operations.words import counted, moment, whole_time
 from replicator.services.inspection.points_report import (
     HoldsReport,
     ListedCut,
+    ListedHold,
     PointsReport,
     TargetPoints,
 )
@@ -113,15 +113,18 @@ def _show_holds(console: Console, report: HoldsReport) -> None:
     if not report.holds:
         console.print("nothing is held")
         return
-    table = Table("name", "target", "offset", "source time", "until", "reason")
-    for hold in report.holds:
-        until = "no end" if hold.until is None else moment(hold.until)
-        table.add_row(
-            hold.name,
-            hold.target,
-            str(hold.offset),
-            whole_time(hold.source_time),
-            until if hold.in_force else f"{until}, ended",
-            hold.reason,
-        )
-    console.print(table)
+    heads = ("name", "target", "offset", "source time", "until", "reason")
+    for line in listing(heads, [_hold_cells(one) for one in report.holds], console.width):
+        console.print(line, markup=False)
+
+
+def _hold_cells(hold: ListedHold) -> Sequence[str]:
+    until = "no end" if hold.until is None else moment(hold.until)
+    return (
+        hold.name,
+        hold.target,
+        str(hold.offset),
+        whole_time(hold.source_time),
+        until if hold.in_force else f"{until}, ended",
+        hold.reason,
+    )

@@ -238,6 +238,7 @@ async def supervised(
 ) -> Outcome:
     """Run services, and whatever else is configured to run beside them, until a signal."""
     logger()  # configured before a service logs
+    call.screen.follow()
     application, command = call.application, call.typed.command
     for path in open_to_others(application.settings, targets):
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")

@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -24,6 +26,7 @@ from replicator.services.inspection.log_listing import (
     LogFilter,
     detail_text,
     event_json,
+    newest_events,
     subject_text,
 )
 
@@ -33,12 +36,21 @@ FOLLOW_INTERVAL_S = 1.0
 @verb("log", changes=Changes.NEVER)
 async def log(
     call: OpenCall,
-    start: Annotated[int, typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset.")] = 0,
+    start: Annotated[
+        int | None,
+        typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset: list from there on."),
+    ] = None,
     end: Annotated[
         int | None, typer.Option("--to", min=0, max=OFFSET_MAX, help="Last offset.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many events.")
+        int,
+        typer.Option(
+            "--limit",
+            min=1,
+            max=LIST_MAX,
+            help="At most so many events: the newest, or with --from the first from there on.",
+        ),
     ] = 1000,
     datasource: Annotated[str | None, typer.Option("--datasource")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this type of event.")] = None,
@@ -50,15 +62,49 @@ async def log(
         raise ConfigError(f"there is no event type {type_!r}; there are {', '.join(EVENT_TYPES)}")
     wanted = LogFilter(datasource=datasource, type=type_)
     if follow:
-        return await _follow(application.history, Offset(start), wanted)
-    found: list[Entry] = []
-    await _collect(application.history, Offset(start), end, wanted, limit, found.append)
-    if datasource is not None and not found:
+        return await _follow(application.history, start, wanted, limit)
+    found = await _listed(application.history, start, end, wanted, limit)
+    if datasource is not None and not found.events:
         await _require_known(application.history, datasource)
     return Outcome(
-        result={"events": [event_json(entry) for entry in found]},
+        result={"events": [event_json(entry) for entry in found.events]},
         show=lambda console: _show_all(console, found),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
+    """Events in the order of the log, and what was left out."""
+
+    events: Sequence[Entry]
+    left: str
+    """Which events are not listed, as a reader asks for them; empty: all are."""
+
+
+async def _listed(
+    history: History, start: int | None, end: int | None, wanted: LogFilter, limit: int
+) -> _Listed:
+    """Return the first events from `start` on; without it the newest ones, up to `end`."""
+    if start is None:
+        before = None if end is None else Offset(end + 1)
+        newest = await newest_events(
+            history, wanted, before=before, limit=limit, records_max=sys.maxsize
+        )
+        older = newest.earlier
+        left = (
+            ""
+            if older is None
+            else f"older ones, if any, come with --to {older - 1} or a larger --limit"
+        )
+        return _Listed(events=newest.entries[::-1], left=left)
+    found: list[Entry] = []
+    after = await _collect(history, Offset(start), end, wanted, limit, found.append)
+    left = (
+        f"newer ones, if any, come with --from {after} or a larger --limit"
+        if len(found) == limit
+        else ""
+    )
+    return _Listed(events=found, left=left)
 
 
 async def _collect(
@@ -100,19 +146,29 @@ async def _require_known(history: History, datasource: str) -> None:
         )
 
 
-async def _follow(history: History, start: Offset, wanted: LogFilter) -> Outcome:
+async def _follow(history: History, start: int | None, wanted: LogFilter, limit: int) -> Outcome:
+    """Show the newest events, or those from `start` on, and then each that comes."""
     console = paper()
     while True:
         with suppress(NotFoundError):  # the watcher has not made it yet
+            if start is None:
+                start = (await history.span()).end
+                newest = await newest_events(
+                    history, wanted, before=Offset(start), limit=limit, records_max=sys.maxsize
+                )
+                for entry in reversed(newest.entries):
+                    _show(console, entry)
             start = await _collect(
-                history, start, None, wanted, sys.maxsize, lambda entry: _show(console, entry)
+                history, Offset(start), None, wanted, sys.maxsize, partial(_show, console)
             )
         await asyncio.sleep(FOLLOW_INTERVAL_S)
 
 
-def _show_all(console: Console, entries: list[Entry]) -> None:
-    for entry in entries:
+def _show_all(console: Console, found: _Listed) -> None:
+    for entry in found.events:
         _show(console, entry)
+    if found.left:
+        console.print(found.left)
 
 
 def _show(console: Console, entry: Entry) -> None:

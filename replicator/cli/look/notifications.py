@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
 from replicator.cli.terminal.console import good
+from replicator.cli.terminal.paragraphs import listing
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.operations.words import counted, moment
@@ -100,10 +100,11 @@ def _show(console: Console, found: Sequence[Delivery]) -> None:
     if not found:
         console.print("nothing was told yet")
         return
-    table = Table("id", "webhook", "type", "made", "state", "attempts", "why not")
-    for one in found:
-        made = moment(one.made_at)
-        table.add_row(
-            one.id, one.webhook, one.type, made, one.state.value, str(one.attempts), one.error
-        )
-    console.print(table)
+    heads = ("id", "webhook", "type", "made", "state", "attempts", "why not")
+    for line in listing(heads, list(map(_cells, found)), console.width):
+        console.print(line, markup=False)
+
+
+def _cells(one: Delivery) -> Sequence[str]:
+    made = moment(one.made_at)
+    return (one.id, one.webhook, one.type, made, one.state.value, str(one.attempts), one.error)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from replicator.app.verbs.drills import driller, record
@@ -16,6 +15,7 @@ from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.go_back.when import ToOffsetOption, ToPointOption, ToTimeOption
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import bad, good
+from replicator.cli.terminal.paragraphs import listing
 from replicator.cli.verb import LogId, verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError
@@ -191,19 +191,22 @@ def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]
     if not found:
         console.print("no drill has left evidence yet")
         return
-    table = Table("target", "began", "took", "point", "offset", "rows", "recovery", "result")
-    for one in found:
-        table.add_row(
-            one.target,
-            moment(one.started_at),
-            duration_text(one.ended_at - one.started_at),
-            one.point,
-            str(one.rehearsed.offset) if one.rehearsed else "-",
-            str(one.rehearsed.rows) if one.rehearsed else "-",
-            f"{one.recovery_s:.1f} s",
-            _result(one),
-        )
-    console.print(table)
+    heads = ("target", "began", "took", "point", "offset", "rows", "recovery", "result")
+    for line in listing(heads, list(map(_cells, found)), console.width):
+        console.print(line, markup=False)
+
+
+def _cells(one: Evidence) -> Sequence[str]:
+    return (
+        one.target,
+        moment(one.started_at),
+        duration_text(one.ended_at - one.started_at),
+        one.point,
+        str(one.rehearsed.offset) if one.rehearsed else "-",
+        str(one.rehearsed.rows) if one.rehearsed else "-",
+        f"{one.recovery_s:.1f} s",
+        _result(one),
+    )
 
 
 def _result(one: Evidence) -> str:

@@ -1,18 +1,18 @@
 """`token`: who may use the control API."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.terminal.loop import in_loop
+from replicator.cli.terminal.paragraphs import listing
 from replicator.cli.terminal.typed import parse_time
 from replicator.cli.verb import local_verb
 from replicator.config import Settings
@@ -146,14 +146,17 @@ def _show(console: Console, found: list[AccessToken]) -> None:
     if not found:
         console.print("there is no token: only holders of certificates get in")
         return
-    table = Table("id", "name", "role", "targets", "expires", "revoked")
-    for token in found:
-        table.add_row(
-            token.id,
-            token.name,
-            token.role.value,
-            "all" if token.targets is None else ", ".join(sorted(token.targets)),
-            "never" if token.expires_at is None else moment(token.expires_at),
-            "" if token.revoked_at is None else moment(token.revoked_at),
-        )
-    console.print(table)
+    heads = ("id", "name", "role", "targets", "expires", "revoked")
+    for line in listing(heads, list(map(_cells, found)), console.width):
+        console.print(line, markup=False)
+
+
+def _cells(token: AccessToken) -> Sequence[str]:
+    return (
+        token.id,
+        token.name,
+        token.role.value,
+        "all" if token.targets is None else ", ".join(sorted(token.targets)),
+        "never" if token.expires_at is None else moment(token.expires_at),
+        "" if token.revoked_at is None else moment(token.revoked_at),
+    )

@@ -1,4 +1,7 @@
-"""What `run` logs of cuts: a line a cut of each target at most, none when nothing happens."""
+"""What `run` logs of cuts: a line a cut of each target at most, none when nothing happens.
+
+A verb that ends says in its answer what it did: of it these lines are for `--log-level debug`.
+"""
 
 from dataclasses import dataclass, field
 
@@ -26,11 +29,12 @@ class CutLines:
         self._copied += 1
         self._bytes += one.size_bytes
 
-    def published(self, cut: CutPublished) -> None:
+    def published(self, cut: CutPublished, *, quiet: bool) -> None:
         """Tell of a cut of the source; of one without a change only first of all."""
         self._tell(
             "cut published",
-            quiet=not cut.events,
+            quiet=quiet,
+            is_news=bool(cut.events) or not self._has_told,
             cut=cut.cut,
             offset=cut.offset,
             events=cut.events,
@@ -38,12 +42,13 @@ class CutLines:
             poll_s=round(cut.poll_s, 3),
         )
 
-    def applied(self, cut: CutApplied) -> None:
+    def applied(self, cut: CutApplied, *, quiet: bool) -> None:
         """Tell of a cut that the target has now."""
         lag = self.clock.now() - cut.source_time
         self._tell(
             "first filling done" if cut.is_filling else "cut applied",
-            quiet=not (cut.rows or self._copied),
+            quiet=quiet,
+            is_news=bool(cut.rows or self._copied) or not self._has_told,
             target=self.target,
             cut=cut.cut,
             offset=cut.offset,
@@ -55,15 +60,12 @@ class CutLines:
         )
         self._copied = self._bytes = self._there = 0
 
-    def based(self, base: BaseWritten) -> None:
+    def based(self, base: BaseWritten, *, quiet: bool) -> None:
         """Tell of a base in the target's store."""
-        logger().info(
-            "base written", target=self.target, cut=base.cut, offset=base.offset, rows=base.rows
-        )
+        log = logger().debug if quiet else logger().info
+        log("base written", target=self.target, cut=base.cut, offset=base.offset, rows=base.rows)
 
-    def _tell(self, event: str, *, quiet: bool, **values: object) -> None:
-        if quiet and self._has_told:
-            logger().debug(event, **values)
-        else:
-            logger().info(event, **values)
+    def _tell(self, event: str, *, quiet: bool, is_news: bool, **values: object) -> None:
+        log = logger().debug if quiet or not is_news else logger().info
+        log(event, **values)
         self._has_told = True

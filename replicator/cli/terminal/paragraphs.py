@@ -39,3 +39,32 @@ def _wrapped(line: str, width: int) -> list[str]:
     return textwrap.wrap(
         line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+
+
+def listing(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Yield a table; where it is wider than the screen, a paragraph a row, so that no cell is cut.
+
+    The first cell of a row names it.
+    """
+    cells = [list(heads), *map(list, rows)]
+    widths = [max(len(one) for one in column) for column in zip(*cells, strict=True)]
+    if sum(widths) + GAP * (len(widths) - 1) <= width:
+        for row in cells:
+            line = (f"{one:<{wide + GAP}}" for one, wide in zip(row, widths, strict=True))
+            yield "".join(line).rstrip()
+        return
+    room = min(max(width, WIDTH_MIN), WIDTH_MAX) - NAME_MAX - GAP
+    for name, *rest in rows:
+        said = [f"{head} {one}" for head, one in zip(heads[1:], rest, strict=True) if one]
+        yield from paragraphs([Paragraph(name, _packed(said, room))], width)
+
+
+def _packed(cells: Sequence[str], room: int) -> list[str]:
+    """Return lines of whole cells, as many on each as there is room for."""
+    lines: list[str] = []
+    for cell in cells:
+        if lines and len(lines[-1]) + len(cell) + GAP <= room:
+            lines[-1] += f", {cell}"
+        else:
+            lines.append(cell)
+    return lines

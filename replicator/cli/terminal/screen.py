@@ -77,6 +77,11 @@ DROPPED = (
 )
 
 
+_Done: TypeAlias = (
+    CutPublished | CutApplied | BaseWritten | DrillEnded | NotificationSent | ScheduledRunEnded
+)
+
+
 class Screen:
     """An observer that shows what it observes."""
 
@@ -87,6 +92,7 @@ class Screen:
         self._lines: dict[str, CutLines] = {}
         self._tasks: dict[str, TaskID] = {}
         self._paces = Paces()
+        self._follows = False
         self.copied_bytes = 0
         self.copied_objects = 0
         self.reused_objects = 0
@@ -96,6 +102,10 @@ class Screen:
     def __enter__(self) -> Self:
         SHOWN.append(self)
         return self
+
+    def follow(self) -> None:
+        """Log from now on what was done: a verb that ends says so itself, in its answer."""
+        self._follows = True
 
     @property
     def is_moving(self) -> bool:
@@ -141,12 +151,15 @@ class Screen:
             ):
                 self.hold_still()
                 _announce(observation)
-            case CutPublished() | CutApplied() | BaseWritten():
-                self.hold_still()
-                _tell_cut(lines, observation)
-            case DrillEnded() | NotificationSent() | ScheduledRunEnded():
-                self.hold_still()
-                _tell_ended(observation)
+            case (
+                CutPublished()
+                | CutApplied()
+                | BaseWritten()
+                | DrillEnded()
+                | NotificationSent()
+                | ScheduledRunEnded()
+            ):
+                self._tell_done(lines, observation)
             case ObjectCopied():
                 lines.copied(observation)
                 self._count(observation)
@@ -154,6 +167,21 @@ class Screen:
                 self._advance(observation)
             case GapOpened() | Waiting() | ArchiveDamaged() | FileUnsigned():
                 self._trouble(lines.target, observation)
+            case _:
+                assert_never(observation)
+
+    def _tell_done(self, lines: CutLines, observation: _Done) -> None:
+        """Log what a verb that follows has done; one that ends says it in its answer."""
+        if self._follows:
+            self.hold_still()
+        match observation:
+            case CutPublished() | CutApplied() | BaseWritten():
+                _tell_cut(lines, observation, quiet=not self._follows)
+            case DrillEnded() if not self._follows:
+                pass
+            case DrillEnded() | NotificationSent() | ScheduledRunEnded():
+                self.hold_still()
+                _tell_ended(observation)
             case _:
                 assert_never(observation)
 
@@ -258,14 +286,16 @@ def _announce_stream(observation: StreamBegun | StreamEnded | StreamDropped) -> 
             assert_never(observation)
 
 
-def _tell_cut(lines: CutLines, observation: CutPublished | CutApplied | BaseWritten) -> None:
+def _tell_cut(
+    lines: CutLines, observation: CutPublished | CutApplied | BaseWritten, *, quiet: bool
+) -> None:
     match observation:
         case CutPublished():
-            lines.published(observation)
+            lines.published(observation, quiet=quiet)
         case CutApplied():
-            lines.applied(observation)
+            lines.applied(observation, quiet=quiet)
         case BaseWritten():
-            lines.based(observation)
+            lines.based(observation, quiet=quiet)
         case _:
             assert_never(observation)
 

@@ -46,11 +46,11 @@ class PointsAsked(VerbAsked):
 
 
 class LogAsked(VerbAsked):
-    """Events of the log."""
+    """Events of the log: the newest, or the first ones from `start` on."""
 
     words, role = ("log",), Role.VIEWER
     verb: Literal["log"] = "log"
-    start: Annotated[OffsetNumber, Flag("--from")] = 0
+    start: Annotated[OffsetNumber | None, Flag("--from")] = None
     end: Annotated[OffsetNumber | None, Flag("--to")] = None
     limit: Annotated[Limit, Flag("--limit")] = 1000
     datasource: OfDatasource = None

@@ -13,6 +13,7 @@ from replicator.model.fingerprint import key_hash
 from replicator.model.log.peek import EventSubject, kind_of, subject_of, summary_of
 from replicator.model.log.wire import CHANGED_TYPE
 from replicator.model.observation import Observer
+from replicator.model.operations.words import counted
 from replicator.model.row import Kind, RowKey
 from replicator.services.history.reader import History
 from replicator.services.history.search import search_all
@@ -101,6 +102,7 @@ class CutSummaries:
         self.last: ClosedCut | None = None
         self._told = told
         self._open: list[tuple[EventSubject, int]] = []
+        self._is_base = False
 
     def see(self, found: EventSubject, record: Record) -> None:
         """Take an event; it counts once its cut is closed."""
@@ -111,8 +113,8 @@ class CutSummaries:
 
     def close(self, cut: ClosedCut) -> None:
         """Count the events seen since the last cut, and tell what they did."""
-        happening = self._happening(cut) if self._open else None
-        self.last = cut
+        happening = self._happening(cut) if self._open else self._begun(cut)
+        self.last, self._is_base = cut, False
         self.discard()
         self._told(cut, happening)
 
@@ -123,6 +125,7 @@ class CutSummaries:
     def restart(self) -> None:
         """Forget all segments: the next are those of a base."""
         self.book.clear()
+        self._is_base = True
         self.discard()
 
     def note(self, found: EventSubject, record: Record) -> None:
@@ -133,6 +136,19 @@ class CutSummaries:
             self.book.put(
                 key, BookedSegment(found.datasource or _UNKNOWN, bool(found.used), size_bytes)
             )
+
+    def _begun(self, cut: ClosedCut) -> Happening | None:
+        """Return what a base begins with, which is all that is known of its cut; else None."""
+        if not self._is_base:
+            return None
+        had = [one.segments for one in self.book.totals.values() if one.segments]
+        what = "first filling" if cut.closed.cut == 1 else "history begins"
+        return Happening(
+            cut=cut,
+            after=None,
+            words=f"{what}: {counted(sum(had), 'segment')} of {counted(len(had), 'datasource')}",
+            does_harm=False,
+        )
 
     def _happening(self, cut: ClosedCut) -> Happening:
         tallies, others = dict[str, SegmentTally](), dict[str, None]()

@@ -9,7 +9,14 @@ from replicator.cli.main import hoisted
 from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
 from replicator.model.event import CutNumber, Offset
-from replicator.model.observation import CutApplied, CutPublished, ObjectCopied, Waiting
+from replicator.model.observation import (
+    BaseWritten,
+    CutApplied,
+    CutPublished,
+    DrillEnded,
+    ObjectCopied,
+    Waiting,
+)
 
 
 def applied(number: int, rows: int, *, is_filling: bool = False) -> CutApplied:
@@ -39,6 +46,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def test_a_line_of_a_target_names_it_and_what_it_took(capsys: pytest.CaptureFixture[str]):
     configure_logging("INFO", {}, as_json=True)
     with Screen(quiet=True) as screen:
+        screen.follow()
         standby, vault = screen.of("standby"), screen.of("vault")
         for one in (copied(), copied(), copied(reused=True)):
             standby(one)
@@ -60,6 +68,7 @@ def test_a_line_of_a_target_names_it_and_what_it_took(capsys: pytest.CaptureFixt
 def test_nothing_is_logged_when_nothing_happens(capsys: pytest.CaptureFixture[str]):
     configure_logging("INFO", {}, as_json=True)
     with Screen(quiet=True) as screen:
+        screen.follow()
         for number in range(1, 9):
             screen.observe(published(number, 0))
             screen.of("standby")(applied(number, 0))
@@ -71,6 +80,20 @@ def test_nothing_is_logged_when_nothing_happens(capsys: pytest.CaptureFixture[st
         ("cut published", 9),
         ("cut applied", 9),
     ]
+
+
+def test_a_verb_that_ends_logs_only_what_its_answer_does_not_say(
+    capsys: pytest.CaptureFixture[str],
+):
+    configure_logging("INFO", {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        screen.of("standby")(copied())
+        screen.of("standby")(applied(1, 5, is_filling=True))
+        screen.observe(published(9, 3))
+        screen.observe(BaseWritten(cut=CutNumber(1), offset=Offset(1), rows=5))
+        screen.observe(DrillEnded(evidence=None, failure="its store is away"))
+        screen.of("standby")(Waiting(what="apply", reason="it is away", delay_s=1.0))
+    assert [one["event"] for one in lines(capsys)] == ["waiting"]
 
 
 def test_the_options_of_the_program_may_stand_behind_the_verb():

@@ -69,7 +69,8 @@ async def test_a_store_alone_says_what_happened_since_its_first_base():
     pipeline = await begun_late()
     found = await happenings(alone(pipeline.area), limit=9, observer=pipeline.seen.append)
     assert [(one.cut.closed.cut, one.words) for one in found] == [
-        (3, "orders: 3 of 3 marked unused")
+        (2, "history begins: 4 segments of 2 datasources"),
+        (3, "orders: 3 of 3 marked unused"),
     ]
 
 
