@@ -537,7 +537,9 @@ class Application:
 
     async def life(self, log: LogStatus) -> LifeSigns:
         """Return which processes are running."""
-        return await life_signs(self._log, self.target_names, log, self.clock)
+        return await life_signs(
+            self._log, self.target_names, log, self.clock, own=self.hearts.pulse
+        )
 
     async def windows(self, name: str, log_id: str) -> Windows:
         """Return what a target's store alone can restore of a log."""

@@ -33,6 +33,11 @@ class Hearts:
         self._hearts[who] = heart
         return heart
 
+    def pulse(self, who: str) -> Pulse | None:
+        """Return what this process says of itself; None: it does not do that work."""
+        heart = self._hearts.get(who)
+        return None if heart is None else heart.pulse
+
     def observer(self, target: str) -> Observer:
         """Return the observer of a target's services."""
         return self._beating(apply_to(target), self._monitoring.observer(target))

@@ -157,12 +157,12 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     once = await user.types("status")
     assert once.code == 8, once.out
     told = " ".join(once.out.split())
-    assert told.startswith("running watcher: NOT RUNNING; `watch` on")
+    assert told.startswith("running watcher: none is running; `watch --once` on")
+    assert "promises nothing polls the source now; without a poll broken in" in told
     assert "kept by standby" in told
     assert "wrong other cannot be looked at:" in told
     assert "standby: to 2" in told
     assert all(len(line) <= 80 for line in once.out.splitlines() if "replicator " not in line)
-    assert f"to start it, type: replicator watch --config {user.config}" in told
     watching = await user.starts("watch")
     try:
         async with asyncio.timeout(60):
@@ -174,6 +174,10 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
         assert [one["what"] for one in document["failures"]] == ["target other"]
     finally:
         await watching.terminate()
+    stopped = " ".join((await user.types("status")).out.split())
+    assert "running watcher: NOT RUNNING; `watch` on" in stopped
+    assert "wrong no watcher is running: `watch` on" in stopped
+    assert f"type: replicator watch --config {user.config}" in stopped
     await user.types("apply", "standby", "--once")
     strict = [("watch.poll_interval_s", "0.001"), ("watch.idle_cut_interval_s", "0.001")]
     strict.append(("targets.standby.rpo", "2ms"))

@@ -135,7 +135,7 @@ async def watch(
     """Publish the source's changes to the log."""
     application = call.application
     watcher = application.watcher(trust_versions=trust_row_versions)
-    heart = application.heart(WATCH, "watch")
+    heart = application.heart(WATCH, "watch --once" if once else "watch")
     if not once:
         return await supervised(call, {"watch": watcher, "heart": heart}, ())
     changed = await watcher.catch_up()
@@ -162,7 +162,7 @@ async def apply(
         return await _caught_up(application, target, timeout_s)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
     applier = await application.applier(target, allowed)
-    heart = application.heart(apply_to(target), "apply")
+    heart = application.heart(apply_to(target), "apply --once" if once else "apply")
     if not once:
         services: dict[str, Service] = {
             f"apply {target}": applier,

@@ -29,7 +29,7 @@ from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import Pending, TargetStatus, look_at_source
-from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words
+from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words, within
 from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
 from replicator.web.status_report import StatusReport, report_json
@@ -105,7 +105,7 @@ def _typed(said: Said, trouble: Trouble) -> str:
 def _show(console: Console, found: StatusReport, said: Said) -> None:
     wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
-        Paragraph("running", _running(found.seen, said)),
+        Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found)),
         Paragraph("waits", _waits(found.seen)),
@@ -120,13 +120,9 @@ def _show(console: Console, found: StatusReport, said: Said) -> None:
         console.print(line, markup=False)
 
 
-def _running(seen: Seen, said: Said) -> list[str]:
+def _running(life: LifeSigns) -> list[str]:
     """Say who is running; appliers of the watcher's own process are told with it."""
-    life = seen.life
     lines = [_sign("watcher", life.watcher, life)]
-    if life.watcher.life in {Life.STOPPED, Life.SILENT} and seen.may_start:
-        verb = life.watcher.pulse.verb if life.watcher.pulse else "run"
-        lines += ["  to start it, type:", f"  {said.command(verb)}"]
     if life.watcher.life is not Life.RUNNING and life.last_poll is not None:
         lines.append(f"the source last answered {age_text(life.looked_at - life.last_poll)}")
     together = {name for name, one in life.appliers.items() if _is_same(one, life.watcher)}
@@ -168,6 +164,8 @@ def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
     match sign.life:
         case Life.RUNNING:
             return f"{what}: {who}, {since}, {last}{waits}"
+        case Life.STOPPED if not pulse.goes_on:
+            return f"{what}: none is running; {who} ended {_ago(life, pulse.seen_at)}"
         case Life.STOPPED:
             return f"{what}: NOT RUNNING; {who} stopped {_ago(life, pulse.seen_at)}, as it was told"
         case _:
@@ -185,6 +183,8 @@ def _promises(seen: Seen) -> list[str]:
     ]
     if seen.is_overdue:
         lines.insert(0, "BROKEN: no watcher polls the source")
+    elif seen.life.watcher.life is not Life.RUNNING and (left := seen.life.left(seen.targets)):
+        lines.insert(0, f"nothing polls the source now; without a poll broken {within(left)}")
     looked_at = {one.target for one in seen.targets}
     lines += [f"{name}: not known" for name in sorted(seen.failures.keys() - looked_at)]
     if kept:

@@ -11,6 +11,10 @@ WATCH = "watch"
 """Name under which the watcher's heartbeat is kept."""
 
 
+ONCE = " --once"
+"""Behind the verb of a process that ends by itself."""
+
+
 def apply_to(target: str) -> str:
     """Return whose pulse that of a target's applier is."""
     return f"apply.{target}"
@@ -39,7 +43,7 @@ class Pulse:
     """Who it is, and when it was last well."""
 
     verb: str
-    """`run`, `watch` or `apply`."""
+    """`run`, `watch`, `watch --once`, `apply` or `apply --once`."""
     host: str
     pid: int
     since: datetime
@@ -61,6 +65,15 @@ class Pulse:
     def is_heard(self, now: datetime, *, missed_max: int = 3) -> bool:
         """Return whether it goes on, as far as one can know: it has missed few of its times."""
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it goes on until it is told to stop; others end by themselves."""
+        return ONCE not in self.verb
+
+    def is_of(self, other: "Pulse") -> bool:
+        """Return whether both are of one process."""
+        return (self.host, self.pid) == (other.host, other.pid)
 
     def stopped(self, at: datetime) -> "Pulse":
         """Return its last word."""

@@ -1,6 +1,6 @@
 """Which processes are running: the last heartbeats of watcher and appliers, and their age."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -32,6 +32,12 @@ class LifeSign:
     unknown: str = ""
     """Why the heartbeat cannot be read; empty if it can."""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether a process that should go on does not run."""
+        is_missed = self.pulse is not None and self.pulse.goes_on
+        return is_missed and self.life in {Life.STOPPED, Life.SILENT}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeSigns:
@@ -55,15 +61,32 @@ class LifeSigns:
             return None
         return self.watcher.pulse.stream
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether a watcher runs that has not polled yet."""
+        pulse = self.watcher.pulse
+        return self.watcher.life is Life.RUNNING and pulse is not None and pulse.done_at is None
+
     def is_overdue(self, targets: Sequence[TargetStatus]) -> bool:
         """Return whether the last poll is older than any target's promise allows.
 
         A promoted target needs no source any more.
         """
+        left = self.left(targets)
+        return left is not None and left < timedelta(0)
+
+    def left(self, targets: Sequence[TargetStatus]) -> timedelta | None:
+        """Return until the first promise breaks by silence; None: none can, nobody needs polls.
+
+        The first watcher of all has that time from its start on.
+        """
         least = min((one.promises.silence for one in targets if _needs_source(one)), default=None)
         if least is None:
-            return False
-        return self.unpolled is None or self.unpolled > least
+            return None
+        begun = self.last_poll
+        if begun is None and self.is_starting and self.watcher.pulse is not None:
+            begun = self.watcher.pulse.since
+        return timedelta.min if begun is None else least - (self.looked_at - begun)
 
 
 def _needs_source(target: TargetStatus) -> bool:
@@ -71,11 +94,20 @@ def _needs_source(target: TargetStatus) -> bool:
 
 
 async def life_signs(
-    pulses: Pulses, targets: Sequence[str], log: LogStatus, clock: Clock
+    pulses: Pulses,
+    targets: Sequence[str],
+    log: LogStatus,
+    clock: Clock,
+    *,
+    own: Callable[[str], Pulse | None] = lambda _: None,
 ) -> LifeSigns:
-    """Read the signs of life of the watcher and of each target's applier."""
-    watcher = await _sign(pulses, WATCH, clock)
-    appliers = {name: await _sign(pulses, apply_to(name), clock) for name in targets}
+    """Read the signs of life of the watcher and of each target's applier.
+
+    `own` returns what this process says of itself, which counts where nothing is written: the log
+    is about to be made, or away.
+    """
+    watcher = await _sign(pulses, WATCH, clock, own)
+    appliers = {name: await _sign(pulses, apply_to(name), clock, own) for name in targets}
     polls = [
         watcher.pulse.done_at if watcher.pulse else None,
         log.last.closed.source_time if log.last else None,
@@ -88,12 +120,17 @@ async def life_signs(
     )
 
 
-async def _sign(pulses: Pulses, who: str, clock: Clock) -> LifeSign:
+async def _sign(
+    pulses: Pulses, who: str, clock: Clock, own: Callable[[str], Pulse | None]
+) -> LifeSign:
+    unknown, said = "", None
     try:
         said = await pulses.heard(who)
     except ReplicatorError as exc:
-        return LifeSign(pulse=None, life=Life.UNKNOWN, unknown=str(exc))
-    pulse = None if said is None else pulse_of(said)
+        unknown = str(exc)
+    pulse = own(who) if said is None else pulse_of(said)
+    if pulse is None and unknown:
+        return LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
     return LifeSign(pulse=pulse, life=_life(pulse, clock.now()))
 
 

@@ -75,6 +75,8 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
         yield Trouble(f"the log cannot be read: {seen.log.unknown}", "check")
     if seen.is_overdue:
         yield _silence(seen)
+    elif seen.may_start and (left := seen.life.left(seen.targets)) and seen.life.watcher.is_away:
+        yield _away("no watcher is running", seen.life.watcher, seen.life, left)
     if seen.source.freshness is None:
         yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
     if (stream := seen.life.stream) is not None:
@@ -104,6 +106,18 @@ def _of_the_stream(stream: StreamPulse, life: LifeSigns) -> Iterator[Trouble]:
             )
 
 
+def _away(what: str, sign: LifeSign, life: LifeSigns, left: timedelta) -> Trouble:
+    """Say that a process is not running whose promise is not broken yet."""
+    pulse = sign.pulse
+    assert pulse is not None  # noqa: S101 - it was seen
+    ended = "was stopped" if sign.life is Life.STOPPED else "was last seen"
+    return Trouble(
+        f"{what}: {_who(sign)} {ended} {_ago(life, pulse.seen_at)}; the promise breaks"
+        f" {within(left)}",
+        pulse.verb,
+    )
+
+
 def _silence(seen: Seen) -> Trouble:
     """Say since when the source is not polled, and what became of the watcher."""
     life = seen.life
@@ -118,6 +132,9 @@ def _silence(seen: Seen) -> Trouble:
         return Trouble(since)
     if pulse is None:
         return Trouble(since, verb)
+    if life.is_starting and not pulse.waits:
+        started = f"{_who(life.watcher)} was started {_ago(life, pulse.since)} and polls now"
+        return Trouble(f"{since}; {started}")
     if life.watcher.life is Life.RUNNING:
         why = f": it waits for {pulse.waits}" if pulse.waits else ""
         return Trouble(f"{since}; {_who(life.watcher)} is running{why}", "check")
@@ -136,8 +153,7 @@ def _failures(seen: Seen) -> Iterator[Trouble]:
 def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
     broken, promises, name = found.broken, found.promises, found.target
     yield from _of_the_log(found, seen.log)
-    if RPO in broken and not found.log_gone and not found.other_log:
-        yield _lag(found, seen)
+    yield from _of_following(found, seen)
     if KILL_MARGIN in broken:
         yield Trouble(
             f"{name}: {kill_words(found)}, and at least"
@@ -169,12 +185,36 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
         yield Trouble(f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}", "points")
 
 
+def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
+    """Say that a target is late, or will be, because nobody applies to it."""
+    name, applier = found.target, seen.life.appliers.get(found.target)
+    if RPO in found.broken:
+        if not found.log_gone and not found.other_log:
+            yield _lag(found, seen)
+    elif applier is not None and _is_missed(found, applier, seen):
+        left = found.promises.rpo - (found.lag or timedelta(0))
+        gone = _away(f"{name}: no applier is running", applier, seen.life, left)
+        yield Trouble(gone.what, sign_remedy(applier, name))
+
+
+def _is_missed(found: TargetStatus, applier: LifeSign, seen: Seen) -> bool:
+    """Return whether an applier is away of which the watcher's absence says nothing."""
+    checkpoint, watcher = found.checkpoint, seen.life.watcher
+    if checkpoint is None or checkpoint.paused or checkpoint.promoted or not applier.is_away:
+        return False
+    if found.log_gone or found.other_log or applier.pulse is None or not seen.may_start:
+        return False
+    return not (watcher.is_away and watcher.pulse and watcher.pulse.is_of(applier.pulse))
+
+
 def _lag(found: TargetStatus, seen: Seen) -> Trouble:
     name, promised = found.target, duration_text(found.promises.rpo)
     behind = "has no cut yet" if found.lag is None else f"is {duration_text(found.lag)} behind"
     what = f"{name} {behind}, and at most {promised} is promised"
     if seen.is_overdue and not found.lag_records:
         return Trouble(f"{what}: it has all that the log has")
+    if found.lag is None and seen.life.is_starting:
+        return Trouble(f"{what}: the watcher was just started and polls now")
     sign = seen.life.appliers.get(name)
     if sign is None or sign.pulse is None:
         return Trouble(what, "run")
@@ -186,8 +226,9 @@ def _lag(found: TargetStatus, seen: Seen) -> Trouble:
 
 def sign_remedy(sign: LifeSign, target: str) -> str:
     """Return the verb that starts an applier again, as it was started."""
-    if sign.pulse is not None and sign.pulse.verb == "apply":
-        return f"apply {target}"
+    verb = sign.pulse.verb if sign.pulse is not None else "run"
+    if verb.startswith("apply"):
+        return f"apply {target}{verb.removeprefix('apply')}"
     return "run"
 
 

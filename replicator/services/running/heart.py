@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.observation import (
     CutApplied,
     Followed,
@@ -21,7 +21,7 @@ from replicator.model.observation import (
     StreamTold,
     Waiting,
 )
-from replicator.model.operations.pulse import Pulse, StreamPulse, pulse_json
+from replicator.model.operations.pulse import Pulse, StreamPulse, pulse_json, pulse_of
 from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 
@@ -93,13 +93,30 @@ class Heart:
 
     async def beat(self) -> bool:
         """Write a heartbeat; return whether there was a log to write it beside."""
-        return await self._say(self._now())
+        return await self._say(self.pulse)
 
     async def end(self) -> None:
-        """Write a last heartbeat: the process ends as it was told to."""
-        await self._say(self._now().stopped(self._clock.now()))
+        """Write a last heartbeat: the process ends as it was told to.
 
-    def _now(self) -> Pulse:
+        The heartbeat of another process that goes on stays: `apply --resume --once` is typed beside
+        a `run`, which takes the target up again.
+        """
+        if not await self._another_runs():
+            await self._say(self.pulse.stopped(self._clock.now()))
+
+    async def _another_runs(self) -> bool:
+        try:
+            said = await self._pulses.heard(self._who)
+        except ReplicatorError:
+            return False
+        other = None if said is None else pulse_of(said)
+        return (
+            other is not None and not other.is_of(self.pulse) and other.is_heard(self._clock.now())
+        )
+
+    @property
+    def pulse(self) -> Pulse:
+        """What a heartbeat says now."""
         before = self._pulse
         return Pulse(
             verb=before.verb,

@@ -170,7 +170,7 @@ def test_what_is_typed_next_names_the_configuration():
     found = report(targets={"paused": STATES["paused"]}, watcher=alive(Life.STOPPED))
     lines = [line.strip() for line in shown(found)]
     config = f"--config {SAID.config}"
-    assert f"replicator run {config}" in lines
+    assert f"type: replicator run {config}" in lines
     assert f"replicator apply paused --resume --once {config}" in lines
 
 

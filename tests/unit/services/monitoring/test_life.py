@@ -22,7 +22,7 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
-from replicator.services.monitoring.life import Life
+from replicator.services.monitoring.life import Life, life_signs
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
@@ -115,6 +115,64 @@ async def test_one_that_was_killed_is_silent_and_overdue_after_the_promise():
     )
     assert "`run` on a, pid 123, was seen 61 s ago for the last time" in said(seen).what
     assert said(seen).remedy == "run"
+
+
+async def test_one_that_is_gone_is_wrong_before_the_promise_breaks():
+    pipeline, beating = await followed()
+    await beating.end()
+    pipeline.clock.move(20)
+    seen = await looked(pipeline)
+    assert (seen.is_overdue, seen.keeps_promises) == (False, True)
+    assert said(seen) == Trouble(
+        "no watcher is running: `run` on a, pid 123, was stopped 20 s ago; the promise breaks"
+        " in 40 s",
+        "run",
+    )
+
+
+async def test_one_that_ends_by_itself_is_missed_when_the_promise_breaks():
+    pipeline, beating = await followed()
+    beating._pulse = replace(beating._pulse, verb="watch --once")
+    await beating.end()
+    pipeline.clock.move(20)
+    assert not [one for one in troubles(await looked(pipeline)) if "watcher" in one.what]
+    pipeline.clock.move(41)
+    assert said(await looked(pipeline)).remedy == "watch --once"
+
+
+async def test_the_first_watcher_has_the_time_that_is_promised():
+    """On the page of a `run` that was just started: no log has been made yet."""
+    pipeline = Pipeline()
+    beating = heart(pipeline)
+    own = {WATCH: beating.pulse}.get
+
+    async def seen() -> Seen:
+        found = await looked(pipeline)
+        log = await surveyed(pipeline).log()
+        life = await life_signs(pipeline.log, ["standby"], log, pipeline.clock, own=own)
+        return replace(found, life=life)
+
+    pipeline.clock.move(4)
+    begun = await seen()
+    assert (begun.life.watcher.life, begun.is_overdue) == (Life.RUNNING, False)
+    (late,) = [one for one in troubles(begun) if "watcher" in one.what]
+    assert late.what.endswith("the watcher was just started and polls now")
+    pipeline.clock.move(57)
+    assert (await seen()).is_overdue
+
+
+async def test_an_applier_that_ends_by_itself_does_not_speak_for_one_that_goes_on():
+    """`apply --resume --once` is typed beside a `run`."""
+    pipeline, _ = await followed()
+    running = heart(pipeline, apply_to("standby"))
+    await running.beat()
+    once = heart(pipeline, apply_to("standby"))
+    once._pulse = replace(once._pulse, verb="apply --once", pid=124)
+    await once.end()
+    assert (await looked(pipeline)).life.appliers["standby"].life is Life.RUNNING
+    pipeline.clock.move(60)
+    await once.end()
+    assert (await looked(pipeline)).life.appliers["standby"].life is Life.STOPPED
 
 
 async def test_one_that_was_stopped_says_so():
