@@ -73,7 +73,7 @@ async def log(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Listed:
+class _ShownEvents:
     """Events in the order of the log, and what was left out."""
 
     events: Sequence[Entry]
@@ -83,7 +83,7 @@ class _Listed:
 
 async def _listed(
     history: History, start: int | None, end: int | None, wanted: LogFilter, limit: int
-) -> _Listed:
+) -> _ShownEvents:
     """Return the first events from `start` on; without it the newest ones, up to `end`."""
     if start is None:
         before = None if end is None else Offset(end + 1)
@@ -96,7 +96,7 @@ async def _listed(
             if older is None
             else f"older ones, if any, come with --to {older - 1} or a larger --limit"
         )
-        return _Listed(events=newest.entries[::-1], left=left)
+        return _ShownEvents(events=newest.entries[::-1], left=left)
     found: list[Entry] = []
     after = await _collect(history, Offset(start), end, wanted, limit, found.append)
     left = (
@@ -104,7 +104,7 @@ async def _listed(
         if len(found) == limit
         else ""
     )
-    return _Listed(events=found, left=left)
+    return _ShownEvents(events=found, left=left)
 
 
 async def _collect(
@@ -164,7 +164,7 @@ async def _follow(history: History, start: int | None, wanted: LogFilter, limit:
         await asyncio.sleep(FOLLOW_INTERVAL_S)
 
 
-def _show_all(console: Console, found: _Listed) -> None:
+def _show_all(console: Console, found: _ShownEvents) -> None:
     for entry in found.events:
         _show(console, entry)
     if found.left:

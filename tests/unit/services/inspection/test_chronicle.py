@@ -142,7 +142,7 @@ async def test_where_the_log_was_trimmed_it_begins_from_a_base():
     assert chronicle.is_whole
     assert dict(chronicle.datasources) == dict(whole.datasources)
     begins, *happened = [one.words for one in chronicle.happenings]
-    assert begins.startswith("history begins: ")
+    assert begins == "first filling: 3 segments of 2 datasources"
     assert happened == [
         "visits: 1 new",
         "more: 1 new; visits: 1 new",
